@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace diffprob::data {
+
+/// Labelled images, encoded (JPEG, PNG, ...). Indices run from 0 to size() - 1; labels from 0 to num_classes() - 1.
+/// All members are safe to call from several threads.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  [[nodiscard]] virtual std::int64_t size() const = 0;
+  [[nodiscard]] virtual std::int64_t num_classes() const = 0;
+  /// Without touching image bytes: labels are scanned once, when the set is opened.
+  [[nodiscard]] virtual std::int64_t label(std::int64_t index) const = 0;
+  /// Puts the encoded image into `bytes` (resized; its capacity is reused). Throws DataError.
+  virtual void read(std::int64_t index, std::vector<std::byte>& bytes) const = 0;
+  /// For messages: "train.rec record 17 (offset 123456)".
+  [[nodiscard]] virtual std::string describe(std::int64_t index) const = 0;
+  /// SHA-256 (hex) over kind, size, num_classes, all labels and what locates the images (record offsets and lengths, file names and
+  /// sizes); the same for the same set on any machine, different when labels or records change.
+  [[nodiscard]] virtual std::string fingerprint() const = 0;
+};
+
+/// Some samples of another set, with labels mapped: sample i is parent sample indices[i].
+class Subset final : public Dataset {
+ public:
+  /// `label_map[old] = new`, or -1 for identities that vanished; empty: labels stay. Throws DataError on an index out of range, an
+  /// index twice, or a kept sample whose label maps to -1.
+  Subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices, std::vector<std::int64_t> label_map);
+  [[nodiscard]] std::int64_t size() const override;
+  [[nodiscard]] std::int64_t num_classes() const override;
+  [[nodiscard]] std::int64_t label(std::int64_t index) const override;
+  void read(std::int64_t index, std::vector<std::byte>& bytes) const override;
+  [[nodiscard]] std::string describe(std::int64_t index) const override;
+  [[nodiscard]] std::string fingerprint() const override;
+  /// Index in the parent set.
+  [[nodiscard]] std::int64_t parent_index(std::int64_t index) const;
+
+ private:
+  std::shared_ptr<const Dataset> parent_;
+  std::vector<std::int64_t> indices_;
+  std::vector<std::int64_t> label_map_;
+  std::int64_t num_classes_ = 0;
+};
+
+/// Opens whatever `path` is: a folder with train.rec (InsightFace or im2rec layout), a .rec file, a .lst list (images relative to its
+/// folder), or a folder of one sub-folder a class. Throws DataError that says what was found and what is understood.
+[[nodiscard]] std::shared_ptr<const Dataset> open_dataset(const std::string& path);
+
+}  // namespace diffprob::data

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace diffprob::data {
+
+/// Decodes images to RGB. JPEG through TurboJPEG straight into the caller's memory; everything else (PNG, BMP, ...) through OpenCV.
+/// One object a thread.
+class ImageDecoder {
+ public:
+  ImageDecoder();
+  ~ImageDecoder();
+  ImageDecoder(const ImageDecoder&) = delete;
+  ImageDecoder& operator=(const ImageDecoder&) = delete;
+
+  /// Fills out[size * size * 3] (RGB, rows top down). An image of another size is resized (bilinear) to size x size.
+  /// Throws DataError with the reason (not an image, truncated, absurd dimensions); the caller adds which record.
+  void decode(std::span<const std::byte> encoded, int size, std::uint8_t* out);
+
+ private:
+  void* turbo_;
+  std::vector<std::uint8_t> scratch_;
+};
+
+/// JPEG (4:2:0 off: 4:4:4) of an RGB image [height, width, 3].
+[[nodiscard]] std::vector<std::byte> encode_jpeg(std::span<const std::uint8_t> rgb, int width, int height, int quality);
+
+}  // namespace diffprob::data

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+
+namespace diffprob::data {
+
+/// Counter-based random numbers: a value is a pure function of its key, so streams are the same for any number of ranks and
+/// threads and need no state in a checkpoint. SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, as finaliser).
+[[nodiscard]] constexpr std::uint64_t splitmix64(std::uint64_t x) noexcept {
+  std::uint64_t z = x + 0x9E3779B97F4A7C15ull;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return z ^ (z >> 31);
+}
+
+[[nodiscard]] constexpr std::uint64_t combine_key(std::uint64_t key, std::uint64_t value) noexcept {
+  return splitmix64(splitmix64(key) + value);
+}
+
+/// FNV-1a of a name, to key streams by name.
+[[nodiscard]] constexpr std::uint64_t key_of_name(const char* name) noexcept {
+  std::uint64_t hash = 0xcbf29ce484222325ull;
+  for (; *name != '\0'; ++name) hash = (hash ^ static_cast<unsigned char>(*name)) * 0x100000001b3ull;
+  return hash;
+}
+
+/// A stream of numbers under one key.
+class KeyedRandom {
+ public:
+  explicit constexpr KeyedRandom(std::uint64_t key) noexcept : base_(splitmix64(key)) {}
+  [[nodiscard]] constexpr std::uint64_t bits() noexcept { return splitmix64(base_ + counter_++); }
+  /// [0, 1), 24 bits: exact in float32.
+  [[nodiscard]] constexpr float uniform() noexcept { return static_cast<float>(bits() >> 40) * 0x1p-24f; }
+  [[nodiscard]] constexpr float uniform(float low, float high) noexcept { return low + (high - low) * uniform(); }
+  /// [0, n), n > 0, without modulo bias worth speaking of (64-bit product).
+  [[nodiscard]] constexpr std::uint64_t below(std::uint64_t n) noexcept {
+    return static_cast<std::uint64_t>((static_cast<unsigned __int128>(bits()) * n) >> 64);
+  }
+  /// Standard normal (Box-Muller).
+  [[nodiscard]] float normal() noexcept {
+    const float u = 1.0f - uniform();
+    const float v = uniform();
+    return std::sqrt(-2.0f * std::log(u)) * std::cos(2.0f * std::numbers::pi_v<float> * v);
+  }
+
+ private:
+  std::uint64_t base_;
+  std::uint64_t counter_ = 0;
+};
+
+}  // namespace diffprob::data

@@ -1,0 +1,288 @@
+#include "data/loader.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <thread>
+#include <tuple>
+#include <utility>
+
+#include "data/error.h"
+#include "data/jpeg_decoder.h"
+#include "data/keyed_random.h"
+
+namespace diffprob::data {
+namespace {
+
+// Images a thread claims at once: below a millisecond of work, so that one batch spreads over all threads.
+constexpr std::int64_t kChunk = 8;
+
+/// A batch on its way. Rows are claimed in order; everything but the image bytes is guarded by the loader's mutex.
+struct Slot {
+  Batch batch;
+  std::vector<std::int64_t> indices;
+  std::int64_t claimed = 0;
+  std::int64_t finished = 0;
+  std::int64_t rows = 0;
+  std::exception_ptr error;
+  std::int64_t error_row = std::numeric_limits<std::int64_t>::max();
+  std::vector<std::pair<std::int64_t, std::string>> replaced;  // row, description
+
+  [[nodiscard]] bool ready() const { return finished == rows; }
+};
+
+/// What a decoding thread keeps from image to image.
+struct Worker {
+  ImageDecoder decoder;
+  std::vector<std::byte> encoded;
+};
+
+struct Chunk {
+  Slot* slot;
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+struct ChunkResult {
+  std::exception_ptr error;
+  std::int64_t error_row = 0;
+  std::vector<std::pair<std::int64_t, std::string>> replaced;
+};
+
+void flip_rows(std::uint8_t* image, int size) {
+  const std::int64_t stride = std::int64_t{3} * size;
+  for (std::uint8_t* row = image; row != image + stride * size; row += stride) {
+    for (std::uint8_t *left = row, *right = row + stride - 3; left < right; left += 3, right -= 3) std::swap_ranges(left, left + 3, right);
+  }
+}
+
+std::string with_place(const std::string& place, const std::string& reason) {
+  return reason.find(place) == std::string::npos ? place + ": " + reason : reason;
+}
+
+void check_options(const LoaderOptions& options, std::int64_t first_batch) {
+  const auto require = [](bool good, const char* name, std::int64_t found, const char* wanted) {
+    if (!good) throw DataError(std::string("loader: ") + name + " is " + std::to_string(found) + ", expected " + wanted);
+  };
+  require(options.image_size >= 1, "image_size", options.image_size, "at least 1");
+  require(options.decode_threads >= 0, "decode_threads", options.decode_threads, "at least 0");
+  require(options.prefetch_batches >= 1, "prefetch_batches", options.prefetch_batches, "at least 1");
+  require(first_batch >= 0, "first_batch", first_batch, "at least 0");
+}
+
+}  // namespace
+
+struct Loader::Impl {
+  Impl(std::shared_ptr<const Dataset> set, std::shared_ptr<const BatchPlan> order, LoaderOptions wanted, std::int64_t first_batch)
+      : dataset(std::move(set)), plan(std::move(order)), options(wanted), next_batch(first_batch), num_batches(plan->num_batches()) {}
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex);
+      stop = true;
+    }
+    work.notify_all();
+    for (auto& thread : threads) thread.join();
+  }
+
+  void start() {
+    if (options.decode_threads == 0) own = std::make_unique<Worker>();
+    for (int i = 0; i < options.decode_threads; ++i) threads.emplace_back([this] { run(); });
+  }
+
+  // The following four need the mutex.
+  void open_slot();
+  void fill_slot(Slot& slot, std::int64_t batch);
+  bool claim(Chunk& chunk);
+  void settle(const Chunk& chunk, ChunkResult&& result);
+
+  ChunkResult decode(const Chunk& chunk, Worker& worker);
+  void decode_row(const Chunk& chunk, std::int64_t row, Worker& worker, ChunkResult& result);
+  void run();
+  void run_inline();
+
+  const std::shared_ptr<const Dataset> dataset;
+  const std::shared_ptr<const BatchPlan> plan;
+  const LoaderOptions options;
+
+  mutable std::mutex mutex;
+  std::condition_variable work;   // room for a batch, or stop
+  std::condition_variable ready;  // the front batch may be complete
+  std::deque<std::unique_ptr<Slot>> slots;
+  std::int64_t next_batch;
+  const std::int64_t num_batches;
+  std::atomic<bool> stop = false;
+  std::exception_ptr start_error;  // a worker that could not even begin
+  std::vector<std::string> replaced;
+  std::atomic<double> waited = 0.0;
+  std::unique_ptr<Worker> own;
+  std::vector<std::thread> threads;
+};
+
+void Loader::Impl::fill_slot(Slot& slot, std::int64_t batch) {
+  plan->indices(batch, slot.indices);
+  const auto rows = static_cast<std::int64_t>(slot.indices.size());
+  const std::int64_t side = options.image_size;
+  slot.batch.images = at::empty({rows, side, side, 3}, at::TensorOptions().dtype(at::kByte).pinned_memory(options.pin_memory));
+  const auto numbers = at::TensorOptions().dtype(at::kLong).pinned_memory(options.pin_memory);
+  slot.batch.labels = at::empty({rows}, numbers);
+  slot.batch.indices = at::empty({rows}, numbers);
+  auto* const labels = slot.batch.labels.data_ptr<std::int64_t>();
+  auto* const indices = slot.batch.indices.data_ptr<std::int64_t>();
+  for (std::int64_t row = 0; row < rows; ++row) {
+    indices[row] = slot.indices[static_cast<std::size_t>(row)];
+    labels[row] = dataset->label(indices[row]);
+  }
+  slot.rows = rows;
+}
+
+void Loader::Impl::open_slot() {
+  auto slot = std::make_unique<Slot>();
+  try {
+    fill_slot(*slot, next_batch);
+  } catch (...) {
+    slot->rows = 0;
+    slot->error = std::current_exception();
+  }
+  ++next_batch;
+  slots.push_back(std::move(slot));
+  if (slots.back()->ready()) ready.notify_one();
+}
+
+bool Loader::Impl::claim(Chunk& chunk) {
+  for (std::size_t i = 0;; ++i) {
+    if (i == slots.size()) {
+      if (next_batch >= num_batches || slots.size() >= static_cast<std::size_t>(options.prefetch_batches)) return false;
+      open_slot();
+    }
+    Slot& slot = *slots[i];
+    if (slot.claimed == slot.rows) continue;
+    chunk = {&slot, slot.claimed, std::min(slot.claimed + kChunk, slot.rows)};
+    slot.claimed = chunk.end;
+    return true;
+  }
+}
+
+void Loader::Impl::settle(const Chunk& chunk, ChunkResult&& result) {
+  Slot& slot = *chunk.slot;
+  slot.finished += chunk.end - chunk.begin;
+  std::move(result.replaced.begin(), result.replaced.end(), std::back_inserter(slot.replaced));
+  if (result.error) {
+    // The lowest bad row is reported whatever the number of threads: all rows below it have been claimed. The rest is not worth decoding.
+    if (result.error_row < slot.error_row) std::tie(slot.error, slot.error_row) = std::tuple(result.error, result.error_row);
+    slot.finished += slot.rows - slot.claimed;
+    slot.claimed = slot.rows;
+  }
+  if (slot.ready()) ready.notify_one();
+}
+
+void Loader::Impl::decode_row(const Chunk& chunk, std::int64_t row, Worker& worker, ChunkResult& result) {
+  const std::int64_t index = chunk.slot->indices[static_cast<std::size_t>(row)];
+  const std::int64_t image_bytes = std::int64_t{3} * options.image_size * options.image_size;
+  auto* const image = chunk.slot->batch.images.data_ptr<std::uint8_t>() + row * image_bytes;
+  try {
+    dataset->read(index, worker.encoded);
+    worker.decoder.decode(worker.encoded, options.image_size, image);
+  } catch (const DataError& e) {
+    const std::string message = with_place(dataset->describe(index), e.what());
+    if (options.on_corrupt == OnCorrupt::kFail) throw DataError(message);
+    std::memset(image, 0, static_cast<std::size_t>(image_bytes));
+    result.replaced.emplace_back(row, message);
+    return;
+  }
+  if (options.flip && KeyedRandom(combine_key(plan->key(), static_cast<std::uint64_t>(index))).uniform() < 0.5f) {
+    flip_rows(image, options.image_size);
+  }
+}
+
+ChunkResult Loader::Impl::decode(const Chunk& chunk, Worker& worker) {
+  ChunkResult result;
+  for (std::int64_t row = chunk.begin; row < chunk.end && !stop; ++row) {
+    try {
+      decode_row(chunk, row, worker, result);
+    } catch (...) {
+      result.error = std::current_exception();
+      result.error_row = row;
+      break;
+    }
+  }
+  return result;
+}
+
+void Loader::Impl::run() {
+  std::unique_ptr<Worker> worker;
+  std::unique_lock lock(mutex);
+  try {
+    worker = std::make_unique<Worker>();
+    Chunk chunk{};
+    while (true) {
+      work.wait(lock, [&] { return stop || claim(chunk); });
+      if (stop) return;
+      lock.unlock();
+      ChunkResult result = decode(chunk, *worker);
+      lock.lock();
+      settle(chunk, std::move(result));
+    }
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    start_error = std::current_exception();
+    ready.notify_one();
+  }
+}
+
+void Loader::Impl::run_inline() {
+  Chunk chunk{};
+  while ((slots.empty() || !slots.front()->ready()) && claim(chunk)) settle(chunk, decode(chunk, *own));
+}
+
+Loader::Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const BatchPlan> plan, LoaderOptions options,
+               std::int64_t first_batch) {
+  check_options(options, first_batch);
+  impl_ = std::make_unique<Impl>(std::move(dataset), std::move(plan), options, first_batch);
+  impl_->start();
+}
+
+Loader::~Loader() = default;
+
+bool Loader::next(Batch& batch) {
+  Impl& self = *impl_;
+  std::unique_lock lock(self.mutex);
+  const auto start = std::chrono::steady_clock::now();
+  if (self.own != nullptr) self.run_inline();
+  self.ready.wait(lock, [&] {
+    const bool exhausted = self.slots.empty() && self.next_batch >= self.num_batches;
+    return exhausted || self.start_error || (!self.slots.empty() && self.slots.front()->ready());
+  });
+  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
+  self.waited.store(self.waited.load() + waited.count());
+  if (self.start_error) std::rethrow_exception(self.start_error);
+  if (self.slots.empty()) return false;
+  // A failed batch stays in front: whoever asks again gets the same answer.
+  if (self.slots.front()->error) std::rethrow_exception(self.slots.front()->error);
+  const std::unique_ptr<Slot> slot = std::move(self.slots.front());
+  self.slots.pop_front();
+  self.work.notify_all();
+  std::sort(slot->replaced.begin(), slot->replaced.end());
+  for (auto& entry : slot->replaced) self.replaced.push_back(std::move(entry.second));
+  batch = std::move(slot->batch);
+  return true;
+}
+
+double Loader::wait_seconds() const noexcept {
+  return impl_->waited;
+}
+
+std::vector<std::string> Loader::replaced() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->replaced;
+}
+
+}  // namespace diffprob::data

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "data/dataset.h"
+#include "data/sampler.h"
+
+namespace diffprob::data {
+
+enum class OnCorrupt {
+  kFail,     ///< throw DataError that names the record
+  kReplace,  ///< replace the image by a black one, count and list it
+};
+
+struct LoaderOptions {
+  int image_size = 112;       ///< images must decode to image_size x image_size x 3; others are resized (bilinear)
+  int decode_threads = 2;     ///< per rank; 0 decodes in the caller, for debugging
+  int prefetch_batches = 4;   ///< bounded queue
+  bool flip = false;          ///< random horizontal flip, p = 0.5, keyed by (plan key, sample index)
+  bool pin_memory = false;    ///< page-locked batches, for CUDA
+  OnCorrupt on_corrupt = OnCorrupt::kFail;
+};
+
+struct Batch {
+  at::Tensor images;   ///< uint8 [b, image_size, image_size, 3], RGB
+  at::Tensor labels;   ///< int64 [b]
+  at::Tensor indices;  ///< int64 [b], indices into the dataset
+};
+
+/// Decodes the batches of a plan in order, ahead of the consumer. b may be 0 (empty tensors of the right shape).
+/// Content does not depend on the number of threads. One consumer thread.
+class Loader {
+ public:
+  /// first_batch: where to start (resume in mid-epoch).
+  Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const BatchPlan> plan, LoaderOptions options,
+         std::int64_t first_batch = 0);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  /// false after the last batch. Rethrows what a worker threw.
+  bool next(Batch& batch);
+  /// Seconds that next() waited for data since the start.
+  [[nodiscard]] double wait_seconds() const noexcept;
+  /// Descriptions of images replaced so far (OnCorrupt::kReplace).
+  [[nodiscard]] std::vector<std::string> replaced() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace diffprob::data

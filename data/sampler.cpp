@@ -1,0 +1,73 @@
+#include "data/sampler.h"
+
+#include <algorithm>
+#include <bit>
+#include <string>
+
+#include "data/error.h"
+#include "data/keyed_random.h"
+
+namespace diffprob::data {
+
+Permutation::Permutation(std::int64_t size, std::uint64_t key) : size_(size) {
+  if (size < 1) throw DataError("permutation of " + std::to_string(size) + " samples: at least 1 is needed");
+  const auto bits = static_cast<std::uint64_t>(std::bit_width(static_cast<std::uint64_t>(size) - 1));
+  half_bits_ = std::max<std::uint64_t>(1, (bits + 1) / 2);
+  half_mask_ = (std::uint64_t{1} << half_bits_) - 1;
+  KeyedRandom random(key);
+  for (auto& round_key : round_keys_) round_key = random.bits();
+}
+
+std::int64_t Permutation::operator()(std::int64_t position) const noexcept {
+  auto x = static_cast<std::uint64_t>(position);
+  do {  // walks the cycle until it is back inside [0, size): fewer than 4 steps on average
+    std::uint64_t left = x >> half_bits_;
+    std::uint64_t right = x & half_mask_;
+    for (const auto round_key : round_keys_) {
+      const std::uint64_t next = left ^ (splitmix64(right + round_key) & half_mask_);
+      left = right;
+      right = next;
+    }
+    x = (left << half_bits_) | right;
+  } while (x >= static_cast<std::uint64_t>(size_));
+  return static_cast<std::int64_t>(x);
+}
+
+RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size) {
+  return {global_batch * rank / world_size, global_batch * (rank + 1) / world_size};
+}
+
+TrainPlan::TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch, int rank, int world_size)
+    : permutation_(size, combine_key(seed, static_cast<std::uint64_t>(epoch))),
+      size_(size),
+      global_batch_(global_batch),
+      rows_(rows_of_rank(global_batch, rank, world_size)),
+      key_(combine_key(combine_key(seed, key_of_name("augment")), static_cast<std::uint64_t>(epoch))) {
+  if (global_batch < 1 || size < global_batch) {
+    throw DataError("the training set has " + std::to_string(size) + " samples, fewer than one global batch of " +
+                    std::to_string(global_batch) + ": lower train.batch_size");
+  }
+}
+
+std::int64_t TrainPlan::num_batches() const { return size_ / global_batch_; }
+
+void TrainPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
+  out.clear();
+  for (std::int64_t row = rows_.begin; row < rows_.end; ++row) out.push_back(permutation_(batch * global_batch_ + row));
+}
+
+SequentialPlan::SequentialPlan(std::int64_t size, std::int64_t global_batch, int rank, int world_size)
+    : size_(size), global_batch_(global_batch), rank_(rank), world_size_(world_size) {
+  if (global_batch < 1) throw DataError("global batch of " + std::to_string(global_batch) + " samples: at least 1 is needed");
+}
+
+std::int64_t SequentialPlan::num_batches() const { return (size_ + global_batch_ - 1) / global_batch_; }
+
+void SequentialPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
+  const std::int64_t first = batch * global_batch_;
+  const RowRange rows = rows_of_rank(std::min(global_batch_, size_ - first), rank_, world_size_);
+  out.clear();
+  for (std::int64_t row = rows.begin; row < rows.end; ++row) out.push_back(first + row);
+}
+
+}  // namespace diffprob::data

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace diffprob::data {
+
+/// A keyed bijection of [0, size) in O(1) memory: a balanced Feistel network over the next even power of two, with cycle walking.
+class Permutation {
+ public:
+  Permutation(std::int64_t size, std::uint64_t key);
+  [[nodiscard]] std::int64_t operator()(std::int64_t position) const noexcept;
+
+ private:
+  std::int64_t size_;
+  std::uint64_t half_bits_;
+  std::uint64_t half_mask_;
+  std::uint64_t round_keys_[6];
+};
+
+/// Rows [begin, end) of a global batch that belong to `rank`: B*r/W .. B*(r+1)/W.
+struct RowRange {
+  std::int64_t begin;
+  std::int64_t end;
+};
+[[nodiscard]] RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size);
+
+/// The order of samples: a function of (seed, epoch) alone. Global batch k of an epoch holds the same samples for any number of ranks.
+class BatchPlan {
+ public:
+  virtual ~BatchPlan() = default;
+  [[nodiscard]] virtual std::int64_t num_batches() const = 0;
+  /// Sample indices of this rank's rows of global batch k, in row order.
+  virtual void indices(std::int64_t batch, std::vector<std::int64_t>& out) const = 0;
+  /// Key of the augmentation streams of this pass (seed and epoch mixed).
+  [[nodiscard]] virtual std::uint64_t key() const = 0;
+};
+
+/// Training: a fresh permutation an epoch, the incomplete last batch dropped.
+class TrainPlan final : public BatchPlan {
+ public:
+  /// Throws DataError when size < global_batch.
+  TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch, int rank, int world_size);
+  [[nodiscard]] std::int64_t num_batches() const override;
+  void indices(std::int64_t batch, std::vector<std::int64_t>& out) const override;
+  [[nodiscard]] std::uint64_t key() const override { return key_; }
+
+ private:
+  Permutation permutation_;
+  std::int64_t size_;
+  std::int64_t global_batch_;
+  RowRange rows_;
+  std::uint64_t key_;
+};
+
+/// Scoring and evaluation: every sample exactly once, in order; the last batch may be smaller (and may be empty on some ranks).
+class SequentialPlan final : public BatchPlan {
+ public:
+  SequentialPlan(std::int64_t size, std::int64_t global_batch, int rank, int world_size);
+  [[nodiscard]] std::int64_t num_batches() const override;
+  void indices(std::int64_t batch, std::vector<std::int64_t>& out) const override;
+  [[nodiscard]] std::uint64_t key() const override { return 0; }
+
+ private:
+  std::int64_t size_;
+  std::int64_t global_batch_;
+  int rank_;
+  int world_size_;
+};
+
+}  // namespace diffprob::data

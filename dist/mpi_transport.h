@@ -1,0 +1,93 @@
+#pragma once
+
+#include <mpi.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dist/local_reduce.h"
+
+namespace diffprob::dist {
+
+struct Outgoing {
+  const std::byte* data;
+  std::int64_t bytes;
+};
+struct Incoming {
+  std::byte* data;
+  std::int64_t bytes;
+};
+
+/// Blocking collectives over raw host memory on an own duplicate of MPI_COMM_WORLD; HostCollectives and MpiCommunicator stand on it.
+/// Every wait polls non-blocking MPI operations, ends at the deadline with a CommError that names the operation, this rank, the seconds
+/// and the ranks that are missing, and gives the core away meanwhile. Reductions are done here in rank order, not by MPI: the same
+/// bits on every rank whatever algorithm MPI would choose, and one code for the 16-bit types. No message is longer than chunk_bytes, so
+/// counts never leave an int. One thread at a time. After a CommError the object is dead: later calls throw again.
+/// Buffers of a failed call must stay alive (see abandon()); its own scratch memory does.
+class MpiTransport {
+ public:
+  static constexpr std::int64_t kDefaultChunkBytes = std::int64_t{64} << 20;
+
+  /// Collective. chunk_bytes in [16, INT_MAX], the same on all ranks; small values are for tests.
+  explicit MpiTransport(std::chrono::milliseconds timeout, std::int64_t chunk_bytes = kDefaultChunkBytes);
+  ~MpiTransport();
+  MpiTransport(const MpiTransport&) = delete;
+  MpiTransport& operator=(const MpiTransport&) = delete;
+
+  [[nodiscard]] int rank() const noexcept { return rank_; }
+  [[nodiscard]] int world_size() const noexcept { return world_size_; }
+  void set_timeout(std::chrono::milliseconds timeout) noexcept { timeout_ = timeout; }
+  /// From any thread: a wait in progress ends with CommError within a poll.
+  void abort() noexcept { aborted_.store(true, std::memory_order_relaxed); }
+
+  void barrier(std::string_view what);
+  /// outgoing[r] goes to rank r, incoming[r] comes from it. Both sides know the sizes; own part is copied.
+  void exchange(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, std::string_view what);
+  /// `output` holds the parts of all ranks in rank order, byte_counts[r] bytes each; `input` is this rank's part.
+  void all_gather(const std::byte* input, std::byte* output, std::span<const std::int64_t> byte_counts, std::string_view what);
+  /// In place, `count` elements.
+  void all_reduce(std::byte* data, std::int64_t count, LocalReduce reduce, std::string_view what);
+  /// `input` holds sum(counts) elements; `output` receives block `rank` (counts[rank] elements) of the reduction.
+  void reduce_scatter(const std::byte* input, std::byte* output, std::span<const std::int64_t> counts, LocalReduce reduce,
+                      std::string_view what);
+  void broadcast(std::byte* data, std::int64_t bytes, int root, std::string_view what);
+
+ private:
+  struct Receipt {
+    int source;
+    int bytes;
+  };
+  void post_receives(std::span<const Incoming> incoming, int tag, std::string_view what);
+  void post_sends(std::span<const Outgoing> outgoing, int tag, std::string_view what);
+  void await(std::int64_t bytes, std::string_view what);
+  void check_receipts(const std::vector<MPI_Status>& statuses, std::string_view what);
+  [[nodiscard]] std::string missing_ranks();
+  [[noreturn]] void fail(const std::string& message);
+  void check(int code, std::string_view what);
+  void begin(std::string_view what);
+  void all_reduce_direct(std::byte* data, std::int64_t count, LocalReduce reduce, std::string_view what);
+  void all_reduce_split(std::byte* data, std::int64_t count, LocalReduce reduce, std::string_view what);
+  [[nodiscard]] std::byte* scratch(std::int64_t bytes);
+
+  int rank_ = 0;
+  int world_size_ = 1;
+  std::chrono::milliseconds timeout_;
+  std::int64_t chunk_bytes_;
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int sequence_ = 0;
+  std::vector<MPI_Request> requests_;  // receives first, in the order of receipts_
+  std::vector<Receipt> receipts_;
+  std::shared_ptr<std::byte[]> scratch_;
+  std::int64_t scratch_bytes_ = 0;
+  std::atomic<bool> aborted_{false};
+  std::string failure_;
+};
+
+}  // namespace diffprob::dist

@@ -1,0 +1,81 @@
+#include "dist/nccl_watchdog.h"
+
+#include <c10/cuda/CUDAException.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "dist/error.h"
+
+namespace diffprob::dist {
+namespace {
+
+constexpr std::chrono::milliseconds kInterval{20};
+
+}  // namespace
+
+NcclOperation::NcclOperation(std::string name, std::chrono::milliseconds limit) : what(std::move(name)), timeout(limit) {
+  C10_CUDA_CHECK(cudaEventCreateWithFlags(&done, cudaEventDisableTiming));
+}
+
+NcclOperation::~NcclOperation() { cudaEventDestroy(done); }
+
+NcclWatchdog::NcclWatchdog(std::shared_ptr<NcclHandle> handle, int device)
+    : handle_(std::move(handle)), thread_([this, device] { loop(device); }) {}
+
+NcclWatchdog::~NcclWatchdog() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void NcclWatchdog::watch(std::shared_ptr<NcclOperation> operation) {
+  const std::lock_guard lock(mutex_);
+  if (operations_.empty()) {
+    front_since_ = std::chrono::steady_clock::now();
+    changed_.notify_one();
+  }
+  operations_.push_back(std::move(operation));
+}
+
+void NcclWatchdog::loop(int device) {
+  cudaSetDevice(device);
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    changed_.wait(lock, [this] { return stop_ || !operations_.empty(); });
+    while (!operations_.empty()) {
+      const cudaError_t state = cudaEventQuery(operations_.front()->done);
+      if (state != cudaSuccess) {
+        inspect(*operations_.front(), state);
+        break;
+      }
+      operations_.pop_front();
+      front_since_ = std::chrono::steady_clock::now();
+    }
+    changed_.wait_for(lock, kInterval, [this] { return stop_; });
+  }
+}
+
+void NcclWatchdog::inspect(const NcclOperation& front, cudaError_t state) {
+  if (state != cudaErrorNotReady) {
+    handle_->abort(front.what + " failed: " + cudaGetErrorString(state));
+    operations_.clear();
+    return;
+  }
+  try {
+    handle_->check_alive(front.what);
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - front_since_;
+    if (waited > front.timeout) {
+      handle_->abort(front.what + " waited " + std::to_string(waited.count()) + " s and passed its deadline");
+      operations_.clear();
+    }
+  } catch (const CommError& error) {
+    spdlog::error("{}", error.what());
+    operations_.clear();
+  }
+}
+
+}  // namespace diffprob::dist

@@ -1,0 +1,85 @@
+# diffprob_add_module(NAME SRCS ... DEPS ... PRIVATE_DEPS ... [TORCH_PCH]) and diffprob_add_test(...): one target a folder, one form for all.
+
+add_library(diffprob_warnings INTERFACE)
+target_compile_options(diffprob_warnings INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
+  $<$<BOOL:${DIFFPROB_WERROR}>:-Werror>)
+
+# Flags that must be the same everywhere, or the shared precompiled header could not be used.
+add_library(diffprob_flags INTERFACE)
+target_include_directories(diffprob_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_features(diffprob_flags INTERFACE cxx_std_20)
+target_link_libraries(diffprob_flags INTERFACE diffprob_system_fmt)  # before every other header
+target_compile_definitions(diffprob_flags INTERFACE $<$<BOOL:${DIFFPROB_CUDA}>:DIFFPROB_CUDA=1>)
+if(DIFFPROB_CCACHE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(diffprob_flags INTERFACE -fpch-preprocess)
+endif()
+if(DIFFPROB_SANITIZE)
+  target_compile_options(diffprob_flags INTERFACE -fsanitize=${DIFFPROB_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(diffprob_flags INTERFACE -fsanitize=${DIFFPROB_SANITIZE})
+endif()
+
+# <torch/torch.h> costs 25 to 30 s a translation unit: it is parsed once, here. Only <torch/torch.h> and std headers belong in it.
+file(WRITE ${PROJECT_BINARY_DIR}/pch/torch_pch.cpp.in "// holds the shared precompiled header\n")
+configure_file(${PROJECT_BINARY_DIR}/pch/torch_pch.cpp.in ${PROJECT_BINARY_DIR}/pch/torch_pch.cpp COPYONLY)
+add_library(diffprob_torch_pch STATIC ${PROJECT_BINARY_DIR}/pch/torch_pch.cpp)
+target_link_libraries(diffprob_torch_pch PUBLIC diffprob_flags diffprob_dep::torch)
+target_precompile_headers(diffprob_torch_pch PRIVATE <torch/torch.h> <algorithm> <chrono> <filesystem> <functional> <memory> <optional>
+  <span> <string> <vector>)
+
+function(diffprob_add_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH" "" "SRCS;DEPS;PRIVATE_DEPS")
+  add_library(diffprob_${name} STATIC ${arg_SRCS})
+  add_library(diffprob::${name} ALIAS diffprob_${name})
+  target_link_libraries(diffprob_${name} PUBLIC diffprob_flags ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS} diffprob_warnings)
+  if(arg_TORCH_PCH)
+    target_precompile_headers(diffprob_${name} REUSE_FROM diffprob_torch_pch)
+  endif()
+endfunction()
+
+# Executables are compiled as libraries are (-fPIC, not -fPIE): the precompiled header is made that way.
+function(diffprob_match_pch name)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC)
+  target_precompile_headers(${name} REUSE_FROM diffprob_torch_pch)
+endfunction()
+
+# diffprob_add_test(NAME SRCS ... DEPS ... [LABELS ...] [RANKS 1 2 3 4] [TIMEOUT s] [TORCH_PCH])
+# With RANKS: one ctest entry a world size, under mpirun; the test's main refuses to run on any other world size.
+function(diffprob_add_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH" "TIMEOUT" "SRCS;DEPS;LABELS;RANKS")
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${arg_SRCS})
+  target_link_libraries(${name} PRIVATE diffprob_flags diffprob_warnings ${arg_DEPS} diffprob_test_support)
+  if(arg_TORCH_PCH)
+    diffprob_match_pch(${name})
+  endif()
+  set(environment DIFFPROB_SOURCE_DIR=${PROJECT_SOURCE_DIR} DIFFPROB_BINARY_DIR=${PROJECT_BINARY_DIR} OMP_NUM_THREADS=2
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_base_warn_component_unused=0
+    "DIFFPROB_PYTHON=${DIFFPROB_PYTHON}")
+  if(arg_RANKS)
+    target_link_libraries(${name} PRIVATE diffprob_mpi_test_main)
+    foreach(ranks IN LISTS arg_RANKS)
+      add_test(NAME ${name}.ranks${ranks} COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} --oversubscribe --bind-to none
+               --mca mpi_yield_when_idle 1 $<TARGET_FILE:${name}>)
+      set_tests_properties(${name}.ranks${ranks} PROPERTIES PROCESSORS 2 TIMEOUT ${arg_TIMEOUT} LABELS "mpi;${arg_LABELS}"
+        SKIP_REGULAR_EXPRESSION "DIFFPROB_TEST_SKIPPED_ENTIRELY"
+        ENVIRONMENT "${environment};DIFFPROB_TEST_RANKS=${ranks};OMP_NUM_THREADS=1")
+    endforeach()
+  else()
+    target_link_libraries(${name} PRIVATE GTest::gtest_main)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT "${environment}")
+  endif()
+endfunction()
+
+# diffprob_add_bench(NAME SRCS ... DEPS ...): a program that prints JSON; never part of the default ctest run.
+function(diffprob_add_bench name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH" "" "SRCS;DEPS")
+  add_executable(${name} EXCLUDE_FROM_ALL ${arg_SRCS})
+  target_link_libraries(${name} PRIVATE diffprob_flags diffprob_warnings ${arg_DEPS})
+  if(arg_TORCH_PCH)
+    diffprob_match_pch(${name})
+  endif()
+endfunction()

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "launch/config.h"
+
+namespace diffprob::launch {
+
+/// One key of the configuration: where its value lives, what it may be, and what it means.
+struct Field {
+  using Target = std::variant<std::string*, std::int64_t*, double*, bool*, std::vector<std::string>*, std::vector<std::int64_t>*>;
+  std::string key;  ///< "train.batch_size"
+  Target target;
+  std::string help;
+  double low = 0;   ///< numbers: inclusive range
+  double high = 0;
+  std::vector<std::string> choices;  ///< strings: empty = anything
+};
+
+/// Every key there is, in the order in which --print-defaults shows them. Targets point into `config`.
+[[nodiscard]] std::vector<Field> config_fields(Config& config);
+
+}  // namespace diffprob::launch

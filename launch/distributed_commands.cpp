@@ -1,0 +1,98 @@
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+
+#include "data/atomic_file.h"
+#include "launch/commands.h"
+#include "launch/inputs.h"
+#include "launch/json_file.h"
+#include "launch/pipeline.h"
+#include "launch/score.h"
+#include "launch/summary.h"
+#include "launch/train.h"
+
+namespace diffprob::launch {
+namespace fs = std::filesystem;
+namespace {
+
+void need(const std::string& value, const std::string& key) {
+  if (value.empty()) throw ConfigError({key + ": this command needs it"});
+}
+
+void make_output_folder(const Config& config, Runtime& runtime) {
+  if (runtime.is_root()) {
+    fs::create_directories(config.output);
+    data::write_file_atomically(config.output + "/config.yaml", dump_config(config, DumpStyle::kPlain));
+  }
+  runtime.control().barrier("output folder");
+}
+
+void train_command(const Config& config, Runtime& runtime) {
+  make_output_folder(config, runtime);
+  Metrics metrics = runtime.is_root() ? Metrics(config.output + "/metrics.jsonl") : Metrics();
+  const auto sets = open_verification_sets(config.eval.sets);
+  const TrainOutcome outcome =
+      train({"train", config.output, open_training_set(config, runtime), static_cast<std::uint64_t>(config.seed), false}, config, sets, metrics,
+            runtime);
+  spdlog::info("trained {} steps; the network is {}", outcome.steps, outcome.checkpoint);
+}
+
+void score_command(const Config& config, Runtime& runtime) {
+  need(config.model.checkpoint, "model.checkpoint");
+  make_output_folder(config, runtime);
+  LoadedModel model = load_model(config.model.checkpoint, runtime);
+  const prune::ScoreTable table = score(open_training_set(config, runtime), model, config, runtime);
+  const std::string path = config.output + "/scores.h5";
+  if (runtime.is_root()) prune::write_scores(path, table);
+  runtime.control().barrier("scores written");
+  spdlog::info("scores of {} samples: {}", table.records.size(), path);
+}
+
+void prune_command(const Config& config, Runtime& runtime) {
+  need(config.prune.scores, "prune.scores");
+  make_output_folder(config, runtime);
+  const prune::ScoreTable table = prune::read_scores(config.prune.scores);
+  const prune::PruneResult result = prune::prune(table, prune_options(config), runtime.control());
+  if (runtime.is_root()) write_pruning(config.output, result, table);
+  runtime.control().barrier("pruning written");
+  spdlog::info("{} keeps {} of {} samples and {} of {} identities; {} cleaned away, {} redundant; threshold {:.6g}; {}/kept_index.txt",
+               result.index_set.method, result.index_set.kept.size(), result.index_set.num_samples, result.identities_after,
+               result.identities_before, result.mislabelled, result.redundant, result.index_set.threshold, config.output);
+}
+
+std::shared_ptr<model::Backbone> backbone_for_eval(const Config& config, Runtime& runtime) {
+  if (fs::is_directory(config.model.checkpoint)) return load_model(config.model.checkpoint, runtime).backbone;
+  auto backbone = model::make_backbone({config.model.backbone, config.model.embedding_dim, 0.0, 1});
+  model::load_state_dict(*backbone, model::read_pth(config.model.checkpoint));
+  backbone->to(runtime.device());
+  return backbone;
+}
+
+void eval_command(const Config& config, Runtime& runtime) {
+  need(config.model.checkpoint, "model.checkpoint");
+  if (config.eval.sets.empty()) throw ConfigError({"eval.sets: this command needs at least one .bin"});
+  make_output_folder(config, runtime);
+  const auto backbone = backbone_for_eval(config, runtime);
+  const auto reports = verify_sets("eval", open_verification_sets(config.eval.sets), *backbone, config, runtime);
+  if (runtime.is_root()) write_json(config.output + "/eval.json", reports_to_json(reports));
+}
+
+void dry_run(const Config& config, Runtime& runtime) {
+  if (config.data.train != "synthetic") (void)open_training_set(config, runtime);
+  (void)open_verification_sets(config.eval.sets);
+  spdlog::info("dry run: configuration and files are fine; nothing was written");
+}
+
+}  // namespace
+
+void run_distributed_command(const CommandLine& line, const Config& config, dist::MpiEnvironment& mpi) {
+  Runtime runtime(mpi, config);
+  if (std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end()) return dry_run(config, runtime);
+  if (line.command == "run") run_pipeline(config, runtime);
+  if (line.command == "train") train_command(config, runtime);
+  if (line.command == "score") score_command(config, runtime);
+  if (line.command == "prune") prune_command(config, runtime);
+  if (line.command == "eval") eval_command(config, runtime);
+}
+
+}  // namespace diffprob::launch

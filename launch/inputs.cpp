@@ -1,0 +1,73 @@
+#include "launch/inputs.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace diffprob::launch {
+
+data::SyntheticFacesOptions synthetic_options(const Config& config) {
+  const auto& s = config.synthetic;
+  data::SyntheticFacesOptions options;
+  options.identities = s.identities;
+  options.images_per_identity = s.images_per_identity;
+  options.near_duplicates = s.near_duplicates;
+  options.flipped_labels = s.flipped_labels;
+  options.hard_samples = s.hard_samples;
+  options.verification_pairs = s.verification_pairs;
+  options.verification_identities = s.verification_identities;
+  options.seed = static_cast<std::uint64_t>(config.seed);
+  options.threads = static_cast<int>(std::max<std::int64_t>(1, config.data.decode_threads));
+  return options;
+}
+
+prune::PruneOptions prune_options(const Config& config) {
+  const auto& p = config.prune;
+  prune::PruneOptions options;
+  options.method = p.method;
+  options.clean = p.clean;
+  options.diffprob.min_kept = p.min_kept;
+  options.diffprob.preset = p.preset == "reference" ? prune::Preset::kReference : prune::Preset::kDefault;
+  options.random.min_kept = p.min_kept;
+  options.random.seed = static_cast<std::uint64_t>(config.seed);
+  if (p.method == "diffprob" && p.threshold > 0) options.diffprob.threshold = p.threshold;
+  else if (p.method != "none") options.keep_ratio = p.keep_ratio;
+  return options;
+}
+
+std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime) {
+  auto dataset = data::open_dataset(config.data.train);
+  const std::string own = dataset->fingerprint();
+  const std::string root = runtime.control().broadcast(own, 0);
+  TORCH_CHECK(own == root, "rank ", runtime.rank(), ": ", config.data.train, " is not the data set that rank 0 sees (fingerprint ",
+              own.substr(0, 12), ", rank 0 has ", root.substr(0, 12), "). Every node needs the same copy.");
+  spdlog::info("training set {}: {} images, {} identities", config.data.train, dataset->size(), dataset->num_classes());
+  if (config.data.kept.empty()) return dataset;
+  return kept_part(dataset, prune::read_index_set(config.data.kept, dataset->size()), config.data.kept);
+}
+
+std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data::Dataset>& dataset, const prune::IndexSet& set,
+                                               const std::string& path) {
+  TORCH_CHECK(set.dataset_fingerprint.empty() || set.dataset_fingerprint == dataset->fingerprint(), path,
+              " was made from another data set (fingerprint ", set.dataset_fingerprint.substr(0, 12), ", this one has ",
+              dataset->fingerprint().substr(0, 12), ")");
+  std::vector<std::int64_t> label_map = set.label_map;
+  if (label_map.empty()) {  // a plain list: renumber the identities that are left
+    label_map.assign(static_cast<std::size_t>(dataset->num_classes()), -1);
+    for (const auto i : set.kept) label_map[static_cast<std::size_t>(dataset->label(i))] = 0;
+    std::int64_t next = 0;
+    for (auto& label : label_map) label = label < 0 ? -1 : next++;
+  }
+  return std::make_shared<data::Subset>(dataset, set.kept, std::move(label_map));
+}
+
+std::vector<data::VerificationSet> open_verification_sets(const std::vector<std::string>& paths) {
+  std::vector<data::VerificationSet> sets;
+  for (const auto& path : paths) {
+    sets.push_back(data::read_verification_bin(path));
+    spdlog::info("verification set {}: {} pairs", sets.back().name, sets.back().pairs());
+  }
+  return sets;
+}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/synthetic_faces.h"
+#include "data/verification_set.h"
+#include "launch/config.h"
+#include "launch/runtime.h"
+#include "prune/index_set.h"
+#include "prune/prune.h"
+
+namespace diffprob::launch {
+
+[[nodiscard]] data::SyntheticFacesOptions synthetic_options(const Config& config);
+[[nodiscard]] prune::PruneOptions prune_options(const Config& config);
+
+/// Opens the training set on every rank and compares fingerprints: ranks that see different copies are an error. Applies data.kept.
+[[nodiscard]] std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime);
+/// The part of `dataset` that an index set keeps, with its label map. Refuses index sets of another data set.
+[[nodiscard]] std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data::Dataset>& dataset,
+                                                             const prune::IndexSet& set, const std::string& path);
+[[nodiscard]] std::vector<data::VerificationSet> open_verification_sets(const std::vector<std::string>& paths);
+
+}  // namespace diffprob::launch

@@ -1,0 +1,122 @@
+#include <spdlog/spdlog.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "data/dataset.h"
+#include "data/record_io.h"
+#include "dist/device.h"
+#include "launch/checkpoint.h"
+#include "launch/commands.h"
+#include "launch/inputs.h"
+#include "launch/read_config.h"
+#include "model/weights.h"
+
+namespace diffprob::launch {
+namespace fs = std::filesystem;
+namespace {
+
+bool has_flag(const CommandLine& line, const std::string& flag) {
+  return std::find(line.flags.begin(), line.flags.end(), flag) != line.flags.end();
+}
+
+[[noreturn]] void bad_usage(const std::string& command) { throw ConfigError({"usage:\n" + help_text(command)}); }
+
+int show_config(const CommandLine& line) {
+  if (has_flag(line, "print-defaults")) {
+    fmt::print("{}", dump_config(Config(), DumpStyle::kWithHelp));
+  } else {
+    fmt::print("{}", dump_config(read_config(line), DumpStyle::kPlain));
+  }
+  return 0;
+}
+
+int show_data(const std::string& path) {
+  const auto dataset = data::open_dataset(path);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset->num_classes()), 0);
+  for (std::int64_t i = 0; i < dataset->size(); ++i) ++counts[static_cast<std::size_t>(dataset->label(i))];
+  std::sort(counts.begin(), counts.end());
+  fmt::print("{}\n  images       {}\n  identities   {}\n", path, dataset->size(), dataset->num_classes());
+  if (!counts.empty()) {
+    fmt::print("  images an identity   min {}  median {}  max {}  without any {}\n", counts.front(), counts[counts.size() / 2], counts.back(),
+               std::count(counts.begin(), counts.end(), 0));
+  }
+  fmt::print("  fingerprint  {}\n", dataset->fingerprint());
+  return 0;
+}
+
+int pack_data(const std::string& from, const std::string& to) {
+  const auto dataset = data::open_dataset(from);
+  std::vector<std::int64_t> order(static_cast<std::size_t>(dataset->size()));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return dataset->label(a) < dataset->label(b); });
+  fs::create_directories(to);
+  data::RecordWriter writer(to, 112);
+  std::vector<std::byte> bytes;
+  for (const auto i : order) {
+    dataset->read(i, bytes);
+    writer.add(dataset->label(i), bytes);
+  }
+  writer.finish();
+  fmt::print("packed {} images of {} identities into {}\n", dataset->size(), dataset->num_classes(), to);
+  return 0;
+}
+
+int data_command(const CommandLine& line) {
+  const auto& words = line.positional;
+  const std::string action = words.empty() ? "" : words[0];
+  if ((action == "info" || action == "check") && words.size() == 2) return show_data(words[1]);
+  if (action == "pack" && words.size() == 3) return pack_data(words[1], words[2]);
+  if (action == "synth" && words.size() == 2) {
+    const Config config = parse_config("", "", line.overrides);
+    fs::create_directories(words[1]);
+    data::write_synthetic_faces(words[1], synthetic_options(config));
+    return show_data(words[1]);
+  }
+  bad_usage("data");
+}
+
+int export_command(CommandLine line) {
+  const auto file = std::find_if(line.overrides.begin(), line.overrides.end(), [](const auto& o) { return o.key == "file"; });
+  if (file == line.overrides.end()) bad_usage("export");
+  const std::string path = file->value;
+  line.overrides.erase(file);
+  const Config config = parse_config("", "", line.overrides);
+  if (config.model.checkpoint.empty()) bad_usage("export");
+  const CheckpointInfo info = read_checkpoint_info(config.model.checkpoint);
+  const auto backbone = model::make_backbone({info.backbone, info.embedding_dim, 0.0, 1});
+  model::load_state_dict(*backbone, model::read_pth(config.model.checkpoint + "/backbone.pth"));
+  model::write_pth(path, model::state_dict(*backbone));
+  fmt::print("wrote {}: {} with {}-d embeddings after {} steps\n", path, info.backbone, info.embedding_dim, info.step);
+  return 0;
+}
+
+int info_command() {
+  fmt::print("diffprob {}\n  LibTorch   {}\n  devices    {}\n  backbones ", DIFFPROB_VERSION, TORCH_VERSION, dist::describe_devices());
+  for (const auto& name : model::backbone_names()) fmt::print(" {}", name);
+  fmt::print("\n");
+  return 0;
+}
+
+}  // namespace
+
+int run_local_command(const CommandLine& line) {
+  if (has_flag(line, "version")) {
+    fmt::print("diffprob {}\n", DIFFPROB_VERSION);
+    return 0;
+  }
+  if (line.command.empty() || line.command == "help" || has_flag(line, "help")) {
+    const std::string topic = line.command == "help" ? (line.positional.empty() ? "" : line.positional[0]) : line.command;
+    fmt::print("{}", help_text(topic));
+    return line.command.empty() && !has_flag(line, "help") ? 2 : 0;
+  }
+  if (line.command == "config") return show_config(line);
+  if (line.command == "data") return data_command(line);
+  if (line.command == "export") return export_command(line);
+  if (line.command == "info") return info_command();
+  return -1;
+}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,61 @@
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <thread>
+
+#include "launch/commands.h"
+#include "launch/log.h"
+#include "launch/read_config.h"
+
+namespace {
+
+using namespace diffprob;
+
+constexpr int kError = 1;
+constexpr int kBadUsage = 2;
+
+/// The message of an exception without LibTorch's C++ backtrace.
+std::string first_lines(const std::string& message) {
+  const auto backtrace = message.find("\nException raised from ");
+  return message.substr(0, backtrace);
+}
+
+/// Reports and ends all ranks. When all ranks fail alike, rank 0 speaks for them: the others wait a moment first.
+[[noreturn]] void fail(dist::MpiEnvironment& mpi, const std::string& message) {
+  if (mpi.rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(300 + 20 * std::min(mpi.rank(), 50)));
+  spdlog::error("rank {} of {} on {}: {}", mpi.rank(), mpi.world_size(), mpi.host_name(), first_lines(message));
+  spdlog::error("all ranks end. Mend the cause and start the same command again: finished stages and checkpoints are used.");
+  mpi.abort(kError);
+}
+
+int run_with_ranks(const launch::CommandLine& line, int argc, char** argv) {
+  dist::MpiEnvironment mpi(&argc, &argv);
+  launch::set_up_log(mpi.rank(), mpi.world_size());
+  try {
+    run_distributed_command(line, launch::read_config(line), mpi);
+    return 0;
+  } catch (const launch::ConfigError& error) {  // the same on every rank
+    if (mpi.rank() == 0) std::fprintf(stderr, "%s\n", error.what());
+    return kBadUsage;
+  } catch (const std::exception& error) {
+    fail(mpi, error.what());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const launch::CommandLine line = launch::parse_command_line(argc, argv);
+    const int code = launch::run_local_command(line);
+    return code >= 0 ? code : run_with_ranks(line, argc, argv);
+  } catch (const launch::ConfigError& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return kBadUsage;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", first_lines(error.what()).c_str());
+    return kError;
+  }
+}

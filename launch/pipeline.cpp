@@ -1,0 +1,192 @@
+#include "launch/pipeline.h"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "data/atomic_file.h"
+#include "data/sha256.h"
+#include "launch/inputs.h"
+#include "launch/json_file.h"
+#include "launch/planted_report.h"
+#include "launch/progress.h"
+#include "launch/score.h"
+#include "launch/stage.h"
+#include "launch/summary.h"
+#include "launch/train.h"
+
+namespace diffprob::launch {
+namespace fs = std::filesystem;
+namespace {
+
+class Pipeline {
+ public:
+  Pipeline(const Config& config, Runtime& runtime) : config_(config), runtime_(runtime), metrics_(open_metrics(config, runtime)) {}
+
+  void run() {
+    const auto start = std::chrono::steady_clock::now();
+    make_data();
+    dataset_ = open_training_set(config_, runtime_);
+    sets_ = open_verification_sets(config_.eval.sets);
+    for (const auto& path : config_.eval.sets) sets_digest_ += data::sha256_file(path) + "\n";
+
+    const std::string checkpoint = train_one("original", "train_original", dataset_, seed(0), Untrained::kVerify);
+    const std::string scores = score_all(checkpoint);
+    const prune::IndexSet pruned = prune_one("prune", prune_options(config_), scores);
+    for (std::int64_t s = 0; s < config_.run.seeds; ++s) {
+      const auto part = kept_part(dataset_, pruned, "prune");
+      train_one(pruned.method, "train_pruned_s" + std::to_string(s), part, seed(s), Untrained::kSkip);
+    }
+    for (std::int64_t s = 0; config_.run.compare_random && s < config_.run.seeds; ++s) {
+      const std::string suffix = "_random_s" + std::to_string(s);
+      const auto set = prune_one("prune" + suffix, random_like(pruned, s), scores);
+      train_one("random", "train" + suffix, kept_part(dataset_, set, "prune" + suffix), seed(s), Untrained::kSkip);
+    }
+    summarise(pruned, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+
+ private:
+  enum class Untrained { kVerify, kSkip };
+
+  static Metrics open_metrics(const Config& config, Runtime& runtime) {
+    if (runtime.is_root()) {
+      fs::create_directories(config.output);
+      data::write_file_atomically(config.output + "/config.yaml", dump_config(config, DumpStyle::kPlain));
+    }
+    return runtime.is_root() ? Metrics(config.output + "/metrics.jsonl") : Metrics();
+  }
+
+  [[nodiscard]] std::uint64_t seed(std::int64_t index) const { return static_cast<std::uint64_t>(config_.seed + index); }
+
+  void make_data() {
+    if (config_.data.train != "synthetic") return;
+    Stage stage(config_.output, "data", dump_sections(config_, {"synthetic", "seed"}), runtime_);
+    if (!stage.done()) {
+      if (runtime_.is_root()) data::write_synthetic_faces(stage.folder(), synthetic_options(config_));
+      runtime_.control().barrier("synthetic data");
+      stage.complete({{"kind", "synthetic"}}, {"train.rec", "train.idx", "property", "planted.csv", "synthetic_verification.bin"});
+    }
+    config_.data.train = stage.folder();
+    config_.eval.sets.push_back(stage.path("synthetic_verification.bin"));
+    planted_ = stage.path("planted.csv");
+  }
+
+  std::string train_one(const std::string& row_name, const std::string& stage_name, const std::shared_ptr<const data::Dataset>& dataset,
+                        std::uint64_t train_seed, Untrained untrained) {
+    const std::string inputs = dump_sections(config_, {"model", "train", "eval.folds", "data.flip", "data.image_size", "data.on_corrupt"}) +
+                               dataset->fingerprint() + sets_digest_ + std::to_string(train_seed);
+    Stage stage(config_.output, stage_name, inputs, runtime_);
+    if (!stage.done()) {
+      const TrainOutcome outcome = train({stage_name, stage.folder(), dataset, train_seed, untrained == Untrained::kVerify}, config_, sets_,
+                                         metrics_, runtime_);
+      const std::string relative = fs::relative(outcome.checkpoint, stage.folder());
+      stage.complete({{"checkpoint", relative}, {"steps", outcome.steps}, {"seconds", outcome.seconds},
+                      {"untrained", reports_to_json(outcome.untrained)}, {"reports", reports_to_json(outcome.reports)}},
+                     {relative + "/manifest.json", relative + "/backbone.pth"});
+    }
+    add_rows(row_name, stage.result(), *dataset);
+    return stage.path(stage.result().at("checkpoint"));
+  }
+
+  void add_rows(const std::string& name, const nlohmann::json& result, const data::Dataset& dataset) {
+    const auto row_of = [&](const std::string& row_name, const nlohmann::json& reports) {
+      SummaryRow row{row_name, dataset.size(), dataset.num_classes(), result.at("seconds"), {}, {}};
+      for (const auto& report : reports) {
+        row.sets.push_back(report.at("set"));
+        row.accuracy.push_back(report.at("accuracy"));
+      }
+      return row;
+    };
+    if (!result.at("untrained").empty()) {
+      rows_.push_back(row_of("untrained", result.at("untrained")));
+      rows_.back().images = rows_.back().identities = 0;
+      rows_.back().train_seconds = 0;
+    }
+    rows_.push_back(row_of(name, result.at("reports")));
+  }
+
+  std::string score_all(const std::string& checkpoint) {
+    const std::string inputs = dump_sections(config_, {"score.margin", "data.on_corrupt"}) + dataset_->fingerprint() +
+                               checkpoint_fingerprint(checkpoint);
+    Stage stage(config_.output, "score", inputs, runtime_);
+    const std::string path = stage.path("scores.h5");
+    if (!stage.done()) {
+      const auto start = std::chrono::steady_clock::now();
+      LoadedModel model = load_model(checkpoint, runtime_);
+      const prune::ScoreTable table = score(dataset_, model, config_, runtime_);
+      if (runtime_.is_root()) prune::write_scores(path, table);
+      runtime_.control().barrier("scores written");
+      stage.complete({{"samples", dataset_->size()},
+                      {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}},
+                     {"scores.h5"});
+    }
+    return path;
+  }
+
+  [[nodiscard]] prune::PruneOptions random_like(const prune::IndexSet& pruned, std::int64_t index) const {
+    prune::PruneOptions options;
+    options.method = "random";
+    options.clean = false;
+    options.keep_ratio = static_cast<double>(pruned.kept.size()) / static_cast<double>(pruned.num_samples);
+    options.random.seed = seed(index);
+    options.random.min_kept = config_.prune.min_kept;
+    return options;
+  }
+
+  prune::IndexSet prune_one(const std::string& name, const prune::PruneOptions& options, const std::string& scores) {
+    const std::string inputs = dump_sections(config_, {"prune.preset", "prune.threshold", "prune.min_kept"}) + options.method +
+                               std::to_string(options.clean) + std::to_string(options.keep_ratio.value_or(-1)) +
+                               std::to_string(options.random.seed) + data::sha256_file(scores);
+    Stage stage(config_.output, name, inputs, runtime_);
+    if (!stage.done()) {
+      const prune::ScoreTable table = prune::read_scores(scores);
+      const prune::PruneResult result = prune::prune(table, options, runtime_.control());
+      if (runtime_.is_root()) write_pruning(stage.folder(), result, table);
+      runtime_.control().barrier("pruning written");
+      stage.complete({{"kept", result.index_set.kept.size()}, {"mislabelled", result.mislabelled}, {"threshold", result.index_set.threshold}},
+                     {"index_set.h5", "kept_index.txt", "label_map.txt", "summary.json"});
+    }
+    auto set = prune::read_index_set(stage.path("index_set.h5"), dataset_->size());
+    spdlog::info("{}: {} keeps {} of {} samples ({:.2f} %), {} cleaned away, threshold {:.6g}", name, set.method, set.kept.size(),
+                 set.num_samples, 100.0 * static_cast<double>(set.kept.size()) / static_cast<double>(set.num_samples),
+                 stage.result().at("mislabelled").get<std::int64_t>(), set.threshold);
+    return set;
+  }
+
+  void summarise(const prune::IndexSet& pruned, double seconds) {
+    if (!runtime_.is_root()) return;
+    nlohmann::json summary = {{"models", summary_json(rows_)}, {"seconds", seconds}};
+    std::string text = "\nResult of " + config_.output + " (this run took " + format_duration(seconds) + ")\n\n" + summary_table(rows_);
+    if (!planted_.empty()) {
+      summary["planted"] = judge_planted(planted_, pruned);
+      text += "\n" + planted_text(summary["planted"]);
+    }
+    write_json(config_.output + "/summary.json", summary);
+    data::write_file_atomically(config_.output + "/summary.txt", text);
+    fmt::print("{}\n", text);
+    std::fflush(stdout);
+  }
+
+  Config config_;
+  Runtime& runtime_;
+  Metrics metrics_;
+  std::shared_ptr<const data::Dataset> dataset_;
+  std::vector<data::VerificationSet> sets_;
+  std::string sets_digest_;
+  std::string planted_;
+  std::vector<SummaryRow> rows_;
+};
+
+}  // namespace
+
+void write_pruning(const std::string& folder, const prune::PruneResult& result, const prune::ScoreTable& table) {
+  prune::write_index_set(folder + "/index_set.h5", result.index_set);
+  prune::write_kept_index_text(folder + "/kept_index.txt", result.index_set);
+  prune::write_label_map_text(folder + "/label_map.txt", result.index_set);
+  prune::write_prune_summary(folder + "/summary.json", result, table);
+}
+
+void run_pipeline(const Config& config, Runtime& runtime) { Pipeline(config, runtime).run(); }
+
+}  // namespace diffprob::launch

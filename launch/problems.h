@@ -1,0 +1,15 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace diffprob::launch {
+
+/// What is wrong with a configuration or command line: every problem at once. Ends the program with exit code 2.
+class ConfigError : public std::runtime_error {
+ public:
+  explicit ConfigError(const std::vector<std::string>& problems);
+};
+
+}  // namespace diffprob::launch

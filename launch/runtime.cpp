@@ -1,0 +1,52 @@
+#include "launch/runtime.h"
+
+#include <ATen/Parallel.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "data/sampler.h"
+#include "data/sha256.h"
+#include "dist/device.h"
+
+namespace diffprob::launch {
+namespace {
+
+dist::Deadlines deadlines_of(const Config& config) {
+  const auto seconds = [](double s) { return std::chrono::milliseconds(static_cast<std::int64_t>(s * 1000)); };
+  return {seconds(config.dist.startup_timeout), seconds(config.dist.step_timeout)};
+}
+
+void set_threads(const Config& config, const dist::MpiEnvironment& mpi) {
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  at::set_num_threads(config.threads > 0 ? static_cast<int>(config.threads) : std::max(1, cores / mpi.local_size()));
+}
+
+}  // namespace
+
+Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), control_(deadlines_of(config)) {
+  const std::string digest = data::sha256_hex(dump_config(config, DumpStyle::kPlain));
+  const std::string root_digest = control_.broadcast(digest, 0);
+  TORCH_CHECK(digest == root_digest, "rank ", mpi.rank(), " on ", mpi.host_name(), " runs with another configuration than rank 0");
+  set_threads(config, mpi);
+  const at::Device device = dist::choose_device(config.device, mpi);
+  tensors_ = device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config)) : dist::make_mpi_communicator(deadlines_of(config));
+  tensors_->barrier()->wait_host();
+  control_.barrier("start-up");
+  control_.set_phase(dist::Phase::kStep);
+  tensors_->set_phase(dist::Phase::kStep);
+  spdlog::info("{} rank{} on {}, {} CPU thread{} each", mpi.world_size(), mpi.world_size() == 1 ? "" : "s", device.str(),
+               at::get_num_threads(), at::get_num_threads() == 1 ? "" : "s");
+}
+
+std::vector<std::int64_t> Runtime::rows_per_rank(std::int64_t global_batch) const {
+  std::vector<std::int64_t> rows;
+  for (int r = 0; r < world_size(); ++r) {
+    const auto range = data::rows_of_rank(global_batch, r, world_size());
+    rows.push_back(range.end - range.begin);
+  }
+  return rows;
+}
+
+}  // namespace diffprob::launch

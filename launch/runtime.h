@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "dist/communicator.h"
+#include "dist/host_collectives.h"
+#include "dist/mpi_environment.h"
+#include "launch/config.h"
+
+namespace diffprob::launch {
+
+/// What a process of a running job holds: ranks, its device, control traffic (MPI) and tensor traffic (NCCL, or MPI on CPUs).
+/// Collective: all ranks make it together; world and configuration are compared first.
+class Runtime {
+ public:
+  Runtime(dist::MpiEnvironment& mpi, const Config& config);
+
+  [[nodiscard]] int rank() const noexcept { return mpi_.rank(); }
+  [[nodiscard]] int world_size() const noexcept { return mpi_.world_size(); }
+  [[nodiscard]] bool is_root() const noexcept { return rank() == 0; }
+  [[nodiscard]] at::Device device() const noexcept { return tensors_->device(); }
+  [[nodiscard]] dist::HostCollectives& control() noexcept { return control_; }
+  [[nodiscard]] dist::Communicator& tensors() noexcept { return *tensors_; }
+  /// Rows of a global batch on every rank.
+  [[nodiscard]] std::vector<std::int64_t> rows_per_rank(std::int64_t global_batch) const;
+
+ private:
+  dist::MpiEnvironment& mpi_;
+  dist::HostCollectives control_;
+  std::unique_ptr<dist::Communicator> tensors_;
+};
+
+}  // namespace diffprob::launch

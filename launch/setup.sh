@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Installs what diffprob needs and is missing: Debian 12 packages and the pinned LibTorch wheel.
+# Idempotent and quiet: when everything is there it needs neither network nor root.
+#
+#   ./launch/setup.sh                    install what is missing
+#   ./launch/setup.sh --print-libtorch   also print the LibTorch folder on stdout (everything else goes to stderr)
+#
+# DIFFPROB_LIBTORCH=DIR   use this LibTorch (the folder with include/ and lib/) instead of the pinned wheel
+# DIFFPROB_CACHE=DIR      where the wheel's virtual environment lives (default: ${XDG_CACHE_HOME:-~/.cache}/diffprob)
+set -euo pipefail
+
+readonly torch_version=2.11.0
+readonly numpy_version=2.2.6
+readonly packages=(
+  build-essential cmake ninja-build ccache pkg-config python3 python3-venv
+  openmpi-bin libopenmpi-dev libopencv-dev libhdf5-dev libspdlog-dev libfmt-dev
+  libgtest-dev libgmock-dev libyaml-cpp-dev libturbojpeg0-dev nlohmann-json3-dev libssl-dev
+)
+readonly cache=${DIFFPROB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/diffprob}
+readonly venv=$cache/torch-$torch_version
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
+
+missing_packages() {
+  local installed
+  installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null | awk '$1 == "ii" {print $2}') || true  # unknown ones: exit 1
+  local name
+  for name in "${packages[@]}"; do
+    grep -qx -- "$name" <<<"$installed" || printf '%s\n' "$name"
+  done
+}
+
+install_packages() {
+  command -v dpkg-query >/dev/null || { say "not a Debian system: make sure that these are there: ${packages[*]}"; return; }
+  local missing
+  mapfile -t missing < <(missing_packages)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+      as_root=(sudo)
+    else
+      die "neither root nor sudo. Ask your administrator for: apt-get install ${missing[*]}"
+    fi
+  fi
+  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+  local log
+  log=$(mktemp)
+  if ! { "${as_root[@]}" apt-get -q update &&
+         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends install "${missing[@]}"; } \
+       >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    die "apt-get failed; its whole output is in $log"
+  fi
+  rm -f "$log"
+}
+
+# The wheel is unpacked beside its final place and renamed, so that a broken download never looks complete.
+install_libtorch() {
+  [ -e "$venv/.complete" ] && return 0
+  mkdir -p "$cache"
+  exec 9>"$cache/.lock"
+  flock -w 1800 9 || die "another setup has held $cache/.lock for 30 minutes"
+  [ -e "$venv/.complete" ] && return 0
+  say "installing LibTorch $torch_version (wheel from PyPI, about 4.7 GB on disk) into $venv"
+  local log=$cache/pip.log
+  rm -rf "$venv"
+  if ! { python3 -m venv "$venv" &&
+         "$venv/bin/python" -m pip -q --disable-pip-version-check install \
+           "torch==$torch_version" "numpy==$numpy_version"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    die "pip could not install torch==$torch_version; its whole output is in $log"
+  fi
+  touch "$venv/.complete"
+}
+
+libtorch_folder() {
+  if [ -n "${DIFFPROB_LIBTORCH:-}" ]; then
+    [ -e "$DIFFPROB_LIBTORCH/include/torch/csrc/api/include/torch/torch.h" ] ||
+      die "DIFFPROB_LIBTORCH=$DIFFPROB_LIBTORCH holds no include/torch/csrc/api/include/torch/torch.h"
+    printf '%s\n' "$DIFFPROB_LIBTORCH"
+  else
+    local found=("$venv"/lib/python3*/site-packages/torch)
+    printf '%s\n' "${found[0]}"
+  fi
+}
+
+install_packages
+[ -n "${DIFFPROB_LIBTORCH:-}" ] || install_libtorch
+folder=$(libtorch_folder)
+[ "${1:-}" != --print-libtorch ] || printf '%s\n' "$folder"

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "eval/embedder.h"
+
+namespace diffprob::launch {
+
+/// A trained network in the final table. Networks with the same `name` (several seeds) make one row with mean and deviation.
+struct SummaryRow {
+  std::string name;
+  std::int64_t images = 0;
+  std::int64_t identities = 0;
+  double train_seconds = 0;  ///< 0: not trained
+  std::vector<std::string> sets;
+  std::vector<double> accuracy;  ///< a set, 0..1
+};
+
+/// Text table: one line a name; accuracy in %, "mean +- deviation (n)" where there are several seeds.
+[[nodiscard]] std::string summary_table(const std::vector<SummaryRow>& rows);
+[[nodiscard]] nlohmann::json summary_json(const std::vector<SummaryRow>& rows);
+
+[[nodiscard]] nlohmann::json reports_to_json(const std::vector<eval::SetReport>& reports);
+
+}  // namespace diffprob::launch

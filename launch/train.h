@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/verification_set.h"
+#include "eval/embedder.h"
+#include "launch/config.h"
+#include "launch/metrics.h"
+#include "launch/runtime.h"
+
+namespace diffprob::launch {
+
+struct TrainJob {
+  std::string name;                              ///< in log lines and metrics: "train_original"
+  std::string folder;                            ///< checkpoints go to folder/checkpoints
+  std::shared_ptr<const data::Dataset> dataset;
+  std::uint64_t seed = 1;
+  bool verify_untrained = false;                 ///< also verify the initial network, before the first step
+};
+
+struct TrainOutcome {
+  std::string checkpoint;                        ///< the last one
+  std::int64_t steps = 0;
+  double seconds = 0;                            ///< of training, without verification and checkpoints, over all restarts
+  std::vector<eval::SetReport> untrained;
+  std::vector<eval::SetReport> reports;          ///< of the final network
+};
+
+/// Trains from the newest whole checkpoint in the job's folder, or from scratch. Collective.
+[[nodiscard]] TrainOutcome train(const TrainJob& job, const Config& config, const std::vector<data::VerificationSet>& sets,
+                                 Metrics& metrics, Runtime& runtime);
+
+/// Verifies a network on every set and logs a line for each. Collective.
+[[nodiscard]] std::vector<eval::SetReport> verify_sets(const std::string& what, const std::vector<data::VerificationSet>& sets,
+                                                       model::Backbone& backbone, const Config& config, Runtime& runtime);
+
+}  // namespace diffprob::launch

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <torch/torch.h>
+
+namespace diffprob::model {
+
+struct BackboneOptions {
+  std::string name = "iresnet50";    ///< see backbone_names()
+  std::int64_t embedding_dim = 512;  ///< D
+  double dropout = 0.0;              ///< before the last fully connected layer (IResNet kinds)
+  std::uint64_t seed = 1;            ///< of the initial weights (by name: the same weights whatever the order of construction)
+};
+
+/// Keys of this step's dropout masks: a mask is a function of (key, row of the global batch, element), so it does not depend on the
+/// number of ranks.
+struct StepContext {
+  std::uint64_t key = 0;
+  std::int64_t first_row = 0;  ///< row of the global batch that row 0 of this rank's input is
+};
+
+/// Faces [b, 3, 112, 112] float, (x / 255 - 0.5) / 0.5, RGB -> embeddings [b, D], not normalised.
+/// State-dict names are those of InsightFace's and the paper's PyTorch models.
+class Backbone : public torch::nn::Module {
+ public:
+  virtual torch::Tensor forward(torch::Tensor faces) = 0;
+  void set_step_context(StepContext context) { context_ = context; }
+  [[nodiscard]] virtual std::int64_t embedding_dim() const = 0;
+
+ protected:
+  StepContext context_;
+};
+
+/// "iresnet18" ... "mobilefacenet", "tiny".
+[[nodiscard]] std::vector<std::string> backbone_names();
+/// With initial weights of the reference's distributions, deterministic by (seed, parameter name). Throws c10::Error on an unknown name.
+[[nodiscard]] std::shared_ptr<Backbone> make_backbone(const BackboneOptions& options);
+
+}  // namespace diffprob::model

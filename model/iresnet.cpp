@@ -1,0 +1,115 @@
+#include "model/iresnet.h"
+
+#include <map>
+
+#include "model/activation_format.h"
+#include "model/initial_weights.h"
+#include "model/keyed_dropout.h"
+
+namespace diffprob::model {
+namespace nn = torch::nn;
+namespace {
+
+nn::Conv2d conv3x3(std::int64_t in, std::int64_t out, std::int64_t stride) {
+  return nn::Conv2d(nn::Conv2dOptions(in, out, 3).stride(stride).padding(1).bias(false));
+}
+
+nn::Conv2d conv1x1(std::int64_t in, std::int64_t out, std::int64_t stride) {
+  return nn::Conv2d(nn::Conv2dOptions(in, out, 1).stride(stride).bias(false));
+}
+
+nn::PReLU prelu(std::int64_t channels) { return nn::PReLU(nn::PReLUOptions().num_parameters(channels)); }
+
+/// Side of the picture after the stem and four halvings (each a 3x3 convolution with padding 1).
+std::int64_t last_side(std::int64_t stem_stride) {
+  std::int64_t side = (112 - 1) / stem_stride + 1;
+  for (int stage = 0; stage < 4; ++stage) side = (side - 1) / 2 + 1;
+  return side;
+}
+
+}  // namespace
+
+std::optional<IResNetShape> iresnet_shape(const std::string& name) {
+  static const std::map<std::string, std::array<std::int64_t, 4>> kBlocks = {
+      {"iresnet18", {2, 2, 2, 2}}, {"iresnet34", {3, 4, 6, 3}}, {"iresnet50", {3, 4, 14, 3}}, {"iresnet100", {3, 13, 30, 3}}};
+  IResNetShape shape;
+  if (name == "tiny") {
+    shape.blocks = {1, 2, 2, 1};
+    shape.stem_stride = 2;
+    shape.channels = {16, 32, 64, 128};
+    return shape;
+  }
+  const bool with_se = name.ends_with("_se");
+  const auto found = kBlocks.find(with_se ? name.substr(0, name.size() - 3) : name);
+  if (found == kBlocks.end()) return std::nullopt;
+  shape.blocks = found->second;
+  shape.squeeze_excitation = with_se;
+  return shape;
+}
+
+SqueezeExcitation::SqueezeExcitation(std::int64_t channels) {
+  constexpr std::int64_t kReduction = 16;
+  fc1_ = register_module("fc1", conv1x1(channels, channels / kReduction, 1));
+  fc2_ = register_module("fc2", conv1x1(channels / kReduction, channels, 1));
+}
+
+torch::Tensor SqueezeExcitation::forward(const torch::Tensor& x) {
+  const torch::Tensor mean = torch::adaptive_avg_pool2d(x, {1, 1});
+  return x * torch::sigmoid(fc2_->forward(torch::relu(fc1_->forward(mean))));
+}
+
+IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation) {
+  bn1_ = register_module("bn1", nn::BatchNorm2d(in));
+  conv1_ = register_module("conv1", conv3x3(in, out, 1));
+  bn2_ = register_module("bn2", nn::BatchNorm2d(out));
+  prelu_ = register_module("prelu", prelu(out));
+  conv2_ = register_module("conv2", conv3x3(out, out, stride));
+  bn3_ = register_module("bn3", nn::BatchNorm2d(out));
+  if (stride != 1 || in != out) {
+    downsample_ = register_module("downsample", nn::Sequential(conv1x1(in, out, stride), nn::BatchNorm2d(out)));
+  }
+  if (squeeze_excitation) se_ = register_module("se_block", std::make_shared<SqueezeExcitation>(out));
+}
+
+torch::Tensor IResNetBlock::forward(const torch::Tensor& x) {
+  torch::Tensor y = conv1_->forward(bn1_->forward(x));
+  y = bn3_->forward(conv2_->forward(prelu_->forward(bn2_->forward(y))));
+  if (se_) y = se_->forward(y);
+  return y.add_(downsample_.is_empty() ? x : downsample_->forward(x));
+}
+
+IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
+    : embedding_dim_(options.embedding_dim), dropout_(options.dropout) {
+  std::int64_t channels = shape.channels[0];
+  conv1_ = register_module("conv1", conv3x3(3, channels, shape.stem_stride));
+  bn1_ = register_module("bn1", nn::BatchNorm2d(channels));
+  prelu_ = register_module("prelu", prelu(channels));
+  for (std::size_t i = 0; i < stages_.size(); ++i) {
+    stages_[i] = register_module("layer" + std::to_string(i + 1),
+                                 make_stage(channels, shape.channels[i], shape.blocks[i], shape.squeeze_excitation));
+    channels = shape.channels[i];
+  }
+  bn2_ = register_module("bn2", nn::BatchNorm2d(channels));
+  const std::int64_t side = last_side(shape.stem_stride);
+  fc_ = register_module("fc", nn::Linear(channels * side * side, embedding_dim_));
+  features_ = register_module("features", nn::BatchNorm1d(embedding_dim_));
+  features_->weight.set_requires_grad(false);
+  initialise_weights(*this, ConvolutionInit::kNormal, options.seed);
+}
+
+nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks, bool squeeze_excitation) {
+  nn::Sequential stage;
+  stage->push_back(IResNetBlock(in, out, 2, squeeze_excitation));
+  for (std::int64_t i = 1; i < blocks; ++i) stage->push_back(IResNetBlock(out, out, 1, squeeze_excitation));
+  return stage;
+}
+
+torch::Tensor IResNet::forward(torch::Tensor faces) {
+  torch::Tensor x = prelu_->forward(bn1_->forward(conv1_->forward(prepare_faces(faces))));
+  for (auto& stage : stages_) x = stage->forward(x);
+  x = bn2_->forward(x).flatten(1);
+  if (is_training() && dropout_ > 0.0) x = keyed_dropout(x, dropout_, context_);
+  return features_->forward(fc_->forward(x));
+}
+
+}  // namespace diffprob::model

@@ -1,0 +1,164 @@
+#include "prune/score_file.h"
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "prune/error.h"
+#include "prune/hdf5_file.h"
+
+namespace diffprob::prune {
+namespace {
+
+constexpr const char* kFormat = "diffprob-scores";
+constexpr std::int64_t kVersion = 1;
+
+struct FloatColumn {
+  const char* name;
+  float ScoreRecord::*member;
+};
+constexpr std::array<FloatColumn, 8> kFloatColumns = {{{"nll", &ScoreRecord::nll},
+                                                       {"probability", &ScoreRecord::probability},
+                                                       {"top1_log_prob", &ScoreRecord::top1_log_prob},
+                                                       {"second_log_prob", &ScoreRecord::second_log_prob},
+                                                       {"sum_p2", &ScoreRecord::sum_p2},
+                                                       {"entropy", &ScoreRecord::entropy},
+                                                       {"cosine", &ScoreRecord::cosine},
+                                                       {"norm", &ScoreRecord::norm}}};
+
+/// Collects bad rows: names the first few, counts all.
+class RowProblems {
+ public:
+  void add(std::size_t row, const std::string& problem) {
+    constexpr std::int64_t kNamed = 5;
+    if (count_++ < kNamed) text_ += (text_.empty() ? "" : "; ") + ("row " + std::to_string(row) + ": " + problem);
+  }
+  void throw_if_any(const std::string& where) const {
+    if (count_ > 0) throw PruneError(where + ": " + std::to_string(count_) + " bad values: " + text_);
+  }
+
+ private:
+  std::int64_t count_ = 0;
+  std::string text_;
+};
+
+void check_class(std::size_t row, const char* name, std::int64_t value, std::int64_t num_classes, RowProblems& problems) {
+  if (value >= 0 && value < num_classes) return;
+  problems.add(row, std::string(name) + " is " + std::to_string(value) + ", expected 0 to " + std::to_string(num_classes - 1));
+}
+
+void check_row(std::size_t row, const ScoreRecord& record, RowProblems& problems) {
+  if (record.index != row) problems.add(row, "holds the record of sample " + std::to_string(record.index));
+  for (const FloatColumn& column : kFloatColumns) {
+    if (std::isnan(record.*column.member)) problems.add(row, std::string(column.name) + " is NaN");
+  }
+  if (record.probability < 0 || record.probability > 1) {
+    problems.add(row, "probability is " + std::to_string(record.probability) + ", expected 0 to 1");
+  }
+  if (record.nll < 0) problems.add(row, "nll is " + std::to_string(record.nll) + ", expected at least 0");
+}
+
+template <class T, class Get>
+void write_column(HdfWriter& file, const std::string& name, std::size_t count, const Get& get) {
+  std::vector<T> column(count);
+  for (std::size_t i = 0; i < count; ++i) column[i] = get(i);
+  file.dataset<T>(name, column);
+}
+
+template <class T>
+std::vector<T> read_column(const HdfReader& file, const std::string& path, const std::string& name, std::size_t count) {
+  auto column = file.dataset<T>(name);
+  if (column.size() != count) {
+    throw PruneError(path + ": " + name + ": " + std::to_string(column.size()) + " rows, expected " + std::to_string(count));
+  }
+  return column;
+}
+
+void write_source(HdfWriter& file, const ScoreSource& source) {
+  file.attribute("dataset_fingerprint", source.dataset_fingerprint);
+  file.attribute("model_fingerprint", source.model_fingerprint);
+  file.attribute("margin", source.margin);
+  file.attribute("scale", source.scale);
+  file.attribute("num_classes", source.num_classes);
+  const std::vector<std::uint8_t> config(source.config.begin(), source.config.end());
+  file.dataset<std::uint8_t>("config", config);
+}
+
+ScoreSource read_source(const HdfReader& file) {
+  ScoreSource source;
+  source.dataset_fingerprint = file.text("dataset_fingerprint");
+  source.model_fingerprint = file.text("model_fingerprint");
+  source.margin = file.number("margin");
+  source.scale = file.number("scale");
+  source.num_classes = file.integer("num_classes");
+  const auto config = file.dataset<std::uint8_t>("config");
+  source.config.assign(config.begin(), config.end());
+  return source;
+}
+
+}  // namespace
+
+void check_table(const std::string& where, const ScoreTable& table) {
+  if (table.labels.size() != table.records.size()) {
+    throw PruneError(where + ": " + std::to_string(table.labels.size()) + " labels for " + std::to_string(table.records.size()) +
+                     " records, expected the same number");
+  }
+  if (table.records.size() > std::numeric_limits<std::uint32_t>::max()) {
+    throw PruneError(where + ": " + std::to_string(table.records.size()) + " samples, expected fewer than 2^32");
+  }
+  const std::int64_t classes = table.source.num_classes;
+  if (classes < 1 || classes > std::int64_t{1} << 31) {
+    throw PruneError(where + ": num_classes is " + std::to_string(classes) + ", expected 1 to 2^31");
+  }
+  RowProblems problems;
+  for (std::size_t i = 0; i < table.records.size(); ++i) {
+    check_row(i, table.records[i], problems);
+    check_class(i, "label", table.labels[i], classes, problems);
+    check_class(i, "top1", table.records[i].top1, classes, problems);
+  }
+  problems.throw_if_any(where);
+}
+
+void write_scores(const std::string& path, const ScoreTable& table) {
+  check_table(path, table);
+  HdfWriter file(path);
+  file.attribute("format", std::string(kFormat));
+  file.attribute("format_version", kVersion);
+  file.attribute("num_samples", static_cast<std::int64_t>(table.records.size()));
+  write_source(file, table.source);
+  file.dataset<std::int32_t>("label", table.labels);
+  const std::size_t count = table.records.size();
+  write_column<std::int32_t>(file, "top1", count, [&](std::size_t i) { return table.records[i].top1; });
+  for (const FloatColumn& column : kFloatColumns) {
+    write_column<float>(file, column.name, count, [&](std::size_t i) { return table.records[i].*column.member; });
+  }
+  file.commit();
+}
+
+ScoreTable read_scores(const std::string& path) {
+  const HdfReader file(path);
+  file.check_format(kFormat, kVersion);
+  ScoreTable table;
+  table.source = read_source(file);
+  table.labels = file.dataset<std::int32_t>("label");
+  const std::size_t count = table.labels.size();
+  if (file.integer("num_samples") != static_cast<std::int64_t>(count)) {
+    throw PruneError(path + ": num_samples is " + std::to_string(file.integer("num_samples")) + ", but there are " + std::to_string(count) +
+                     " labels");
+  }
+  table.records.resize(count);
+  const auto top1 = read_column<std::int32_t>(file, path, "top1", count);
+  for (std::size_t i = 0; i < count; ++i) {
+    table.records[i].index = static_cast<std::uint32_t>(i);
+    table.records[i].top1 = top1[i];
+  }
+  for (const FloatColumn& column : kFloatColumns) {
+    const auto values = read_column<float>(file, path, column.name, count);
+    for (std::size_t i = 0; i < count; ++i) table.records[i].*column.member = values[i];
+  }
+  check_table(path, table);
+  return table;
+}
+
+}  // namespace diffprob::prune

@@ -1,0 +1,289 @@
+#include "data/loader.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "data/error.h"
+#include "data/jpeg_decoder.h"
+#include "tests/data/test_files.h"
+
+namespace diffprob::data {
+namespace {
+
+constexpr int kSide = 24;
+using Bytes = std::vector<std::byte>;
+
+/// Samples in memory; the left part of image i is dark, the right part bright, and the middle depends on i.
+class MemorySet final : public Dataset {
+ public:
+  explicit MemorySet(std::int64_t size) {
+    for (std::int64_t i = 0; i < size; ++i) {
+      std::vector<std::uint8_t> rgb;
+      for (int pixel = 0; pixel < kSide * kSide; ++pixel) {
+        const int x = pixel % kSide;
+        for (int c = 0; c < 3; ++c) rgb.push_back(static_cast<std::uint8_t>(x < 8 ? 20 : x >= 16 ? 220 : (i * 37 + c * 50) % 256));
+      }
+      images.push_back(encode_jpeg(rgb, kSide, kSide, 95));
+    }
+  }
+  [[nodiscard]] std::int64_t size() const override { return static_cast<std::int64_t>(images.size()); }
+  [[nodiscard]] std::int64_t num_classes() const override { return 7; }
+  [[nodiscard]] std::int64_t label(std::int64_t index) const override { return index % 7; }
+  void read(std::int64_t index, Bytes& bytes) const override {
+    if (index == unreadable) throw DataError("disk on fire");
+    if (index == thrower) throw std::logic_error("not the data's fault");
+    std::this_thread::sleep_for(std::chrono::microseconds(delay_us));
+    ++reads;
+    bytes = images[static_cast<std::size_t>(index)];
+  }
+  [[nodiscard]] std::string describe(std::int64_t index) const override { return "memory record " + std::to_string(index); }
+  [[nodiscard]] std::string fingerprint() const override { return "memory"; }
+
+  std::vector<Bytes> images;
+  std::int64_t unreadable = -1;
+  std::int64_t thrower = -1;
+  int delay_us = 0;
+  mutable std::atomic<int> reads = 0;
+};
+
+LoaderOptions options_with(int threads, bool flip = false, OnCorrupt on_corrupt = OnCorrupt::kFail) {
+  LoaderOptions options;
+  options.image_size = kSide;
+  options.decode_threads = threads;
+  options.prefetch_batches = 3;
+  options.flip = flip;
+  options.on_corrupt = on_corrupt;
+  return options;
+}
+
+std::shared_ptr<const BatchPlan> train_plan(const Dataset& set, std::int64_t batch, int rank = 0, int world = 1, std::int64_t epoch = 0) {
+  return std::make_shared<TrainPlan>(set.size(), batch, 11, epoch, rank, world);
+}
+
+std::vector<Batch> drain(Loader& loader) {
+  std::vector<Batch> batches;
+  Batch batch;
+  while (loader.next(batch)) batches.push_back(batch);
+  return batches;
+}
+
+void expect_same(const std::vector<Batch>& found, const std::vector<Batch>& wanted) {
+  ASSERT_EQ(found.size(), wanted.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_TRUE(at::equal(found[i].images, wanted[i].images)) << "batch " << i;
+    EXPECT_TRUE(at::equal(found[i].labels, wanted[i].labels)) << "batch " << i;
+    EXPECT_TRUE(at::equal(found[i].indices, wanted[i].indices)) << "batch " << i;
+  }
+}
+
+/// Row by row, without a loader.
+at::Tensor decode_alone(const MemorySet& set, std::int64_t index) {
+  ImageDecoder decoder;
+  at::Tensor image = at::empty({kSide, kSide, 3}, at::kByte);
+  decoder.decode(set.images[static_cast<std::size_t>(index)], kSide, image.data_ptr<std::uint8_t>());
+  return image;
+}
+
+TEST(Loader, DeliversThePlanInOrder) {
+  const auto set = std::make_shared<MemorySet>(53);
+  Loader loader(set, std::make_shared<SequentialPlan>(53, 20, 0, 1), options_with(2));
+
+  const auto batches = drain(loader);
+
+  ASSERT_EQ(batches.size(), 3u);
+  EXPECT_EQ(batches[2].images.sizes(), (std::vector<std::int64_t>{13, kSide, kSide, 3}));
+  std::int64_t index = 0;
+  for (const Batch& batch : batches) {
+    for (std::int64_t row = 0; row < batch.indices.size(0); ++row, ++index) {
+      EXPECT_EQ(batch.indices[row].item<std::int64_t>(), index);
+      EXPECT_EQ(batch.labels[row].item<std::int64_t>(), index % 7);
+      EXPECT_TRUE(at::equal(batch.images[row], decode_alone(*set, index))) << index;
+    }
+  }
+  EXPECT_EQ(index, 53);
+  Batch after;
+  EXPECT_FALSE(loader.next(after));
+  EXPECT_GE(loader.wait_seconds(), 0.0);
+}
+
+TEST(Loader, ContentDoesNotDependOnThreads) {
+  const auto set = std::make_shared<MemorySet>(130);
+  Loader reference(set, train_plan(*set, 32), options_with(0, true));
+  const auto wanted = drain(reference);
+  ASSERT_EQ(wanted.size(), 4u);
+  for (const int threads : {1, 3, 8}) {
+    Loader loader(set, train_plan(*set, 32), options_with(threads, true));
+    expect_same(drain(loader), wanted);
+  }
+}
+
+TEST(Loader, FlipsHalfOfTheSamplesByKey) {
+  const auto set = std::make_shared<MemorySet>(600);
+  std::vector<std::vector<bool>> flipped;
+  for (const std::int64_t epoch : {0, 1}) {
+    Loader loader(set, train_plan(*set, 60, 0, 1, epoch), options_with(2, true));
+    flipped.emplace_back(600);
+    for (const Batch& batch : drain(loader)) {
+      for (std::int64_t row = 0; row < 60; ++row) {
+        const auto index = batch.indices[row].item<std::int64_t>();
+        const at::Tensor original = decode_alone(*set, index);
+        const bool mirrored = !at::equal(batch.images[row], original);
+        if (mirrored) ASSERT_TRUE(at::equal(batch.images[row], original.flip({1}))) << index;
+        flipped.back()[static_cast<std::size_t>(index)] = mirrored;
+      }
+    }
+    EXPECT_NEAR(static_cast<double>(std::ranges::count(flipped.back(), true)), 300.0, 62.0);  // 5 standard deviations
+  }
+  int changed = 0;
+  for (std::size_t i = 0; i < 600; ++i) changed += flipped[0][i] != flipped[1][i] ? 1 : 0;
+  EXPECT_NEAR(changed, 300, 62);
+}
+
+TEST(Loader, RanksTogetherDeliverTheBatchOfOneRank) {
+  const auto set = std::make_shared<MemorySet>(70);
+  Loader whole(set, train_plan(*set, 32), options_with(2, true));
+  const auto wanted = drain(whole);
+  Loader first(set, train_plan(*set, 32, 0, 3), options_with(2, true));
+  Loader second(set, train_plan(*set, 32, 1, 3), options_with(1, true));
+  Loader third(set, train_plan(*set, 32, 2, 3), options_with(0, true));
+  for (const Batch& batch : wanted) {
+    std::vector<at::Tensor> parts;
+    for (Loader* loader : {&first, &second, &third}) {
+      Batch part;
+      ASSERT_TRUE(loader->next(part));
+      parts.push_back(part.images);
+    }
+    EXPECT_TRUE(at::equal(at::cat(parts), batch.images));
+  }
+}
+
+TEST(Loader, StartsInMidEpoch) {
+  const auto set = std::make_shared<MemorySet>(100);
+  Loader whole(set, train_plan(*set, 16), options_with(2, true));
+  auto wanted = drain(whole);
+  wanted.erase(wanted.begin(), wanted.begin() + 4);
+  Loader resumed(set, train_plan(*set, 16), options_with(2, true), 4);
+  expect_same(drain(resumed), wanted);
+  Loader beyond(set, train_plan(*set, 16), options_with(2), 6);
+  EXPECT_TRUE(drain(beyond).empty());
+}
+
+TEST(Loader, EmptyRankBatchesHaveTheRightShape) {
+  const auto set = std::make_shared<MemorySet>(9);
+  for (const int threads : {0, 2}) {
+    Loader loader(set, std::make_shared<SequentialPlan>(9, 8, 0, 4), options_with(threads));
+    const auto batches = drain(loader);
+    ASSERT_EQ(batches.size(), 2u);
+    EXPECT_EQ(batches[0].images.size(0), 2);
+    EXPECT_EQ(batches[1].images.sizes(), (std::vector<std::int64_t>{0, kSide, kSide, 3}));
+    EXPECT_EQ(batches[1].labels.sizes(), std::vector<std::int64_t>{0});
+    EXPECT_EQ(batches[1].indices.scalar_type(), at::kLong);
+  }
+}
+
+TEST(Loader, CorruptImageFailsAtItsBatchAndNamesTheRecord) {
+  const auto set = std::make_shared<MemorySet>(64);
+  set->images[35].resize(set->images[35].size() / 2);
+  set->images[38] = test::bytes_of("rubbish");
+  for (const int threads : {0, 1, 4}) {
+    Loader loader(set, std::make_shared<SequentialPlan>(64, 16, 0, 1), options_with(threads));
+    Batch batch;
+    EXPECT_TRUE(loader.next(batch));
+    EXPECT_TRUE(loader.next(batch));
+    for (int again = 0; again < 2; ++again) {  // the lowest bad row, however often it is asked for
+      const std::string message = test::error_of([&] { loader.next(batch); });
+      EXPECT_NE(message.find("memory record 35: "), std::string::npos) << message;
+    }
+  }
+}
+
+TEST(Loader, OtherExceptionsTravelAsTheyAre) {
+  const auto set = std::make_shared<MemorySet>(40);
+  set->thrower = 3;
+  for (const int threads : {0, 2}) {
+    Loader loader(set, std::make_shared<SequentialPlan>(40, 8, 0, 1), options_with(threads, false, OnCorrupt::kReplace));
+    Batch batch;
+    EXPECT_THROW(loader.next(batch), std::logic_error);
+  }
+}
+
+TEST(Loader, ReplacesAndListsCorruptImages) {
+  const auto set = std::make_shared<MemorySet>(64);
+  set->images[5] = test::bytes_of("rubbish");
+  set->images[9].clear();
+  set->unreadable = 41;
+  for (const int threads : {0, 1, 4}) {
+    Loader loader(set, std::make_shared<SequentialPlan>(64, 32, 0, 1), options_with(threads, false, OnCorrupt::kReplace));
+    Batch batch;
+    ASSERT_TRUE(loader.next(batch));
+    EXPECT_TRUE(at::equal(batch.images[5], at::zeros({kSide, kSide, 3}, at::kByte)));
+    EXPECT_TRUE(at::equal(batch.images[6], decode_alone(*set, 6)));
+    EXPECT_EQ(batch.labels[5].item<std::int64_t>(), 5);
+    ASSERT_EQ(loader.replaced().size(), 2u);
+    EXPECT_EQ(loader.replaced()[0].find("memory record 5: not an image"), 0u) << loader.replaced()[0];
+    EXPECT_EQ(loader.replaced()[1].find("memory record 9: "), 0u);
+    ASSERT_TRUE(loader.next(batch));
+    ASSERT_EQ(loader.replaced().size(), 3u);
+    EXPECT_EQ(loader.replaced()[2], "memory record 41: disk on fire");
+  }
+}
+
+TEST(Loader, PrefetchIsBounded) {
+  const auto set = std::make_shared<MemorySet>(400);
+  Loader loader(set, std::make_shared<SequentialPlan>(400, 10, 0, 1), options_with(4));
+  Batch batch;
+  ASSERT_TRUE(loader.next(batch));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(set->reads, 40);  // one delivered, three ahead
+}
+
+TEST(Loader, OneBatchIsDecodedByAllThreads) {
+  const auto set = std::make_shared<MemorySet>(64);
+  set->delay_us = 4000;
+  const auto start = std::chrono::steady_clock::now();
+  Loader loader(set, std::make_shared<SequentialPlan>(64, 64, 0, 1), options_with(4));
+  Batch batch;
+  ASSERT_TRUE(loader.next(batch));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(took.count(), 0.75 * 64 * 0.004);  // sleeping readers overlap even on one core
+}
+
+TEST(Loader, DestructorDoesNotFinishTheEpoch) {
+  const auto set = std::make_shared<MemorySet>(4000);
+  set->delay_us = 2000;
+  const auto start = std::chrono::steady_clock::now();
+  {
+    Loader loader(set, std::make_shared<SequentialPlan>(4000, 1000, 0, 1), options_with(3));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(took.count(), 1.0);  // 2.7 s for all
+  EXPECT_LT(set->reads, 1000);
+}
+
+TEST(Loader, CanBeDroppedAtAnyMoment) {
+  const auto set = std::make_shared<MemorySet>(60);
+  for (int batches = 0; batches < 12; ++batches) {
+    Loader loader(set, std::make_shared<SequentialPlan>(60, 5, 0, 1), options_with(3));
+    Batch batch;
+    for (int i = 0; i < batches; ++i) ASSERT_TRUE(loader.next(batch));
+  }
+}
+
+TEST(Loader, RefusesImpossibleOptions) {
+  const auto set = std::make_shared<MemorySet>(4);
+  const auto plan = std::make_shared<SequentialPlan>(4, 2, 0, 1);
+  LoaderOptions options = options_with(-1);
+  EXPECT_THROW(Loader(set, plan, options), DataError);
+  options = options_with(1);
+  options.prefetch_batches = 0;
+  EXPECT_THROW(Loader(set, plan, options), DataError);
+  EXPECT_THROW(Loader(set, plan, options_with(1), -1), DataError);
+}
+
+}  // namespace
+}  // namespace diffprob::data

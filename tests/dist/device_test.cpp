@@ -1,0 +1,65 @@
+// Device choice must hold with and without CUDA, with and without a driver. Own main: choose_device wants the process's environment.
+#include "dist/device.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "dist/communicator.h"
+#include "dist/error.h"
+#include "tests/dist/ranks.h"
+
+namespace diffprob::dist {
+namespace {
+
+MpiEnvironment* environment = nullptr;
+
+TEST(Environment, AgreesWithMpi) {
+  EXPECT_EQ(environment->rank(), tests::world_rank());
+  EXPECT_EQ(environment->world_size(), tests::world_size());
+  EXPECT_EQ(environment->local_rank(), environment->rank());  // the test runs on one machine
+  EXPECT_EQ(environment->local_size(), environment->world_size());
+  EXPECT_FALSE(environment->host_name().empty());
+}
+
+TEST(Environment, IsOneAProcess) { EXPECT_THROW(MpiEnvironment(nullptr, nullptr), CommError); }
+
+TEST(Devices, AreDescribedInOneLine) {
+  const std::string text = describe_devices();
+  EXPECT_EQ(text.rfind("CUDA: ", 0), 0U) << text;
+  EXPECT_EQ(text.find('\n'), std::string::npos);
+}
+
+TEST(Devices, TheCpuIsAlwaysThere) { EXPECT_EQ(choose_device("cpu", *environment), at::Device(at::kCPU)); }
+
+TEST(Devices, AutoAndCudaFollowTheMachine) {
+  const auto text = describe_devices();
+  const bool none = text.find("no usable device") != std::string::npos || text.find("not compiled in") != std::string::npos;
+  if (none) {
+    EXPECT_EQ(choose_device("auto", *environment), at::Device(at::kCPU));
+    EXPECT_THROW((void)choose_device("cuda", *environment), c10::Error);
+  } else if (environment->world_size() == 1) {
+    EXPECT_EQ(choose_device("auto", *environment), at::Device(at::kCUDA, 0));
+    EXPECT_EQ(choose_device("cuda", *environment), at::Device(at::kCUDA, 0));
+  }
+}
+
+TEST(Devices, UnknownNamesAreRefused) { EXPECT_THROW((void)choose_device("gpu", *environment), c10::Error); }
+
+TEST(Devices, NcclRefusesTheCpu) { EXPECT_THROW((void)make_nccl_communicator(at::kCPU), c10::Error); }
+
+}  // namespace
+}  // namespace diffprob::dist
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  diffprob::dist::MpiEnvironment mpi(&argc, &argv);
+  diffprob::dist::environment = &mpi;
+  const char* wanted = std::getenv("DIFFPROB_TEST_RANKS");
+  if (wanted == nullptr || std::atoi(wanted) != mpi.world_size()) {
+    std::fprintf(stderr, "this test must run on DIFFPROB_TEST_RANKS ranks, but the world has %d\n", mpi.world_size());
+    mpi.abort(2);
+  }
+  return RUN_ALL_TESTS();
+}

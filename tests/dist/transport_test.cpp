@@ -1,0 +1,143 @@
+// Chunking, with chunks so small that every path of it runs on small data.
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "dist/error.h"
+#include "dist/mpi_transport.h"
+#include "tests/dist/ranks.h"
+
+namespace diffprob::dist {
+namespace {
+
+using tests::world_rank;
+using tests::world_size;
+using std::chrono::seconds;
+
+class TransportTest : public ::testing::TestWithParam<std::int64_t> {
+ protected:
+  MpiTransport transport_{seconds(60), GetParam()};
+};
+
+/// What rank r holds at element i: distinct, exact in float, sums exact.
+std::int64_t value(int rank, std::int64_t i) { return 1000 * (rank + 1) + i * (rank + 2); }
+
+template <class T>
+std::vector<T> values(int rank, std::int64_t count) {
+  std::vector<T> result;
+  for (std::int64_t i = 0; i < count; ++i) result.push_back(static_cast<T>(value(rank, i)));
+  return result;
+}
+
+std::byte* bytes(void* data) { return static_cast<std::byte*>(data); }
+
+TEST_P(TransportTest, AllReduceSumsEveryElementOnce) {
+  for (const std::int64_t count : {0, 1, 2, 3, 7, 64, 1000, 40001}) {
+    auto data = values<double>(world_rank(), count);
+
+    transport_.all_reduce(bytes(data.data()), count, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+
+    for (std::int64_t i = 0; i < count; ++i) {
+      double expected = 0;
+      for (int r = 0; r < world_size(); ++r) expected += static_cast<double>(value(r, i));
+      ASSERT_EQ(data[static_cast<std::size_t>(i)], expected) << "element " << i << " of " << count;
+    }
+  }
+}
+
+TEST_P(TransportTest, ReduceScatterGivesEachRankItsUnevenBlock) {
+  std::vector<std::int64_t> counts;
+  for (int r = 0; r < world_size(); ++r) counts.push_back(r == 1 ? 0 : 37 + 11 * r);
+  const std::int64_t total = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  const auto own = static_cast<std::size_t>(world_rank());
+  const std::int64_t begin = std::accumulate(counts.begin(), counts.begin() + world_rank(), std::int64_t{0});
+  auto input = values<std::int32_t>(world_rank(), total);
+  std::vector<std::int32_t> output(static_cast<std::size_t>(counts[own]), -1);
+
+  transport_.reduce_scatter(bytes(input.data()), bytes(output.data()), counts, local_reduce<std::int32_t>(ReduceOp::kMax), "reduce_scatter");
+
+  for (std::int64_t i = 0; i < counts[own]; ++i) {
+    std::int64_t expected = 0;
+    for (int r = 0; r < world_size(); ++r) expected = std::max(expected, value(r, begin + i));
+    ASSERT_EQ(output[static_cast<std::size_t>(i)], expected);
+  }
+}
+
+TEST_P(TransportTest, AllGatherKeepsRankOrder) {
+  std::vector<std::int64_t> byte_counts;
+  std::vector<std::int64_t> expected;
+  for (int r = 0; r < world_size(); ++r) {
+    const std::int64_t count = r == 0 ? 0 : 50 * r + 1;
+    byte_counts.push_back(count * 8);
+    const auto part = values<std::int64_t>(r, count);
+    expected.insert(expected.end(), part.begin(), part.end());
+  }
+  auto input = values<std::int64_t>(world_rank(), byte_counts[static_cast<std::size_t>(world_rank())] / 8);
+  std::vector<std::int64_t> output(expected.size());
+
+  transport_.all_gather(bytes(input.data()), bytes(output.data()), byte_counts, "all_gather");
+
+  EXPECT_EQ(output, expected);
+}
+
+TEST_P(TransportTest, BroadcastCarriesEveryByteFromAnyRoot) {
+  for (int root = 0; root < world_size(); ++root) {
+    auto data = values<std::int64_t>(world_rank(), 333);
+
+    transport_.broadcast(bytes(data.data()), 333 * 8, root, "broadcast");
+
+    EXPECT_EQ(data, values<std::int64_t>(root, 333));
+  }
+}
+
+TEST_P(TransportTest, ExchangeDeliversToTheRightRank) {
+  const auto ranks = static_cast<std::size_t>(world_size());
+  std::vector<std::vector<std::int64_t>> sent(ranks);
+  std::vector<std::vector<std::int64_t>> got(ranks);
+  std::vector<Outgoing> outgoing;
+  std::vector<Incoming> incoming;
+  for (int r = 0; r < world_size(); ++r) {
+    const auto i = static_cast<std::size_t>(r);
+    sent[i].assign(static_cast<std::size_t>(30 * r + world_rank()), 100 * world_rank() + r);
+    got[i].assign(static_cast<std::size_t>(30 * world_rank() + r), -1);
+    outgoing.push_back({bytes(sent[i].data()), static_cast<std::int64_t>(sent[i].size() * 8)});
+    incoming.push_back({bytes(got[i].data()), static_cast<std::int64_t>(got[i].size() * 8)});
+  }
+
+  transport_.exchange(outgoing, incoming, "exchange");
+
+  for (int r = 0; r < world_size(); ++r) {
+    for (const auto v : got[static_cast<std::size_t>(r)]) ASSERT_EQ(v, 100 * r + world_rank());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(ChunkBytes, TransportTest, ::testing::Values(16, 56, 1000, MpiTransport::kDefaultChunkBytes));
+
+TEST(TransportErrors, SizesThatDisagreeAreNamed) {
+  if (world_size() < 2) GTEST_SKIP() << "needs two ranks";
+  MpiTransport transport(seconds(5));
+  // Static: after the error MPI may still hold the buffers. Rank 0 sends 8 bytes where the others expect 16.
+  static std::vector<double> data(2, 1.0);
+  static std::vector<std::vector<double>> got(static_cast<std::size_t>(world_size()), std::vector<double>(2));
+  const std::vector<Outgoing> outgoing(static_cast<std::size_t>(world_size()), {bytes(data.data()), world_rank() == 0 ? 8 : 16});
+  std::vector<Incoming> incoming;
+  for (auto& part : got) incoming.push_back({bytes(part.data()), 16});
+
+  std::string message;
+  try {
+    transport.exchange(outgoing, incoming, "exchange of sizes");
+  } catch (const CommError& error) {
+    message = error.what();
+  }
+
+  if (world_rank() == 0) {
+    EXPECT_EQ(message, "");
+  } else {
+    EXPECT_NE(message.find("exchange of sizes"), std::string::npos) << message;
+    EXPECT_NE(message.find("expected 16 bytes from rank 0, found 8"), std::string::npos) << message;
+    EXPECT_THROW(transport.barrier("after an error"), CommError);
+  }
+}
+
+}  // namespace
+}  // namespace diffprob::dist

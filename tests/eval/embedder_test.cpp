@@ -1,0 +1,211 @@
+#include "eval/embedder.h"
+
+#include <cmath>
+#include <optional>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "data/error.h"
+#include "data/jpeg_decoder.h"
+#include "dist/communicator.h"
+
+namespace diffprob::eval {
+namespace {
+
+constexpr int kSize = 24;
+
+/// Convolution, batch norm, dropout, a linear layer: left-right asymmetric, and different in training mode.
+class SmallBackbone : public model::Backbone {
+ public:
+  SmallBackbone() {
+    conv = register_module("conv", torch::nn::Conv2d(torch::nn::Conv2dOptions(3, 4, 3).stride(2)));
+    norm = register_module("norm", torch::nn::BatchNorm2d(4));
+    dropout = register_module("dropout", torch::nn::Dropout(0.5));
+    linear = register_module("linear", torch::nn::Linear(4 * 11 * 11, 6));
+    for (auto& parameter : parameters()) fill(parameter);
+    for (auto& buffer : norm->buffers()) {
+      if (buffer.is_floating_point()) fill(buffer);
+    }
+  }
+  torch::Tensor forward(torch::Tensor faces) override { return linear(dropout(norm(conv(faces)).relu()).contiguous().flatten(1)); }
+  std::int64_t embedding_dim() const override { return 6; }
+
+  torch::nn::Conv2d conv{nullptr};
+  torch::nn::BatchNorm2d norm{nullptr};
+  torch::nn::Dropout dropout{nullptr};
+  torch::nn::Linear linear{nullptr};
+
+ private:
+  /// The same on all ranks, none two alike, positive (variances).
+  static void fill(at::Tensor tensor) {
+    const torch::NoGradGuard no_grad;
+    tensor.copy_(torch::arange(tensor.numel(), at::kFloat).mul(0.7).sin().mul(0.3).add(0.4).view(tensor.sizes()));
+  }
+};
+
+/// Pictures of changing size (every fifth must be resized), none two alike.
+data::VerificationSet make_set(int pairs) {
+  data::VerificationSet set;
+  set.name = "small";
+  for (int i = 0; i < 2 * pairs; ++i) {
+    const int size = i % 5 == 4 ? kSize + 9 : kSize;
+    std::vector<std::uint8_t> rgb;
+    for (int at = 0; at < size * size; ++at) {
+      const double x = at % size, y = at / size;
+      for (int c = 0; c < 3; ++c)
+        rgb.push_back(static_cast<std::uint8_t>(127 + 120 * std::sin(0.05 * (c + 1) * x + 0.03 * y * (i % 7) + i)));
+    }
+    set.images.push_back(data::encode_jpeg(rgb, size, size, 90));
+  }
+  for (int i = 0; i < pairs; ++i) set.same.push_back(i % 2 == 0);
+  return set;
+}
+
+/// Images [begin, end) as the backbone wants them, by loops. [n, 3, kSize, kSize]
+at::Tensor slow_faces(const data::VerificationSet& set, std::int64_t begin, std::int64_t end, bool mirrored) {
+  auto faces = torch::empty({end - begin, 3, kSize, kSize}).contiguous(at::MemoryFormat::ChannelsLast);
+  auto values = faces.accessor<float, 4>();
+  data::ImageDecoder decoder;
+  std::vector<std::uint8_t> rgb(kSize * kSize * 3);
+  for (std::int64_t i = begin; i < end; ++i) {
+    decoder.decode(set.images[static_cast<std::size_t>(i)], kSize, rgb.data());
+    for (int at = 0; at < kSize * kSize * 3; ++at) {
+      const int c = at % 3, x = at / 3 % kSize, y = at / 3 / kSize;
+      const float value = (static_cast<float>(rgb[static_cast<std::size_t>(at)]) / 255.0F - 0.5F) / 0.5F;
+      values[i - begin][c][y][mirrored ? kSize - 1 - x : x] = value;
+    }
+  }
+  return faces;
+}
+
+/// On one rank, `batch` images at a time. [images, D]
+at::Tensor slow_embeddings(const data::VerificationSet& set, SmallBackbone& backbone, std::int64_t batch) {
+  const torch::NoGradGuard no_grad;
+  backbone.eval();
+  std::vector<at::Tensor> parts;
+  const auto images = static_cast<std::int64_t>(set.images.size());
+  for (std::int64_t begin = 0; begin < images; begin += batch) {
+    const auto end = std::min(images, begin + batch);
+    parts.push_back(backbone.forward(slow_faces(set, begin, end, false)) + backbone.forward(slow_faces(set, begin, end, true)));
+  }
+  backbone.train();
+  return torch::cat(parts);
+}
+
+class Embedder : public ::testing::Test {
+ protected:
+  at::Tensor embed(const data::VerificationSet& set, std::int64_t batch, int threads = 2) {
+    return embed_flip_sum(set, *backbone, *communicator, {batch, kSize, threads});
+  }
+  std::unique_ptr<dist::Communicator> communicator = dist::make_mpi_communicator();
+  std::shared_ptr<SmallBackbone> backbone = std::make_shared<SmallBackbone>();
+};
+
+TEST_F(Embedder, BitEqualToOneRankWithTheSameBatches) {
+  // 26 images: in batches of 4 the last is short and the seven do not divide by 2 or 3 ranks; 26 and 100: one batch, ranks without work.
+  const auto set = make_set(13);
+  for (const std::int64_t batch : {1, 4, 5, 26, 100}) {
+    const auto got = embed(set, batch);
+
+    EXPECT_EQ(got.scalar_type(), at::kFloat);
+    EXPECT_TRUE(torch::equal(got, slow_embeddings(set, *backbone, batch))) << "batch " << batch << "\n" << got;
+  }
+}
+
+TEST_F(Embedder, BatchSizeAndThreadsChangeRoundingOnly) {
+  const auto set = make_set(13);
+  const auto want = slow_embeddings(set, *backbone, 1);
+  ASSERT_GT((want[0] - want[1]).abs().max().item<float>(), 1e-2);  // images are told apart
+
+  for (const int threads : {0, 1, 5}) {
+    const auto got = embed(set, 7, threads);
+
+    EXPECT_TRUE(torch::allclose(got, want, 1e-5, 1e-5)) << (got - want).abs().max();
+  }
+}
+
+TEST_F(Embedder, MoreRanksThanImages) {
+  const auto set = make_set(1);
+
+  EXPECT_TRUE(torch::equal(embed(set, 1), slow_embeddings(set, *backbone, 1)));
+  EXPECT_EQ(embed(make_set(0), 4).sizes(), (at::IntArrayRef{0, 6}));
+}
+
+TEST_F(Embedder, MirroringMatters) {
+  const auto set = make_set(2);
+  const torch::NoGradGuard no_grad;
+  backbone->eval();
+  const auto straight = backbone->forward(slow_faces(set, 0, 4, false));
+  const auto mirrored = backbone->forward(slow_faces(set, 0, 4, true));
+
+  EXPECT_GT((straight - mirrored).abs().max().item<float>(), 1e-2);  // else the tests above could not see a missing mirror image
+}
+
+TEST_F(Embedder, GivesEveryModuleItsModeBack) {
+  backbone->train();
+  backbone->norm->eval();
+  const auto mean = backbone->norm->running_mean.clone();
+
+  (void)embed(make_set(2), 2);
+
+  EXPECT_TRUE(backbone->is_training());
+  EXPECT_TRUE(backbone->conv->is_training());
+  EXPECT_TRUE(backbone->dropout->is_training());
+  EXPECT_FALSE(backbone->norm->is_training());
+  EXPECT_TRUE(torch::equal(backbone->norm->running_mean, mean));
+  EXPECT_TRUE(torch::GradMode::is_enabled());
+}
+
+TEST_F(Embedder, CorruptImageEndsAllRanksAndNamesIt) {
+  auto set = make_set(6);
+  set.images[7].resize(20);
+  std::optional<std::string> message;
+  try {
+    (void)embed(set, 1);
+  } catch (const data::DataError& e) {
+    message = e.what();
+  }
+
+  ASSERT_TRUE(message.has_value());
+  EXPECT_THAT(*message, ::testing::HasSubstr("verification set small"));
+  const std::int64_t batches = 12, ranks = communicator->world_size(), rank = communicator->rank();
+  if (batches * rank / ranks <= 7 && 7 < batches * (rank + 1) / ranks) {
+    EXPECT_THAT(*message, ::testing::HasSubstr("image 7 (pair 3)"));
+  } else {
+    EXPECT_THAT(*message, ::testing::HasSubstr("unreadable image"));
+  }
+  EXPECT_TRUE(backbone->is_training());
+  set.images[7] = set.images[6];
+  EXPECT_EQ(embed(set, 1).size(0), 12);  // the communicator is still whole
+}
+
+TEST_F(Embedder, RefusesBrokenSetsAndOptions) {
+  auto set = make_set(2);
+  EXPECT_THROW((void)embed(set, 0), c10::Error);
+  EXPECT_THROW((void)embed(set, 2, -1), c10::Error);
+  set.images.pop_back();
+  EXPECT_THROW((void)embed(set, 2), c10::Error);
+}
+
+TEST_F(Embedder, ReportIsThatOfTheEmbeddings) {
+  const auto set = make_set(20);
+  const auto distances = pair_distances(slow_embeddings(set, *backbone, 8));
+  const auto want = verify(distances, set.same, 4);
+
+  const auto report = verify_set(set, *backbone, *communicator, {8, kSize, 2, 4});
+
+  EXPECT_EQ(report.name, "small");
+  EXPECT_EQ(report.pairs, 20);
+  EXPECT_EQ(report.verification.fold_accuracy, want.fold_accuracy);
+  EXPECT_EQ(report.verification.tpr, want.tpr);
+  EXPECT_EQ(report.verification.accuracy_mean, want.accuracy_mean);
+  EXPECT_GE(report.auc, 0);
+  EXPECT_LE(report.auc, 1);
+  EXPECT_GE(report.eer, 0);
+}
+
+}  // namespace
+}  // namespace diffprob::eval

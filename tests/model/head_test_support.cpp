@@ -1,0 +1,77 @@
+#include "tests/model/head_test_support.h"
+
+#include <limits>
+#include <numeric>
+
+namespace diffprob::tests {
+namespace F = torch::nn::functional;
+
+SlowHead slow_head(const HeadProblem& problem, const model::MarginOptions& margin) {
+  const auto e = problem.embeddings.to(torch::kDouble).set_requires_grad(true);
+  const auto w = problem.weight.to(torch::kDouble).set_requires_grad(true);
+  const auto cosines =
+      F::normalize(e, F::NormalizeFuncOptions().dim(1)).mm(F::normalize(w, F::NormalizeFuncOptions().dim(1)).t()).clamp(-1, 1);
+  const auto own = torch::one_hot(problem.labels, problem.weight.size(0)).to(torch::kDouble);
+  const double m = margin.kind == model::MarginKind::kCosFace ? margin.margin : 0.0;
+  const auto logits = margin.scale * (cosines - m * own);
+  const auto loss = F::cross_entropy(logits, problem.labels);
+  loss.backward();
+  return {loss.detach(), e.grad(), w.grad(), (logits.softmax(1) * own).sum(1).detach(), cosines.detach()};
+}
+
+std::vector<std::int64_t> deal_rows(std::int64_t rows, Deal deal, int world_size) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(world_size), 0);
+  const std::size_t first = deal == Deal::kFirstEmpty && world_size > 1 ? 1 : 0;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t place = deal == Deal::kUneven ? row * row / rows : row;
+    const std::size_t ranks = counts.size() - first;
+    const auto rank = first + static_cast<std::size_t>(place * static_cast<std::int64_t>(ranks) / rows);
+    ++counts[deal == Deal::kAllOnLast ? counts.size() - 1 : rank];
+  }
+  return counts;
+}
+
+HeadUnderTest::HeadUnderTest(const HeadProblem& problem, model::MarginOptions margin, dist::Communicator& communicator, Deal deal)
+    : problem_(problem),
+      rank_(static_cast<std::size_t>(communicator.rank())),
+      counts_(deal_rows(problem.labels.size(0), deal, communicator.world_size())),
+      first_row_(std::accumulate(counts_.begin(), counts_.begin() + communicator.rank(), std::int64_t{0})),
+      head_({.num_classes = problem.weight.size(0), .embedding_dim = problem.weight.size(1), .margin = margin, .seed = 1}, communicator) {
+  head_.weight().copy_(own_classes(problem.weight));
+}
+
+double largest(const torch::Tensor& values) {
+  return values.numel() == 0 ? 0.0 : values.abs().max().item<double>();
+}
+
+double distance(const torch::Tensor& a, const torch::Tensor& b, double scale) {
+  if (!a.isfinite().all().item<bool>()) return std::numeric_limits<double>::infinity();
+  return largest(a.to(torch::kDouble) - b.to(torch::kDouble)) / scale;
+}
+
+double elementwise_distance(const torch::Tensor& a, const torch::Tensor& b, double floor) {
+  if (!a.isfinite().all().item<bool>()) return std::numeric_limits<double>::infinity();
+  const auto wanted = b.to(torch::kDouble);
+  return largest((a.to(torch::kDouble) - wanted) / (wanted.abs() + floor));
+}
+
+bool same_on_all_ranks(const torch::Tensor& values, dist::Communicator& communicator) {
+  const auto own = values.contiguous().reshape({1, -1});
+  const auto all = torch::empty({communicator.world_size(), own.size(1)}, own.options());
+  communicator.all_gather(all, own)->wait_host();
+  return torch::equal(all, own.expand_as(all));
+}
+
+torch::Tensor golden_tensor(const Golden& golden, const std::string& dataset) {
+  return torch::tensor(golden.floats(dataset)).reshape(golden.shape(dataset));
+}
+
+torch::Tensor golden_tensor64(const Golden& golden, const std::string& dataset) {
+  return torch::tensor(golden.doubles(dataset), torch::kDouble).reshape(golden.shape(dataset));
+}
+
+torch::Tensor golden_ids(const Golden& golden, const std::string& dataset) {
+  return torch::tensor(golden.integers(dataset), torch::kLong).reshape(golden.shape(dataset));
+}
+
+}  // namespace diffprob::tests

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "dist/communicator.h"
+#include "model/sharded_head.h"
+#include "tests/support/golden.h"
+
+namespace diffprob::tests {
+
+/// A whole batch and all class centres, the same on every rank.
+struct HeadProblem {
+  torch::Tensor embeddings;  ///< [B, D] float32
+  torch::Tensor labels;      ///< [B] int64
+  torch::Tensor weight;      ///< [C, D] float32
+};
+
+/// Loss, gradients and probabilities of a replicated head by autograd in float64, from the definition.
+struct SlowHead {
+  torch::Tensor loss;             ///< []
+  torch::Tensor grad_embeddings;  ///< [B, D]
+  torch::Tensor grad_weight;      ///< [C, D]
+  torch::Tensor probability;      ///< [B], with margin
+  torch::Tensor cosines;          ///< [B, C]
+};
+[[nodiscard]] SlowHead slow_head(const HeadProblem& problem, const model::MarginOptions& margin);
+
+/// How the rows of a batch are dealt to ranks.
+enum class Deal { kEven, kUneven, kFirstEmpty, kAllOnLast };
+[[nodiscard]] std::vector<std::int64_t> deal_rows(std::int64_t rows, Deal deal, int world_size);
+
+/// One rank's view of a problem.
+class HeadUnderTest {
+ public:
+  HeadUnderTest(const HeadProblem& problem, model::MarginOptions margin, dist::Communicator& communicator, Deal deal = Deal::kEven);
+  [[nodiscard]] model::HeadStep step() { return head_.forward_backward(own(problem_.embeddings), own(problem_.labels), counts_); }
+  [[nodiscard]] model::HeadScores score(const model::MarginOptions& margin) {
+    return head_.score(own(problem_.embeddings), own(problem_.labels), counts_, margin);
+  }
+  /// Own rows of the batch, own rows of the classes.
+  [[nodiscard]] torch::Tensor own(const torch::Tensor& whole) const { return whole.narrow(0, first_row_, counts_[rank_]); }
+  [[nodiscard]] torch::Tensor own_classes(const torch::Tensor& whole) const {
+    return whole.narrow(0, head_.first_class(), head_.local_classes());
+  }
+  [[nodiscard]] model::ShardedHead& head() { return head_; }
+  [[nodiscard]] const std::vector<std::int64_t>& counts() const { return counts_; }
+
+ private:
+  HeadProblem problem_;
+  std::size_t rank_;
+  std::vector<std::int64_t> counts_;
+  std::int64_t first_row_;
+  model::ShardedHead head_;
+};
+
+/// max |a - b| / scale; infinite when a value is not finite, 0 when there are none.
+[[nodiscard]] double distance(const torch::Tensor& a, const torch::Tensor& b, double scale = 1.0);
+/// max of |a - b| / (|b| + floor), element by element.
+[[nodiscard]] double elementwise_distance(const torch::Tensor& a, const torch::Tensor& b, double floor);
+[[nodiscard]] double largest(const torch::Tensor& values);
+/// Whether the bytes are the same on every rank. Collective.
+[[nodiscard]] bool same_on_all_ranks(const torch::Tensor& values, dist::Communicator& communicator);
+
+[[nodiscard]] torch::Tensor golden_tensor(const Golden& golden, const std::string& dataset);  ///< float32
+[[nodiscard]] torch::Tensor golden_tensor64(const Golden& golden, const std::string& dataset);
+[[nodiscard]] torch::Tensor golden_ids(const Golden& golden, const std::string& dataset);
+
+}  // namespace diffprob::tests
