@@ -55,8 +55,8 @@ FacePainter::FacePainter(Canvas& canvas, const FaceIdentity& face, const FaceSam
     : canvas_(canvas), face_(face), sample_(sample), pose_(sample), outline_(face.head), head_(pose_.silhouette()) {}
 
 void FacePainter::background() {
-  const float angle = static_cast<float>(sample_.noise_key & 1023) * 0.00613f;
-  const Vec2 patch{static_cast<float>((sample_.noise_key >> 10) & 15), static_cast<float>((sample_.noise_key >> 14) & 15)};
+  const float angle = static_cast<float>(sample_.background_key & 1023) * 0.00613f;
+  const Vec2 patch{static_cast<float>((sample_.background_key >> 10) & 15), static_cast<float>((sample_.background_key >> 14) & 15)};
   const Vec2 across{std::cos(angle) / kSide, std::sin(angle) / kSide};
   for (int y = 0; y < kSide; ++y) {
     for (int x = 0; x < kSide; ++x) {

@@ -221,6 +221,7 @@ FaceSample draw_sample(std::uint64_t key, float nuisance, Difficulty difficulty)
   sample.hair_shift = 0.04f * nuisance * bounded_normal(random);
   for (Colour& colour : sample.background) colour = draw_colour(random, nuisance);
   sample.cloth = draw_colour(random, nuisance);
+  sample.background_key = random.bits();
   sample.noise_key = random.bits();
   return sample;
 }

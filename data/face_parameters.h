@@ -84,6 +84,7 @@ struct FaceSample {
   float hair_shift;
   std::array<Colour, 2> background;
   Colour cloth;
+  std::uint64_t background_key;
   std::uint64_t noise_key;
 };
 

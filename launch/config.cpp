@@ -200,7 +200,7 @@ void check_together(const Config& c, std::vector<std::string>& problems) {
   if (c.data.train.empty()) problems.push_back("data.train: want a data set, got nothing");
 }
 
-std::string quoted(const std::string& text) {
+std::string in_quotes(const std::string& text) {
   YAML::Emitter out;
   out << YAML::DoubleQuoted << text;
   return out.c_str();
@@ -210,7 +210,7 @@ std::string value_text(const Field& field) {
   return std::visit(
       [](auto* target) -> std::string {
         using T = std::remove_pointer_t<decltype(target)>;
-        if constexpr (std::is_same_v<T, std::string>) return quoted(*target);
+        if constexpr (std::is_same_v<T, std::string>) return in_quotes(*target);
         else if constexpr (std::is_same_v<T, bool>) return *target ? "true" : "false";
         else if constexpr (std::is_same_v<T, double>) return format_number(*target);
         else if constexpr (std::is_same_v<T, std::int64_t>) return std::to_string(*target);
@@ -218,7 +218,7 @@ std::string value_text(const Field& field) {
           std::string list = "[";
           for (const auto& item : *target) {
             if (list.size() > 1) list += ", ";
-            if constexpr (std::is_same_v<T, std::vector<std::string>>) list += quoted(item);
+            if constexpr (std::is_same_v<T, std::vector<std::string>>) list += in_quotes(item);
             else list += std::to_string(item);
           }
           return list + "]";

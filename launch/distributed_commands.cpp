@@ -10,6 +10,7 @@
 #include "launch/score.h"
 #include "launch/summary.h"
 #include "launch/train.h"
+#include "model/weights.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;

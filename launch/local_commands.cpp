@@ -12,6 +12,7 @@
 #include "launch/commands.h"
 #include "launch/inputs.h"
 #include "launch/read_config.h"
+#include "model/backbone.h"
 #include "model/weights.h"
 
 namespace diffprob::launch {

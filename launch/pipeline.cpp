@@ -7,6 +7,7 @@
 
 #include "data/atomic_file.h"
 #include "data/sha256.h"
+#include "launch/checkpoint.h"
 #include "launch/inputs.h"
 #include "launch/json_file.h"
 #include "launch/planted_report.h"

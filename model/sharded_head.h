@@ -53,7 +53,8 @@ class ShardedHead {
   [[nodiscard]] const HeadOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::int64_t first_class() const noexcept { return first_class_; }
   [[nodiscard]] std::int64_t local_classes() const noexcept { return weight_.size(0); }
-  /// [C_r, D] float32, class centres, not normalised. Its gradient is weight().grad(), written (not accumulated) by forward_backward.
+  /// [C_r, D] float32, class centres, not normalised. Its gradient is weight().grad(), written (not accumulated) by forward_backward;
+  /// undefined after an error.
   [[nodiscard]] at::Tensor& weight() noexcept { return weight_; }
 
   /// Collective. embeddings [b, D] (any float dtype, not normalised), labels [b] int64 global ids, `counts`: rows of every rank

@@ -1,5 +1,7 @@
 // Time and extra memory of one ShardedHead::forward_backward and one score(). Usage: [mpirun -np W] head_bench [C] [B] [D] [steps].
 // CPU, B rows over all ranks. Prints one JSON line on rank 0. Extra memory: peak resident set of a step less that before it, this rank.
+#include <malloc.h>
+
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -46,6 +48,8 @@ Cost measure(int steps, dist::Communicator& communicator, Step step) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Large blocks go back to the system when freed, so that what is resident before a step holds nothing of the last one.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
   dist::MpiEnvironment mpi(&argc, &argv);
   const auto argument = [&](int i, std::int64_t otherwise) { return argc > i ? std::stoll(argv[i]) : otherwise; };
   const std::int64_t classes = argument(1, 10572);

@@ -132,7 +132,9 @@ TEST(Loader, FlipsHalfOfTheSamplesByKey) {
         const auto index = batch.indices[row].item<std::int64_t>();
         const at::Tensor original = decode_alone(*set, index);
         const bool mirrored = !at::equal(batch.images[row], original);
-        if (mirrored) ASSERT_TRUE(at::equal(batch.images[row], original.flip({1}))) << index;
+        if (mirrored) {
+          ASSERT_TRUE(at::equal(batch.images[row], original.flip({1}))) << index;
+        }
         flipped.back()[static_cast<std::size_t>(index)] = mirrored;
       }
     }

@@ -164,7 +164,7 @@ TEST(PickleReader, BrokenStackIsAnError) {
                            "K\x01(0(K\x02"s,
                            "K\x01K\x02"s,
                            "("s,
-                           "",
+                           ""s,
                            "\x93"s,
                            "K\x01K\x02\x93"s,
                            "K\x01(\x86"s})

@@ -45,7 +45,7 @@ void expect_timely(const Outcome& outcome, const std::string& operation) {
   EXPECT_NE(outcome.message.find(operation), std::string::npos) << outcome.message;
   EXPECT_NE(outcome.message.find("rank " + std::to_string(world_rank()) + " of"), std::string::npos) << outcome.message;
   EXPECT_NE(outcome.message.find("waited 0."), std::string::npos) << outcome.message;
-  EXPECT_GE(outcome.seconds, 0.3);
+  EXPECT_GE(outcome.seconds, 0.25);  // the wait may begin on the progress thread, before the clock of the test
   EXPECT_LT(outcome.seconds, 1.2);
 }
 

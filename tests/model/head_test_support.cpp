@@ -7,8 +7,8 @@ namespace diffprob::tests {
 namespace F = torch::nn::functional;
 
 SlowHead slow_head(const HeadProblem& problem, const model::MarginOptions& margin) {
-  const auto e = problem.embeddings.to(torch::kDouble).set_requires_grad(true);
-  const auto w = problem.weight.to(torch::kDouble).set_requires_grad(true);
+  const auto e = problem.embeddings.detach().to(torch::kDouble, /*non_blocking=*/false, /*copy=*/true).set_requires_grad(true);
+  const auto w = problem.weight.detach().to(torch::kDouble, /*non_blocking=*/false, /*copy=*/true).set_requires_grad(true);
   const auto cosines =
       F::normalize(e, F::NormalizeFuncOptions().dim(1)).mm(F::normalize(w, F::NormalizeFuncOptions().dim(1)).t()).clamp(-1, 1);
   const auto own = torch::one_hot(problem.labels, problem.weight.size(0)).to(torch::kDouble);

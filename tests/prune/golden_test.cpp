@@ -91,8 +91,8 @@ TEST(PruneGolden, MeanOverEpochsKeepsTheSameSamples) {
   const Golden golden("prune.h5");
   const Input input(golden);
   const IdentityGroups groups(input.labels, input.num_classes);
+  const auto mean = golden.doubles("diffprob_all_epochs/mean_prob");
   for (const auto& run : runs_of(golden, "diffprob_all_epochs")) {
-    const auto mean = golden.doubles(run + (golden.has(run + "/mean_prob") ? "/mean_prob" : "/../mean_prob"));
     Selection selection{input.reasons(false)};
 
     const SortedIdentities sorted(groups, {0, input.num_classes}, selection.reasons, Preset::kReference,
