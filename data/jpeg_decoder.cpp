@@ -155,6 +155,17 @@ void ImageDecoder::decode(std::span<const std::byte> encoded, int size, std::uin
   check_declared_sides(encoded, format);
   if (format != Format::kJpeg) return decode_with_opencv(encoded, size, out);
 
+  try {
+    decode_jpeg(encoded, size, out);
+  } catch (...) {
+    // After an error the handle would go on in the middle of the bad image's header and spoil the next, good one.
+    tjDestroy(turbo_);
+    turbo_ = tjInitDecompress();
+    throw;
+  }
+}
+
+void ImageDecoder::decode_jpeg(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
   const JpegHeader header = read_jpeg_header(turbo_, encoded);
   if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK) return decode_with_opencv(encoded, size, out);
   const bool direct = header.width == size && header.height == size;

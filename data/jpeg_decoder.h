@@ -22,6 +22,8 @@ class ImageDecoder {
   void decode(std::span<const std::byte> encoded, int size, std::uint8_t* out);
 
  private:
+  void decode_jpeg(std::span<const std::byte> encoded, int size, std::uint8_t* out);
+
   void* turbo_;
   std::vector<std::uint8_t> scratch_;
 };

@@ -91,7 +91,7 @@ void check_vector_shape(const PickleValue& shape, std::size_t length) {
     shape.fail("numpy shape of " + std::to_string(elements) + " elements, but the data has " + std::to_string(length));
 }
 
-/// Raw bytes of a numpy vector whose type is `type` (one byte an element), or nullptr-like false when `value` is no numpy array.
+/// Raw bytes of a numpy vector whose type is `type` (one byte an element); false when `value` is no numpy array.
 bool array_bytes(const PickleValue& value, std::string_view type, std::string& storage, std::string_view& bytes) {
   const PickleValue* shape = nullptr;
   const PickleValue* dtype = nullptr;
@@ -156,7 +156,7 @@ std::vector<bool> read_flags(const PickleValue& value) {
 
 /// A pickle may name one image many times (that is legitimate: a face occurs in several pairs). Copies are bounded all the same.
 std::vector<std::vector<std::byte>> read_images(const PickleValue& value, std::size_t file_size) {
-  const std::size_t most = 64 * file_size + (std::size_t{1} << 20);
+  const std::size_t most = 64 * file_size + (std::size_t{1} << 28);
   std::size_t total = 0;
   std::vector<std::vector<std::byte>> images;
   images.reserve(value.as_list().size());

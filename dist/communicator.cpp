@@ -9,7 +9,8 @@ namespace {
 
 void check_buffer(const at::Tensor& tensor, at::Device device, const char* operation) {
   TORCH_CHECK(tensor.defined(), operation, ": tensor is not defined");
-  TORCH_CHECK(tensor.is_non_overlapping_and_dense(), operation, ": tensor must be dense, sizes ", tensor.sizes(), " strides ", tensor.strides());
+  TORCH_CHECK(tensor.is_non_overlapping_and_dense(), operation, ": tensor must be dense, sizes ", tensor.sizes(), " strides ",
+              tensor.strides());
   TORCH_CHECK(tensor.device() == device, operation, ": tensor lives on ", tensor.device(), ", this communicator serves ", device);
 }
 
@@ -17,7 +18,8 @@ void check_pair(const at::Tensor& output, const at::Tensor& input, at::Device de
   check_buffer(output, device, operation);
   check_buffer(input, device, operation);
   TORCH_CHECK(output.is_contiguous() && input.is_contiguous(), operation, ": tensors must be contiguous");
-  TORCH_CHECK(output.scalar_type() == input.scalar_type(), operation, ": output is ", output.scalar_type(), ", input ", input.scalar_type());
+  TORCH_CHECK(output.scalar_type() == input.scalar_type(), operation, ": output is ", output.scalar_type(), ", input ",
+              input.scalar_type());
 }
 
 /// Elements a rank for counts of rows; checks that the whole and the part agree with them.
@@ -26,11 +28,12 @@ void check_rows(const at::Tensor& whole, const at::Tensor& part, const std::vect
   TORCH_CHECK(static_cast<int>(counts.size()) == world_size, operation, ": ", counts.size(), " counts for ", world_size, " ranks");
   for (const auto n : counts) TORCH_CHECK(n >= 0, operation, ": negative count ", n);
   const std::int64_t rows = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-  TORCH_CHECK(whole.dim() >= 1 && whole.size(0) == rows, operation, ": counts add up to ", rows, " rows, the tensor has sizes ", whole.sizes());
+  TORCH_CHECK(whole.dim() >= 1 && whole.size(0) == rows, operation, ": counts add up to ", rows, " rows, the tensor has sizes ",
+              whole.sizes());
   TORCH_CHECK(part.dim() == whole.dim() && part.size(0) == counts[static_cast<std::size_t>(rank)] &&
                   part.sizes().slice(1) == whole.sizes().slice(1),
-              operation, ": own part has sizes ", part.sizes(), ", expected ", counts[static_cast<std::size_t>(rank)], " rows like those of ",
-              whole.sizes());
+              operation, ": own part has sizes ", part.sizes(), ", expected ", counts[static_cast<std::size_t>(rank)],
+              " rows like those of ", whole.sizes());
 }
 
 }  // namespace
@@ -71,6 +74,8 @@ std::unique_ptr<Work> Communicator::broadcast(at::Tensor tensor, int root) {
   return do_broadcast(std::move(tensor), root);
 }
 
-std::unique_ptr<Work> Communicator::barrier() { return do_barrier(); }
+std::unique_ptr<Work> Communicator::barrier() {
+  return do_barrier();
+}
 
 }  // namespace diffprob::dist

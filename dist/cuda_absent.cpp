@@ -2,6 +2,8 @@
 
 namespace diffprob::dist {
 
-CudaDevices find_cuda_devices() { return {0, "this build has no CUDA (DIFFPROB_WITH_CUDA was OFF)", "CUDA: not compiled in"}; }
+CudaDevices find_cuda_devices() {
+  return {0, "this build has no CUDA (DIFFPROB_WITH_CUDA was OFF)", "CUDA: not compiled in"};
+}
 
 }  // namespace diffprob::dist

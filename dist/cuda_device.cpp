@@ -7,7 +7,9 @@
 namespace diffprob::dist {
 namespace {
 
-std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 std::string device_text(int index) {
   cudaDeviceProp properties{};

@@ -38,6 +38,8 @@ at::Device choose_device(const std::string& request, const MpiEnvironment& mpi) 
   return {at::kCUDA, static_cast<at::DeviceIndex>(mpi.local_rank())};
 }
 
-std::string describe_devices() { return find_cuda_devices().description; }
+std::string describe_devices() {
+  return find_cuda_devices().description;
+}
 
 }  // namespace diffprob::dist

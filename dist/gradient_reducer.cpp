@@ -169,8 +169,12 @@ void GradientReducer::zero_grad() {
   for (std::size_t i = 0; i < impl_->parameters.size(); ++i) impl_->parameters[i].mutable_grad() = impl_->layout.views[i];
 }
 
-void GradientReducer::set_communicate(bool communicate) noexcept { impl_->communicate = communicate; }
+void GradientReducer::set_communicate(bool communicate) noexcept {
+  impl_->communicate = communicate;
+}
 
-void GradientReducer::finish() { impl_->finish(); }
+void GradientReducer::finish() {
+  impl_->finish();
+}
 
 }  // namespace diffprob::dist

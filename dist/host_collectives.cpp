@@ -13,7 +13,9 @@ namespace {
 
 using Buffer = std::vector<std::byte>;
 
-std::shared_ptr<Buffer> copy_of(std::span<const std::byte> bytes) { return std::make_shared<Buffer>(bytes.begin(), bytes.end()); }
+std::shared_ptr<Buffer> copy_of(std::span<const std::byte> bytes) {
+  return std::make_shared<Buffer>(bytes.begin(), bytes.end());
+}
 
 /// Runs a collective; if it fails, the buffers it used stay alive, for MPI may touch them later.
 template <class Operation>
@@ -26,7 +28,9 @@ void guarded(std::initializer_list<std::shared_ptr<const void>> buffers, Operati
   }
 }
 
-std::int64_t sum(std::span<const std::int64_t> values) { return std::accumulate(values.begin(), values.end(), std::int64_t{0}); }
+std::int64_t sum(std::span<const std::int64_t> values) {
+  return std::accumulate(values.begin(), values.end(), std::int64_t{0});
+}
 
 }  // namespace
 
@@ -58,14 +62,20 @@ struct HostCollectives::Impl {
 HostCollectives::HostCollectives(Deadlines deadlines) : impl_(std::make_unique<Impl>(deadlines)) {}
 HostCollectives::~HostCollectives() = default;
 
-int HostCollectives::rank() const noexcept { return impl_->transport.rank(); }
-int HostCollectives::world_size() const noexcept { return impl_->transport.world_size(); }
+int HostCollectives::rank() const noexcept {
+  return impl_->transport.rank();
+}
+int HostCollectives::world_size() const noexcept {
+  return impl_->transport.world_size();
+}
 
 void HostCollectives::set_phase(Phase phase) noexcept {
   impl_->transport.set_timeout(phase == Phase::kStartup ? impl_->deadlines.startup : impl_->deadlines.step);
 }
 
-void HostCollectives::barrier(std::string_view what) { impl_->transport.barrier("barrier (" + std::string(what) + ")"); }
+void HostCollectives::barrier(std::string_view what) {
+  impl_->transport.barrier("barrier (" + std::string(what) + ")");
+}
 
 template <class T>
 void HostCollectives::all_reduce(std::span<T> values, ReduceOp op) {
@@ -131,9 +141,8 @@ std::string HostCollectives::broadcast(std::string value, int root) {
   });
   const auto buffer = std::make_shared<std::string>(std::move(value));
   buffer->resize(static_cast<std::size_t>(*size));
-  guarded({buffer}, [&] {
-    impl_->transport.broadcast(reinterpret_cast<std::byte*>(buffer->data()), *size, root, "broadcast of host values");
-  });
+  guarded({buffer},
+          [&] { impl_->transport.broadcast(reinterpret_cast<std::byte*>(buffer->data()), *size, root, "broadcast of host values"); });
   return std::move(*buffer);
 }
 

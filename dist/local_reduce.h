@@ -21,15 +21,21 @@ namespace local_reduce_detail {
 // A NaN on any rank stays visible in the maximum and the minimum.
 struct Sum {
   template <class A>
-  A operator()(A a, A b) const { return static_cast<A>(a + b); }
+  A operator()(A a, A b) const {
+    return static_cast<A>(a + b);
+  }
 };
 struct Max {
   template <class A>
-  A operator()(A a, A b) const { return (b > a || b != b) ? b : a; }
+  A operator()(A a, A b) const {
+    return (b > a || b != b) ? b : a;
+  }
 };
 struct Min {
   template <class A>
-  A operator()(A a, A b) const { return (b < a || b != b) ? b : a; }
+  A operator()(A a, A b) const {
+    return (b < a || b != b) ? b : a;
+  }
 };
 
 template <class T, class Accumulator, class Combine>

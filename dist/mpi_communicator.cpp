@@ -12,7 +12,9 @@
 namespace diffprob::dist {
 namespace {
 
-std::byte* bytes_of(const at::Tensor& tensor) { return static_cast<std::byte*>(tensor.data_ptr()); }
+std::byte* bytes_of(const at::Tensor& tensor) {
+  return static_cast<std::byte*>(tensor.data_ptr());
+}
 
 LocalReduce reduce_for(at::ScalarType type, ReduceOp op) {
   switch (type) {

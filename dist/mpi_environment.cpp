@@ -34,7 +34,9 @@ MpiEnvironment::MpiEnvironment(int* argc, char*** argv) {
   host_name_.assign(name, static_cast<std::size_t>(length));
 }
 
-MpiEnvironment::~MpiEnvironment() { MPI_Finalize(); }
+MpiEnvironment::~MpiEnvironment() {
+  MPI_Finalize();
+}
 
 void MpiEnvironment::abort(int exit_code) noexcept {
   std::fflush(nullptr);

@@ -16,6 +16,8 @@ namespace {
 
 // Below this many bytes in all, one exchange of everything beats two exchanges of parts.
 constexpr std::int64_t kDirectBytes = 128 << 10;
+// A rank's share of one round of a large all_reduce: what was received is still in the cache when it is summed.
+constexpr std::int64_t kShareBytes = 256 << 10;
 constexpr int kTags = 1 << 14;  // every MPI grants tags up to 32767
 
 std::string seconds_text(std::chrono::nanoseconds waited) {
@@ -168,8 +170,7 @@ void MpiTransport::broadcast(std::byte* data, std::int64_t bytes, int root, std:
   }
 }
 
-void MpiTransport::all_gather(const std::byte* input, std::byte* output, std::span<const std::int64_t> byte_counts,
-                              std::string_view what) {
+void MpiTransport::all_gather(const std::byte* input, std::byte* output, std::span<const std::int64_t> byte_counts, std::string_view what) {
   const std::vector<Outgoing> outgoing(byte_counts.size(), {input, byte_counts[static_cast<std::size_t>(rank_)]});
   std::vector<Incoming> incoming;
   for (const auto n : byte_counts) {
@@ -182,7 +183,7 @@ void MpiTransport::all_gather(const std::byte* input, std::byte* output, std::sp
 void MpiTransport::all_reduce(std::byte* data, std::int64_t count, LocalReduce reduce, std::string_view what) {
   begin(what);
   if (world_size_ == 1) return;
-  const std::int64_t piece = chunk_bytes_ / reduce.element_bytes;
+  const std::int64_t piece = std::min(chunk_bytes_, kShareBytes * world_size_) / reduce.element_bytes;
   for (std::int64_t at = 0; at < count; at += piece) {
     const std::int64_t n = std::min(piece, count - at);
     const bool direct = world_size_ == 2 || n * reduce.element_bytes * world_size_ <= kDirectBytes;

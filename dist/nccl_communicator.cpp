@@ -39,7 +39,9 @@ ncclDataType_t nccl_type(at::ScalarType type) {
   }
 }
 
-ncclRedOp_t nccl_op(ReduceOp op) { return op == ReduceOp::kMax ? ncclMax : op == ReduceOp::kMin ? ncclMin : ncclSum; }
+ncclRedOp_t nccl_op(ReduceOp op) {
+  return op == ReduceOp::kMax ? ncclMax : op == ReduceOp::kMin ? ncclMin : ncclSum;
+}
 
 bool all_equal(const std::vector<std::int64_t>& counts) {
   for (const auto n : counts) {
@@ -172,9 +174,8 @@ class NcclCommunicator final : public Communicator {
 
   std::unique_ptr<Work> do_barrier() override {
     if (!token_.defined()) token_ = at::zeros({1}, at::TensorOptions(device()).dtype(at::kFloat));
-    return enqueue("barrier", {token_}, [&](ncclComm_t comm) {
-      ncclAllReduce(token_.data_ptr(), token_.data_ptr(), 1, ncclFloat32, ncclSum, comm, stream_);
-    });
+    return enqueue("barrier", {token_},
+                   [&](ncclComm_t comm) { ncclAllReduce(token_.data_ptr(), token_.data_ptr(), 1, ncclFloat32, ncclSum, comm, stream_); });
   }
 
   static std::int64_t row_elements(const at::Tensor& tensor) {

@@ -18,7 +18,9 @@ NcclOperation::NcclOperation(std::string name, std::chrono::milliseconds limit) 
   C10_CUDA_CHECK(cudaEventCreateWithFlags(&done, cudaEventDisableTiming));
 }
 
-NcclOperation::~NcclOperation() { cudaEventDestroy(done); }
+NcclOperation::~NcclOperation() {
+  cudaEventDestroy(done);
+}
 
 NcclWatchdog::NcclWatchdog(std::shared_ptr<NcclHandle> handle, int device)
     : handle_(std::move(handle)), thread_([this, device] { loop(device); }) {}

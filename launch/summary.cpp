@@ -41,7 +41,7 @@ std::vector<std::string> cells_of(const Group& group) {
     seconds += row->train_seconds;
   }
   const auto n = static_cast<double>(group.rows.size());
-  std::vector<std::string> cells = {group.name, fmt::format("{:.0f}", images / n), fmt::format("{:.0f}", identities / n),
+  std::vector<std::string> cells = {group.name, images > 0 ? fmt::format("{:.0f}", images / n) : "-", identities > 0 ? fmt::format("{:.0f}", identities / n) : "-",
                                     seconds > 0 ? format_duration(seconds / n) : "-"};
   for (std::size_t set = 0; set < group.rows[0]->sets.size(); ++set) cells.push_back(accuracy_cell(group, set));
   return cells;

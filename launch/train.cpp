@@ -140,7 +140,8 @@ class Training {
 
   void end_epoch(TrainOutcome& outcome) {
     const bool last = epoch_ == config_.train.epochs;
-    if (config_.train.checkpoint_every == 0 || last) save();
+    const std::int64_t every = config_.train.checkpoint_every;
+    if (last || every == 0 || step() % every == 0) save();
     const bool due = config_.train.eval_every_epochs > 0 && epoch_ % config_.train.eval_every_epochs == 0;
     if (last || due) {
       trainer_.average_statistics();

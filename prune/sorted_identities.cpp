@@ -37,16 +37,17 @@ void walk(Values values, double gap, const Keep& keep) {
   }
 }
 
+/// How many samples walk() keeps. Without branches on the scores: which of them are kept cannot be predicted, and this is what a
+/// threshold search spends its time in.
 std::int64_t count_walk(Values values, double gap) {
-  std::int64_t kept = 0;
-  walk(values, gap, [&](std::size_t) { return ++kept, true; });
+  double last = values[0];
+  std::int64_t kept = 1;
+  for (const double value : values.subspan(1)) {
+    const bool keep = last - value > gap;
+    last = keep ? value : last;
+    kept += keep ? 1 : 0;
+  }
   return kept;
-}
-
-bool reaches(Values values, double gap, std::int64_t wanted) {
-  std::int64_t kept = 0;
-  walk(values, gap, [&](std::size_t) { return ++kept < wanted; });
-  return kept >= wanted;
 }
 
 /// The options of one pass with all gaps (1 + d) t that it may try, falling.
@@ -63,15 +64,27 @@ class GapRule {
   [[nodiscard]] double threshold() const { return options_.threshold; }
   [[nodiscard]] std::int64_t min_kept() const { return options_.min_kept; }
 
+  /// How many of an identity are kept.
+  [[nodiscard]] std::int64_t count(Values values) const {
+    if (static_cast<std::int64_t>(values.size()) <= options_.min_kept) return static_cast<std::int64_t>(values.size());
+    if (options_.min_kept > 1) {  // the usual case in one walk: the threshold itself keeps enough
+      const std::int64_t plain = count_walk(values, gaps_.front());
+      if (plain >= options_.min_kept) return plain;
+    }
+    const auto gap = gap_for(values);
+    return gap ? count_walk(values, *gap) : options_.min_kept;
+  }
+
   /// The largest gap of the sequence that keeps min_kept of an identity with more samples than that; none: no gap does (kDefault alone).
   /// The kept count never falls as the gap falls, so bisection gives what trying one after the other gives.
   [[nodiscard]] std::optional<double> gap_for(Values values) const {
     if (options_.preset == Preset::kReference && options_.min_kept == 1) {
       return std::numeric_limits<double>::infinity();  // the reference makes no walk then
     }
-    if (reaches(values, gaps_.front(), options_.min_kept)) return gaps_.front();
-    if (!reaches(values, gaps_.back(), options_.min_kept)) return std::nullopt;
-    return *std::partition_point(gaps_.begin() + 1, gaps_.end() - 1, [&](double gap) { return !reaches(values, gap, options_.min_kept); });
+    const auto reaches = [&](double gap) { return count_walk(values, gap) >= options_.min_kept; };
+    if (reaches(gaps_.front())) return gaps_.front();
+    if (!reaches(gaps_.back())) return std::nullopt;
+    return *std::partition_point(gaps_.begin() + 1, gaps_.end() - 1, [&](double gap) { return !reaches(gap); });
   }
 
  private:
@@ -143,14 +156,7 @@ std::int64_t SortedIdentities::count_kept(const DiffProbOptions& options) const 
   const GapRule rule(options);
   std::int64_t kept = 0;
   for (std::size_t c = 0; c + 1 < begin_.size(); ++c) {
-    const Values values(values_.data() + begin_[c], values_.data() + begin_[c + 1]);
-    const auto n = static_cast<std::int64_t>(values.size());
-    if (n <= rule.min_kept()) {
-      kept += n;
-      continue;
-    }
-    const auto gap = rule.gap_for(values);
-    kept += gap ? count_walk(values, *gap) : rule.min_kept();
+    kept += rule.count(Values(values_.data() + begin_[c], values_.data() + begin_[c + 1]));
   }
   return kept;
 }

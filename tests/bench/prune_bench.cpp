@@ -41,6 +41,7 @@ struct Scores {
   std::vector<float> nll;
 };
 
+/// Samples of an identity lie together, as in record files.
 Scores random_scores(std::int64_t samples, std::int64_t identities) {
   Scores scores;
   std::uint64_t state = 88172645463325252U;
@@ -48,6 +49,7 @@ Scores random_scores(std::int64_t samples, std::int64_t identities) {
     scores.labels.push_back(static_cast<std::int32_t>(draw(state) % static_cast<std::uint64_t>(identities)));
     scores.nll.push_back(static_cast<float>(draw(state) >> 40U) * 0x1p-24F);
   }
+  std::sort(scores.labels.begin(), scores.labels.end());
   return scores;
 }
 

@@ -227,12 +227,12 @@ TEST(ImageDecoder, DamagedFilesDecodeOrThrowAndTheDecoderLivesOn) {
       decoder.decode(damaged, 48, out.data());
     } catch (const DataError&) {
       ++refused;
+      decoder.decode(files[0], 48, out.data());
+      ASSERT_EQ(out, clean) << i;  // TurboJPEG keeps half a header after an error
     }
   }
   EXPECT_GT(refused, 50);
   EXPECT_LT(refused, 1500);
-  decoder.decode(files[0], 48, out.data());
-  EXPECT_EQ(out, clean);
 }
 
 TEST(ImageDecoder, RealFacesEqualOpenCvBitForBit) {

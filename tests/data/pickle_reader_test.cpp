@@ -45,7 +45,7 @@ TEST(PickleReader, Scalars) {
 
 TEST(PickleReader, Texts) {
   const auto pickle =
-      parse("\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00(U\x01"s + "aT\x02\x00\x00\x00" + "bb"s + "C\x01" + "cB" + number(2, 4) +
+      parse("\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00(U\x01"s + "aT\x02\x00\x00\x00"s + "bb"s + "C\x01" + "cB" + number(2, 4) +
             "dd\x8e" + number(1, 8) + "e\x96" + number(1, 8) + "f\x8c\x01gX" + number(2, 4) + "\xc3\xa9\x8d" + number(1, 8) + "it.");
   const auto& items = pickle.root().as_tuple(9);
   const std::string expected[] = {"a", "bb", "c", "dd", "e", "f", "g", "\xc3\xa9", "i"};

@@ -146,7 +146,7 @@ TEST(RecordFile, BadContinuationIsAnError) {
   };
   for (const auto& content : files) {
     test::write_file(folder / "a.rec", content);
-    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "a.rec")); }), HasSubstr("offset 0"));
+    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "a.rec")); }), HasSubstr("a.rec, record at offset"));
   }
 }
 

@@ -143,7 +143,7 @@ TEST_F(VerificationSetTest, WrongContentIsNamed) {
                                                                      "a",
                                    kOneFlag)),
               HasSubstr("f4"));
-  EXPECT_THAT(read_error(pickle_of("c_codecs\nencode\n" + kTwoImages, kOneFlag)), HasSubstr("_codecs.encode"));
+  EXPECT_THAT(read_error(pickle_of("c_codecs\nencode\nU\x01z"s, kOneFlag)), HasSubstr("_codecs.encode"));
   EXPECT_THROW(static_cast<void>(read_verification_bin(folder_ / "absent.bin")), DataError);
 }
 

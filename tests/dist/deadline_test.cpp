@@ -39,7 +39,9 @@ Outcome measure(Operation operation) {
   return outcome;
 }
 
-bool is_late() { return world_rank() == world_size() - 1; }
+bool is_late() {
+  return world_rank() == world_size() - 1;
+}
 
 void expect_timely(const Outcome& outcome, const std::string& operation) {
   EXPECT_NE(outcome.message.find(operation), std::string::npos) << outcome.message;

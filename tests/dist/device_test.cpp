@@ -23,7 +23,9 @@ TEST(Environment, AgreesWithMpi) {
   EXPECT_FALSE(environment->host_name().empty());
 }
 
-TEST(Environment, IsOneAProcess) { EXPECT_THROW(MpiEnvironment(nullptr, nullptr), CommError); }
+TEST(Environment, IsOneAProcess) {
+  EXPECT_THROW(MpiEnvironment(nullptr, nullptr), CommError);
+}
 
 TEST(Devices, AreDescribedInOneLine) {
   const std::string text = describe_devices();
@@ -31,7 +33,9 @@ TEST(Devices, AreDescribedInOneLine) {
   EXPECT_EQ(text.find('\n'), std::string::npos);
 }
 
-TEST(Devices, TheCpuIsAlwaysThere) { EXPECT_EQ(choose_device("cpu", *environment), at::Device(at::kCPU)); }
+TEST(Devices, TheCpuIsAlwaysThere) {
+  EXPECT_EQ(choose_device("cpu", *environment), at::Device(at::kCPU));
+}
 
 TEST(Devices, AutoAndCudaFollowTheMachine) {
   const auto text = describe_devices();
@@ -45,9 +49,13 @@ TEST(Devices, AutoAndCudaFollowTheMachine) {
   }
 }
 
-TEST(Devices, UnknownNamesAreRefused) { EXPECT_THROW((void)choose_device("gpu", *environment), c10::Error); }
+TEST(Devices, UnknownNamesAreRefused) {
+  EXPECT_THROW((void)choose_device("gpu", *environment), c10::Error);
+}
 
-TEST(Devices, NcclRefusesTheCpu) { EXPECT_THROW((void)make_nccl_communicator(at::kCPU), c10::Error); }
+TEST(Devices, NcclRefusesTheCpu) {
+  EXPECT_THROW((void)make_nccl_communicator(at::kCPU), c10::Error);
+}
 
 }  // namespace
 }  // namespace diffprob::dist

@@ -73,7 +73,9 @@ void expect_equal_gradients(SmallNet& net, const std::vector<at::Tensor>& expect
   }
 }
 
-GradientReducerOptions small_buckets(GradientReducerOptions::Combine combine) { return {1500, 100, combine}; }
+GradientReducerOptions small_buckets(GradientReducerOptions::Combine combine) {
+  return {1500, 100, combine};
+}
 
 class GradientReducerTest : public ::testing::TestWithParam<at::MemoryFormat> {
  protected:
@@ -167,7 +169,9 @@ TEST_P(GradientReducerTest, AParameterUsedOnSomeRanksOnly) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, GradientReducerTest, ::testing::Values(at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast),
-                         [](const auto& info) { return std::string(info.param == at::MemoryFormat::Contiguous ? "Contiguous" : "ChannelsLast"); });
+                         [](const auto& layout) {
+                           return std::string(layout.param == at::MemoryFormat::Contiguous ? "Contiguous" : "ChannelsLast");
+                         });
 
 TEST(GradientReducerErrors, AreSaid) {
   auto comm = make_mpi_communicator();

@@ -15,7 +15,7 @@ class NcclCommunicatorTest : public ::testing::Test {
  protected:
   void SetUp() override {
     // Every rank sees the same machine here: all skip, or none.
-    if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device";
+    if (!torch::cuda::is_available()) GTEST_SKIP() << "DIFFPROB_TEST_SKIPPED_ENTIRELY: no CUDA device";
     if (static_cast<int>(torch::cuda::device_count()) < world_size()) {
       EXPECT_THROW((void)make_nccl_communicator(at::Device(at::kCUDA, 0)), c10::Error);  // two ranks on one GPU
       GTEST_SKIP() << "fewer GPUs than ranks";

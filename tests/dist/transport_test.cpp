@@ -10,9 +10,9 @@
 namespace diffprob::dist {
 namespace {
 
+using std::chrono::seconds;
 using tests::world_rank;
 using tests::world_size;
-using std::chrono::seconds;
 
 class TransportTest : public ::testing::TestWithParam<std::int64_t> {
  protected:
@@ -20,7 +20,9 @@ class TransportTest : public ::testing::TestWithParam<std::int64_t> {
 };
 
 /// What rank r holds at element i: distinct, exact in float, sums exact.
-std::int64_t value(int rank, std::int64_t i) { return 1000 * (rank + 1) + i * (rank + 2); }
+std::int64_t value(int rank, std::int64_t i) {
+  return 1000 * (rank + 1) + i * (rank + 2);
+}
 
 template <class T>
 std::vector<T> values(int rank, std::int64_t count) {
@@ -29,7 +31,9 @@ std::vector<T> values(int rank, std::int64_t count) {
   return result;
 }
 
-std::byte* bytes(void* data) { return static_cast<std::byte*>(data); }
+std::byte* bytes(void* data) {
+  return static_cast<std::byte*>(data);
+}
 
 TEST_P(TransportTest, AllReduceSumsEveryElementOnce) {
   for (const std::int64_t count : {0, 1, 2, 3, 7, 64, 1000, 40001}) {
@@ -54,7 +58,8 @@ TEST_P(TransportTest, ReduceScatterGivesEachRankItsUnevenBlock) {
   auto input = values<std::int32_t>(world_rank(), total);
   std::vector<std::int32_t> output(static_cast<std::size_t>(counts[own]), -1);
 
-  transport_.reduce_scatter(bytes(input.data()), bytes(output.data()), counts, local_reduce<std::int32_t>(ReduceOp::kMax), "reduce_scatter");
+  transport_.reduce_scatter(bytes(input.data()), bytes(output.data()), counts, local_reduce<std::int32_t>(ReduceOp::kMax),
+                            "reduce_scatter");
 
   for (std::int64_t i = 0; i < counts[own]; ++i) {
     std::int64_t expected = 0;

@@ -6,8 +6,11 @@
 #include <mpi.h>
 
 #include "dist/mpi_environment.h"
+#include "tests/support/mpi_world.h"
 
 namespace {
+
+diffprob::dist::MpiEnvironment* world = nullptr;
 
 class FailTogether : public ::testing::EmptyTestEventListener {
   void OnTestEnd(const ::testing::TestInfo& info) override {
@@ -20,9 +23,12 @@ class FailTogether : public ::testing::EmptyTestEventListener {
 
 }  // namespace
 
+diffprob::dist::MpiEnvironment& diffprob::tests::mpi() { return *world; }
+
 int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
   diffprob::dist::MpiEnvironment mpi(&argc, &argv);
+  world = &mpi;
   const char* wanted = std::getenv("DIFFPROB_TEST_RANKS");
   if (wanted == nullptr || std::atoi(wanted) != mpi.world_size()) {
     std::fprintf(stderr, "this test must run on DIFFPROB_TEST_RANKS=%s ranks, but the world has %d\n", wanted == nullptr ? "(unset)" : wanted,
