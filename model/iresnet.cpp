@@ -18,7 +18,9 @@ nn::Conv2d conv1x1(std::int64_t in, std::int64_t out, std::int64_t stride) {
   return nn::Conv2d(nn::Conv2dOptions(in, out, 1).stride(stride).bias(false));
 }
 
-nn::PReLU prelu(std::int64_t channels) { return nn::PReLU(nn::PReLUOptions().num_parameters(channels)); }
+nn::PReLU prelu(std::int64_t channels) {
+  return nn::PReLU(nn::PReLUOptions().num_parameters(channels));
+}
 
 /// Side of the picture after the stem and four halvings (each a 3x3 convolution with padding 1).
 std::int64_t last_side(std::int64_t stem_stride) {

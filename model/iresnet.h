@@ -45,8 +45,8 @@ class IResNetBlock : public torch::nn::Module {
   std::shared_ptr<SqueezeExcitation> se_;
 };
 
-/// The improved ResNet of ArcFace (Deng et al., CVPR 2019): every stage halves the picture; BN, dropout, FC, BN at the end. The last BN's weight
-/// is 1 and never trained.
+/// The improved ResNet of ArcFace (Deng et al., CVPR 2019): every stage halves the picture; BN, dropout, FC, BN at the end. The last BN's
+/// weight is 1 and never trained.
 class IResNet : public Backbone {
  public:
   IResNet(const IResNetShape& shape, const BackboneOptions& options);

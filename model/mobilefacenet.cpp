@@ -24,9 +24,8 @@ torch::Tensor ConvolutionBlock::forward(const torch::Tensor& x) {
 DepthwiseBlock::DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width, std::int64_t stride, Shortcut shortcut)
     : shortcut_(shortcut) {
   conv_ = register_module("conv", std::make_shared<ConvolutionBlock>(ConvolutionShape{.in = in, .out = width}));
-  conv_dw_ = register_module(
-      "conv_dw", std::make_shared<ConvolutionBlock>(
-                     ConvolutionShape{.in = width, .out = width, .kernel = 3, .stride = stride, .padding = 1, .groups = width}));
+  conv_dw_ = register_module("conv_dw", std::make_shared<ConvolutionBlock>(ConvolutionShape{
+                                            .in = width, .out = width, .kernel = 3, .stride = stride, .padding = 1, .groups = width}));
   project_ = register_module("project", std::make_shared<ConvolutionBlock>(ConvolutionShape{.in = width, .out = out, .prelu = false}));
 }
 
@@ -43,7 +42,9 @@ ResidualStage::ResidualStage(std::int64_t channels, std::int64_t width, std::int
   model_ = register_module("model", model);
 }
 
-torch::Tensor ResidualStage::forward(const torch::Tensor& x) { return model_->forward(x); }
+torch::Tensor ResidualStage::forward(const torch::Tensor& x) {
+  return model_->forward(x);
+}
 
 GlobalDepthwiseOutput::GlobalDepthwiseOutput(std::int64_t channels, std::int64_t embedding_dim) {
   conv_6_dw_ = register_module("conv_6_dw", std::make_shared<ConvolutionBlock>(ConvolutionShape{

@@ -24,8 +24,12 @@ std::uint64_t little_endian(std::span<const std::byte> bytes, std::size_t offset
 std::uint32_t u32(std::span<const std::byte> bytes, std::size_t offset) {
   return static_cast<std::uint32_t>(little_endian(bytes, offset, 4));
 }
-std::size_t u16(std::span<const std::byte> bytes, std::size_t offset) { return little_endian(bytes, offset, 2); }
-std::uint64_t u64(std::span<const std::byte> bytes, std::size_t offset) { return little_endian(bytes, offset, 8); }
+std::size_t u16(std::span<const std::byte> bytes, std::size_t offset) {
+  return little_endian(bytes, offset, 2);
+}
+std::uint64_t u64(std::span<const std::byte> bytes, std::size_t offset) {
+  return little_endian(bytes, offset, 8);
+}
 
 using CrcTables = std::array<std::array<std::uint32_t, 256>, 8>;
 
@@ -68,9 +72,13 @@ std::uint32_t crc32(std::span<const std::byte> bytes) noexcept {
   return ~crc;
 }
 
-StoredZip::StoredZip(const std::string& path) : file_(path) { read_directory(find_directory()); }
+StoredZip::StoredZip(const std::string& path) : file_(path) {
+  read_directory(find_directory());
+}
 
-void StoredZip::fail(const std::string& message) const { throw data::DataError(file_.path() + ": " + message); }
+void StoredZip::fail(const std::string& message) const {
+  throw data::DataError(file_.path() + ": " + message);
+}
 
 StoredZip::Directory StoredZip::find_directory() const {
   constexpr std::int64_t kLongestComment = 0xffff;
@@ -102,7 +110,8 @@ StoredZip::Directory StoredZip::read_zip64_end(std::int64_t locator_offset) cons
 
 void StoredZip::read_directory(const Directory& directory) {
   const auto file_size = static_cast<std::uint64_t>(file_.size());
-  if (directory.offset > file_size || directory.size > file_size - directory.offset) fail("zip: the directory lies beyond the end of the file");
+  if (directory.offset > file_size || directory.size > file_size - directory.offset)
+    fail("zip: the directory lies beyond the end of the file");
   std::vector<std::byte> bytes(static_cast<std::size_t>(directory.size));
   file_.read(static_cast<std::int64_t>(directory.offset), bytes);
   std::span<const std::byte> rest(bytes);
@@ -110,7 +119,8 @@ void StoredZip::read_directory(const Directory& directory) {
   for (; !rest.empty(); ++count) {
     if (rest.size() < kCentralHeader || u32(rest, 0) != kCentralMagic) fail("zip: damaged directory entry " + std::to_string(count));
     const std::size_t name_size = u16(rest, 28), extra_size = u16(rest, 30), comment_size = u16(rest, 32);
-    if (rest.size() - kCentralHeader < name_size + extra_size + comment_size) fail("zip: truncated directory entry " + std::to_string(count));
+    if (rest.size() - kCentralHeader < name_size + extra_size + comment_size)
+      fail("zip: truncated directory entry " + std::to_string(count));
     const std::string name(reinterpret_cast<const char*>(rest.data()) + kCentralHeader, name_size);
     if ((u16(rest, 8) & 1u) != 0) fail("zip: record " + name + " is encrypted");
     if (u16(rest, 10) != 0) fail("zip: record " + name + " is compressed; torch.save stores its records");

@@ -1,5 +1,7 @@
 // Reads .pth files. Whatever the file says about names, sizes, strides or records is checked before it is used.
 #include <algorithm>
+#include <array>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -22,7 +24,9 @@ data::PickleGlobals allowed_globals() {
   return names;
 }
 
-bool is_mapping(const data::PickleValue& value) { return value.is(data::PickleKind::kDict) || value.is_call(kOrderedDict); }
+bool is_mapping(const data::PickleValue& value) {
+  return value.is(data::PickleKind::kDict) || value.is_call(kOrderedDict);
+}
 
 std::vector<std::int64_t> dimensions(const data::PickleValue& value) {
   std::vector<std::int64_t> result;
@@ -109,12 +113,13 @@ class WeightFile {
     }
     if (!tensor->is_call(kRebuildTensor)) value.fail("entry " + name + ": expected a tensor, found " + name_of(tensor->kind));
     const auto& arguments = tensor->arguments->as_tuple();
-    if (arguments.size() < 4) value.fail("entry " + name + ": expected at least 4 arguments of a tensor, found " + std::to_string(arguments.size()));
+    if (arguments.size() < 4)
+      value.fail("entry " + name + ": expected at least 4 arguments of a tensor, found " + std::to_string(arguments.size()));
     const at::Tensor storage = storage_of(name, *arguments[0]);
     const std::int64_t offset = arguments[1]->as_int();
     const std::vector<std::int64_t> sizes = dimensions(*arguments[2]), strides = dimensions(*arguments[3]);
-    if (sizes.size() != strides.size()) value.fail("entry " + name + ": has " + std::to_string(sizes.size()) + " sizes but " +
-                                                   std::to_string(strides.size()) + " strides");
+    if (sizes.size() != strides.size())
+      value.fail("entry " + name + ": has " + std::to_string(sizes.size()) + " sizes but " + std::to_string(strides.size()) + " strides");
     constexpr std::size_t kMostDimensions = 64;
     if (sizes.size() > kMostDimensions) value.fail("entry " + name + ": has " + std::to_string(sizes.size()) + " dimensions");
     const std::int64_t extent = extent_of(sizes, strides);
@@ -183,7 +188,9 @@ void refuse_old_files(const std::string& path) {
   file.read(0, start);
   if (start[0] == std::byte{'P'} && start[1] == std::byte{'K'}) return;
   if (start[0] == std::byte{0x80}) {
-    throw data::DataError(path + ": expected a zip of torch.save, found a plain pickle as PyTorch wrote it before 1.6; load and save it again with a newer PyTorch");
+    throw data::DataError(
+        path +
+        ": expected a zip of torch.save, found a plain pickle as PyTorch wrote it before 1.6; load and save it again with a newer PyTorch");
   }
   throw data::DataError(path + ": expected a zip of torch.save, found something else");
 }

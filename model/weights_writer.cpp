@@ -1,5 +1,5 @@
-// Writes .pth files: the zip through LibTorch's writer, data.pkl by hand, because torch.load with weights_only refuses what torch::pickle_save
-// puts there.
+// Writes .pth files: the zip through LibTorch's writer, data.pkl by hand, because torch.load with weights_only refuses what
+// torch::pickle_save puts there.
 #include <exception>
 #include <limits>
 

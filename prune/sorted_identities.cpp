@@ -23,16 +23,15 @@ const std::vector<double>& relaxations() {
   return table;
 }
 
-/// One walk: calls keep(position) for each sample kept when the next one must lie more than `gap` below the last one kept, until keep
-/// returns false. The one definition of DiffProb's rule.
+/// One walk: calls keep(position) for each sample kept when the next one must lie more than `gap` below the last one kept.
 template <class Keep>
 void walk(Values values, double gap, const Keep& keep) {
   double last = values[0];
-  if (!keep(std::size_t{0})) return;
+  keep(std::size_t{0});
   for (std::size_t i = 1; i < values.size(); ++i) {
     if (last - values[i] > gap) {
       last = values[i];
-      if (!keep(i)) return;
+      keep(i);
     }
   }
 }
@@ -116,11 +115,8 @@ class IdentitySelector {
     if (static_cast<std::int64_t>(values.size()) <= rule_.min_kept()) return write(samples, reasons, Reason::kKept);
     write(samples, reasons, Reason::kRedundant);
     plain_.assign(values.size(), false);
-    walk(values, rule_.threshold(), [&](std::size_t i) { return plain_[i] = true; });
-    const auto keep = [&](std::size_t i) {
-      reasons[samples[i]] = plain_[i] ? Reason::kKept : Reason::kKeptByFloor;
-      return true;
-    };
+    walk(values, rule_.threshold(), [&](std::size_t i) { plain_[i] = true; });
+    const auto keep = [&](std::size_t i) { reasons[samples[i]] = plain_[i] ? Reason::kKept : Reason::kKeptByFloor; };
     if (const auto gap = rule_.gap_for(values)) {
       walk(values, *gap, keep);
     } else {

@@ -1,4 +1,5 @@
-// Backbones against the reference implementation: names, order, shapes and counts of every network, numbers of the networks in backbones.h5.
+// Backbones against the reference implementation: names, order, shapes and counts of every network, numbers of the networks in
+// backbones.h5.
 #include <algorithm>
 #include <cstdio>
 
@@ -60,7 +61,8 @@ struct Run {
   std::vector<double> grad_sum, grad_l2, running_sum, running_l2;
 };
 
-void append_sums(const at::Tensor& tensor, std::size_t k, std::vector<std::int64_t>& ks, std::vector<double>& sums, std::vector<double>& norms) {
+void append_sums(const at::Tensor& tensor, std::size_t k, std::vector<std::int64_t>& ks, std::vector<double>& sums,
+                 std::vector<double>& norms) {
   const at::Tensor wide = tensor.detach().to(at::kDouble);
   ks.push_back(static_cast<std::int64_t>(k));
   sums.push_back(wide.sum().item<double>());
@@ -90,7 +92,8 @@ Run run_network(const std::string& network, std::uint64_t seed, std::int64_t bat
   for (std::size_t k = 0; k < entries.size(); ++k) {
     const auto& [name, tensor] = entries[k];
     if (tensor.grad().defined()) append_sums(tensor.grad(), k, run.grad_k, run.grad_sum, run.grad_l2);
-    if (name.ends_with("running_mean") || name.ends_with("running_var")) append_sums(tensor, k, run.running_k, run.running_sum, run.running_l2);
+    if (name.ends_with("running_mean") || name.ends_with("running_var"))
+      append_sums(tensor, k, run.running_k, run.running_sum, run.running_l2);
   }
   run.eval_embedding_after = evaluate(*net, faces);
   return run;
@@ -164,7 +167,9 @@ void compare_all(at::ScalarType type, const Tolerances& within, double most_macs
   EXPECT_GT(compared, 0);
 }
 
-TEST(BackboneNumbers, Float32AgreesWithTheReference) { compare_all(at::kFloat, Tolerances{}, 1e300); }
+TEST(BackboneNumbers, Float32AgreesWithTheReference) {
+  compare_all(at::kFloat, Tolerances{}, 1e300);
+}
 
 TEST(BackboneNumbers, Float64AgreesWithTheReferenceTo1e9) {
   constexpr double kMostMacs = 3e9;  // larger networks take minutes in float64 on a CPU

@@ -105,8 +105,8 @@ TEST(KeyedDropout, MaskDoesNotDependOnHowTheBatchIsSplit) {
   const StepContext context{.key = 77, .first_row = 40};
 
   const at::Tensor whole = keyed_dropout(features, 0.4, context);
-  const at::Tensor parts = at::cat({keyed_dropout(features.slice(0, 0, 3), 0.4, context),
-                                    keyed_dropout(features.slice(0, 3, 7), 0.4, {.key = 77, .first_row = 43})});
+  const at::Tensor parts = at::cat(
+      {keyed_dropout(features.slice(0, 0, 3), 0.4, context), keyed_dropout(features.slice(0, 3, 7), 0.4, {.key = 77, .first_row = 43})});
 
   EXPECT_TRUE(at::equal(whole, parts));
   EXPECT_FALSE(at::equal(whole, keyed_dropout(features, 0.4, {.key = 78, .first_row = 40})));

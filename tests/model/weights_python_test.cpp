@@ -37,7 +37,8 @@ class WithPython : public ::testing::Test {
   }
 
   void write_faces(const at::Tensor& faces) const {
-    std::ofstream(folder_.file("faces"), std::ios::binary).write(faces.const_data_ptr<char>(), static_cast<std::streamsize>(faces.nbytes()));
+    std::ofstream(folder_.file("faces"), std::ios::binary)
+        .write(static_cast<const char*>(faces.const_data_ptr()), static_cast<std::streamsize>(faces.nbytes()));
   }
 
   at::Tensor read_embeddings(std::int64_t rows) const {
@@ -52,7 +53,8 @@ class WithPython : public ::testing::Test {
     net.eval();
     const at::Tensor found = net.forward(faces);
     const double difference = (found - read_embeddings(faces.size(0))).abs().max().item<double>();
-    std::printf("%s, %s: largest difference %.3g (largest value %.3g)\n", network.c_str(), direction, difference, found.abs().max().item<double>());
+    std::printf("%s, %s: largest difference %.3g (largest value %.3g)\n", network.c_str(), direction, difference,
+                found.abs().max().item<double>());
     EXPECT_LE(difference, 1e-4);
     EXPECT_GT(found.std().item<double>(), 1e-3);
   }
@@ -64,8 +66,8 @@ class WithPython : public ::testing::Test {
 /// As print_entries of the script; sums are compared as numbers.
 void expect_entries(const StateDict& found, const std::string& printed) {
   static const std::map<at::ScalarType, std::string> kNames = {
-      {at::kFloat, "float32"}, {at::kDouble, "float64"}, {at::kHalf, "float16"}, {at::kBFloat16, "bfloat16"}, {at::kLong, "int64"},
-      {at::kInt, "int32"},     {at::kByte, "uint8"},     {at::kBool, "bool"}};
+      {at::kFloat, "float32"}, {at::kDouble, "float64"}, {at::kHalf, "float16"}, {at::kBFloat16, "bfloat16"},
+      {at::kLong, "int64"},    {at::kInt, "int32"},      {at::kByte, "uint8"},   {at::kBool, "bool"}};
   std::istringstream lines(printed);
   for (const auto& [name, tensor] : found) {
     std::string wanted_name, wanted_type, wanted_shape;
@@ -122,7 +124,8 @@ class Networks : public WithPython, public ::testing::WithParamInterface<const c
 TEST_P(Networks, EmbedAlikeInBothDirections) {
   const std::string network = GetParam();
   const at::Tensor faces = tests::hashed_tensor(5, 0, {2, 3, 112, 112});
-  const std::string files = network + " '" + folder_.file("net.pth") + "' '" + folder_.file("faces") + "' '" + folder_.file("embeddings") + "'";
+  const std::string files =
+      network + " '" + folder_.file("net.pth") + "' '" + folder_.file("faces") + "' '" + folder_.file("embeddings") + "'";
   write_faces(faces);
 
   const auto ours = make_backbone({.name = network});

@@ -167,7 +167,9 @@ std::string pickled(std::int64_t value) {
   return text;
 }
 
-std::string pickled(const std::string& value) { return std::string("X") + static_cast<char>(value.size()) + std::string(3, '\0') + value; }
+std::string pickled(const std::string& value) {
+  return std::string("X") + static_cast<char>(value.size()) + std::string(3, '\0') + value;
+}
 
 std::string pickled(const std::vector<std::int64_t>& values) {
   std::string text = "(";
@@ -237,7 +239,10 @@ TEST_F(Weights, FilesOfOtherKindsAreNamed) {
   EXPECT_THAT(error_of(path_), HasSubstr("before 1.6"));
   write_bytes(path_, "version https://git-lfs.github.com/spec/v1");
   EXPECT_THAT(error_of(path_), HasSubstr("expected a zip"));
-  write_archive(path_, "\x80\x02]q\x01h\x01" "a.", 1);  // a list that holds itself
+  write_archive(path_,
+                "\x80\x02]q\x01h\x01"
+                "a.",
+                1);  // a list that holds itself
   EXPECT_THAT(error_of(path_), HasSubstr("expected a state dict"));
   EXPECT_THAT(error_of(folder_.file("absent.pth")), HasSubstr("absent.pth"));
 }
