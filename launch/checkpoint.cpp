@@ -22,8 +22,12 @@ constexpr const char* kBackboneFile = "backbone.pth";
 constexpr const char* kMomentaFile = "optimizer.pth";
 constexpr const char* kManifest = "manifest.json";
 
-std::string step_name(std::int64_t step) { return fmt::format("step_{:08d}", step); }
-std::string head_file(int rank, int world_size) { return fmt::format("head.{:05d}-of-{:05d}.pth", rank, world_size); }
+std::string step_name(std::int64_t step) {
+  return fmt::format("step_{:08d}", step);
+}
+std::string head_file(int rank, int world_size) {
+  return fmt::format("head.{:05d}-of-{:05d}.pth", rank, world_size);
+}
 
 struct FileRecord {
   std::string name;
@@ -68,13 +72,20 @@ nlohmann::json gather_records(const std::vector<FileRecord>& own, Runtime& runti
 }
 
 nlohmann::json manifest_of(const CheckpointInfo& info, nlohmann::json files, int world_size) {
-  return {{"format_version", kFormatVersion}, {"step", info.step},
-          {"epoch", info.epoch},              {"batch", info.batch},
-          {"train_seconds", info.train_seconds}, {"backbone", info.backbone},
-          {"embedding_dim", info.embedding_dim}, {"num_classes", info.num_classes},
-          {"loss", info.loss},                {"scale", info.scale},
-          {"margin", info.margin},            {"world_size", world_size},
-          {"settings", info.settings},        {"files", std::move(files)}};
+  return {{"format_version", kFormatVersion},
+          {"step", info.step},
+          {"epoch", info.epoch},
+          {"batch", info.batch},
+          {"train_seconds", info.train_seconds},
+          {"backbone", info.backbone},
+          {"embedding_dim", info.embedding_dim},
+          {"num_classes", info.num_classes},
+          {"loss", info.loss},
+          {"scale", info.scale},
+          {"margin", info.margin},
+          {"world_size", world_size},
+          {"settings", info.settings},
+          {"files", std::move(files)}};
 }
 
 nlohmann::json read_manifest(const std::string& checkpoint) {
@@ -151,8 +162,8 @@ void load_head(const std::string& checkpoint, const nlohmann::json& manifest, Ch
     const model::StateDict entries = model::read_pth(path);
     const std::int64_t first = entry(entries, "first_class", path).item<std::int64_t>();
     const at::Tensor& weight = entry(entries, "weight", path);
-    TORCH_CHECK(first == rows && weight.dim() == 2 && weight.size(1) == state.head_weight.size(1), path, ": rows from ", first, " with shape ",
-                weight.sizes(), ", expected rows from ", rows, " of size ", state.head_weight.size(1));
+    TORCH_CHECK(first == rows && weight.dim() == 2 && weight.size(1) == state.head_weight.size(1), path, ": rows from ", first,
+                " with shape ", weight.sizes(), ", expected rows from ", rows, " of size ", state.head_weight.size(1));
     rows += weight.size(0);
     copy_rows(weight, first, state.head_weight, state.first_class);
     if (state.head_momentum.defined()) copy_rows(entry(entries, "momentum", path), first, state.head_momentum, state.first_class);
@@ -212,8 +223,8 @@ std::optional<std::string> find_checkpoint(const std::string& folder, Runtime& r
 CheckpointInfo read_checkpoint_info(const std::string& checkpoint) {
   const nlohmann::json m = read_manifest(checkpoint);
   try {
-    return {m.at("step"), m.at("epoch"), m.at("batch"), m.at("train_seconds"), m.at("backbone"), m.at("embedding_dim"), m.at("num_classes"),
-            m.at("loss"), m.at("scale"), m.at("margin"), m.at("settings")};
+    return {m.at("step"),        m.at("epoch"), m.at("batch"), m.at("train_seconds"), m.at("backbone"), m.at("embedding_dim"),
+            m.at("num_classes"), m.at("loss"),  m.at("scale"), m.at("margin"),        m.at("settings")};
   } catch (const nlohmann::json::exception& error) {
     TORCH_CHECK(false, checkpoint, "/", kManifest, ": ", error.what());
   }
@@ -240,8 +251,10 @@ std::vector<std::string> settings_differences(const std::string& then, const std
   std::vector<std::string> differences;
   for (const auto& [key, value] : after) {
     const auto old = before.find(key);
-    if (old == before.end()) differences.push_back(key + ": was not there, is " + value);
-    else if (old->second != value) differences.push_back(key + ": was " + old->second + ", is " + value);
+    if (old == before.end())
+      differences.push_back(key + ": was not there, is " + value);
+    else if (old->second != value)
+      differences.push_back(key + ": was " + old->second + ", is " + value);
   }
   for (const auto& [key, value] : before) {
     if (!after.contains(key)) differences.push_back(key + ": was " + value + ", is gone");

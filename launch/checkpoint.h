@@ -12,20 +12,21 @@ namespace diffprob::launch {
 
 /// What a checkpoint says of itself in manifest.json (launch/CHECKPOINT_FORMAT.md).
 struct CheckpointInfo {
-  std::int64_t step = 0;            ///< updates done
-  std::int64_t epoch = 0;           ///< of the next batch
-  std::int64_t batch = 0;           ///< of that epoch, the next one to train on
-  double train_seconds = 0;         ///< spent so far, over all restarts
-  std::string backbone;             ///< name
+  std::int64_t step = 0;     ///< updates done
+  std::int64_t epoch = 0;    ///< of the next batch
+  std::int64_t batch = 0;    ///< of that epoch, the next one to train on
+  double train_seconds = 0;  ///< spent so far, over all restarts
+  std::string backbone;      ///< name
   std::int64_t embedding_dim = 0;
   std::int64_t num_classes = 0;
   std::string loss;
   double scale = 0;
   double margin = 0;
-  std::string settings;             ///< the configuration that the weights depend on, and the data set's fingerprint; one key=value a line
+  std::string settings;  ///< the configuration that the weights depend on, and the data set's fingerprint; one key=value a line
 };
 
-/// One rank's view: the replicated part and its own class rows. Tensors are the live ones (saving copies from them, loading copies into them).
+/// One rank's view: the replicated part and its own class rows. Tensors are the live ones (saving copies from them, loading copies into
+/// them).
 struct CheckpointState {
   model::StateDict backbone;          ///< replicated
   model::StateDict backbone_momenta;  ///< replicated; empty when weights alone are wanted
@@ -47,7 +48,8 @@ std::string save_checkpoint(const std::string& folder, const CheckpointInfo& inf
 /// SHA-256 over the digests of all weight files: names the model.
 [[nodiscard]] std::string checkpoint_fingerprint(const std::string& checkpoint);
 
-/// Copies a checkpoint, written by any number of ranks, into the tensors of `state`. Digests are checked by find_checkpoint. Not collective.
+/// Copies a checkpoint, written by any number of ranks, into the tensors of `state`. Digests are checked by find_checkpoint. Not
+/// collective.
 void load_checkpoint(const std::string& checkpoint, CheckpointState& state);
 
 /// Lines that differ between the settings of a checkpoint and those of now: "train.lr: was 0.1, is 0.05".

@@ -14,39 +14,47 @@ struct Help {
 
 const std::map<std::string, Help>& commands() {
   static const std::map<std::string, Help> table = {
-      {"run", {"whole job: train, score, clean, prune, retrain, verify (resumable)",
-               "mpirun -np 8 diffprob run CONFIG [--key=value ...]\n\n"
-               "Stages land in output/: data (synthetic sets only), train_original, score, prune, train_pruned_s0, ...,\n"
-               "summary.txt, summary.json, metrics.jsonl. A stage that was done from the same inputs is skipped; a killed\n"
-               "training goes on from its last checkpoint. run.compare_random=true adds the bar that pruning must beat."}},
-      {"train", {"train one network on a data set or on a kept part of it",
-                 "mpirun -np 8 diffprob train CONFIG [--data.kept=index_set.h5] [--output=DIR]\n\n"
-                 "Checkpoints go to output/checkpoints; the newest whole one is continued."}},
-      {"score", {"probability record of every training sample",
-                 "mpirun -np 8 diffprob score CONFIG --model.checkpoint=DIR/step_XXXXXXXX [--output=DIR]\n\n"
-                 "Writes output/scores.h5 (prune/SCORES_FORMAT.md)."}},
-      {"prune", {"select what to keep from a score table",
-                 "mpirun -np 8 diffprob prune [CONFIG] --prune.scores=scores.h5 --prune.keep_ratio=0.5 [--output=DIR]\n\n"
-                 "Methods (prune.method):\n"
-                 "  diffprob  keeps samples of an identity whose probabilities differ by more than a threshold\n"
-                 "  random    the same share of each identity, drawn by seed\n"
-                 "  none      cleaning alone\n"
-                 "prune.clean=true first drops samples whose margin-free prediction is not their label.\n"
-                 "Writes output/index_set.h5, kept_index.txt, label_map.txt, summary.json."}},
-      {"eval", {"verify a network on .bin sets",
-                "mpirun -np 8 diffprob eval [CONFIG] --model.checkpoint=DIR/step_XXXXXXXX --eval.sets=lfw.bin,cfp_fp.bin\n\n"
-                "Writes output/eval.json and prints a table. A backbone .pth needs model.backbone and model.embedding_dim."}},
-      {"export", {"backbone of a checkpoint as .pth for PyTorch",
-                  "diffprob export --model.checkpoint=DIR/step_XXXXXXXX --file=backbone.pth\n\n"
-                  "torch.load(FILE) gives the state dict of InsightFace's and the paper's model of that name."}},
-      {"data", {"make, pack and look at data sets",
-                "diffprob data info PATH            size, identities, layout\n"
-                "diffprob data check PATH           opens, scans and counts; exit code 1 when something is wrong\n"
-                "diffprob data pack FOLDER OUT      one sub-folder a class (or a .lst) -> OUT/train.rec, train.idx, property\n"
-                "diffprob data synth OUT [--synthetic.identities=N ...] [--seed=N]   the embedded synthetic faces"}},
-      {"config", {"configuration keys, defaults, checks",
-                  "diffprob config --print-defaults           every key with its default and meaning, as YAML\n"
-                  "diffprob config CONFIG [--key=value ...]   checks it and prints the result"}},
+      {"run",
+       {"whole job: train, score, clean, prune, retrain, verify (resumable)",
+        "mpirun -np 8 diffprob run CONFIG [--key=value ...]\n\n"
+        "Stages land in output/: data (synthetic sets only), train_original, score, prune, train_pruned_s0, ...,\n"
+        "summary.txt, summary.json, metrics.jsonl. A stage that was done from the same inputs is skipped; a killed\n"
+        "training goes on from its last checkpoint. run.compare_random=true adds the bar that pruning must beat."}},
+      {"train",
+       {"train one network on a data set or on a kept part of it",
+        "mpirun -np 8 diffprob train CONFIG [--data.kept=index_set.h5] [--output=DIR]\n\n"
+        "Checkpoints go to output/checkpoints; the newest whole one is continued."}},
+      {"score",
+       {"probability record of every training sample",
+        "mpirun -np 8 diffprob score CONFIG --model.checkpoint=DIR/step_XXXXXXXX [--output=DIR]\n\n"
+        "Writes output/scores.h5 (prune/SCORES_FORMAT.md)."}},
+      {"prune",
+       {"select what to keep from a score table",
+        "mpirun -np 8 diffprob prune [CONFIG] --prune.scores=scores.h5 --prune.keep_ratio=0.5 [--output=DIR]\n\n"
+        "Methods (prune.method):\n"
+        "  diffprob  keeps samples of an identity whose probabilities differ by more than a threshold\n"
+        "  random    the same share of each identity, drawn by seed\n"
+        "  none      cleaning alone\n"
+        "prune.clean=true first drops samples whose margin-free prediction is not their label.\n"
+        "Writes output/index_set.h5, kept_index.txt, label_map.txt, summary.json."}},
+      {"eval",
+       {"verify a network on .bin sets",
+        "mpirun -np 8 diffprob eval [CONFIG] --model.checkpoint=DIR/step_XXXXXXXX --eval.sets=lfw.bin,cfp_fp.bin\n\n"
+        "Writes output/eval.json and prints a table. A backbone .pth needs model.backbone and model.embedding_dim."}},
+      {"export",
+       {"backbone of a checkpoint as .pth for PyTorch",
+        "diffprob export --model.checkpoint=DIR/step_XXXXXXXX --file=backbone.pth\n\n"
+        "torch.load(FILE) gives the state dict of InsightFace's and the paper's model of that name."}},
+      {"data",
+       {"make, pack and look at data sets",
+        "diffprob data info PATH            size, identities, layout\n"
+        "diffprob data check PATH           opens, scans and counts; exit code 1 when something is wrong\n"
+        "diffprob data pack FOLDER OUT      one sub-folder a class (or a .lst) -> OUT/train.rec, train.idx, property\n"
+        "diffprob data synth OUT [--synthetic.identities=N ...] [--seed=N]   the embedded synthetic faces"}},
+      {"config",
+       {"configuration keys, defaults, checks",
+        "diffprob config --print-defaults           every key with its default and meaning, as YAML\n"
+        "diffprob config CONFIG [--key=value ...]   checks it and prints the result"}},
       {"info", {"this build, its libraries and the devices here", "diffprob info"}},
       {"help", {"this text, or that of one command", "diffprob help COMMAND"}},
   };
@@ -61,7 +69,9 @@ std::vector<std::string> command_names() {
   return names;
 }
 
-bool is_command(const std::string& command) { return commands().contains(command); }
+bool is_command(const std::string& command) {
+  return commands().contains(command);
+}
 
 std::string help_text(const std::string& command) {
   const auto found = commands().find(command);
@@ -89,9 +99,12 @@ CommandLine parse_command_line(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (!word.starts_with("--")) {
-      if (word == "-h") line.flags.push_back("help");
-      else if (line.command.empty()) line.command = word;
-      else line.positional.push_back(word);
+      if (word == "-h")
+        line.flags.push_back("help");
+      else if (line.command.empty())
+        line.command = word;
+      else
+        line.positional.push_back(word);
     } else if (const auto equals = word.find('='); equals != std::string::npos) {
       line.overrides.push_back({word.substr(2, equals - 2), word.substr(equals + 1)});
     } else {

@@ -4,8 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <limits>
+#include <iterator>
 #include <optional>
 #include <sstream>
 
@@ -15,18 +14,11 @@
 namespace diffprob::launch {
 namespace {
 
+/// Shortest text that reads back to the same value.
 std::string format_number(double value) {
-  std::ostringstream out;
-  out.precision(std::numeric_limits<double>::max_digits10);
-  out << value;
-  // Shortest text that reads back to the same value.
-  for (int digits = 1; digits < std::numeric_limits<double>::max_digits10; ++digits) {
-    std::ostringstream shorter;
-    shorter.precision(digits);
-    shorter << value;
-    if (std::stod(shorter.str()) == value) return shorter.str();
-  }
-  return out.str();
+  char text[32];
+  const auto [end, error] = std::to_chars(std::begin(text), std::end(text), value);
+  return {text, end};
 }
 
 template <class T>
@@ -37,7 +29,9 @@ std::optional<T> parse_number(const std::string& text) {
   return value;
 }
 
-std::string in_range(const Field& field) { return "in [" + format_number(field.low) + ", " + format_number(field.high) + "]"; }
+std::string in_range(const Field& field) {
+  return "in [" + format_number(field.low) + ", " + format_number(field.high) + "]";
+}
 
 /// Each setter returns what was wanted when the text does not fit, nothing when it was set.
 using Complaint = std::optional<std::string>;
@@ -46,7 +40,8 @@ Complaint set_scalar(const Field& field, std::string* target, const std::string&
   if (!field.choices.empty() && std::find(field.choices.begin(), field.choices.end(), text) == field.choices.end()) {
     std::string wanted = "want one of";
     for (const auto& choice : field.choices) wanted += " " + choice;
-    return wanted + suggestion(text, field.choices);
+    const std::string near = suggestion(text, field.choices);
+    return near.empty() ? wanted : wanted + " (" + near.substr(2) + ")";
   }
   *target = text;
   return std::nullopt;
@@ -210,16 +205,22 @@ std::string value_text(const Field& field) {
   return std::visit(
       [](auto* target) -> std::string {
         using T = std::remove_pointer_t<decltype(target)>;
-        if constexpr (std::is_same_v<T, std::string>) return in_quotes(*target);
-        else if constexpr (std::is_same_v<T, bool>) return *target ? "true" : "false";
-        else if constexpr (std::is_same_v<T, double>) return format_number(*target);
-        else if constexpr (std::is_same_v<T, std::int64_t>) return std::to_string(*target);
+        if constexpr (std::is_same_v<T, std::string>)
+          return in_quotes(*target);
+        else if constexpr (std::is_same_v<T, bool>)
+          return *target ? "true" : "false";
+        else if constexpr (std::is_same_v<T, double>)
+          return format_number(*target);
+        else if constexpr (std::is_same_v<T, std::int64_t>)
+          return std::to_string(*target);
         else {
           std::string list = "[";
           for (const auto& item : *target) {
             if (list.size() > 1) list += ", ";
-            if constexpr (std::is_same_v<T, std::vector<std::string>>) list += in_quotes(item);
-            else list += std::to_string(item);
+            if constexpr (std::is_same_v<T, std::vector<std::string>>)
+              list += in_quotes(item);
+            else
+              list += std::to_string(item);
           }
           return list + "]";
         }

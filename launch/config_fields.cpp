@@ -16,7 +16,9 @@ Field number(std::string key, std::int64_t* target, double low, double high, std
 Field number(std::string key, double* target, double low, double high, std::string help) {
   return {std::move(key), target, std::move(help), low, high, {}};
 }
-Field flag(std::string key, bool* target, std::string help) { return {std::move(key), target, std::move(help), 0, 0, {}}; }
+Field flag(std::string key, bool* target, std::string help) {
+  return {std::move(key), target, std::move(help), 0, 0, {}};
+}
 
 void add_data(Config& c, std::vector<Field>& f) {
   f.push_back(text("data.train", &c.data.train,
@@ -51,7 +53,8 @@ void add_model(Config& c, std::vector<Field>& f) {
 void add_train(Config& c, std::vector<Field>& f) {
   auto& t = c.train;
   f.push_back(number("train.epochs", &t.epochs, 0, 1e6, "passes over the training set"));
-  f.push_back(number("train.batch_size", &t.batch_size, 2, 1e7, "GLOBAL batch, split over the ranks: results do not depend on their number"));
+  f.push_back(
+      number("train.batch_size", &t.batch_size, 2, 1e7, "GLOBAL batch, split over the ranks: results do not depend on their number"));
   f.push_back(number("train.lr", &t.lr, 0, 100, "learning rate for a global batch of train.lr_reference_batch"));
   f.push_back(number("train.lr_reference_batch", &t.lr_reference_batch, 0, 1e7, "lr is scaled by batch_size / this; 0: no scaling"));
   f.push_back({"train.milestones", &t.milestones, "epochs (0-based) from which the rate is multiplied by train.lr_gamma", 0, kMany, {}});
@@ -73,7 +76,8 @@ void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
   f.push_back(text("prune.method", &c.prune.method, "per-identity selection", {"diffprob", "random", "none"}));
   f.push_back(flag("prune.clean", &c.prune.clean, "drop samples whose margin-free prediction is not their label, before selecting"));
   f.push_back(number("prune.keep_ratio", &c.prune.keep_ratio, 0, 1, "share of all samples to keep"));
-  f.push_back(number("prune.threshold", &c.prune.threshold, 0, 1e6, "DiffProb's t; when given, prune.keep_ratio is not used; 0: search t for prune.keep_ratio"));
+  f.push_back(number("prune.threshold", &c.prune.threshold, 0, 1e6,
+                     "DiffProb's t; when given, prune.keep_ratio is not used; 0: search t for prune.keep_ratio"));
   f.push_back(number("prune.min_kept", &c.prune.min_kept, 1, 1e6, "floor an identity"));
   f.push_back(text("prune.preset", &c.prune.preset, "'default', or 'reference': bit for bit the paper's code", {"default", "reference"}));
 }

@@ -16,7 +16,7 @@ struct Field {
   std::string key;  ///< "train.batch_size"
   Target target;
   std::string help;
-  double low = 0;   ///< numbers: inclusive range
+  double low = 0;  ///< numbers: inclusive range
   double high = 0;
   std::vector<std::string> choices;  ///< strings: empty = anything
 };

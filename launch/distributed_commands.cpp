@@ -33,8 +33,8 @@ void train_command(const Config& config, Runtime& runtime) {
   Metrics metrics = runtime.is_root() ? Metrics(config.output + "/metrics.jsonl") : Metrics();
   const auto sets = open_verification_sets(config.eval.sets);
   const TrainOutcome outcome =
-      train({"train", config.output, open_training_set(config, runtime), static_cast<std::uint64_t>(config.seed), false}, config, sets, metrics,
-            runtime);
+      train({"train", config.output, open_training_set(config, runtime), static_cast<std::uint64_t>(config.seed), false}, config, sets,
+            metrics, runtime);
   spdlog::info("trained {} steps; the network is {}", outcome.steps, outcome.checkpoint);
 }
 

@@ -30,8 +30,10 @@ prune::PruneOptions prune_options(const Config& config) {
   options.diffprob.preset = p.preset == "reference" ? prune::Preset::kReference : prune::Preset::kDefault;
   options.random.min_kept = p.min_kept;
   options.random.seed = static_cast<std::uint64_t>(config.seed);
-  if (p.method == "diffprob" && p.threshold > 0) options.diffprob.threshold = p.threshold;
-  else if (p.method != "none") options.keep_ratio = p.keep_ratio;
+  if (p.method == "diffprob" && p.threshold > 0)
+    options.diffprob.threshold = p.threshold;
+  else if (p.method != "none")
+    options.keep_ratio = p.keep_ratio;
   return options;
 }
 

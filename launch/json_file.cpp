@@ -17,6 +17,8 @@ nlohmann::json read_json(const std::string& path) {
   }
 }
 
-void write_json(const std::string& path, const nlohmann::json& value) { data::write_file_atomically(path, value.dump(2) + "\n"); }
+void write_json(const std::string& path, const nlohmann::json& value) {
+  data::write_file_atomically(path, value.dump(2) + "\n");
+}
 
 }  // namespace diffprob::launch

@@ -23,7 +23,9 @@ bool has_flag(const CommandLine& line, const std::string& flag) {
   return std::find(line.flags.begin(), line.flags.end(), flag) != line.flags.end();
 }
 
-[[noreturn]] void bad_usage(const std::string& command) { throw ConfigError({"usage:\n" + help_text(command)}); }
+[[noreturn]] void bad_usage(const std::string& command) {
+  throw ConfigError({"usage:\n" + help_text(command)});
+}
 
 int show_config(const CommandLine& line) {
   if (has_flag(line, "print-defaults")) {
@@ -41,8 +43,8 @@ int show_data(const std::string& path) {
   std::sort(counts.begin(), counts.end());
   fmt::print("{}\n  images       {}\n  identities   {}\n", path, dataset->size(), dataset->num_classes());
   if (!counts.empty()) {
-    fmt::print("  images an identity   min {}  median {}  max {}  without any {}\n", counts.front(), counts[counts.size() / 2], counts.back(),
-               std::count(counts.begin(), counts.end(), 0));
+    fmt::print("  images an identity   min {}  median {}  max {}  without any {}\n", counts.front(), counts[counts.size() / 2],
+               counts.back(), std::count(counts.begin(), counts.end(), 0));
   }
   fmt::print("  fingerprint  {}\n", dataset->fingerprint());
   return 0;

@@ -79,11 +79,14 @@ class Pipeline {
                                dataset->fingerprint() + sets_digest_ + std::to_string(train_seed);
     Stage stage(config_.output, stage_name, inputs, runtime_);
     if (!stage.done()) {
-      const TrainOutcome outcome = train({stage_name, stage.folder(), dataset, train_seed, untrained == Untrained::kVerify}, config_, sets_,
-                                         metrics_, runtime_);
+      const TrainOutcome outcome =
+          train({stage_name, stage.folder(), dataset, train_seed, untrained == Untrained::kVerify}, config_, sets_, metrics_, runtime_);
       const std::string relative = fs::relative(outcome.checkpoint, stage.folder());
-      stage.complete({{"checkpoint", relative}, {"steps", outcome.steps}, {"seconds", outcome.seconds},
-                      {"untrained", reports_to_json(outcome.untrained)}, {"reports", reports_to_json(outcome.reports)}},
+      stage.complete({{"checkpoint", relative},
+                      {"steps", outcome.steps},
+                      {"seconds", outcome.seconds},
+                      {"untrained", reports_to_json(outcome.untrained)},
+                      {"reports", reports_to_json(outcome.reports)}},
                      {relative + "/manifest.json", relative + "/backbone.pth"});
     }
     add_rows(row_name, stage.result(), *dataset);
@@ -108,8 +111,8 @@ class Pipeline {
   }
 
   std::string score_all(const std::string& checkpoint) {
-    const std::string inputs = dump_sections(config_, {"score.margin", "data.on_corrupt"}) + dataset_->fingerprint() +
-                               checkpoint_fingerprint(checkpoint);
+    const std::string inputs =
+        dump_sections(config_, {"score.margin", "data.on_corrupt"}) + dataset_->fingerprint() + checkpoint_fingerprint(checkpoint);
     Stage stage(config_.output, "score", inputs, runtime_);
     const std::string path = stage.path("scores.h5");
     if (!stage.done()) {
@@ -118,9 +121,9 @@ class Pipeline {
       const prune::ScoreTable table = score(dataset_, model, config_, runtime_);
       if (runtime_.is_root()) prune::write_scores(path, table);
       runtime_.control().barrier("scores written");
-      stage.complete({{"samples", dataset_->size()},
-                      {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}},
-                     {"scores.h5"});
+      stage.complete(
+          {{"samples", dataset_->size()}, {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}},
+          {"scores.h5"});
     }
     return path;
   }
@@ -145,8 +148,9 @@ class Pipeline {
       const prune::PruneResult result = prune::prune(table, options, runtime_.control());
       if (runtime_.is_root()) write_pruning(stage.folder(), result, table);
       runtime_.control().barrier("pruning written");
-      stage.complete({{"kept", result.index_set.kept.size()}, {"mislabelled", result.mislabelled}, {"threshold", result.index_set.threshold}},
-                     {"index_set.h5", "kept_index.txt", "label_map.txt", "summary.json"});
+      stage.complete(
+          {{"kept", result.index_set.kept.size()}, {"mislabelled", result.mislabelled}, {"threshold", result.index_set.threshold}},
+          {"index_set.h5", "kept_index.txt", "label_map.txt", "summary.json"});
     }
     auto set = prune::read_index_set(stage.path("index_set.h5"), dataset_->size());
     spdlog::info("{}: {} keeps {} of {} samples ({:.2f} %), {} cleaned away, threshold {:.6g}", name, set.method, set.kept.size(),
@@ -188,6 +192,8 @@ void write_pruning(const std::string& folder, const prune::PruneResult& result, 
   prune::write_prune_summary(folder + "/summary.json", result, table);
 }
 
-void run_pipeline(const Config& config, Runtime& runtime) { Pipeline(config, runtime).run(); }
+void run_pipeline(const Config& config, Runtime& runtime) {
+  Pipeline(config, runtime).run();
+}
 
 }  // namespace diffprob::launch

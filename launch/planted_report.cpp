@@ -1,9 +1,9 @@
 #include "launch/planted_report.h"
 
+#include <spdlog/fmt/fmt.h>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
-#include <spdlog/fmt/fmt.h>
 #include <vector>
 
 namespace diffprob::launch {
@@ -25,15 +25,17 @@ std::vector<std::string> read_kinds(const std::string& path, std::int64_t num_sa
     std::getline(cells, kind, ',');
     const bool digits = !index.empty() && index.size() < 12 && index.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || std::stoll(index) >= num_samples || kind.empty()) {
-      throw std::runtime_error(fmt::format("{}:{}: want 'index,label,true_label,kind,source' with index below {}, found '{}'", path, number,
-                                           num_samples, line));
+      throw std::runtime_error(
+          fmt::format("{}:{}: want 'index,label,true_label,kind,source' with index below {}, found '{}'", path, number, num_samples, line));
     }
     kinds[static_cast<std::size_t>(std::stoll(index))] = kind;
   }
   return kinds;
 }
 
-double share(std::int64_t part, std::int64_t whole) { return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0; }
+double share(std::int64_t part, std::int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
+}
 
 }  // namespace
 
@@ -56,8 +58,13 @@ nlohmann::json judge_planted(const std::string& planted_csv, const prune::IndexS
       pruned_copies += copy;
     }
   }
-  return {{"planted_flips", flips}, {"cleaned", cleaned}, {"cleaned_flips", cleaned_flips}, {"precision", share(cleaned_flips, cleaned)},
-          {"recall", share(cleaned_flips, flips)}, {"pruned", pruned}, {"pruned_near_duplicates", share(pruned_copies, pruned)},
+  return {{"planted_flips", flips},
+          {"cleaned", cleaned},
+          {"cleaned_flips", cleaned_flips},
+          {"precision", share(cleaned_flips, cleaned)},
+          {"recall", share(cleaned_flips, flips)},
+          {"pruned", pruned},
+          {"pruned_near_duplicates", share(pruned_copies, pruned)},
           {"usable_near_duplicates", share(usable_copies, usable)}};
 }
 

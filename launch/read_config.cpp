@@ -12,7 +12,8 @@ std::string read_config_text(const CommandLine& line) {
   }
   std::ifstream file(line.positional[0]);
   std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) throw ConfigError({line.positional[0] + ": cannot be read (want a YAML file; launch/configs has examples)"});
+  if (!file || !(text << file.rdbuf()))
+    throw ConfigError({line.positional[0] + ": cannot be read (want a YAML file; launch/configs has examples)"});
   return text.str();
 }
 

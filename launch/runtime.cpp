@@ -31,7 +31,8 @@ Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), c
   TORCH_CHECK(digest == root_digest, "rank ", mpi.rank(), " on ", mpi.host_name(), " runs with another configuration than rank 0");
   set_threads(config, mpi);
   const at::Device device = dist::choose_device(config.device, mpi);
-  tensors_ = device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config)) : dist::make_mpi_communicator(deadlines_of(config));
+  tensors_ =
+      device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config)) : dist::make_mpi_communicator(deadlines_of(config));
   tensors_->barrier()->wait_host();
   control_.barrier("start-up");
   control_.set_phase(dist::Phase::kStep);

@@ -2,8 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
-#include <limits>
 #include <unistd.h>
+#include <limits>
 
 #include "data/loader.h"
 #include "launch/checkpoint.h"
@@ -32,8 +32,7 @@ void append_records(const at::Tensor& indices, const model::HeadScores& scores, 
 std::vector<prune::ScoreRecord> score_own_rows(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model,
                                                const Config& config, Runtime& runtime) {
   const at::NoGradGuard no_grad;
-  const auto plan =
-      std::make_shared<data::SequentialPlan>(dataset->size(), config.score.batch_size, runtime.rank(), runtime.world_size());
+  const auto plan = std::make_shared<data::SequentialPlan>(dataset->size(), config.score.batch_size, runtime.rank(), runtime.world_size());
   data::Loader loader(dataset, plan,
                       {.image_size = static_cast<int>(config.data.image_size),
                        .decode_threads = static_cast<int>(config.data.decode_threads),
@@ -48,8 +47,8 @@ std::vector<prune::ScoreRecord> score_own_rows(const std::shared_ptr<const data:
   for (std::int64_t done = 0; loader.next(batch);) {
     const std::int64_t rows = std::min(config.score.batch_size, dataset->size() - done);
     const at::Tensor faces = model::normalize_faces(batch.images, runtime.device());
-    const at::Tensor embeddings = batch.labels.size(0) > 0 ? model.backbone->forward(faces)
-                                                           : at::zeros({0, model.backbone->embedding_dim()}, faces.options());
+    const at::Tensor embeddings =
+        batch.labels.size(0) > 0 ? model.backbone->forward(faces) : at::zeros({0, model.backbone->embedding_dim()}, faces.options());
     append_records(batch.indices, model.head->score(embeddings, batch.labels.to(runtime.device()), runtime.rows_per_rank(rows), margin),
                    records);
     done += rows;
@@ -83,11 +82,16 @@ prune::ScoreTable score(const std::shared_ptr<const data::Dataset>& dataset, Loa
   TORCH_CHECK(dataset->num_classes() <= head.num_classes, "score: the data set has ", dataset->num_classes(),
               " identities, the head of the checkpoint only ", head.num_classes, ": it was trained on another set");
   prune::ScoreTable table;
-  table.source = {dataset->fingerprint(), model.fingerprint, config.score.margin, head.margin.scale,
-                  dump_sections(config, {"score", "data.train", "data.on_corrupt"}), dataset->num_classes()};
+  table.source = {dataset->fingerprint(),
+                  model.fingerprint,
+                  config.score.margin,
+                  head.margin.scale,
+                  dump_sections(config, {"score", "data.train", "data.on_corrupt"}),
+                  dataset->num_classes()};
   table.records = prune::all_gather_records(score_own_rows(dataset, model, config, runtime), dataset->size(), runtime.control());
   table.labels.resize(static_cast<std::size_t>(dataset->size()));
-  for (std::int64_t i = 0; i < dataset->size(); ++i) table.labels[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(dataset->label(i));
+  for (std::int64_t i = 0; i < dataset->size(); ++i)
+    table.labels[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(dataset->label(i));
   return table;
 }
 

@@ -39,8 +39,10 @@ Stage::Stage(const std::string& output, const std::string& name, const std::stri
     text = result_.dump();
   }
   result_ = nlohmann::json::parse(runtime.control().broadcast(text, 0));
-  if (done()) spdlog::info("stage {}: done before, inputs unchanged: skipped", name_);
-  else spdlog::info("stage {}: starts in {}", name_, folder_);
+  if (done())
+    spdlog::info("stage {}: done before, inputs unchanged: skipped", name_);
+  else
+    spdlog::info("stage {}: starts in {}", name_, folder_);
 }
 
 void Stage::open() {

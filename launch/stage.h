@@ -8,9 +8,9 @@
 
 namespace diffprob::launch {
 
-/// One step of the pipeline, in a folder of its own: OUTPUT/NAME. Its manifest, stage.json, is written last: it holds the digest of what the stage was
-/// made from and what came out. A stage whose manifest has the same digest and whose files are still there is skipped; one made from other
-/// inputs is moved aside (NAME.stale-DIGEST), never overwritten. All ranks make the same Stage objects in the same order.
+/// One step of the pipeline, in a folder of its own: OUTPUT/NAME. Its manifest, stage.json, is written last: it holds the digest of what
+/// the stage was made from and what came out. A stage whose manifest has the same digest and whose files are still there is skipped; one
+/// made from other inputs is moved aside (NAME.stale-DIGEST), never overwritten. All ranks make the same Stage objects in the same order.
 class Stage {
  public:
   /// `inputs`: text that names everything that the result depends on. Collective.

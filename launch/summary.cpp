@@ -1,8 +1,8 @@
 #include "launch/summary.h"
 
+#include <spdlog/fmt/fmt.h>
 #include <algorithm>
 #include <cmath>
-#include <spdlog/fmt/fmt.h>
 
 #include "launch/progress.h"
 
@@ -18,8 +18,10 @@ std::vector<Group> group_by_name(const std::vector<SummaryRow>& rows) {
   std::vector<Group> groups;
   for (const auto& row : rows) {
     const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.name == row.name; });
-    if (found == groups.end()) groups.push_back({row.name, {&row}});
-    else found->rows.push_back(&row);
+    if (found == groups.end())
+      groups.push_back({row.name, {&row}});
+    else
+      found->rows.push_back(&row);
   }
   return groups;
 }
@@ -41,7 +43,8 @@ std::vector<std::string> cells_of(const Group& group) {
     seconds += row->train_seconds;
   }
   const auto n = static_cast<double>(group.rows.size());
-  std::vector<std::string> cells = {group.name, images > 0 ? fmt::format("{:.0f}", images / n) : "-", identities > 0 ? fmt::format("{:.0f}", identities / n) : "-",
+  std::vector<std::string> cells = {group.name, images > 0 ? fmt::format("{:.0f}", images / n) : "-",
+                                    identities > 0 ? fmt::format("{:.0f}", identities / n) : "-",
                                     seconds > 0 ? format_duration(seconds / n) : "-"};
   for (std::size_t set = 0; set < group.rows[0]->sets.size(); ++set) cells.push_back(accuracy_cell(group, set));
   return cells;
@@ -78,7 +81,10 @@ nlohmann::json summary_json(const std::vector<SummaryRow>& rows) {
   for (const auto& row : rows) {
     nlohmann::json accuracy = nlohmann::json::object();
     for (std::size_t i = 0; i < row.sets.size(); ++i) accuracy[row.sets[i]] = row.accuracy[i];
-    list.push_back({{"model", row.name}, {"images", row.images}, {"identities", row.identities}, {"train_seconds", row.train_seconds},
+    list.push_back({{"model", row.name},
+                    {"images", row.images},
+                    {"identities", row.identities},
+                    {"train_seconds", row.train_seconds},
                     {"accuracy", accuracy}});
   }
   return list;
@@ -87,8 +93,12 @@ nlohmann::json summary_json(const std::vector<SummaryRow>& rows) {
 nlohmann::json reports_to_json(const std::vector<eval::SetReport>& reports) {
   nlohmann::json list = nlohmann::json::array();
   for (const auto& r : reports) {
-    list.push_back({{"set", r.name}, {"pairs", r.pairs}, {"accuracy", r.verification.accuracy_mean},
-                    {"accuracy_std", r.verification.accuracy_std}, {"auc", r.auc}, {"eer", r.eer}});
+    list.push_back({{"set", r.name},
+                    {"pairs", r.pairs},
+                    {"accuracy", r.verification.accuracy_mean},
+                    {"accuracy_std", r.verification.accuracy_std},
+                    {"auc", r.auc},
+                    {"eer", r.eer}});
   }
   return list;
 }

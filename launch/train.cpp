@@ -17,7 +17,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// What the weights depend on: a checkpoint made with other settings is not continued.
 std::string settings_of(const TrainJob& job, const Config& config) {
@@ -25,8 +27,8 @@ std::string settings_of(const TrainJob& job, const Config& config) {
   relevant.train.log_every = TrainConfig().log_every;
   relevant.train.keep_checkpoints = TrainConfig().keep_checkpoints;
   relevant.model.checkpoint.clear();
-  return dump_sections(relevant, {"model", "train", "data.flip", "data.image_size", "data.on_corrupt"}) + "seed=" + std::to_string(job.seed) +
-         "\ndataset=" + job.dataset->fingerprint() + "\n";
+  return dump_sections(relevant, {"model", "train", "data.flip", "data.image_size", "data.on_corrupt"}) +
+         "seed=" + std::to_string(job.seed) + "\ndataset=" + job.dataset->fingerprint() + "\n";
 }
 
 /// One training, from resume to the last checkpoint.
@@ -40,9 +42,9 @@ class Training {
         runtime_(runtime),
         steps_per_epoch_(plan(0)->num_batches()),
         trainer_(config, job.dataset->num_classes(), job.seed, runtime),
-        schedule_({config.train.lr, config.train.lr_reference_batch, config.train.milestones, config.train.lr_gamma,
-                   config.train.warmup_epochs},
-                  config.train.batch_size, steps_per_epoch_),
+        schedule_(
+            {config.train.lr, config.train.lr_reference_batch, config.train.milestones, config.train.lr_gamma, config.train.warmup_epochs},
+            config.train.batch_size, steps_per_epoch_),
         settings_(settings_of(job, config)) {}
 
   TrainOutcome run() {
@@ -130,8 +132,15 @@ class Training {
     spdlog::info("{}: epoch {}/{} step {}/{}  loss {:.4f}  acc {:.1f}%  lr {:.4g}  {:.1f} images/s  data wait {:.0f}%  ETA {}", job_.name,
                  epoch_ + 1, config_.train.epochs, step(), config_.train.epochs * steps_per_epoch_, means.loss, 100 * means.accuracy, rate,
                  images_per_second, 100 * wait_share, format_duration(left));
-    metrics_.write({{"stage", job_.name}, {"kind", "train"}, {"epoch", epoch_}, {"step", step()}, {"loss", means.loss},
-                    {"accuracy", means.accuracy}, {"lr", rate}, {"images_per_second", images_per_second}, {"data_wait", wait_share}});
+    metrics_.write({{"stage", job_.name},
+                    {"kind", "train"},
+                    {"epoch", epoch_},
+                    {"step", step()},
+                    {"loss", means.loss},
+                    {"accuracy", means.accuracy},
+                    {"lr", rate},
+                    {"images_per_second", images_per_second},
+                    {"data_wait", wait_share}});
     seconds_ += seconds;
     interval_start_ = Clock::now();
     interval_step_ = step();
@@ -154,16 +163,31 @@ class Training {
     const std::string what = fmt::format("{} after {} epoch{}", job_.name, epochs_done, epochs_done == 1 ? "" : "s");
     auto reports = verify_sets(what, sets_, trainer_.backbone(), config_, runtime_);
     for (const auto& report : reports) {
-      metrics_.write({{"stage", job_.name}, {"kind", "eval"}, {"epoch", epochs_done}, {"step", step()}, {"set", report.name},
-                      {"accuracy", report.verification.accuracy_mean}, {"auc", report.auc}, {"eer", report.eer}});
+      metrics_.write({{"stage", job_.name},
+                      {"kind", "eval"},
+                      {"epoch", epochs_done},
+                      {"step", step()},
+                      {"set", report.name},
+                      {"accuracy", report.verification.accuracy_mean},
+                      {"auc", report.auc},
+                      {"eer", report.eer}});
     }
     return reports;
   }
 
   void save() {
     trainer_.average_statistics();
-    const CheckpointInfo info{step(), epoch_, batch_, seconds_, config_.model.backbone, config_.model.embedding_dim,
-                              job_.dataset->num_classes(), config_.model.loss, config_.model.scale, config_.model.margin, settings_};
+    const CheckpointInfo info{step(),
+                              epoch_,
+                              batch_,
+                              seconds_,
+                              config_.model.backbone,
+                              config_.model.embedding_dim,
+                              job_.dataset->num_classes(),
+                              config_.model.loss,
+                              config_.model.scale,
+                              config_.model.margin,
+                              settings_};
     checkpoint_ = save_checkpoint(checkpoint_folder(), info, trainer_.state(), config_.train.keep_checkpoints, runtime_);
     checkpoint_step_ = step();
   }
@@ -189,8 +213,8 @@ class Training {
 
 }  // namespace
 
-std::vector<eval::SetReport> verify_sets(const std::string& what, const std::vector<data::VerificationSet>& sets,
-                                         model::Backbone& backbone, const Config& config, Runtime& runtime) {
+std::vector<eval::SetReport> verify_sets(const std::string& what, const std::vector<data::VerificationSet>& sets, model::Backbone& backbone,
+                                         const Config& config, Runtime& runtime) {
   const eval::EmbedderOptions options{config.eval.batch_per_rank, static_cast<int>(config.data.image_size),
                                       static_cast<int>(std::max<std::int64_t>(1, config.data.decode_threads)),
                                       static_cast<int>(config.eval.folds)};

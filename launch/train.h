@@ -15,19 +15,19 @@
 namespace diffprob::launch {
 
 struct TrainJob {
-  std::string name;                              ///< in log lines and metrics: "train_original"
-  std::string folder;                            ///< checkpoints go to folder/checkpoints
+  std::string name;    ///< in log lines and metrics: "train_original"
+  std::string folder;  ///< checkpoints go to folder/checkpoints
   std::shared_ptr<const data::Dataset> dataset;
   std::uint64_t seed = 1;
-  bool verify_untrained = false;                 ///< also verify the initial network, before the first step
+  bool verify_untrained = false;  ///< also verify the initial network, before the first step
 };
 
 struct TrainOutcome {
-  std::string checkpoint;                        ///< the last one
+  std::string checkpoint;  ///< the last one
   std::int64_t steps = 0;
-  double seconds = 0;                            ///< of training, without verification and checkpoints, over all restarts
+  double seconds = 0;  ///< of training, without verification and checkpoints, over all restarts
   std::vector<eval::SetReport> untrained;
-  std::vector<eval::SetReport> reports;          ///< of the final network
+  std::vector<eval::SetReport> reports;  ///< of the final network
 };
 
 /// Trains from the newest whole checkpoint in the job's folder, or from scratch. Collective.

@@ -77,7 +77,7 @@ void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_
 }
 
 RunningMeans Trainer::take_means() {
-  head_.check_labels();  // on CUDA a step does not wait for the check of its own labels
+  head_.check_labels();                             // on CUDA a step does not wait for the check of its own labels
   const double own_loss = sums_[0].item<double>();  // the same on every rank
   runtime_.tensors().all_reduce(sums_)->wait_stream();
   const double right = sums_[1].item<double>();

@@ -22,7 +22,9 @@ std::string problems_of(const std::string& text, const std::vector<Override>& ov
   return "";
 }
 
-TEST(Config, EmptyFileGivesTheDefaults) { EXPECT_EQ(dump_config(parse_config("", "", {}), DumpStyle::kPlain), dump_config(Config(), DumpStyle::kPlain)); }
+TEST(Config, EmptyFileGivesTheDefaults) {
+  EXPECT_EQ(dump_config(parse_config("", "", {}), DumpStyle::kPlain), dump_config(Config(), DumpStyle::kPlain));
+}
 
 TEST(Config, CommandLineBeatsFileBeatsDefault) {
   const Config config = parse_config("my.yaml", "train:\n  epochs: 7\n  lr: 0.2\n", {{"train.epochs", "9"}});
@@ -33,8 +35,7 @@ TEST(Config, CommandLineBeatsFileBeatsDefault) {
 }
 
 TEST(Config, ListsComeAsYamlOrWithCommas) {
-  const Config config =
-      parse_config("my.yaml", "train:\n  milestones: [3, 4]\n", {{"eval.sets", "a.bin,b.bin"}});
+  const Config config = parse_config("my.yaml", "train:\n  milestones: [3, 4]\n", {{"eval.sets", "a.bin,b.bin"}});
 
   EXPECT_EQ(config.train.milestones, (std::vector<std::int64_t>{3, 4}));
   EXPECT_EQ(config.eval.sets, (std::vector<std::string>{"a.bin", "b.bin"}));
@@ -60,7 +61,8 @@ TEST(Config, RefusesWhatIsNotYamlAndKeysGivenTwice) {
 }
 
 TEST(Config, DumpsReadBackEqual) {
-  Config config = parse_config("", "", {{"train.lr", "0.1234567890123"}, {"data.train", "a \"quoted\": #path"}, {"eval.sets", "x.bin,y z.bin"}});
+  Config config =
+      parse_config("", "", {{"train.lr", "0.1234567890123"}, {"data.train", "a \"quoted\": #path"}, {"eval.sets", "x.bin,y z.bin"}});
 
   for (const auto style : {DumpStyle::kPlain, DumpStyle::kWithHelp}) {
     const Config again = parse_config("dump.yaml", dump_config(config, style), {});

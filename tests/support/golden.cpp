@@ -21,7 +21,9 @@ Golden::Golden(const std::string& file_name) {
   if (file_ < 0) throw std::runtime_error("cannot open golden file " + path);
 }
 
-Golden::~Golden() { H5Fclose(file_); }
+Golden::~Golden() {
+  H5Fclose(file_);
+}
 
 bool Golden::has(const std::string& path) const {
   // H5Lexists wants every step of the path to exist.
@@ -70,9 +72,15 @@ std::vector<T> Golden::read(const std::string& dataset, hid_t type) const {
   return values;
 }
 
-std::vector<float> Golden::floats(const std::string& dataset) const { return read<float>(dataset, H5T_NATIVE_FLOAT); }
-std::vector<double> Golden::doubles(const std::string& dataset) const { return read<double>(dataset, H5T_NATIVE_DOUBLE); }
-std::vector<std::int64_t> Golden::integers(const std::string& dataset) const { return read<std::int64_t>(dataset, H5T_NATIVE_INT64); }
+std::vector<float> Golden::floats(const std::string& dataset) const {
+  return read<float>(dataset, H5T_NATIVE_FLOAT);
+}
+std::vector<double> Golden::doubles(const std::string& dataset) const {
+  return read<double>(dataset, H5T_NATIVE_DOUBLE);
+}
+std::vector<std::int64_t> Golden::integers(const std::string& dataset) const {
+  return read<std::int64_t>(dataset, H5T_NATIVE_INT64);
+}
 
 bool Golden::has_attribute(const std::string& object, const std::string& name) const {
   return H5Aexists_by_name(file_, object.c_str(), name.c_str(), H5P_DEFAULT) > 0;

@@ -23,7 +23,9 @@ class FailTogether : public ::testing::EmptyTestEventListener {
 
 }  // namespace
 
-diffprob::dist::MpiEnvironment& diffprob::tests::mpi() { return *world; }
+diffprob::dist::MpiEnvironment& diffprob::tests::mpi() {
+  return *world;
+}
 
 int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
@@ -31,8 +33,8 @@ int main(int argc, char** argv) {
   world = &mpi;
   const char* wanted = std::getenv("DIFFPROB_TEST_RANKS");
   if (wanted == nullptr || std::atoi(wanted) != mpi.world_size()) {
-    std::fprintf(stderr, "this test must run on DIFFPROB_TEST_RANKS=%s ranks, but the world has %d\n", wanted == nullptr ? "(unset)" : wanted,
-                 mpi.world_size());
+    std::fprintf(stderr, "this test must run on DIFFPROB_TEST_RANKS=%s ranks, but the world has %d\n",
+                 wanted == nullptr ? "(unset)" : wanted, mpi.world_size());
     mpi.abort(2);
   }
   auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
