@@ -13,9 +13,13 @@ namespace diffprob::data {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr std::int64_t kMostSamples = std::int64_t{1} << 32;
+constexpr std::size_t kDigestBlock = 4096;
 constexpr const char* kUnderstood = "understood are: a folder with train.rec, a .rec file, a .lst list, a folder of one sub-folder a class";
 
 void check_indices(const Dataset& parent, const std::vector<std::int64_t>& indices) {
+  if (parent.size() > kMostSamples)
+    throw DataError("subset of " + std::to_string(parent.size()) + " samples, at most " + std::to_string(kMostSamples) + " are understood");
   std::vector<bool> seen(static_cast<std::size_t>(parent.size()));
   for (const auto index : indices) {
     if (index < 0 || index >= parent.size())
@@ -41,11 +45,12 @@ void check_labels(const Dataset& parent, const std::vector<std::int64_t>& indice
 }  // namespace
 
 Subset::Subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices, std::vector<std::int64_t> label_map)
-    : parent_(std::move(parent)), indices_(std::move(indices)), label_map_(std::move(label_map)) {
-  check_indices(*parent_, indices_);
+    : parent_(std::move(parent)), label_map_(std::move(label_map)) {
+  check_indices(*parent_, indices);
+  indices_.assign(indices.begin(), indices.end());
   num_classes_ = parent_->num_classes();
   if (label_map_.empty()) return;
-  check_labels(*parent_, indices_, label_map_);
+  check_labels(*parent_, indices, label_map_);
   num_classes_ = *std::ranges::max_element(label_map_) + 1;
 }
 
@@ -80,7 +85,13 @@ std::string Subset::fingerprint() const {
   digest.update("subset of " + parent_->fingerprint());
   digest.update(size());
   digest.update(num_classes_);
-  digest.update(std::as_bytes(std::span(indices_)));
+  // As 64-bit numbers, block by block: a digest call a number would take seconds for the largest sets.
+  std::vector<std::int64_t> block;
+  for (std::size_t at = 0; at < indices_.size(); at += kDigestBlock) {
+    const auto part = std::span(indices_).subspan(at, std::min(kDigestBlock, indices_.size() - at));
+    block.assign(part.begin(), part.end());
+    digest.update(std::as_bytes(std::span(block)));
+  }
   digest.update(std::as_bytes(std::span(label_map_)));
   return digest.hex();
 }

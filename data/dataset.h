@@ -26,11 +26,12 @@ class Dataset {
   [[nodiscard]] virtual std::string fingerprint() const = 0;
 };
 
-/// Some samples of another set, with labels mapped: sample i is parent sample indices[i].
+/// Some samples of another set, with labels mapped: sample i is parent sample indices[i]. Holds 4 bytes a sample and 8 a class of the
+/// parent; everything else is asked of the parent.
 class Subset final : public Dataset {
  public:
   /// `label_map[old] = new`, or -1 for identities that vanished; empty: labels stay. Throws DataError on an index out of range, an
-  /// index twice, or a kept sample whose label maps to -1.
+  /// index twice, a kept sample whose label maps to -1, or a parent of more than 2^32 samples.
   Subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices, std::vector<std::int64_t> label_map);
   [[nodiscard]] std::int64_t size() const override;
   [[nodiscard]] std::int64_t num_classes() const override;
@@ -43,7 +44,7 @@ class Subset final : public Dataset {
 
  private:
   std::shared_ptr<const Dataset> parent_;
-  std::vector<std::int64_t> indices_;
+  std::vector<std::uint32_t> indices_;
   std::vector<std::int64_t> label_map_;
   std::int64_t num_classes_ = 0;
 };

@@ -28,6 +28,7 @@ constexpr std::int64_t kChunk = 8;
 /// A batch on its way. Rows are claimed in order; everything but the image bytes is guarded by the loader's mutex.
 struct Slot {
   Batch batch;
+  std::int64_t number = 0;  // in the plan
   std::vector<std::int64_t> indices;
   std::int64_t claimed = 0;
   std::int64_t finished = 0;
@@ -41,8 +42,14 @@ struct Slot {
 
 /// What a decoding thread keeps from image to image.
 struct Worker {
+  explicit Worker(const LoaderOptions& options)
+      : augmenter(options.augment, options.image_size),
+        scratch(static_cast<std::size_t>(options.image_size) * static_cast<std::size_t>(options.image_size) * 3) {}
+
   ImageDecoder decoder;
+  Augmenter augmenter;
   std::vector<std::byte> encoded;
+  std::vector<std::uint8_t> scratch;  // an image before it is mirrored
 };
 
 struct Chunk {
@@ -57,10 +64,21 @@ struct ChunkResult {
   std::vector<std::pair<std::int64_t, std::string>> replaced;
 };
 
-void flip_rows(std::uint8_t* image, int size) {
+/// Writes the mirror image of `from` to `to` (not overlapping). A pixel is moved as four bytes, of which the next pixel overwrites the
+/// last.
+void copy_mirrored(const std::uint8_t* from, int size, std::uint8_t* to) {
   const std::int64_t stride = std::int64_t{3} * size;
-  for (std::uint8_t* row = image; row != image + stride * size; row += stride) {
-    for (std::uint8_t *left = row, *right = row + stride - 3; left < right; left += 3, right -= 3) std::swap_ranges(left, left + 3, right);
+  for (int y = 0; y < size; ++y, from += stride, to += stride) {
+    if (size == 1) {
+      std::memcpy(to, from, 3);
+      continue;
+    }
+    // The ends of a row take three bytes exactly: nothing beyond the row is touched.
+    const std::uint8_t* source = from + stride - 3;
+    std::uint8_t* target = to;
+    std::memcpy(target, source, 3);
+    for (source -= 3, target += 3; source > from; source -= 3, target += 3) std::memcpy(target, source, 4);
+    std::memcpy(target, from, 3);
   }
 }
 
@@ -76,13 +94,25 @@ void check_options(const LoaderOptions& options, std::int64_t first_batch) {
   require(options.decode_threads >= 0, "decode_threads", options.decode_threads, "at least 0");
   require(options.prefetch_batches >= 1, "prefetch_batches", options.prefetch_batches, "at least 1");
   require(first_batch >= 0, "first_batch", first_batch, "at least 0");
+  check_augmentation(options.augment);
+}
+
+void check_cache(const DecodedCache& cache, const Dataset& dataset, int image_size) {
+  if (cache.samples() == dataset.size() && cache.image_size() == image_size) return;
+  throw DataError("loader: the decoded cache is for " + std::to_string(cache.samples()) + " images of side " +
+                  std::to_string(cache.image_size()) + ", the data set has " + std::to_string(dataset.size()) + " of side " +
+                  std::to_string(image_size));
 }
 
 }  // namespace
 
 struct Loader::Impl {
   Impl(std::shared_ptr<const Dataset> set, std::shared_ptr<const BatchPlan> order, LoaderOptions wanted, std::int64_t first_batch)
-      : dataset(std::move(set)), plan(std::move(order)), options(wanted), next_batch(first_batch), num_batches(plan->num_batches()) {}
+      : dataset(std::move(set)),
+        plan(std::move(order)),
+        options(std::move(wanted)),
+        next_batch(first_batch),
+        num_batches(plan->num_batches()) {}
 
   ~Impl() {
     {
@@ -94,7 +124,7 @@ struct Loader::Impl {
   }
 
   void start() {
-    if (options.decode_threads == 0) own = std::make_unique<Worker>();
+    if (options.decode_threads == 0) own = std::make_unique<Worker>(options);
     for (int i = 0; i < options.decode_threads; ++i) threads.emplace_back([this] { run(); });
   }
 
@@ -106,6 +136,7 @@ struct Loader::Impl {
 
   ChunkResult decode(const Chunk& chunk, Worker& worker);
   void decode_row(const Chunk& chunk, std::int64_t row, Worker& worker, ChunkResult& result);
+  const std::uint8_t* obtain(std::int64_t index, Worker& worker, std::uint8_t* space);
   void run();
   void run_inline();
 
@@ -141,6 +172,7 @@ void Loader::Impl::fill_slot(Slot& slot, std::int64_t batch) {
     indices[row] = slot.indices[static_cast<std::size_t>(row)];
     labels[row] = dataset->label(indices[row]);
   }
+  slot.number = batch;
   slot.rows = rows;
 }
 
@@ -184,22 +216,44 @@ void Loader::Impl::settle(const Chunk& chunk, ChunkResult&& result) {
   if (slot.ready()) ready.notify_one();
 }
 
+/// The decoded image: in the cache, or else in `space`.
+const std::uint8_t* Loader::Impl::obtain(std::int64_t index, Worker& worker, std::uint8_t* space) {
+  if (options.cache != nullptr) {
+    if (const std::uint8_t* const stored = options.cache->find(index)) return stored;
+  }
+  dataset->read(index, worker.encoded);
+  worker.decoder.decode(worker.encoded, options.image_size, space);
+  if (options.cache != nullptr) options.cache->store(index, space);
+  return space;
+}
+
+/// Decodes into the batch's own memory; an image that will be mirrored goes to the worker's scratch first and is mirrored on its way.
 void Loader::Impl::decode_row(const Chunk& chunk, std::int64_t row, Worker& worker, ChunkResult& result) {
   const std::int64_t index = chunk.slot->indices[static_cast<std::size_t>(row)];
-  const std::int64_t image_bytes = std::int64_t{3} * options.image_size * options.image_size;
-  auto* const image = chunk.slot->batch.images.data_ptr<std::uint8_t>() + row * image_bytes;
+  const std::size_t image_bytes = worker.scratch.size();
+  auto* const out = chunk.slot->batch.images.data_ptr<std::uint8_t>() + static_cast<std::size_t>(row) * image_bytes;
+  const std::uint64_t key = plan->augment_key(chunk.slot->number, row, index);
+  const bool mirrored = options.flip && KeyedRandom(key).uniform() < 0.5f;
+  std::uint8_t* const space = mirrored ? worker.scratch.data() : out;
+  const std::uint8_t* image = nullptr;
   try {
-    dataset->read(index, worker.encoded);
-    worker.decoder.decode(worker.encoded, options.image_size, image);
+    image = obtain(index, worker, space);
   } catch (const DataError& e) {
     const std::string message = with_place(dataset->describe(index), e.what());
     if (options.on_corrupt == OnCorrupt::kFail) throw DataError(message);
-    std::memset(image, 0, static_cast<std::size_t>(image_bytes));
+    std::memset(out, 0, image_bytes);
     result.replaced.emplace_back(row, message);
     return;
   }
-  if (options.flip && KeyedRandom(combine_key(plan->key(), static_cast<std::uint64_t>(index))).uniform() < 0.5f) {
-    flip_rows(image, options.image_size);
+  if (options.augment.any()) {
+    if (image != space) std::memcpy(space, image, image_bytes);
+    worker.augmenter.apply(key, space);
+    image = space;
+  }
+  if (mirrored) {
+    copy_mirrored(image, options.image_size, out);
+  } else if (image != out) {
+    std::memcpy(out, image, image_bytes);
   }
 }
 
@@ -221,7 +275,7 @@ void Loader::Impl::run() {
   std::unique_ptr<Worker> worker;
   std::unique_lock lock(mutex);
   try {
-    worker = std::make_unique<Worker>();
+    worker = std::make_unique<Worker>(options);
     Chunk chunk{};
     while (true) {
       work.wait(lock, [&] { return stop || claim(chunk); });
@@ -246,7 +300,8 @@ void Loader::Impl::run_inline() {
 Loader::Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const BatchPlan> plan, LoaderOptions options,
                std::int64_t first_batch) {
   check_options(options, first_batch);
-  impl_ = std::make_unique<Impl>(std::move(dataset), std::move(plan), options, first_batch);
+  if (options.cache != nullptr) check_cache(*options.cache, *dataset, options.image_size);
+  impl_ = std::make_unique<Impl>(std::move(dataset), std::move(plan), std::move(options), first_batch);
   impl_->start();
 }
 

@@ -6,62 +6,10 @@
 #include <utility>
 
 #include "data/error.h"
+#include "data/pickle_opcodes.h"
 
 namespace diffprob::data {
 namespace {
-
-/// Opcodes of protocols 2 to 5, named as in Python's pickletools.
-enum Opcode : unsigned char {
-  kMark = '(',
-  kStop = '.',
-  kPop = '0',
-  kPopMark = '1',
-  kDup = '2',
-  kBinFloat = 'G',
-  kBinInt = 'J',
-  kBinInt1 = 'K',
-  kBinInt2 = 'M',
-  kNone = 'N',
-  kBinPersId = 'Q',
-  kReduce = 'R',
-  kBinString = 'T',
-  kShortBinString = 'U',
-  kBinUnicode = 'X',
-  kAppend = 'a',
-  kBuild = 'b',
-  kGlobal = 'c',
-  kDict = 'd',
-  kAppends = 'e',
-  kBinGet = 'h',
-  kLongBinGet = 'j',
-  kList = 'l',
-  kBinPut = 'q',
-  kLongBinPut = 'r',
-  kSetItem = 's',
-  kTuple = 't',
-  kSetItems = 'u',
-  kBinBytes = 'B',
-  kShortBinBytes = 'C',
-  kEmptyTuple = ')',
-  kEmptyList = ']',
-  kEmptyDict = '}',
-  kProto = 0x80,
-  kNewObj = 0x81,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kNewTrue = 0x88,
-  kNewFalse = 0x89,
-  kLong1 = 0x8a,
-  kLong4 = 0x8b,
-  kShortBinUnicode = 0x8c,
-  kBinUnicode8 = 0x8d,
-  kBinBytes8 = 0x8e,
-  kStackGlobal = 0x93,
-  kMemoize = 0x94,
-  kFrame = 0x95,
-  kByteArray8 = 0x96,
-};
 
 constexpr std::size_t kLongestName = 256;
 
@@ -71,11 +19,6 @@ std::string printable(std::string_view text) {
   for (char& c : out)
     if (c < 0x20 || c > 0x7e) c = '?';
   return text.size() > 100 ? out + "..." : out;
-}
-
-std::string hex_of(unsigned char byte) {
-  constexpr const char* kDigits = "0123456789abcdef";
-  return {'0', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
 }
 
 }  // namespace
@@ -106,11 +49,6 @@ Pickle PickleMachine::run() {
   pickle_.arena_->root = &root;
   pickle_.arena_->consumed = at_;
   return std::move(pickle_);
-}
-
-void PickleMachine::execute(unsigned char opcode) {
-  if (scalar(opcode) || text(opcode) || container(opcode) || object(opcode) || memory(opcode)) return;
-  fail("opcode " + hex_of(opcode) + " is not one of those understood");
 }
 
 // --- input
@@ -175,184 +113,6 @@ std::vector<const PickleValue*> PickleMachine::pop_mark() {
 void PickleMachine::count_references(std::size_t count) {
   references_ += count;
   if (references_ > limits_.references) fail("more than " + std::to_string(limits_.references) + " references");
-}
-
-// --- opcodes
-
-bool PickleMachine::scalar(unsigned char opcode) {
-  switch (opcode) {
-    case kNone:
-      push(make(PickleKind::kNone));
-      return true;
-    case kNewTrue:
-      push_bool(true);
-      return true;
-    case kNewFalse:
-      push_bool(false);
-      return true;
-    case kBinInt:
-      push_int(static_cast<std::int32_t>(take_unsigned(4)));
-      return true;
-    case kBinInt1:
-      push_int(static_cast<std::int64_t>(take_unsigned(1)));
-      return true;
-    case kBinInt2:
-      push_int(static_cast<std::int64_t>(take_unsigned(2)));
-      return true;
-    case kLong1:
-      push_long(take_unsigned(1));
-      return true;
-    case kLong4:
-      push_long(take_unsigned(4));
-      return true;
-    case kBinFloat:
-      push_float();
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool PickleMachine::text(unsigned char opcode) {
-  switch (opcode) {
-    case kShortBinString:
-    case kShortBinBytes:
-      push_text(PickleKind::kBytes, take_unsigned(1));
-      return true;
-    case kBinString:  // signed in the format; a negative length is above what is left
-    case kBinBytes:
-      push_text(PickleKind::kBytes, take_unsigned(4));
-      return true;
-    case kBinBytes8:
-    case kByteArray8:
-      push_text(PickleKind::kBytes, take_unsigned(8));
-      return true;
-    case kShortBinUnicode:
-      push_text(PickleKind::kString, take_unsigned(1));
-      return true;
-    case kBinUnicode:
-      push_text(PickleKind::kString, take_unsigned(4));
-      return true;
-    case kBinUnicode8:
-      push_text(PickleKind::kString, take_unsigned(8));
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool PickleMachine::container(unsigned char opcode) {
-  switch (opcode) {
-    case kMark:
-      marks_.push_back(stack_.size());
-      return true;
-    case kEmptyTuple:
-      push(make(PickleKind::kTuple));
-      return true;
-    case kTuple:
-      push_tuple(pop_mark());
-      return true;
-    case kTuple1:
-      push_small_tuple(1);
-      return true;
-    case kTuple2:
-      push_small_tuple(2);
-      return true;
-    case kTuple3:
-      push_small_tuple(3);
-      return true;
-    case kEmptyList:
-      push(make(PickleKind::kList));
-      return true;
-    case kList: {
-      auto items = pop_mark();
-      push(make(PickleKind::kList));
-      append(std::move(items));
-      return true;
-    }
-    case kAppend:
-      append({&pop()});
-      return true;
-    case kAppends:
-      append(pop_mark());
-      return true;
-    case kEmptyDict:
-      push(make(PickleKind::kDict));
-      return true;
-    case kDict:
-      push_dict_of_mark();
-      return true;
-    case kSetItem: {
-      PickleValue& value = pop();
-      PickleValue& key = pop();
-      set_items({&key, &value});
-      return true;
-    }
-    case kSetItems:
-      set_items(pop_mark());
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool PickleMachine::object(unsigned char opcode) {
-  switch (opcode) {
-    case kGlobal: {
-      const auto module = take_line();
-      push_global(module, take_line());
-      return true;
-    }
-    case kStackGlobal:
-      push_stack_global();
-      return true;
-    case kReduce:
-    case kNewObj:
-      push_call();
-      return true;
-    case kBuild:
-      build();
-      return true;
-    case kBinPersId:
-      push_persistent_id();
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool PickleMachine::memory(unsigned char opcode) {
-  switch (opcode) {
-    case kBinPut:
-      remember(take_unsigned(1));
-      return true;
-    case kLongBinPut:
-      remember(take_unsigned(4));
-      return true;
-    case kMemoize:
-      remember(memo_.size());
-      return true;
-    case kBinGet:
-      recall(take_unsigned(1));
-      return true;
-    case kLongBinGet:
-      recall(take_unsigned(4));
-      return true;
-    case kPop:
-      discard_top();
-      return true;
-    case kPopMark:
-      static_cast<void>(pop_mark());
-      return true;
-    case kDup:
-      push(top());
-      return true;
-    case kFrame:
-      frame();
-      return true;
-    default:
-      return false;
-  }
 }
 
 // --- what opcodes do

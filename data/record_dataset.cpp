@@ -9,6 +9,7 @@
 #include "data/record_index.h"
 #include "data/record_io.h"
 #include "data/record_reader.h"
+#include "data/record_table.h"
 #include "data/sha256.h"
 
 namespace diffprob::data {
@@ -115,21 +116,22 @@ class RecordDataset final : public Dataset {
  public:
   explicit RecordDataset(const std::string& path) : records_(path) {
     const auto idx_path = std::filesystem::path(path).replace_extension(".idx");
-    entries_ = std::filesystem::exists(idx_path) ? read_record_index(idx_path.string(), records_) : scan_records(records_);
-    HeadScan scan(records_, entries_);
+    auto entries = std::filesystem::exists(idx_path) ? read_record_index(idx_path.string(), records_) : scan_records(records_);
+    HeadScan scan(records_, entries);
     scan.run();
-    std::ranges::sort(entries_, {}, &RecordEntry::key);
-    check_keys(records_, entries_);
-    const auto without_image = std::erase_if(entries_, [](const RecordEntry& entry) { return entry.label == kNoImage; });
-    check_layout(records_, entries_, scan, without_image);
-    count_classes(std::filesystem::path(path).parent_path().string());
+    std::ranges::sort(entries, {}, &RecordEntry::key);
+    check_keys(records_, entries);
+    const auto without_image = std::erase_if(entries, [](const RecordEntry& entry) { return entry.label == kNoImage; });
+    check_layout(records_, entries, scan, without_image);
+    count_classes(entries, std::filesystem::path(path).parent_path().string());
+    table_ = RecordTable(entries);
     scan.digest().update("records of images");
     scan.digest().update(size());
     scan.digest().update(num_classes_);
     fingerprint_ = scan.digest().hex();
   }
 
-  std::int64_t size() const override { return static_cast<std::int64_t>(entries_.size()); }
+  std::int64_t size() const override { return table_.size(); }
   std::int64_t num_classes() const override { return num_classes_; }
   std::int64_t label(std::int64_t index) const override { return entry(index).label; }
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override { records_.read_image(entry(index).offset, bytes); }
@@ -137,14 +139,14 @@ class RecordDataset final : public Dataset {
   std::string fingerprint() const override { return fingerprint_; }
 
  private:
-  const RecordEntry& entry(std::int64_t index) const {
+  RecordEntry entry(std::int64_t index) const {
     if (index < 0 || index >= size())
       throw DataError(records_.file().path() + ": sample " + std::to_string(index) + " of " + std::to_string(size()));
-    return entries_[static_cast<std::size_t>(index)];
+    return table_[index];
   }
 
-  void count_classes(const std::string& folder) {
-    const auto& largest = *std::ranges::max_element(entries_, {}, &RecordEntry::label);
+  void count_classes(const std::vector<RecordEntry>& entries, const std::string& folder) {
+    const auto& largest = *std::ranges::max_element(entries, {}, &RecordEntry::label);
     num_classes_ = std::int64_t{largest.label} + 1;
     const auto announced = read_property(folder);
     if (!announced.has_value()) return;
@@ -155,7 +157,7 @@ class RecordDataset final : public Dataset {
   }
 
   RecordReader records_;
-  std::vector<RecordEntry> entries_;
+  RecordTable table_;
   std::int64_t num_classes_ = 0;
   std::string fingerprint_;
 };

@@ -8,7 +8,7 @@
 
 namespace diffprob::data {
 
-/// Where a record is. 16 bytes: what a sample of the largest sets (42 million) costs in memory.
+/// Where a record is. 16 bytes while a set is being opened; RecordTable keeps them in fewer.
 struct RecordEntry {
   std::int64_t offset;
   std::uint32_t key;

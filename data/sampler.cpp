@@ -37,6 +37,10 @@ RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size) {
   return {global_batch * rank / world_size, global_batch * (rank + 1) / world_size};
 }
 
+std::uint64_t BatchPlan::augment_key(std::int64_t /*batch*/, std::int64_t /*row*/, std::int64_t index) const {
+  return combine_key(key(), static_cast<std::uint64_t>(index));
+}
+
 TrainPlan::TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch, int rank, int world_size)
     : permutation_(size, combine_key(seed, static_cast<std::uint64_t>(epoch))),
       size_(size),
@@ -49,7 +53,9 @@ TrainPlan::TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t
   }
 }
 
-std::int64_t TrainPlan::num_batches() const { return size_ / global_batch_; }
+std::int64_t TrainPlan::num_batches() const {
+  return size_ / global_batch_;
+}
 
 void TrainPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
   out.clear();
@@ -61,7 +67,9 @@ SequentialPlan::SequentialPlan(std::int64_t size, std::int64_t global_batch, int
   if (global_batch < 1) throw DataError("global batch of " + std::to_string(global_batch) + " samples: at least 1 is needed");
 }
 
-std::int64_t SequentialPlan::num_batches() const { return (size_ + global_batch_ - 1) / global_batch_; }
+std::int64_t SequentialPlan::num_batches() const {
+  return (size_ + global_batch_ - 1) / global_batch_;
+}
 
 void SequentialPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
   const std::int64_t first = batch * global_batch_;

@@ -35,6 +35,9 @@ class BatchPlan {
   virtual void indices(std::int64_t batch, std::vector<std::int64_t>& out) const = 0;
   /// Key of the augmentation streams of this pass (seed and epoch mixed).
   [[nodiscard]] virtual std::uint64_t key() const = 0;
+  /// Key of one row's augmentation (`row` counts this rank's rows of the batch). By the sample alone, unless a plan may give a sample twice
+  /// a pass.
+  [[nodiscard]] virtual std::uint64_t augment_key(std::int64_t batch, std::int64_t row, std::int64_t index) const;
 };
 
 /// Training: a fresh permutation an epoch, the incomplete last batch dropped.

@@ -1,12 +1,9 @@
 #include "data/synthetic_faces.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -126,14 +123,6 @@ void write_verification_set(const std::string& path, const SyntheticFacesOptions
   write_verification_bin(path, set);
 }
 
-void sync_folder(const fs::path& folder) {
-  const int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = file >= 0 && ::fsync(file) == 0;
-  const int reason = errno;
-  if (file >= 0) ::close(file);
-  if (!synced) throw DataError(folder.string() + ": cannot be synced: " + std::strerror(reason));
-}
-
 /// Removes what was begun when something throws.
 class StagingFolder {
  public:
@@ -154,7 +143,7 @@ class StagingFolder {
   void publish(const fs::path& target) const {
     if (!fs::exists(target)) {
       fs::rename(path_, target);
-      sync_folder(target.parent_path());
+      sync_folder(target.parent_path().string());
       return;
     }
     fs::remove(target / "train.rec");
@@ -162,7 +151,7 @@ class StagingFolder {
       if (entry.path().filename() != "train.rec") fs::rename(entry.path(), target / entry.path().filename());
     }
     fs::rename(path_ / "train.rec", target / "train.rec");
-    sync_folder(target);
+    sync_folder(target.string());
   }
 
  private:

@@ -1,6 +1,6 @@
 #include "dist/gradient_buckets.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace diffprob::dist {
 namespace {

@@ -1,7 +1,7 @@
 #include "dist/gradient_reducer.h"
 
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 
@@ -49,6 +49,9 @@ void check_parameters(const std::vector<at::Tensor>& parameters, Communicator& c
 struct GradientReducer::Impl {
   Impl(std::vector<at::Tensor> model_parameters, Communicator& ranks, GradientReducerOptions settings)
       : parameters(std::move(model_parameters)), communicator(ranks), options(settings) {
+    const auto sent = options.communication_dtype;
+    TORCH_CHECK(sent == at::kFloat || sent == at::kBFloat16 || sent == at::kHalf,
+                "gradient reducer: gradients travel as float32, bfloat16 or float16, not as ", sent);
     check_parameters(parameters, communicator);
     std::vector<std::size_t> reverse;
     for (std::size_t i = parameters.size(); i-- > 0;) reverse.push_back(i);
@@ -77,7 +80,15 @@ struct GradientReducer::Impl {
     const torch::NoGradGuard no_grad;
     layout = make_gradient_buckets(parameters, order, options.first_bucket_bytes, options.bucket_bytes);
     for (std::size_t i = 0; i < parameters.size(); ++i) restore_view(i);
+    narrow.assign(layout.buckets.size(), at::Tensor());
     restart();
+  }
+
+  [[nodiscard]] bool narrows(std::size_t b) const {
+    return options.communication_dtype != at::kFloat && communicator.world_size() > 1 && layout.buckets[b].flat.scalar_type() == at::kFloat;
+  }
+  [[nodiscard]] bool divides() const {
+    return options.combine == GradientReducerOptions::Combine::kAverage && communicator.world_size() > 1;
   }
 
   void restart() {
@@ -110,7 +121,29 @@ struct GradientReducer::Impl {
   }
 
   /// Buckets leave in their order whatever the order they fill in: the same on all ranks.
-  void send_next() { works.push_back(communicator.all_reduce(layout.buckets[works.size()].flat)); }
+  void send_next() {
+    const std::size_t b = works.size();
+    auto& flat = layout.buckets[b].flat;
+    if (!narrows(b)) {
+      works.push_back(communicator.all_reduce(flat));
+      return;
+    }
+    if (divides()) flat.div_(communicator.world_size());
+    if (!narrow[b].defined()) narrow[b] = at::empty_like(flat, flat.options().dtype(options.communication_dtype));
+    narrow[b].copy_(flat);
+    works.push_back(communicator.all_reduce(narrow[b]));
+  }
+
+  /// The sum or average of bucket b, in its gradients.
+  void receive(std::size_t b) {
+    works[b]->wait_stream();
+    auto& flat = layout.buckets[b].flat;
+    if (narrows(b)) {
+      flat.copy_(narrow[b]);
+    } else if (divides()) {
+      flat.div_(communicator.world_size());
+    }
+  }
 
   void finish() {
     if (!communicate) return;
@@ -119,11 +152,7 @@ struct GradientReducer::Impl {
       if (ready[i] == 0) restore_view(i);
     }
     while (works.size() < layout.buckets.size()) send_next();
-    const bool divide = options.combine == GradientReducerOptions::Combine::kAverage && communicator.world_size() > 1;
-    for (std::size_t b = 0; b < works.size(); ++b) {
-      works[b]->wait_stream();
-      if (divide) layout.buckets[b].flat.div_(communicator.world_size());
-    }
+    for (std::size_t b = 0; b < works.size(); ++b) receive(b);
     if (!ordered) {
       ordered = true;
       install(agreed_order());
@@ -149,6 +178,7 @@ struct GradientReducer::Impl {
   Communicator& communicator;
   GradientReducerOptions options;
   GradientBuckets layout;
+  std::vector<at::Tensor> narrow;  // by bucket: what travels, where that is another dtype
   std::vector<std::pair<std::shared_ptr<torch::autograd::Node>, std::uintptr_t>> hooks;
   std::vector<char> ready;           // by parameter, in this backward
   std::vector<std::size_t> missing;  // by bucket: gradients not there yet

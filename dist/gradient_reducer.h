@@ -15,6 +15,11 @@ struct GradientReducerOptions {
   std::int64_t first_bucket_bytes = 1 << 20;  ///< the first one, small, so that communication starts early
   /// kAverage divides by world_size; kSum is exact for losses that are already means over the global batch.
   enum class Combine { kAverage, kSum } combine = Combine::kAverage;
+  /// What travels: float32 (each parameter's own dtype), or bfloat16 or float16, which halve the bytes of float32 gradients at the cost
+  /// of one rounding on each rank and one of the result. Gradients stay float32, micro-steps accumulate in float32. Host tensors are
+  /// added in float32; NCCL adds in the 16-bit type. float16 overflows beyond 65504: the result is then infinite, as a step of the loss
+  /// scaler expects. kAverage divides before the gradients are rounded.
+  at::ScalarType communication_dtype = at::kFloat;
 };
 
 /// Sums or averages gradients over ranks while backward still runs. Gradients are views of flat buckets, laid out with each
@@ -30,7 +35,8 @@ class GradientReducer {
 
   /// Before each backward: zeroes the gradients (one fill a bucket).
   void zero_grad();
-  /// Whether the next backward communicates; false on all but the last micro-step of gradient accumulation.
+  /// Whether the next backward communicates; false on all but the last micro-step of gradient accumulation. Gradients of the micro-steps
+  /// add up where they are; the whole sum is sent once. The caller scales the loss of each micro-step.
   void set_communicate(bool communicate) noexcept;
   /// After backward: sends what is left (parameters without a gradient count as zero), waits, combines. Collective.
   void finish();

@@ -1,11 +1,14 @@
 #include "dist/host_collectives.h"
 
+#include <array>
 #include <cstring>
 #include <numeric>
 #include <stdexcept>
 
 #include "dist/abandoned.h"
+#include "dist/flight_recorder.h"
 #include "dist/local_reduce.h"
+#include "dist/mpi_check.h"
 #include "dist/mpi_transport.h"
 
 namespace diffprob::dist {
@@ -28,14 +31,42 @@ void guarded(std::initializer_list<std::shared_ptr<const void>> buffers, Operati
   }
 }
 
+std::shared_ptr<FlightRecorder> make_recorder() {
+  int rank = 0;
+  int world_size = 1;
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &world_size), "MPI_Comm_size");
+  return FlightRecorder::make("host values", rank, world_size);
+}
+
+TransportOptions recorded_by(std::shared_ptr<FlightRecorder> recorder) {
+  TransportOptions options;
+  options.recorder = std::move(recorder);
+  return options;
+}
+
 std::int64_t sum(std::span<const std::int64_t> values) {
   return std::accumulate(values.begin(), values.end(), std::int64_t{0});
+}
+
+template <class T>
+std::array<std::int64_t, 1> shape_of(std::span<T> values) {
+  return {static_cast<std::int64_t>(values.size())};
+}
+
+template <class T>
+constexpr std::string_view type_name() {
+  if constexpr (std::is_same_v<T, float>) return "float32";
+  if constexpr (std::is_same_v<T, double>) return "float64";
+  if constexpr (std::is_same_v<T, std::int32_t>) return "int32";
+  if constexpr (std::is_same_v<T, std::int64_t>) return "int64";
+  return "uint64";
 }
 
 }  // namespace
 
 struct HostCollectives::Impl {
-  explicit Impl(Deadlines limits) : deadlines(limits), transport(limits.startup) {}
+  explicit Impl(Deadlines limits) : deadlines(limits), recorder(make_recorder()), transport(limits.startup, recorded_by(recorder)) {}
 
   [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(transport.world_size()); }
 
@@ -56,6 +87,7 @@ struct HostCollectives::Impl {
   }
 
   Deadlines deadlines;
+  std::shared_ptr<FlightRecorder> recorder;
   MpiTransport transport;
 };
 
@@ -70,16 +102,23 @@ int HostCollectives::world_size() const noexcept {
 }
 
 void HostCollectives::set_phase(Phase phase) noexcept {
+  impl_->recorder->set_phase(phase);
   impl_->transport.set_timeout(phase == Phase::kStartup ? impl_->deadlines.startup : impl_->deadlines.step);
 }
 
-void HostCollectives::barrier(std::string_view what) {
+void HostCollectives::set_step(std::int64_t step) noexcept {
+  impl_->recorder->set_step(step);
+}
+
+void HostCollectives::barrier(std::string_view what, std::source_location where) {
+  const RecordedOperation recorded(*impl_->recorder, {"barrier", "", {}, where});
   impl_->transport.barrier("barrier (" + std::string(what) + ")");
 }
 
 template <class T>
-void HostCollectives::all_reduce(std::span<T> values, ReduceOp op) {
+void HostCollectives::all_reduce(std::span<T> values, ReduceOp op, std::source_location where) {
   if (world_size() == 1 || values.empty()) return;
+  const RecordedOperation recorded(*impl_->recorder, {"all_reduce", type_name<T>(), shape_of(values), where});
   const auto buffer = copy_of(std::as_bytes(values));
   guarded({buffer}, [&] {
     impl_->transport.all_reduce(buffer->data(), static_cast<std::int64_t>(values.size()), local_reduce<T>(op), "all_reduce of host values");
@@ -87,13 +126,15 @@ void HostCollectives::all_reduce(std::span<T> values, ReduceOp op) {
   std::memcpy(values.data(), buffer->data(), buffer->size());
 }
 
-template void HostCollectives::all_reduce(std::span<float>, ReduceOp);
-template void HostCollectives::all_reduce(std::span<double>, ReduceOp);
-template void HostCollectives::all_reduce(std::span<std::int32_t>, ReduceOp);
-template void HostCollectives::all_reduce(std::span<std::int64_t>, ReduceOp);
-template void HostCollectives::all_reduce(std::span<std::uint64_t>, ReduceOp);
+template void HostCollectives::all_reduce(std::span<float>, ReduceOp, std::source_location);
+template void HostCollectives::all_reduce(std::span<double>, ReduceOp, std::source_location);
+template void HostCollectives::all_reduce(std::span<std::int32_t>, ReduceOp, std::source_location);
+template void HostCollectives::all_reduce(std::span<std::int64_t>, ReduceOp, std::source_location);
+template void HostCollectives::all_reduce(std::span<std::uint64_t>, ReduceOp, std::source_location);
 
-std::vector<std::byte> HostCollectives::gather_bytes(std::span<const std::byte> bytes, std::vector<std::int64_t>& counts) {
+std::vector<std::byte> HostCollectives::gather_bytes(std::span<const std::byte> bytes, std::vector<std::int64_t>& counts,
+                                                     const std::source_location& where) {
+  const RecordedOperation recorded(*impl_->recorder, {"all_gather", "byte", shape_of(bytes), where});
   const std::vector<std::int64_t> sizes(impl_->ranks(), static_cast<std::int64_t>(bytes.size()));
   counts = impl_->swap_counts(sizes, "all_gather of host values (sizes)");
   const auto input = copy_of(bytes);
@@ -103,7 +144,7 @@ std::vector<std::byte> HostCollectives::gather_bytes(std::span<const std::byte> 
 }
 
 std::vector<std::byte> HostCollectives::exchange_bytes(std::span<const std::byte> bytes, std::span<const std::int64_t> send_counts,
-                                                       std::vector<std::int64_t>& counts) {
+                                                       std::vector<std::int64_t>& counts, const std::source_location& where) {
   if (send_counts.size() != impl_->ranks()) {
     throw std::invalid_argument("all_to_all_v: " + std::to_string(send_counts.size()) + " counts for " + std::to_string(world_size()) +
                                 " ranks");
@@ -115,6 +156,7 @@ std::vector<std::byte> HostCollectives::exchange_bytes(std::span<const std::byte
     throw std::invalid_argument("all_to_all_v: counts add up to " + std::to_string(sum(send_counts)) + " bytes, the values hold " +
                                 std::to_string(bytes.size()));
   }
+  const RecordedOperation recorded(*impl_->recorder, {"all_to_all", "byte", shape_of(bytes), where});
   counts = impl_->swap_counts(send_counts, "all_to_all of host values (sizes)");
   const auto input = copy_of(bytes);
   const auto output = std::make_shared<Buffer>(static_cast<std::size_t>(sum(counts)));
@@ -132,9 +174,10 @@ std::vector<std::byte> HostCollectives::exchange_bytes(std::span<const std::byte
   return std::move(*output);
 }
 
-std::string HostCollectives::broadcast(std::string value, int root) {
+std::string HostCollectives::broadcast(std::string value, int root, std::source_location where) {
   if (root < 0 || root >= world_size()) throw std::invalid_argument("broadcast: root " + std::to_string(root) + " is not a rank");
   if (world_size() == 1) return value;
+  const RecordedOperation recorded(*impl_->recorder, {"broadcast", "byte", shape_of(std::span(value)), where});
   const auto size = std::make_shared<std::int64_t>(static_cast<std::int64_t>(value.size()));
   guarded({size}, [&] {
     impl_->transport.broadcast(reinterpret_cast<std::byte*>(size.get()), sizeof(*size), root, "broadcast of host values (size)");

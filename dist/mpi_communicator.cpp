@@ -4,8 +4,10 @@
 #include <spdlog/spdlog.h>
 
 #include <cstring>
+#include <optional>
 
 #include "dist/communicator.h"
+#include "dist/mpi_check.h"
 #include "dist/mpi_transport.h"
 #include "dist/operation_queue.h"
 
@@ -23,9 +25,9 @@ LocalReduce reduce_for(at::ScalarType type, ReduceOp op) {
     case at::kDouble:
       return local_reduce<double>(op);
     case at::kBFloat16:
-      return local_reduce<c10::BFloat16, float>(op);
+      return local_reduce<c10::BFloat16>(op);
     case at::kHalf:
-      return local_reduce<c10::Half, float>(op);
+      return local_reduce<c10::Half>(op);
     case at::kInt:
       return local_reduce<std::int32_t>(op);
     case at::kLong:
@@ -51,10 +53,20 @@ class DoneWork final : public Work {
   void wait_host() override {}
 };
 
+/// What a communicator and its unfinished works share. Operations point to the transport and do not own it: those that failed are kept
+/// for the rest of the process, while the transport must end before MPI does.
+struct Engine {
+  explicit Engine(std::unique_ptr<MpiTransport> messages) : transport(std::move(messages)) {
+    if (transport->world_size() > 1) queue.emplace();
+  }
+  std::unique_ptr<MpiTransport> transport;
+  std::optional<OperationQueue> queue;  // none on one rank; ends first
+};
+
 class MpiWork final : public Work {
  public:
-  MpiWork(std::shared_ptr<OperationQueue> queue, std::shared_ptr<Operation> operation)
-      : queue_(std::move(queue)), operation_(std::move(operation)) {}
+  MpiWork(std::shared_ptr<Engine> engine, std::shared_ptr<Operation> operation)
+      : engine_(std::move(engine)), operation_(std::move(operation)) {}
   ~MpiWork() override {
     if (waited_) return;
     try {
@@ -66,37 +78,41 @@ class MpiWork final : public Work {
   void wait_stream() override { wait_host(); }
   void wait_host() override {
     waited_ = true;
-    queue_->wait(operation_);
+    engine_->queue->wait(operation_);
   }
 
  private:
-  std::shared_ptr<OperationQueue> queue_;
+  std::shared_ptr<Engine> engine_;
   std::shared_ptr<Operation> operation_;
   bool waited_ = false;
 };
 
 class MpiCommunicator final : public Communicator {
  public:
-  MpiCommunicator(std::shared_ptr<MpiTransport> transport, Deadlines deadlines)
-      : Communicator(transport->rank(), transport->world_size(), at::kCPU, deadlines), transport_(std::move(transport)) {
-    if (world_size() > 1) queue_ = std::make_shared<OperationQueue>();
-  }
+  MpiCommunicator(std::unique_ptr<MpiTransport> transport, std::shared_ptr<FlightRecorder> recorder, Deadlines deadlines)
+      : Communicator(std::move(recorder), at::kCPU, deadlines), engine_(std::make_shared<Engine>(std::move(transport))) {}
 
-  void abort() noexcept override { transport_->abort(); }
+  void abort() noexcept override { engine_->transport->abort(); }
 
  private:
-  /// `operation(transport)` runs in its turn; on one rank at once. It must own the tensors it uses.
+  /// `collective(transport)` runs in its turn; on one rank at once. It must own the tensors it uses.
   template <class Collective>
   std::unique_ptr<Work> enqueue(Collective collective) {
-    if (!queue_) {
-      collective(*transport_);
-      return std::make_unique<DoneWork>();
-    }
-    auto run = [transport = transport_, limit = timeout(), collective = std::move(collective)] {
+    auto run = [transport = engine_->transport.get(), records = recorder(), number = sequence(), limit = timeout(),
+                collective = std::move(collective)] {
+      records->start(number);
       transport->set_timeout(limit);
-      collective(*transport);
+      try {
+        collective(*transport);
+      } catch (...) {
+        records->fail(number);
+        throw;
+      }
+      records->finish(number);
     };
-    return std::make_unique<MpiWork>(queue_, queue_->push(std::move(run)));
+    if (engine_->queue) return std::make_unique<MpiWork>(engine_, engine_->queue->push(std::move(run)));
+    run();
+    return std::make_unique<DoneWork>();
   }
 
   std::unique_ptr<Work> do_all_reduce(at::Tensor tensor, ReduceOp op) override {
@@ -132,14 +148,21 @@ class MpiCommunicator final : public Communicator {
     return enqueue([](MpiTransport& transport) { transport.barrier("barrier"); });
   }
 
-  std::shared_ptr<MpiTransport> transport_;
-  std::shared_ptr<OperationQueue> queue_;  // null on one rank
+  std::shared_ptr<Engine> engine_;
 };
 
 }  // namespace
 
 std::unique_ptr<Communicator> make_mpi_communicator(Deadlines deadlines) {
-  return std::make_unique<MpiCommunicator>(std::make_shared<MpiTransport>(deadlines.startup), deadlines);
+  int rank = 0;
+  int world_size = 1;
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &world_size), "MPI_Comm_size");
+  auto recorder = FlightRecorder::make("tensors", rank, world_size);
+  TransportOptions options;
+  options.recorder = recorder;
+  auto transport = std::make_unique<MpiTransport>(deadlines.startup, std::move(options));
+  return std::make_unique<MpiCommunicator>(std::move(transport), std::move(recorder), deadlines);
 }
 
 }  // namespace diffprob::dist

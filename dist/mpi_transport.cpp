@@ -4,7 +4,9 @@
 #include <climits>
 #include <cstdio>
 #include <cstring>
+#include <random>
 #include <stdexcept>
+#include <utility>
 
 #include "dist/abandoned.h"
 #include "dist/backoff.h"
@@ -18,7 +20,10 @@ namespace {
 constexpr std::int64_t kDirectBytes = 128 << 10;
 // A rank's share of one round of a large all_reduce: what was received is still in the cache when it is summed.
 constexpr std::int64_t kShareBytes = 256 << 10;
-constexpr int kTags = 1 << 14;  // every MPI grants tags up to 32767
+constexpr int kTags = RollCall::kQuestionTag;
+constexpr int kProgressTag = RollCall::kAnswerTag + 1;  // nobody sends it; every MPI grants tags up to 32767
+// Below this many bytes, all ranks of a node reducing everything beats a share each and a second round of waiting.
+constexpr std::int64_t kNodeDirectBytes = 16 << 10;
 
 std::string seconds_text(std::chrono::nanoseconds waited) {
   char text[32];
@@ -28,8 +33,14 @@ std::string seconds_text(std::chrono::nanoseconds waited) {
 
 }  // namespace
 
-MpiTransport::MpiTransport(std::chrono::milliseconds timeout, std::int64_t chunk_bytes) : timeout_(timeout), chunk_bytes_(chunk_bytes) {
-  if (chunk_bytes < 16 || chunk_bytes > INT_MAX) throw std::invalid_argument("chunk_bytes must be in [16, INT_MAX]");
+/// Rank 0's offer of node memory; name[0] == 0: there is none.
+struct MpiTransport::NodeOffer {
+  char name[56] = {};
+  std::int64_t accepted = 0;
+};
+
+MpiTransport::MpiTransport(std::chrono::milliseconds timeout, TransportOptions options) : timeout_(timeout), options_(std::move(options)) {
+  if (options_.chunk_bytes < 16 || options_.chunk_bytes > INT_MAX) throw std::invalid_argument("chunk_bytes must be in [16, INT_MAX]");
   check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   check(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");
   if (world_size_ == 1) return;
@@ -37,9 +48,11 @@ MpiTransport::MpiTransport(std::chrono::milliseconds timeout, std::int64_t chunk
   check(MPI_Comm_idup(MPI_COMM_WORLD, &comm_, requests_.data()), "MPI_Comm_idup");
   await(0, "start of a communicator");
   check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  if (options_.recorder) roll_call_ = std::make_unique<RollCall>(comm_, options_.recorder);
 }
 
 MpiTransport::~MpiTransport() {
+  roll_call_.reset();
   int finalized = 0;
   MPI_Finalized(&finalized);
   if (comm_ != MPI_COMM_NULL && failure_.empty() && finalized == 0) MPI_Comm_free(&comm_);
@@ -55,6 +68,7 @@ void MpiTransport::begin(std::string_view what) {
 void MpiTransport::fail(const std::string& message) {
   failure_ = message;
   if (scratch_) abandon(std::exchange(scratch_, nullptr));
+  if (offer_) abandon(offer_);
   throw CommError(message);
 }
 
@@ -67,22 +81,30 @@ void MpiTransport::check(int code, std::string_view what) {
   }
 }
 
-std::string MpiTransport::missing_ranks() {
-  std::vector<int> missing;
+std::string MpiTransport::who(std::string_view what) const {
+  const std::string place = options_.recorder ? " " + options_.recorder->describe(options_.recorder->oldest_open()) : "";
+  return std::string(what) + place + ": rank " + std::to_string(rank_) + " of " + std::to_string(world_size_);
+}
+
+std::vector<int> MpiTransport::silent_senders() {
+  std::vector<int> silent;
   for (std::size_t i = 0; i < receipts_.size(); ++i) {
     int done = 0;
-    if (MPI_Test(&requests_[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done == 0) missing.push_back(receipts_[i].source);
+    if (MPI_Test(&requests_[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done == 0) silent.push_back(receipts_[i].source);
   }
-  std::sort(missing.begin(), missing.end());
-  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
-  if (missing.empty()) return "";
-  std::string text = "; nothing from rank";
+  std::sort(silent.begin(), silent.end());
+  silent.erase(std::unique(silent.begin(), silent.end()), silent.end());
+  return silent;
+}
+
+void MpiTransport::fail_late(std::string_view what, std::chrono::nanoseconds waited, const std::vector<int>& missing) {
+  std::string text = who(what) + " waited " + seconds_text(waited) + ", the deadline is " + seconds_text(timeout_);
+  if (!missing.empty()) text += "; nothing from rank";
   for (const int rank : missing) text += " " + std::to_string(rank);
-  return text;
+  fail(text + roll_call(text));
 }
 
 void MpiTransport::await(std::int64_t bytes, std::string_view what) {
-  const auto who = [&] { return std::string(what) + ": rank " + std::to_string(rank_) + " of " + std::to_string(world_size_); };
   std::vector<MPI_Status> statuses(requests_.size());
   Backoff backoff(bytes);
   while (true) {
@@ -90,17 +112,33 @@ void MpiTransport::await(std::int64_t bytes, std::string_view what) {
     const int code = MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, statuses.data());
     if (code == MPI_ERR_IN_STATUS) {
       for (const auto& status : statuses) {
-        if (status.MPI_ERROR != MPI_ERR_PENDING) check(status.MPI_ERROR, who());
+        if (status.MPI_ERROR != MPI_ERR_PENDING) check(status.MPI_ERROR, who(what));
       }
     }
-    check(code, who());
+    check(code, what);
     if (done != 0) break;
-    if (aborted_.load(std::memory_order_relaxed)) fail(who() + " was aborted after " + seconds_text(backoff.elapsed()));
-    if (backoff.pause() > timeout_) {
-      fail(who() + " waited " + seconds_text(backoff.elapsed()) + ", the deadline is " + seconds_text(timeout_) + missing_ranks());
-    }
+    if (aborted_.load(std::memory_order_relaxed)) fail(who(what) + " was aborted after " + seconds_text(backoff.elapsed()));
+    if (backoff.pause() > timeout_) fail_late(what, backoff.elapsed(), silent_senders());
   }
   check_receipts(statuses, what);
+}
+
+void MpiTransport::await_node(NodeMemory::Stage stage, std::uint64_t piece, std::int64_t bytes, std::string_view what) {
+  Backoff backoff(bytes);
+  for (int turn = 1; !node_->reached(stage, piece); ++turn) {
+    if (aborted_.load(std::memory_order_relaxed)) fail(who(what) + " was aborted after " + seconds_text(backoff.elapsed()));
+    if (backoff.pause() > timeout_) fail_late(what, backoff.elapsed(), node_->behind(stage, piece));
+    if (turn % 16 == 0) {  // messages of other communicators go on meanwhile
+      int found = 0;
+      check(MPI_Iprobe(MPI_ANY_SOURCE, kProgressTag, comm_, &found, MPI_STATUS_IGNORE), what);
+    }
+  }
+  if (stage != NodeMemory::Stage::kArrived) return;
+  for (int r = 0; r < world_size_; ++r) {
+    const std::int64_t found = node_->published_bytes(r, piece);
+    if (found == bytes) continue;
+    fail(who(what) + " expected " + std::to_string(bytes) + " bytes from rank " + std::to_string(r) + ", found " + std::to_string(found));
+  }
 }
 
 void MpiTransport::check_receipts(const std::vector<MPI_Status>& statuses, std::string_view what) {
@@ -117,8 +155,8 @@ void MpiTransport::post_receives(std::span<const Incoming> incoming, int tag, st
   for (int step = 1; step < world_size_; ++step) {
     const int peer = (rank_ + step) % world_size_;  // each rank starts with another peer
     const auto& part = incoming[static_cast<std::size_t>(peer)];
-    for (std::int64_t at = 0; at < part.bytes; at += chunk_bytes_) {
-      const int n = static_cast<int>(std::min(chunk_bytes_, part.bytes - at));
+    for (std::int64_t at = 0; at < part.bytes; at += options_.chunk_bytes) {
+      const int n = static_cast<int>(std::min(options_.chunk_bytes, part.bytes - at));
       receipts_.push_back({peer, n});
       check(MPI_Irecv(part.data + at, n, MPI_BYTE, peer, tag, comm_, &requests_.emplace_back()), what);
     }
@@ -129,8 +167,8 @@ void MpiTransport::post_sends(std::span<const Outgoing> outgoing, int tag, std::
   for (int step = 1; step < world_size_; ++step) {
     const int peer = (rank_ + world_size_ - step) % world_size_;
     const auto& part = outgoing[static_cast<std::size_t>(peer)];
-    for (std::int64_t at = 0; at < part.bytes; at += chunk_bytes_) {
-      const int n = static_cast<int>(std::min(chunk_bytes_, part.bytes - at));
+    for (std::int64_t at = 0; at < part.bytes; at += options_.chunk_bytes) {
+      const int n = static_cast<int>(std::min(options_.chunk_bytes, part.bytes - at));
       check(MPI_Isend(part.data + at, n, MPI_BYTE, peer, tag, comm_, &requests_.emplace_back()), what);
     }
   }
@@ -162,9 +200,9 @@ void MpiTransport::barrier(std::string_view what) {
 void MpiTransport::broadcast(std::byte* data, std::int64_t bytes, int root, std::string_view what) {
   begin(what);
   if (world_size_ == 1) return;
-  for (std::int64_t at = 0; at < bytes; at += chunk_bytes_) {
+  for (std::int64_t at = 0; at < bytes; at += options_.chunk_bytes) {
     begin(what);
-    const auto n = std::min(chunk_bytes_, bytes - at);
+    const auto n = std::min(options_.chunk_bytes, bytes - at);
     check(MPI_Ibcast(data + at, static_cast<int>(n), MPI_BYTE, root, comm_, &requests_.emplace_back()), what);
     await(n, what);
   }
@@ -182,8 +220,56 @@ void MpiTransport::all_gather(const std::byte* input, std::byte* output, std::sp
 
 void MpiTransport::all_reduce(std::byte* data, std::int64_t count, LocalReduce reduce, std::string_view what) {
   begin(what);
-  if (world_size_ == 1) return;
-  const std::int64_t piece = std::min(chunk_bytes_, kShareBytes * world_size_) / reduce.element_bytes;
+  if (world_size_ == 1 || count == 0) return;
+  if (!offer_) share_node_memory(what);
+  node_ ? all_reduce_node(data, count, reduce, what) : all_reduce_messages(data, count, reduce, what);
+}
+
+/// Once, at the first all_reduce: rank 0 creates the memory, all others map it, or nobody uses it.
+void MpiTransport::share_node_memory(std::string_view what) {
+  offer_ = std::make_shared<NodeOffer>();
+  if (options_.node_path == TransportOptions::NodePath::kMessages) return;
+  if (rank_ == 0) {
+    std::random_device random;
+    std::snprintf(offer_->name, sizeof(offer_->name), "/diffprob.%08x%08x%08x", random(), random(), random());
+    if (!NodeMemory::create(offer_->name, world_size_)) offer_->name[0] = 0;
+  }
+  const auto remove = [](NodeOffer* offer) { NodeMemory::unlink(offer->name); };
+  const std::unique_ptr<NodeOffer, decltype(remove)> created(rank_ == 0 && offer_->name[0] != 0 ? offer_.get() : nullptr, remove);
+  broadcast(reinterpret_cast<std::byte*>(offer_->name), sizeof(offer_->name), 0, what);
+  if (offer_->name[0] == 0) return;
+  auto memory = NodeMemory::open(offer_->name, rank_, world_size_);
+  if (agree(memory != nullptr, what)) node_ = std::move(memory);
+}
+
+bool MpiTransport::agree(bool own, std::string_view what) {
+  offer_->accepted = own ? 1 : 0;
+  all_reduce_messages(reinterpret_cast<std::byte*>(&offer_->accepted), 1, local_reduce<std::int64_t>(ReduceOp::kMin), what);
+  return offer_->accepted != 0;
+}
+
+void MpiTransport::all_reduce_node(std::byte* data, std::int64_t count, const LocalReduce& reduce, std::string_view what) {
+  const std::int64_t size = reduce.element_bytes;
+  const std::int64_t longest = node_->slot_bytes() / size;
+  const bool small = count * size <= std::min(kNodeDirectBytes, longest * size);
+  const auto publish = [&](std::int64_t at) {
+    const auto which = small ? NodeMemory::Publish::kAll : NodeMemory::Publish::kOthersShares;
+    return node_->publish(data + at * size, std::min(longest, count - at), size, which);
+  };
+  std::uint64_t piece = publish(0);
+  for (std::int64_t at = 0; at < count; at += longest, ++piece) {
+    const std::int64_t n = std::min(longest, count - at);
+    await_node(NodeMemory::Stage::kArrived, piece, n * size, what);
+    if (small) return node_->reduce_all(data, count, reduce, piece);
+    if (at + n < count) publish(at + n);
+    node_->reduce_share(data + at * size, n, reduce, piece);
+    await_node(NodeMemory::Stage::kReduced, piece, n * size, what);
+    node_->collect(data + at * size, n * size, piece);
+  }
+}
+
+void MpiTransport::all_reduce_messages(std::byte* data, std::int64_t count, const LocalReduce& reduce, std::string_view what) {
+  const std::int64_t piece = std::min(options_.chunk_bytes, kShareBytes * world_size_) / reduce.element_bytes;
   for (std::int64_t at = 0; at < count; at += piece) {
     const std::int64_t n = std::min(piece, count - at);
     const bool direct = world_size_ == 2 || n * reduce.element_bytes * world_size_ <= kDirectBytes;
@@ -227,7 +313,7 @@ void MpiTransport::reduce_scatter(const std::byte* input, std::byte* output, std
   const std::int64_t size = reduce.element_bytes;
   const auto ranks = static_cast<std::size_t>(world_size_);
   const auto own = static_cast<std::size_t>(rank_);
-  const std::int64_t piece = std::max<std::int64_t>(1, chunk_bytes_ / size / world_size_);  // scratch memory stays within a chunk
+  const std::int64_t piece = std::max<std::int64_t>(1, options_.chunk_bytes / size / world_size_);  // scratch memory stays within a chunk
   const std::int64_t longest = *std::max_element(counts.begin(), counts.end());
   std::vector<Outgoing> outgoing(ranks);
   std::vector<Incoming> incoming(ranks);

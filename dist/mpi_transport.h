@@ -12,7 +12,10 @@
 #include <string_view>
 #include <vector>
 
+#include "dist/flight_recorder.h"
 #include "dist/local_reduce.h"
+#include "dist/node_memory.h"
+#include "dist/roll_call.h"
 
 namespace diffprob::dist {
 
@@ -25,18 +28,24 @@ struct Incoming {
   std::int64_t bytes;
 };
 
+struct TransportOptions {
+  std::int64_t chunk_bytes = std::int64_t{64} << 20;  ///< of a message, in [16, INT_MAX], the same on all ranks; small values are for tests
+  /// kShared: all_reduce goes through memory that the ranks share when all of them are on one node (kMessages otherwise, and there).
+  enum class NodePath { kShared, kMessages } node_path = NodePath::kShared;
+  /// With a recorder, a deadline is told with the operation's number, place and step, and the ranks that did not arrive.
+  std::shared_ptr<FlightRecorder> recorder;
+};
+
 /// Blocking collectives over raw host memory on an own duplicate of MPI_COMM_WORLD; HostCollectives and MpiCommunicator stand on it.
-/// Every wait polls non-blocking MPI operations, ends at the deadline with a CommError that names the operation, this rank, the seconds
-/// and the ranks that are missing, and gives the core away meanwhile. Reductions are done here in rank order, not by MPI: the same
-/// bits on every rank whatever algorithm MPI would choose, and one code for the 16-bit types. No message is longer than chunk_bytes, so
-/// counts never leave an int. One thread at a time. After a CommError the object is dead: later calls throw again.
-/// Buffers of a failed call must stay alive (see abandon()); its own scratch memory does.
+/// Every wait polls non-blocking MPI operations or flags in shared memory, ends at the deadline with a CommError that names the operation,
+/// this rank, the seconds and the ranks that are missing, and gives the core away meanwhile. Reductions are done here in rank order, not by
+/// MPI: the same bits on every rank whatever algorithm MPI would choose, and one code for the 16-bit types. No message is longer than
+/// chunk_bytes, so counts never leave an int. One thread at a time. After a CommError the object is dead: later calls throw again. Buffers
+/// of a failed call must stay alive (see abandon()); its own scratch memory does.
 class MpiTransport {
  public:
-  static constexpr std::int64_t kDefaultChunkBytes = std::int64_t{64} << 20;
-
-  /// Collective. chunk_bytes in [16, INT_MAX], the same on all ranks; small values are for tests.
-  explicit MpiTransport(std::chrono::milliseconds timeout, std::int64_t chunk_bytes = kDefaultChunkBytes);
+  /// Collective.
+  explicit MpiTransport(std::chrono::milliseconds timeout, TransportOptions options = {});
   ~MpiTransport();
   MpiTransport(const MpiTransport&) = delete;
   MpiTransport& operator=(const MpiTransport&) = delete;
@@ -46,6 +55,8 @@ class MpiTransport {
   void set_timeout(std::chrono::milliseconds timeout) noexcept { timeout_ = timeout; }
   /// From any thread: a wait in progress ends with CommError within a poll.
   void abort() noexcept { aborted_.store(true, std::memory_order_relaxed); }
+  /// For operations that wait elsewhere (NCCL): what RollCall::call() returns; empty without a recorder or peers. From any thread.
+  [[nodiscard]] std::string roll_call(const std::string& reason) noexcept { return roll_call_ ? roll_call_->call(reason) : ""; }
 
   void barrier(std::string_view what);
   /// outgoing[r] goes to rank r, incoming[r] comes from it. Both sides know the sizes; own part is copied.
@@ -68,10 +79,17 @@ class MpiTransport {
   void post_sends(std::span<const Outgoing> outgoing, int tag, std::string_view what);
   void await(std::int64_t bytes, std::string_view what);
   void check_receipts(const std::vector<MPI_Status>& statuses, std::string_view what);
-  [[nodiscard]] std::string missing_ranks();
+  void await_node(NodeMemory::Stage stage, std::uint64_t piece, std::int64_t bytes, std::string_view what);
+  [[nodiscard]] std::vector<int> silent_senders();
+  [[nodiscard]] std::string who(std::string_view what) const;
   [[noreturn]] void fail(const std::string& message);
+  [[noreturn]] void fail_late(std::string_view what, std::chrono::nanoseconds waited, const std::vector<int>& missing);
   void check(int code, std::string_view what);
   void begin(std::string_view what);
+  void share_node_memory(std::string_view what);
+  [[nodiscard]] bool agree(bool own, std::string_view what);
+  void all_reduce_node(std::byte* data, std::int64_t count, const LocalReduce& reduce, std::string_view what);
+  void all_reduce_messages(std::byte* data, std::int64_t count, const LocalReduce& reduce, std::string_view what);
   void all_reduce_direct(std::byte* data, std::int64_t count, LocalReduce reduce, std::string_view what);
   void all_reduce_split(std::byte* data, std::int64_t count, LocalReduce reduce, std::string_view what);
   [[nodiscard]] std::byte* scratch(std::int64_t bytes);
@@ -79,15 +97,19 @@ class MpiTransport {
   int rank_ = 0;
   int world_size_ = 1;
   std::chrono::milliseconds timeout_;
-  std::int64_t chunk_bytes_;
+  TransportOptions options_;
   MPI_Comm comm_ = MPI_COMM_NULL;
   int sequence_ = 0;
   std::vector<MPI_Request> requests_;  // receives first, in the order of receipts_
   std::vector<Receipt> receipts_;
   std::shared_ptr<std::byte[]> scratch_;
   std::int64_t scratch_bytes_ = 0;
+  struct NodeOffer;
+  std::shared_ptr<NodeOffer> offer_;  // null until the first all_reduce
+  std::unique_ptr<NodeMemory> node_;  // null: messages
   std::atomic<bool> aborted_{false};
   std::string failure_;
+  std::unique_ptr<RollCall> roll_call_;  // null without a recorder or peers
 };
 
 }  // namespace diffprob::dist

@@ -11,7 +11,9 @@
 #include "dist/backoff.h"
 #include "dist/communicator.h"
 #include "dist/error.h"
+#include "dist/flight_recorder.h"
 #include "dist/host_collectives.h"
+#include "dist/mpi_transport.h"
 #include "dist/nccl_handle.h"
 #include "dist/nccl_watchdog.h"
 
@@ -80,7 +82,8 @@ class NcclWork final : public Work {
       if (state != cudaErrorNotReady) throw_failed(cudaGetErrorString(state));
       handle_->check_alive(operation_->what);
       if (backoff.pause() > operation_->timeout) {
-        throw_failed("waited " + std::to_string(std::chrono::duration<double>(backoff.elapsed()).count()) + " s");
+        const std::string why = "waited " + std::to_string(std::chrono::duration<double>(backoff.elapsed()).count()) + " s";
+        throw_failed(why + operation_->roll_call(operation_->what + " " + why));
       }
     }
   }
@@ -101,9 +104,11 @@ class NcclWork final : public Work {
 
 class NcclCommunicator final : public Communicator {
  public:
-  NcclCommunicator(std::shared_ptr<NcclHandle> handle, int rank, int world_size, at::Device device, Deadlines deadlines)
-      : Communicator(rank, world_size, device, deadlines),
+  NcclCommunicator(std::shared_ptr<NcclHandle> handle, std::shared_ptr<FlightRecorder> recorder, std::shared_ptr<MpiTransport> messages,
+                   at::Device device, Deadlines deadlines)
+      : Communicator(std::move(recorder), device, deadlines),
         handle_(std::move(handle)),
+        messages_(std::move(messages)),
         stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true, device.index())),
         watchdog_(handle_, device.index()) {}
 
@@ -114,7 +119,11 @@ class NcclCommunicator final : public Communicator {
   template <class Calls>
   std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls) {
     const c10::cuda::CUDAGuard guard(device());
-    auto operation = std::make_shared<NcclOperation>(std::string(name) + " (rank " + std::to_string(rank()) + ")", timeout());
+    auto operation = std::make_shared<NcclOperation>(std::string(name) + " " + recorder()->describe(sequence()) + ": rank " +
+                                                         std::to_string(rank()) + " of " + std::to_string(world_size()),
+                                                     timeout());
+    operation->finished = [records = recorder(), number = sequence()] { records->finish(number); };
+    operation->roll_call = [messages = messages_](const std::string& reason) { return messages->roll_call(reason); };
     C10_CUDA_CHECK(cudaEventRecord(operation->done, c10::cuda::getCurrentCUDAStream(device().index())));
     C10_CUDA_CHECK(cudaStreamWaitEvent(stream_, operation->done, 0));
     for (const auto& tensor : tensors) c10::cuda::CUDACachingAllocator::recordStream(tensor.storage().data_ptr(), stream_);
@@ -185,6 +194,7 @@ class NcclCommunicator final : public Communicator {
   }
 
   std::shared_ptr<NcclHandle> handle_;
+  std::shared_ptr<MpiTransport> messages_;  // for the roll call after a deadline
   c10::cuda::CUDAStream stream_;
   NcclWatchdog watchdog_;
   at::Tensor token_;
@@ -228,7 +238,11 @@ std::unique_ptr<Communicator> make_nccl_communicator(at::Device device, Deadline
   refuse_shared_gpu(device, host);
   const ncclUniqueId id = share_unique_id(host);
   auto handle = std::make_shared<NcclHandle>(id, host.rank(), host.world_size(), deadlines.startup);
-  return std::make_unique<NcclCommunicator>(std::move(handle), host.rank(), host.world_size(), device, deadlines);
+  auto recorder = FlightRecorder::make("tensors on " + device.str(), host.rank(), host.world_size());
+  TransportOptions options;
+  options.recorder = recorder;
+  auto messages = std::make_shared<MpiTransport>(deadlines.startup, std::move(options));
+  return std::make_unique<NcclCommunicator>(std::move(handle), std::move(recorder), std::move(messages), device, deadlines);
 }
 
 }  // namespace diffprob::dist

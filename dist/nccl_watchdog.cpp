@@ -51,9 +51,10 @@ void NcclWatchdog::loop(int device) {
     while (!operations_.empty()) {
       const cudaError_t state = cudaEventQuery(operations_.front()->done);
       if (state != cudaSuccess) {
-        inspect(*operations_.front(), state);
+        inspect(lock, state);
         break;
       }
+      operations_.front()->finished();
       operations_.pop_front();
       front_since_ = std::chrono::steady_clock::now();
     }
@@ -61,19 +62,23 @@ void NcclWatchdog::loop(int device) {
   }
 }
 
-void NcclWatchdog::inspect(const NcclOperation& front, cudaError_t state) {
+void NcclWatchdog::inspect(std::unique_lock<std::mutex>& lock, cudaError_t state) {
+  const auto front = operations_.front();
   if (state != cudaErrorNotReady) {
-    handle_->abort(front.what + " failed: " + cudaGetErrorString(state));
+    handle_->abort(front->what + " failed: " + cudaGetErrorString(state));
     operations_.clear();
     return;
   }
   try {
-    handle_->check_alive(front.what);
+    handle_->check_alive(front->what);
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - front_since_;
-    if (waited > front.timeout) {
-      handle_->abort(front.what + " waited " + std::to_string(waited.count()) + " s and passed its deadline");
-      operations_.clear();
-    }
+    if (waited <= front->timeout) return;
+    const std::string reason = front->what + " waited " + std::to_string(waited.count()) + " s and passed its deadline";
+    lock.unlock();  // the roll call takes up to two seconds; watch() must not wait for it
+    const std::string absentees = front->roll_call(reason);
+    handle_->abort(reason + absentees);
+    lock.lock();
+    operations_.clear();
   } catch (const CommError& error) {
     spdlog::error("{}", error.what());
     operations_.clear();

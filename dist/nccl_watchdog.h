@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,6 +24,8 @@ struct NcclOperation {
 
   std::string what;
   std::chrono::milliseconds timeout;
+  std::function<void()> finished;                                   // called by the watchdog
+  std::function<std::string(const std::string& reason)> roll_call;  // after the deadline: who did not arrive
   cudaEvent_t done = nullptr;
 };
 
@@ -39,7 +42,7 @@ class NcclWatchdog {
 
  private:
   void loop(int device);
-  void inspect(const NcclOperation& front, cudaError_t state);
+  void inspect(std::unique_lock<std::mutex>& lock, cudaError_t state);
 
   std::shared_ptr<NcclHandle> handle_;
   std::mutex mutex_;

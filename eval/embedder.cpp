@@ -4,11 +4,12 @@
 #include <optional>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "data/error.h"
 #include "eval/roc.h"
 #include "eval/set_decoder.h"
+#include "model/inference_network.h"
 #include "model/normalize.h"
 
 namespace diffprob::eval {
@@ -53,20 +54,43 @@ struct Split {
   }
 };
 
+/// Images and their mirror images -> sums of embeddings, with the backbone or, where it can be rebuilt for speed, the inference network.
+class FlipSum {
+ public:
+  /// The backbone is in evaluation mode and outlives this.
+  FlipSum(model::Backbone& backbone, at::Device device, const EmbedderOptions& options) : backbone_(backbone), device_(device) {
+    if (options.fold && model::InferenceNetwork::can_rebuild(backbone)) folded_.emplace(backbone);
+  }
+
+  /// images: uint8 [b, h, w, 3] on the CPU -> [b, D] float32 on the device. On a GPU nothing here waits for the device.
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& images) const {
+    if (folded_) {
+      const auto bytes = images.to(device_, /*non_blocking=*/images.is_pinned());
+      return (*folded_)(bytes).add_((*folded_)(bytes.flip(2)));
+    }
+    const auto faces = model::normalize_faces(images, device_);  // [b, 3, h, w]
+    const auto straight = backbone_.forward(faces).to(at::kFloat);
+    return straight + backbone_.forward(faces.flip(3)).to(at::kFloat);
+  }
+  [[nodiscard]] std::int64_t dim() const { return backbone_.embedding_dim(); }
+  [[nodiscard]] at::Device device() const { return device_; }
+
+ private:
+  model::Backbone& backbone_;
+  at::Device device_;
+  std::optional<model::InferenceNetwork> folded_;
+};
+
 /// Embeddings of images [begin, end), on the device. [end - begin, D] float32
-at::Tensor embed_range(SetDecoder& decoder, model::Backbone& backbone, at::Device device, std::int64_t batch,
-                       std::pair<std::int64_t, std::int64_t> range) {
-  auto embeddings = at::empty({range.second - range.first, backbone.embedding_dim()}, at::TensorOptions(at::kFloat).device(device));
+at::Tensor embed_range(SetDecoder& decoder, const FlipSum& embed, std::int64_t batch, std::pair<std::int64_t, std::int64_t> range) {
+  auto embeddings = at::empty({range.second - range.first, embed.dim()}, at::TensorOptions(at::kFloat).device(embed.device()));
   for (std::int64_t begin = range.first; begin < range.second; begin += batch) {
     const std::int64_t end = std::min(begin + batch, range.second);
-    // On a GPU nothing here waits for the device: the next batch is decoded while this one is embedded.
-    const auto faces = model::normalize_faces(decoder.decode(begin, end, device.is_cuda()), device);  // [b, 3, h, w]
-    const auto straight = backbone.forward(faces).to(at::kFloat);
-    const auto mirrored = backbone.forward(faces.flip(3)).to(at::kFloat);
-    TORCH_CHECK(straight.dim() == 2 && straight.size(0) == end - begin && straight.size(1) == embeddings.size(1),
-                "backbone: want embeddings [", end - begin, ", ", embeddings.size(1), "], got ", straight.sizes());
-    auto rows = embeddings.narrow(0, begin - range.first, end - begin);
-    at::add_out(rows, straight, mirrored);
+    // On a GPU the next batch is decoded while this one is embedded.
+    const auto sums = embed(decoder.decode(begin, end, embed.device().is_cuda()));
+    TORCH_CHECK(sums.dim() == 2 && sums.size(0) == end - begin && sums.size(1) == embeddings.size(1), "backbone: want embeddings [",
+                end - begin, ", ", embeddings.size(1), "], got ", sums.sizes());
+    embeddings.narrow(0, begin - range.first, end - begin).copy_(sums);
   }
   return embeddings;
 }
@@ -92,12 +116,13 @@ at::Tensor embed_flip_sum(const data::VerificationSet& set, model::Backbone& bac
   const EvalMode eval_mode(backbone);
   const Split split{static_cast<std::int64_t>(set.images.size()), options.batch_per_rank, communicator.world_size()};
   SetDecoder decoder(set, options.image_size, options.decode_threads);
+  const FlipSum embed(backbone, communicator.device(), options);
 
   at::Tensor mine;  // [counts[rank], D]
   std::optional<data::DataError> error;
   try {
     const auto rank = communicator.rank();
-    mine = embed_range(decoder, backbone, communicator.device(), split.batch, {split.begin(rank), split.begin(rank + 1)});
+    mine = embed_range(decoder, embed, split.batch, {split.begin(rank), split.begin(rank + 1)});
   } catch (const data::DataError& e) {
     error = e;
   }

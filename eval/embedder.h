@@ -18,7 +18,8 @@ struct EmbedderOptions {
   std::int64_t batch_per_rank = 64;
   int image_size = 112;
   int decode_threads = 2;
-  int folds = 10;  ///< of verify_set()
+  int folds = 10;    ///< of verify_set()
+  bool fold = true;  ///< embed with model::InferenceNetwork where it knows the backbone (equal within rounding)
 };
 
 /// Embeddings of a verification set over all ranks: each rank embeds a contiguous part of the images, both orientations, and all

@@ -23,7 +23,8 @@ const std::map<std::string, Help>& commands() {
       {"train",
        {"train one network on a data set or on a kept part of it",
         "mpirun -np 8 diffprob train CONFIG [--data.kept=index_set.h5] [--output=DIR]\n\n"
-        "Checkpoints go to output/checkpoints; the newest whole one is continued."}},
+        "Checkpoints go to output/checkpoints; the newest whole one is continued. SIGTERM, SIGUSR1, SIGINT and train.max_time end\n"
+        "it with a checkpoint and exit code 75: start the same command again. --profile=N traces N steps for Perfetto."}},
       {"score",
        {"probability record of every training sample",
         "mpirun -np 8 diffprob score CONFIG --model.checkpoint=DIR/step_XXXXXXXX [--output=DIR]\n\n"
@@ -55,7 +56,8 @@ const std::map<std::string, Help>& commands() {
        {"configuration keys, defaults, checks",
         "diffprob config --print-defaults           every key with its default and meaning, as YAML\n"
         "diffprob config CONFIG [--key=value ...]   checks it and prints the result"}},
-      {"info", {"this build, its libraries and the devices here", "diffprob info"}},
+      {"info",
+       {"this build, its libraries and the devices here; size and cost of a network", "diffprob info\ndiffprob info --model=NAME [--dim=512]"}},
       {"help", {"this text, or that of one command", "diffprob help COMMAND"}},
   };
   return table;
@@ -90,7 +92,8 @@ std::string help_text(const std::string& command) {
          "  diffprob run launch/configs/quickstart.yaml      the whole job on the embedded synthetic faces\n"
          "  diffprob config --print-defaults                 every key with its meaning\n"
          "  diffprob run CONFIG --dry-run                    checks configuration and files, trains nothing\n\n"
-         "Exit codes: 0 done, 1 error, 2 bad usage or configuration.\n";
+         "Exit codes: 0 done, 1 error, 2 bad usage or configuration, 75 stopped by a signal or train.max_time after a checkpoint\n"
+         "(start the same command again).\n";
 }
 
 CommandLine parse_command_line(int argc, char** argv) {
@@ -106,7 +109,8 @@ CommandLine parse_command_line(int argc, char** argv) {
       else
         line.positional.push_back(word);
     } else if (const auto equals = word.find('='); equals != std::string::npos) {
-      line.overrides.push_back({word.substr(2, equals - 2), word.substr(equals + 1)});
+      const std::string key = word.substr(2, equals - 2);
+      line.overrides.push_back({key == "profile" ? "train.profile_steps" : key, word.substr(equals + 1)});
     } else {
       line.flags.push_back(word.substr(2));
     }

@@ -11,13 +11,25 @@ namespace diffprob::launch {
 /// Everything that a run can be told. Plain data with defaults (the paper's recipe for CASIA-WebFace); keys, help texts and ranges are
 /// in config_fields.cpp, the YAML reader in config.cpp. Only config.cpp knows yaml-cpp.
 struct DataConfig {
-  std::string train = "synthetic";
+  std::vector<std::string> train = {"synthetic"};
   std::string kept;
   std::string on_corrupt = "fail";
   bool flip = true;
   std::int64_t image_size = 112;
   std::int64_t decode_threads = 2;
   std::int64_t prefetch_batches = 4;
+  double cache_gib = 2;
+  std::string sampling = "uniform";
+  double sampling_power = 1;
+};
+
+struct AugmentConfig {
+  std::string preset = "none";
+  double crop = -1;
+  double low_resolution = -1;
+  double blur = -1;
+  double photometric = -1;
+  double grayscale = -1;
 };
 
 struct SyntheticConfig {
@@ -35,8 +47,22 @@ struct ModelConfig {
   std::int64_t embedding_dim = 512;
   double dropout = 0.4;
   std::string loss = "cosface";
+  std::string loss_preset = "default";
   double scale = 64;
-  double margin = 0.35;
+  double margin = -1;
+  double m1 = 1;
+  double m2 = 0.5;
+  double m3 = 0;
+  double elastic_std = -1;
+  double curricular_momentum = 0.01;
+  double adaface_h = 0.333;
+  double adaface_t_alpha = 0.01;
+  double filter_threshold = 0;
+  double sample_rate = 1;
+  double head_buffer_mib = 512;
+  std::string head_storage = "fp32";
+  bool recompute = false;
+  bool sync_batch_norm = false;
   std::string checkpoint;
 };
 
@@ -47,18 +73,40 @@ struct TrainConfig {
   std::int64_t lr_reference_batch = 512;
   std::vector<std::int64_t> milestones = {19, 27, 31};
   double lr_gamma = 0.1;
+  std::string schedule = "milestones";
+  double lr_power = 2;
+  double lr_final = 0;
   double warmup_epochs = 0;
+  std::string optimizer = "sgd";
   double momentum = 0.9;
+  bool nesterov = false;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
   double weight_decay = 5e-4;
+  bool decay_norm_and_bias = true;
   double clip_grad_norm = 5;
+  std::int64_t accumulate = 1;
+  std::string precision = "fp32";
+  std::string grad_dtype = "fp32";
+  double ema_decay = 0;
+  std::int64_t max_skipped = 20;
+  double max_time = 0;
+  std::string init;
+  std::vector<std::string> allow_changes;
+  bool trace_order = false;
+  std::int64_t profile_steps = 0;
+  bool tensorboard = true;
   std::int64_t log_every = 50;
   std::int64_t checkpoint_every = 0;
   std::int64_t keep_checkpoints = 2;
+  std::int64_t keep_every_epochs = 0;
+  std::string best_set;
   std::int64_t eval_every_epochs = 1;
 };
 
 struct ScoreConfig {
   std::int64_t batch_size = 512;
+  bool fold = true;
   double margin = 0;
 };
 
@@ -95,6 +143,7 @@ struct Config {
   std::string device = "auto";
   std::int64_t threads = 0;
   DataConfig data;
+  AugmentConfig augment;
   SyntheticConfig synthetic;
   ModelConfig model;
   TrainConfig train;

@@ -1,6 +1,7 @@
 #include "launch/config_fields.h"
 
 #include "model/backbone.h"
+#include "model/margin.h"
 
 namespace diffprob::launch {
 namespace {
@@ -21,8 +22,10 @@ Field flag(std::string key, bool* target, std::string help) {
 }
 
 void add_data(Config& c, std::vector<Field>& f) {
-  f.push_back(text("data.train", &c.data.train,
-                   "training set: folder with train.rec, .rec file, .lst list, folder of one sub-folder a class, or 'synthetic'"));
+  f.push_back({"data.train", &c.data.train,
+               "training sets: folder with train.rec, .rec file, .lst list, folder of one sub-folder a class, or 'synthetic'; several are "
+               "joined, each with identities of its own",
+               0, 0, {}});
   f.push_back(text("data.kept", &c.data.kept, "index set (.h5 or kept_index text) to train on; empty: every sample"));
   f.push_back(text("data.on_corrupt", &c.data.on_corrupt, "an image that does not decode: 'fail', or 'replace' by a black one and list it",
                    {"fail", "replace"}));
@@ -30,6 +33,20 @@ void add_data(Config& c, std::vector<Field>& f) {
   f.push_back(number("data.image_size", &c.data.image_size, 112, 112, "side of the input images, pixels"));
   f.push_back(number("data.decode_threads", &c.data.decode_threads, 0, 256, "decoder threads a rank; 0: in the training thread"));
   f.push_back(number("data.prefetch_batches", &c.data.prefetch_batches, 1, 1024, "batches decoded ahead"));
+  f.push_back(number("data.cache_gib", &c.data.cache_gib, 0, 1e6, "decoded images stay in memory when all fit into this, a rank; 0: never"));
+  f.push_back(text("data.sampling", &c.data.sampling,
+                   "'uniform': every sample once an epoch; 'balanced': every identity as often; 'weighted': by n^-sampling_power of an "
+                   "identity of n samples",
+                   {"uniform", "balanced", "weighted"}));
+  f.push_back(number("data.sampling_power", &c.data.sampling_power, 0, 4, "0: as uniform, with repeats; 1: near balanced"));
+  auto& a = c.augment;
+  f.push_back(text("augment.preset", &a.preset, "random changes of training images besides data.flip; the next keys replace its probabilities",
+                   {"none", "adaface", "arcface_torch"}));
+  f.push_back(number("augment.crop", &a.crop, -1, 1, "probability; -1: as the preset"));
+  f.push_back(number("augment.low_resolution", &a.low_resolution, -1, 1, "probability; -1: as the preset"));
+  f.push_back(number("augment.blur", &a.blur, -1, 1, "probability; -1: as the preset"));
+  f.push_back(number("augment.photometric", &a.photometric, -1, 1, "probability; -1: as the preset"));
+  f.push_back(number("augment.grayscale", &a.grayscale, -1, 1, "probability; -1: as the preset"));
   auto& s = c.synthetic;
   f.push_back(number("synthetic.identities", &s.identities, 2, 1e6, "identities of the embedded synthetic set"));
   f.push_back(number("synthetic.images_per_identity", &s.images_per_identity, 1, 1e5, "mean images an identity"));
@@ -40,13 +57,34 @@ void add_data(Config& c, std::vector<Field>& f) {
   f.push_back(number("synthetic.verification_identities", &s.verification_identities, 2, 1e6, "identities of that set (all unseen)"));
 }
 
+void add_head(Config& c, std::vector<Field>& f) {
+  auto& m = c.model;
+  f.push_back(text("model.loss", &m.loss, "margin of the head", model::margin_names()));
+  f.push_back(text("model.loss_preset", &m.loss_preset, "'default': as published; 'reference': as the paper's code has it",
+                   {"default", "reference"}));
+  f.push_back(number("model.scale", &m.scale, 1, 1000, "s: logits are s * cosine"));
+  f.push_back(number("model.margin", &m.margin, -1, 2, "m of the margin; -1: the published value of the loss"));
+  f.push_back(number("model.m1", &m.m1, 0, 10, "loss combined: cos(m1 theta + m2) - m3"));
+  f.push_back(number("model.m2", &m.m2, 0, 2, "loss combined"));
+  f.push_back(number("model.m3", &m.m3, 0, 2, "loss combined"));
+  f.push_back(number("model.elastic_std", &m.elastic_std, -1, 1, "elastic losses: deviation of the drawn margins; -1: the published value"));
+  f.push_back(number("model.curricular_momentum", &m.curricular_momentum, 0, 1, "CurricularFace: weight of the new batch in t"));
+  f.push_back(number("model.adaface_h", &m.adaface_h, 0.001, 10, "AdaFace: concentration of the norm statistic"));
+  f.push_back(number("model.adaface_t_alpha", &m.adaface_t_alpha, 0, 1, "AdaFace: weight of the new batch in the norm statistic"));
+  f.push_back(number("model.filter_threshold", &m.filter_threshold, 0, 1,
+                     "inter-class filtering: other classes with a larger cosine get logit 0; 0: off"));
+  f.push_back(number("model.sample_rate", &m.sample_rate, 0.0001, 1, "share of the classes that a step sees (Partial FC); 1: all"));
+  f.push_back(number("model.head_buffer_mib", &m.head_buffer_mib, 1, 1e6, "logits held at once on a rank; beyond it the head goes by chunks of classes"));
+  f.push_back(text("model.head_storage", &m.head_storage, "how class centres and their momenta are stored", {"fp32", "bf16"}));
+}
+
 void add_model(Config& c, std::vector<Field>& f) {
   f.push_back(text("model.backbone", &c.model.backbone, "network", model::backbone_names()));
   f.push_back(number("model.embedding_dim", &c.model.embedding_dim, 2, 8192, "size D of the embedding"));
   f.push_back(number("model.dropout", &c.model.dropout, 0, 0.95, "before the last fully connected layer (IResNet kinds)"));
-  f.push_back(text("model.loss", &c.model.loss, "margin of the head", {"cosface", "none"}));
-  f.push_back(number("model.scale", &c.model.scale, 1, 1000, "s: logits are s * cosine"));
-  f.push_back(number("model.margin", &c.model.margin, 0, 2, "m of the margin"));
+  f.push_back(flag("model.recompute", &c.model.recompute, "activation checkpointing: less memory, about a third more time"));
+  f.push_back(flag("model.sync_batch_norm", &c.model.sync_batch_norm, "batch statistics over all ranks: W ranks train as one"));
+  add_head(c, f);
   f.push_back(text("model.checkpoint", &c.model.checkpoint, "checkpoint folder (score, eval, export) or backbone .pth (eval)"));
 }
 
@@ -59,18 +97,40 @@ void add_train(Config& c, std::vector<Field>& f) {
   f.push_back(number("train.lr_reference_batch", &t.lr_reference_batch, 0, 1e7, "lr is scaled by batch_size / this; 0: no scaling"));
   f.push_back({"train.milestones", &t.milestones, "epochs (0-based) from which the rate is multiplied by train.lr_gamma", 0, kMany, {}});
   f.push_back(number("train.lr_gamma", &t.lr_gamma, 0, 1, "factor at each milestone"));
+  f.push_back(text("train.schedule", &t.schedule, "of the rate", {"milestones", "polynomial", "cosine"}));
+  f.push_back(number("train.lr_power", &t.lr_power, 0.1, 10, "schedule polynomial: power of the fall"));
+  f.push_back(number("train.lr_final", &t.lr_final, 0, 100, "schedules polynomial and cosine: rate at the end, scaled as train.lr"));
   f.push_back(number("train.warmup_epochs", &t.warmup_epochs, 0, 1e4, "linear warm-up; may be a fraction of an epoch"));
+  f.push_back(text("train.optimizer", &t.optimizer, "update rule of network and head", {"sgd", "adamw"}));
   f.push_back(number("train.momentum", &t.momentum, 0, 0.9999, "of SGD"));
-  f.push_back(number("train.weight_decay", &t.weight_decay, 0, 1, "on all parameters, head included"));
+  f.push_back(flag("train.nesterov", &t.nesterov, "Nesterov momentum (SGD)"));
+  f.push_back(number("train.adam_beta1", &t.adam_beta1, 0, 0.99999, "AdamW: decay of the first moment"));
+  f.push_back(number("train.adam_beta2", &t.adam_beta2, 0, 0.9999999, "AdamW: decay of the second moment"));
+  f.push_back(number("train.weight_decay", &t.weight_decay, 0, 1, "head included"));
+  f.push_back(flag("train.decay_norm_and_bias", &t.decay_norm_and_bias, "weight decay on BatchNorm, PReLU and biases too"));
   f.push_back(number("train.clip_grad_norm", &t.clip_grad_norm, 0, 1e9, "largest gradient norm of the backbone; 0: no clipping"));
+  f.push_back(number("train.accumulate", &t.accumulate, 1, 1e6, "micro-batches that the global batch is cut into, to save memory"));
+  f.push_back(text("train.precision", &t.precision, "of the backbone's matrix products; weights stay fp32", {"fp32", "bf16", "fp16"}));
+  f.push_back(text("train.grad_dtype", &t.grad_dtype, "in which gradients travel", {"fp32", "bf16", "fp16"}));
+  f.push_back(number("train.ema_decay", &t.ema_decay, 0, 0.999999, "moving average of the weights, used for verification and export; 0: off"));
+  f.push_back(number("train.max_skipped", &t.max_skipped, 1, 1e9, "updates in a row that may be skipped for a non-finite loss or gradient"));
+  f.push_back(number("train.max_time", &t.max_time, 0, 1e9, "seconds after which training stops with a checkpoint and exit code 75; 0: never"));
+  f.push_back(text("train.init", &t.init, "start from the backbone of this checkpoint folder or .pth (fine-tuning; new head)"));
+  f.push_back({"train.allow_changes", &t.allow_changes, "keys that may differ from those of the checkpoint that is continued, e.g. train.lr,model.loss", 0, 0, {}});
+  f.push_back(flag("train.trace_order", &t.trace_order, "write the sample indices of every batch to order.rankNNNNN.jsonl"));
+  f.push_back(number("train.profile_steps", &t.profile_steps, 0, 10000, "trace this many steps for chrome://tracing or Perfetto (--profile=N)"));
+  f.push_back(flag("train.tensorboard", &t.tensorboard, "TensorBoard event files beside metrics.jsonl"));
   f.push_back(number("train.log_every", &t.log_every, 1, kMany, "steps between log lines (the loss is read from the device only then)"));
   f.push_back(number("train.checkpoint_every", &t.checkpoint_every, 0, kMany, "steps between checkpoints; 0: at the end of each epoch"));
   f.push_back(number("train.keep_checkpoints", &t.keep_checkpoints, 1, 1e6, "newest checkpoints that stay"));
+  f.push_back(number("train.keep_every_epochs", &t.keep_every_epochs, 0, 1e6, "checkpoints of every Nth epoch stay; 0: none"));
+  f.push_back(text("train.best_set", &t.best_set, "the checkpoint with the best accuracy on this verification set stays"));
   f.push_back(number("train.eval_every_epochs", &t.eval_every_epochs, 0, 1e6, "verification in training; 0: at the end alone"));
 }
 
 void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
   f.push_back(number("score.batch_size", &c.score.batch_size, 1, 1e7, "GLOBAL batch of the scoring pass"));
+  f.push_back(flag("score.fold", &c.score.fold, "BatchNorm folded into convolutions: the same scores within rounding, faster"));
   f.push_back(number("score.margin", &c.score.margin, 0, 2, "margin in the probability: 0 as the paper, model.margin as its code"));
   f.push_back(text("prune.scores", &c.prune.scores, "score table (.h5) that `diffprob prune` reads"));
   f.push_back(text("prune.method", &c.prune.method, "per-identity selection", {"diffprob", "random", "none"}));

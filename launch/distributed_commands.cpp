@@ -2,10 +2,10 @@
 
 #include <filesystem>
 
-#include "data/atomic_file.h"
 #include "launch/commands.h"
 #include "launch/inputs.h"
 #include "launch/json_file.h"
+#include "launch/output_folder.h"
 #include "launch/pipeline.h"
 #include "launch/score.h"
 #include "launch/summary.h"
@@ -20,17 +20,9 @@ void need(const std::string& value, const std::string& key) {
   if (value.empty()) throw ConfigError({key + ": this command needs it"});
 }
 
-void make_output_folder(const Config& config, Runtime& runtime) {
-  if (runtime.is_root()) {
-    fs::create_directories(config.output);
-    data::write_file_atomically(config.output + "/config.yaml", dump_config(config, DumpStyle::kPlain));
-  }
-  runtime.control().barrier("output folder");
-}
-
 void train_command(const Config& config, Runtime& runtime) {
   make_output_folder(config, runtime);
-  Metrics metrics = runtime.is_root() ? Metrics(config.output + "/metrics.jsonl") : Metrics();
+  Metrics metrics = open_metrics(config, runtime);
   const auto sets = open_verification_sets(config.eval.sets);
   const TrainOutcome outcome =
       train({"train", config.output, open_training_set(config, runtime), static_cast<std::uint64_t>(config.seed), false}, config, sets,
@@ -79,7 +71,7 @@ void eval_command(const Config& config, Runtime& runtime) {
 }
 
 void dry_run(const Config& config, Runtime& runtime) {
-  if (config.data.train != "synthetic") (void)open_training_set(config, runtime);
+  if (!is_synthetic(config)) (void)open_training_set(config, runtime);
   (void)open_verification_sets(config.eval.sets);
   spdlog::info("dry run: configuration and files are fine; nothing was written");
 }

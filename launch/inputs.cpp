@@ -1,8 +1,11 @@
 #include "launch/inputs.h"
 
+#include <c10/util/StringUtil.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+
+#include "data/concatenated_dataset.h"
 
 namespace diffprob::launch {
 
@@ -37,13 +40,18 @@ prune::PruneOptions prune_options(const Config& config) {
   return options;
 }
 
+bool is_synthetic(const Config& config) {
+  return config.data.train == std::vector<std::string>{"synthetic"};
+}
+
 std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime) {
-  auto dataset = data::open_dataset(config.data.train);
+  auto dataset = data::open_datasets(config.data.train);
+  const std::string name = c10::Join(", ", config.data.train);
   const std::string own = dataset->fingerprint();
   const std::string root = runtime.control().broadcast(own, 0);
-  TORCH_CHECK(own == root, "rank ", runtime.rank(), ": ", config.data.train, " is not the data set that rank 0 sees (fingerprint ",
+  TORCH_CHECK(own == root, "rank ", runtime.rank(), ": ", name, " is not the data set that rank 0 sees (fingerprint ",
               own.substr(0, 12), ", rank 0 has ", root.substr(0, 12), "). Every node needs the same copy.");
-  spdlog::info("training set {}: {} images, {} identities", config.data.train, dataset->size(), dataset->num_classes());
+  spdlog::info("training set {}: {} images, {} identities", name, dataset->size(), dataset->num_classes());
   if (config.data.kept.empty()) return dataset;
   return kept_part(dataset, prune::read_index_set(config.data.kept, dataset->size()), config.data.kept);
 }

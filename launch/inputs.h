@@ -17,6 +17,9 @@ namespace diffprob::launch {
 [[nodiscard]] data::SyntheticFacesOptions synthetic_options(const Config& config);
 [[nodiscard]] prune::PruneOptions prune_options(const Config& config);
 
+/// Whether the training set is the embedded one.
+[[nodiscard]] bool is_synthetic(const Config& config);
+
 /// Opens the training set on every rank and compares fingerprints: ranks that see different copies are an error. Applies data.kept.
 [[nodiscard]] std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime);
 /// The part of `dataset` that an index set keeps, with its label map. Refuses index sets of another data set.

@@ -10,9 +10,11 @@
 #include "dist/device.h"
 #include "launch/checkpoint.h"
 #include "launch/commands.h"
+#include "launch/evaluation_weights.h"
 #include "launch/inputs.h"
 #include "launch/read_config.h"
 #include "model/backbone.h"
+#include "model/network_info.h"
 #include "model/weights.h"
 
 namespace diffprob::launch {
@@ -90,13 +92,28 @@ int export_command(CommandLine line) {
   if (config.model.checkpoint.empty()) bad_usage("export");
   const CheckpointInfo info = read_checkpoint_info(config.model.checkpoint);
   const auto backbone = model::make_backbone({info.backbone, info.embedding_dim, 0.0, 1});
-  model::load_state_dict(*backbone, model::read_pth(config.model.checkpoint + "/backbone.pth"));
+  load_for_evaluation(config.model.checkpoint, *backbone);
   model::write_pth(path, model::state_dict(*backbone));
   fmt::print("wrote {}: {} with {}-d embeddings after {} steps\n", path, info.backbone, info.embedding_dim, info.step);
   return 0;
 }
 
-int info_command() {
+int describe_network(const std::string& name, std::int64_t dim) {
+  const model::NetworkInfo info = model::network_info({name, dim, 0.0, 1});
+  fmt::print("{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} an image (convolutions and linear layers)\n", name,
+             dim, info.parameters, info.trainable_parameters, info.macs);
+  return 0;
+}
+
+int info_command(const CommandLine& line) {
+  std::string network;
+  std::int64_t dim = 512;
+  for (const auto& item : line.overrides) {
+    if (item.key == "model") network = item.value;
+    if (item.key == "dim") dim = std::stoll(item.value);
+    if (item.key != "model" && item.key != "dim") bad_usage("info");
+  }
+  if (!network.empty()) return describe_network(network, dim);
   fmt::print("diffprob {}\n  LibTorch   {}\n  devices    {}\n  backbones ", DIFFPROB_VERSION, TORCH_VERSION, dist::describe_devices());
   for (const auto& name : model::backbone_names()) fmt::print(" {}", name);
   fmt::print("\n");
@@ -118,7 +135,7 @@ int run_local_command(const CommandLine& line) {
   if (line.command == "config") return show_config(line);
   if (line.command == "data") return data_command(line);
   if (line.command == "export") return export_command(line);
-  if (line.command == "info") return info_command();
+  if (line.command == "info") return info_command(line);
   return -1;
 }
 

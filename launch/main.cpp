@@ -8,6 +8,8 @@
 #include "launch/commands.h"
 #include "launch/log.h"
 #include "launch/read_config.h"
+#include "launch/signals.h"
+#include "launch/train.h"
 
 namespace {
 
@@ -15,6 +17,7 @@ using namespace diffprob;
 
 constexpr int kError = 1;
 constexpr int kBadUsage = 2;
+constexpr int kRequeue = 75;  // EX_TEMPFAIL: schedulers start the job again
 
 /// The message of an exception without LibTorch's C++ backtrace.
 std::string first_lines(const std::string& message) {
@@ -31,6 +34,7 @@ std::string first_lines(const std::string& message) {
 }
 
 int run_with_ranks(const launch::CommandLine& line, int argc, char** argv) {
+  const launch::SignalGuard signals;  // before the threads of MPI
   dist::MpiEnvironment mpi(&argc, &argv);
   launch::set_up_log(mpi.rank(), mpi.world_size());
   try {
@@ -39,6 +43,9 @@ int run_with_ranks(const launch::CommandLine& line, int argc, char** argv) {
   } catch (const launch::ConfigError& error) {  // the same on every rank
     if (mpi.rank() == 0) std::fprintf(stderr, "%s\n", error.what());
     return kBadUsage;
+  } catch (const launch::Stopped& stopped) {  // all ranks agreed
+    spdlog::warn("{}. Start the same command again to go on.", stopped.what());
+    return kRequeue;
   } catch (const std::exception& error) {
     fail(mpi, error.what());
   }

@@ -10,6 +10,7 @@
 #include "launch/checkpoint.h"
 #include "launch/inputs.h"
 #include "launch/json_file.h"
+#include "launch/output_folder.h"
 #include "launch/planted_report.h"
 #include "launch/progress.h"
 #include "launch/score.h"
@@ -50,32 +51,24 @@ class Pipeline {
  private:
   enum class Untrained { kVerify, kSkip };
 
-  static Metrics open_metrics(const Config& config, Runtime& runtime) {
-    if (runtime.is_root()) {
-      fs::create_directories(config.output);
-      data::write_file_atomically(config.output + "/config.yaml", dump_config(config, DumpStyle::kPlain));
-    }
-    return runtime.is_root() ? Metrics(config.output + "/metrics.jsonl") : Metrics();
-  }
-
   [[nodiscard]] std::uint64_t seed(std::int64_t index) const { return static_cast<std::uint64_t>(config_.seed + index); }
 
   void make_data() {
-    if (config_.data.train != "synthetic") return;
+    if (!is_synthetic(config_)) return;
     Stage stage(config_.output, "data", dump_sections(config_, {"synthetic", "seed"}), runtime_);
     if (!stage.done()) {
       if (runtime_.is_root()) data::write_synthetic_faces(stage.folder(), synthetic_options(config_));
       runtime_.control().barrier("synthetic data");
       stage.complete({{"kind", "synthetic"}}, {"train.rec", "train.idx", "property", "planted.csv", "synthetic_verification.bin"});
     }
-    config_.data.train = stage.folder();
+    config_.data.train = {stage.folder()};
     config_.eval.sets.push_back(stage.path("synthetic_verification.bin"));
     planted_ = stage.path("planted.csv");
   }
 
   std::string train_one(const std::string& row_name, const std::string& stage_name, const std::shared_ptr<const data::Dataset>& dataset,
                         std::uint64_t train_seed, Untrained untrained) {
-    const std::string inputs = dump_sections(config_, {"model", "train", "eval.folds", "data.flip", "data.image_size", "data.on_corrupt"}) +
+    const std::string inputs = training_settings(config_) + dump_sections(config_, {"train.eval_every_epochs", "eval.folds"}) +
                                dataset->fingerprint() + sets_digest_ + std::to_string(train_seed);
     Stage stage(config_.output, stage_name, inputs, runtime_);
     if (!stage.done()) {
@@ -193,6 +186,7 @@ void write_pruning(const std::string& folder, const prune::PruneResult& result, 
 }
 
 void run_pipeline(const Config& config, Runtime& runtime) {
+  make_output_folder(config, runtime);
   Pipeline(config, runtime).run();
 }
 

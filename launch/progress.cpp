@@ -11,6 +11,7 @@ namespace {
 constexpr double kTerminalInterval = 0.5;  // seconds
 constexpr double kPlainInterval = 10;      // seconds
 constexpr double kRateMemory = 15;         // seconds
+constexpr int kBarWidth = 24;              // columns
 
 template <class... Args>
 std::string print_text(const char* format, Args... args) {
@@ -21,6 +22,11 @@ std::string print_text(const char* format, Args... args) {
 
 std::string format_rate(double rate) {
   return print_text(rate < 100 ? "%.1f" : "%.0f", rate);
+}
+
+std::string format_bar(double share) {
+  const auto full = static_cast<std::size_t>(share * kBarWidth);
+  return "[" + std::string(full, '#') + std::string(kBarWidth - full, '.') + "] ";
 }
 
 }  // namespace
@@ -61,6 +67,19 @@ Progress::~Progress() {
   std::fflush(output_.stream);
 }
 
+void Progress::resume_at(std::int64_t done) {
+  done_ = done_before_ = done;
+  start_ = last_advance_ = output_.seconds();
+}
+
+void Progress::step_aside() {
+  if (!line_open_) return;
+  std::fputs("\r\033[K", output_.stream);
+  std::fflush(output_.stream);
+  line_open_ = false;
+  last_print_ = output_.seconds() - kTerminalInterval;
+}
+
 void Progress::advance(std::int64_t done, const std::string& note) {
   if (finished_) return;
   const double now = output_.seconds();
@@ -76,8 +95,9 @@ void Progress::finish() {
   if (finished_) return;
   finished_ = true;
   const double seconds = output_.seconds() - start_;
-  std::string line = what_ + ": " + std::to_string(done_) + " " + unit_ + " in " + format_duration(seconds);
-  if (seconds > 0) line += ", " + format_rate(static_cast<double>(done_) / seconds) + " " + unit_ + "/s";
+  const std::int64_t done = done_ - done_before_;
+  std::string line = what_ + ": " + std::to_string(done) + " " + unit_ + " in " + format_duration(seconds);
+  if (seconds > 0) line += ", " + format_rate(static_cast<double>(done) / seconds) + " " + unit_ + "/s";
   print(line);
   if (line_open_) std::fputc('\n', output_.stream);
   std::fflush(output_.stream);
@@ -87,8 +107,8 @@ void Progress::finish() {
 std::string Progress::describe(const std::string& note) const {
   const double share = total_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0) : 1.0;
   const double rate = rate_.per_second();
-  std::string line = what_ + ": " + print_text("%.1f%%", 100 * share) + " (" + std::to_string(done_) + "/" + std::to_string(total_) + " " +
-                     unit_ + "), " + format_rate(rate) + " " + unit_ + "/s";
+  std::string line = (terminal_ ? format_bar(share) : "") + what_ + ": " + print_text("%.1f%%", 100 * share) + " (" +
+                     std::to_string(done_) + "/" + std::to_string(total_) + " " + unit_ + "), " + format_rate(rate) + " " + unit_ + "/s";
   if (rate > 0) line += ", ETA " + format_duration(static_cast<double>(std::max<std::int64_t>(total_ - done_, 0)) / rate);
   return note.empty() ? line : line + ", " + note;
 }

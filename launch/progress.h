@@ -32,8 +32,8 @@ struct ProgressOutput {
   std::function<double()> seconds = steady_seconds;
 };
 
-/// Says how far a long task is: percentage, rate, time left. On a terminal one line that is rewritten at most every 0.5 s, elsewhere
-/// (a log file) a line at most every 10 s. One thread; use it on one rank.
+/// Says how far a long task is: percentage, rate, time left. On a terminal one line with a bar that is rewritten at most every 0.5 s,
+/// elsewhere (a log file) a line at most every 10 s. One thread; use it on one rank.
 class Progress {
  public:
   /// total: units in the whole task; unit: "images".
@@ -43,8 +43,12 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// Units that an earlier run has done: they count as done, but not for rate and time left. Before the first advance().
+  void resume_at(std::int64_t done);
   /// done: units done so far, in all. note: appended to the line.
   void advance(std::int64_t done, const std::string& note = "");
+  /// Takes the line off the terminal, so that another message can be printed in its place; the next advance() puts it back.
+  void step_aside();
   /// Says what was done, in which time. Further calls do nothing.
   void finish();
 
@@ -62,6 +66,7 @@ class Progress {
   double last_advance_;
   double last_print_;
   std::int64_t done_ = 0;
+  std::int64_t done_before_ = 0;  ///< by an earlier run
   bool line_open_ = false;
   bool finished_ = false;
 };

@@ -22,6 +22,11 @@ class Runtime {
   [[nodiscard]] at::Device device() const noexcept { return tensors_->device(); }
   [[nodiscard]] dist::HostCollectives& control() noexcept { return control_; }
   [[nodiscard]] dist::Communicator& tensors() noexcept { return *tensors_; }
+  /// Number of the update that collectives from now on belong to, for messages.
+  void set_step(std::int64_t step) noexcept {
+    control_.set_step(step);
+    tensors_->set_step(step);
+  }
   /// Rows of a global batch on every rank.
   [[nodiscard]] std::vector<std::int64_t> rows_per_rank(std::int64_t global_batch) const;
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,12 @@
 #include "launch/runtime.h"
 
 namespace diffprob::launch {
+
+/// Training was asked to stop (signal, train.max_time) and has written a checkpoint. Thrown on all ranks at the same step.
+class Stopped : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 struct TrainJob {
   std::string name;    ///< in log lines and metrics: "train_original"
@@ -29,6 +36,9 @@ struct TrainOutcome {
   std::vector<eval::SetReport> untrained;
   std::vector<eval::SetReport> reports;  ///< of the final network
 };
+
+/// The configuration that trained weights depend on, one key=value a line; keys that only watch or stop a training are not in it.
+[[nodiscard]] std::string training_settings(const Config& config);
 
 /// Trains from the newest whole checkpoint in the job's folder, or from scratch. Collective.
 [[nodiscard]] TrainOutcome train(const TrainJob& job, const Config& config, const std::vector<data::VerificationSet>& sets,

@@ -1,14 +1,17 @@
 #include "launch/trainer.h"
 
+#include <limits>
+
 #include "data/keyed_random.h"
+#include "launch/autocast.h"
+#include "launch/optimizers.h"
+#include "model/gradient_clip.h"
 #include "model/normalize.h"
 
 namespace diffprob::launch {
 namespace {
 
-model::BackboneOptions backbone_options(const Config& config, std::uint64_t seed) {
-  return {config.model.backbone, config.model.embedding_dim, config.model.dropout, seed};
-}
+enum Sum : std::int64_t { kLoss, kNorm, kSteps, kRight, kRows, kSums };
 
 std::vector<at::Tensor> trained_parameters(const model::Backbone& backbone) {
   std::vector<at::Tensor> parameters;
@@ -18,105 +21,211 @@ std::vector<at::Tensor> trained_parameters(const model::Backbone& backbone) {
   return parameters;
 }
 
-std::shared_ptr<model::Backbone> backbone_on(const Config& config, std::uint64_t seed, at::Device device) {
-  auto backbone = model::make_backbone(backbone_options(config, seed));
-  backbone->to(device);
+std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_t seed, Runtime& runtime) {
+  model::BackboneOptions options{config.model.backbone, config.model.embedding_dim, config.model.dropout, seed};
+  options.recompute = config.model.recompute;
+  if (config.model.sync_batch_norm) options.sync_batch_norm = &runtime.tensors();
+  auto backbone = model::make_backbone(options);
+  backbone->to(runtime.device());
   backbone->train();
   return backbone;
 }
 
-/// Momenta exist from the first step on; a checkpoint wants them always.
-std::vector<at::Tensor>& with_momenta(model::Sgd& sgd, const std::vector<at::Tensor>& parameters) {
-  auto& momenta = sgd.momenta();
-  for (std::size_t i = 0; i < momenta.size(); ++i) {
-    if (!momenta[i].defined()) momenta[i] = at::zeros_like(parameters[i]);
-  }
-  return momenta;
+model::HeadOptions head_options(const Config& config, std::int64_t num_classes, std::uint64_t seed) {
+  model::HeadOptions options{num_classes, config.model.embedding_dim, margin_options(config), seed};
+  options.max_buffer_bytes = static_cast<std::int64_t>(config.model.head_buffer_mib * (1 << 20));
+  options.sample_rate = config.model.sample_rate;
+  options.storage = scalar_type(config.model.head_storage);
+  return options;
+}
+
+dist::GradientReducerOptions reducer_options(const Config& config) {
+  dist::GradientReducerOptions options;
+  options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * (1 << 20));
+  options.combine = dist::GradientReducerOptions::Combine::kSum;  // the loss is already a mean over the global batch
+  options.communication_dtype = scalar_type(config.train.grad_dtype);
+  return options;
+}
+
+std::vector<double> network_decays(const Config& config, const model::Backbone& backbone) {
+  return model::weight_decays(backbone, config.train.weight_decay,
+                              config.train.decay_norm_and_bias ? model::DecayOn::kAll : model::DecayOn::kWeights);
+}
+
+std::vector<std::int64_t> rows_of_micro_batch(const Config& config, const Runtime& runtime) {
+  const std::int64_t parts = config.train.accumulate;
+  TORCH_CHECK(parts == 1 || config.train.batch_size % (parts * runtime.world_size()) == 0, "train.batch_size is ", config.train.batch_size,
+              ", expected a multiple of train.accumulate * ranks = ", parts, " * ", runtime.world_size());
+  return runtime.rows_per_rank(config.train.batch_size / parts);
 }
 
 }  // namespace
 
 model::MarginOptions margin_options(const Config& config) {
-  return {model::margin_kind(config.model.loss), config.model.scale, config.model.margin};
+  const auto& m = config.model;
+  model::MarginOptions options = model::margin_defaults(model::margin_kind(m.loss));
+  options.scale = m.scale;
+  if (m.margin >= 0) options.margin = m.margin;
+  options.m1 = m.m1;
+  options.m2 = m.m2;
+  options.m3 = m.m3;
+  if (m.elastic_std >= 0) options.elastic_std = m.elastic_std;
+  options.curricular_momentum = m.curricular_momentum;
+  options.adaface_h = m.adaface_h;
+  options.adaface_t_alpha = m.adaface_t_alpha;
+  options.reference = m.loss_preset == "reference";
+  options.filter_threshold = m.filter_threshold;
+  return options;
 }
 
 Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t seed, Runtime& runtime)
     : config_(config),
       seed_(seed),
       runtime_(runtime),
-      backbone_(backbone_on(config, seed, runtime.device())),
-      head_({num_classes, config.model.embedding_dim, margin_options(config), seed}, runtime.tensors()),
+      backbone_(make_network(config, seed, runtime)),
+      head_(head_options(config, num_classes, seed), runtime.tensors()),
       parameters_(trained_parameters(*backbone_)),
-      reducer_(parameters_, runtime.tensors(),
-               {.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * (1 << 20)),
-                .combine = dist::GradientReducerOptions::Combine::kSum}),  // the loss is already a mean over the global batch
-      backbone_sgd_(parameters_, {config.train.momentum, config.train.weight_decay}),
-      head_sgd_({head_.weight()}, {config.train.momentum, config.train.weight_decay}),
-      rows_(runtime.rows_per_rank(config.train.batch_size)),
-      sums_(at::zeros({3}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {}
+      reducer_(parameters_, runtime.tensors(), reducer_options(config)),
+      optimizer_(make_optimizer(config, parameters_, network_decays(config, *backbone_))),
+      head_optimizer_(config, head_),
+      kept_(*backbone_),
+      timer_(runtime.device()),
+      precision_(scalar_type(config.train.precision)),
+      micro_rows_(rows_of_micro_batch(config, runtime)),
+      sums_(at::zeros({kSums}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {
+  if (precision_ == at::kHalf) scaler_.emplace(model::LossScalerOptions{}, runtime.device());
+  if (config.train.ema_decay > 0) ema_.emplace(*backbone_, config.train.ema_decay);
+}
+
+void Trainer::micro_step(const data::Batch& batch, std::int64_t step, std::int64_t micro) {
+  const std::int64_t rows = micro_rows_[static_cast<std::size_t>(runtime_.rank())];
+  const auto own = data::rows_of_rank(config_.train.batch_size, runtime_.rank(), runtime_.world_size());
+  const std::uint64_t key = data::combine_key(seed_, static_cast<std::uint64_t>(step));
+  backbone_->set_step_context({key, own.begin + micro * rows});
+
+  timer_.enter(Phase::kForward);
+  const at::Tensor faces = model::normalize_faces(batch.images.narrow(0, micro * rows, rows), runtime_.device());
+  at::Tensor embeddings;  // [rows, D]
+  {
+    const Autocast autocast(runtime_.device(), precision_);
+    embeddings = backbone_->forward(faces);
+  }
+  timer_.enter(Phase::kHead);
+  const at::Tensor labels = batch.labels.narrow(0, micro * rows, rows).to(runtime_.device(), /*non_blocking=*/true);
+  model::HeadStepOptions options;
+  options.key = data::combine_key(key, static_cast<std::uint64_t>(micro));
+  options.weight = 1.0 / static_cast<double>(config_.train.accumulate);
+  options.centre_gradients = head_optimizer_.gradients(micro);
+  if (scaler_) options.loss_scale = scaler_->scale();
+  const model::HeadStep head = head_.forward_backward(embeddings.detach(), labels, micro_rows_, options);
+
+  timer_.enter(Phase::kBackward);
+  embeddings.backward(head.grad_embeddings.to(embeddings.scalar_type()));
+  const at::NoGradGuard no_grad;
+  const at::Tensor right = head.correct.sum();
+  loss_ = micro == 0 ? head.loss * options.weight : loss_ + head.loss * options.weight;
+  correct_ = micro == 0 ? right : correct_ + right;
+}
+
+at::Tensor Trainer::decide() {
+  model::ClipOptions options;
+  options.max_norm = config_.train.clip_grad_norm;
+  if (scaler_) options.loss_scale = scaler_->scale();
+  std::vector<at::Tensor> gradients;
+  for (const auto& parameter : parameters_) {
+    if (parameter.grad().defined()) gradients.push_back(parameter.grad());
+  }
+  const model::GradientNorm gradient = model::unscale_and_clip(gradients, options);
+  const at::Tensor apply = at::mul(gradient.finite, loss_.isfinite().to(gradient.finite.scalar_type()));
+  runtime_.tensors().all_reduce(apply, dist::ReduceOp::kMin)->wait_stream();
+
+  const at::Tensor use = apply.to(at::kDouble);
+  sums_[kLoss] += at::where(use > 0, loss_.to(at::kDouble), at::zeros_like(use));
+  sums_[kNorm] += at::where(use > 0, gradient.norm.to(at::kDouble), at::zeros_like(use));
+  sums_[kSteps] += use;
+  return apply;
+}
 
 void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
-  const auto first_row = data::rows_of_rank(config_.train.batch_size, runtime_.rank(), runtime_.world_size()).begin;
-  backbone_->set_step_context({data::combine_key(seed_, static_cast<std::uint64_t>(step)), first_row});
+  runtime_.set_step(step);
   reducer_.zero_grad();
-  const at::Tensor faces = model::normalize_faces(batch.images, runtime_.device());
-  const at::Tensor embeddings = backbone_->forward(faces);  // [b, D]
-  const at::Tensor labels = batch.labels.to(runtime_.device(), /*non_blocking=*/true);
-  const model::HeadStep head = head_.forward_backward(embeddings.detach(), labels, rows_);
-  embeddings.backward(head.grad_embeddings);
+  {
+    const at::NoGradGuard no_grad;
+    kept_.keep();
+  }
+  for (std::int64_t micro = 0; micro < config_.train.accumulate; ++micro) {
+    reducer_.set_communicate(micro + 1 == config_.train.accumulate);
+    micro_step(batch, step, micro);
+  }
+  timer_.enter(Phase::kCommunication);
   reducer_.finish();
-  if (config_.train.clip_grad_norm > 0) model::clip_grad_norm(parameters_, config_.train.clip_grad_norm);
-  backbone_sgd_.step(learning_rate);
-  head_sgd_.step(learning_rate);
 
+  timer_.enter(Phase::kOptimizer);
   const at::NoGradGuard no_grad;
-  sums_[0] += head.loss;
-  sums_[1] += head.correct.sum();
-  sums_[2] += labels.size(0);
-  ++steps_since_;
+  const at::Tensor apply = decide();
+  optimizer_->step({learning_rate, apply});
+  head_optimizer_.step({learning_rate, apply}, step);
+  kept_.restore_unless(apply);
+  if (scaler_) scaler_->update(apply);
+  if (ema_) ema_->update();
+  skipped_.note(step, apply);
+  sums_[kRight] += correct_;
+  sums_[kRows] += batch.labels.size(0);
+  timer_.end_step();
 }
 
 RunningMeans Trainer::take_means() {
-  head_.check_labels();                             // on CUDA a step does not wait for the check of its own labels
-  const double own_loss = sums_[0].item<double>();  // the same on every rank
+  head_.check_labels();  // on CUDA a step does not wait for the check of its own labels
+  const at::Tensor own = sums_.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);  // not a view: it is summed below
+  const double steps = own[kSteps].item<double>();  // loss, norm and steps are the same on every rank
   runtime_.tensors().all_reduce(sums_)->wait_stream();
-  const double right = sums_[1].item<double>();
-  const double rows = sums_[2].item<double>();
-  const RunningMeans means{own_loss / static_cast<double>(std::max<std::int64_t>(1, steps_since_)), right / std::max(1.0, rows)};
+  const double right = sums_[kRight].item<double>();
+  const double rows = sums_[kRows].item<double>();
+  const double nothing = std::numeric_limits<double>::quiet_NaN();
+  const RunningMeans means{steps > 0 ? own[kLoss].item<double>() / steps : nothing, right / std::max(1.0, rows),
+                           steps > 0 ? own[kNorm].item<double>() / steps : nothing};
   sums_.zero_();
-  steps_since_ = 0;
   return means;
 }
 
-void Trainer::average_statistics() {
-  if (runtime_.world_size() == 1) return;
-  const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> statistics;
-  for (const auto& buffer : backbone_->buffers()) {
-    if (buffer.is_floating_point()) statistics.push_back(buffer);
+Trainer::ForEvaluation::ForEvaluation(Trainer& trainer)
+    : swapped_(trainer.ema_ ? std::optional<model::Ema::Swapped>(std::in_place, *trainer.ema_) : std::nullopt),
+      statistics_(statistics_of(*trainer.backbone_), trainer.runtime_.tensors()) {}
+
+model::StateDict Trainer::statistics() const {
+  model::StateDict statistics = statistics_of(*backbone_);
+  if (!ema_) return statistics;
+  const std::size_t own = statistics.size();
+  for (std::size_t i = 0; i < own; ++i) {
+    const std::string& name = statistics[i].first;
+    for (const auto& [shadow, tensor] : ema_->state()) {
+      if (shadow == name) statistics.emplace_back("ema." + name, tensor);
+    }
   }
-  std::vector<at::Tensor> parts;
-  for (const auto& buffer : statistics) parts.push_back(buffer.flatten());
-  at::Tensor flat = at::cat(parts);
-  runtime_.tensors().all_reduce(flat)->wait_stream();
-  flat.div_(runtime_.world_size());
-  std::int64_t at = 0;
-  for (auto& buffer : statistics) {
-    buffer.copy_(flat.narrow(0, at, buffer.numel()).view(buffer.sizes()));
-    at += buffer.numel();
-  }
+  return statistics;
 }
 
-CheckpointState Trainer::state() {
+CheckpointState Trainer::state(model::StateDict local) {
   CheckpointState state;
+  state.rank = runtime_.rank();
+  state.world_size = runtime_.world_size();
   state.backbone = model::state_dict(*backbone_);
-  const auto& momenta = with_momenta(backbone_sgd_, parameters_);
-  std::size_t next = 0;
-  for (const auto& named : backbone_->named_parameters()) {
-    if (named.value().requires_grad()) state.backbone_momenta.emplace_back(named.key(), momenta[next++]);
+  state.local = std::move(local);
+
+  ReplicatedPart optimizer{"optimizer", head_optimizer_.replicated()};
+  for (const auto& kind : optimizer_->state()) {
+    std::size_t next = 0;
+    for (const auto& named : backbone_->named_parameters()) {
+      if (named.value().requires_grad()) optimizer.entries.emplace_back(named.key() + "." + kind.suffix, kind.tensors[next++]);
+    }
   }
-  state.head_weight = head_.weight();
-  state.head_momentum = with_momenta(head_sgd_, {head_.weight()})[0];
+  state.replicated.push_back(std::move(optimizer));
+  if (const auto loss = head_.margin().state(); !loss.empty()) state.replicated.push_back({"loss", loss});
+  if (scaler_) state.replicated.push_back({"scaler", scaler_->state()});
+  if (ema_) state.replicated.push_back({"ema", ema_->state()});
+
+  state.rows = head_optimizer_.rows();
+  state.rows.insert(state.rows.begin(), {"weight", head_.weight()});
   state.first_class = head_.first_class();
   return state;
 }

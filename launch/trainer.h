@@ -2,45 +2,72 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "data/loader.h"
 #include "dist/gradient_reducer.h"
+#include "launch/averaged_statistics.h"
 #include "launch/checkpoint.h"
 #include "launch/config.h"
+#include "launch/head_optimizer.h"
 #include "launch/runtime.h"
+#include "launch/step_timer.h"
 #include "model/backbone.h"
-#include "model/lr_schedule.h"
-#include "model/sgd.h"
+#include "model/ema.h"
+#include "model/kept_buffers.h"
+#include "model/loss_scaler.h"
 #include "model/sharded_head.h"
+#include "model/skipped_updates.h"
 
 namespace diffprob::launch {
 
+/// model.loss and its options, with published values where the configuration leaves them open.
 [[nodiscard]] model::MarginOptions margin_options(const Config& config);
 
-/// Loss and share of right predictions since the last time they were taken; lives on the device, so that a step never waits for it.
+/// Since the last time they were taken, over all ranks; lives on the device, so that a step never waits for it.
 struct RunningMeans {
-  double loss = 0;
+  double loss = 0;  ///< of the steps whose loss is finite; NaN when there was none
   double accuracy = 0;
+  double gradient_norm = 0;  ///< of the backbone, before clipping, of those steps
 };
 
-/// Network, head, optimisers and reducer of one training, and its step. One per rank; every member is collective.
+/// Network, head, optimisers and reducer of one training, and its step. One per rank; every member is collective unless it says otherwise.
 class Trainer {
  public:
   Trainer(const Config& config, std::int64_t num_classes, std::uint64_t seed, Runtime& runtime);
 
-  /// One update on this rank's rows of global batch number `step`.
+  /// One update on this rank's rows of global batch number `step`. A loss or gradient that is not finite on any rank leaves weights,
+  /// momenta and statistics of all ranks as they were.
   void step(const data::Batch& batch, std::int64_t step, double learning_rate);
-  /// Over all ranks, since the last call.
   [[nodiscard]] RunningMeans take_means();
-  /// Gives all ranks the same BatchNorm statistics: their mean. Before evaluation and checkpoints.
-  void average_statistics();
+  /// Updates left out. The same on every rank; not collective.
+  [[nodiscard]] model::SkippedUpdates::Found take_skipped() { return skipped_.take(); }
+
+  /// The network as it is to be verified: statistics averaged over ranks, weights averaged over time when train.ema_decay asks for it.
+  class ForEvaluation {
+   public:
+    explicit ForEvaluation(Trainer& trainer);
+
+   private:
+    std::optional<model::Ema::Swapped> swapped_;
+    AveragedStatistics statistics_;
+  };
 
   [[nodiscard]] model::Backbone& backbone() noexcept { return *backbone_; }
-  /// Live tensors: save_checkpoint reads them, load_checkpoint copies into them.
-  [[nodiscard]] CheckpointState state();
+  [[nodiscard]] StepTimer& timer() noexcept { return timer_; }
+  /// Live statistics that differ from rank to rank: of the network and of its average over time ("ema." before the name).
+  [[nodiscard]] model::StateDict statistics() const;
+  /// Live tensors: checkpoints copy from them and into them. local: statistics(), or copies of them while they are averaged.
+  [[nodiscard]] CheckpointState state(model::StateDict local);
+  /// Of an earlier part of this training. Not collective.
+  void set_skipped_before(std::int64_t total) { skipped_ = model::SkippedUpdates(total); }
 
  private:
+  void micro_step(const data::Batch& batch, std::int64_t step, std::int64_t micro);
+  /// Scalar: 1 when the update is to be made, on all ranks alike.
+  [[nodiscard]] at::Tensor decide();
+
   const Config& config_;
   std::uint64_t seed_;
   Runtime& runtime_;
@@ -48,11 +75,18 @@ class Trainer {
   model::ShardedHead head_;
   std::vector<at::Tensor> parameters_;
   dist::GradientReducer reducer_;
-  model::Sgd backbone_sgd_;
-  model::Sgd head_sgd_;
-  std::vector<std::int64_t> rows_;  ///< of the global batch, a rank
-  at::Tensor sums_;                 ///< [3] float64: loss, right predictions, rows of this rank
-  std::int64_t steps_since_ = 0;
+  std::unique_ptr<model::Optimizer> optimizer_;
+  HeadOptimizer head_optimizer_;
+  std::optional<model::LossScaler> scaler_;
+  std::optional<model::Ema> ema_;
+  model::KeptBuffers kept_;
+  model::SkippedUpdates skipped_;
+  StepTimer timer_;
+  at::ScalarType precision_;
+  std::vector<std::int64_t> micro_rows_;  ///< of a micro-batch, a rank
+  at::Tensor loss_;                       ///< scalar, of this step, the mean over its micro-batches
+  at::Tensor correct_;                    ///< scalar, right predictions of this rank
+  at::Tensor sums_;                       ///< [5] float64: loss, gradient norm, steps with finite ones; right predictions, rows of this rank
 };
 
 }  // namespace diffprob::launch

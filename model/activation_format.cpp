@@ -3,21 +3,22 @@
 namespace diffprob::model {
 namespace {
 
-/// Forward and backward, images per CPU second of one core, rows first / channels last (LibTorch 2.11, AVX-512 CPU, batch 16 to 32):
-/// tiny 115..134 / 141..147, iresnet18 3.6..3.8 / 4.1..4.2, mobilefacenet 11.5..12.0 / 12.1. Yet the CPU keeps rows first: its batch norm
-/// sums channels-last pictures in plain float32, which puts the gradient norms of iresnet18 70 times and of iresnet50 13 times farther from
-/// float64, beyond what the golden vectors allow.
-at::MemoryFormat format_for(const at::Device& device) {
-  return device.is_cpu() ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast;
+/// The CPU keeps rows first where accuracy asks for it: LibTorch's batch norm sums channels-last pictures in plain float32, and oneDNN's
+/// 3x3 convolutions of channels-last pictures add all inputs in one chain: relative errors 4e-7 (64 channels) to 1.1e-6 (512) instead
+/// of 2.2e-7, and so more values on the wrong side of a PReLU, which golden gradients show. 1x1 and depthwise convolutions are alike in
+/// both.
+at::MemoryFormat format_for(const at::Tensor& faces, bool channels_last_on_cpu) {
+  const bool channels_last = !faces.is_cpu() || (channels_last_on_cpu && faces.scalar_type() == at::kFloat);
+  return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
 }
 
 }  // namespace
 
-at::Tensor prepare_faces(const at::Tensor& faces) {
+at::Tensor prepare_faces(const at::Tensor& faces, bool channels_last_on_cpu) {
   TORCH_CHECK(faces.dim() == 4 && faces.size(1) == 3 && faces.size(2) == 112 && faces.size(3) == 112,
               "backbone: want faces [b, 3, 112, 112], got ", faces.sizes());
   TORCH_CHECK(faces.is_floating_point(), "backbone: want normalised float faces, got ", faces.scalar_type());
-  return faces.contiguous(format_for(faces.device()));
+  return faces.contiguous(format_for(faces, channels_last_on_cpu));
 }
 
 }  // namespace diffprob::model

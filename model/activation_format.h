@@ -1,11 +1,12 @@
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
 
 namespace diffprob::model {
 
-/// Input faces [b, 3, 112, 112], checked, in the memory format that suits their device (reasons and figures in the .cpp).
+/// Input faces [b, 3, 112, 112], checked, in the memory format that suits their device and type (reasons and figures in the .cpp).
+/// channels_last_on_cpu: the network has own batch norm and hardly any 3x3 convolution but depthwise ones.
 /// Weights keep the row-major layout: gradients and weight files then are plain arrays.
-[[nodiscard]] at::Tensor prepare_faces(const at::Tensor& faces);
+[[nodiscard]] at::Tensor prepare_faces(const at::Tensor& faces, bool channels_last_on_cpu);
 
 }  // namespace diffprob::model

@@ -6,8 +6,8 @@
 namespace diffprob::model {
 
 std::vector<std::string> backbone_names() {
-  return {"iresnet18",    "iresnet34",    "iresnet50",     "iresnet100",    "iresnet18_se",
-          "iresnet34_se", "iresnet50_se", "iresnet100_se", "mobilefacenet", "tiny"};
+  return {"iresnet18",    "iresnet34",    "iresnet50",     "iresnet100",    "iresnet200",    "iresnet18_se",
+          "iresnet34_se", "iresnet50_se", "iresnet100_se", "iresnet200_se", "mobilefacenet", "tiny"};
 }
 
 std::shared_ptr<Backbone> make_backbone(const BackboneOptions& options) {

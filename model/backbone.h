@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+
+#include "dist/communicator.h"
 
 namespace diffprob::model {
 
@@ -14,6 +16,10 @@ struct BackboneOptions {
   std::int64_t embedding_dim = 512;  ///< D
   double dropout = 0.0;              ///< before the last fully connected layer (IResNet kinds)
   std::uint64_t seed = 1;            ///< of the initial weights (by name: the same weights whatever the order of construction)
+  bool recompute = false;            ///< blocks keep their input only and run again in the backward pass
+  /// Batch norm over the batches of all its ranks (training is collective then); null: of each rank. It must outlive the network.
+  dist::Communicator* sync_batch_norm = nullptr;
+  bool fused_batch_norm = true;  ///< own kernels for float32 on the CPU; false: LibTorch's
 };
 
 /// Keys of this step's dropout masks: a mask is a function of (key, row of the global batch, element), so it does not depend on the

@@ -10,7 +10,7 @@
 namespace diffprob::model {
 namespace {
 
-// Two for the label; four keep rows on 16 bytes, which matrix products on GPUs want.
+// Two for the label, one for the norm; four keep rows on 16 bytes, which matrix products on GPUs want.
 constexpr std::int64_t kExtraColumns = 4;
 constexpr std::int64_t kLabelColumns = 2;
 
@@ -30,10 +30,12 @@ GatheredBatch::GatheredBatch(const at::Tensor& embeddings, const at::Tensor& lab
   const std::int64_t rows = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
 
   own_embeddings_ = embeddings.detach().to(at::TensorOptions().device(communicator.device()).dtype(at::kFloat));
-  own_inverse_norms_ = inverse_row_norms(own_embeddings_);
+  const at::Tensor norms = at::linalg_vector_norm(own_embeddings_, 2, at::IntArrayRef{1});
+  own_inverse_norms_ = inverse_of_norms(norms);
   const at::Tensor own = at::zeros({counts[rank], dim + kExtraColumns}, own_embeddings_.options());
   own.narrow(1, 0, dim).copy_(own_embeddings_).mul_(own_inverse_norms_.unsqueeze(1));
   own.narrow(1, dim, kLabelColumns).copy_(labels.to(communicator.device()).unsqueeze(1).contiguous().view(at::kFloat));
+  own.select(1, dim + kLabelColumns).copy_(norms);
   message_ = at::empty({rows, dim + kExtraColumns}, own.options());
   exchange_ = communicator.all_gather_v(message_, own, counts);
 }
@@ -46,6 +48,10 @@ void GatheredBatch::wait() {
 
 at::Tensor GatheredBatch::normalised() const {
   return message_.narrow(1, 0, own_embeddings_.size(1));
+}
+
+at::Tensor GatheredBatch::norms() const {
+  return message_.select(1, own_embeddings_.size(1) + kLabelColumns).clone();
 }
 
 }  // namespace diffprob::model

@@ -1,5 +1,8 @@
 #include "model/initial_weights.h"
 
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
 #include <cmath>
 #include <string>
 

@@ -3,8 +3,10 @@
 #include <map>
 
 #include "model/activation_format.h"
+#include "model/fused_linear.h"
 #include "model/initial_weights.h"
 #include "model/keyed_dropout.h"
+#include "model/recompute.h"
 
 namespace diffprob::model {
 namespace nn = torch::nn;
@@ -32,8 +34,11 @@ std::int64_t last_side(std::int64_t stem_stride) {
 }  // namespace
 
 std::optional<IResNetShape> iresnet_shape(const std::string& name) {
-  static const std::map<std::string, std::array<std::int64_t, 4>> kBlocks = {
-      {"iresnet18", {2, 2, 2, 2}}, {"iresnet34", {3, 4, 6, 3}}, {"iresnet50", {3, 4, 14, 3}}, {"iresnet100", {3, 13, 30, 3}}};
+  static const std::map<std::string, std::array<std::int64_t, 4>> kBlocks = {{"iresnet18", {2, 2, 2, 2}},
+                                                                             {"iresnet34", {3, 4, 6, 3}},
+                                                                             {"iresnet50", {3, 4, 14, 3}},
+                                                                             {"iresnet100", {3, 13, 30, 3}},
+                                                                             {"iresnet200", {6, 26, 60, 6}}};
   IResNetShape shape;
   if (name == "tiny") {
     shape.blocks = {1, 2, 2, 1};
@@ -60,7 +65,9 @@ torch::Tensor SqueezeExcitation::forward(const torch::Tensor& x) {
   return x * torch::sigmoid(fc2_->forward(torch::relu(fc1_->forward(mean))));
 }
 
-IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation) {
+IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation,
+                           std::shared_ptr<BatchNormPlan> plan, bool recompute)
+    : plan_(std::move(plan)), recompute_(recompute) {
   bn1_ = register_module("bn1", nn::BatchNorm2d(in));
   conv1_ = register_module("conv1", conv3x3(in, out, 1));
   bn2_ = register_module("bn2", nn::BatchNorm2d(out));
@@ -68,27 +75,37 @@ IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t strid
   conv2_ = register_module("conv2", conv3x3(out, out, stride));
   bn3_ = register_module("bn3", nn::BatchNorm2d(out));
   if (stride != 1 || in != out) {
-    downsample_ = register_module("downsample", nn::Sequential(conv1x1(in, out, stride), nn::BatchNorm2d(out)));
+    downsample_conv_ = conv1x1(in, out, stride);
+    downsample_bn_ = nn::BatchNorm2d(out);
+    register_module("downsample", nn::Sequential(downsample_conv_, downsample_bn_));
   }
   if (squeeze_excitation) se_ = register_module("se_block", std::make_shared<SqueezeExcitation>(out));
 }
 
 torch::Tensor IResNetBlock::forward(const torch::Tensor& x) {
-  torch::Tensor y = conv1_->forward(bn1_->forward(x));
-  y = bn3_->forward(conv2_->forward(prelu_->forward(bn2_->forward(y))));
-  if (se_) y = se_->forward(y);
-  return y.add_(downsample_.is_empty() ? x : downsample_->forward(x));
+  if (!recompute_) return compute(x);
+  return recomputed([this](const torch::Tensor& input) { return compute(input); }, x, plan_);
+}
+
+torch::Tensor IResNetBlock::compute(const torch::Tensor& x) {
+  auto [y, shortcut] = batch_norm_fork(*bn1_, x, *plan_);
+  y = conv2_->forward(batch_norm_prelu(*bn2_, *prelu_, conv1_->forward(y), *plan_));
+  if (!downsample_bn_.is_empty()) shortcut = batch_norm(*downsample_bn_, downsample_conv_->forward(shortcut), *plan_);
+  if (!se_) return batch_norm_add(*bn3_, y, shortcut, *plan_);
+  return se_->forward(batch_norm(*bn3_, y, *plan_)).add_(shortcut);
 }
 
 IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
-    : embedding_dim_(options.embedding_dim), dropout_(options.dropout) {
+    : embedding_dim_(options.embedding_dim),
+      dropout_(options.dropout),
+      plan_(std::make_shared<BatchNormPlan>(BatchNormPlan{.sync = options.sync_batch_norm, .fused = options.fused_batch_norm})) {
   std::int64_t channels = shape.channels[0];
   conv1_ = register_module("conv1", conv3x3(3, channels, shape.stem_stride));
   bn1_ = register_module("bn1", nn::BatchNorm2d(channels));
   prelu_ = register_module("prelu", prelu(channels));
   for (std::size_t i = 0; i < stages_.size(); ++i) {
     stages_[i] = register_module("layer" + std::to_string(i + 1),
-                                 make_stage(channels, shape.channels[i], shape.blocks[i], shape.squeeze_excitation));
+                                 make_stage(channels, shape.channels[i], shape.blocks[i], shape.squeeze_excitation, options.recompute));
     channels = shape.channels[i];
   }
   bn2_ = register_module("bn2", nn::BatchNorm2d(channels));
@@ -99,19 +116,21 @@ IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
   initialise_weights(*this, ConvolutionInit::kNormal, options.seed);
 }
 
-nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks, bool squeeze_excitation) {
+nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks, bool squeeze_excitation, bool recompute) {
   nn::Sequential stage;
-  stage->push_back(IResNetBlock(in, out, 2, squeeze_excitation));
-  for (std::int64_t i = 1; i < blocks; ++i) stage->push_back(IResNetBlock(out, out, 1, squeeze_excitation));
+  stage->push_back(std::make_shared<IResNetBlock>(in, out, 2, squeeze_excitation, plan_, recompute));
+  for (std::int64_t i = 1; i < blocks; ++i) {
+    stage->push_back(std::make_shared<IResNetBlock>(out, out, 1, squeeze_excitation, plan_, recompute));
+  }
   return stage;
 }
 
 torch::Tensor IResNet::forward(torch::Tensor faces) {
-  torch::Tensor x = prelu_->forward(bn1_->forward(conv1_->forward(prepare_faces(faces))));
+  torch::Tensor x = batch_norm_prelu(*bn1_, *prelu_, conv1_->forward(prepare_faces(faces, /*channels_last_on_cpu=*/false)), *plan_);
   for (auto& stage : stages_) x = stage->forward(x);
-  x = bn2_->forward(x).flatten(1);
+  x = batch_norm(*bn2_, x, *plan_).flatten(1);
   if (is_training() && dropout_ > 0.0) x = keyed_dropout(x, dropout_, context_);
-  return features_->forward(fc_->forward(x));
+  return batch_norm(*features_, linear(*fc_, x), *plan_);
 }
 
 }  // namespace diffprob::model

@@ -5,9 +5,14 @@
 #include <optional>
 #include <string>
 
-#include <torch/torch.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 
 #include "model/backbone.h"
+#include "model/batch_norm.h"
 
 namespace diffprob::model {
 
@@ -18,7 +23,7 @@ struct IResNetShape {
   bool squeeze_excitation = false;
 };
 
-/// "iresnet18" ... "iresnet100", with "_se", and "tiny"; nothing for another name.
+/// "iresnet18" ... "iresnet200", with "_se", and "tiny"; nothing for another name.
 [[nodiscard]] std::optional<IResNetShape> iresnet_shape(const std::string& name);
 
 /// Channel weights from the channel means (Hu et al., CVPR 2018), reduction 16.
@@ -34,14 +39,20 @@ class SqueezeExcitation : public torch::nn::Module {
 /// BN, 3x3, BN, PReLU, 3x3 with stride, BN, plus the (downsampled) input.
 class IResNetBlock : public torch::nn::Module {
  public:
-  IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation);
+  IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation, std::shared_ptr<BatchNormPlan> plan,
+               bool recompute);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
+  torch::Tensor compute(const torch::Tensor& x);
+
+  std::shared_ptr<BatchNormPlan> plan_;
+  bool recompute_;
   torch::nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr}, bn3_{nullptr};
   torch::nn::Conv2d conv1_{nullptr}, conv2_{nullptr};
   torch::nn::PReLU prelu_{nullptr};
-  torch::nn::Sequential downsample_{nullptr};
+  torch::nn::Conv2d downsample_conv_{nullptr};
+  torch::nn::BatchNorm2d downsample_bn_{nullptr};
   std::shared_ptr<SqueezeExcitation> se_;
 };
 
@@ -54,10 +65,11 @@ class IResNet : public Backbone {
   [[nodiscard]] std::int64_t embedding_dim() const override { return embedding_dim_; }
 
  private:
-  torch::nn::Sequential make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks, bool squeeze_excitation);
+  torch::nn::Sequential make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks, bool squeeze_excitation, bool recompute);
 
   std::int64_t embedding_dim_;
   double dropout_;
+  std::shared_ptr<BatchNormPlan> plan_;
   torch::nn::Conv2d conv1_{nullptr};
   torch::nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr};
   torch::nn::PReLU prelu_{nullptr};

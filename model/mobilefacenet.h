@@ -2,9 +2,14 @@
 
 #include <cstdint>
 
-#include <torch/torch.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 
 #include "model/backbone.h"
+#include "model/batch_norm.h"
 
 namespace diffprob::model {
 
@@ -21,10 +26,13 @@ struct ConvolutionShape {
 
 class ConvolutionBlock : public torch::nn::Module {
  public:
-  explicit ConvolutionBlock(const ConvolutionShape& shape);
+  ConvolutionBlock(const ConvolutionShape& shape, std::shared_ptr<BatchNormPlan> plan);
   torch::Tensor forward(const torch::Tensor& x);
+  /// forward(x) + residual, for blocks without PReLU.
+  torch::Tensor forward_add(const torch::Tensor& x, const torch::Tensor& residual);
 
  private:
+  std::shared_ptr<BatchNormPlan> plan_;
   torch::nn::Conv2d conv_{nullptr};
   torch::nn::BatchNorm2d bn_{nullptr};
   torch::nn::PReLU prelu_{nullptr};
@@ -35,10 +43,15 @@ class ConvolutionBlock : public torch::nn::Module {
 class DepthwiseBlock : public torch::nn::Module {
  public:
   enum class Shortcut { kNone, kAddInput };
-  DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width, std::int64_t stride, Shortcut shortcut);
+  DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width, std::int64_t stride, Shortcut shortcut,
+                 std::shared_ptr<BatchNormPlan> plan, bool recompute);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
+  torch::Tensor compute(const torch::Tensor& x);
+
+  std::shared_ptr<BatchNormPlan> plan_;
+  bool recompute_;
   std::shared_ptr<ConvolutionBlock> conv_, conv_dw_, project_;
   Shortcut shortcut_;
 };
@@ -46,7 +59,7 @@ class DepthwiseBlock : public torch::nn::Module {
 /// `blocks` depthwise blocks with shortcut, children "model.0", "model.1", ...
 class ResidualStage : public torch::nn::Module {
  public:
-  ResidualStage(std::int64_t channels, std::int64_t width, std::int64_t blocks);
+  ResidualStage(std::int64_t channels, std::int64_t width, std::int64_t blocks, const std::shared_ptr<BatchNormPlan>& plan, bool recompute);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
@@ -56,10 +69,11 @@ class ResidualStage : public torch::nn::Module {
 /// Global depthwise convolution 7x7, linear without bias, batch norm without weights.
 class GlobalDepthwiseOutput : public torch::nn::Module {
  public:
-  GlobalDepthwiseOutput(std::int64_t channels, std::int64_t embedding_dim);
+  GlobalDepthwiseOutput(std::int64_t channels, std::int64_t embedding_dim, std::shared_ptr<BatchNormPlan> plan);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
+  std::shared_ptr<BatchNormPlan> plan_;
   std::shared_ptr<ConvolutionBlock> conv_6_dw_;
   torch::nn::Linear linear_{nullptr};
   torch::nn::BatchNorm1d bn_{nullptr};
@@ -74,6 +88,7 @@ class MobileFaceNet : public Backbone {
 
  private:
   std::int64_t embedding_dim_;
+  std::shared_ptr<BatchNormPlan> plan_;
   std::shared_ptr<ConvolutionBlock> conv1_, conv2_dw_, conv_6_sep_;
   std::shared_ptr<DepthwiseBlock> conv_23_, conv_34_, conv_45_;
   std::shared_ptr<ResidualStage> conv_3_, conv_4_, conv_5_;

@@ -13,7 +13,10 @@ constexpr std::int64_t kChunkElements = 4 << 20;
 }  // namespace
 
 at::Tensor inverse_row_norms(const at::Tensor& rows) {
-  const at::Tensor norms = at::linalg_vector_norm(rows, 2, at::IntArrayRef{1});
+  return inverse_of_norms(at::linalg_vector_norm(rows, 2, at::IntArrayRef{1}));
+}
+
+at::Tensor inverse_of_norms(const at::Tensor& norms) {
   return norms.reciprocal().masked_fill_(norms <= kShortestRow, 0.0);
 }
 

@@ -1,54 +1,55 @@
 #include "model/sgd.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
 namespace diffprob::model {
+namespace {
 
-Sgd::Sgd(std::vector<at::Tensor> parameters, SgdOptions options)
-    : parameters_(std::move(parameters)), momenta_(parameters_.size()), options_(options) {}
-
-void Sgd::step(double learning_rate) {
-  const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> parameters, momenta, old_parameters, old_gradients, old_momenta;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const at::Tensor& parameter = parameters_[i];
-    const at::Tensor& gradient = parameter.grad();
-    if (!gradient.defined()) continue;
-    if (momenta_[i].defined()) {
-      old_parameters.push_back(parameter);
-      old_gradients.push_back(gradient);
-      old_momenta.push_back(momenta_[i]);
-    } else {
-      momenta_[i] = at::add(gradient, parameter, options_.weight_decay);
-    }
-    parameters.push_back(parameter);
-    momenta.push_back(momenta_[i]);
-  }
-  if (parameters.empty()) return;
-
-  // The decay goes to the momentum, not to the gradient: no temporary the size of the model, and the gradients stay as they are.
-  if (!old_momenta.empty()) {
-    at::_foreach_mul_(old_momenta, options_.momentum);
-    at::_foreach_add_(old_momenta, old_gradients);
-    at::_foreach_add_(old_momenta, old_parameters, options_.weight_decay);
-  }
-  at::_foreach_add_(parameters, momenta, -learning_rate);
+void check(const SgdOptions& options) {
+  TORCH_CHECK(!options.nesterov || options.momentum > 0, "SGD: Nesterov needs a momentum, got ", options.momentum);
 }
 
-at::Tensor clip_grad_norm(const std::vector<at::Tensor>& parameters, double max_norm) {
-  const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> gradients;
-  for (const auto& parameter : parameters) {
-    if (parameter.grad().defined()) gradients.push_back(parameter.grad());
-  }
-  if (gradients.empty()) return at::zeros({});
+/// Any types and layouts, with temporaries the size of the tensor.
+void update_one(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& momentum, const SgdOptions& options,
+                const StepControl& control) {
+  const auto type = at::promote_types(gradient.scalar_type(), at::promote_types(parameter.scalar_type(), at::kFloat));
+  const at::Tensor old = parameter.to(type);
+  const at::Tensor decayed = at::add(gradient.to(type), old, options.weight_decay);
+  const at::Tensor velocity = at::add(decayed, momentum.to(type), options.momentum);
+  const at::Tensor direction = options.nesterov ? at::add(decayed, velocity, options.momentum) : velocity;
+  store(parameter, at::sub(old, direction, control.learning_rate), control);
+  store(momentum, velocity, control);
+}
 
-  const at::Tensor norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients, 2)), 2);
-  // The factor stays on the device; multiplying by 1 costs less than asking the device whether it is 1.
-  const at::Tensor factor = at::add(norm, 1e-6).reciprocal_().mul_(max_norm).clamp_max_(1.0);
-  at::_foreach_mul_(gradients, factor);
-  return norm;
+}  // namespace
+
+void sgd_update(at::TensorList parameters, at::TensorList gradients, at::TensorList momenta, const SgdOptions& options,
+                const StepControl& control) {
+  check(options);
+  const at::NoGradGuard no_grad;
+  const auto lists = matching_lists({parameters, gradients, momenta});
+  if (lists[0].empty()) return;
+  if (!can_fuse(lists)) {
+    for (std::size_t i = 0; i < lists[0].size(); ++i) update_one(lists[0][i], lists[1][i], lists[2][i], options, control);
+    return;
+  }
+  // Without a momentum the kernel wants no buffers, and the momenta stay zero.
+  const at::TensorList buffers = options.momentum == 0 ? at::TensorList() : at::TensorList(lists[2]);
+  at::_fused_sgd_(lists[0], lists[1], buffers, options.weight_decay, options.momentum, control.learning_rate, /*dampening=*/0,
+                  options.nesterov, /*maximize=*/false, /*is_first_step=*/false, /*grad_scale=*/{}, skip_flag(control));
+}
+
+Sgd::Sgd(std::vector<at::Tensor> parameters, SgdOptions options)
+    : Sgd(parameters, options, std::vector<double>(parameters.size(), options.weight_decay)) {}
+
+Sgd::Sgd(std::vector<at::Tensor> parameters, SgdOptions options, const std::vector<double>& weight_decays)
+    : Optimizer(std::move(parameters), weight_decays), options_(options), momenta_(zeros_like_parameters()) {
+  check(options_);
+}
+
+void Sgd::update(const std::vector<std::size_t>& which, double weight_decay, const StepControl& control) {
+  const auto updated = pick(parameters(), which);
+  SgdOptions options = options_;
+  options.weight_decay = weight_decay;
+  sgd_update(updated, gradients_of(updated), pick(momenta_, which), options, control);
 }
 
 }  // namespace diffprob::model

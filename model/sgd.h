@@ -2,33 +2,41 @@
 
 #include <vector>
 
-#include <ATen/core/Tensor.h>
+#include "model/gradient_clip.h"
+#include "model/optimizer.h"
 
 namespace diffprob::model {
 
 struct SgdOptions {
   double momentum = 0.9;
-  double weight_decay = 5e-4;  ///< added to the gradient, on all parameters
+  double weight_decay = 5e-4;  ///< added to the gradient
+  bool nesterov = false;       ///< the step looks one momentum ahead; needs a momentum
 };
 
-/// SGD with momentum as PyTorch has it: g' = g + wd * p; v = g' at the first step, else momentum * v + g'; p -= lr * v.
-/// Multi-tensor updates; gradients are not changed.
-class Sgd {
+/// SGD as PyTorch has it (dampening 0): g' = g + wd * p; v = momentum * v + g'; p -= lr * (nesterov ? g' + momentum * v : v). A momentum
+/// that starts at zero makes the first step PyTorch's first step.
+/// On lists of tensors that belong together entry by entry, whole parameters or rows of them. Parameters and momenta may be stored in
+/// 16 bit while gradients are float32: such entries are computed in float32 and rounded when stored.
+void sgd_update(at::TensorList parameters, at::TensorList gradients, at::TensorList momenta, const SgdOptions& options,
+                const StepControl& control);
+
+/// One pass over memory a step (fused kernels).
+class Sgd final : public Optimizer {
  public:
+  /// Decay on all parameters.
   Sgd(std::vector<at::Tensor> parameters, SgdOptions options);
-  /// Parameters without a gradient are left alone.
-  void step(double learning_rate);
-  /// Momenta in parameter order, for checkpoints; undefined before a parameter's first step.
+  /// Own decay for each parameter (options.weight_decay is not used); see model::weight_decays.
+  Sgd(std::vector<at::Tensor> parameters, SgdOptions options, const std::vector<double>& weight_decays);
+
+  [[nodiscard]] std::vector<OptimizerState> state() override { return {{"momentum", momenta_}}; }
+  /// In parameter order, always defined.
   [[nodiscard]] std::vector<at::Tensor>& momenta() noexcept { return momenta_; }
 
  private:
-  std::vector<at::Tensor> parameters_;
-  std::vector<at::Tensor> momenta_;
-  SgdOptions options_;
-};
+  void update(const std::vector<std::size_t>& which, double weight_decay, const StepControl& control) override;
 
-/// Scales the gradients so that their joint L2 norm is at most max_norm (PyTorch's rule: factor max_norm / (norm + 1e-6), at most 1).
-/// No host synchronisation. Returns the norm before clipping, scalar tensor.
-at::Tensor clip_grad_norm(const std::vector<at::Tensor>& parameters, double max_norm);
+  SgdOptions options_;
+  std::vector<at::Tensor> momenta_;
+};
 
 }  // namespace diffprob::model

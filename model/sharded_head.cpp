@@ -5,10 +5,11 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "data/keyed_random.h"
-#include "model/class_shard.h"
 #include "model/gathered_batch.h"
 #include "model/row_norms.h"
 
@@ -17,6 +18,8 @@ namespace {
 
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 constexpr float kInitialDeviation = 0.01f;
+constexpr std::int64_t kHostChunkElements = 512 << 10;  // of logits: a chunk, its centres and their gradients stay in the caches
+constexpr std::int64_t kSmallestChunk = 64;
 
 /// [classes, dim]: centre of class c is a function of (seed, c) alone.
 at::Tensor initial_centres(const HeadOptions& options, std::int64_t first_class, std::int64_t classes) {
@@ -32,55 +35,112 @@ at::Tensor initial_centres(const HeadOptions& options, std::int64_t first_class,
   return centres;
 }
 
-/// What all ranks know of a row after the exchange of maxima. Cosines without margin, all [B] float32.
-struct RowSummary {
-  at::Tensor below;   ///< largest cosine to a class whose id is lower than the label, or -inf
-  at::Tensor above;   ///< the same for higher ids
-  at::Tensor target;  ///< cosine to the own class; -inf when no rank has it (a label out of range)
+/// Own classes of the global batch, as far as this rank has them.
+struct OwnClasses {
+  at::Tensor directions;     // [B, D] normalised centres, 0 elsewhere
+  at::Tensor inverse_norms;  // [B], 0 elsewhere
+  at::Tensor cosine;         // [B] float64, -inf elsewhere
 };
-
-/// Takes the target elements out of `cosines` [B, C_r] (sets them to -inf). Collective: one MAX all_reduce of [3, B].
-/// Equal cosines below and above the label decide differently, but one maximum a rank is enough: if its first place is above the label,
-/// every cosine below is smaller.
-RowSummary exchange_maxima(const at::Tensor& cosines, const TargetElements& targets, const at::Tensor& labels, std::int64_t first_class,
-                           dist::Communicator& communicator) {
-  const at::Tensor target = targets.take(cosines, kMinusInfinity);
-  targets.put(cosines, kMinusInfinity);
-  const RowMaxima others = row_maxima(cosines, first_class);
-  const at::Tensor is_below = others.class_id < labels;
-  const at::Tensor message = at::stack(
-      {others.value.masked_fill(at::logical_not(is_below), kMinusInfinity), others.value.masked_fill(is_below, kMinusInfinity), target});
-  communicator.all_reduce(message, dist::ReduceOp::kMax)->wait_stream();
-  return {message.select(0, 0), message.select(0, 1), message.select(0, 2)};
+at::Tensor own_cosines(const at::Tensor& centres, const at::Tensor& x) {
+  const at::Tensor c = centres.to(at::kDouble);
+  const at::Tensor e = x.to(at::kDouble);
+  const at::Tensor lengths = at::linalg_vector_norm(c, 2, at::IntArrayRef{1}).mul_(at::linalg_vector_norm(e, 2, at::IntArrayRef{1}));
+  return at::mul(c, e).sum(1).div_(lengths.clamp_min_(1e-300)).clamp_(-1.0, 1.0);
 }
 
-/// Softmax of a row, split into the own class and all others, so that neither is lost when the other is nearly 1. All [B] float64.
+OwnClasses own_classes(const StepClasses& classes, const at::Tensor& x) {
+  const auto rows = x.size(0);
+  if (classes.count() == 0) {
+    const at::Tensor zeros = at::zeros({rows}, x.options());
+    return {at::zeros({rows, x.size(1)}, x.options()), zeros, at::full({rows}, kMinusInfinity, x.options().dtype(at::kDouble))};
+  }
+  const at::Tensor elsewhere = at::logical_not(classes.own().here);
+  at::Tensor centres = classes.own_centres();
+  // In float64: an arc cosine near +-1 turns the 6e-8 of a float32 cosine into 3e-4 of angle.
+  const at::Tensor cosine = own_cosines(centres, x);
+  const at::Tensor inverse = inverse_row_norms(centres).masked_fill_(elsewhere, 0.0);
+  centres.mul_(inverse.unsqueeze(1));
+  return {centres, inverse, cosine.masked_fill(elsewhere, kMinusInfinity)};
+}
+
+/// Softmax of a row over all ranks, split into the own class and all others, so that neither is lost when the other is nearly 1. All [B].
 struct RowSoftmax {
-  at::Tensor others_sum;    ///< sum over other classes of exp(logit - largest other logit)
-  at::Tensor gap;           ///< log sum exp of the others - target logit
-  at::Tensor target_slope;  ///< d target logit / d target cosine
+  at::Tensor reference;   ///< float32: largest effective cosine to another class, at least -1
+  at::Tensor others_sum;  ///< float64: sum over other classes of exp(scale * (effective cosine - reference))
+  at::Tensor gap;         ///< float64: log sum exp of the others - target logit
+  at::Tensor correct;     ///< bool
 };
 
-/// Turns `cosines` [B, C_r] (target elements -inf) into exp(logit - largest other logit). Collective: one SUM all_reduce of [B].
-RowSoftmax exchange_sums(const at::Tensor& cosines, const RowSummary& rows, const MarginOptions& margin, dist::Communicator& communicator) {
-  // -scale is the lowest logit there is: it keeps the shift finite when there is no other class.
-  const at::Tensor shift = at::maximum(rows.below, rows.above).mul_(margin.scale).clamp_min_(-margin.scale);
-  at::Tensor exponentials = cosines;
-  at::add_out(exponentials, shift.neg().unsqueeze(1), cosines, margin.scale).exp_();
-  const at::Tensor sum = exponentials.sum(1).to(at::kDouble);
-  communicator.all_reduce(sum, dist::ReduceOp::kSum)->wait_stream();
-  const TargetLogits target = apply_margin(rows.target.to(at::kDouble), margin);
-  return {sum, sum.log().add_(shift).sub_(target.logits), target.slope};
+/// Collective: one all_gather of [4, B]. Ranks are merged in rank order, so all get the same bits.
+RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_cosine, const at::Tensor& target_logit, double scale,
+                            dist::Communicator& communicator) {
+  const at::Tensor own =
+      at::stack({shard.maxima.below.to(at::kDouble), shard.maxima.above.to(at::kDouble), shard.reference.to(at::kDouble), shard.sums});
+  const at::Tensor all = at::empty({communicator.world_size() * own.size(0), own.size(1)}, own.options());
+  communicator.all_gather(all, own)->wait_stream();
+  const at::Tensor ranks = all.view({communicator.world_size(), own.size(0), own.size(1)});
+  const at::Tensor below = ranks.select(1, 0).amax(0);
+  const at::Tensor above = ranks.select(1, 1).amax(0);
+  const at::Tensor references = ranks.select(1, 2);  // [W, B]
+  const at::Tensor reference = references.amax(0);
+  const at::Tensor sum = at::sub(references, reference).mul_(scale).exp_().mul_(ranks.select(1, 3)).sum(0);
+  // Equal cosines below and above the label decide differently: the lowest class wins.
+  return {reference.to(at::kFloat), sum, sum.log().add_(reference, scale).sub_(target_logit),
+          at::logical_and(target_cosine > below, target_cosine >= above)};
 }
 
-/// exp(logit - shift) [B, C_r] -> d loss / d cosine, in place. loss is the mean over B rows.
-void softmax_backward(const at::Tensor& exponentials, const RowSoftmax& rows, const TargetElements& targets, double scale) {
-  const auto batch = static_cast<double>(exponentials.size(0));
+/// d loss / d cosines, of `weight` times the mean loss over B rows. own: of the target cosine, [B] float64; factor [B] float64.
+struct CosineGradients {
+  at::Tensor factor;
+  at::Tensor own;
+};
+CosineGradients cosine_gradients(const RowSoftmax& rows, const at::Tensor& target_slope, double scale, double weight) {
+  const double share = weight / static_cast<double>(rows.gap.size(0));
   const at::Tensor others_probability = at::sigmoid(rows.gap);
   // No other class: the sum is 0 and so is the probability.
-  const at::Tensor factor = others_probability.div(rows.others_sum.clamp_min(1e-300)).mul_(scale / batch);
-  at::Tensor(exponentials).mul_(factor.to(at::kFloat).unsqueeze(1));
-  targets.put(exponentials, others_probability.mul(rows.target_slope).div_(-batch).to(at::kFloat));
+  return {others_probability.div(rows.others_sum.clamp_min(1e-300)).mul_(scale * share), others_probability.mul(target_slope).mul_(-share)};
+}
+
+/// [B, D]: this rank's part of d loss / d normalised embeddings.
+at::Tensor embedding_gradients(const ShardSoftmax& shard, const OwnClasses& own, const RowSoftmax& rows, const CosineGradients& gradients,
+                               double scale) {
+  const at::Tensor factor =
+      at::sub(shard.reference.to(at::kDouble), rows.reference).mul_(scale).exp_().mul_(gradients.factor).to(at::kFloat);
+  return at::mul(shard.weighted_centres, factor.unsqueeze(1)).addcmul_(own.directions, gradients.own.to(at::kFloat).unsqueeze(1));
+}
+
+/// Puts pieces of the centre gradients into one tensor.
+class WholeGradient final : public HeadUpdate {
+ public:
+  WholeGradient(at::Tensor whole, bool add) : whole_(std::move(whole)), add_(add) {}
+  void update_rows(const RowGradients& rows) override {
+    at::Tensor part = whole_.narrow(0, rows.first, rows.gradient.size(0));
+    if (add_) {
+      part.add_(rows.gradient);
+    } else {
+      part.copy_(rows.gradient);
+    }
+  }
+
+ private:
+  at::Tensor whole_;
+  bool add_;
+};
+
+/// Gradients of all passes, summed, from the last chunk to the first: what the last pass left in the buffer is used before it is
+/// overwritten.
+void second_pass(std::vector<HeadPass>& passes, HeadUpdate& update) {
+  HeadPass& last = passes.back();
+  if (last.chunks() == 0) return;
+  const at::Tensor scratch = last.gradient_scratch();
+  for (std::int64_t chunk = last.chunks() - 1; chunk >= 0; --chunk) {
+    const at::Tensor centres = last.classes().centres(last.chunk_begin(chunk), last.chunk_size(chunk));
+    const at::Tensor gradient = scratch.narrow(0, 0, centres.size(0));
+    last.centre_gradient(chunk, centres, gradient, /*add=*/false);
+    for (std::size_t i = 0; i + 1 < passes.size(); ++i) passes[i].centre_gradient(chunk, centres, gradient, /*add=*/true);
+    last.project(chunk, centres, gradient);
+    update.update_rows(last.classes().gradients(last.chunk_begin(chunk), gradient));
+  }
 }
 
 }  // namespace
@@ -93,10 +153,15 @@ ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator)
     : options_(std::move(options)), communicator_(communicator) {
   TORCH_CHECK(options_.num_classes > 0, "head: number of classes must be positive, got ", options_.num_classes);
   TORCH_CHECK(options_.embedding_dim > 0, "head: embedding size must be positive, got ", options_.embedding_dim);
-  TORCH_CHECK(options_.margin.scale > 0, "head: scale must be positive, got ", options_.margin.scale);
+  TORCH_CHECK(options_.sample_rate > 0 && options_.sample_rate <= 1, "head: sample rate must be in (0, 1], got ", options_.sample_rate);
+  TORCH_CHECK(options_.max_buffer_bytes > 0, "head: the logit buffer must have a positive size, got ", options_.max_buffer_bytes, " bytes");
+  TORCH_CHECK(options_.chunk_classes >= 0, "head: classes a chunk must not be negative, got ", options_.chunk_classes);
+  TORCH_CHECK(options_.storage == at::kFloat || options_.storage == at::kBFloat16, "head: centres are stored as float32 or bfloat16, not ",
+              options_.storage);
+  margin_ = make_margin(options_.margin, communicator.device());
   first_class_ = first_class_of_rank(options_.num_classes, communicator.rank(), communicator.world_size());
   const std::int64_t end = first_class_of_rank(options_.num_classes, communicator.rank() + 1, communicator.world_size());
-  weight_ = initial_centres(options_, first_class_, end - first_class_).to(communicator.device());
+  weight_ = initial_centres(options_, first_class_, end - first_class_).to(communicator.device(), options_.storage);
 }
 
 GatheredBatch ShardedHead::gather(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts) {
@@ -106,42 +171,94 @@ GatheredBatch ShardedHead::gather(const at::Tensor& embeddings, const at::Tensor
   return GatheredBatch(embeddings, labels, counts, communicator_);
 }
 
-HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts) {
+void ShardedHead::check_step(const HeadStepOptions& step, std::int64_t rows) const {
+  TORCH_CHECK(rows > 0, "head: the global batch is empty");
+  const bool sampled = options_.sample_rate < 1;
+  if (step.centre_gradients != CentreGradients::kDefer) {
+    TORCH_CHECK(!sampled && options_.storage == at::kFloat, "head: sampled or bfloat16 centres have no whole gradient; defer it");
+  } else if (!pending_.empty()) {
+    TORCH_CHECK(!sampled && !margin_->changes_others() && pending_.back().rows() == rows,
+                "head: deferred steps of several batches need equal batches, all classes and a margin of the own class alone");
+  }
+}
+
+StepClasses ShardedHead::step_classes(const at::Tensor& labels, std::uint64_t key) const {
+  if (options_.sample_rate == 1) return StepClasses::all(weight_, first_class_, labels);
+  const std::uint64_t sample_key = data::combine_key(data::combine_key(options_.seed, data::key_of_name("head.sample")), key);
+  const std::int64_t count = sampled_count(options_.sample_rate, local_classes(), labels.size(0));
+  return StepClasses::sampled(weight_, first_class_, labels, sample_classes(labels, first_class_, local_classes(), count, sample_key));
+}
+
+LogitBuffer ShardedHead::logit_buffer(std::int64_t classes, std::int64_t rows) {
+  const std::int64_t fitting = std::max<std::int64_t>(1, options_.max_buffer_bytes / (rows * static_cast<std::int64_t>(sizeof(float))));
+  std::int64_t chunk = options_.chunk_classes;
+  if (chunk == 0) chunk = communicator_.device().is_cpu() ? std::max(kSmallestChunk, kHostChunkElements / rows) : fitting;
+  chunk = std::clamp<std::int64_t>(chunk, 1, std::max<std::int64_t>(1, std::min(fitting, classes)));
+  const std::int64_t chunks = std::max<std::int64_t>(1, (classes + chunk - 1) / chunk);
+  const std::int64_t slots = std::min(chunks, fitting / chunk);
+  if (!buffer_.defined() || buffer_.numel() < slots * chunk * rows) {
+    buffer_.reset();
+    buffer_ = at::empty({slots * chunk * rows}, weight_.options().dtype(at::kFloat));
+  }
+  return {buffer_, chunk, slots};
+}
+
+HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
+                                       const HeadStepOptions& step_options) {
   const at::NoGradGuard no_grad;
   GatheredBatch batch = gather(embeddings, labels, counts);
-  TORCH_CHECK(batch.rows() > 0, "head: the global batch is empty");
-
-  // Centres are normalised while the exchange runs, into the gradient's memory: it is overwritten only after their last use.
-  at::Tensor& gradient = weight_.mutable_grad();
-  if (!gradient.defined()) gradient = at::empty_like(weight_);
-  const at::Tensor inverse_norms = inverse_row_norms(weight_);
-  at::mul_out(gradient, weight_, inverse_norms.unsqueeze(1));
+  check_step(step_options, batch.rows());
   batch.wait();
   label_check_.submit(batch.labels(), options_.num_classes, counts);
   if (communicator_.device().is_cpu()) label_check_.settle();
+  if (!pending_.empty()) pending_.back().forget_logits();
 
-  // The only tensor of size [B, C_r]: cosines, then exponentials, then d loss / d cosine. The clamp takes off rounding beyond +-1 and needs
-  // no mask in the backward: at +-1 the gradient is along the embedding, and the normalisation removes exactly that part.
-  const at::Tensor x = batch.normalised();
-  const at::Tensor shard = at::mm(x, gradient.t()).clamp_(-1.0, 1.0);  // [B, C_r]
-  const TargetElements targets(batch.labels(), first_class_, local_classes());
-  const RowSummary maxima = exchange_maxima(shard, targets, batch.labels(), first_class_, communicator_);
-  const RowSoftmax rows = exchange_sums(shard, maxima, options_.margin, communicator_);
-  softmax_backward(shard, rows, targets, options_.margin.scale);
+  const double scale = margin_->options().scale;
+  const StepClasses classes = step_classes(batch.labels(), step_options.key);
+  HeadPass pass(classes, batch.normalised(), *margin_, logit_buffer(classes.count(), batch.rows()));
+  const OwnClasses own = own_classes(classes, batch.normalised());
+  const at::Tensor target_cosine = own.cosine.to(at::kDouble);
+  communicator_.all_reduce(target_cosine, dist::ReduceOp::kMax)->wait_stream();
+  const TargetLogits target = margin_->target({target_cosine, batch.norms(), step_options.key});
+  const ShardSoftmax shard = pass.first_pass();
+  const RowSoftmax rows = exchange_softmax(shard, target_cosine, target.logits, scale, communicator_);
+  const CosineGradients gradients = cosine_gradients(rows, target.slope, scale, step_options.weight);
 
   HeadStep step;
-  const at::Tensor all_grads = at::mm(shard, gradient);  // [B, D], this rank's part of the sum over classes
-  step.grad_embeddings = at::empty({batch.own_rows(), options_.embedding_dim}, x.options());
+  const at::Tensor all_grads = embedding_gradients(shard, own, rows, gradients, scale);
+  step.grad_embeddings = at::empty({batch.own_rows(), options_.embedding_dim}, all_grads.options());
   const auto scatter = communicator_.reduce_scatter_v(step.grad_embeddings, all_grads, counts);
-  at::mm_out(gradient, shard.t(), x);
-  normalise_rows_backward(gradient, weight_, inverse_norms);
+  pass.set_terms({rows.reference, gradients.factor.to(at::kFloat), gradients.own.to(at::kFloat).mul_(own.inverse_norms)});
+  settle_centres(std::move(pass), step_options.centre_gradients);
   scatter->wait_stream();
   normalise_rows_backward(step.grad_embeddings, batch.own_embeddings(), batch.own_inverse_norms());
+  if (step_options.loss_scale.defined()) step.grad_embeddings.mul_(step_options.loss_scale);
 
   step.loss = at::log_sigmoid(rows.gap.neg()).neg_().mean().to(at::kFloat);
   step.probability = at::sigmoid(batch.own(rows.gap).neg()).to(at::kFloat);
-  step.correct = batch.own(at::logical_and(maxima.target > maxima.below, maxima.target >= maxima.above)).clone();
+  step.correct = batch.own(rows.correct).clone();
   return step;
+}
+
+void ShardedHead::settle_centres(HeadPass pass, CentreGradients where) {
+  if (where == CentreGradients::kDefer) {
+    pending_.push_back(std::move(pass));
+    return;
+  }
+  at::Tensor& gradient = weight_.mutable_grad();
+  const bool add = where == CentreGradients::kAccumulate && gradient.defined();
+  if (!gradient.defined()) gradient = at::empty_like(weight_);
+  std::vector<HeadPass> passes;
+  passes.push_back(std::move(pass));
+  WholeGradient whole(gradient, add);
+  second_pass(passes, whole);
+}
+
+void ShardedHead::apply(HeadUpdate& update) {
+  const at::NoGradGuard no_grad;
+  TORCH_CHECK(!pending_.empty(), "head: no deferred step to apply");
+  std::vector<HeadPass> passes = std::exchange(pending_, {});
+  second_pass(passes, update);
 }
 
 }  // namespace diffprob::model

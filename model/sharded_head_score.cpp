@@ -15,7 +15,8 @@ namespace {
 
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 constexpr std::int64_t kNoClass = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kBlockElements = 32 << 20;  // of logits held at a time
+constexpr std::int64_t kConvertedClasses = 16 << 10;  // bfloat16 centres turned into float32 at a time
+constexpr std::int64_t kBlockElements = 32 << 20;     // of logits held at a time
 
 /// Columns of what a rank tells the others about a row, float64 (exact for class ids up to 2^53). "Rest": this rank's classes but the
 /// own class of the sample and `kClass`; its sums are over e = exp(logit - logit of kClass), so that neither the own class nor the
@@ -30,6 +31,26 @@ enum Column : std::int64_t {
   kEntropy,  ///< rest: sum of -e log e
   kColumns
 };
+
+/// [n, C_r] float32, whatever the centres are stored as.
+at::Tensor products(const at::Tensor& x, const at::Tensor& weight) {
+  if (weight.scalar_type() == at::kFloat) return at::mm(x, weight.t());
+  at::Tensor result = at::empty({x.size(0), weight.size(0)}, x.options());
+  for (std::int64_t begin = 0; begin < weight.size(0); begin += kConvertedClasses) {
+    const std::int64_t count = std::min(kConvertedClasses, weight.size(0) - begin);
+    result.narrow(1, begin, count).copy_(at::mm(x, weight.narrow(0, begin, count).to(at::kFloat).t()));
+  }
+  return result;
+}
+
+at::Tensor inverse_centre_norms(const at::Tensor& weight) {
+  const at::Tensor inverse = at::empty({weight.size(0)}, weight.options().dtype(at::kFloat));
+  for (std::int64_t begin = 0; begin < weight.size(0); begin += kConvertedClasses) {
+    const std::int64_t count = std::min(kConvertedClasses, weight.size(0) - begin);
+    inverse.narrow(0, begin, count).copy_(inverse_row_norms(weight.narrow(0, begin, count).to(at::kFloat)));
+  }
+  return inverse;
+}
 
 /// cosines [n, C_r] (overwritten) -> [n, kColumns].
 at::Tensor shard_statistics(at::Tensor cosines, const at::Tensor& labels, std::int64_t first_class, double scale) {
@@ -124,7 +145,7 @@ HeadScores ShardedHead::score(const at::Tensor& embeddings, const at::Tensor& la
   const at::NoGradGuard no_grad;
   TORCH_CHECK(margin.scale > 0, "head: scale must be positive, got ", margin.scale);
   GatheredBatch batch = gather(embeddings, labels, counts);
-  const at::Tensor inverse_norms = inverse_row_norms(weight_);
+  const at::Tensor inverse_norms = inverse_centre_norms(weight_);
   batch.wait();
   if (batch.rows() > 0) {
     label_check_.submit(batch.labels(), options_.num_classes, counts);
@@ -136,7 +157,7 @@ HeadScores ShardedHead::score(const at::Tensor& embeddings, const at::Tensor& la
   for (std::int64_t begin = 0; begin < batch.rows(); begin += block) {
     const std::int64_t count = std::min(block, batch.rows() - begin);
     const at::Tensor x = batch.normalised().narrow(0, begin, count);
-    const at::Tensor cosines = at::mm(x, weight_.t()).mul_(inverse_norms).clamp_(-1.0, 1.0);
+    const at::Tensor cosines = products(x, weight_).mul_(inverse_norms).clamp_(-1.0, 1.0);
     own.narrow(0, begin, count).copy_(shard_statistics(cosines, batch.labels().narrow(0, begin, count), first_class_, margin.scale));
   }
   const at::Tensor all = at::empty({communicator_.world_size() * batch.rows(), std::int64_t{kColumns}}, own.options());

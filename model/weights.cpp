@@ -41,10 +41,14 @@ StateDict state_dict(const torch::nn::Module& module) {
 }
 
 void load_state_dict(torch::nn::Module& module, const StateDict& entries) {
+  load_state_dict(state_dict(module), entries);
+}
+
+void load_state_dict(const StateDict& targets, const StateDict& entries) {
   std::ostringstream problems;
   std::map<std::string, at::Tensor> given = index_entries(entries, problems);
   std::vector<std::pair<at::Tensor, at::Tensor>> copies;
-  for (const auto& [name, target] : state_dict(module)) {
+  for (const auto& [name, target] : targets) {
     const auto found = given.find(name);
     if (found == given.end()) {
       problems << "\n  missing: " << name << " " << target.sizes();

@@ -1,10 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
 
 namespace diffprob::model {
 
@@ -17,9 +18,15 @@ using StateDict = std::vector<std::pair<std::string, at::Tensor>>;
 /// Copies into the module. Throws c10::Error that lists every missing, unexpected or wrongly shaped entry. A leading "module." on all
 /// names is taken off.
 void load_state_dict(torch::nn::Module& module, const StateDict& entries);
+void load_state_dict(const StateDict& targets, const StateDict& entries);
 
 /// A .pth (zip) that torch.load(path) reads with its default weights_only=True as an OrderedDict. Atomic: appears whole or not at all.
-void write_pth(const std::string& path, const StateDict& entries);
+/// The digest is taken while writing, in small pieces: no second copy of a tensor, no second reading of the file.
+struct WrittenFile {
+  std::int64_t bytes = 0;
+  std::string sha256;  ///< 64 lower-case hex digits
+};
+WrittenFile write_pth(const std::string& path, const StateDict& entries);
 
 /// Reads a zip .pth of torch.save(state_dict) on the CPU. Nothing in the file is executed: the pickle goes through the allow-list reader
 /// (data/pickle_reader.h). Throws data::DataError with file, entry and reason; pre-1.6 files (plain pickles) are named as such.

@@ -6,6 +6,7 @@
 #include <caffe2/serialize/inline_container.h>
 
 #include "data/atomic_file.h"
+#include "data/sha256.h"
 #include "model/pth_storage.h"
 #include "model/weights.h"
 
@@ -74,16 +75,27 @@ std::string pickle_of(const StateDict& entries) {
   return pickle.op('u').op('.').text();
 }
 
+/// Pieces that stay in the cache between digest and copy, and in the file's buffer.
+void write_pieces(std::span<const std::byte> bytes, data::AtomicFile& file, data::Sha256& digest) {
+  constexpr std::size_t kPiece = std::size_t{1} << 18;
+  for (; !bytes.empty(); bytes = bytes.subspan(std::min(kPiece, bytes.size()))) {
+    const auto piece = bytes.first(std::min(kPiece, bytes.size()));
+    digest.update(piece);
+    file.write(piece);
+  }
+}
+
 }  // namespace
 
-void write_pth(const std::string& path, const StateDict& entries) {
+WrittenFile write_pth(const std::string& path, const StateDict& entries) {
   const std::string pickle = pickle_of(entries);
   data::AtomicFile file(path);
+  data::Sha256 digest;
   std::exception_ptr failure;
   // An exception must not cross the zip writer, whose destructor would write on: it is kept, and thrown when the writer is done.
   caffe2::serialize::PyTorchStreamWriter zip([&](const void* bytes, std::size_t size) {
     try {
-      if (!failure) file.write({static_cast<const std::byte*>(bytes), size});
+      if (!failure) write_pieces({static_cast<const std::byte*>(bytes), size}, file, digest);
     } catch (...) {
       failure = std::current_exception();
     }
@@ -98,6 +110,7 @@ void write_pth(const std::string& path, const StateDict& entries) {
   zip.writeEndOfFile();
   if (failure) std::rethrow_exception(failure);
   file.commit();
+  return {file.size(), digest.hex()};
 }
 
 }  // namespace diffprob::model

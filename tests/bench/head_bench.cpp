@@ -1,22 +1,36 @@
-// Time and extra memory of one ShardedHead::forward_backward and one score(). Usage: [mpirun -np W] head_bench [C] [B] [D] [steps].
-// CPU, B rows over all ranks. Prints one JSON line on rank 0. Extra memory: peak resident set of a step less that before it, this rank.
+// One training step of ShardedHead and its optimiser, on the CPU: dense with a whole gradient, dense and chunked with the fused update,
+// sampled, bfloat16; then score(). Usage: [mpirun -np W] head_bench [B] [D] [steps] [C ...]; 512, 512, 3 and 10572 100000 1000000.
+// Prints one JSON line a mode on rank 0, "step_ms" the fastest of the steps. "extra": peak resident set of the first steps less that before
+// them, weights and momenta in place; "limit_products": the matrix products of a dense step alone, by at::mm on memory of their own;
+// "ratio" is to the time of "dense".
 #include <malloc.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include <torch/torch.h>
 
 #include "dist/mpi_environment.h"
+#include "model/head_sgd.h"
+#include "model/sgd.h"
 #include "model/sharded_head.h"
 
 namespace {
 
 using namespace diffprob;
+using model::CentreGradients;
 
-constexpr int kWarmUp = 2;
+struct Setup {
+  std::int64_t classes;
+  std::int64_t batch;
+  std::int64_t dim;
+  int steps;
+};
 
 double status_mib(const std::string& key) {
   std::ifstream status("/proc/self/status");
@@ -27,54 +41,139 @@ double status_mib(const std::string& key) {
 }
 
 struct Cost {
-  double milliseconds;
-  double extra_mib;
+  double milliseconds = 0;
+  double extra_mib = 0;
 };
 
-template <class Step>
-Cost measure(int steps, dist::Communicator& communicator, Step step) {
-  for (int i = 0; i < kWarmUp; ++i) step();
-  communicator.barrier()->wait_host();
-  // Writing 5 sets the peak back to what is resident now.
-  std::ofstream("/proc/self/clear_refs") << "5";
+/// Fastest of the steps after the first, which other work on the machine disturbs least; the peak is that of all.
+Cost measure(int steps, dist::Communicator& communicator, const std::function<void(int)>& step) {
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak is what is resident now
   const double before = status_mib("VmRSS");
-  const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < steps; ++i) step();
-  communicator.barrier()->wait_host();
-  const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
-  return {elapsed.count() / steps, status_mib("VmHWM") - before};
+  std::vector<double> times;
+  for (int i = 0; i <= steps; ++i) {
+    communicator.barrier()->wait_host();
+    const auto start = std::chrono::steady_clock::now();
+    step(i);
+    communicator.barrier()->wait_host();
+    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+    if (i > 0) times.push_back(elapsed.count());
+  }
+  return {*std::min_element(times.begin(), times.end()), status_mib("VmHWM") - before};
+}
+
+struct Batch {
+  torch::Tensor embeddings;
+  torch::Tensor labels;
+  std::vector<std::int64_t> counts;
+};
+Batch make_batch(const Setup& setup, const dist::Communicator& communicator) {
+  Batch batch;
+  for (int r = 0; r < communicator.world_size(); ++r) {
+    batch.counts.push_back(setup.batch * (r + 1) / communicator.world_size() - setup.batch * r / communicator.world_size());
+  }
+  torch::manual_seed(static_cast<std::uint64_t>(communicator.rank()));
+  const std::int64_t rows = batch.counts[static_cast<std::size_t>(communicator.rank())];
+  batch.embeddings = torch::randn({rows, setup.dim});
+  batch.labels = torch::randint(setup.classes, {rows}, torch::kLong);
+  return batch;
+}
+
+model::HeadOptions head_options(const Setup& setup) {
+  model::HeadOptions options;
+  options.num_classes = setup.classes;
+  options.embedding_dim = setup.dim;
+  return options;
+}
+
+/// The gradient of all own classes as one tensor, an optimiser over it.
+Cost whole_gradient(const Setup& setup, const Batch& batch, dist::Communicator& communicator) {
+  auto options = head_options(setup);
+  options.max_buffer_bytes = std::int64_t{1} << 40;
+  model::ShardedHead head(options, communicator);
+  model::Sgd sgd({head.weight()}, {});
+  for (auto& momentum : sgd.momenta()) momentum.zero_();
+  return measure(setup.steps, communicator, [&](int) {
+    (void)head.forward_backward(batch.embeddings, batch.labels, batch.counts);
+    sgd.step(0.1);
+  });
+}
+
+Cost fused(const Setup& setup, const Batch& batch, const model::HeadOptions& options, dist::Communicator& communicator) {
+  model::ShardedHead head(options, communicator);
+  model::HeadSgd sgd(head.weight(), head.first_class(), {.momentum_storage = options.storage});
+  sgd.momentum().zero_();  // zeros are not resident before they are written
+  return measure(setup.steps, communicator, [&](int step) {
+    const auto key = static_cast<std::uint64_t>(step);
+    (void)head.forward_backward(batch.embeddings, batch.labels, batch.counts, {.key = key, .centre_gradients = CentreGradients::kDefer});
+    sgd.begin_step({0.1, {}}, key);
+    head.apply(sgd);
+  });
+}
+
+Cost score(const Setup& setup, const Batch& batch, dist::Communicator& communicator) {
+  model::ShardedHead head(head_options(setup), communicator);
+  return measure(setup.steps, communicator, [&](int) { (void)head.score(batch.embeddings, batch.labels, batch.counts, {}); });
+}
+
+/// Three products of [B, D, C_r].
+Cost products(const Setup& setup, dist::Communicator& communicator) {
+  const std::int64_t local = setup.classes / communicator.world_size();
+  const auto x = torch::randn({setup.batch, setup.dim});
+  const auto weight = torch::randn({local, setup.dim});
+  auto logits = torch::empty({setup.batch, local});
+  auto gradient = torch::empty({local, setup.dim});
+  auto sums = torch::empty({setup.batch, setup.dim});
+  return measure(setup.steps, communicator, [&](int) {
+    at::mm_out(logits, x, weight.t());
+    at::mm_out(sums, logits, weight);
+    at::mm_out(gradient, logits.t(), x);
+  });
+}
+
+void run(const Setup& setup, dist::Communicator& communicator) {
+  const Batch batch = make_batch(setup, communicator);
+  double dense_ms = 0;
+  const auto print = [&](const char* mode, const Cost& cost) {
+    if (communicator.rank() != 0) return;
+    std::printf(
+        "{\"bench\":\"head\",\"device\":\"cpu\",\"mode\":\"%s\",\"world_size\":%d,\"threads\":%d,\"C\":%lld,\"B\":%lld,\"D\":%lld,"
+        "\"repeats\":%d,\"step_ms\":%.1f,\"extra_mib\":%.1f,\"ratio\":%.3f}\n",
+        mode, communicator.world_size(), at::get_num_threads(), static_cast<long long>(setup.classes), static_cast<long long>(setup.batch),
+        static_cast<long long>(setup.dim), setup.steps, cost.milliseconds, cost.extra_mib, cost.milliseconds / dense_ms);
+    std::fflush(stdout);
+  };
+  const Cost dense = whole_gradient(setup, batch, communicator);
+  dense_ms = dense.milliseconds;
+  print("dense", dense);
+  auto options = head_options(setup);
+  print("default", fused(setup, batch, options, communicator));
+  options.max_buffer_bytes = setup.batch * 4 * 1024;
+  print("one_chunk", fused(setup, batch, options, communicator));
+  options.max_buffer_bytes = std::int64_t{1} << 40;
+  print("dense_fused", fused(setup, batch, options, communicator));
+  options = head_options(setup);
+  options.sample_rate = 0.1;
+  print("sampled_0.1", fused(setup, batch, options, communicator));
+  options = head_options(setup);
+  options.storage = at::kBFloat16;
+  print("bfloat16", fused(setup, batch, options, communicator));
+  print("limit_products", products(setup, communicator));
+  print("score", score(setup, batch, communicator));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   // Large blocks go back to the system when freed, so that what is resident before a step holds nothing of the last one.
-  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
   dist::MpiEnvironment mpi(&argc, &argv);
   const auto argument = [&](int i, std::int64_t otherwise) { return argc > i ? std::stoll(argv[i]) : otherwise; };
-  const std::int64_t classes = argument(1, 10572);
-  const std::int64_t batch = argument(2, 512);
-  const std::int64_t dim = argument(3, 512);
-  const int steps = static_cast<int>(argument(4, 10));
   const auto communicator = dist::make_mpi_communicator();
-  model::ShardedHead head({.num_classes = classes, .embedding_dim = dim, .margin = {}, .seed = 1}, *communicator);
-  std::vector<std::int64_t> counts;
-  for (int r = 0; r < mpi.world_size(); ++r) counts.push_back(batch * (r + 1) / mpi.world_size() - batch * r / mpi.world_size());
-  const std::int64_t rows = counts[static_cast<std::size_t>(mpi.rank())];
-  torch::manual_seed(static_cast<std::uint64_t>(mpi.rank()));
-  const auto embeddings = torch::randn({rows, dim});
-  const auto labels = torch::randint(classes, {rows}, torch::kLong);
-
-  const Cost train = measure(steps, *communicator, [&] { (void)head.forward_backward(embeddings, labels, counts); });
-  const Cost score = measure(steps, *communicator, [&] { (void)head.score(embeddings, labels, counts, {}); });
-
-  const double logits_mib = static_cast<double>(batch * head.local_classes()) * 4 / (1 << 20);
-  if (mpi.rank() == 0) {
-    std::printf(
-        "{\"bench\":\"head\",\"device\":\"cpu\",\"world_size\":%d,\"threads\":%d,\"C\":%lld,\"B\":%lld,\"D\":%lld,\"warm_up\":%d,"
-        "\"repeats\":%d,\"step_ms\":%.3f,\"step_extra_mib\":%.1f,\"score_ms\":%.3f,\"score_extra_mib\":%.1f,\"logits_mib\":%.1f}\n",
-        mpi.world_size(), at::get_num_threads(), static_cast<long long>(classes), static_cast<long long>(batch),
-        static_cast<long long>(dim), kWarmUp, steps, train.milliseconds, train.extra_mib, score.milliseconds, score.extra_mib, logits_mib);
-  }
+  std::vector<std::int64_t> classes{10572, 100000, 1000000};
+  if (argc > 4) classes.clear();
+  for (int i = 4; i < argc; ++i) classes.push_back(std::stoll(argv[i]));
+  const Setup warm_up{500, argument(1, 512), argument(2, 512), 1};
+  (void)whole_gradient(warm_up, make_batch(warm_up, *communicator), *communicator);  // libraries take their own memory once
+  for (const auto c : classes) run({c, argument(1, 512), argument(2, 512), static_cast<int>(argument(3, 3))}, *communicator);
   return 0;
 }

@@ -9,52 +9,17 @@
 
 #include "data/error.h"
 #include "data/jpeg_decoder.h"
+#include "tests/data/memory_set.h"
 #include "tests/data/test_files.h"
 
 namespace diffprob::data {
 namespace {
 
-constexpr int kSide = 24;
-using Bytes = std::vector<std::byte>;
-
-/// Samples in memory; the left part of image i is dark, the right part bright, and the middle depends on i.
-class MemorySet final : public Dataset {
- public:
-  explicit MemorySet(std::int64_t size) {
-    for (std::int64_t i = 0; i < size; ++i) {
-      std::vector<std::uint8_t> rgb;
-      for (int pixel = 0; pixel < kSide * kSide; ++pixel) {
-        const int x = pixel % kSide;
-        for (int c = 0; c < 3; ++c) rgb.push_back(static_cast<std::uint8_t>(x < 8 ? 20 : x >= 16 ? 220 : (i * 37 + c * 50) % 256));
-      }
-      images.push_back(encode_jpeg(rgb, kSide, kSide, 95));
-    }
-  }
-  [[nodiscard]] std::int64_t size() const override { return static_cast<std::int64_t>(images.size()); }
-  [[nodiscard]] std::int64_t num_classes() const override { return 7; }
-  [[nodiscard]] std::int64_t label(std::int64_t index) const override { return index % 7; }
-  void read(std::int64_t index, Bytes& bytes) const override {
-    if (index == unreadable) throw DataError("disk on fire");
-    if (index == thrower) throw std::logic_error("not the data's fault");
-    const int readers = ++inside;
-    for (int most = most_inside; readers > most && !most_inside.compare_exchange_weak(most, readers);) {
-    }
-    std::this_thread::sleep_for(std::chrono::microseconds(delay_us));
-    --inside;
-    ++reads;
-    bytes = images[static_cast<std::size_t>(index)];
-  }
-  [[nodiscard]] std::string describe(std::int64_t index) const override { return "memory record " + std::to_string(index); }
-  [[nodiscard]] std::string fingerprint() const override { return "memory"; }
-
-  std::vector<Bytes> images;
-  std::int64_t unreadable = -1;
-  std::int64_t thrower = -1;
-  int delay_us = 0;
-  mutable std::atomic<int> reads = 0;
-  mutable std::atomic<int> inside = 0;
-  mutable std::atomic<int> most_inside = 0;  // readers at the same time
-};
+using test::drain;
+using test::expect_same;
+using test::kSide;
+using test::MemorySet;
+using test::train_plan;
 
 LoaderOptions options_with(int threads, bool flip = false, OnCorrupt on_corrupt = OnCorrupt::kFail) {
   LoaderOptions options;
@@ -64,26 +29,6 @@ LoaderOptions options_with(int threads, bool flip = false, OnCorrupt on_corrupt 
   options.flip = flip;
   options.on_corrupt = on_corrupt;
   return options;
-}
-
-std::shared_ptr<const BatchPlan> train_plan(const Dataset& set, std::int64_t batch, int rank = 0, int world = 1, std::int64_t epoch = 0) {
-  return std::make_shared<TrainPlan>(set.size(), batch, 11, epoch, rank, world);
-}
-
-std::vector<Batch> drain(Loader& loader) {
-  std::vector<Batch> batches;
-  Batch batch;
-  while (loader.next(batch)) batches.push_back(batch);
-  return batches;
-}
-
-void expect_same(const std::vector<Batch>& found, const std::vector<Batch>& wanted) {
-  ASSERT_EQ(found.size(), wanted.size());
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    EXPECT_TRUE(at::equal(found[i].images, wanted[i].images)) << "batch " << i;
-    EXPECT_TRUE(at::equal(found[i].labels, wanted[i].labels)) << "batch " << i;
-    EXPECT_TRUE(at::equal(found[i].indices, wanted[i].indices)) << "batch " << i;
-  }
 }
 
 /// Row by row, without a loader.

@@ -1,7 +1,7 @@
 #include "dist/gradient_reducer.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn.h>
 
 #include "tests/dist/ranks.h"
 
@@ -74,7 +74,7 @@ void expect_equal_gradients(SmallNet& net, const std::vector<at::Tensor>& expect
 }
 
 GradientReducerOptions small_buckets(GradientReducerOptions::Combine combine) {
-  return {1500, 100, combine};
+  return {.bucket_bytes = 1500, .first_bucket_bytes = 100, .combine = combine};
 }
 
 class GradientReducerTest : public ::testing::TestWithParam<at::MemoryFormat> {
@@ -122,6 +122,142 @@ TEST_P(GradientReducerTest, AccumulationCommunicatesOnce) {
     reducer.finish();
 
     expect_equal_gradients(net, reference(GetParam(), {10, 11, 12}), "round " + std::to_string(round));
+  }
+}
+
+/// What a trainer does: the loss of each micro-step divided by their number, one communication, the average over the ranks.
+TEST_P(GradientReducerTest, MicroStepsDivideAndMakeOneLargeBatch) {
+  constexpr int kMicroSteps = 4;
+  auto net = make_net(GetParam());
+  GradientReducer reducer(net->parameters(), *comm_, small_buckets(GradientReducerOptions::Combine::kAverage));
+  for (int round = 0; round < 3; ++round) {
+    std::vector<torch::Tensor> whole;
+    for (int r = 0; r < world_size(); ++r) {
+      for (int m = 0; m < kMicroSteps; ++m) whole.push_back(batch(r, 20 + round * kMicroSteps + m, GetParam()));
+    }
+    auto slow = make_net(GetParam());
+    slow(torch::cat(whole)).square().mean().backward();
+
+    reducer.zero_grad();
+    for (int m = 0; m < kMicroSteps; ++m) {
+      reducer.set_communicate(m + 1 == kMicroSteps);
+      (net(batch(world_rank(), 20 + round * kMicroSteps + m, GetParam())).square().mean() / kMicroSteps).backward();
+    }
+    reducer.finish();
+
+    for (std::size_t i = 0; i < net->parameters().size(); ++i) {
+      const auto expected = slow->parameters()[i].grad();
+      const auto found = net->parameters()[i].grad();
+      if (!expected.defined()) {
+        EXPECT_EQ(found.abs().max().item<float>(), 0.0F);
+        continue;
+      }
+      EXPECT_TRUE(torch::allclose(found, expected, 1e-4, 1e-6)) << "round " << round << ", parameter " << i;
+    }
+  }
+}
+
+/// Without finish() and communication nothing is sent, and the gradients are the rank's own.
+TEST_P(GradientReducerTest, AFirstStepWithoutCommunicationStaysLocal) {
+  auto net = make_net(GetParam());
+  GradientReducer reducer(net->parameters(), *comm_, small_buckets(GradientReducerOptions::Combine::kSum));
+  reducer.set_communicate(false);
+  reducer.zero_grad();
+  backward(net, world_rank(), 5, GetParam());
+  reducer.finish();
+
+  auto alone = make_net(GetParam());
+  backward(alone, world_rank(), 5, GetParam());
+  for (std::size_t i = 0; i < net->parameters().size(); ++i) {
+    const auto& expected = alone->parameters()[i].grad();
+    if (expected.defined()) {
+      EXPECT_TRUE(torch::equal(net->parameters()[i].grad(), expected));
+    }
+  }
+
+  reducer.set_communicate(true);
+  reducer.zero_grad();
+  backward(net, world_rank(), 6, GetParam());
+  reducer.finish();
+  expect_equal_gradients(net, reference(GetParam(), {6}), "the step after");
+}
+
+/// What travels as bfloat16 or float16: each rank's gradient rounded, added in float32, rounded.
+TEST_P(GradientReducerTest, SixteenBitCommunicationEqualsTheSlowRounding) {
+  for (const auto dtype : {at::kBFloat16, at::kHalf}) {
+    for (const auto combine : {GradientReducerOptions::Combine::kSum, GradientReducerOptions::Combine::kAverage}) {
+      auto net = make_net(GetParam());
+      auto options = small_buckets(combine);
+      options.communication_dtype = dtype;
+      GradientReducer reducer(net->parameters(), *comm_, options);
+      for (int step = 0; step < 2; ++step) {  // the second in the agreed order
+        std::vector<at::Tensor> expected;
+        for (int r = 0; r < world_size(); ++r) {
+          auto other = make_net(GetParam());
+          backward(other, r, step, GetParam());
+          for (std::size_t i = 0; i < other->parameters().size(); ++i) {
+            const auto p = other->parameters()[i];
+            auto g = p.grad().defined() ? p.grad().clone() : torch::zeros_like(p);
+            if (combine == GradientReducerOptions::Combine::kAverage) g = g / world_size();
+            if (world_size() > 1) g = g.to(dtype).to(torch::kFloat);
+            r == 0 ? expected.push_back(g) : static_cast<void>(expected[i] += g);
+          }
+        }
+
+        reducer.zero_grad();
+        backward(net, world_rank(), step, GetParam());
+        reducer.finish();
+
+        if (world_size() > 1) {
+          for (auto& g : expected) g = g.to(dtype).to(torch::kFloat);
+        }
+        expect_equal_gradients(net, expected, std::string(c10::toString(dtype)) + ", step " + std::to_string(step));
+        const auto exact = reference(GetParam(), {step});
+        const float scale = combine == GradientReducerOptions::Combine::kAverage ? static_cast<float>(world_size()) : 1.0F;
+        for (std::size_t i = 0; i < exact.size(); ++i) {
+          const auto difference = (net->parameters()[i].grad() * scale - exact[i]).norm().item<float>();
+          EXPECT_LE(difference, 0.008F * exact[i].norm().item<float>()) << dtype << ", parameter " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GradientReducerTest, SixteenBitCommunicationAccumulatesInFloat32) {
+  auto net = make_net(GetParam());
+  auto options = small_buckets(GradientReducerOptions::Combine::kSum);
+  options.communication_dtype = at::kBFloat16;
+  GradientReducer reducer(net->parameters(), *comm_, options);
+  const auto exact = reference(GetParam(), {10, 11, 12});
+
+  reducer.zero_grad();
+  reducer.set_communicate(false);
+  backward(net, world_rank(), 10, GetParam());
+  backward(net, world_rank(), 11, GetParam());
+  reducer.set_communicate(true);
+  backward(net, world_rank(), 12, GetParam());
+  reducer.finish();
+
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const auto& found = net->parameters()[i].grad();
+    EXPECT_EQ(found.scalar_type(), at::kFloat);
+    EXPECT_LE((found - exact[i]).norm().item<float>(), 0.008F * exact[i].norm().item<float>()) << "parameter " << i;
+  }
+}
+
+TEST_P(GradientReducerTest, NotFiniteGradientsSurviveSixteenBits) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    auto net = make_net(GetParam());
+    GradientReducerOptions options;
+    options.communication_dtype = dtype;
+    GradientReducer reducer(net->parameters(), *comm_, options);
+    reducer.zero_grad();
+    auto images = batch(world_rank(), 0, GetParam());
+    if (world_rank() == world_size() - 1) images[0][0][0][0] = std::numeric_limits<float>::quiet_NaN();
+    net(images).square().sum().backward();
+    reducer.finish();
+
+    EXPECT_TRUE(net->last->weight.grad().isnan().any().item<bool>()) << dtype;
   }
 }
 
@@ -178,6 +314,7 @@ TEST(GradientReducerErrors, AreSaid) {
   auto weight = torch::ones({3}, torch::requires_grad());
   EXPECT_THROW(GradientReducer({}, *comm), c10::Error);
   EXPECT_THROW(GradientReducer({torch::ones({3})}, *comm), c10::Error);
+  EXPECT_THROW(GradientReducer({weight}, *comm, {.communication_dtype = at::kInt}), c10::Error);
   if (world_size() > 1) {
     EXPECT_THROW(GradientReducer({torch::ones({3 + world_rank()}, torch::requires_grad())}, *comm), c10::Error);
   }
@@ -186,6 +323,36 @@ TEST(GradientReducerErrors, AreSaid) {
   weight.sum().backward();
   EXPECT_THROW(weight.sum().backward(), c10::Error);
   reducer.finish();
+}
+
+/// Ranks whose gradients arrive in different orders, the first micro-steps silent: rank 0's order counts, and the sums are right.
+TEST(GradientReducerOrder, IsAgreedOnWhenRanksDifferAndAccumulate) {
+  auto comm = make_mpi_communicator();
+  auto a = torch::full({16}, 2.0, torch::requires_grad());
+  auto b = torch::full({32}, 3.0, torch::requires_grad());
+  auto c = torch::full({48}, 5.0, torch::requires_grad());
+  GradientReducer reducer({a, b, c}, *comm, {.bucket_bytes = 1, .first_bucket_bytes = 1, .combine = GradientReducerOptions::Combine::kSum});
+  const auto backward_once = [&] {
+    // d/da = 1 * rank factor and so on; the graph's depth decides who comes first, and differs between even and odd ranks
+    const float factor = static_cast<float>(world_rank() + 1);
+    if (world_rank() % 2 == 0) {
+      ((c.sum() * factor + b.sum() * factor) * 1.0F + a.sum() * factor).backward();
+    } else {
+      ((a.sum() * factor + b.sum() * factor) * 1.0F + c.sum() * factor).backward();
+    }
+  };
+  float ranks = 0;
+  for (int r = 0; r < world_size(); ++r) ranks += static_cast<float>(r + 1);
+  for (int round = 0; round < 3; ++round) {
+    reducer.zero_grad();
+    for (int m = 0; m < 3; ++m) {
+      reducer.set_communicate(m == 2);
+      backward_once();
+    }
+    reducer.finish();
+
+    for (const auto& p : {a, b, c}) EXPECT_TRUE(torch::equal(p.grad(), torch::full_like(p, 3 * ranks))) << "round " << round;
+  }
 }
 
 /// One rank; writes down what is sent, and when.
@@ -213,6 +380,24 @@ class RecordingCommunicator final : public Communicator {
   std::vector<std::string>& log_;
 };
 
+TEST(GradientReducerOverlap, SilentMicroStepsSendNothing) {
+  std::vector<std::string> log;
+  RecordingCommunicator comm(log);
+  auto a = torch::ones({16}, torch::requires_grad());
+  GradientReducer reducer({a}, comm);
+  reducer.zero_grad();
+  reducer.set_communicate(false);
+  a.sum().backward();
+  a.sum().backward();
+  reducer.finish();
+  EXPECT_EQ(log, std::vector<std::string>{});
+  reducer.set_communicate(true);
+  a.sum().backward();
+  reducer.finish();
+  EXPECT_EQ(log, std::vector<std::string>{"send 16"});
+  EXPECT_EQ(a.grad()[0].item<float>(), 3.0F);
+}
+
 TEST(GradientReducerOverlap, BucketsFollowTheTrueOrderAndLeaveDuringBackward) {
   std::vector<std::string> log;
   RecordingCommunicator comm(log);
@@ -220,7 +405,7 @@ TEST(GradientReducerOverlap, BucketsFollowTheTrueOrderAndLeaveDuringBackward) {
   auto a = torch::ones({16}, torch::requires_grad());
   auto b = torch::ones({32}, torch::requires_grad());
   auto c = torch::ones({48}, torch::requires_grad());
-  GradientReducer reducer({a, b, c}, comm, {1, 1, GradientReducerOptions::Combine::kSum});
+  GradientReducer reducer({a, b, c}, comm, {.bucket_bytes = 1, .first_bucket_bytes = 1, .combine = GradientReducerOptions::Combine::kSum});
   const auto hooks = {a.register_hook([&](const at::Tensor&) { log.emplace_back("gradient a"); }),
                       b.register_hook([&](const at::Tensor&) { log.emplace_back("gradient b"); }),
                       c.register_hook([&](const at::Tensor&) { log.emplace_back("gradient c"); })};

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
+#include <limits>
 #include <thread>
 
 #include "dist/communicator.h"
@@ -76,6 +77,73 @@ TEST_F(MpiCommunicatorTest, FloatSumsHaveTheSameBitsOnAllRanks) {
   auto all = torch::empty({world_size(), 70001});
   comm_->all_gather(all, tensor.unsqueeze(0))->wait_host();
   for (int r = 0; r < world_size(); ++r) EXPECT_TRUE(torch::equal(all[r], tensor));
+}
+
+/// A value that is not finite on the last rank only must reach all of them, whatever the place in the order of the ranks.
+TEST_F(MpiCommunicatorTest, NotFiniteValuesAreNeverLost) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const bool first = world_rank() == 0;
+  const bool last = world_rank() == world_size() - 1;
+  for (const auto type : {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf}) {
+    for (const std::int64_t n : {1, 5000, 50000}) {  // few go another way than many
+      // NaN on the last rank, NaN on the first, infinity on the last
+      const auto start = torch::ones({n, 3}, type);
+      start.select(1, 0).fill_(last ? nan : 1.0);
+      start.select(1, 1).fill_(first ? nan : 1.0);
+      start.select(1, 2).fill_(last ? kInf : 1.0);
+      auto sum = start.clone();
+      auto high = start.clone();
+      auto low = start.clone();
+
+      comm_->all_reduce(sum)->wait_host();
+      comm_->all_reduce(high, ReduceOp::kMax)->wait_host();
+      comm_->all_reduce(low, ReduceOp::kMin)->wait_host();
+
+      for (const auto& result : {sum, high, low}) EXPECT_TRUE(result.narrow(1, 0, 2).isnan().all().item<bool>()) << type << " " << n;
+      EXPECT_TRUE((sum.select(1, 2) == kInf).all().item<bool>()) << type;
+      EXPECT_TRUE((high.select(1, 2) == kInf).all().item<bool>()) << type;
+      EXPECT_EQ((low.select(1, 2) == 1).all().item<bool>(), world_size() > 1) << type;
+    }
+  }
+  auto opposite = torch::full({1}, first ? kInf : -kInf);
+  comm_->all_reduce(opposite)->wait_host();
+  EXPECT_EQ(opposite.isnan().item<bool>(), world_size() > 1);
+}
+
+/// The way the header names to ask whether any rank holds something that is not finite.
+TEST_F(MpiCommunicatorTest, AFlagTellsAllRanksOfOneBadRank) {
+  for (const bool bad : {false, true}) {
+    auto gradient = torch::ones({100});
+    if (bad && world_rank() == world_size() - 1) gradient[17] = std::numeric_limits<float>::quiet_NaN();
+    auto flag = gradient.isfinite().all().logical_not().to(torch::kFloat).view({1});
+
+    comm_->all_reduce(flag, ReduceOp::kMax)->wait_stream();
+
+    EXPECT_EQ(flag.item<float>(), bad ? 1.0F : 0.0F);
+  }
+}
+
+TEST_F(MpiCommunicatorTest, SixteenBitSumsAreRoundedOnce) {
+  // 256 + 1 + 1 + ... in bfloat16 stays 256 when each sum is rounded (256 + 1 = 257 is a tie that goes to even).
+  auto tensor = torch::full({world_size() * 3000}, world_rank() == 0 ? 256.0 : 1.0, at::kBFloat16);
+  comm_->all_reduce(tensor)->wait_host();
+
+  const auto expected = torch::full({1}, 256.0 + (world_size() - 1)).to(at::kBFloat16);
+  EXPECT_TRUE((tensor == expected).all().item<bool>()) << tensor[0].item<float>();
+}
+
+/// Every bfloat16 there is, against LibTorch's own conversions.
+TEST_F(MpiCommunicatorTest, BFloat16ArithmeticIsThatOfLibTorch) {
+  const auto all = torch::arange(0, 65536, torch::kInt).to(torch::kShort).view(at::kBFloat16);
+  const auto roll = [&](int rank) { return all.roll(7919 * rank); };
+  auto expected = roll(0).to(torch::kFloat);
+  for (int r = 1; r < world_size(); ++r) expected = expected + roll(r).to(torch::kFloat);
+  auto tensor = roll(world_rank()).clone();
+
+  comm_->all_reduce(tensor)->wait_host();
+
+  EXPECT_TRUE(torch::allclose(tensor, expected.to(at::kBFloat16), 0, 0, /*equal_nan=*/true));
 }
 
 TEST_F(MpiCommunicatorTest, AllReduceAndBroadcastOfChannelsLast) {

@@ -1,6 +1,7 @@
 // On one rank a GPU: what NCCL does with the values is checked against the same collectives over MPI on host tensors.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
 
 #include "dist/communicator.h"
 #include "tests/dist/ranks.h"

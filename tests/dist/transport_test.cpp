@@ -16,7 +16,8 @@ using tests::world_size;
 
 class TransportTest : public ::testing::TestWithParam<std::int64_t> {
  protected:
-  MpiTransport transport_{seconds(60), GetParam()};
+  MpiTransport transport_{seconds(60),
+                          {.chunk_bytes = GetParam(), .node_path = TransportOptions::NodePath::kMessages, .recorder = nullptr}};
 };
 
 /// What rank r holds at element i: distinct, exact in float, sums exact.
@@ -116,7 +117,47 @@ TEST_P(TransportTest, ExchangeDeliversToTheRightRank) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(ChunkBytes, TransportTest, ::testing::Values(16, 56, 1000, MpiTransport::kDefaultChunkBytes));
+/// Ranks of one node go through shared memory; lengths around its small-message limit and its slots.
+TEST(SharedNodeTransport, AllReduceEqualsTheOneOfMessages) {
+  MpiTransport shared(seconds(60));
+  MpiTransport messages(seconds(60), {.node_path = TransportOptions::NodePath::kMessages, .recorder = nullptr});
+  for (int round = 0; round < 3; ++round) {
+    for (const std::int64_t count : {1, 0, 3, 1024, 2048, 2049, 5000, 131072, 131073, 262144, 400001, 1}) {
+      auto one = values<double>(world_rank() + round, count);
+      auto other = one;
+
+      shared.all_reduce(bytes(one.data()), count, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+      messages.all_reduce(bytes(other.data()), count, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+
+      ASSERT_EQ(one, other) << count;
+      if (count > 0) {
+        double last = 0;
+        for (int r = 0; r < world_size(); ++r) last += static_cast<double>(value(r + round, count - 1));
+        ASSERT_EQ(one.back(), last) << count;
+      }
+    }
+  }
+}
+
+/// Ranks that do not agree on the length learn it.
+TEST(SharedNodeTransport, LengthsThatDisagreeAreNamed) {
+  if (world_size() < 2) GTEST_SKIP() << "needs two ranks";
+  MpiTransport transport(seconds(5));
+  auto data = values<double>(world_rank(), 10);
+  transport.all_reduce(bytes(data.data()), 10, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+
+  std::string message;
+  try {
+    transport.all_reduce(bytes(data.data()), world_rank() == 0 ? 8 : 10, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+  } catch (const CommError& error) {
+    message = error.what();
+  }
+
+  const std::string expected = world_rank() == 0 ? "expected 64 bytes from rank 1, found 80" : "expected 80 bytes from rank 0, found 64";
+  EXPECT_NE(message.find(expected), std::string::npos) << message;
+}
+
+INSTANTIATE_TEST_SUITE_P(ChunkBytes, TransportTest, ::testing::Values(16, 56, 1000, TransportOptions{}.chunk_bytes));
 
 TEST(TransportErrors, SizesThatDisagreeAreNamed) {
   if (world_size() < 2) GTEST_SKIP() << "needs two ranks";

@@ -6,7 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn.h>
 
 #include "data/error.h"
 #include "data/jpeg_decoder.h"
@@ -125,6 +125,20 @@ TEST_F(Embedder, BatchSizeAndThreadsChangeRoundingOnly) {
 
     EXPECT_TRUE(torch::allclose(got, want, 1e-5, 1e-5)) << (got - want).abs().max();
   }
+}
+
+TEST_F(Embedder, FoldedNetworkGivesTheSameWithinRounding) {
+  const auto set = make_set(3);
+  const auto tiny = model::make_backbone({.name = "tiny", .embedding_dim = 8});
+  EmbedderOptions options{.batch_per_rank = 2};
+  options.fold = false;
+  const auto plain = embed_flip_sum(set, *tiny, *communicator, options);
+  options.fold = true;
+  const auto folded = embed_flip_sum(set, *tiny, *communicator, options);
+
+  EXPECT_FALSE(torch::equal(folded, plain));  // else the option would do nothing
+  EXPECT_LT((folded - plain).abs().max().item<float>(), 1e-5 * plain.abs().max().item<float>());
+  EXPECT_TRUE(tiny->is_training());
 }
 
 TEST_F(Embedder, MoreRanksThanImages) {

@@ -73,8 +73,135 @@ resume() {
   says "train.lr: was 0.05, is 0.06"
 }
 
+# Last checkpoints of two trainings hold the same bits.
+same_result() {
+  local last
+  last=$(basename "$(ls -d "$1"/checkpoints/step_???????? | tail -n 1)")
+  for file in "$1/checkpoints/$last"/*.pth; do
+    cmp "$file" "$2/checkpoints/$last/$(basename "$file")" || die "$last/$(basename "$file") of $2 differs from that of $1"
+  done
+}
+
+long_training() { # OUTPUT RANKS [--key=value ...]
+  local output=$1 n=$2
+  shift 2
+  ranks "$n" train "$work/config.yaml" --data.train="$base/data" --output="$output" --train.epochs=4 --train.checkpoint_every=3 "$@"
+}
+
+kills() {  # DIFFPROB_TEST_KILLS times SIGKILL for a random rank at a random moment; the end is that of the unbroken run, bit for bit
+  local whole=$work/kills_whole killed=$work/kills_killed times=${DIFFPROB_TEST_KILLS:-3} done_kills=0 code
+  rm -rf "$whole" "$killed"
+  exits 0 long_training "$whole" 2
+  for _ in $(seq $((times * 10))); do
+    [ "$done_kills" -lt "$times" ] || break
+    # A training that has ended starts anew, so that every kill hits one at work.
+    if ls "$killed"/checkpoints/step_00000024 >/dev/null 2>&1; then same_result "$whole" "$killed"; rm -rf "$killed"; fi
+    long_training "$killed" 2 &
+    local job=$!
+    sleep "$(awk -v seed="$RANDOM" 'BEGIN {srand(seed); print 0.5 + 5 * rand()}')"
+    local pids
+    mapfile -t pids < <(pgrep -f -- "^$program .*--output=$killed ")
+    if [ ${#pids[@]} -eq 2 ] && kill -KILL "${pids[$((RANDOM % 2))]}" 2>/dev/null; then
+      done_kills=$((done_kills + 1))
+      code=0; wait "$job" || code=$?
+      [ "$code" -ne 0 ] || [ -e "$killed/checkpoints/step_00000024/manifest.json" ] || die "a killed job ended with 0"
+    else
+      wait "$job" || die "a training that nobody killed failed"
+    fi
+  done
+  [ "$done_kills" -eq "$times" ] || die "only $done_kills of $times kills"
+  exits 0 long_training "$killed" 2
+  same_result "$whole" "$killed"
+  echo "$done_kills kills"
+}
+
+signals() {  # a first signal: checkpoint and 75; the resumed run ends like the unbroken one; the second signal ends at once
+  local whole=$work/signals_whole stopped=$work/signals_stopped
+  rm -rf "$whole" "$stopped"
+  exits 0 long_training "$whole" 2
+  (long_training "$stopped" 2) &
+  local job=$! code=0
+  for _ in $(seq 600); do [ -e "$stopped/checkpoints/step_00000003/manifest.json" ] && break; sleep 0.05; done
+  kill -USR1 "$(pgrep -f -- "^$program .*--output=$stopped " | tail -n 1)"
+  wait "$job" || code=$?
+  [ "$code" -eq 75 ] || die "exit code $code after SIGUSR1, expected 75"
+  says "stopped by SIGUSR1"
+  exits 0 long_training "$stopped" 2
+  same_result "$whole" "$stopped"
+  rm -rf "$stopped"
+  exits 75 long_training "$stopped" 2 --train.max_time=0.01
+  says "stopped by train.max_time"
+  exits 0 long_training "$stopped" 2
+  same_result "$whole" "$stopped"
+}
+
+# Sample indices of all ranks, a line a step.
+order_of() {
+  python3 - "$@" <<'PY'
+import glob, json, sys
+steps = {}
+for path in sorted(glob.glob(sys.argv[1] + "/order.rank*.jsonl")):
+    for line in open(path):
+        entry = json.loads(line)
+        steps.setdefault(entry["step"], []).extend(entry["indices"])
+for step in sorted(steps):
+    if int(sys.argv[2]) <= step < int(sys.argv[3]):
+        print(step, steps[step])
+PY
+}
+
+elastic() {  # 2 -> 3 -> 1 ranks: the order of samples is that of one rank all the way
+  local one=$work/elastic_one parts=$work/elastic_parts
+  rm -rf "$one" "$parts" "$work/order"
+  mkdir "$work/order"
+  exits 0 long_training "$one" 1 --train.trace_order=true
+  local from=0 n
+  for n in 2 3; do
+    exits 75 long_training "$parts" "$n" --train.trace_order=true --train.max_time=0.01
+    local to
+    to=$(($(ls -d "$parts"/checkpoints/step_* | tail -n 1 | grep -o '[0-9]*$' | sed 's/^0*//') + 0))
+    [ "$to" -gt "$from" ] || die "no step was made on $n ranks"
+    order_of "$parts" "$from" "$to" >>"$work/order/parts"
+    rm -f "$parts"/order.rank*
+    from=$to
+  done
+  exits 0 long_training "$parts" 1 --train.trace_order=true
+  order_of "$parts" "$from" 1000 >>"$work/order/parts"
+  order_of "$one" 0 1000 >"$work/order/one"
+  cmp "$work/order/one" "$work/order/parts" || die "the order of samples differs"
+  [ "$(wc -l <"$work/order/one")" -eq 24 ] || die "expected 24 steps"
+}
+
+options() {  # other losses, optimisers, number formats; what may change at resume; fine-tuning
+  local out=$work/options
+  rm -rf "$out"*
+  local train=(--data.train="$base/data" --train.epochs=1 --train.checkpoint_every=0)
+  exits 0 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out" --model.loss=curricularface --model.margin=-1 \
+    --train.optimizer=adamw --train.lr=0.001 --train.schedule=cosine --train.warmup_epochs=0.5 --train.ema_decay=0.9 \
+    --augment.preset=adaface --data.sampling=balanced --train.accumulate=2 --model.recompute=true --profile=2
+  [ -s "$out"/trace.rank00000.json ] || die "no trace"
+  ls "$out"/tensorboard/train/events.out.tfevents.* >/dev/null || die "no event file"
+  exits 1 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out" --model.loss=arcface --train.epochs=2
+  says "model.loss: was "
+  exits 0 ranks 1 score "$work/config.yaml" --data.train="$base/data" --model.checkpoint="$(ls -d "$out"/checkpoints/step_* | tail -n 1)" --output="$out"_score
+  exits 0 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out"_bf16 --model.loss=arcface --model.margin=-1 --train.precision=bf16 \
+    --train.grad_dtype=bf16 --model.head_storage=bf16 --model.sample_rate=0.8 --train.nesterov=true --model.sync_batch_norm=true
+  exits 0 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out"_bf16 --model.loss=cosface --model.margin=-1 --train.precision=bf16 \
+    --train.grad_dtype=bf16 --model.head_storage=bf16 --model.sample_rate=0.8 --train.nesterov=true --model.sync_batch_norm=true \
+    --train.epochs=2 --train.allow_changes=model.loss,train.epochs
+  says "continues"
+  exits 0 ranks 1 data synth "$work/others" --synthetic.identities=7 --synthetic.images_per_identity=10 --synthetic.verification_pairs=20
+  exits 0 ranks 2 train "$work/config.yaml" --data.train="$base/data,$work/others" --output="$out"_both --train.epochs=1 \
+    --train.init="$(ls -d "$base"/train_original/checkpoints/step_* | tail -n 1)"
+  says "19 identities"
+  says "starts from the network of"
+  exits 1 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out"_nan --train.lr=100 --train.weight_decay=1 --train.clip_grad_norm=0 \
+    --train.max_skipped=3 --train.epochs=8
+  says "updates in a row had a loss or gradient that is not finite"
+}
+
 corrupt_image() {  # one rank throws in the middle of training: all end, in bounded time
-  rm -rf "$work/corrupt"
+  rm -rf "$work/corrupt" "$work/corrupt_out" "$work/corrupt_ok"
   cp -r "$base/data" "$work/corrupt"
   local offset
   offset=$(awk '$1 == 60 {print $2}' "$work/corrupt/train.idx")
@@ -93,7 +220,7 @@ bad_input() {
   says "--train.batch_siez: unknown key, did you mean train.batch_size?"
   exits 2 ranks 1 tarin
   says "did you mean train?"
-  rm -rf "$work/short" && mkdir "$work/short" && cp "$base"/data/{train.idx,property} "$work/short"
+  rm -rf "$work/short" "$work/short_out" && mkdir "$work/short" && cp "$base"/data/{train.idx,property} "$work/short"
   head -c 100000 "$base/data/train.rec" >"$work/short/train.rec"
   exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/short" --output="$work/short_out"
   says "train.rec"

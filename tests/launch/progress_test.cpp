@@ -93,7 +93,7 @@ TEST_F(ProgressTest, TerminalRewritesOneLine) {
 
   const std::string first = printed();
   EXPECT_EQ(first.front(), '\r');
-  EXPECT_THAT(first, HasSubstr("score: 30.0% (300/1000 images), 500 images/s, ETA 1.4s"));
+  EXPECT_THAT(first, HasSubstr("[#######.................] score: 30.0% (300/1000 images), 500 images/s, ETA 1.4s"));
   EXPECT_THAT(first, HasSubstr("\033[K"));  // a shorter line leaves nothing of a longer one
   EXPECT_THAT(first, Not(HasSubstr("\n")));
 
@@ -119,6 +119,57 @@ TEST_F(ProgressTest, FailedTaskLeavesTheCursorOnANewLine) {
   EXPECT_EQ(printed(), "\n");
   { const Progress progress("score", 10, "images", true, output()); }
   EXPECT_EQ(printed(), "");
+}
+
+TEST_F(ProgressTest, StepsAsideForAMessage) {
+  Progress progress("train", 10, "steps", true, output());
+  progress.step_aside();
+  EXPECT_EQ(printed(), "");  // no line yet
+  now_ += 1;
+  progress.advance(5);
+  (void)printed();
+
+  progress.step_aside();
+  EXPECT_EQ(printed(), "\r\033[K");
+  now_ += 0.01;
+  progress.advance(6);
+  EXPECT_THAT(printed(), HasSubstr("train: 60.0% (6/10 steps)"));  // at once, not after half a second
+
+  Progress plain("train", 10, "steps", false, output());
+  now_ += 10;
+  plain.advance(1);
+  (void)printed();
+  plain.step_aside();
+  EXPECT_EQ(printed(), "");
+}
+
+TEST_F(ProgressTest, ResumedTaskCountsItsOwnPaceOnly) {
+  Progress progress("train", 1000, "steps", false, output());
+  progress.resume_at(900);
+  now_ += 10;
+  progress.advance(920);
+  EXPECT_EQ(printed(), "train: 92.0% (920/1000 steps), 2.0 steps/s, ETA 40.0s\n");
+  now_ += 40;
+  progress.advance(1000);
+  (void)printed();
+  progress.finish();
+  EXPECT_EQ(printed(), "train: 100 steps in 50.0s, 2.0 steps/s\n");
+}
+
+TEST_F(ProgressTest, BarIsFullOnlyAtTheEnd) {
+  Progress progress("train", 200, "steps", true, output());
+  now_ += 1;
+  progress.advance(0);
+  EXPECT_THAT(printed(), HasSubstr("[........................] train: 0.0%"));
+  now_ += 1;
+  progress.advance(100);
+  EXPECT_THAT(printed(), HasSubstr("[############............] train: 50.0%"));
+  now_ += 1;
+  progress.advance(199);
+  EXPECT_THAT(printed(), HasSubstr("[#######################.] train: 99.5%"));
+  now_ += 1;
+  progress.advance(200);
+  EXPECT_THAT(printed(), HasSubstr("[########################] train: 100.0%"));
 }
 
 TEST_F(ProgressTest, OddTotals) {

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include <torch/torch.h>
+#include <torch/nn.h>
 
 namespace diffprob::tests {
 

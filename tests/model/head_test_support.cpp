@@ -19,6 +19,77 @@ SlowHead slow_head(const HeadProblem& problem, const model::MarginOptions& margi
   return {loss.detach(), e.grad(), w.grad(), (logits.softmax(1) * own).sum(1).detach(), cosines.detach()};
 }
 
+namespace {
+
+torch::Tensor unit_rows(const torch::Tensor& rows) {
+  return F::normalize(rows.to(torch::kDouble), F::NormalizeFuncOptions().dim(1));
+}
+
+/// Gradient of unit_rows(rows) -> gradient of rows.
+torch::Tensor unit_rows_backward(const torch::Tensor& gradient, const torch::Tensor& rows) {
+  const auto unit = unit_rows(rows);
+  return (gradient - unit * (gradient * unit).sum(1, true)) / rows.to(torch::kDouble).norm(2, 1, true);
+}
+
+class DoneWork final : public dist::Work {
+ public:
+  void wait_stream() override {}
+  void wait_host() override {}
+};
+
+class SoloCommunicator final : public dist::Communicator {
+ public:
+  SoloCommunicator() : Communicator(0, 1, at::kCPU, {}) {}
+  void abort() noexcept override {}
+
+ private:
+  static std::unique_ptr<dist::Work> copied(torch::Tensor output, const torch::Tensor& input) {
+    output.copy_(input.view(output.sizes()));
+    return std::make_unique<DoneWork>();
+  }
+  std::unique_ptr<dist::Work> do_all_reduce(at::Tensor /*tensor*/, dist::ReduceOp /*op*/) override { return std::make_unique<DoneWork>(); }
+  std::unique_ptr<dist::Work> do_all_gather_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> /*counts*/) override {
+    return copied(output, input);
+  }
+  std::unique_ptr<dist::Work> do_reduce_scatter_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> /*counts*/) override {
+    return copied(output, input);
+  }
+  std::unique_ptr<dist::Work> do_broadcast(at::Tensor /*tensor*/, int /*root*/) override { return std::make_unique<DoneWork>(); }
+  std::unique_ptr<dist::Work> do_barrier() override { return std::make_unique<DoneWork>(); }
+};
+
+}  // namespace
+
+std::unique_ptr<dist::Communicator> make_solo_communicator() {
+  return std::make_unique<SoloCommunicator>();
+}
+
+torch::Tensor dense_cosines(const HeadProblem& problem) {
+  return unit_rows(problem.embeddings).mm(unit_rows(problem.weight).t()).clamp(-1, 1);
+}
+
+DenseHead dense_head(const HeadProblem& problem, model::Margin& margin, std::uint64_t key) {
+  const auto cosines = dense_cosines(problem);  // [B, C]
+  const auto norms = problem.embeddings.to(torch::kDouble).norm(2, 1);
+  const auto own = torch::one_hot(problem.labels, problem.weight.size(0)).to(torch::kBool);
+  const double scale = margin.options().scale;
+  const auto target = margin.target({cosines.masked_select(own), norms, key});
+  const auto others = cosines.masked_fill(own, -std::numeric_limits<double>::infinity());
+  const auto slope = torch::where(own, target.slope.unsqueeze(1), margin.others_slope(others) * scale);
+  const auto effective = others.clone();
+  if (margin.changes_others()) margin.others(effective);
+
+  DenseHead head;
+  head.logits = torch::where(own, target.logits.unsqueeze(1), effective * scale);
+  const auto log_probability = head.logits.log_softmax(1).masked_select(own);
+  head.loss = log_probability.mean().neg();
+  head.probability = log_probability.exp();
+  const auto to_cosines = (head.logits.softmax(1) - own.to(torch::kDouble)) * slope / static_cast<double>(own.size(0));
+  head.grad_embeddings = unit_rows_backward(to_cosines.mm(unit_rows(problem.weight)), problem.embeddings);
+  head.grad_weight = unit_rows_backward(to_cosines.t().mm(unit_rows(problem.embeddings)), problem.weight);
+  return head;
+}
+
 std::vector<std::int64_t> deal_rows(std::int64_t rows, Deal deal, int world_size) {
   std::vector<std::int64_t> counts(static_cast<std::size_t>(world_size), 0);
   const std::size_t first = deal == Deal::kFirstEmpty && world_size > 1 ? 1 : 0;

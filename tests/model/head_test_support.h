@@ -1,11 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn.h>
 
 #include "dist/communicator.h"
 #include "model/sharded_head.h"
@@ -30,6 +31,21 @@ struct SlowHead {
 };
 [[nodiscard]] SlowHead slow_head(const HeadProblem& problem, const model::MarginOptions& margin);
 
+/// A replicated head in float64 around a Margin: logits and slopes are the margin's, the rest is the definition. No autograd.
+struct DenseHead {
+  torch::Tensor loss;             ///< []
+  torch::Tensor grad_embeddings;  ///< [B, D]
+  torch::Tensor grad_weight;      ///< [C, D]
+  torch::Tensor probability;      ///< [B]
+  torch::Tensor logits;           ///< [B, C]
+};
+[[nodiscard]] DenseHead dense_head(const HeadProblem& problem, model::Margin& margin, std::uint64_t key = 0);
+/// Cosines [B, C] float64.
+[[nodiscard]] torch::Tensor dense_cosines(const HeadProblem& problem);
+
+/// A world of one, whatever the number of processes.
+[[nodiscard]] std::unique_ptr<dist::Communicator> make_solo_communicator();
+
 /// How the rows of a batch are dealt to ranks.
 enum class Deal { kEven, kUneven, kFirstEmpty, kAllOnLast };
 [[nodiscard]] std::vector<std::int64_t> deal_rows(std::int64_t rows, Deal deal, int world_size);
@@ -38,7 +54,16 @@ enum class Deal { kEven, kUneven, kFirstEmpty, kAllOnLast };
 class HeadUnderTest {
  public:
   HeadUnderTest(const HeadProblem& problem, model::MarginOptions margin, dist::Communicator& communicator, Deal deal = Deal::kEven);
-  [[nodiscard]] model::HeadStep step() { return head_.forward_backward(own(problem_.embeddings), own(problem_.labels), counts_); }
+  [[nodiscard]] model::HeadStep step(std::uint64_t key = 0) {
+    model::HeadStepOptions options;
+    options.key = key;
+    return head_.forward_backward(own(problem_.embeddings), own(problem_.labels), counts_, options);
+  }
+  /// Embeddings and labels of later steps; as many rows as before.
+  void next_batch(const HeadProblem& batch) {
+    problem_.embeddings = batch.embeddings;
+    problem_.labels = batch.labels;
+  }
   [[nodiscard]] model::HeadScores score(const model::MarginOptions& margin) {
     return head_.score(own(problem_.embeddings), own(problem_.labels), counts_, margin);
   }

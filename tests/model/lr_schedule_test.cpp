@@ -4,6 +4,8 @@
 
 #include <c10/util/Exception.h>
 
+#include <cmath>
+
 #include "tests/support/golden.h"
 
 namespace diffprob::tests {
@@ -52,6 +54,68 @@ TEST(LrSchedule, NoReferenceBatchMeansNoScaling) {
   options.reference_batch = 0;
   EXPECT_EQ(model::LrSchedule(options, 4096, 10).initial_lr(), 0.1);
   EXPECT_THROW(model::LrSchedule(options, 4096, 0), c10::Error);
+}
+
+/// The rules written out, update by update.
+double slow_rate(const model::LrScheduleOptions& options, double initial, double last, double warmup, std::int64_t step) {
+  const double total = static_cast<double>(options.total_steps);
+  double done = 0;
+  if (static_cast<double>(step) > warmup) done = static_cast<double>(step) - warmup;
+  double share = done / (total - warmup);
+  if (share > 1) share = 1;
+  double rate = 0;
+  if (options.kind == model::LrKind::kPolynomial) {
+    rate = last + (initial - last) * (1 - share) * (1 - share);
+    if (options.power == 1) rate = last + (initial - last) * (1 - share);
+  } else {
+    rate = last + (initial - last) * (1 + std::cos(3.14159265358979323846 * share)) / 2;
+  }
+  if (static_cast<double>(step) + 1 < warmup) rate *= (static_cast<double>(step) + 1) / warmup;
+  return rate;
+}
+
+TEST(LrSchedule, PolynomialAndCosineFollowTheRule) {
+  for (const auto kind : {model::LrKind::kPolynomial, model::LrKind::kCosine}) {
+    for (const double power : {1.0, 2.0}) {
+      for (const double warmup_epochs : {0.0, 0.25, 2.0}) {
+        for (const double last : {0.0, 0.001}) {
+          model::LrScheduleOptions options;
+          options.kind = kind;
+          options.power = power;
+          options.warmup_epochs = warmup_epochs;
+          options.final_lr = last;
+          options.total_steps = 90;
+          const model::LrSchedule schedule(options, 1024, 10);
+          for (std::int64_t step = 0; step < 100; ++step) {
+            const double wanted = slow_rate(options, 0.2, 2 * last, warmup_epochs * 10, step);
+            EXPECT_NEAR(schedule.at_step(step), wanted, 1e-15) << "step " << step;
+          }
+          // Known points: the top right after warm-up, the end.
+          EXPECT_NEAR(schedule.at_step(static_cast<std::int64_t>(warmup_epochs * 10)), 0.2, warmup_epochs == 0.25 ? 0.005 : 1e-15);
+          EXPECT_NEAR(schedule.at_step(90), 2 * last, 1e-15);
+        }
+      }
+    }
+  }
+}
+
+TEST(LrSchedule, RefusesWhatIsNoSchedule) {
+  model::LrScheduleOptions options;
+  options.kind = model::LrKind::kCosine;
+  EXPECT_THROW(model::LrSchedule(options, 512, 10), c10::Error);  // no total_steps
+  options.total_steps = 20;
+  options.warmup_epochs = 2;
+  EXPECT_THROW(model::LrSchedule(options, 512, 10), c10::Error);  // nothing left after warm-up
+  options.warmup_epochs = 1;
+  EXPECT_NO_THROW(model::LrSchedule(options, 512, 10));
+  options.kind = model::LrKind::kPolynomial;
+  options.power = 0;
+  EXPECT_THROW(model::LrSchedule(options, 512, 10), c10::Error);
+
+  EXPECT_EQ(model::lr_kind("milestones"), model::LrKind::kMilestones);
+  EXPECT_EQ(model::lr_kind("polynomial"), model::LrKind::kPolynomial);
+  EXPECT_EQ(model::lr_kind("cosine"), model::LrKind::kCosine);
+  EXPECT_THROW((void)model::lr_kind("step"), c10::Error);
 }
 
 }  // namespace

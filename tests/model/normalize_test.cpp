@@ -1,7 +1,7 @@
 #include "model/normalize.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace diffprob::model {
 namespace {

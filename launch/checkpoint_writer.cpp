@@ -1,0 +1,237 @@
+#include "launch/checkpoint_writer.h"
+
+#include <ATen/ops/empty_like.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <random>
+#include <thread>
+
+#include "data/atomic_file.h"
+#include "launch/checkpoint_manifest.h"
+#include "launch/json_file.h"
+
+namespace diffprob::launch {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::chrono::minutes kLongestWait{30};  // of rank 0 for the files of the others
+constexpr std::chrono::seconds kGrace{10};        // the same, once this rank is on its way out: the others may be gone
+constexpr std::chrono::milliseconds kPoll{20};
+constexpr std::chrono::milliseconds kRound{200};  // a wait for the disk between two exchanges, far below their deadline
+constexpr int kNice = 10;                         // training comes first
+
+std::string ready_file(int rank) {
+  return fmt::format("ready.{:05d}.json", rank);
+}
+
+/// Those of the newest few, of every Nth epoch, and the best stay.
+void remove_old(const std::string& folder, const Retention& retention, const CheckpointInfo& newest) {
+  const auto steps = steps_in(folder);
+  for (std::size_t i = static_cast<std::size_t>(retention.newest); i < steps.size(); ++i) {
+    const std::string path = folder + "/" + checkpoint_name(steps[i]);
+    if (steps[i] == newest.best_step) continue;
+    try {
+      const CheckpointInfo info = read_checkpoint_info(path);
+      const bool end_of_epoch = info.batch == 0;
+      if (retention.every_epochs > 0 && end_of_epoch && info.epoch % retention.every_epochs == 0) continue;
+    } catch (const std::exception& error) {
+      spdlog::warn("{} is left alone: {}", path, error.what());
+      continue;
+    }
+    const std::string removed = path + kTemporaryMark + "old";  // so that a kill now leaves no half checkpoint behind
+    fs::rename(path, removed);
+    fs::remove_all(removed);
+  }
+}
+
+/// What a killed run has left: half-written folders, and a checkpoint put aside for one that never took its name.
+void clear_leftovers(const std::string& folder) {
+  fs::create_directories(folder);
+  std::vector<fs::path> leftovers;
+  for (const auto& item : fs::directory_iterator(folder)) {
+    const std::string name = item.path().filename();
+    if (name.find(kTemporaryMark) != std::string::npos || name.ends_with(kReplacedSuffix)) leftovers.push_back(item.path());
+  }
+  for (const fs::path& path : leftovers) {
+    const fs::path whole = fs::path(path).replace_extension();
+    if (path.extension() == kReplacedSuffix && !fs::exists(whole)) {
+      fs::rename(path, whole);
+    } else {
+      fs::remove_all(path);
+    }
+  }
+}
+
+}  // namespace
+
+/// One checkpoint: what the background thread works on.
+struct CheckpointWriter::Job {
+  std::string folder;
+  std::string temporary;
+  Retention retention;
+  CheckpointInfo info;
+  std::vector<std::pair<std::string, model::StateDict>> files;
+  std::string shard;  ///< the one of `files` that holds class rows
+  std::int64_t first_class;
+  std::int64_t num_rows;
+  int rank;
+  int world_size;
+  const std::atomic<bool>* leaving;
+  std::optional<c10::Event> copied{};  ///< tensors of a GPU are in host memory from then on
+
+  void run() const {
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
+    try {
+      if (copied) copied->synchronize();
+      fs::create_directories(temporary);
+      write_json(temporary + "/" + ready_file(rank), {{"files", to_json(write_own())}});
+    } catch (const std::exception& error) {
+      report(error.what());
+      throw;
+    }
+    if (rank == 0) publish();
+  }
+
+ private:
+  [[nodiscard]] std::vector<FileRecord> write_own() const {
+    std::vector<FileRecord> records;
+    for (const auto& [name, entries] : files) {
+      const model::WrittenFile written = model::write_pth(temporary + "/" + name, entries);
+      FileRecord record{name, written.bytes, written.sha256};
+      if (name == shard) {
+        record.first_class = first_class;
+        record.num_rows = num_rows;
+      }
+      records.push_back(record);
+    }
+    return records;
+  }
+
+  /// So that rank 0 need not wait for the deadline.
+  void report(const std::string& problem) const {
+    try {
+      write_json(temporary + "/" + ready_file(rank), {{"error", problem}});
+    } catch (const std::exception&) {  // the disk that failed before: the other ranks hear of it at the next start() or finish()
+    }
+  }
+
+  [[nodiscard]] std::vector<FileRecord> wait_for_rank(int other) const {
+    const std::string path = temporary + "/" + ready_file(other);
+    const auto start = std::chrono::steady_clock::now();
+    std::optional<std::chrono::steady_clock::time_point> left;
+    while (!fs::exists(path)) {
+      const auto now = std::chrono::steady_clock::now();
+      if (*leaving && !left) left = now;
+      TORCH_CHECK(now - start < kLongestWait && (!left || now - *left < kGrace), "checkpoint ", temporary, ": rank ", other,
+                  " has not written its files in ", std::chrono::duration_cast<std::chrono::seconds>(now - start).count(),
+                  " s. Do all ranks see this folder?");
+      std::this_thread::sleep_for(kPoll);
+    }
+    const nlohmann::json json = read_json(path);
+    TORCH_CHECK(!json.contains("error"), "checkpoint ", temporary, ": rank ", other, ": ", json.at("error").get<std::string>());
+    return files_from_json(json.at("files"));
+  }
+
+  void publish() const {
+    Manifest manifest{info, world_size, {}};
+    for (int other = 0; other < world_size; ++other) {
+      for (auto& record : wait_for_rank(other)) manifest.files.push_back(std::move(record));
+    }
+    for (int other = 0; other < world_size; ++other) fs::remove(temporary + "/" + ready_file(other));
+    write_manifest(temporary, manifest);
+    const std::string path = folder + "/" + checkpoint_name(info.step);
+    if (fs::exists(path)) fs::rename(path, path + kReplacedSuffix);
+    fs::rename(temporary, path);
+    data::sync_folder(folder);
+    fs::remove_all(path + kReplacedSuffix);
+    remove_old(folder, retention, info);
+  }
+};
+
+CheckpointWriter::CheckpointWriter(std::string folder, Retention retention, dist::HostCollectives& control)
+    : folder_(std::move(folder)), retention_(retention), control_(control) {
+  if (control_.rank() == 0) clear_leftovers(folder_);
+  id_ = control_.broadcast(fmt::format("{:08x}", std::random_device()()), 0);
+}
+
+CheckpointWriter::~CheckpointWriter() {
+  leaving_ = true;
+  if (written_.valid()) written_.wait();
+}
+
+model::StateDict CheckpointWriter::copied(const std::string& kind, const model::StateDict& entries) {
+  model::StateDict copies;
+  for (const auto& [name, tensor] : entries) {
+    at::Tensor& copy = copies_[kind + "/" + name];
+    if (!copy.defined() || copy.sizes() != tensor.sizes() || copy.scalar_type() != tensor.scalar_type()) {
+      copy = at::empty_like(tensor, tensor.options().device(at::kCPU).pinned_memory(tensor.is_cuda()));
+    }
+    copy.copy_(tensor.detach(), /*non_blocking=*/true);
+    copies.emplace_back(name, copy);
+  }
+  return copies;
+}
+
+CheckpointWriter::Job CheckpointWriter::make_job(const CheckpointInfo& info, const CheckpointState& state) {
+  const int rank = control_.rank();
+  const int world_size = control_.world_size();
+  Job job{folder_, newest_ + kTemporaryMark + id_, retention_, info, {}, "", state.first_class, 0, rank, world_size, &leaving_};
+  const auto add = [&](const std::string& file, const std::string& kind, const model::StateDict& entries) {
+    if (!entries.empty()) job.files.emplace_back(file, copied(kind, entries));
+  };
+  if (rank == 0) {
+    add(part_file(kBackbonePart), kBackbonePart, state.backbone);
+    for (const auto& part : state.replicated) add(part_file(part.name), part.name, part.entries);
+  }
+  if (!state.rows.empty()) {
+    job.shard = rank_file("head", rank, world_size);
+    job.num_rows = state.rows.front().second.size(0);
+    add(job.shard, "head", state.rows);
+  }
+  add(rank_file("local", rank, world_size), "local", state.local);
+  const at::Device device = state.backbone.empty() ? at::Device(at::kCPU) : state.backbone.front().second.device();
+  if (!device.is_cpu()) {  // the copies are enqueued: later updates are ordered after them, the thread waits for them
+    job.copied.emplace(device.type());
+    job.copied->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  }
+  return job;
+}
+
+void CheckpointWriter::start(const CheckpointInfo& info, const CheckpointState& state) {
+  const at::NoGradGuard no_grad;
+  finish();
+  newest_ = folder_ + "/" + checkpoint_name(info.step);
+  written_ = std::async(std::launch::async, [job = make_job(info, state)] { job.run(); });
+}
+
+void CheckpointWriter::finish() {
+  if (!written_.valid()) return;
+  // In rounds: a slow disk on one rank must not look like a dead rank to the others.
+  bool waiting = true;
+  while (waiting) {
+    const bool ready = written_.wait_for(kRound) == std::future_status::ready;
+    waiting = control_.all_reduce<std::int32_t>(ready ? 0 : 1, dist::ReduceOp::kMax) != 0;
+  }
+  std::string problem;
+  try {
+    written_.get();
+  } catch (const c10::Error& error) {
+    problem = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    problem = error.what();
+  }
+  if (control_.all_reduce<std::int32_t>(problem.empty() ? 0 : 1, dist::ReduceOp::kMax) == 0) return;
+  std::vector<std::int64_t> lengths;
+  const auto text = control_.all_gather_v(std::span<const char>(problem.data(), problem.size()), &lengths);
+  const auto first = std::find_if(lengths.begin(), lengths.end(), [](std::int64_t n) { return n > 0; });
+  TORCH_CHECK(false, "checkpoint ", newest_, " could not be written: ", std::string(text.begin(), text.begin() + *first));
+}
+
+}  // namespace diffprob::launch

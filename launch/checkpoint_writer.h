@@ -1,0 +1,51 @@
+#pragma once
+
+#include <atomic>
+#include <future>
+#include <map>
+#include <string>
+
+#include "dist/host_collectives.h"
+#include "launch/checkpoint.h"
+
+namespace diffprob::launch {
+
+/// Writes the checkpoints of one training in the background. start() copies the tensors to host memory and returns; a thread a rank writes
+/// this rank's files into FOLDER/step_XXXXXXXX.tmp.ID and says so in a small file there; rank 0's thread waits until all ranks have, writes
+/// manifest.json, gives the folder its name and removes old checkpoints. The threads use no MPI: the folder must be one that all ranks see.
+/// Host memory: one copy of this rank's tensors (pinned when they are on a GPU), kept between checkpoints.
+class CheckpointWriter {
+ public:
+  /// Collective; makes the folder and clears what a killed run has left half-written.
+  CheckpointWriter(std::string folder, Retention retention, dist::HostCollectives& control);
+  /// Waits for this rank's files, and on rank 0 some seconds for the other ranks; an error is lost unless finish() asked before.
+  ~CheckpointWriter();
+  CheckpointWriter(const CheckpointWriter&) = delete;
+  CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+
+  /// Waits for the previous checkpoint as finish() does, copies, and goes on in the background. Tensors of a GPU may be changed by later
+  /// work of the current stream only. All ranks, with the same info. Collective.
+  void start(const CheckpointInfo& info, const CheckpointState& state);
+  /// Waits until the last checkpoint is whole on disk, or has failed: then throws c10::Error on all ranks, with the reason of the first
+  /// that has one. Collective.
+  void finish();
+  /// The last checkpoint that start() began or resumed() named; "" before. Whole after finish().
+  [[nodiscard]] const std::string& newest() const noexcept { return newest_; }
+  void resumed(std::string checkpoint) { newest_ = std::move(checkpoint); }
+
+ private:
+  struct Job;
+  [[nodiscard]] model::StateDict copied(const std::string& kind, const model::StateDict& entries);
+  [[nodiscard]] Job make_job(const CheckpointInfo& info, const CheckpointState& state);
+
+  std::string folder_;
+  Retention retention_;
+  dist::HostCollectives& control_;
+  std::string id_;  ///< of this process group: in the names of temporary folders
+  std::map<std::string, at::Tensor> copies_;
+  std::string newest_;
+  std::atomic<bool> leaving_{false};
+  std::future<void> written_;
+};
+
+}  // namespace diffprob::launch

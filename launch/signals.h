@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "dist/host_collectives.h"
+
+namespace diffprob::launch {
+
+/// While one lives, the first SIGTERM, SIGUSR1 or SIGINT only sets a flag, and a second one ends the process at once with 128 + its
+/// number. One a process, made before other threads.
+class SignalGuard {
+ public:
+  SignalGuard();
+  ~SignalGuard();
+  SignalGuard(const SignalGuard&) = delete;
+  SignalGuard& operator=(const SignalGuard&) = delete;
+
+  /// The first signal that came, 0 when none has.
+  [[nodiscard]] static int received() noexcept;
+};
+
+/// Whether training is to stop: a signal on any rank, or the time is over. One small exchange over MPI a step, on the host.
+class StopAgreement {
+ public:
+  /// max_seconds: since rank 0's process began; 0: no limit.
+  StopAgreement(double max_seconds, dist::HostCollectives& control);
+
+  /// Once a step, by all ranks: the same answer on all. Collective.
+  [[nodiscard]] bool agreed();
+  /// After agreed() said so: "SIGUSR1", "train.max_time".
+  [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
+
+ private:
+  [[nodiscard]] std::int32_t wish() const;
+
+  dist::HostCollectives& control_;
+  double max_seconds_;
+  std::string reason_;
+};
+
+}  // namespace diffprob::launch

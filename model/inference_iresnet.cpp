@@ -1,0 +1,136 @@
+#include <optional>
+#include <vector>
+
+#include <ATen/ATen.h>
+
+#include "model/inference_activation.h"
+#include "model/inference_convolution.h"
+#include "model/inference_trunk.h"
+
+namespace diffprob::model {
+namespace {
+
+constexpr std::int64_t kFaceSide = 112;
+
+/// Side after a 3x3 convolution with padding 1.
+std::int64_t side_after(std::int64_t side, std::int64_t stride) {
+  return (side - 1) / stride + 1;
+}
+
+struct Excitation {
+  InferenceConvolution reduce, expand;
+
+  [[nodiscard]] at::Tensor weights_of(const at::Tensor& x) const { return expand(reduce(channel_means(x)).relu_()).sigmoid_(); }
+};
+
+struct Block {
+  InferenceConvolution conv1;  // without bias: the pass of the PReLU adds it
+  BorderedPrelu prelu;
+  InferenceConvolution conv2;
+  std::optional<InferenceConvolution> shortcut;
+  std::optional<Excitation> excitation;
+
+  /// May overwrite x.
+  [[nodiscard]] at::Tensor run(const at::Tensor& x) const {
+    at::Tensor y = conv1(x);
+    prelu.apply(y);
+    at::Tensor sum = shortcut ? (*shortcut)(x) : x;
+    if (!excitation) {
+      conv2.add_to(sum, y);
+      return sum;
+    }
+    y = conv2(y);
+    add_scaled(sum, y, excitation->weights_of(y));
+    return sum;
+  }
+};
+
+Excitation make_excitation(const NamedWeights& weights, const std::string& prefix, at::Device device) {
+  const auto pointwise = [&](const char* name) {
+    const std::string bias = prefix + name + ".bias";
+    return InferenceConvolution(weights.at(prefix + name + ".weight"),
+                                weights.has(bias) ? std::optional<at::Tensor>(weights.at(bias)) : std::nullopt, {.side = 1}, device);
+  };
+  return {pointwise("fc1"), pointwise("fc2")};
+}
+
+/// A block whose input has `side` pixels a side; `prefix` ends with a point.
+Block make_block(const NamedWeights& weights, const std::string& prefix, std::int64_t side, at::Device device) {
+  const bool shrinks = weights.has(prefix + "downsample.0.weight");
+  const std::int64_t stride = shrinks ? 2 : 1;
+  const auto norm = [&](const char* name) { return evaluated_batch_norm(weights, prefix + name); };
+  const BorderedWeights first = fold_around(norm("bn1"), weights.at(prefix + "conv1.weight"), norm("bn2"));
+  const FoldedWeights second = fold_after(weights.at(prefix + "conv2.weight"), norm("bn3"));
+  Block block{{first.weight, std::nullopt, {.side = side, .padding = 1}, device},
+              {first, weights.at(prefix + "prelu.weight"), side, device},
+              {second, {.side = side, .stride = stride, .padding = 1}, device},
+              std::nullopt,
+              std::nullopt};
+  if (shrinks) {
+    block.shortcut.emplace(fold_after(weights.at(prefix + "downsample.0.weight"), norm("downsample.1")),
+                           ConvolutionPlace{.side = side, .stride = stride}, device);
+  }
+  if (weights.has(prefix + "se_block.fc1.weight")) block.excitation = make_excitation(weights, prefix + "se_block.", device);
+  return block;
+}
+
+/// Batch norm, flattening (channels, h, w), linear, batch norm, as one map of (h, w, channels).
+FoldedWeights fold_output(const NamedWeights& weights) {
+  const ChannelAffine before = evaluated_batch_norm(weights, "bn2");
+  const at::Tensor fc = weights.at("fc.weight");  // [D, channels * h * w]
+  const std::int64_t channels = before.scale.numel(), dim = fc.size(0);
+  const at::Tensor by_channel = fc.view({dim, channels, -1});
+  const at::Tensor bias = weights.at("fc.bias") + (by_channel.sum(2) * before.shift).sum(1);
+  const at::Tensor map = (by_channel * before.scale.view({1, -1, 1})).transpose(1, 2).reshape({dim, -1});
+  const ChannelAffine after = evaluated_batch_norm(weights, "features");
+  return {map * after.scale.unsqueeze(1), bias * after.scale + after.shift};
+}
+
+class IResNetTrunk : public InferenceTrunk {
+ public:
+  IResNetTrunk(const NamedWeights& weights, at::Device device)
+      : stem_(fold_after(weights.at("conv1.weight"), evaluated_batch_norm(weights, "bn1")),
+              {.side = kFaceSide, .stride = stem_stride(weights), .padding = 1}, device),
+        prelu_(weights.at("prelu.weight"), weights.at("conv1.weight").size(0), device) {
+    std::int64_t side = side_after(kFaceSide, stem_stride(weights));
+    for (int stage = 1; stage <= 4; ++stage) {
+      const std::string name = "layer" + std::to_string(stage) + ".";
+      for (int i = 0; weights.has(name + std::to_string(i) + ".conv1.weight"); ++i) {
+        blocks_.push_back(make_block(weights, name + std::to_string(i) + ".", side, device));
+        if (i == 0) side = side_after(side, 2);
+      }
+    }
+    output_ = fold_output(weights);
+  }
+
+  at::Tensor run(const at::Tensor& faces) const override {
+    at::Tensor x = stem_(faces);
+    prelu_.apply(x);
+    for (const Block& block : blocks_) x = block.run(x);
+    return x;
+  }
+
+ private:
+  /// Not among the weights, but the pictures that reach the last linear map tell: 7 x 7 of 112, or 4 x 4 of 56.
+  static std::int64_t stem_stride(const NamedWeights& weights) {
+    const std::int64_t pixels = weights.at("fc.weight").size(1) / weights.at("bn2.running_mean").numel();
+    TORCH_CHECK(pixels == 49 || pixels == 16, "inference network: fc.weight takes ", pixels, " pixels, want 49 or 16");
+    return pixels == 49 ? 1 : 2;
+  }
+
+  InferenceConvolution stem_;
+  InferencePrelu prelu_;
+  std::vector<Block> blocks_;
+};
+
+}  // namespace
+
+bool is_iresnet(const NamedWeights& weights) {
+  return weights.has("layer4.0.conv2.weight") && weights.has("fc.weight") && weights.has("features.running_var");
+}
+
+std::unique_ptr<InferenceTrunk> make_iresnet_trunk(const NamedWeights& weights, at::Device device) {
+  return std::make_unique<IResNetTrunk>(weights, device);
+}
+
+}  // namespace diffprob::model

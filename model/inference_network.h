@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "model/backbone.h"
+#include "model/inference_trunk.h"
+
+namespace diffprob::model {
+
+/// A backbone in evaluation mode, rebuilt for speed: batch norms are folded into convolutions and the last linear map (in float64, then
+/// rounded), pictures are channels last, PReLU and bias are one pass, and on the CPU few images at a time go through all layers, so that
+/// they stay in the cache. Embeddings are those of Backbone::forward within rounding.
+/// Holds a copy of the weights: make it anew after they change. On the device of the backbone, float32.
+class InferenceNetwork {
+ public:
+  /// Whether the backbone has the weights of a network that is known here (all of backbone_names() have).
+  [[nodiscard]] static bool can_rebuild(const Backbone& backbone);
+  /// Throws c10::Error for another network.
+  explicit InferenceNetwork(const Backbone& backbone);
+
+  /// images: uint8 [b, 112, 112, 3], RGB, on any device (see normalize_faces), or float faces [b, 3, 112, 112] on the network's device.
+  /// -> embeddings [b, D] float32. b may be 0. Never builds a gradient graph. Throws c10::Error on another shape or type.
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& images) const;
+  [[nodiscard]] std::int64_t embedding_dim() const { return bias_.numel(); }
+
+ private:
+  [[nodiscard]] at::Tensor features(const at::Tensor& images) const;
+
+  at::Device device_;
+  std::unique_ptr<InferenceTrunk> trunk_;
+  at::Tensor weight_;  ///< [h * w * channels, D]
+  at::Tensor bias_;    ///< [D]
+};
+
+}  // namespace diffprob::model

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+
+#include "model/inference_folding.h"
+
+namespace diffprob::model {
+
+/// The folded layers before the last linear map.
+class InferenceTrunk {
+ public:
+  InferenceTrunk() = default;
+  InferenceTrunk(const InferenceTrunk&) = delete;
+  InferenceTrunk& operator=(const InferenceTrunk&) = delete;
+  virtual ~InferenceTrunk() = default;
+  /// Faces [b, 3, 112, 112] channels last -> [b, channels, h, w] channels last.
+  [[nodiscard]] virtual at::Tensor run(const at::Tensor& faces) const = 0;
+  /// Linear map of run()'s output, flattened in memory order (h, w, channels), to embeddings.
+  [[nodiscard]] const FoldedWeights& output() const { return output_; }
+
+ protected:
+  FoldedWeights output_;  ///< weight [D, h * w * channels]
+};
+
+/// For weights named as those of IResNet and MobileFaceNet.
+[[nodiscard]] bool is_iresnet(const NamedWeights& weights);
+[[nodiscard]] std::unique_ptr<InferenceTrunk> make_iresnet_trunk(const NamedWeights& weights, at::Device device);
+[[nodiscard]] bool is_mobilefacenet(const NamedWeights& weights);
+[[nodiscard]] std::unique_ptr<InferenceTrunk> make_mobilefacenet_trunk(const NamedWeights& weights, at::Device device);
+
+}  // namespace diffprob::model

@@ -1,0 +1,122 @@
+#include "tests/model/golden_losses.h"
+
+#include "model/margin_elastic.h"
+
+namespace diffprob::tests {
+namespace {
+
+constexpr const char* kPaper = "_paper";
+const std::string kAdaFacePaper = "adaface_paper";
+
+std::string without_suffix(const std::string& text, const std::string& suffix) {
+  return text.ends_with(suffix) ? text.substr(0, text.size() - suffix.size()) : text;
+}
+
+model::MarginKind kind_of(const std::string& head) {
+  using enum model::MarginKind;
+  const std::pair<const char*, model::MarginKind> kinds[] = {{"CosFace", kCosFace},
+                                                             {"ArcFace", kArcFace},
+                                                             {"ElasticArcFace", kElasticArcFace},
+                                                             {"ElasticCosFace", kElasticCosFace},
+                                                             {"ElasticArcFacePlus", kElasticArcFacePlus},
+                                                             {"ElasticCosFacePlus", kElasticCosFacePlus},
+                                                             {"CurricularFace", kCurricularFace},
+                                                             {"AdaFace", kAdaFace}};
+  for (const auto& [name, kind] : kinds) {
+    if (head == name) return kind;
+  }
+  throw std::runtime_error("losses.h5 has a loss " + head + " that this test does not know");
+}
+
+torch::Tensor ones_but(std::int64_t size, const torch::Tensor& indices) {
+  return torch::ones({size}, torch::kDouble).index_fill_(0, indices, 0.0);
+}
+
+torch::Tensor finite_rows(const torch::Tensor& values) {
+  return values.isfinite().all(1).to(torch::kDouble);
+}
+
+}  // namespace
+
+std::vector<LossCase> loss_cases() {
+  const Golden golden("losses.h5");
+  std::vector<LossCase> cases;
+  for (const auto& loss : golden.names("/")) {
+    if (loss == "input") continue;
+    for (const auto& name : golden.names(loss)) cases.push_back({loss, name});
+  }
+  return cases;
+}
+
+model::MarginOptions GoldenLoss::options() const {
+  const bool paper = case_.group.ends_with(kPaper);
+  const bool adaface = case_.group == kAdaFacePaper;
+  model::MarginOptions options;
+  options.kind = adaface ? model::MarginKind::kAdaFace : kind_of(without_suffix(case_.group, kPaper));
+  const std::string home = adaface ? path() : without_suffix(case_.group, kPaper);
+  options.scale = golden_.number(home, "s");
+  options.margin = golden_.number(home, "m");
+  if (golden_.has_attribute(home, "std")) options.elastic_std = golden_.number(home, "std");
+  if (adaface) options.adaface_h = golden_.number(home, "h");
+  if (adaface) options.adaface_t_alpha = golden_.number(home, "alpha");
+  options.reference = !paper && !adaface;
+  return options;
+}
+
+HeadProblem GoldenLoss::input(const std::string& group) const {
+  // batch2 and batch3 go with the weight of main.
+  const std::string weight = golden_.has(group + "/weight_CD") ? group : "input/main";
+  return {golden_tensor(golden_, group + "/embedding"), golden_ids(golden_, group + "/label"),
+          golden_tensor(golden_, weight + "/weight_CD")};
+}
+
+torch::Tensor GoldenLoss::wanted(const LossStep& step, const std::string& leaf) const {
+  const std::string single = step.path + "/" + leaf;
+  return golden_tensor64(golden_, golden_.has(single + "_f64") ? single + "_f64" : single);
+}
+
+LossStep GoldenLoss::step(const std::string& path, const std::string& input_group) const {
+  LossStep step{path, input(input_group), {}, {}, {}};
+  const std::int64_t rows = step.problem.labels.size(0);
+  const std::int64_t classes = step.problem.weight.size(0);
+  const torch::Tensor none = torch::empty({0}, torch::kLong);
+  const bool listed = golden_.has(input_group + "/singular_rows");
+  step.regular_rows = ones_but(rows, listed ? golden_ids(golden_, input_group + "/singular_rows") : none);
+  step.regular_classes = ones_but(classes, listed ? golden_ids(golden_, input_group + "/singular_classes") : none);
+  if (golden_.has_attribute(path, "gradient_finite") && golden_.number(path, "gradient_finite") == 0.0) {
+    step.regular_rows *= finite_rows(wanted(step, "grad_embedding"));
+    step.regular_classes *= finite_rows(wanted(step, "grad_weight_CD"));
+  }
+  if (golden_.has(path + "/margin_drawn")) step.drawn = golden_tensor64(golden_, path + "/margin_drawn").reshape({rows});
+  if (golden_.has(path + "/margin_per_sample_f64")) step.drawn = golden_tensor64(golden_, path + "/margin_per_sample_f64");
+  return step;
+}
+
+std::vector<LossStep> GoldenLoss::steps() const {
+  if (!golden_.has(path() + "/step0")) {
+    const bool own_input = golden_.has(path() + "/embedding");
+    return {step(path(), own_input ? path() : "input/" + case_.name)};
+  }
+  const std::vector<std::string> batches = {"main", "batch2", "batch3"};
+  std::vector<LossStep> steps;
+  for (const auto& name : golden_.names(path())) steps.push_back(step(path() + "/" + name, "input/" + batches.at(steps.size())));
+  return steps;
+}
+
+std::vector<std::pair<std::string, double>> GoldenLoss::state(const LossStep& step) const {
+  std::vector<std::pair<std::string, double>> state;
+  const std::pair<const char*, const char*> names[] = {
+      {"state_t", "t"}, {"state_batch_mean", "norm_mean"}, {"state_batch_std", "norm_std"}};
+  for (const auto& [attribute, name] : names) {
+    if (!golden_.has_attribute(step.path, attribute)) continue;
+    const std::string exact = std::string(attribute) + "_f64";
+    state.emplace_back(name, golden_.number(step.path, golden_.has_attribute(step.path, exact) ? exact : attribute));
+  }
+  return state;
+}
+
+void give_margins(model::Margin& margin, const LossStep& step) {
+  if (step.drawn.defined()) dynamic_cast<model::ElasticMargin&>(margin).set_margins(step.drawn);
+}
+
+}  // namespace diffprob::tests
