@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "prune/agreement.h"
 #include "prune/cleaning.h"
 #include "prune/error.h"
 #include "prune/score_file.h"
@@ -12,21 +13,6 @@
 
 namespace diffprob::prune {
 namespace {
-
-/// Runs `work` on every rank; when it throws PruneError on some, all throw the message of the lowest of them. Collective.
-void together(dist::HostCollectives& collectives, const std::function<void()>& work) {
-  std::string problem;
-  std::int32_t failed = 0;
-  try {
-    work();
-  } catch (const PruneError& error) {
-    problem = error.what();
-    failed = 1;
-  }
-  const auto flags = collectives.all_gather(failed);
-  const auto first = std::find(flags.begin(), flags.end(), 1);
-  if (first != flags.end()) throw PruneError(collectives.broadcast(problem, static_cast<int>(first - flags.begin())));
-}
 
 void check_options(const PruneOptions& options) {
   if (options.method != "diffprob" && options.method != "random" && options.method != "none") {

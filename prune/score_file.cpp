@@ -2,11 +2,12 @@
 
 #include <array>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "prune/error.h"
 #include "prune/hdf5_file.h"
+#include "prune/row_problems.h"
+#include "prune/source_attributes.h"
 
 namespace diffprob::prune {
 namespace {
@@ -27,29 +28,13 @@ constexpr std::array<FloatColumn, 8> kFloatColumns = {{{"nll", &ScoreRecord::nll
                                                        {"cosine", &ScoreRecord::cosine},
                                                        {"norm", &ScoreRecord::norm}}};
 
-/// Collects bad rows: names the first few, counts all.
-class RowProblems {
- public:
-  void add(std::size_t row, const std::string& problem) {
-    constexpr std::int64_t kNamed = 5;
-    if (count_++ < kNamed) text_ += (text_.empty() ? "" : "; ") + ("row " + std::to_string(row) + ": " + problem);
-  }
-  void throw_if_any(const std::string& where) const {
-    if (count_ > 0) throw PruneError(where + ": " + std::to_string(count_) + " bad values: " + text_);
-  }
-
- private:
-  std::int64_t count_ = 0;
-  std::string text_;
-};
-
-void check_class(std::size_t row, const char* name, std::int64_t value, std::int64_t num_classes, RowProblems& problems) {
+void check_class(std::int64_t row, const char* name, std::int64_t value, std::int64_t num_classes, RowProblems& problems) {
   if (value >= 0 && value < num_classes) return;
   problems.add(row, std::string(name) + " is " + std::to_string(value) + ", expected 0 to " + std::to_string(num_classes - 1));
 }
 
-void check_row(std::size_t row, const ScoreRecord& record, RowProblems& problems) {
-  if (record.index != row) problems.add(row, "holds the record of sample " + std::to_string(record.index));
+void check_row(std::int64_t row, const ScoreRecord& record, RowProblems& problems) {
+  if (static_cast<std::int64_t>(record.index) != row) problems.add(row, "holds the record of sample " + std::to_string(record.index));
   for (const FloatColumn& column : kFloatColumns) {
     if (std::isnan(record.*column.member)) problems.add(row, std::string(column.name) + " is NaN");
   }
@@ -75,28 +60,6 @@ std::vector<T> read_column(const HdfReader& file, const std::string& path, const
   return column;
 }
 
-void write_source(HdfWriter& file, const ScoreSource& source) {
-  file.attribute("dataset_fingerprint", source.dataset_fingerprint);
-  file.attribute("model_fingerprint", source.model_fingerprint);
-  file.attribute("margin", source.margin);
-  file.attribute("scale", source.scale);
-  file.attribute("num_classes", source.num_classes);
-  const std::vector<std::uint8_t> config(source.config.begin(), source.config.end());
-  file.dataset<std::uint8_t>("config", config);
-}
-
-ScoreSource read_source(const HdfReader& file) {
-  ScoreSource source;
-  source.dataset_fingerprint = file.text("dataset_fingerprint");
-  source.model_fingerprint = file.text("model_fingerprint");
-  source.margin = file.number("margin");
-  source.scale = file.number("scale");
-  source.num_classes = file.integer("num_classes");
-  const auto config = file.dataset<std::uint8_t>("config");
-  source.config.assign(config.begin(), config.end());
-  return source;
-}
-
 }  // namespace
 
 void check_table(const std::string& where, const ScoreTable& table) {
@@ -104,18 +67,14 @@ void check_table(const std::string& where, const ScoreTable& table) {
     throw PruneError(where + ": " + std::to_string(table.labels.size()) + " labels for " + std::to_string(table.records.size()) +
                      " records, expected the same number");
   }
-  if (table.records.size() > std::numeric_limits<std::uint32_t>::max()) {
-    throw PruneError(where + ": " + std::to_string(table.records.size()) + " samples, expected fewer than 2^32");
-  }
   const std::int64_t classes = table.source.num_classes;
-  if (classes < 1 || classes > std::int64_t{1} << 31) {
-    throw PruneError(where + ": num_classes is " + std::to_string(classes) + ", expected 1 to 2^31");
-  }
+  check_extents(where, static_cast<std::int64_t>(table.records.size()), classes);
   RowProblems problems;
   for (std::size_t i = 0; i < table.records.size(); ++i) {
-    check_row(i, table.records[i], problems);
-    check_class(i, "label", table.labels[i], classes, problems);
-    check_class(i, "top1", table.records[i].top1, classes, problems);
+    const auto row = static_cast<std::int64_t>(i);
+    check_row(row, table.records[i], problems);
+    check_class(row, "label", table.labels[i], classes, problems);
+    check_class(row, "top1", table.records[i].top1, classes, problems);
   }
   problems.throw_if_any(where);
 }
@@ -140,7 +99,7 @@ ScoreTable read_scores(const std::string& path) {
   const HdfReader file(path);
   file.check_format(kFormat, kVersion);
   ScoreTable table;
-  table.source = read_source(file);
+  table.source = read_source(file, path);
   table.labels = file.dataset<std::int32_t>("label");
   const std::size_t count = table.labels.size();
   if (file.integer("num_samples") != static_cast<std::int64_t>(count)) {
