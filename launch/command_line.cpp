@@ -3,13 +3,14 @@
 
 #include "launch/commands.h"
 #include "launch/suggest.h"
+#include "prune/methods.h"
 
 namespace diffprob::launch {
 namespace {
 
 struct Help {
   const char* summary;
-  const char* usage;
+  std::string usage;
 };
 
 const std::map<std::string, Help>& commands() {
@@ -32,12 +33,13 @@ const std::map<std::string, Help>& commands() {
       {"prune",
        {"select what to keep from a score table",
         "mpirun -np 8 diffprob prune [CONFIG] --prune.scores=scores.h5 --prune.keep_ratio=0.5 [--output=DIR]\n\n"
-        "Methods (prune.method):\n"
-        "  diffprob  keeps samples of an identity whose probabilities differ by more than a threshold\n"
-        "  random    the same share of each identity, drawn by seed\n"
-        "  none      cleaning alone\n"
-        "prune.clean=true first drops samples whose margin-free prediction is not their label.\n"
-        "Writes output/index_set.h5, kept_index.txt, label_map.txt, summary.json."}},
+        "Methods (prune.method), what they read, what they keep of each identity:\n" +
+            prune::methods_text() +
+            "dynamics: a file of training dynamics (prune.dynamics); scores: a score table (prune.scores).\n"
+            "prune.clean=true first drops samples whose margin-free prediction is not their label (prune.clean_rule, prune.clean_margin).\n"
+            "No identity falls below prune.min_kept samples and prune.min_kept_share of its usable ones.\n"
+            "With data.train given, scores of another data set are refused.\n"
+            "Writes output/index_set.h5, kept_index.txt, label_map.txt, summary.json (prune/SCORES_FORMAT.md)."}},
       {"eval",
        {"verify a network on .bin sets",
         "mpirun -np 8 diffprob eval [CONFIG] --model.checkpoint=DIR/step_XXXXXXXX --eval.sets=lfw.bin,cfp_fp.bin\n\n"
@@ -57,7 +59,8 @@ const std::map<std::string, Help>& commands() {
         "diffprob config --print-defaults           every key with its default and meaning, as YAML\n"
         "diffprob config CONFIG [--key=value ...]   checks it and prints the result"}},
       {"info",
-       {"this build, its libraries and the devices here; size and cost of a network", "diffprob info\ndiffprob info --model=NAME [--dim=512]"}},
+       {"this build, its libraries and the devices here; size and cost of a network",
+        "diffprob info\ndiffprob info --model=NAME [--dim=512]"}},
       {"help", {"this text, or that of one command", "diffprob help COMMAND"}},
   };
   return table;

@@ -190,7 +190,9 @@ void check_together(const Config& c, std::vector<std::string>& problems) {
   if (c.prune.keep_ratio == 0 && c.prune.threshold == 0 && c.prune.method == "diffprob") {
     problems.push_back("prune: give prune.keep_ratio or prune.threshold, both are 0");
   }
-  if (c.prune.method == "random" && c.prune.keep_ratio == 0) problems.push_back("prune.keep_ratio: method random needs one above 0");
+  if (c.prune.method != "diffprob" && c.prune.method != "none" && c.prune.keep_ratio == 0) {
+    problems.push_back("prune.keep_ratio: method " + c.prune.method + " needs one above 0");
+  }
   if (c.output.empty()) problems.push_back("output: want a folder, got nothing");
   if (c.data.train.empty()) problems.push_back("data.train: want a data set, got nothing");
 }

@@ -112,12 +112,22 @@ struct ScoreConfig {
 
 struct PruneConfig {
   std::string scores;
+  std::string dynamics;
   std::string method = "diffprob";
+  std::string score = "scores";
   bool clean = true;
+  std::string clean_rule = "mispredicted";
+  double clean_margin = 0;
   double keep_ratio = 0.5;
   double threshold = 0;
   std::int64_t min_kept = 5;
+  double min_kept_share = 0;
   std::string preset = "default";
+  std::string keep_end = "highest";
+  std::string draw = "random";
+  std::string ccs_score = "aum";
+  double ccs_beta = 0.1;
+  std::int64_t ccs_strata = 50;
 };
 
 struct EvalConfig {

@@ -2,6 +2,7 @@
 
 #include "model/backbone.h"
 #include "model/margin.h"
+#include "prune/methods.h"
 
 namespace diffprob::launch {
 namespace {
@@ -128,18 +129,40 @@ void add_train(Config& c, std::vector<Field>& f) {
   f.push_back(number("train.eval_every_epochs", &t.eval_every_epochs, 0, 1e6, "verification in training; 0: at the end alone"));
 }
 
+void add_pruning(PruneConfig& p, std::vector<Field>& f) {
+  f.push_back(text("prune.scores", &p.scores, "score table (.h5) that `diffprob prune` reads"));
+  f.push_back(
+      text("prune.dynamics", &p.dynamics, "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch or mean"));
+  f.push_back(text("prune.method", &p.method, "per-identity selection (diffprob help prune)", prune::method_names()));
+  f.push_back(text("prune.score", &p.score, "diffprob: of the score table, of the last training epoch, or the mean over the epochs",
+                   {"scores", "last_epoch", "mean"}));
+  f.push_back(flag("prune.clean", &p.clean, "drop samples that look mislabelled, before selecting"));
+  f.push_back(
+      text("prune.clean_rule", &p.clean_rule,
+           "'mispredicted': the margin-free prediction is not the label; 'confident': and it reaches the mean confidence of that class",
+           {"mispredicted", "confident"}));
+  f.push_back(number("prune.clean_margin", &p.clean_margin, 0, 1000,
+                     "clean only when the prediction's log-probability (natural) exceeds the label's by more than this; 0: any"));
+  f.push_back(number("prune.keep_ratio", &p.keep_ratio, 0, 1, "share of all samples to keep"));
+  f.push_back(number("prune.threshold", &p.threshold, 0, 1e6,
+                     "DiffProb's t; when given, prune.keep_ratio is not used; 0: search t for prune.keep_ratio"));
+  f.push_back(number("prune.min_kept", &p.min_kept, 1, 1e6, "floor an identity, samples"));
+  f.push_back(
+      number("prune.min_kept_share", &p.min_kept_share, 0, 1, "floor an identity, share of its usable samples; the larger floor counts"));
+  f.push_back(text("prune.preset", &p.preset, "'default', or 'reference': bit for bit the paper's code", {"default", "reference"}));
+  f.push_back(text("prune.keep_end", &p.keep_end, "dynunc, el2n, forgetting, aum: which values are kept", {"highest", "lowest"}));
+  f.push_back(text("prune.draw", &p.draw, "method random: by seed, or the last ones of each identity (prune.preset=reference: tail)",
+                   {"random", "tail"}));
+  f.push_back(text("prune.ccs_score", &p.ccs_score, "ccs: what says how hard a sample is", {"aum", "el2n"}));
+  f.push_back(number("prune.ccs_beta", &p.ccs_beta, 0, 0.99, "ccs: share of the usable samples, the hardest, that is dropped first"));
+  f.push_back(number("prune.ccs_strata", &p.ccs_strata, 1, 10000, "ccs: equal parts of the range of scores"));
+}
+
 void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
   f.push_back(number("score.batch_size", &c.score.batch_size, 1, 1e7, "GLOBAL batch of the scoring pass"));
   f.push_back(flag("score.fold", &c.score.fold, "BatchNorm folded into convolutions: the same scores within rounding, faster"));
   f.push_back(number("score.margin", &c.score.margin, 0, 2, "margin in the probability: 0 as the paper, model.margin as its code"));
-  f.push_back(text("prune.scores", &c.prune.scores, "score table (.h5) that `diffprob prune` reads"));
-  f.push_back(text("prune.method", &c.prune.method, "per-identity selection", {"diffprob", "random", "none"}));
-  f.push_back(flag("prune.clean", &c.prune.clean, "drop samples whose margin-free prediction is not their label, before selecting"));
-  f.push_back(number("prune.keep_ratio", &c.prune.keep_ratio, 0, 1, "share of all samples to keep"));
-  f.push_back(number("prune.threshold", &c.prune.threshold, 0, 1e6,
-                     "DiffProb's t; when given, prune.keep_ratio is not used; 0: search t for prune.keep_ratio"));
-  f.push_back(number("prune.min_kept", &c.prune.min_kept, 1, 1e6, "floor an identity"));
-  f.push_back(text("prune.preset", &c.prune.preset, "'default', or 'reference': bit for bit the paper's code", {"default", "reference"}));
+  add_pruning(c.prune, f);
 }
 
 void add_rest(Config& c, std::vector<Field>& f) {

@@ -42,15 +42,18 @@ void score_command(const Config& config, Runtime& runtime) {
 }
 
 void prune_command(const Config& config, Runtime& runtime) {
-  need(config.prune.scores, "prune.scores");
+  if (config.prune.dynamics.empty()) need(config.prune.scores, "prune.scores (or prune.dynamics, for methods that read it)");
   make_output_folder(config, runtime);
-  const prune::ScoreTable table = prune::read_scores(config.prune.scores);
-  const prune::PruneResult result = prune::prune(table, prune_options(config), runtime.control());
-  if (runtime.is_root()) write_pruning(config.output, result, table);
-  runtime.control().barrier("pruning written");
-  spdlog::info("{} keeps {} of {} samples and {} of {} identities; {} cleaned away, {} redundant; threshold {:.6g}; {}/kept_index.txt",
-               result.index_set.method, result.index_set.kept.size(), result.index_set.num_samples, result.identities_after,
-               result.identities_before, result.mislabelled, result.redundant, result.index_set.threshold, config.output);
+  prune::PruneFiles files{config.prune.scores, config.prune.dynamics, ""};
+  if (!is_synthetic(config)) files.dataset_fingerprint = open_training_set(config, runtime)->fingerprint();
+  const prune::PruneResult result = prune::prune(files, prune_options(config), runtime.control(), prune_work());
+  prune::write_pruning(config.output, result, runtime.control());
+  spdlog::info(
+      "{} keeps {} of {} samples ({:.2f} %) and {} of {} identities; {} cleaned away, {} redundant, {} identities needed the floor; "
+      "threshold {:.6g}; {}/kept_index.txt",
+      prune::full_name(result.options), result.kept, result.num_samples,
+      100.0 * static_cast<double>(result.kept) / static_cast<double>(result.num_samples), result.identities_after, result.identities_before,
+      result.mislabelled, result.redundant, result.identities_at_floor, result.threshold(), config.output);
 }
 
 std::shared_ptr<model::Backbone> backbone_for_eval(const Config& config, Runtime& runtime) {

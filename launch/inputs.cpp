@@ -4,6 +4,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
+#include <memory>
 
 #include "data/concatenated_dataset.h"
 
@@ -24,20 +26,57 @@ data::SyntheticFacesOptions synthetic_options(const Config& config) {
   return options;
 }
 
+namespace {
+
+void set_cleaning(const PruneConfig& p, prune::PruneOptions& options) {
+  options.clean = p.clean;
+  options.cleaning.rule = p.clean_rule == "confident" ? prune::CleanRule::kConfident : prune::CleanRule::kMispredicted;
+  options.cleaning.margin = p.clean_margin;
+}
+
+void set_baselines(const PruneConfig& p, std::uint64_t seed, prune::PruneOptions& options) {
+  const bool reference = p.preset == "reference";
+  options.random.seed = seed;
+  options.random.draw = reference || p.draw == "tail" ? prune::RandomOptions::Draw::kTail : prune::RandomOptions::Draw::kRandom;
+  options.ranked.preset = reference ? prune::Preset::kReference : prune::Preset::kDefault;
+  options.ranked.keep = p.keep_end == "lowest" ? prune::RankedOptions::Keep::kLowest : prune::RankedOptions::Keep::kHighest;
+  options.ccs.seed = seed;
+  options.ccs.score = p.ccs_score == "el2n" ? prune::CcsOptions::Score::kEl2n : prune::CcsOptions::Score::kAum;
+  options.ccs.beta = p.ccs_beta;
+  options.ccs.strata = p.ccs_strata;
+}
+
+}  // namespace
+
 prune::PruneOptions prune_options(const Config& config) {
   const auto& p = config.prune;
   prune::PruneOptions options;
   options.method = p.method;
-  options.clean = p.clean;
-  options.diffprob.min_kept = p.min_kept;
+  set_cleaning(p, options);
+  options.score = p.score == "mean"         ? prune::ScoreKind::kMean
+                  : p.score == "last_epoch" ? prune::ScoreKind::kLastEpoch
+                                            : prune::ScoreKind::kScores;
   options.diffprob.preset = p.preset == "reference" ? prune::Preset::kReference : prune::Preset::kDefault;
-  options.random.min_kept = p.min_kept;
-  options.random.seed = static_cast<std::uint64_t>(config.seed);
+  set_baselines(p, static_cast<std::uint64_t>(config.seed), options);
+  const prune::Floor floor{p.min_kept, p.min_kept_share};
+  options.diffprob.floor = options.random.floor = options.ranked.floor = options.ccs.floor = floor;
   if (p.method == "diffprob" && p.threshold > 0)
     options.diffprob.threshold = p.threshold;
   else if (p.method != "none")
     options.keep_ratio = p.keep_ratio;
   return options;
+}
+
+prune::PruneWork prune_work() {
+  const auto last = std::make_shared<std::chrono::steady_clock::time_point>(std::chrono::steady_clock::now());
+  prune::PruneWork work;
+  work.progress = [last](std::string_view step, std::int64_t done, std::int64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - *last < std::chrono::seconds(5)) return;
+    *last = now;
+    spdlog::info("prune: {}, {:.0f} %", step, 100.0 * static_cast<double>(done) / static_cast<double>(total));
+  };
+  return work;
 }
 
 bool is_synthetic(const Config& config) {
@@ -49,8 +88,8 @@ std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Run
   const std::string name = c10::Join(", ", config.data.train);
   const std::string own = dataset->fingerprint();
   const std::string root = runtime.control().broadcast(own, 0);
-  TORCH_CHECK(own == root, "rank ", runtime.rank(), ": ", name, " is not the data set that rank 0 sees (fingerprint ",
-              own.substr(0, 12), ", rank 0 has ", root.substr(0, 12), "). Every node needs the same copy.");
+  TORCH_CHECK(own == root, "rank ", runtime.rank(), ": ", name, " is not the data set that rank 0 sees (fingerprint ", own.substr(0, 12),
+              ", rank 0 has ", root.substr(0, 12), "). Every node needs the same copy.");
   spdlog::info("training set {}: {} images, {} identities", name, dataset->size(), dataset->num_classes());
   if (config.data.kept.empty()) return dataset;
   return kept_part(dataset, prune::read_index_set(config.data.kept, dataset->size()), config.data.kept);

@@ -16,6 +16,8 @@ namespace diffprob::launch {
 
 [[nodiscard]] data::SyntheticFacesOptions synthetic_options(const Config& config);
 [[nodiscard]] prune::PruneOptions prune_options(const Config& config);
+/// With a log line every few seconds.
+[[nodiscard]] prune::PruneWork prune_work();
 
 /// Whether the training set is the embedded one.
 [[nodiscard]] bool is_synthetic(const Config& config);

@@ -17,6 +17,7 @@
 #include "launch/stage.h"
 #include "launch/summary.h"
 #include "launch/train.h"
+#include "prune/prune_summary.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -127,23 +128,20 @@ class Pipeline {
     options.clean = false;
     options.keep_ratio = static_cast<double>(pruned.kept.size()) / static_cast<double>(pruned.num_samples);
     options.random.seed = seed(index);
-    options.random.min_kept = config_.prune.min_kept;
+    options.random.floor = {config_.prune.min_kept, config_.prune.min_kept_share};
     return options;
   }
 
   prune::IndexSet prune_one(const std::string& name, const prune::PruneOptions& options, const std::string& scores) {
-    const std::string inputs = dump_sections(config_, {"prune.preset", "prune.threshold", "prune.min_kept"}) + options.method +
-                               std::to_string(options.clean) + std::to_string(options.keep_ratio.value_or(-1)) +
-                               std::to_string(options.random.seed) + data::sha256_file(scores);
+    const prune::PruneFiles files{scores, config_.prune.dynamics, dataset_->fingerprint()};
+    const std::string inputs =
+        prune::describe(options) + data::sha256_file(scores) + (files.dynamics.empty() ? "" : data::sha256_file(files.dynamics));
     Stage stage(config_.output, name, inputs, runtime_);
     if (!stage.done()) {
-      const prune::ScoreTable table = prune::read_scores(scores);
-      const prune::PruneResult result = prune::prune(table, options, runtime_.control());
-      if (runtime_.is_root()) write_pruning(stage.folder(), result, table);
-      runtime_.control().barrier("pruning written");
-      stage.complete(
-          {{"kept", result.index_set.kept.size()}, {"mislabelled", result.mislabelled}, {"threshold", result.index_set.threshold}},
-          {"index_set.h5", "kept_index.txt", "label_map.txt", "summary.json"});
+      const prune::PruneResult result = prune::prune(files, options, runtime_.control(), prune_work());
+      prune::write_pruning(stage.folder(), result, runtime_.control());
+      stage.complete({{"kept", result.kept}, {"mislabelled", result.mislabelled}, {"threshold", result.threshold()}},
+                     {"index_set.h5", "kept_index.txt", "label_map.txt", "summary.json"});
     }
     auto set = prune::read_index_set(stage.path("index_set.h5"), dataset_->size());
     spdlog::info("{}: {} keeps {} of {} samples ({:.2f} %), {} cleaned away, threshold {:.6g}", name, set.method, set.kept.size(),
@@ -177,13 +175,6 @@ class Pipeline {
 };
 
 }  // namespace
-
-void write_pruning(const std::string& folder, const prune::PruneResult& result, const prune::ScoreTable& table) {
-  prune::write_index_set(folder + "/index_set.h5", result.index_set);
-  prune::write_kept_index_text(folder + "/kept_index.txt", result.index_set);
-  prune::write_label_map_text(folder + "/label_map.txt", result.index_set);
-  prune::write_prune_summary(folder + "/summary.json", result, table);
-}
 
 void run_pipeline(const Config& config, Runtime& runtime) {
   make_output_folder(config, runtime);

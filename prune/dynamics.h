@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dist/host_collectives.h"
+#include "prune/sample_range.h"
 #include "prune/score_table.h"
 
 namespace diffprob::prune {
@@ -19,12 +20,6 @@ struct EpochRecord {
   std::uint8_t correct = 0;  ///< 1: the most probable class without margin is the label; else 0
 };
 
-/// Samples [first, last) of a data set.
-struct SampleRange {
-  std::int64_t first = 0;
-  std::int64_t last = 0;
-  [[nodiscard]] std::int64_t size() const { return last - first; }
-};
 /// Equal parts in rank order.
 [[nodiscard]] SampleRange samples_of_rank(std::int64_t num_samples, int rank, int world_size);
 

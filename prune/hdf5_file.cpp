@@ -38,11 +38,10 @@ HdfHandle text_type(std::size_t bytes) {
 
 /// Checksummed chunks; no time stamp, so that equal content gives equal bytes.
 HdfHandle dataset_properties(std::size_t count) {
-  constexpr std::size_t kChunkElements = std::size_t{1} << 18U;
   HdfHandle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_obj_track_times(properties.get(), false);
   if (count > 0) {
-    const hsize_t chunk = std::min(count, kChunkElements);
+    const hsize_t chunk = std::min(count, kHdfChunkElements);
     H5Pset_chunk(properties.get(), 1, &chunk);
     H5Pset_fletcher32(properties.get());
   }
@@ -139,12 +138,64 @@ void HdfWriter::write_attribute(const std::string& name, hid_t type, const void*
   if (H5Awrite(attribute.get(), type, value) < 0) fail(name, "attribute not written");
 }
 
-void HdfWriter::write_dataset(const std::string& name, hid_t type, const void* values, std::size_t count) {
+HdfHandle HdfWriter::create_dataset(const std::string& name, hid_t type, std::size_t count) const {
   const hsize_t extent = count;
   const HdfHandle space(H5Screate_simple(1, &extent, nullptr), H5Sclose);
   const HdfHandle properties = dataset_properties(count);
-  const HdfHandle data(H5Dcreate2(file_.get(), name.c_str(), type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT), H5Dclose);
+  HdfHandle data(H5Dcreate2(file_.get(), name.c_str(), type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT), H5Dclose);
   if (data.get() < 0) fail(name, "dataset not created");
+  return data;
+}
+
+void HdfWriter::write_rows(const HdfHandle& data, const std::string& name, hid_t type, const void* values, std::size_t first,
+                           std::size_t count) const {
+  const hsize_t start = first;
+  const hsize_t extent = count;
+  const HdfHandle memory(H5Screate_simple(1, &extent, nullptr), H5Sclose);
+  const HdfHandle disk(H5Dget_space(data.get()), H5Sclose);
+  if (H5Sselect_hyperslab(disk.get(), H5S_SELECT_SET, &start, nullptr, &extent, nullptr) < 0 ||
+      H5Dwrite(data.get(), type, memory.get(), disk.get(), H5P_DEFAULT, values) < 0) {
+    fail(name, "rows " + std::to_string(first) + " to " + std::to_string(first + count) + " not written");
+  }
+}
+
+template <class T>
+HdfWriter::Column<T>::Column(const HdfWriter& file, std::string name, std::size_t count)
+    : file_(file), name_(std::move(name)), count_(count), data_(file.create_dataset(name_, hdf_disk_type<T>(), count)) {}
+
+template <class T>
+void HdfWriter::Column<T>::append(std::span<const T> values) {
+  while (!values.empty()) {
+    const std::size_t taken = std::min(values.size(), kHdfChunkElements - pending_.size());
+    pending_.insert(pending_.end(), values.begin(), values.begin() + static_cast<std::ptrdiff_t>(taken));
+    values = values.subspan(taken);
+    if (pending_.size() == kHdfChunkElements) flush();
+  }
+}
+
+template <class T>
+void HdfWriter::Column<T>::flush() {
+  if (written_ + pending_.size() > count_) file_.fail(name_, "more values than the " + std::to_string(count_) + " announced");
+  file_.write_rows(data_, name_, hdf_disk_type<T>(), pending_.data(), written_, pending_.size());
+  written_ += pending_.size();
+  pending_.clear();
+}
+
+template <class T>
+void HdfWriter::Column<T>::finish() {
+  if (!pending_.empty()) flush();
+  if (written_ != count_) file_.fail(name_, std::to_string(written_) + " values, " + std::to_string(count_) + " announced");
+  if (!data_.reset()) file_.fail(name_, "dataset not closed");
+}
+
+template class HdfWriter::Column<std::uint8_t>;
+template class HdfWriter::Column<std::int32_t>;
+template class HdfWriter::Column<std::int64_t>;
+template class HdfWriter::Column<float>;
+template class HdfWriter::Column<double>;
+
+void HdfWriter::write_dataset(const std::string& name, hid_t type, const void* values, std::size_t count) {
+  const HdfHandle data = create_dataset(name, type, count);
   if (count > 0 && H5Dwrite(data.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) fail(name, "dataset not written");
 }
 
@@ -251,6 +302,19 @@ std::size_t HdfReader::checked_size(const HdfHandle& data, const std::string& na
 void HdfReader::read_dataset(const HdfHandle& data, const std::string& name, hid_t type, void* values) const {
   if (values == nullptr) return;  // no elements
   if (H5Dread(data.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) fail(name, "data not readable, the file is damaged");
+}
+
+void HdfReader::read_slab(const HdfHandle& data, const std::string& name, hid_t type, std::size_t first, void* values,
+                          std::size_t count) const {
+  if (count == 0) return;
+  const hsize_t start = first;
+  const hsize_t extent = count;
+  const HdfHandle memory(H5Screate_simple(1, &extent, nullptr), H5Sclose);
+  const HdfHandle disk(H5Dget_space(data.get()), H5Sclose);
+  if (H5Sselect_hyperslab(disk.get(), H5S_SELECT_SET, &start, nullptr, &extent, nullptr) < 0 ||
+      H5Dread(data.get(), type, memory.get(), disk.get(), H5P_DEFAULT, values) < 0) {
+    fail(name, "rows " + std::to_string(first) + " to " + std::to_string(first + count) + " not readable, the file is damaged");
+  }
 }
 
 bool is_hdf5_file(const std::string& path) {

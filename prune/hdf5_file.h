@@ -11,6 +11,9 @@
 
 namespace diffprob::prune {
 
+/// Elements of a full chunk: pieces that begin at multiples of it are read and written fastest.
+inline constexpr std::size_t kHdfChunkElements = std::size_t{1} << 18U;
+
 /// Owner of one HDF5 identifier, closed by the function that fits its kind.
 class HdfHandle {
  public:
@@ -61,6 +64,30 @@ class HdfWriter {
   void dataset(const std::string& name, std::span<const T> values) {
     write_dataset(name, hdf_disk_type<T>(), values.data(), values.size());
   }
+  /// A dataset that is written piece by piece, [count]; what is appended goes to the file chunk by chunk. finish() must have been called.
+  template <class T>
+  class Column {
+   public:
+    void append(std::span<const T> values);
+    /// Throws PruneError unless exactly `count` values were appended.
+    void finish();
+
+   private:
+    friend class HdfWriter;
+    Column(const HdfWriter& file, std::string name, std::size_t count);
+    void flush();
+
+    const HdfWriter& file_;
+    std::string name_;
+    std::size_t count_;
+    HdfHandle data_;
+    std::vector<T> pending_;  // less than a chunk
+    std::size_t written_ = 0;
+  };
+  template <class T>
+  [[nodiscard]] Column<T> column(const std::string& name, std::size_t count) const {
+    return Column<T>(*this, name, count);
+  }
   /// Nothing may be written after it. Without it, no file appears.
   void commit();
 
@@ -69,7 +96,10 @@ class HdfWriter {
  private:
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
   void write_attribute(const std::string& name, hid_t type, const void* value);
+  [[nodiscard]] HdfHandle create_dataset(const std::string& name, hid_t type, std::size_t count) const;
   void write_dataset(const std::string& name, hid_t type, const void* values, std::size_t count);
+  void write_rows(const HdfHandle& data, const std::string& name, hid_t type, const void* values, std::size_t first,
+                  std::size_t count) const;
 
   HdfQuiet quiet_;
   std::string path_;
@@ -93,6 +123,19 @@ class HdfReader {
     read_dataset(data, name, hdf_disk_type<T>(), values.data());
     return values;
   }
+  /// Elements of a dataset of T.
+  template <class T>
+  [[nodiscard]] std::size_t extent(const std::string& name) const {
+    return checked_size(open_dataset(name), name, hdf_disk_type<T>(), sizeof(T));
+  }
+  /// Rows [first, first + values.size()) of a dataset of T with `rows` elements.
+  template <class T>
+  void read_rows(const std::string& name, std::size_t rows, std::size_t first, std::span<T> values) const {
+    const HdfHandle data = open_dataset(name);
+    const std::size_t found = checked_size(data, name, hdf_disk_type<T>(), sizeof(T));
+    if (found != rows) fail(name, std::to_string(found) + " rows, expected " + std::to_string(rows));
+    read_slab(data, name, hdf_disk_type<T>(), first, values.data(), values.size());
+  }
 
  private:
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
@@ -101,6 +144,7 @@ class HdfReader {
   [[nodiscard]] std::size_t checked_size(const HdfHandle& data, const std::string& name, hid_t type, std::size_t element_bytes) const;
   void check_layout(const HdfHandle& data, const std::string& name) const;
   void read_dataset(const HdfHandle& data, const std::string& name, hid_t type, void* values) const;
+  void read_slab(const HdfHandle& data, const std::string& name, hid_t type, std::size_t first, void* values, std::size_t count) const;
   void read_attribute(const std::string& name, hid_t type, void* value) const;
 
   HdfQuiet quiet_;

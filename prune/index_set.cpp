@@ -5,13 +5,11 @@
 #include "prune/atomic_file.h"
 #include "prune/error.h"
 #include "prune/hdf5_file.h"
+#include "prune/index_set_writer.h"
 #include "prune/kept_index_text.h"
 
 namespace diffprob::prune {
 namespace {
-
-constexpr const char* kFormat = "diffprob-index-set";
-constexpr std::int64_t kVersion = 1;
 
 void check_kept(const std::string& where, const IndexSet& set) {
   std::int64_t previous = -1;
@@ -66,24 +64,23 @@ void check_set(const std::string& where, const IndexSet& set) {
 
 void write_hdf5(const std::string& path, const IndexSet& set) {
   check_set(path, set);
+  if (!set.reasons.empty() || set.num_samples == 0) {
+    IndexSetWriter writer(path, set, static_cast<std::int64_t>(set.kept.size()));
+    writer.append(set.reasons);
+    writer.finish();
+    return;
+  }
   HdfWriter file(path);
-  file.attribute("format", std::string(kFormat));
-  file.attribute("format_version", kVersion);
-  file.attribute("dataset_fingerprint", set.dataset_fingerprint);
-  file.attribute("num_samples", set.num_samples);
-  file.attribute("method", set.method);
-  file.attribute("threshold", set.threshold);
+  write_index_set_head(file, set);
   file.dataset<std::int64_t>("kept", set.kept);
   file.dataset<std::int64_t>("label_map", set.label_map);
-  std::vector<std::uint8_t> codes;
-  for (const Reason reason : set.reasons) codes.push_back(static_cast<std::uint8_t>(reason));
-  file.dataset<std::uint8_t>("reason", codes);
+  file.dataset<std::uint8_t>("reason", {});
   file.commit();
 }
 
 IndexSet read_hdf5(const std::string& path, std::int64_t num_samples) {
   const HdfReader file(path);
-  file.check_format(kFormat, kVersion);
+  file.check_format(kIndexSetFormat, kIndexSetVersion);
   IndexSet set;
   set.dataset_fingerprint = file.text("dataset_fingerprint");
   set.num_samples = file.integer("num_samples");

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "prune/atomic_file.h"
 #include "prune/error.h"
 #include "prune/index_set.h"
+#include "prune/kept_index_writer.h"
 
 namespace diffprob::prune {
 namespace {
@@ -86,18 +86,13 @@ std::vector<std::int64_t> parse_kept_index(const std::string& where, std::string
 }
 
 void write_kept_index_text(const std::string& path, const IndexSet& set) {
-  std::string text = "kept_index = [";
-  for (std::size_t i = 0; i < set.kept.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(set.kept[i]);
-  write_text_file(path, text + "]\n");
+  KeptIndexTextWriter writer(path);
+  writer.append(set.kept);
+  writer.finish();
 }
 
 void write_label_map_text(const std::string& path, const IndexSet& set) {
-  std::string text = "{";
-  for (std::size_t old_label = 0; old_label < set.label_map.size(); ++old_label) {
-    if (set.label_map[old_label] < 0) continue;
-    text += (text.size() == 1 ? "" : ", ") + std::to_string(old_label) + ": " + std::to_string(set.label_map[old_label]);
-  }
-  write_text_file(path, text + "}\n");
+  write_label_map_text(path, set.label_map);
 }
 
 }  // namespace diffprob::prune

@@ -1,168 +1,317 @@
 #include "prune/prune.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
-#include <functional>
-#include <utility>
+#include <limits>
 
 #include "prune/agreement.h"
 #include "prune/cleaning.h"
+#include "prune/confusions.h"
 #include "prune/error.h"
-#include "prune/score_file.h"
-#include "prune/sorted_identities.h"
+#include "prune/identity_exchange.h"
+#include "prune/sample_rows.h"
 
 namespace diffprob::prune {
 namespace {
 
-void check_options(const PruneOptions& options) {
-  if (options.method != "diffprob" && options.method != "random" && options.method != "none") {
-    throw PruneError("prune: unknown method '" + options.method + "', expected diffprob, random or none");
-  }
-  if (options.keep_ratio && !(*options.keep_ratio > 0 && *options.keep_ratio <= 1)) {
-    throw PruneError("prune: keep_ratio is " + std::to_string(*options.keep_ratio) + ", expected above 0 and at most 1");
-  }
-  if (options.keep_ratio && options.method == "none") {
-    throw PruneError("prune: method none (cleaning alone) has no keep_ratio");
-  }
-  if (options.method == "diffprob") check(options.diffprob);
-}
+static_assert(RowBlocks::kRows == static_cast<std::int64_t>(kHdfChunkElements), "blocks are chunks, so that no chunk is read twice");
 
-/// One pruning from table to reasons, on one rank of many.
+/// One pruning from files to reasons, on one rank of many.
 class Pruning {
  public:
-  Pruning(const ScoreTable& table, const PruneOptions& options, dist::HostCollectives& collectives)
-      : table_(table),
+  Pruning(SampleRows& rows, const PruneOptions& options, dist::HostCollectives& collectives, const PruneWork& work)
+      : rows_(rows),
         collectives_(collectives),
-        groups_(table.labels, table.source.num_classes),
-        range_(identities_of_rank(groups_, collectives.rank(), collectives.world_size())),
-        reasons_(table.records.size(), Reason::kKept) {
+        work_(work),
+        blocks_(rows.num_samples(), work.block_rows, collectives.rank(), collectives.world_size()),
+        labels_(static_cast<std::size_t>(blocks_.own_rows())),
+        reasons_(labels_.size(), Reason::kKept) {
     result_.options = options;
+    result_.source = rows.source();
+    result_.num_samples = rows.num_samples();
+    result_.blocks = blocks_;
   }
 
   PruneResult run() {
-    if (result_.options.clean) clean();
-    result_.usable = std::count_if(reasons_.begin(), reasons_.end(), is_kept);
-    if (result_.usable == 0) {
-      throw PruneError("prune: no sample is left: " + std::to_string(reasons_.size()) + " samples, all cleaned away as mislabelled");
+    timed("read", [&] { read_and_clean(); });
+    timed("count", [&] { count_samples(); });
+    if (result_.options.method == "none") {
+      decide_by_cleaning_alone();
+    } else {
+      IdentityExchange exchange(result_.counts, blocks_, collectives_);
+      bring_to_owners(exchange);
+      std::vector<Reason> decided(static_cast<std::size_t>(exchange.slots().slots()), Reason::kKept);
+      select(exchange.slots(), decided);
+      count_decided(exchange, decided);
+      timed("return", [&] { exchange.send_back(decided, labels_, reasons_); });
     }
-    if (result_.options.method == "diffprob") diffprob();
-    if (result_.options.method == "random") random();
-    if (result_.options.method != "none") exchange();
-    finish();
+    labels_ = {};
+    timed("confusions", [&] {
+      constexpr std::size_t kListed = 100;
+      result_.confusions = most_frequent_confusions(std::move(pairs_), kListed, collectives_);
+    });
+    result_.own_reasons = std::move(reasons_);
     return std::move(result_);
   }
 
  private:
-  void clean() {
-    std::vector<std::int32_t> top1(table_.records.size());
-    for (std::size_t i = 0; i < top1.size(); ++i) top1[i] = table_.records[i].top1;
-    clean_mispredicted(top1, table_.labels, reasons_);
-  }
-
-  [[nodiscard]] SortedIdentities sort_own_identities() const {
-    const Preset preset = result_.options.diffprob.preset;
-    return {groups_, range_, reasons_, preset, [&](std::uint32_t sample) {
-              const ScoreRecord& record = table_.records[sample];
-              return preset == Preset::kReference ? score_from_probability(record.probability, sample) : score_from_nll(record.nll, sample);
-            }};
-  }
-
-  void diffprob() {
-    DiffProbOptions& options = result_.options.diffprob;
-    const SortedIdentities sorted = sort_own_identities();
-    if (result_.options.keep_ratio) {
-      const auto count_kept = [&](double threshold) {
-        DiffProbOptions tried = options;
-        tried.threshold = threshold;
-        return collectives_.all_reduce(sorted.count_kept(tried), dist::ReduceOp::kSum);
-      };
-      result_.search = search_threshold(target(), result_.usable, count_kept);
-      options.threshold = result_.search->threshold;
+  template <class Work>
+  void timed(const char* step, const Work& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    for (auto& [name, sum] : result_.seconds) {
+      if (name == step) {
+        sum += seconds.count();
+        return;
+      }
     }
-    sorted.select(options, reasons_);
-    result_.index_set.threshold = options.threshold;
+    result_.seconds.emplace_back(step, seconds.count());
+  }
+
+  void report(std::string_view step, std::int64_t round) const {
+    if (work_.progress) work_.progress(step, round + 1, blocks_.rounds());
+  }
+
+  [[nodiscard]] std::size_t offset(std::int64_t round) const { return static_cast<std::size_t>(blocks_.own_offset(round)); }
+  template <class T>
+  [[nodiscard]] std::span<T> of_round(std::vector<T>& rows, std::int64_t round) const {
+    const auto size = static_cast<std::size_t>(blocks_.own(round).size());
+    return size == 0 ? std::span<T>() : std::span<T>(rows).subspan(offset(round), size);
+  }
+
+  void read_and_clean() {
+    const CleanOptions& cleaning = result_.options.cleaning;
+    const bool confident = result_.options.clean && cleaning.rule == CleanRule::kConfident;
+    ClassThresholds thresholds(confident ? result_.source.num_classes : 0);
+    FirstProblem problem;
+    std::vector<float> top1_log_prob;
+    std::vector<float> own_log_prob;
+    const auto read_log_probs = [&](SampleRange block) {
+      top1_log_prob.resize(static_cast<std::size_t>(block.size()));
+      own_log_prob.resize(top1_log_prob.size());
+      rows_.read_log_probs(block.first, top1_log_prob, own_log_prob);
+    };
+    problem.run([&] {
+      for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
+        rows_.read_labels(blocks_.own(round).first, of_round(labels_, round));
+        if (!confident) continue;
+        read_log_probs(blocks_.own(round));
+        thresholds.add(of_round(labels_, round), own_log_prob);
+      }
+      rows_.throw_if_bad();
+    });
+    problem.throw_together(collectives_);
+    if (confident) thresholds.finish(collectives_);
+    if (!result_.options.clean) return;
+    std::vector<std::int32_t> top1;
+    problem.run([&] {
+      for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
+        const SampleRange block = blocks_.own(round);
+        top1.resize(static_cast<std::size_t>(block.size()));
+        rows_.read_top1(block.first, top1);
+        if (reads_log_probs(cleaning)) read_log_probs(block);
+        const auto reasons = of_round(reasons_, round);
+        const auto labels = of_round(labels_, round);
+        clean({labels, top1, top1_log_prob, own_log_prob}, cleaning, thresholds, reasons);
+        for (std::size_t i = 0; i < reasons.size(); ++i) {
+          if (reasons[i] == Reason::kMislabelled) pairs_.push_back(confusion_pair(labels[i], top1[i]));
+        }
+        report("read", round);
+      }
+      rows_.throw_if_bad();
+    });
+    problem.throw_together(collectives_);
+  }
+
+  void count_samples() {
+    result_.counts = IdentityCounts(result_.source.num_classes);
+    for (std::size_t i = 0; i < labels_.size(); ++i) result_.counts.add(labels_[i], is_kept(reasons_[i]));
+    result_.counts.sum(collectives_);
+    for (std::int64_t c = 0; c < result_.counts.num_classes(); ++c) {
+      result_.usable += result_.counts.usable(c);
+      result_.identities_before += result_.counts.before(c) > 0 ? 1 : 0;
+      // Every method keeps at least one usable sample of an identity.
+      result_.identities_after += result_.counts.usable(c) > 0 ? 1 : 0;
+      if (result_.counts.before(c) > 0 && result_.counts.usable(c) == 0) result_.vanished.push_back(c);
+    }
+    result_.mislabelled = result_.num_samples - result_.usable;
+    if (result_.usable == 0) {
+      throw PruneError("prune: no sample is left: " + std::to_string(result_.num_samples) + " samples, all cleaned away as mislabelled");
+    }
+  }
+
+  void decide_by_cleaning_alone() {
+    result_.kept = result_.usable;
+    std::vector<std::int64_t> before(static_cast<std::size_t>(result_.counts.num_classes()) + 1, 0);
+    for (std::size_t c = 1; c < before.size(); ++c) before[c] = before[c - 1] + result_.counts.usable(static_cast<std::int64_t>(c) - 1);
+    result_.own_identities = identities_of_rank(before, collectives_.rank(), collectives_.world_size());
+    for (std::int64_t c = result_.own_identities.first; c < result_.own_identities.last; ++c) {
+      result_.kept_of_own.push_back(static_cast<std::int32_t>(result_.counts.usable(c)));
+    }
+  }
+
+  void bring_to_owners(IdentityExchange& exchange) {
+    const auto slots = static_cast<std::size_t>(exchange.slots().slots());
+    const auto type = rows_.key_type();
+    floats_.resize(type == SampleRows::KeyType::kFloat ? slots : 0);
+    doubles_.resize(type == SampleRows::KeyType::kDouble ? slots : 0);
+    if (type == SampleRows::KeyType::kDouble) {
+      bring_keys(exchange, doubles_, true);
+    } else {
+      bring_keys(exchange, floats_, type == SampleRows::KeyType::kFloat);
+    }
+  }
+
+  template <class Key>
+  void bring_keys(IdentityExchange& exchange, std::vector<Key>& arrived, bool with_keys) {
+    FirstProblem problem;
+    std::vector<Key> keys;
+    for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
+      keys.resize(with_keys ? static_cast<std::size_t>(blocks_.own(round).size()) : 0);
+      problem.run([&] {
+        if (with_keys) timed("read", [&] { rows_.read_keys(blocks_.own(round).first, std::span(keys)); });
+      });
+      timed("exchange", [&] { exchange.send(of_round(labels_, round), std::span<const Key>(keys), of_round(reasons_, round), arrived); });
+      report("exchange", round);
+    }
+    problem.run([&] { rows_.throw_if_bad(); });
+    problem.throw_together(collectives_);
+  }
+
+  void select(const IdentitySlots& slots, std::span<Reason> decided) {
+    const std::string& method = result_.options.method;
+    if (method == "diffprob") diffprob(slots, decided);
+    if (is_ranked(method)) {
+      RankedOptions& options = result_.options.ranked;
+      options.fraction = fraction(options.fraction, options.preset);
+      const SortedIdentities sorted = sort(slots, options.preset);
+      timed("select", [&] { select_ranked(sorted, options, decided); });
+    }
+    if (method == "random") {
+      RandomOptions& options = result_.options.random;
+      options.fraction = fraction(options.fraction, options.draw == RandomOptions::Draw::kTail ? Preset::kReference : Preset::kDefault);
+      timed("select", [&] { select_random(slots, options, decided); });
+    }
+    if (method == "ccs") {
+      doubles_.insert(doubles_.end(), floats_.begin(), floats_.end());
+      timed("select", [&] { select_ccs(slots, doubles_, target(), result_.options.ccs, collectives_, decided); });
+    }
+  }
+
+  /// Share of an identity's usable samples that leads to keep_ratio; the paper's code takes the ratio itself.
+  [[nodiscard]] double fraction(double given, Preset preset) const {
+    if (!result_.options.keep_ratio) return given;
+    const double ratio = *result_.options.keep_ratio;
+    if (preset == Preset::kReference || result_.usable == result_.num_samples) return ratio;
+    return std::min(1.0, ratio * static_cast<double>(result_.num_samples) / static_cast<double>(result_.usable));
   }
 
   /// Wanted number of samples; not more than cleaning left.
   [[nodiscard]] std::int64_t target() const {
-    const auto wanted = static_cast<std::int64_t>(std::llround(*result_.options.keep_ratio * static_cast<double>(reasons_.size())));
+    const auto wanted = static_cast<std::int64_t>(std::llround(*result_.options.keep_ratio * static_cast<double>(result_.num_samples)));
     return std::clamp<std::int64_t>(wanted, 1, result_.usable);
   }
 
-  void random() {
-    RandomOptions& options = result_.options.random;
-    if (result_.options.keep_ratio) {
-      options.fraction =
-          std::min(1.0, *result_.options.keep_ratio * static_cast<double>(reasons_.size()) / static_cast<double>(result_.usable));
-    }
-    together(collectives_, [&] { select_random(groups_, range_, options, reasons_); });
-  }
-
-  /// Own identities' reasons -> everybody's. Ranges follow each other in rank order, so the gathered reasons are in group order.
-  void exchange() {
-    const auto own_begin = groups_.begin[range_.first];
-    const auto own_end = groups_.begin[range_.last];
-    std::vector<Reason> own;
-    own.reserve(static_cast<std::size_t>(own_end - own_begin));
-    for (auto at = own_begin; at < own_end; ++at) own.push_back(reasons_[groups_.order[static_cast<std::size_t>(at)]]);
-    const auto all = collectives_.all_gather_v(std::span<const Reason>(own));
-    for (std::size_t at = 0; at < all.size(); ++at) reasons_[groups_.order[at]] = all[at];
-  }
-
-  void finish() {
-    const double threshold = result_.index_set.threshold;
-    result_.index_set = make_index_set({std::move(reasons_)}, table_.labels, groups_.num_classes());
-    result_.index_set.threshold = threshold;
-    result_.index_set.dataset_fingerprint = table_.source.dataset_fingerprint;
-    result_.index_set.method = method_name();
-    for (const Reason reason : result_.index_set.reasons) {
-      result_.mislabelled += reason == Reason::kMislabelled ? 1 : 0;
-      result_.redundant += reason == Reason::kRedundant ? 1 : 0;
-      result_.kept_by_floor += reason == Reason::kKeptByFloor ? 1 : 0;
-    }
-    for (std::int64_t c = 0; c < groups_.num_classes(); ++c) {
-      if (groups_.samples(c).empty()) continue;
-      ++result_.identities_before;
-      if (result_.index_set.label_map[static_cast<std::size_t>(c)] >= 0) {
-        ++result_.identities_after;
+  SortedIdentities sort(const IdentitySlots& slots, Preset preset) {
+    const Ties ties = preset == Preset::kReference ? Ties::kLast : Ties::kFirst;
+    std::optional<SortedIdentities> sorted;
+    timed("sort", [&] {
+      if (rows_.key_type() == SampleRows::KeyType::kDouble) {
+        sorted = SortedIdentities(slots, std::span<const double>(doubles_), ties);
+      } else if (rows_.keys_are_nll()) {
+        sorted = SortedIdentities::from_nll(slots, floats_, ties);
       } else {
-        result_.vanished.push_back(c);
+        sorted = SortedIdentities(slots, std::span<const float>(floats_), ties);
       }
+      floats_ = {};
+      doubles_ = {};
+    });
+    return std::move(*sorted);
+  }
+
+  void diffprob(const IdentitySlots& slots, std::span<Reason> decided) {
+    DiffProbOptions& options = result_.options.diffprob;
+    const SortedIdentities sorted = sort(slots, options.preset);
+    if (result_.options.keep_ratio) {
+      timed("search", [&] {
+        result_.search = search_threshold(target(), result_.usable, [&](std::span<const double> thresholds) {
+          auto kept = count_diffprob(sorted, options, thresholds);
+          collectives_.all_reduce(std::span<std::int64_t>(kept), dist::ReduceOp::kSum);
+          return kept;
+        });
+      });
+      options.threshold = result_.search->threshold;
     }
+    timed("select", [&] { select_diffprob(sorted, options, decided); });
   }
 
-  [[nodiscard]] std::string method_name() const {
-    if (!result_.options.clean) return result_.options.method;
-    return result_.options.method == "none" ? "clean" : "clean+" + result_.options.method;
+  void count_decided(const IdentityExchange& exchange, std::span<const Reason> decided) {
+    const IdentitySlots slots = exchange.slots();
+    std::int64_t sums[3] = {0, 0, 0};  // kept, by the floor, identities at the floor
+    for (std::int64_t c = 0; c < slots.identities(); ++c) {
+      std::int32_t kept = 0;
+      std::int64_t by_floor = 0;
+      for (std::int64_t slot = slots.begin[static_cast<std::size_t>(c)]; slot < slots.begin[static_cast<std::size_t>(c) + 1]; ++slot) {
+        kept += is_kept(decided[static_cast<std::size_t>(slot)]) ? 1 : 0;
+        by_floor += decided[static_cast<std::size_t>(slot)] == Reason::kKeptByFloor ? 1 : 0;
+      }
+      result_.kept_of_own.push_back(kept);
+      sums[0] += kept;
+      sums[1] += by_floor;
+      sums[2] += by_floor > 0 ? 1 : 0;
+    }
+    collectives_.all_reduce(std::span<std::int64_t>(sums), dist::ReduceOp::kSum);
+    result_.own_identities = exchange.range();
+    result_.kept = sums[0];
+    result_.kept_by_floor = sums[1];
+    result_.identities_at_floor = sums[2];
+    result_.redundant = result_.usable - result_.kept;
   }
 
-  const ScoreTable& table_;
+  SampleRows& rows_;
   dist::HostCollectives& collectives_;
-  IdentityGroups groups_;
-  IdentityRange range_;
-  std::vector<Reason> reasons_;  // [N]
+  const PruneWork& work_;
+  RowBlocks blocks_;
+  std::vector<std::int32_t> labels_;  // [own rows]
+  std::vector<Reason> reasons_;       // [own rows]
+  std::vector<std::uint64_t> pairs_;  // confusions of own rows
+  std::vector<float> floats_;         // [slots] or none
+  std::vector<double> doubles_;       // [slots] or none
   PruneResult result_;
 };
 
-/// The exchange pairs positions: tables of different size or grouping on the ranks would give nonsense.
-void check_same_table(const ScoreTable& table, dist::HostCollectives& collectives) {
-  std::uint64_t digest = 0xcbf29ce484222325U;  // FNV-1a over labels
-  for (const std::int32_t label : table.labels) digest = (digest ^ static_cast<std::uint32_t>(label)) * 0x100000001b3U;
-  const auto digests = collectives.all_gather(digest);
-  for (std::size_t rank = 1; rank < digests.size(); ++rank) {
-    if (digests[rank] != digests[0]) throw PruneError("prune: the labels of rank " + std::to_string(rank) + " differ from those of rank 0");
-  }
-}
-
 }  // namespace
 
-PruneResult prune(const ScoreTable& table, const PruneOptions& options, dist::HostCollectives& collectives) {
+std::vector<std::int64_t> PruneResult::label_map() const {
+  std::vector<std::int64_t> map(static_cast<std::size_t>(counts.num_classes()), -1);
+  std::int64_t next = 0;
+  for (std::int64_t c = 0; c < counts.num_classes(); ++c) {
+    if (counts.usable(c) > 0) map[static_cast<std::size_t>(c)] = next++;
+  }
+  return map;
+}
+
+PruneResult prune(const PruneFiles& files, const PruneOptions& options, dist::HostCollectives& collectives, const PruneWork& work) {
+  std::optional<SampleRows> rows;
   together(collectives, [&] {
-    check_options(options);
-    check_table("prune: score table", table);
+    check(options);
+    rows.emplace(files, options);
+    if (work.block_rows < 1) throw PruneError("prune: blocks of " + std::to_string(work.block_rows) + " rows, expected at least 1");
   });
-  check_same_table(table, collectives);
-  return Pruning(table, options, collectives).run();
+  const auto identity = [&] {
+    const ScoreSource& source = rows->source();
+    return std::to_string(rows->num_samples()) + " samples, " + std::to_string(source.num_classes) + " identities, data set '" +
+           source.dataset_fingerprint + "', model '" + source.model_fingerprint + "'";
+  };
+  const std::string of_root = collectives.broadcast(identity(), 0);
+  together(collectives, [&] {
+    if (identity() == of_root) return;
+    throw PruneError("prune: rank " + std::to_string(collectives.rank()) + " reads another file (" + identity() + ") than rank 0 (" +
+                     of_root + "); every node needs the same copy");
+  });
+  return Pruning(*rows, options, collectives, work).run();
 }
 
 }  // namespace diffprob::prune

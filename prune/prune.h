@@ -1,45 +1,74 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dist/host_collectives.h"
-#include "prune/diffprob.h"
-#include "prune/index_set.h"
-#include "prune/random.h"
+#include "prune/identity_counts.h"
+#include "prune/methods.h"
+#include "prune/row_blocks.h"
 #include "prune/score_table.h"
 #include "prune/threshold_search.h"
 
 namespace diffprob::prune {
 
-struct PruneOptions {
-  std::string method = "diffprob";   ///< "diffprob", "random" or "none" (cleaning alone)
-  bool clean = true;                 ///< drop mispredicted samples first
-  std::optional<double> keep_ratio;  ///< of all N samples; diffprob: threshold is searched. random: fraction
-  DiffProbOptions diffprob;
-  RandomOptions random;
+/// A label that cleaning found on samples of another class.
+struct Confusion {
+  std::int32_t label = 0;
+  std::int32_t top1 = 0;
+  std::int64_t samples = 0;
 };
 
+/// What a pruning found. The first part is the same on every rank, the second is this rank's.
 struct PruneResult {
-  PruneOptions options;     ///< as given, but for the threshold or fraction that a keep_ratio led to
+  PruneOptions options;  ///< as given, but for the threshold or fraction that a keep_ratio led to
+  ScoreSource source;    ///< of the scores (or the dynamics, when no scores were read)
+  std::int64_t num_samples = 0;
   std::int64_t usable = 0;  ///< samples left after cleaning
-  IndexSet index_set;
-  std::optional<ThresholdSearch> search;
+  std::int64_t kept = 0;
   std::int64_t mislabelled = 0;
   std::int64_t redundant = 0;
   std::int64_t kept_by_floor = 0;
+  std::optional<ThresholdSearch> search;
   std::int64_t identities_before = 0;
   std::int64_t identities_after = 0;
-  std::vector<std::int64_t> vanished;  ///< old labels
+  std::int64_t identities_at_floor = 0;                 ///< that keep samples by the floor alone
+  std::vector<std::int64_t> vanished;                   ///< old labels
+  std::vector<Confusion> confusions;                    ///< the 100 most frequent; ties: smaller label, then smaller top1
+  IdentityCounts counts;                                ///< before pruning
+  std::vector<std::pair<std::string, double>> seconds;  ///< wall time of each step (of this rank)
+
+  RowBlocks blocks;                       ///< which samples this rank has the reasons of
+  std::vector<Reason> own_reasons;        ///< [blocks.own_rows()]
+  IdentityRange own_identities;           ///< that this rank decided
+  std::vector<std::int32_t> kept_of_own;  ///< [own_identities]
+
+  /// 0 when the method has none.
+  [[nodiscard]] double threshold() const { return options.method == "diffprob" ? options.diffprob.threshold : 0; }
+  /// Old label -> new label, or -1: dense from 0, increasing in the old label, over the identities that keep a sample.
+  [[nodiscard]] std::vector<std::int64_t> label_map() const;
 };
 
-/// The whole pruning of one score table, identities split over the ranks, results gathered: the same on every rank and for any
-/// number of ranks. Collective; `table` and `options` are the same on all ranks. Throws PruneError, on all ranks together.
-[[nodiscard]] PruneResult prune(const ScoreTable& table, const PruneOptions& options, dist::HostCollectives& collectives);
+/// How the work is done; changes no result.
+struct PruneWork {
+  std::int64_t block_rows = RowBlocks::kRows;  ///< rows that a rank reads at once
+  /// Called on every rank from time to time: step, done, total.
+  std::function<void(std::string_view, std::int64_t, std::int64_t)> progress;
+};
 
-/// summary.json of a pruning: counts, reasons, thresholds, curve, vanished identities.
-void write_prune_summary(const std::string& path, const PruneResult& result, const ScoreTable& table);
+/// The whole pruning from files: rows are read in slices (only the columns that the method needs), travel once to the rank that owns their
+/// identity, are decided there, and the reasons travel back. The same result for any number of ranks. Collective; files and options are the
+/// same on all ranks. Throws PruneError, on all ranks together.
+[[nodiscard]] PruneResult prune(const PruneFiles& files, const PruneOptions& options, dist::HostCollectives& collectives,
+                                const PruneWork& work = {});
+
+/// index_set.h5, kept_index.txt, label_map.txt and summary.json (SCORES_FORMAT.md) in an existing folder. Rank 0 writes the index set and
+/// the summary, another one, if there is one, the texts. Collective; throws PruneError on all ranks together.
+void write_pruning(const std::string& folder, const PruneResult& result, dist::HostCollectives& collectives);
 
 }  // namespace diffprob::prune

@@ -12,9 +12,6 @@
 namespace diffprob::prune {
 namespace {
 
-constexpr const char* kFormat = "diffprob-scores";
-constexpr std::int64_t kVersion = 1;
-
 struct FloatColumn {
   const char* name;
   float ScoreRecord::*member;
@@ -82,8 +79,8 @@ void check_table(const std::string& where, const ScoreTable& table) {
 void write_scores(const std::string& path, const ScoreTable& table) {
   check_table(path, table);
   HdfWriter file(path);
-  file.attribute("format", std::string(kFormat));
-  file.attribute("format_version", kVersion);
+  file.attribute("format", std::string(kScoreFormat));
+  file.attribute("format_version", kScoreVersion);
   file.attribute("num_samples", static_cast<std::int64_t>(table.records.size()));
   write_source(file, table.source);
   file.dataset<std::int32_t>("label", table.labels);
@@ -97,7 +94,7 @@ void write_scores(const std::string& path, const ScoreTable& table) {
 
 ScoreTable read_scores(const std::string& path) {
   const HdfReader file(path);
-  file.check_format(kFormat, kVersion);
+  file.check_format(kScoreFormat, kScoreVersion);
   ScoreTable table;
   table.source = read_source(file, path);
   table.labels = file.dataset<std::int32_t>("label");

@@ -1,7 +1,5 @@
 #include "prune/selection.h"
 
-#include <algorithm>
-
 #include "prune/error.h"
 
 namespace diffprob::prune {
@@ -36,28 +34,20 @@ std::vector<std::int64_t> Selection::kept_indices() const {
   return indices;
 }
 
-IdentityGroups::IdentityGroups(std::span<const std::int32_t> labels, std::int64_t num_classes)
-    : begin(static_cast<std::size_t>(num_classes) + 1, 0), order(labels.size()) {
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] < 0 || labels[i] >= num_classes) {
-      throw PruneError("sample " + std::to_string(i) + " has label " + std::to_string(labels[i]) + ", expected 0 to " +
-                       std::to_string(num_classes - 1));
-    }
-    ++begin[static_cast<std::size_t>(labels[i]) + 1];
-  }
-  for (std::size_t c = 1; c < begin.size(); ++c) begin[c] += begin[c - 1];
-  std::vector<std::int64_t> next(begin.begin(), begin.end() - 1);
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    order[static_cast<std::size_t>(next[static_cast<std::size_t>(labels[i])]++)] = static_cast<std::uint32_t>(i);
+void check(const Floor& floor) {
+  if (floor.min_kept < 1) throw PruneError("prune: min_kept is " + std::to_string(floor.min_kept) + ", expected at least 1");
+  if (!(floor.share >= 0 && floor.share <= 1)) {
+    throw PruneError("prune: min_kept_share is " + std::to_string(floor.share) + ", expected 0 to 1");
   }
 }
 
-IdentityRange identities_of_rank(const IdentityGroups& groups, int rank, int world_size) {
-  const auto total = static_cast<std::int64_t>(groups.order.size());
+IdentityRange identities_of_rank(std::span<const std::int64_t> begin, int rank, int world_size) {
+  const auto identities = static_cast<std::int64_t>(begin.size()) - 1;
+  const std::int64_t total = begin.back();
   const auto first_at = [&](int r) {
-    if (r == world_size) return groups.num_classes();
-    const auto at = std::lower_bound(groups.begin.begin(), groups.begin.end() - 1, total * r / world_size);
-    return static_cast<std::int64_t>(at - groups.begin.begin());
+    if (r == world_size) return identities;
+    const auto at = std::lower_bound(begin.begin(), begin.end() - 1, total * r / world_size);
+    return static_cast<std::int64_t>(at - begin.begin());
   };
   return {first_at(rank), first_at(rank + 1)};
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -10,8 +11,8 @@ namespace diffprob::prune {
 /// Why a sample is kept or dropped. Kept apart from the scores: never a sentinel inside them.
 enum class Reason : std::uint8_t {
   kKept = 0,
-  kRedundant = 1,    ///< too close in probability to a kept one (or not drawn, for random selection)
-  kMislabelled = 2,  ///< cleaned away: margin-free prediction differs from the label
+  kRedundant = 1,    ///< left out by the method: too close to a kept one, ranked too low, or not drawn
+  kMislabelled = 2,  ///< cleaned away
   kDuplicate = 3,
   kKeptByFloor = 4,  ///< kept because its identity would fall below the minimum
   kUnreadable = 5,
@@ -28,22 +29,40 @@ struct Selection {
   [[nodiscard]] std::vector<std::int64_t> kept_indices() const;  ///< increasing
 };
 
-/// Samples grouped by identity: samples of identity c are order[begin[c] .. begin[c + 1]), indices increasing. O(N) counting sort.
-struct IdentityGroups {
-  IdentityGroups(std::span<const std::int32_t> labels, std::int64_t num_classes);
-  std::vector<std::int64_t> begin;   ///< [num_classes + 1]
-  std::vector<std::uint32_t> order;  ///< [N]
-  [[nodiscard]] std::int64_t num_classes() const { return static_cast<std::int64_t>(begin.size()) - 1; }
-  [[nodiscard]] std::span<const std::uint32_t> samples(std::int64_t identity) const {
-    return {order.data() + begin[identity], order.data() + begin[identity + 1]};
+enum class Preset {
+  kDefault,    ///< our rules (prune/README.md)
+  kReference,  ///< bit for bit the paper's code
+};
+
+/// Smallest number kept of an identity with n usable samples: max(min_kept, int(n * share)); all when there are not more.
+struct Floor {
+  std::int64_t min_kept = 5;
+  double share = 0;
+  [[nodiscard]] std::int64_t of(std::int64_t n) const {
+    return share > 0 ? std::max(min_kept, static_cast<std::int64_t>(static_cast<double>(n) * share)) : min_kept;
+  }
+};
+/// Throws PruneError unless min_kept >= 1 and share is in [0, 1].
+void check(const Floor& floor);
+
+/// The usable samples of some identities, grouped: slots [begin[c], begin[c + 1]) belong to identity first + c, in the order of the sample
+/// index. Every selection writes one Reason a slot. Pure: no I/O, no MPI.
+struct IdentitySlots {
+  std::int64_t first = 0;
+  std::span<const std::int64_t> begin;  ///< [identities + 1], begin[0] = 0
+  [[nodiscard]] std::int64_t identities() const { return static_cast<std::int64_t>(begin.size()) - 1; }
+  [[nodiscard]] std::int64_t slots() const { return begin.back(); }
+  [[nodiscard]] std::int64_t size(std::int64_t c) const {
+    return begin[static_cast<std::size_t>(c) + 1] - begin[static_cast<std::size_t>(c)];
   }
 };
 
-/// Identities [first, last) that a rank works on, so that samples (not identities) are split evenly.
+/// Identities [first, last) that a rank works on, so that samples (not identities) are split evenly. `begin`: [identities + 1], samples
+/// before each identity.
 struct IdentityRange {
-  std::int64_t first;
-  std::int64_t last;
+  std::int64_t first = 0;
+  std::int64_t last = 0;
 };
-[[nodiscard]] IdentityRange identities_of_rank(const IdentityGroups& groups, int rank, int world_size);
+[[nodiscard]] IdentityRange identities_of_rank(std::span<const std::int64_t> begin, int rank, int world_size);
 
 }  // namespace diffprob::prune

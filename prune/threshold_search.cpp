@@ -37,12 +37,25 @@ std::vector<std::int64_t> coarse_points() {
 /// Evaluated points of the grid, each evaluated once.
 class Curve {
  public:
-  explicit Curve(const std::function<std::int64_t(double)>& count_kept) : count_kept_(count_kept) {}
+  explicit Curve(const CountKept& count_kept) : count_kept_(count_kept) {}
 
   std::int64_t at(std::int64_t k) {
-    const auto found = counts_.find(k);
-    if (found != counts_.end()) return found->second;
-    return counts_.emplace(k, count_kept_(grid_threshold(k))).first->second;
+    evaluate({k});
+    return counts_.at(k);
+  }
+
+  /// All points that are not known yet, in one call.
+  void evaluate(const std::vector<std::int64_t>& points) {
+    std::vector<std::int64_t> asked;
+    std::vector<double> thresholds;
+    for (const std::int64_t k : points) {
+      if (counts_.contains(k) || std::find(asked.begin(), asked.end(), k) != asked.end()) continue;
+      asked.push_back(k);
+      thresholds.push_back(grid_threshold(k));
+    }
+    if (asked.empty()) return;
+    const auto kept = count_kept_(thresholds);
+    for (std::size_t i = 0; i < asked.size(); ++i) counts_.emplace(asked[i], kept.at(i));
   }
 
   [[nodiscard]] std::int64_t largest_count() const {
@@ -66,7 +79,7 @@ class Curve {
   }
 
  private:
-  const std::function<std::int64_t(double)>& count_kept_;
+  const CountKept& count_kept_;
   std::map<std::int64_t, std::int64_t> counts_;
 };
 
@@ -89,23 +102,23 @@ void bisect(Curve& curve, std::int64_t low, std::int64_t high, std::int64_t targ
 /// The count is not monotone: a nearer one may lie a few steps off. Looks on both sides at three scales.
 void scan_around(Curve& curve, std::int64_t centre, std::int64_t target) {
   for (const std::int64_t stride : {1, 32, 1024}) {
-    for (std::int64_t step = -4; step <= 4; ++step) {
-      if (curve.nearest(target).second == target) return;
-      curve.at(std::clamp<std::int64_t>(centre + step * stride, 0, kLast));
-    }
+    if (curve.nearest(target).second == target) return;
+    std::vector<std::int64_t> points;
+    for (std::int64_t step = -4; step <= 4; ++step) points.push_back(std::clamp<std::int64_t>(centre + step * stride, 0, kLast));
+    curve.evaluate(points);
   }
 }
 
 }  // namespace
 
-ThresholdSearch search_threshold(std::int64_t target, std::int64_t usable, const std::function<std::int64_t(double)>& count_kept) {
+ThresholdSearch search_threshold(std::int64_t target, std::int64_t usable, const CountKept& count_kept) {
   if (target < 1 || target > usable) {
     throw PruneError("threshold search: target is " + std::to_string(target) + " samples, expected 1 to " + std::to_string(usable) +
                      " (the usable ones)");
   }
   Curve curve(count_kept);
   const auto points = coarse_points();
-  for (const std::int64_t k : points) curve.at(k);
+  curve.evaluate(points);
   // More wanted than any threshold keeps (equal scores): the largest threshold that keeps as many as can be kept.
   const std::int64_t reachable = std::min(target, curve.largest_count());
   if (const auto cell = bracket(curve, points, reachable)) bisect(curve, cell->first, cell->second, reachable);

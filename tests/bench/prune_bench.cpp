@@ -1,95 +1,193 @@
-// Seconds of each step of pruning on one rank, random scores: prune_bench SAMPLES IDENTITIES [REPEATS]. Prints JSON; the best of the
-// repeats.
+// Pruning from a score file to kept lists: mpirun -np W prune_bench SAMPLES IDENTITIES FOLDER [REPEATS [shuffled]].
+// Makes FOLDER/scores.h5 (all columns; long-tailed identities, in order of identity as in record files, or shuffled) unless it is there
+// with that size, then selects with a threshold, writes the files, and selects again with a searched threshold. Prints JSON: wall seconds
+// of the slowest rank, best of the repeats, each step of that repeat on rank 0, and the peak memory a rank.
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <functional>
-#include <vector>
+#include <string>
 
-#include "prune/sorted_identities.h"
-#include "prune/threshold_search.h"
+#include <nlohmann/json.hpp>
+
+#include "dist/mpi_environment.h"
+#include "prune/hdf5_file.h"
+#include "prune/prune.h"
+#include "prune/sample_stream.h"
+#include "prune/score_file.h"
+#include "prune/source_attributes.h"
 
 namespace {
 
-using diffprob::prune::IdentityGroups;
-using diffprob::prune::Preset;
-using diffprob::prune::Reason;
-using diffprob::prune::SortedIdentities;
+using namespace diffprob;
 
-double seconds(const std::function<void()>& work) {
+constexpr double kThreshold = 0.01;
+
+double uniform(std::uint64_t stream, std::uint64_t i) {
+  return static_cast<double>(prune::splitmix64(prune::splitmix64(stream) + i) >> 11U) * 0x1p-53;
+}
+
+/// One sample each, the rest where v^2 falls: a few large identities, many small ones.
+std::vector<std::int64_t> long_tailed_sizes(std::int64_t samples, std::int64_t identities) {
+  std::vector<std::int64_t> sizes(static_cast<std::size_t>(identities), 1);
+  for (std::int64_t j = identities; j < samples; ++j) {
+    const double v = uniform(1, static_cast<std::uint64_t>(j));
+    ++sizes[static_cast<std::size_t>(v * v * static_cast<double>(identities))];
+  }
+  return sizes;
+}
+
+std::vector<std::int32_t> make_labels(std::int64_t samples, std::int64_t identities, bool shuffled) {
+  std::vector<std::int32_t> labels;
+  labels.reserve(static_cast<std::size_t>(samples));
+  const auto sizes = long_tailed_sizes(samples, identities);
+  for (std::size_t c = 0; c < sizes.size(); ++c)
+    labels.insert(labels.end(), static_cast<std::size_t>(sizes[c]), static_cast<std::int32_t>(c));
+  for (std::size_t i = labels.size(); shuffled && i > 1; --i) {
+    std::swap(labels[i - 1], labels[static_cast<std::size_t>(uniform(2, i) * static_cast<double>(i))]);
+  }
+  return labels;
+}
+
+template <class T, class At>
+void write_column(const prune::HdfWriter& file, const char* name, std::size_t count, const At& at) {
+  auto column = file.column<T>(name, count);
+  std::vector<T> piece;
+  for (std::size_t first = 0; first < count; first += piece.size()) {
+    piece.resize(std::min(count - first, prune::kHdfChunkElements));
+    for (std::size_t i = 0; i < piece.size(); ++i) piece[i] = at(first + i);
+    column.append(piece);
+  }
+  column.finish();
+}
+
+void write_scores(const std::string& path, const std::vector<std::int32_t>& labels, std::int64_t identities) {
+  prune::HdfWriter file(path);
+  file.attribute("format", std::string(prune::kScoreFormat));
+  file.attribute("format_version", prune::kScoreVersion);
+  file.attribute("num_samples", static_cast<std::int64_t>(labels.size()));
+  prune::write_source(file, {"benchmark", "none", 0, 64, "", identities});
+  const std::size_t n = labels.size();
+  const auto nll = [](std::size_t i) { return static_cast<float>(-std::log1p(-0.999 * std::pow(uniform(3, i), 4))); };
+  write_column<std::int32_t>(file, "label", n, [&](std::size_t i) { return labels[i]; });
+  write_column<std::int32_t>(file, "top1", n, [&](std::size_t i) {
+    const bool wrong = uniform(4, i) < 0.02;
+    return wrong ? static_cast<std::int32_t>(uniform(5, i) * static_cast<double>(identities)) : labels[i];
+  });
+  write_column<float>(file, "nll", n, nll);
+  write_column<float>(file, "probability", n, [&](std::size_t i) { return std::exp(-nll(i)); });
+  for (const char* name : {"top1_log_prob", "second_log_prob"}) write_column<float>(file, name, n, [](std::size_t) { return -0.5F; });
+  for (const char* name : {"sum_p2", "entropy", "cosine", "norm"}) {
+    write_column<float>(file, name, n, [](std::size_t i) { return static_cast<float>(uniform(6, i)); });
+  }
+  file.commit();
+}
+
+void make_file(const std::string& path, std::int64_t samples, std::int64_t identities, bool shuffled) {
+  if (std::filesystem::exists(path)) {
+    const prune::HdfReader file(path);
+    if (file.integer("num_samples") == samples && file.integer("num_classes") == identities) return;
+  }
+  write_scores(path, make_labels(samples, identities, shuffled), identities);
+}
+
+/// MiB of this process: "VmRSS" now, "VmHWM" at most so far.
+double memory_mib(const std::string& what) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(what + ":")) return std::atof(line.c_str() + what.size() + 1) / 1024;
+  }
+  return 0;
+}
+
+/// Wall seconds of the slowest rank.
+double seconds(dist::HostCollectives& collectives, const std::function<void()>& work) {
+  collectives.barrier("before");
   const auto start = std::chrono::steady_clock::now();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const std::chrono::duration<double> own = std::chrono::steady_clock::now() - start;
+  return collectives.all_reduce(own.count(), dist::ReduceOp::kMax);
 }
 
-/// xorshift64: cheap enough not to dominate the making of tens of millions of samples.
-std::uint64_t draw(std::uint64_t& state) {
-  state ^= state << 13U;
-  state ^= state >> 7U;
-  state ^= state << 17U;
-  return state;
-}
-
-struct Seconds {
-  double group = 1e300, sort = 1e300, threshold = 1e300, search = 1e300;
+struct Measured {
+  double select = 1e300;
+  double write = 0;
+  prune::PruneResult result;
 };
 
-struct Scores {
-  std::vector<std::int32_t> labels;
-  std::vector<float> nll;
-};
-
-/// Samples of an identity lie together, as in record files.
-Scores random_scores(std::int64_t samples, std::int64_t identities) {
-  Scores scores;
-  std::uint64_t state = 88172645463325252U;
-  for (std::int64_t i = 0; i < samples; ++i) {
-    scores.labels.push_back(static_cast<std::int32_t>(draw(state) % static_cast<std::uint64_t>(identities)));
-    scores.nll.push_back(static_cast<float>(draw(state) >> 40U) * 0x1p-24F);
+Measured measure(const std::string& folder, const prune::PruneOptions& options, int repeats, dist::HostCollectives& collectives) {
+  Measured best;
+  for (int i = 0; i < repeats; ++i) {
+    prune::PruneResult result;
+    const double select = seconds(collectives, [&] { result = prune::prune({folder + "/scores.h5", "", ""}, options, collectives); });
+    const double write = seconds(collectives, [&] { prune::write_pruning(folder, result, collectives); });
+    if (select + write < best.select + best.write) best = {select, write, std::move(result)};
   }
-  std::sort(scores.labels.begin(), scores.labels.end());
-  return scores;
+  return best;
 }
 
-std::size_t measure(const Scores& scores, std::int64_t identities, Seconds& best) {
-  std::vector<IdentityGroups> groups;
-  best.group = std::min(best.group, seconds([&] { groups.emplace_back(scores.labels, identities); }));
-  const std::vector<Reason> reasons(scores.labels.size(), Reason::kKept);
-  std::vector<SortedIdentities> sorted;
-  best.sort = std::min(best.sort, seconds([&] {
-                         sorted.emplace_back(groups[0], diffprob::prune::IdentityRange{0, identities}, reasons, Preset::kDefault,
-                                             [&](std::uint32_t i) { return diffprob::prune::score_from_nll(scores.nll[i], i); });
-                       }));
-  const auto count = [&](double t) { return sorted[0].count_kept({t, 5, Preset::kDefault}); };
-  std::int64_t kept = 0;
-  best.threshold = std::min(best.threshold, seconds([&] { kept = count(0.01); }));
-  std::size_t evaluations = 0;
-  best.search = std::min(best.search, seconds([&] {
-                           evaluations = diffprob::prune::search_threshold(sorted[0].usable() / 2, sorted[0].usable(), count).curve.size();
-                         }));
-  return kept > 0 ? evaluations : 0;
+nlohmann::ordered_json to_json(const Measured& one) {
+  nlohmann::ordered_json steps;
+  for (const auto& [name, s] : one.result.seconds) steps[name] = s;
+  return {{"selection_s", one.select},           {"files_s", one.write},
+          {"total_s", one.select + one.write},   {"kept", one.result.kept},
+          {"threshold", one.result.threshold()}, {"steps_of_rank_0_s", steps}};
+}
+
+int run(std::int64_t samples, std::int64_t identities, const std::string& folder, int repeats, bool shuffled) {
+  dist::HostCollectives collectives;
+  if (collectives.rank() == 0) {
+    std::filesystem::create_directories(folder);
+    make_file(folder + "/scores.h5", samples, identities, shuffled);
+  }
+  collectives.barrier("file made");
+  std::ofstream("/proc/self/clear_refs") << "5";  // VmHWM from here on
+  const double before = memory_mib("VmRSS");
+  prune::PruneOptions options;
+  options.diffprob.threshold = kThreshold;
+  const Measured fixed = measure(folder, options, repeats, collectives);
+  const auto peak = collectives.all_gather(memory_mib("VmHWM"));
+  options.keep_ratio = 0.5;
+  const Measured searched = measure(folder, options, repeats, collectives);
+  const auto peak_of_search = collectives.all_gather(memory_mib("VmHWM"));
+  if (collectives.rank() != 0) return 0;
+  nlohmann::ordered_json json = {{"samples", samples},
+                                 {"identities", identities},
+                                 {"order", shuffled ? "shuffled" : "by identity"},
+                                 {"world_size", collectives.world_size()},
+                                 {"device", "cpu"},
+                                 {"repeats", repeats},
+                                 {"memory_before_mib", before},
+                                 {"peak_mib_of_ranks", peak},
+                                 {"peak_with_search_mib_of_ranks", peak_of_search}};
+  json["threshold"] = to_json(fixed);
+  json["search"] = to_json(searched);
+  json["search"]["evaluations"] = searched.result.search->curve.size();
+  json["search"]["times_one_selection"] = searched.select / fixed.select;
+  std::printf("%s\n", json.dump(1).c_str());
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  dist::MpiEnvironment mpi(&argc, &argv);
   const std::int64_t samples = argc > 1 ? std::atoll(argv[1]) : 0;
   const std::int64_t identities = argc > 2 ? std::atoll(argv[2]) : 0;
-  const int repeats = argc > 3 ? std::atoi(argv[3]) : 1;
-  if (samples < 1 || identities < 1 || identities > INT32_MAX || repeats < 1) {
-    std::fprintf(stderr, "usage: prune_bench SAMPLES IDENTITIES [REPEATS]\n");
+  const int repeats = argc > 4 ? std::atoi(argv[4]) : 1;
+  const bool shuffled = argc > 5 && std::string(argv[5]) == "shuffled";
+  if (argc < 4 || identities < 1 || samples < identities || identities > INT32_MAX || repeats < 1) {
+    std::fprintf(stderr, "usage: prune_bench SAMPLES IDENTITIES FOLDER [REPEATS [shuffled]]\n");
     return 2;
   }
-  const Scores scores = random_scores(samples, identities);
-  Seconds best;
-  std::size_t evaluations = 0;
-  for (int i = 0; i < repeats; ++i) evaluations = measure(scores, identities, best);
-  std::printf(
-      "{\"samples\": %lld, \"identities\": %lld, \"world_size\": 1, \"device\": \"cpu\", \"repeats\": %d,\n"
-      " \"group_s\": %.4f, \"score_and_sort_s\": %.4f, \"threshold_s\": %.4f, \"search_s\": %.4f, \"search_evaluations\": %zu}\n",
-      static_cast<long long>(samples), static_cast<long long>(identities), repeats, best.group, best.sort, best.threshold, best.search,
-      evaluations);
-  return 0;
+  try {
+    return run(samples, identities, argv[3], repeats, shuffled);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "prune_bench: %s\n", error.what());
+    mpi.abort(1);
+  }
 }

@@ -10,8 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "prune/error.h"
-#include "prune/sorted_identities.h"
-#include "tests/prune/synthetic.h"
+#include "tests/prune/in_memory.h"
 
 namespace diffprob::prune::tests {
 namespace {
@@ -45,7 +44,7 @@ std::set<std::size_t> obvious_largest_gaps(const std::vector<Sample>& sorted, st
 }
 
 std::set<std::size_t> obvious_kept(const std::vector<Sample>& sorted, const DiffProbOptions& options) {
-  const auto wanted = static_cast<std::size_t>(options.min_kept);
+  const auto wanted = static_cast<std::size_t>(options.floor.min_kept);
   if (options.preset == Preset::kReference && wanted == 1) return {sorted[0].index};
   double d = 0;
   auto kept = obvious_walk(sorted, (1 + d) * options.threshold);
@@ -61,7 +60,7 @@ std::set<std::size_t> obvious_kept(const std::vector<Sample>& sorted, const Diff
 /// Reasons of one identity's samples (all of `scores`), every one usable.
 std::vector<Reason> obvious_reasons(const std::vector<double>& scores, const DiffProbOptions& options) {
   std::vector<Reason> reasons(scores.size(), Reason::kKept);
-  if (static_cast<std::int64_t>(scores.size()) <= options.min_kept) return reasons;
+  if (static_cast<std::int64_t>(scores.size()) <= options.floor.min_kept) return reasons;
   std::vector<Sample> sorted;
   for (std::size_t i = 0; i < scores.size(); ++i) sorted.push_back({scores[i], i});
   if (options.preset == Preset::kReference) {
@@ -114,7 +113,7 @@ std::vector<double> scores_of(const std::vector<float>& nll, Preset preset) {
 std::vector<Reason> select_one(const std::vector<float>& nll, const DiffProbOptions& options) {
   const std::vector<std::int32_t> labels(nll.size(), 0);
   std::vector<Reason> reasons(nll.size(), Reason::kKept);
-  select_diffprob(nll, probabilities(nll), IdentityGroups(labels, 1), {0, 1}, options, reasons);
+  select_diffprob_of(nll, probabilities(nll), labels, {0, 1}, options, reasons);
   return reasons;
 }
 
@@ -134,12 +133,12 @@ TEST_P(BothPresets, EqualsTheObviousWalkOnRandomIdentities) {
   for (int trial = 0; trial < 20000; ++trial) {
     const std::int64_t n = trial % 4 == 0 ? draws.below(90) : draws.below(12);
     const auto nll = draw_nll(draws, n);
-    DiffProbOptions options{kThresholds[draws.below(std::size(kThresholds))], 1 + draws.below(8), GetParam()};
+    DiffProbOptions options{kThresholds[draws.below(std::size(kThresholds))], {1 + draws.below(8)}, GetParam()};
 
     const auto reasons = select_one(nll, options);
 
     ASSERT_EQ(reasons, obvious_reasons(scores_of(nll, GetParam()), options))
-        << "trial " << trial << ", n " << n << ", t " << options.threshold << ", M " << options.min_kept;
+        << "trial " << trial << ", n " << n << ", t " << options.threshold << ", M " << options.floor.min_kept;
     lowered += std::count(reasons.begin(), reasons.end(), Reason::kKeptByFloor) > 0 ? 1 : 0;
   }
   EXPECT_GT(lowered, 2000) << "the trials must reach the lowered threshold";
@@ -152,7 +151,7 @@ TEST_P(BothPresets, IdentitiesOfZeroToSevenSamplesKeepAtLeastTheMinimum) {
       std::vector<float> nll;
       for (std::int64_t i = 0; i < n; ++i) nll.push_back(static_cast<float>(draws.uniform()));
 
-      const auto reasons = select_one(nll, {threshold, 5, GetParam()});
+      const auto reasons = select_one(nll, {threshold, {5}, GetParam()});
 
       EXPECT_GE(kept_of(reasons), std::min<std::int64_t>(n, 5));
       if (n <= 5) {
@@ -164,21 +163,56 @@ TEST_P(BothPresets, IdentitiesOfZeroToSevenSamplesKeepAtLeastTheMinimum) {
 
 TEST_P(BothPresets, CountEqualsSelectionForManyIdentities) {
   const ScoreTable table = synthetic_table(5, 200, 20);
-  const IdentityGroups groups(table.labels, 200);
   std::vector<Reason> usable(table.labels.size(), Reason::kKept);
   for (std::size_t i = 0; i < usable.size(); i += 7) usable[i] = Reason::kMislabelled;
-  const SortedIdentities sorted(groups, {0, 200}, usable, GetParam(), [&](std::uint32_t i) {
-    return GetParam() == Preset::kDefault ? score_from_nll(table.records[i].nll, i)
-                                          : score_from_probability(table.records[i].probability, i);
-  });
+  const UsableSlots slots(table.labels, usable, 200);
+  const SortedIdentities sorted = sorted_of(slots, nll_of(table), probability_of(table), GetParam());
   for (const double threshold : {1e-10, 3e-5, 0.003, 0.2, 30.0}) {
     for (const std::int64_t minimum : {1, 3, 5, 40}) {
       auto reasons = usable;
 
-      sorted.select({threshold, minimum, GetParam()}, reasons);
+      const DiffProbOptions options{threshold, {minimum}, GetParam()};
+      slots.decide(reasons, [&](std::span<Reason> of_slots) { select_diffprob(sorted, options, of_slots); });
 
-      EXPECT_EQ(kept_of(reasons), sorted.count_kept({threshold, minimum, GetParam()})) << threshold << " " << minimum;
+      EXPECT_EQ(kept_of(reasons), count_one(sorted, options)) << threshold << " " << minimum;
     }
+  }
+}
+
+TEST_P(BothPresets, ManyThresholdsAtOnceAreCountedAsOneByOne) {
+  const ScoreTable table = synthetic_table(6, 150, 20);
+  const std::vector<Reason> usable(table.labels.size(), Reason::kKept);
+  const UsableSlots slots(table.labels, usable, 150);
+  const SortedIdentities sorted = sorted_of(slots, nll_of(table), probability_of(table), GetParam());
+  for (const std::int64_t minimum : {1, 5}) {
+    DiffProbOptions options{1, {minimum}, GetParam()};
+    for (std::size_t count = 1; count <= 20; ++count) {
+      std::vector<double> thresholds;
+      for (std::size_t i = 0; i < count; ++i)
+        thresholds.push_back(std::ldexp(1.0 + 0.1 * static_cast<double>(i), -static_cast<int>(2 * i)));
+
+      const auto counts = count_diffprob(sorted, options, thresholds);
+
+      ASSERT_EQ(counts.size(), count);
+      for (std::size_t i = 0; i < count; ++i) {
+        options.threshold = thresholds[i];
+        auto reasons = usable;
+        slots.decide(reasons, [&](std::span<Reason> of_slots) { select_diffprob(sorted, options, of_slots); });
+        EXPECT_EQ(counts[i], kept_of(reasons)) << thresholds[i];
+      }
+    }
+  }
+}
+
+TEST_P(BothPresets, AShareAsFloorIsThatManyOfEachIdentity) {
+  Draws draws(8);
+  for (int trial = 0; trial < 500; ++trial) {
+    const std::int64_t n = draws.below(60);
+    const auto nll = draw_nll(draws, n);
+    const DiffProbOptions by_share{0.01, {2, 0.3}, GetParam()};
+    const DiffProbOptions by_count{0.01, {std::max<std::int64_t>(2, static_cast<std::int64_t>(static_cast<double>(n) * 0.3))}, GetParam()};
+
+    EXPECT_EQ(select_one(nll, by_share), select_one(nll, by_count)) << n;
   }
 }
 
@@ -191,23 +225,21 @@ TEST_P(BothPresets, DroppedSamplesStayAsTheyAreAndDoNotCount) {
   for (const std::size_t i : {0, 1, 2, 4, 5, 6}) reasons[i] = Reason::kMislabelled;
   const auto before = reasons;
 
-  select_diffprob(nll, std::vector<float>(12, 0.6F), IdentityGroups(labels, 1), {0, 1}, {0.1, 5, GetParam()}, reasons);
+  select_diffprob_of(nll, std::vector<float>(12, 0.6F), labels, {0, 1}, {0.1, {5}, GetParam()}, reasons);
 
   EXPECT_EQ(reasons, before) << "five usable samples are left: all kept";
 }
 
 TEST_P(BothPresets, OnlyIdentitiesOfTheRangeAreTouched) {
   const ScoreTable table = synthetic_table(9, 30, 15);
-  const IdentityGroups groups(table.labels, 30);
-  std::vector<float> nll;
-  std::vector<float> p;
-  for (const auto& record : table.records) nll.push_back(record.nll), p.push_back(record.probability);
+  const auto nll = nll_of(table);
+  const auto p = probability_of(table);
   std::vector<Reason> whole(nll.size(), Reason::kKept);
   std::vector<Reason> parts = whole;
-  const DiffProbOptions options{0.05, 5, GetParam()};
+  const DiffProbOptions options{0.05, {5}, GetParam()};
 
-  select_diffprob(nll, p, groups, {0, 30}, options, whole);
-  select_diffprob(nll, p, groups, {10, 22}, options, parts);
+  select_diffprob_of(nll, p, table.labels, {0, 30}, options, whole);
+  select_diffprob_of(nll, p, table.labels, {10, 22}, options, parts);
 
   for (std::size_t i = 0; i < whole.size(); ++i) {
     const bool inside = table.labels[i] >= 10 && table.labels[i] < 22;
@@ -218,8 +250,8 @@ TEST_P(BothPresets, OnlyIdentitiesOfTheRangeAreTouched) {
 TEST(DiffProb, SaturatedIdentityKeepsTheMinimumByDefaultAndAllInTheReference) {
   const std::vector<float> nll(300, 0.0F);
 
-  const auto ours = select_one(nll, {3e-5, 5, Preset::kDefault});
-  const auto reference = select_one(nll, {3e-5, 5, Preset::kReference});
+  const auto ours = select_one(nll, {3e-5, {5}, Preset::kDefault});
+  const auto reference = select_one(nll, {3e-5, {5}, Preset::kReference});
 
   EXPECT_EQ(Selection{ours}.kept_indices(), (std::vector<std::int64_t>{0, 1, 2, 3, 4}));
   EXPECT_EQ(ours[0], Reason::kKept);
@@ -231,7 +263,7 @@ TEST(DiffProb, SaturatedIdentityKeepsTheMinimumByDefaultAndAllInTheReference) {
 TEST(DiffProb, DefaultSeesDifferencesThatFloat32ProbabilityLost) {
   const std::vector<float> nll = {1e-9F, 2e-9F, 3e-9F, 4e-9F, 5e-9F, 1e-8F, 2e-8F, 2.9e-8F};
 
-  const auto reasons = select_one(nll, {5e-9, 2, Preset::kDefault});
+  const auto reasons = select_one(nll, {5e-9, {2}, Preset::kDefault});
 
   for (const float p : probabilities(nll)) EXPECT_EQ(p, 1.0F) << "saturated in float32";
   EXPECT_EQ(Selection{reasons}.kept_indices(), (std::vector<std::int64_t>{0, 5, 6, 7}));
@@ -241,31 +273,31 @@ TEST(DiffProb, LargestGapsAreKeptWhenNoThresholdIsSmallEnough) {
   std::vector<float> nll(20, 0.0F);
   nll[11] = 1e-6F;  // one sample apart; all else equal, so no positive threshold keeps three
 
-  const auto reasons = select_one(nll, {0.1, 3, Preset::kDefault});
+  const auto reasons = select_one(nll, {0.1, {3}, Preset::kDefault});
 
   EXPECT_EQ(Selection{reasons}.kept_indices(), (std::vector<std::int64_t>{0, 1, 11}));
 }
 
-TEST(DiffProb, BadScoresAndOptionsAreNamed) {
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  const std::vector<std::int32_t> labels(3, 0);
-  const IdentityGroups groups(labels, 1);
-  std::vector<Reason> reasons(3, Reason::kKept);
-  const auto message = [&](const std::vector<float>& nll, const std::vector<float>& p, const DiffProbOptions& options) {
-    return message_of<PruneError>([&] { select_diffprob(nll, p, groups, {0, 1}, options, reasons); });
-  };
-  const std::vector<float> good(3, 0.5F);
+TEST(DiffProb, EqualScoresOfDifferentLogProbabilitiesGoByIndex) {
+  // Beyond 38, p - 1 is -1 in float64: all these are equal, whatever their -log p.
+  const std::vector<float> nll = {90, 50, 70, 40, 0, 60, 100, 45};
 
-  EXPECT_THAT(message({0.5F, nan, 0.5F}, good, {}), HasSubstr("sample 1: -log p is nan"));
-  EXPECT_THAT(message({0.5F, 0.5F, -1.0F}, good, {}), HasSubstr("sample 2: -log p is -1"));
-  EXPECT_THAT(message(good, {nan, 0.5F, 0.5F}, {3e-5, 5, Preset::kReference}), HasSubstr("sample 0: probability is nan"));
-  EXPECT_THAT(message(good, {0.5F, 1.5F, 0.5F}, {3e-5, 5, Preset::kReference}), HasSubstr("sample 1: probability is 1.5"));
-  EXPECT_THAT(message({0.5F}, good, {}), HasSubstr("1 scores"));
+  const auto reasons = select_one(nll, {0.5, {4}, Preset::kDefault});
+
+  EXPECT_EQ(Selection{reasons}.kept_indices(), (std::vector<std::int64_t>{0, 1, 2, 4}));
+}
+
+TEST(DiffProb, BadOptionsAreNamed) {
+  const auto message = [&](const DiffProbOptions& options) {
+    return message_of<PruneError>([&] { static_cast<void>(select_one({0.5F, 0.5F}, options)); });
+  };
+
   for (const double threshold : {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
-    EXPECT_THAT(message(good, good, {threshold, 5, Preset::kDefault}), HasSubstr("threshold is"));
+    EXPECT_THAT(message({threshold, {5}, Preset::kDefault}), HasSubstr("threshold is"));
   }
-  EXPECT_THAT(message(good, good, {3e-5, 0, Preset::kDefault}), HasSubstr("min_kept is 0"));
-  EXPECT_EQ(message(good, good, {}), "");
+  EXPECT_THAT(message({3e-5, {0}, Preset::kDefault}), HasSubstr("min_kept is 0"));
+  EXPECT_THAT(message({3e-5, {5, 1.5}, Preset::kDefault}), HasSubstr("min_kept_share is 1.5"));
+  EXPECT_EQ(message({1e300, {5}, Preset::kDefault}), "");
 }
 
 }  // namespace

@@ -8,11 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "prune/cleaning.h"
-#include "prune/diffprob.h"
-#include "prune/index_set.h"
-#include "prune/random.h"
-#include "prune/sorted_identities.h"
-#include "tests/prune/synthetic.h"
+#include "prune/dynamics.h"
+#include "tests/prune/in_memory.h"
 #include "tests/support/golden.h"
 
 namespace diffprob::prune::tests {
@@ -29,7 +26,7 @@ struct Input {
     std::vector<Reason> all(labels.size(), Reason::kKept);
     std::vector<std::int32_t> top1;
     for (std::size_t i = 0; i < labels.size(); ++i) top1.push_back(correct[i] != 0 ? labels[i] : -1);
-    if (clean) clean_mispredicted(top1, labels, all);
+    if (clean) prune::clean({labels, top1, {}, {}}, {}, ClassThresholds(0), all);
     return all;
   }
 
@@ -40,7 +37,7 @@ struct Input {
 };
 
 DiffProbOptions options_of(const Golden& golden, const std::string& run) {
-  return {golden.number(run, "threshold"), static_cast<std::int64_t>(golden.number(run, "min_samples_per_id")), Preset::kReference};
+  return {golden.number(run, "threshold"), {static_cast<std::int64_t>(golden.number(run, "min_samples_per_id"))}, Preset::kReference};
 }
 
 std::vector<std::string> runs_of(const Golden& golden, const std::string& group) {
@@ -55,8 +52,7 @@ std::vector<std::string> runs_of(const Golden& golden, const std::string& group)
 
 Selection select_reference(const Input& input, const DiffProbOptions& options, bool clean) {
   Selection selection{input.reasons(clean)};
-  const IdentityGroups groups(input.labels, input.num_classes);
-  select_diffprob({}, input.probability, groups, {0, input.num_classes}, options, selection.reasons);
+  select_diffprob_of({}, input.probability, input.labels, {0, input.num_classes}, options, selection.reasons);
   return selection;
 }
 
@@ -90,14 +86,13 @@ TEST(PruneGolden, CleanedDiffProbKeepsTheSameSamplesAndMapsTheSameLabels) {
 TEST(PruneGolden, MeanOverEpochsKeepsTheSameSamples) {
   const Golden golden("prune.h5");
   const Input input(golden);
-  const IdentityGroups groups(input.labels, input.num_classes);
+  const UsableSlots slots(input.labels, input.reasons(false), input.num_classes);
   const auto mean = golden.doubles("diffprob_all_epochs/mean_prob");
   for (const auto& run : runs_of(golden, "diffprob_all_epochs")) {
     Selection selection{input.reasons(false)};
 
-    const SortedIdentities sorted(groups, {0, input.num_classes}, selection.reasons, Preset::kReference,
-                                  [&](std::uint32_t i) { return mean[i]; });
-    sorted.select(options_of(golden, run), selection.reasons);
+    const SortedIdentities sorted(slots.identities(), std::span<const double>(slots.of(mean)), Ties::kLast);
+    slots.decide(selection.reasons, [&](std::span<Reason> reasons) { select_diffprob(sorted, options_of(golden, run), reasons); });
 
     EXPECT_EQ(selection.kept_indices(), golden.integers(run + "/kept")) << run;
   }
@@ -106,23 +101,50 @@ TEST(PruneGolden, MeanOverEpochsKeepsTheSameSamples) {
 TEST(PruneGolden, TailKeepsTheSameSamplesAsRandOfTheReference) {
   const Golden golden("prune.h5");
   const Input input(golden);
-  const IdentityGroups groups(input.labels, input.num_classes);
   for (const auto& run : runs_of(golden, "rand")) {
     RandomOptions options;
     options.fraction = golden.number(run, "fraction");
-    options.min_kept = static_cast<std::int64_t>(golden.number(run, "min_samples_per_id"));
+    options.floor.min_kept = static_cast<std::int64_t>(golden.number(run, "min_samples_per_id"));
     options.draw = RandomOptions::Draw::kTail;
     Selection selection{input.reasons(false)};
 
-    select_random(groups, {0, input.num_classes}, options, selection.reasons);
+    select_random_of(input.labels, {0, input.num_classes}, options, selection.reasons);
 
     EXPECT_EQ(selection.kept_indices(), golden.integers(run + "/kept")) << run;
   }
 }
 
-TEST(PruneGolden, DynUncIsSkippedByName) {
+/// Our own uncertainty from the history, epoch by epoch.
+std::vector<double> streamed_uncertainty(const Golden& golden, std::int64_t window) {
+  const auto shape = golden.shape("input/history");
+  const auto history = golden.floats("input/history");
+  const auto samples = static_cast<std::size_t>(shape[1]);
+  DynamicsAccumulator accumulator({0, shape[1]}, window);
+  for (std::size_t e = 0; e < static_cast<std::size_t>(shape[0]); ++e) {
+    std::vector<EpochRecord> records;
+    for (std::size_t i = 0; i < samples; ++i) records.push_back({static_cast<std::uint32_t>(i), history[e * samples + i], 0, 0});
+    accumulator.add_epoch(records);
+  }
+  return accumulator.finish().uncertainty;
+}
+
+TEST(PruneGolden, DynUncKeepsTheSameSamples) {
   const Golden golden("prune.h5");
-  GTEST_SKIP() << "dynunc: " << runs_of(golden, "dynunc").size() << " golden runs, method not built yet";
+  const Input input(golden);
+  const UsableSlots slots(input.labels, input.reasons(false), input.num_classes);
+  for (const auto& run : runs_of(golden, "dynunc")) {
+    RankedOptions options;
+    options.fraction = golden.number(run, "fraction");
+    options.floor.min_kept = static_cast<std::int64_t>(golden.number(run, "min_samples_per_id"));
+    options.preset = Preset::kReference;
+    const auto uncertainty = streamed_uncertainty(golden, static_cast<std::int64_t>(golden.number(run, "window")));
+    Selection selection{input.reasons(false)};
+
+    const SortedIdentities sorted(slots.identities(), std::span<const double>(slots.of(uncertainty)), Ties::kLast);
+    slots.decide(selection.reasons, [&](std::span<Reason> reasons) { select_ranked(sorted, options, reasons); });
+
+    EXPECT_EQ(selection.kept_indices(), golden.integers(run + "/kept")) << run;
+  }
 }
 
 /// Samples made by the recipe of the golden README.
@@ -160,7 +182,7 @@ TEST(PruneGolden, DigestsAtScaleAreTheSame) {
     const auto wanted = diffprob::tests::golden_json(name);
     const auto input = scale_input(wanted["seed"], wanted["samples"], wanted["ids"], empty);
 
-    const auto kept = select_reference(input, {wanted["threshold"], 5, Preset::kReference}, wanted["clean"]).kept_indices();
+    const auto kept = select_reference(input, {wanted["threshold"], {5}, Preset::kReference}, wanted["clean"]).kept_indices();
 
     EXPECT_EQ(static_cast<std::int64_t>(kept.size()), wanted["kept"].get<std::int64_t>()) << name;
     EXPECT_EQ(sha256(kept.data(), kept.size() * sizeof(kept[0])), wanted["sha256"].get<std::string>()) << name;

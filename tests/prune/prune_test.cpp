@@ -5,14 +5,19 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <map>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "prune/cleaning.h"
+#include "prune/dynamics.h"
 #include "prune/error.h"
-#include "tests/prune/synthetic.h"
+#include "prune/hdf5_file.h"
+#include "prune/prune_summary.h"
+#include "prune/sample_stream.h"
+#include "tests/prune/in_memory.h"
 
 namespace diffprob::prune::tests {
 namespace {
@@ -20,117 +25,341 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-/// The same pruning with the pure functions over all identities at once: no ranks, no exchange.
-IndexSet prune_alone(const ScoreTable& table, PruneOptions options) {
-  const IdentityGroups groups(table.labels, table.source.num_classes);
-  const IdentityRange all{0, table.source.num_classes};
-  std::vector<float> nll;
-  std::vector<float> p;
-  std::vector<std::int32_t> top1;
-  for (const auto& record : table.records) nll.push_back(record.nll), p.push_back(record.probability), top1.push_back(record.top1);
-  Selection usable{std::vector<Reason>(table.labels.size(), Reason::kKept)};
-  if (options.clean) clean_mispredicted(top1, table.labels, usable.reasons);
-  const auto n = static_cast<double>(table.labels.size());
-  const auto with = [&](double threshold) {
-    Selection selection = usable;
-    options.diffprob.threshold = threshold;
-    select_diffprob(nll, p, groups, all, options.diffprob, selection.reasons);
-    return selection;
-  };
-  Selection selection = usable;
-  double threshold = 0;
-  if (options.method == "diffprob") {
-    threshold = options.diffprob.threshold;
-    if (options.keep_ratio) {
-      const auto target = std::min<std::int64_t>(std::llround(*options.keep_ratio * n), usable.kept());
-      threshold = search_threshold(target, usable.kept(), [&](double t) { return with(t).kept(); }).threshold;
-    }
-    selection = with(threshold);
-  } else if (options.method == "random") {
-    if (options.keep_ratio) options.random.fraction = std::min(1.0, *options.keep_ratio * n / static_cast<double>(usable.kept()));
-    select_random(groups, all, options.random, selection.reasons);
-  }
-  IndexSet set = make_index_set(selection, table.labels, table.source.num_classes);
-  set.threshold = threshold;
-  set.dataset_fingerprint = table.source.dataset_fingerprint;
-  set.method = !options.clean ? options.method : options.method == "none" ? "clean" : "clean+" + options.method;
-  return set;
-}
-
 struct Case {
-  const char* name;
+  std::string name;
   PruneOptions options;
 };
 
-std::vector<Case> cases() {
-  PruneOptions plain;
-  plain.clean = false;
-  plain.diffprob.threshold = 0.01;
-  PruneOptions reference = plain;
-  reference.clean = true;
-  reference.diffprob.preset = Preset::kReference;
-  PruneOptions searched;
-  searched.keep_ratio = 0.4;
-  PruneOptions most;
-  most.keep_ratio = 1.0;  // more than cleaning leaves
-  PruneOptions drawn;
-  drawn.method = "random";
-  drawn.keep_ratio = 0.5;
-  PruneOptions tail;
-  tail.method = "random";
-  tail.clean = false;
-  tail.random.draw = RandomOptions::Draw::kTail;
-  PruneOptions cleaning;
-  cleaning.method = "none";
-  return {{"plain", plain}, {"reference", reference}, {"searched", searched}, {"most", most},
-          {"drawn", drawn}, {"tail", tail},           {"cleaning", cleaning}};
+PruneOptions with(const std::string& method, bool clean, std::optional<double> keep_ratio) {
+  PruneOptions options;
+  options.method = method;
+  options.clean = clean;
+  options.keep_ratio = keep_ratio;
+  options.diffprob.threshold = 0.01;
+  return options;
 }
+
+PruneOptions reference(PruneOptions options) {
+  options.diffprob.preset = Preset::kReference;
+  options.ranked.preset = Preset::kReference;
+  options.random.draw = RandomOptions::Draw::kTail;
+  return options;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all = {{"plain", with("diffprob", false, {})},    {"reference", reference(with("diffprob", true, {}))},
+                           {"searched", with("diffprob", true, 0.4)}, {"most", with("diffprob", true, 1.0)},  // more than cleaning leaves
+                           {"drawn", with("random", true, 0.5)},      {"tail", reference(with("random", false, 0.3))},
+                           {"cleaning", with("none", true, {})}};
+  for (const char* method : {"dynunc", "el2n", "forgetting", "aum"}) {
+    all.push_back({method, with(method, false, 0.5)});
+    all.push_back({std::string("clean ") + method, reference(with(method, true, 0.3))});
+    PruneOptions lowest = with(method, true, 0.5);
+    lowest.ranked.keep = RankedOptions::Keep::kLowest;
+    all.push_back({std::string("lowest ") + method, lowest});
+  }
+  for (const auto kind : {ScoreKind::kLastEpoch, ScoreKind::kMean}) {
+    PruneOptions options = with("diffprob", kind == ScoreKind::kMean, 0.5);
+    options.score = kind;
+    all.push_back({kind == ScoreKind::kMean ? "mean" : "last epoch", options});
+    all.push_back({kind == ScoreKind::kMean ? "mean, reference" : "last epoch, reference", reference(options)});
+  }
+  for (const auto score : {CcsOptions::Score::kAum, CcsOptions::Score::kEl2n}) {
+    PruneOptions options = with("ccs", score == CcsOptions::Score::kAum, 0.3);
+    options.ccs.score = score;
+    all.push_back({"ccs", options});
+    options.keep_ratio = 0.05;  // most identities need the floor
+    options.ccs.beta = 0.4;
+    all.push_back({"ccs, few", options});
+  }
+  PruneOptions confident = with("none", true, {});
+  confident.cleaning.rule = CleanRule::kConfident;
+  all.push_back({"confident", confident});
+  PruneOptions sure = with("diffprob", true, {});
+  sure.cleaning.margin = 0.7;
+  sure.diffprob.floor = {3, 0.5};
+  all.push_back({"clean margin, share as floor", sure});
+  return all;
+}
+
+/// A table of dynamics for the same samples: few distinct values, so that there are ties.
+DynamicsTable synthetic_dynamics(const ScoreTable& scores) {
+  Draws draws(scores.labels.size());
+  DynamicsTable table;
+  table.source = scores.source;
+  table.labels = scores.labels;
+  table.epochs = 20;
+  for (std::size_t i = 0; i < table.labels.size(); ++i) {
+    const bool coarse = table.labels[i] % 3 == 0;
+    const auto draw = [&] { return coarse ? 0.125 * static_cast<double>(draws.below(5)) : draws.uniform(); };
+    table.rows.mean_probability.push_back(draw());
+    table.rows.uncertainty.push_back(draw());
+    table.rows.aum.push_back(static_cast<float>(10 * draw() - 3));
+    table.rows.forgetting.push_back(static_cast<std::int32_t>(draws.below(21)));
+    table.rows.last_probability.push_back(static_cast<float>(draw()));
+    table.rows.last_correct.push_back(static_cast<std::uint8_t>(draws.below(2)));
+  }
+  return table;
+}
+
+/// Slow, obvious pruning of whole tables on one process.
+class Obvious {
+ public:
+  Obvious(const ScoreTable& scores, const DynamicsTable& dynamics, const PruneOptions& options)
+      : scores_(scores), dynamics_(dynamics), options_(options), n_(scores.labels.size()), reasons_(n_, Reason::kKept) {
+    if (options.clean) clean();
+    usable_ = Selection{reasons_}.kept();
+    for (std::size_t i = 0; i < n_; ++i) {
+      if (is_kept(reasons_[i])) members_[scores.labels[i]].push_back(i);
+    }
+    if (options.method == "diffprob") diffprob();
+    if (is_ranked(options.method)) ranked();
+    if (options.method == "random") random();
+    if (options.method == "ccs") ccs();
+  }
+  [[nodiscard]] const std::vector<Reason>& reasons() const { return reasons_; }
+
+ private:
+  void clean() {
+    std::map<std::int32_t, std::pair<double, double>> sums;
+    for (std::size_t i = 0; i < n_; ++i) {
+      auto& [sum, count] = sums[scores_.labels[i]];
+      sum += std::exp(-static_cast<double>(scores_.records[i].nll));
+      count += 1;
+    }
+    for (std::size_t i = 0; i < n_; ++i) {
+      const ScoreRecord& record = scores_.records[i];
+      bool wrong = record.top1 != scores_.labels[i];
+      if (options_.cleaning.margin > 0) wrong = wrong && record.top1_log_prob + record.nll > options_.cleaning.margin;
+      if (options_.cleaning.rule == CleanRule::kConfident) {
+        const auto found = sums.find(record.top1);
+        wrong = wrong && found != sums.end() &&
+                std::exp(static_cast<double>(record.top1_log_prob)) >= found->second.first / found->second.second;
+      }
+      if (wrong) reasons_[i] = Reason::kMislabelled;
+    }
+  }
+  /// What is kept first is larger.
+  [[nodiscard]] double value(std::size_t i) const {
+    const ScoreRecord& record = scores_.records[i];
+    const DynamicsRows& rows = dynamics_.rows;
+    const std::string& method = options_.method;
+    if (method == "diffprob" && options_.score == ScoreKind::kMean) return rows.mean_probability[i];
+    if (method == "diffprob" && options_.score == ScoreKind::kLastEpoch) return rows.last_probability[i];
+    if (method == "diffprob" && options_.diffprob.preset == Preset::kReference) return record.probability;
+    if (method == "diffprob") return std::expm1(-static_cast<double>(record.nll));
+    double value = 0;
+    if (method == "dynunc") value = rows.uncertainty[i];
+    if (method == "forgetting") value = rows.forgetting[i];
+    if (method == "aum" || (method == "ccs" && options_.ccs.score == CcsOptions::Score::kAum)) value = rows.aum[i];
+    if (method == "el2n" || (method == "ccs" && options_.ccs.score == CcsOptions::Score::kEl2n)) {
+      const double p = std::exp(-static_cast<double>(record.nll));
+      value = std::sqrt(std::max(0.0, record.sum_p2 - 2 * p + 1));
+    }
+    const bool turned = (is_ranked(method) && options_.ranked.keep == RankedOptions::Keep::kLowest) ||
+                        (method == "ccs" && options_.ccs.score == CcsOptions::Score::kAum);
+    return turned ? -value : value;
+  }
+  [[nodiscard]] double target() const {
+    return std::min<double>(static_cast<double>(std::llround(*options_.keep_ratio * static_cast<double>(n_))),
+                            static_cast<double>(usable_));
+  }
+  [[nodiscard]] double fraction(bool as_reference) const {
+    const double ratio = *options_.keep_ratio;
+    return as_reference || usable_ == static_cast<std::int64_t>(n_)
+               ? ratio
+               : std::min(1.0, ratio * static_cast<double>(n_) / static_cast<double>(usable_));
+  }
+
+  void diffprob() {
+    std::vector<double> values;
+    for (std::size_t i = 0; i < n_; ++i) values.push_back(value(i));
+    const UsableSlots slots(scores_.labels, reasons_, scores_.source.num_classes);
+    const SortedIdentities sorted(slots.identities(), std::span<const double>(slots.of(values)), ties_of(options_.diffprob.preset));
+    DiffProbOptions options = options_.diffprob;
+    if (options_.keep_ratio) {
+      options.threshold = search_threshold(static_cast<std::int64_t>(target()), usable_, [&](std::span<const double> thresholds) {
+                            std::vector<std::int64_t> counts;
+                            for (const double t : thresholds) counts.push_back(count_one(sorted, {t, options.floor, options.preset}));
+                            return counts;
+                          }).threshold;
+    }
+    slots.decide(reasons_, [&](std::span<Reason> reasons) { select_diffprob(sorted, options, reasons); });
+  }
+
+  void keep_front(const std::vector<std::size_t>& order, double share, const Floor& floor) {
+    const auto n = static_cast<std::int64_t>(order.size());
+    const std::int64_t minimum = floor.of(n);
+    const std::int64_t by_share = n <= minimum ? n : static_cast<std::int64_t>(static_cast<double>(n) * share);
+    for (std::int64_t k = 0; k < n; ++k) {
+      reasons_[order[static_cast<std::size_t>(k)]] = k < by_share ? Reason::kKept : k < minimum ? Reason::kKeptByFloor : Reason::kRedundant;
+    }
+  }
+
+  void ranked() {
+    const bool as_reference = options_.ranked.preset == Preset::kReference;
+    for (auto& [label, order] : members_) {
+      std::stable_sort(order.begin(), order.end(),
+                       [&](auto a, auto b) { return as_reference ? value(a) < value(b) : value(a) > value(b); });
+      if (as_reference) std::reverse(order.begin(), order.end());
+      keep_front(order, fraction(as_reference), options_.ranked.floor);
+    }
+  }
+
+  void random() {
+    const bool tail = options_.random.draw == RandomOptions::Draw::kTail;
+    RandomOptions options = options_.random;
+    options.fraction = fraction(tail);
+    if (!tail) return select_random_of(scores_.labels, {0, scores_.source.num_classes}, options, reasons_);
+    for (auto& [label, order] : members_) {
+      std::reverse(order.begin(), order.end());
+      keep_front(order, options.fraction, options.floor);
+    }
+  }
+
+  void ccs() {
+    struct Sample {
+      std::size_t index;
+      double hardness;
+      std::uint64_t draw;
+    };
+    std::vector<Sample> order;  // by identity, then index
+    for (const auto& [label, members] : members_) {
+      for (std::size_t k = 0; k < members.size(); ++k) {
+        order.push_back({members[k], value(members[k]), IdentityStream(options_.ccs.seed, label).at(k)});
+        reasons_[members[k]] = Reason::kRedundant;
+      }
+    }
+    std::vector<Sample> easy = order;
+    std::stable_sort(easy.begin(), easy.end(), [](const Sample& a, const Sample& b) { return a.hardness < b.hardness; });
+    easy.resize(easy.size() - static_cast<std::size_t>(static_cast<double>(easy.size()) * options_.ccs.beta));
+    const double low = easy.front().hardness;
+    const double high = easy.back().hardness;
+    std::vector<std::vector<Sample>> strata(static_cast<std::size_t>(options_.ccs.strata));
+    for (const Sample& sample : easy) {
+      const double place = (sample.hardness - low) / (high - low) * static_cast<double>(strata.size());
+      strata[std::min(static_cast<std::size_t>(place), strata.size() - 1)].push_back(sample);
+    }
+    std::stable_sort(strata.begin(), strata.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    auto budget = static_cast<std::size_t>(target());
+    for (std::size_t s = 0; s < strata.size(); ++s) {
+      const std::size_t drawn = std::min(strata[s].size(), budget / (strata.size() - s));
+      std::sort(strata[s].begin(), strata[s].end(), [](const Sample& a, const Sample& b) { return a.draw < b.draw; });
+      for (std::size_t k = 0; k < drawn; ++k) reasons_[strata[s][k].index] = Reason::kKept;
+      budget -= drawn;
+    }
+    std::set<std::size_t> not_too_hard;
+    for (const Sample& sample : easy) not_too_hard.insert(sample.index);
+    std::sort(order.begin(), order.end(), [&](const Sample& a, const Sample& b) {
+      const bool hard_a = not_too_hard.count(a.index) == 0;
+      const bool hard_b = not_too_hard.count(b.index) == 0;
+      return hard_a != hard_b ? hard_b : a.draw < b.draw;
+    });
+    for (const auto& [label, members] : members_) {
+      auto missing = options_.ccs.floor.of(static_cast<std::int64_t>(members.size()));
+      for (const std::size_t i : members) missing -= is_kept(reasons_[i]);
+      for (const Sample& sample : order) {
+        if (missing <= 0 || scores_.labels[sample.index] != label || is_kept(reasons_[sample.index])) continue;
+        reasons_[sample.index] = Reason::kKeptByFloor;
+        --missing;
+      }
+    }
+  }
+
+  const ScoreTable& scores_;
+  const DynamicsTable& dynamics_;
+  PruneOptions options_;
+  std::size_t n_;
+  std::vector<Reason> reasons_;
+  std::int64_t usable_ = 0;
+  std::map<std::int32_t, std::vector<std::size_t>> members_;  // usable ones
+};
 
 class Prune : public ::testing::Test {
  protected:
-  std::string refusal(const ScoreTable& table, const PruneOptions& options) {
-    return message_of<PruneError>([&] { static_cast<void>(prune(table, options, collectives_)); });
+  /// Writes both files, each rank its own copy.
+  PruneFiles files_of(const ScoreTable& table) {
+    const PruneFiles files{folder_.file("scores.h5"), folder_.file("dynamics.h5"), ""};
+    write_scores(files.scores, table);
+    write_dynamics(files.dynamics, synthetic_dynamics(table));
+    return files;
   }
-  std::string digest(const IndexSet& set) {
-    const std::string path = folder_.file("set.h5");
-    write_index_set(path, set);
-    const std::string bytes = read_bytes(path);
-    return sha256(bytes.data(), bytes.size());
+  PruneResult prune_table(const ScoreTable& table, const PruneOptions& options) {
+    return prune(files_of(table), options, collectives_, work());
+  }
+  /// Small blocks, so that every rank reads some, several times.
+  [[nodiscard]] static PruneWork work() { return {64, {}}; }
+  std::string refusal(const ScoreTable& table, const PruneOptions& options) {
+    return message_of<PruneError>([&] { static_cast<void>(prune_table(table, options)); });
+  }
+  /// What the files say, on every rank: they are written where rank 0 says.
+  std::map<std::string, std::string> files_written(const PruneResult& result) {
+    const std::string shared = collectives_.broadcast(folder_.file("."), 0);
+    write_pruning(shared, result, collectives_);
+    collectives_.barrier("files written");
+    std::map<std::string, std::string> files;
+    for (const char* name : {"index_set.h5", "kept_index.txt", "label_map.txt", "summary.json"})
+      files[name] = read_bytes(shared + "/" + name);
+    collectives_.barrier("files read");
+    return files;
+  }
+  std::string bytes_of(const IndexSet& set) {
+    write_index_set(folder_.file("expected.h5"), set);
+    return read_bytes(folder_.file("expected.h5"));
   }
   dist::HostCollectives collectives_;
   TemporaryFolder folder_;
 };
 
-TEST_F(Prune, IndexSetFilesAreTheSameBytesForAnyNumberOfRanks) {
+TEST_F(Prune, EveryMethodEqualsTheObviousOneAndFilesAreTheSameBytesForAnyNumberOfRanks) {
   // 2 identities: fewer than ranks.
-  for (const std::int64_t identities : {2, 60, 300}) {
+  for (const std::int64_t identities : {2, 60, 200}) {
     const ScoreTable table = synthetic_table(static_cast<std::uint64_t>(identities), identities, 20);
+    const PruneFiles inputs = files_of(table);
+    const DynamicsTable dynamics = synthetic_dynamics(table);
     for (const Case& one : cases()) {
-      const auto result = prune(table, one.options, collectives_);
+      const PruneResult result = prune(inputs, one.options, collectives_, work());
+      auto files = files_written(result);
 
-      EXPECT_EQ(digest(result.index_set), digest(prune_alone(table, one.options))) << one.name << ", " << identities << " identities";
+      IndexSet set = make_index_set({Obvious(table, dynamics, one.options).reasons()}, table.labels, identities);
+      set.threshold = result.threshold();
+      set.dataset_fingerprint = table.source.dataset_fingerprint;
+      set.method = full_name(one.options);
+      EXPECT_EQ(files["index_set.h5"], bytes_of(set)) << one.name << ", " << identities << " identities";
+      write_kept_index_text(folder_.file("kept.txt"), set);
+      write_label_map_text(folder_.file("map.txt"), set);
+      EXPECT_EQ(files["kept_index.txt"], read_bytes(folder_.file("kept.txt"))) << one.name;
+      EXPECT_EQ(files["label_map.txt"], read_bytes(folder_.file("map.txt"))) << one.name;
     }
   }
 }
 
 TEST_F(Prune, CountsAreThoseOfTheIndexSet) {
   const ScoreTable table = synthetic_table(77, 80, 6);
+  const PruneFiles inputs = files_of(table);
   for (const Case& one : cases()) {
-    const auto result = prune(table, one.options, collectives_);
+    const auto result = prune(inputs, one.options, collectives_, work());
+    write_bytes(folder_.file("set.h5"), files_written(result)["index_set.h5"]);
 
-    const auto& set = result.index_set;
+    const IndexSet set = read_index_set(folder_.file("set.h5"), 0);
     const auto count = [&](Reason reason) { return std::count(set.reasons.begin(), set.reasons.end(), reason); };
     EXPECT_EQ(result.mislabelled, count(Reason::kMislabelled));
     EXPECT_EQ(result.redundant, count(Reason::kRedundant));
     EXPECT_EQ(result.kept_by_floor, count(Reason::kKeptByFloor));
     EXPECT_EQ(result.usable, set.num_samples - result.mislabelled);
-    EXPECT_EQ(static_cast<std::int64_t>(set.kept.size()), result.usable - result.redundant) << one.name;
+    EXPECT_EQ(result.kept, static_cast<std::int64_t>(set.kept.size())) << one.name;
+    EXPECT_EQ(result.kept, result.usable - result.redundant);
+    std::set<std::int32_t> at_floor;
+    for (std::size_t i = 0; i < set.reasons.size(); ++i) {
+      if (set.reasons[i] == Reason::kKeptByFloor) at_floor.insert(table.labels[i]);
+    }
+    EXPECT_EQ(result.identities_at_floor, static_cast<std::int64_t>(at_floor.size())) << one.name;
     EXPECT_EQ(result.identities_before - result.identities_after, static_cast<std::int64_t>(result.vanished.size()));
     for (const auto c : result.vanished) {
       EXPECT_EQ(set.label_map[static_cast<std::size_t>(c)], -1);
       EXPECT_NE(std::count(table.labels.begin(), table.labels.end(), static_cast<std::int32_t>(c)), 0);
     }
-    if (one.options.clean) {
+    if (one.options.clean && one.options.cleaning.rule == CleanRule::kMispredicted && one.options.cleaning.margin == 0) {
       EXPECT_GT(result.mislabelled, 0);
     }
   }
@@ -138,58 +367,153 @@ TEST_F(Prune, CountsAreThoseOfTheIndexSet) {
 
 TEST_F(Prune, WantedRatioIsOfAllSamples) {
   const ScoreTable table = synthetic_table(5, 200, 40);
-  PruneOptions options;
-  options.keep_ratio = 0.5;
-  const auto searched = prune(table, options, collectives_);
-  options.method = "random";
-  const auto drawn = prune(table, options, collectives_);
+  const auto searched = prune_table(table, with("diffprob", true, 0.5));
 
   const double n = static_cast<double>(table.labels.size());
   ASSERT_TRUE(searched.search.has_value());
   EXPECT_EQ(searched.search->target, std::llround(0.5 * n));
-  EXPECT_EQ(searched.search->kept, static_cast<std::int64_t>(searched.index_set.kept.size()));
-  EXPECT_NEAR(static_cast<double>(searched.index_set.kept.size()) / n, 0.5, 0.01);
-  EXPECT_NEAR(static_cast<double>(drawn.index_set.kept.size()) / n, 0.5, 0.02);
+  EXPECT_EQ(searched.search->kept, searched.kept);
+  EXPECT_NEAR(static_cast<double>(searched.kept) / n, 0.5, 0.01);
+  for (const char* method : {"random", "dynunc", "el2n", "aum", "forgetting", "ccs"}) {
+    EXPECT_NEAR(static_cast<double>(prune_table(table, with(method, true, 0.5)).kept) / n, 0.5, 0.02) << method;
+  }
 }
 
 TEST_F(Prune, BadOptionsAndScoresAreRefusedOnAllRanks) {
   const ScoreTable good = synthetic_table(5, 20, 10);
-  const auto with = [&](auto&& change) {
+  const auto refused = [&](auto&& change) {
     PruneOptions options;
     change(options);
     return refusal(good, options);
   };
-  EXPECT_THAT(with([](auto& o) { o.method = "dynunc"; }), HasSubstr("unknown method 'dynunc'"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "dynuncc"; }),
+              HasSubstr("unknown method 'dynuncc', expected one of diffprob, random, dynunc, el2n, forgetting, aum, ccs, none"));
   for (const double ratio : {0.0, -0.5, 1.01, std::nan("")}) {
-    EXPECT_THAT(with([&](auto& o) { o.keep_ratio = ratio; }), HasSubstr("keep_ratio is"));
+    EXPECT_THAT(refused([&](auto& o) { o.keep_ratio = ratio; }), HasSubstr("keep_ratio is"));
   }
   for (const double threshold : {0.0, -1e-5, std::nan("")}) {
-    EXPECT_THAT(with([&](auto& o) { o.diffprob.threshold = threshold; }), HasSubstr("threshold is"));
+    EXPECT_THAT(refused([&](auto& o) { o.diffprob.threshold = threshold; }), HasSubstr("threshold is"));
   }
-  EXPECT_THAT(with([](auto& o) { o.diffprob.min_kept = 0; }), HasSubstr("min_kept is 0"));
-  EXPECT_THAT(with([](auto& o) { o.method = "none", o.keep_ratio = 0.5; }), HasSubstr("has no keep_ratio"));
-  EXPECT_THAT(with([](auto& o) { o.method = "random", o.random.fraction = 2; }), HasSubstr("fraction is 2"));
-  ScoreTable bad = good;
-  bad.records[3].nll = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_THAT(refusal(bad, {}), HasSubstr("row 3: nll is NaN"));
+  EXPECT_THAT(refused([](auto& o) { o.diffprob.floor.min_kept = 0; }), HasSubstr("min_kept is 0"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "none", o.keep_ratio = 0.5; }), HasSubstr("has no keep_ratio"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "random", o.random.fraction = 2; }), HasSubstr("fraction is 2"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "el2n", o.ranked.fraction = -1; }), HasSubstr("fraction is -1"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "ccs"; }), HasSubstr("ccs needs a keep_ratio"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "ccs", o.keep_ratio = 0.5, o.ccs.beta = 1; }), HasSubstr("beta is 1"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "ccs", o.keep_ratio = 0.5, o.ccs.strata = 0; }), HasSubstr("0 strata"));
+  EXPECT_THAT(refused([](auto& o) { o.cleaning.margin = -1; }), HasSubstr("clean_margin is -1"));
   ScoreTable wrong = good;
   for (std::size_t i = 0; i < wrong.labels.size(); ++i) wrong.records[i].top1 = (wrong.labels[i] + 1) % 20;
   EXPECT_THAT(refusal(wrong, {}), HasSubstr("no sample is left"));
 }
 
-TEST_F(Prune, AProblemOfOneRankIsThrownByAll) {
-  ScoreTable table = synthetic_table(5, 20, 10);
-  if (collectives_.rank() == collectives_.world_size() - 1) table.records[2].probability = 7;
-
-  EXPECT_THAT(refusal(table, {}), HasSubstr("row 2: probability is 7"));
+/// A file of good rows of which some are then overwritten: the writer refuses bad ones.
+void spoil(const std::string& path, const char* column, std::size_t row, float value) {
+  const HdfHandle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+  const HdfHandle data(H5Dopen2(file.get(), column, H5P_DEFAULT), H5Dclose);
+  const HdfHandle space(H5Dget_space(data.get()), H5Sclose);
+  const hsize_t start = row;
+  const hsize_t one = 1;
+  const HdfHandle memory(H5Screate_simple(1, &one, nullptr), H5Sclose);
+  H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, &start, nullptr, &one, nullptr);
+  ASSERT_GE(H5Dwrite(data.get(), H5T_NATIVE_FLOAT, memory.get(), space.get(), H5P_DEFAULT, &value), 0);
 }
 
-TEST_F(Prune, TablesThatDifferBetweenRanksAreRefused) {
+TEST_F(Prune, BadRowsAreNamedOnAllRanks) {
+  const ScoreTable table = synthetic_table(5, 40, 10);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto refused = [&](const char* file, const char* column, float value, const PruneOptions& options) {
+    const PruneFiles files = files_of(table);
+    spoil(std::string(file) == "scores" ? files.scores : files.dynamics, column, 70, value);
+    return message_of<PruneError>([&] { static_cast<void>(prune(files, options, collectives_, work())); });
+  };
+  const PruneOptions plain = with("diffprob", false, {});
+  EXPECT_THAT(refused("scores", "nll", nan, plain), HasSubstr("1 bad values: row 70: nll is nan"));
+  EXPECT_THAT(refused("scores", "nll", -0.5F, plain), HasSubstr("row 70: nll is -0.5"));
+  EXPECT_THAT(refused("scores", "probability", 1.5F, reference(plain)), HasSubstr("row 70: probability is 1.5"));
+  EXPECT_THAT(refused("scores", "top1", 4000, with("none", true, {})), HasSubstr("row 70: top1 is 4000"));
+  EXPECT_THAT(refused("scores", "label", 4000, plain), HasSubstr("row 70: label is 4000"));
+  EXPECT_THAT(refused("scores", "sum_p2", nan, with("el2n", false, 0.5)), HasSubstr("row 70: sum_p2 is nan"));
+  EXPECT_THAT(refused("dynamics", "uncertainty", nan, with("dynunc", false, 0.5)), HasSubstr("row 70: uncertainty is"));
+  EXPECT_THAT(refused("dynamics", "aum", std::numeric_limits<float>::infinity(), with("aum", false, 0.5)), HasSubstr("row 70: aum is inf"));
+  EXPECT_THAT(refused("dynamics", "forgetting", -1, with("forgetting", false, 0.5)), HasSubstr("row 70: forgetting is -1"));
+  PruneOptions mean = plain;
+  mean.score = ScoreKind::kMean;
+  EXPECT_THAT(refused("dynamics", "mean_probability", 2, mean), HasSubstr("row 70: mean_probability is 2"));
+  EXPECT_EQ(refused("scores", "norm", nan, plain), "") << "columns that the method does not need are not read";
+}
+
+TEST_F(Prune, FilesThatCannotGiveWhatIsAskedAreRefused) {
+  ScoreTable table = synthetic_table(5, 20, 10);
+  const PruneFiles files = files_of(table);
+  const auto refused = [&](const PruneFiles& some, const PruneOptions& options) {
+    return message_of<PruneError>([&] { static_cast<void>(prune(some, options, collectives_, work())); });
+  };
+  PruneOptions confident = with("none", true, {});
+  confident.cleaning.rule = CleanRule::kConfident;
+  EXPECT_THAT(refused({"", files.dynamics, ""}, with("diffprob", false, {})), HasSubstr("give prune.scores"));
+  EXPECT_THAT(refused({"", files.dynamics, ""}, with("dynunc", true, 0.5)), HasSubstr("or prune.clean=false"));
+  EXPECT_THAT(refused({files.scores, "", ""}, with("dynunc", true, 0.5)), HasSubstr("give prune.dynamics"));
+  EXPECT_THAT(refused({files.dynamics, "", ""}, with("random", false, 0.5)), HasSubstr("expected 'diffprob-scores'"));
+  EXPECT_EQ(refused({"", files.dynamics, ""}, with("random", false, 0.5)), "") << "labels come from either file";
+  EXPECT_EQ(refused({files.scores, "", ""}, with("random", false, 0.5)), "");
+  EXPECT_THAT(refused({files.scores, "", "another"}, with("diffprob", true, 0.5)), HasSubstr("of another data set"));
+  EXPECT_EQ(refused({files.scores, "", table.source.dataset_fingerprint}, with("diffprob", true, 0.5)), "");
+  table.source.margin = 0.35;
+  const std::string margin = folder_.file("margin.h5");
+  write_scores(margin, table);
+  EXPECT_THAT(refused({margin, "", ""}, with("el2n", false, 0.5)), HasSubstr("scored with margin 0.35"));
+  EXPECT_THAT(refused({margin, "", ""}, confident), HasSubstr("score again with score.margin=0"));
+  EXPECT_EQ(refused({margin, "", ""}, with("diffprob", true, 0.5)), "");
+  DynamicsTable dynamics = synthetic_dynamics(table);
+  dynamics.epochs = 10;
+  dynamics.rows.forgetting.assign(dynamics.labels.size(), 1);
+  const std::string short_training = folder_.file("short.h5");
+  write_dynamics(short_training, dynamics);
+  EXPECT_THAT(refused({"", short_training, ""}, with("dynunc", false, 0.5)), HasSubstr("needs more than its window of 10"));
+  dynamics.source.dataset_fingerprint = "other";
+  write_dynamics(short_training, dynamics);
+  EXPECT_THAT(refused({files.scores, short_training, ""}, with("aum", true, 0.5)), HasSubstr("another data set"));
+}
+
+TEST_F(Prune, FilesThatDifferBetweenRanksAreRefused) {
   if (collectives_.world_size() == 1) GTEST_SKIP() << "one rank";
   ScoreTable table = synthetic_table(5, 20, 10);
-  if (collectives_.rank() == 1) table.labels[0] = (table.labels[0] + 1) % 20;
+  if (collectives_.rank() == 1) table.source.dataset_fingerprint = "other";
 
-  EXPECT_THAT(refusal(table, {}), HasSubstr("labels of rank 1 differ"));
+  EXPECT_THAT(refusal(table, {}), HasSubstr("rank 1 reads another file"));
+}
+
+TEST_F(Prune, AFileThatOneRankCannotReadIsAnErrorOnAll) {
+  const ScoreTable table = synthetic_table(5, 20, 10);
+  PruneFiles files = files_of(table);
+  if (collectives_.rank() == collectives_.world_size() - 1) files.scores = folder_.file("missing.h5");
+
+  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(prune(files, {}, collectives_, work())); }), HasSubstr("missing.h5"));
+}
+
+TEST_F(Prune, AFolderThatCannotBeWrittenIsAnErrorOnAll) {
+  const auto result = prune_table(synthetic_table(5, 20, 10), {});
+
+  EXPECT_THAT(message_of<PruneError>([&] { write_pruning(folder_.file("no/such"), result, collectives_); }), HasSubstr("cannot create"));
+}
+
+TEST_F(Prune, ProgressReachesTheEnd) {
+  std::int64_t last = 0;
+  std::int64_t total = -1;
+  const PruneWork watched{64, [&](std::string_view step, std::int64_t done, std::int64_t of) {
+                            if (step == "exchange") last = done, total = of;
+                          }};
+  static_cast<void>(prune(files_of(synthetic_table(5, 40, 20)), {}, collectives_, watched));
+
+  EXPECT_EQ(last, total);
+  EXPECT_GT(total, 1);
+}
+
+TEST_F(Prune, DescriptionsDifferWhenResultsMay) {
+  std::set<std::string> texts;
+  for (const Case& one : cases()) texts.insert(describe(one.options));
+  EXPECT_EQ(texts.size(), cases().size());
 }
 
 TEST_F(Prune, SummarySaysWhatHappened) {
@@ -197,32 +521,30 @@ TEST_F(Prune, SummarySaysWhatHappened) {
   for (std::size_t i = 0; i < table.labels.size(); ++i) {
     if (table.labels[i] == 7) table.records[i].top1 = 8;  // vanishes, and is the most frequent confusion
   }
-  PruneOptions options;
-  options.keep_ratio = 0.6;
-  const auto result = prune(table, options, collectives_);
-  write_prune_summary(folder_.file("summary.json"), result, table);
+  const auto result = prune_table(table, with("diffprob", true, 0.6));
 
-  const auto json = nlohmann::json::parse(read_bytes(folder_.file("summary.json")));
+  const auto json = nlohmann::json::parse(files_written(result)["summary.json"]);
   const auto n = static_cast<std::int64_t>(table.labels.size());
   const auto of_seven = std::count(table.labels.begin(), table.labels.end(), 7);
   ASSERT_GT(of_seven, 3);
   EXPECT_EQ(json["samples"], n);
   EXPECT_EQ(json["method"], "clean+diffprob");
-  EXPECT_EQ(json["kept"], result.index_set.kept.size());
+  EXPECT_EQ(json["kept"], result.kept);
   EXPECT_EQ(json["ratio_wanted"], 0.6);
-  EXPECT_EQ(json["ratio_achieved"], static_cast<double>(result.index_set.kept.size()) / static_cast<double>(n));
+  EXPECT_EQ(json["ratio_achieved"], static_cast<double>(result.kept) / static_cast<double>(n));
   EXPECT_EQ(json["reasons"]["mislabelled"], result.mislabelled);
-  EXPECT_EQ(json["options"]["threshold"], result.index_set.threshold);
+  EXPECT_EQ(json["options"]["threshold"], result.threshold());
+  EXPECT_EQ(json["identities_at_floor"], result.identities_at_floor);
   EXPECT_EQ(json["search"]["curve"].size(), result.search->curve.size());
   EXPECT_EQ(json["vanished"].get<std::vector<std::int64_t>>(), result.vanished);
   EXPECT_NE(std::count(result.vanished.begin(), result.vanished.end(), 7), 0);
   EXPECT_EQ(json["confusions"][0], (nlohmann::json{{"label", 7}, {"top1", 8}, {"samples", of_seven}}));
   std::int64_t before = 0;
-  std::size_t after = 0;
+  std::int64_t after = 0;
   for (const auto& count : json["per_identity"]["before"]) before += count.get<std::int64_t>();
-  for (const auto& count : json["per_identity"]["after"]) after += count.get<std::size_t>();
+  for (const auto& count : json["per_identity"]["after"]) after += count.get<std::int64_t>();
   EXPECT_EQ(before, n);
-  EXPECT_EQ(after, result.index_set.kept.size());
+  EXPECT_EQ(after, result.kept);
   EXPECT_EQ(json["per_identity"]["before"][7], of_seven);
   EXPECT_EQ(json["per_identity"]["after"][7], 0);
 }

@@ -6,9 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "prune/cleaning.h"
 #include "prune/error.h"
-#include "tests/prune/synthetic.h"
+#include "tests/prune/in_memory.h"
 
 namespace diffprob::prune::tests {
 namespace {
@@ -17,12 +16,12 @@ using ::testing::HasSubstr;
 
 std::vector<Reason> select(const std::vector<std::int32_t>& labels, std::int64_t classes, const RandomOptions& options,
                            std::vector<Reason> reasons) {
-  select_random(IdentityGroups(labels, classes), {0, classes}, options, reasons);
+  select_random_of(labels, {0, classes}, options, reasons);
   return reasons;
 }
 
 RandomOptions drawn(double fraction, std::uint64_t seed) {
-  return {fraction, 5, seed, RandomOptions::Draw::kRandom};
+  return {fraction, {5}, seed, RandomOptions::Draw::kRandom};
 }
 
 TEST(Random, KeepsTheTruncatedFractionOfEachIdentityButAtLeastTheMinimum) {
@@ -57,8 +56,7 @@ TEST(Random, DrawDependsOnSeedAndIdentityAlone) {
   const std::vector<Reason> usable(table.labels.size(), Reason::kKept);
   const auto whole = select(table.labels, 50, drawn(0.5, 1), usable);
   auto parts = usable;
-  const IdentityGroups groups(table.labels, 50);
-  for (std::int64_t c = 49; c >= 0; --c) select_random(groups, {c, c + 1}, drawn(0.5, 1), parts);
+  for (std::int64_t c = 49; c >= 0; --c) select_random_of(table.labels, {c, c + 1}, drawn(0.5, 1), parts);
 
   EXPECT_EQ(parts, whole);
   EXPECT_NE(select(table.labels, 50, drawn(0.5, 2), usable), whole);
@@ -90,7 +88,7 @@ TEST(Random, TailKeepsTheLastUsableOnes) {
   std::vector<Reason> usable(12, Reason::kKept);
   usable[10] = Reason::kMislabelled;
 
-  const auto reasons = select(labels, 1, {0.4, 2, 1, RandomOptions::Draw::kTail}, usable);
+  const auto reasons = select(labels, 1, {0.4, {2}, 1, RandomOptions::Draw::kTail}, usable);
 
   EXPECT_EQ(Selection{reasons}.kept_indices(), (std::vector<std::int64_t>{7, 8, 9, 11}));
 }
@@ -99,21 +97,12 @@ TEST(Random, BadOptionsAreNamed) {
   const std::vector<std::int32_t> labels(3, 0);
   const auto message = [&](double fraction, std::int64_t minimum) {
     return message_of<PruneError>([&] {
-      static_cast<void>(select(labels, 1, {fraction, minimum, 1, RandomOptions::Draw::kRandom}, std::vector<Reason>(3, Reason::kKept)));
+      static_cast<void>(select(labels, 1, {fraction, {minimum}, 1, RandomOptions::Draw::kRandom}, std::vector<Reason>(3, Reason::kKept)));
     });
   };
   for (const double fraction : {-0.1, 1.1, std::nan("")}) EXPECT_THAT(message(fraction, 5), HasSubstr("fraction is"));
   EXPECT_THAT(message(0.5, 0), HasSubstr("min_kept is 0"));
   EXPECT_EQ(message(0.5, 1), "");
-}
-
-TEST(Cleaning, MarksMispredictedAndLeavesOthersAlone) {
-  std::vector<Reason> reasons = {Reason::kKept, Reason::kKept, Reason::kDuplicate, Reason::kKeptByFloor};
-
-  clean_mispredicted(std::vector<std::int32_t>{0, 2, 9, 1}, std::vector<std::int32_t>{0, 1, 1, 1}, reasons);
-
-  EXPECT_EQ(reasons, (std::vector<Reason>{Reason::kKept, Reason::kMislabelled, Reason::kDuplicate, Reason::kKeptByFloor}));
-  EXPECT_THROW(clean_mispredicted(std::vector<std::int32_t>{0}, std::vector<std::int32_t>{0, 1}, reasons), PruneError);
 }
 
 }  // namespace

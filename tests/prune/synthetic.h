@@ -33,7 +33,7 @@ class Draws {
 inline ScoreTable synthetic_table(std::uint64_t seed, std::int64_t identities, std::int64_t mean_size) {
   Draws draws(seed);
   ScoreTable table;
-  table.source = {"data set " + std::to_string(seed), "model", 0.35, 64, "train:\n  epochs: 3\n", identities};
+  table.source = {"data set " + std::to_string(seed), "model", 0, 64, "train:\n  epochs: 3\n", identities};
   for (std::int64_t c = 0; c < identities; ++c) {
     for (std::int64_t n = draws.below(2 * mean_size + 1); n > 0; --n) table.labels.push_back(static_cast<std::int32_t>(c));
   }

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "prune/ccs.h"
+#include "prune/diffprob.h"
+#include "prune/random.h"
+#include "prune/ranked.h"
+
+namespace diffprob::prune {
+
+enum class CleanRule {
+  kMispredicted,  ///< the most probable class without margin is not the label
+  kConfident,     ///< and its probability reaches the mean probability that samples of that class give it (confident learning)
+};
+
+struct CleanOptions {
+  CleanRule rule = CleanRule::kMispredicted;
+  double margin = 0;  ///< natural log: above 0, the most probable class must exceed the own label by more than this
+};
+
+/// Where DiffProb's score of a sample comes from.
+enum class ScoreKind {
+  kScores,     ///< the score file
+  kLastEpoch,  ///< the last training epoch (dynamics file)
+  kMean,       ///< mean probability over the training epochs (dynamics file)
+};
+
+struct PruneOptions {
+  std::string method = "diffprob";       ///< see methods()
+  bool clean = true;                     ///< drop mislabelled samples first
+  std::optional<double> keep_ratio;      ///< of all N samples, above 0 to 1. diffprob: the threshold is searched. ccs needs it
+  ScoreKind score = ScoreKind::kScores;  ///< of diffprob
+  CleanOptions cleaning;
+  DiffProbOptions diffprob;
+  RandomOptions random;
+  RankedOptions ranked;
+  CcsOptions ccs;
+};
+
+/// What a pruning reads. Either may be empty when the method does not need it (methods()).
+struct PruneFiles {
+  std::string scores;               ///< score file
+  std::string dynamics;             ///< dynamics file
+  std::string dataset_fingerprint;  ///< when given: scores of another data set are refused
+};
+
+struct Method {
+  std::string name;
+  std::string needs;  ///< recorded numbers
+  std::string what;   ///< one line
+};
+/// In the order of the help text.
+[[nodiscard]] const std::vector<Method>& methods();
+[[nodiscard]] std::vector<std::string> method_names();
+/// The table for a terminal.
+[[nodiscard]] std::string methods_text();
+
+/// The one of select_ranked: dynunc, el2n, forgetting, aum.
+[[nodiscard]] bool is_ranked(const std::string& method);
+/// Throws PruneError on an unknown method (the known ones are listed) and on options outside their ranges.
+void check(const PruneOptions& options);
+/// "diffprob", "clean+diffprob", "clean" (method none), ...
+[[nodiscard]] std::string full_name(const PruneOptions& options);
+
+}  // namespace diffprob::prune

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "prune/hdf5_file.h"
+#include "prune/methods.h"
+#include "prune/row_problems.h"
+#include "prune/score_table.h"
+
+namespace diffprob::prune {
+
+/// Rows of the files of a pruning, the columns that one pruning needs and no others. Values that are NaN or out of range are collected:
+/// throw_if_bad() names their rows. Everything else that is wrong throws PruneError at once.
+class SampleRows {
+ public:
+  /// Opens what the options need. Throws PruneError when a file is missing, malformed, of another data set than the other, or cannot give
+  /// what the options ask for (margin-free probabilities from a file that was scored with a margin).
+  SampleRows(const PruneFiles& files, const PruneOptions& options);
+
+  [[nodiscard]] const ScoreSource& source() const { return source_; }
+  [[nodiscard]] std::int64_t num_samples() const { return samples_; }
+
+  enum class KeyType { kNone, kFloat, kDouble };
+  [[nodiscard]] KeyType key_type() const;
+
+  /// Rows [first, first + n) of a column, n the size of the output. labels out of range throw at once.
+  void read_labels(std::int64_t first, std::span<std::int32_t> labels) const;
+  void read_top1(std::int64_t first, std::span<std::int32_t> top1);
+  void read_log_probs(std::int64_t first, std::span<float> top1_log_prob, std::span<float> own_log_prob);
+  /// What the method sorts by: -log p of the own label (diffprob, default preset, score file), or the value of which the largest come
+  /// first.
+  void read_keys(std::int64_t first, std::span<float> keys);
+  void read_keys(std::int64_t first, std::span<double> keys);
+  [[nodiscard]] bool keys_are_nll() const { return key_ == Key::kNll; }
+  void throw_if_bad() const { problems_.throw_if_any(where()); }
+
+ private:
+  enum class Key { kNone, kNll, kProbability, kLastProbability, kAum, kForgetting, kMeanProbability, kUncertainty, kEl2n };
+  static Key key_of(const PruneOptions& options);
+  void open_scores(const std::string& path, const PruneOptions& options);
+  void open_dynamics(const std::string& path, const PruneOptions& options);
+  void check_data_set() const;
+  void need_no_margin(const std::string& what) const;
+  [[nodiscard]] const HdfReader& label_file() const { return scores_ ? *scores_ : *dynamics_; }
+  [[nodiscard]] std::string where() const;
+  template <class T>
+  void read(const HdfReader& file, const char* name, std::int64_t first, std::span<T> values) const;
+  void bad(std::int64_t row, const char* name, double value, const char* expected);
+
+  Key key_;
+  bool negate_;  // the smallest come first
+  PruneFiles files_;
+  std::optional<HdfReader> scores_;
+  std::optional<HdfReader> dynamics_;
+  ScoreSource source_;
+  std::int64_t samples_ = 0;
+  RowProblems problems_;
+};
+
+}  // namespace diffprob::prune
