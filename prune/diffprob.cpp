@@ -52,21 +52,65 @@ std::int64_t count_walk(Values values, double gap) {
   return kept;
 }
 
-/// The same for kLanes gaps at once: the walks do not wait for each other.
-constexpr std::size_t kLanes = 8;
-void count_walks(Values values, const std::array<double, kLanes>& gaps, std::array<std::int64_t, kLanes>& kept) {
+/// The same for some gaps at once: the walks do not wait for each other.
+template <std::size_t kLanes>
+void count_walks(Values values, const double* gaps, std::int64_t* kept) {
+  std::array<double, kLanes> gap;
   std::array<double, kLanes> last;
   std::array<std::int64_t, kLanes> count;
+  std::copy(gaps, gaps + kLanes, gap.begin());
   last.fill(values[0]);
   count.fill(1);
   for (const double value : values.subspan(1)) {
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const bool keep = last[lane] - value > gaps[lane];
+      const bool keep = last[lane] - value > gap[lane];
       last[lane] = keep ? value : last[lane];
       count[lane] += keep ? 1 : 0;
     }
   }
-  kept = count;
+  std::copy(count.begin(), count.end(), kept);
+}
+
+void count_walks(Values values, std::span<const double> gaps, std::span<std::int64_t> kept) {
+  std::size_t at = 0;
+  for (; at + 4 <= gaps.size(); at += 4) count_walks<4>(values, gaps.data() + at, kept.data() + at);
+  for (; at + 2 <= gaps.size(); at += 2) count_walks<2>(values, gaps.data() + at, kept.data() + at);
+  if (at < gaps.size()) kept[at] = count_walk(values, gaps[at]);
+}
+
+/// Smallest gap between the first `wanted` samples (at least 2) that a walk with this gap keeps; none when it keeps fewer.
+std::optional<double> smallest_gap_of_walk(Values values, double gap, std::int64_t wanted) {
+  double last = values[0];
+  double smallest = std::numeric_limits<double>::infinity();
+  std::int64_t kept = 1;
+  for (std::size_t i = 1; i < values.size() && kept < wanted; ++i) {
+    if (last - values[i] > gap) {
+      smallest = std::min(smallest, last - values[i]);
+      last = values[i];
+      ++kept;
+    }
+  }
+  return kept >= wanted ? std::optional(smallest) : std::nullopt;
+}
+
+/// The gap below which a walk keeps `wanted` samples, and at which it does not. A walk that does shows a larger gap that nearly does: its
+/// own smallest one. Some halvings first, then climbing until a walk fails: exact.
+double critical_gap(Values values, std::int64_t wanted) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (wanted <= 1) return kInfinity;
+  if (static_cast<std::int64_t>(values.size()) < wanted) return -kInfinity;
+  double low = *smallest_gap_of_walk(values, -1, wanted);  // keeps everything: no gap is negative
+  double high = (values.front() - values.back()) / static_cast<double>(wanted - 1);
+  for (int halving = 0; halving < 4 && low < high; ++halving) {
+    const double middle = low + (high - low) / 2;
+    if (const auto found = smallest_gap_of_walk(values, middle, wanted)) {
+      low = *found;
+    } else {
+      high = middle;
+    }
+  }
+  while (const auto found = smallest_gap_of_walk(values, low, wanted)) low = *found;
+  return low;
 }
 
 /// Whether walk() keeps at least `wanted`; stops as soon as it does, which pays in the bisection: there `wanted` is small.
@@ -96,13 +140,10 @@ class GapRule {
   /// The threshold itself.
   [[nodiscard]] double plain() const { return gaps_.front(); }
 
-  /// How many are kept of an identity of which `plain_kept` lie more than the threshold apart.
-  [[nodiscard]] std::int64_t count(Values values, std::int64_t minimum, std::int64_t plain_kept) const {
-    if (static_cast<std::int64_t>(values.size()) <= minimum) return static_cast<std::int64_t>(values.size());
-    if (preset_ == Preset::kReference && minimum == 1) return 1;
-    if (plain_kept >= minimum) return plain_kept;
-    const auto gap = lowered(values, minimum);
-    return gap ? count_walk(values, *gap) : minimum;
+  /// The largest gap of the sequence below `limit`; none: there is none (kDefault alone).
+  [[nodiscard]] std::optional<double> below(double limit) const {
+    const auto found = std::partition_point(gaps_.begin(), gaps_.end(), [limit](double gap) { return !(gap < limit); });
+    return found == gaps_.end() ? std::nullopt : std::optional(*found);
   }
 
   /// The largest gap of the sequence that keeps `minimum` of an identity with more samples than that; none: no gap does (kDefault alone).
@@ -170,32 +211,6 @@ class IdentitySelector {
   std::vector<char> plain_;  // [samples of the identity]: kept by the threshold itself
 };
 
-/// Up to kLanes thresholds in one pass.
-void count_lanes(const SortedIdentities& sorted, const DiffProbOptions& options, std::span<const double> thresholds,
-                 std::span<std::int64_t> totals) {
-  std::array<double, kLanes> plain;
-  plain.fill(thresholds.front());
-  std::copy(thresholds.begin(), thresholds.end(), plain.begin());
-  std::vector<GapRule> rules;
-  for (const double threshold : thresholds) rules.emplace_back(options, threshold);
-  std::array<std::int64_t, kLanes> kept{};
-  for (std::int64_t c = 0; c < sorted.identities(); ++c) {
-    const Values values = sorted.values(c);
-    const auto n = static_cast<std::int64_t>(values.size());
-    const std::int64_t minimum = options.floor.of(n);
-    if (n <= minimum) {
-      for (std::int64_t& total : totals) total += n;
-      continue;
-    }
-    if (thresholds.size() == 1) {
-      kept[0] = count_walk(values, plain[0]);
-    } else {
-      count_walks(values, plain, kept);
-    }
-    for (std::size_t lane = 0; lane < thresholds.size(); ++lane) totals[lane] += rules[lane].count(values, minimum, kept[lane]);
-  }
-}
-
 }  // namespace
 
 void check(const DiffProbOptions& options) {
@@ -211,15 +226,140 @@ void select_diffprob(const SortedIdentities& sorted, const DiffProbOptions& opti
   for (std::int64_t c = 0; c < sorted.identities(); ++c) selector.select(sorted.values(c), sorted.slots(c), reasons);
 }
 
-std::vector<std::int64_t> count_diffprob(const SortedIdentities& sorted, const DiffProbOptions& options,
-                                         std::span<const double> thresholds) {
-  std::vector<std::int64_t> totals(thresholds.size(), 0);
-  for (const double threshold : thresholds) check(DiffProbOptions{threshold, options.floor, options.preset});
-  for (std::size_t at = 0; at < thresholds.size(); at += kLanes) {
-    const std::size_t lanes = std::min(kLanes, thresholds.size() - at);
-    count_lanes(sorted, options, thresholds.subspan(at, lanes), std::span(totals).subspan(at, lanes));
+ThresholdCounter::ThresholdCounter(const SortedIdentities& sorted, const DiffProbOptions& options) : sorted_(sorted), options_(options) {
+  check(options.floor);
+  limits_.resize(static_cast<std::size_t>(sorted.identities()));
+  for (std::int64_t c = 0; c < sorted.identities(); ++c) {
+    const Values values = sorted.values(c);
+    const auto n = static_cast<std::int64_t>(values.size());
+    const std::int64_t minimum = options.floor.of(n);
+    if (n > minimum) limits_[static_cast<std::size_t>(c)] = limits_of(values, minimum);
   }
-  return totals;
+  all_.open.resize(limits_.size());
+  std::iota(all_.open.begin(), all_.open.end(), std::uint32_t{0});
+  narrow_ = all_;
+}
+
+ThresholdCounter::Limits ThresholdCounter::limits_of(Values values, std::int64_t minimum) const {
+  Limits limits{std::numeric_limits<double>::infinity(), critical_gap(values, minimum), critical_gap(values, minimum + 1), 1};
+  for (std::size_t i = 1; i < values.size(); ++i) {
+    const double gap = values[i - 1] - values[i];
+    if (!(gap > 0)) continue;
+    limits.all = std::min(limits.all, gap);
+    ++limits.distinct;
+  }
+  return limits;
+}
+
+/// One pass over identities for some rising thresholds.
+class ThresholdCounter::Pass {
+ public:
+  std::vector<std::int64_t> totals;  ///< [thresholds]
+
+  Pass(const ThresholdCounter& counter, std::span<const double> rising)
+      : totals(rising.size(), 0), counter_(counter), rising_(rising), kept_(rising.size()) {
+    for (const double threshold : rising) rules_.emplace_back(counter.options_, threshold);
+  }
+
+  /// Adds to the totals; or, when every threshold between the first and the last keeps as many, returns that number and adds nothing.
+  std::optional<std::int64_t> add(std::int64_t c) {
+    const Values values = counter_.sorted_.values(c);
+    const auto n = static_cast<std::int64_t>(values.size());
+    const std::int64_t minimum = counter_.options_.floor.of(n);
+    if (n <= minimum) return n;
+    if (counter_.options_.preset == Preset::kReference && minimum == 1) return 1;
+    const Limits& limits = counter_.limits_[static_cast<std::size_t>(c)];
+    if (rising_.back() < limits.enough) return add_plain(values, limits);
+    if (rising_.front() >= limits.enough && keeps_the_minimum(limits, rising_.back())) return minimum;
+    const std::size_t lowered = first_not_below(limits.enough);
+    count_plain(values, limits, lowered);
+    for (std::size_t k = lowered; k < totals.size(); ++k) totals[k] += count_lowered(values, limits, k, minimum);
+    return std::nullopt;
+  }
+
+ private:
+  [[nodiscard]] std::size_t first_not_below(double limit) const {
+    return static_cast<std::size_t>(std::lower_bound(rising_.begin(), rising_.end(), limit) - rising_.begin());
+  }
+
+  /// Whether every lowered gap tried with thresholds up to this one keeps M and no more: gaps follow each other in steps of 0.01 t, so the
+  /// first one below `enough` is not far below it.
+  [[nodiscard]] bool keeps_the_minimum(const Limits& limits, double threshold) const {
+    if (counter_.options_.preset == Preset::kDefault && limits.enough <= 0) return true;  // no gap does: largest gaps
+    return limits.enough - 0.0101 * threshold > limits.more;
+  }
+
+  [[nodiscard]] std::int64_t count_lowered(Values values, const Limits& limits, std::size_t k, std::int64_t minimum) const {
+    if (keeps_the_minimum(limits, rising_[k])) return minimum;
+    const auto gap = rules_[k].below(limits.enough);
+    return !gap || *gap >= limits.more ? minimum : count_walk(values, *gap);
+  }
+
+  /// Every threshold keeps enough: the walk itself counts, and never rises with the threshold.
+  std::optional<std::int64_t> add_plain(Values values, const Limits& limits) {
+    if (rising_.back() < limits.all) return limits.distinct;
+    const double ends[2] = {rising_.front(), rising_.back()};
+    if (totals.size() > 2 && ends[1] < 4 * ends[0]) {
+      std::int64_t kept[2];
+      count_walks<2>(values, ends, kept);
+      if (kept[0] == kept[1]) return kept[0];
+    }
+    count_plain(values, limits, totals.size());
+    return std::nullopt;
+  }
+
+  /// The first `count` thresholds keep enough.
+  void count_plain(Values values, const Limits& limits, std::size_t count) {
+    const std::size_t walked = std::min(first_not_below(limits.all), count);
+    for (std::size_t k = 0; k < walked; ++k) totals[k] += limits.distinct;
+    count_walks(values, rising_.subspan(walked, count - walked), std::span(kept_).subspan(walked, count - walked));
+    for (std::size_t k = walked; k < count; ++k) totals[k] += kept_[k];
+  }
+
+  const ThresholdCounter& counter_;
+  std::span<const double> rising_;
+  std::vector<GapRule> rules_;
+  std::vector<std::int64_t> kept_;
+};
+
+/// The nearest thresholds counted before, on both sides and not far apart.
+std::optional<std::pair<double, double>> ThresholdCounter::known_around(double low, double high) const {
+  const auto above = known_.lower_bound(high);
+  auto below = known_.upper_bound(low);
+  if (above == known_.end() || below == known_.begin()) return std::nullopt;
+  --below;
+  if (*above > 4 * *below) return std::nullopt;
+  return std::pair(*below, *above);
+}
+
+std::vector<std::int64_t> ThresholdCounter::count(std::span<const double> thresholds) {
+  if (thresholds.empty()) return {};
+  for (const double threshold : thresholds) check(DiffProbOptions{threshold, options_.floor, options_.preset});
+  std::vector<double> rising(thresholds.begin(), thresholds.end());
+  const auto [least, most] = std::minmax_element(thresholds.begin(), thresholds.end());
+  const auto around = known_around(*least, *most);
+  if (around) rising.insert(rising.end(), {around->first, around->second});
+  std::sort(rising.begin(), rising.end());
+  rising.erase(std::unique(rising.begin(), rising.end()), rising.end());
+
+  const Bracket& from = rising.front() >= narrow_.low && rising.back() <= narrow_.high ? narrow_ : all_;
+  Bracket next{rising.front(), rising.back(), {}, from.settled};
+  Pass pass(*this, rising);
+  for (const std::uint32_t c : from.open) {
+    if (const auto same = pass.add(c)) {
+      next.settled += *same;
+    } else {
+      next.open.push_back(c);
+    }
+  }
+  known_.insert(rising.begin(), rising.end());
+  std::vector<std::int64_t> counts;
+  for (const double threshold : thresholds) {
+    const auto at = std::lower_bound(rising.begin(), rising.end(), threshold) - rising.begin();
+    counts.push_back(pass.totals[static_cast<std::size_t>(at)] + next.settled);
+  }
+  if (around) narrow_ = std::move(next);
+  return counts;
 }
 
 }  // namespace diffprob::prune

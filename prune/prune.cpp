@@ -236,8 +236,9 @@ class Pruning {
     const SortedIdentities sorted = sort(slots, options.preset);
     if (result_.options.keep_ratio) {
       timed("search", [&] {
+        ThresholdCounter counter(sorted, options);
         result_.search = search_threshold(target(), result_.usable, [&](std::span<const double> thresholds) {
-          auto kept = count_diffprob(sorted, options, thresholds);
+          auto kept = counter.count(thresholds);
           collectives_.all_reduce(std::span<std::int64_t>(kept), dist::ReduceOp::kSum);
           return kept;
         });

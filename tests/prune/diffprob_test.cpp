@@ -186,12 +186,13 @@ TEST_P(BothPresets, ManyThresholdsAtOnceAreCountedAsOneByOne) {
   const SortedIdentities sorted = sorted_of(slots, nll_of(table), probability_of(table), GetParam());
   for (const std::int64_t minimum : {1, 5}) {
     DiffProbOptions options{1, {minimum}, GetParam()};
+    ThresholdCounter counter(sorted, options);
     for (std::size_t count = 1; count <= 20; ++count) {
       std::vector<double> thresholds;
       for (std::size_t i = 0; i < count; ++i)
         thresholds.push_back(std::ldexp(1.0 + 0.1 * static_cast<double>(i), -static_cast<int>(2 * i)));
 
-      const auto counts = count_diffprob(sorted, options, thresholds);
+      const auto counts = counter.count(thresholds);
 
       ASSERT_EQ(counts.size(), count);
       for (std::size_t i = 0; i < count; ++i) {
@@ -200,6 +201,44 @@ TEST_P(BothPresets, ManyThresholdsAtOnceAreCountedAsOneByOne) {
         slots.decide(reasons, [&](std::span<Reason> of_slots) { select_diffprob(sorted, options, of_slots); });
         EXPECT_EQ(counts[i], kept_of(reasons)) << thresholds[i];
       }
+    }
+  }
+}
+
+TEST_P(BothPresets, CounterEqualsTheSelectionOnRandomIdentities) {
+  Draws draws(43);
+  for (int trial = 0; trial < 3000; ++trial) {
+    const auto nll = draw_nll(draws, draws.below(trial % 4 == 0 ? 60 : 14));
+    const std::vector<std::int32_t> labels(nll.size(), 0);
+    const UsableSlots slots(labels, std::vector<Reason>(nll.size(), Reason::kKept), 1);
+    const SortedIdentities sorted = sorted_of(slots, nll, probabilities(nll), GetParam());
+    DiffProbOptions options{1, {1 + draws.below(8)}, GetParam()};
+    ThresholdCounter counter(sorted, options);
+    std::vector<double> thresholds = {1e-300, 1.0 / 1024, 1e300};
+    for (int k = 0; k < 6; ++k) thresholds.push_back(std::ldexp(1 + draws.uniform(), -static_cast<int>(draws.below(30))));
+    for (int k = 1; k <= 6; ++k) thresholds.push_back(thresholds[3] * (1 + 0.01 * k));
+    // Thresholds that are differences of scores: the strict comparison decides.
+    for (std::size_t i = 1; i < std::min<std::size_t>(nll.size(), 9); ++i) {
+      const double gap = sorted.values(0)[0] - sorted.values(0)[i];
+      if (gap > 0) thresholds.push_back(gap);
+    }
+
+    auto counts = counter.count(thresholds);
+    // One by one, ever nearer to each other, as a search asks for them: brackets of thresholds counted before.
+    double low = 0.25 * thresholds[4];
+    double high = thresholds[4];
+    for (int k = 0; k < 12; ++k) {
+      thresholds.push_back(low + (high - low) / 2);
+      counts.push_back(counter.count(std::span(thresholds).last(1))[0]);
+      (draws.below(2) == 0 ? low : high) = thresholds.back();
+    }
+    for (int k = 0; k < 5; ++k) thresholds.push_back(low * (0.9 + 0.05 * k));
+    for (const auto count : counter.count(std::span(thresholds).last(5))) counts.push_back(count);
+
+    for (std::size_t k = 0; k < thresholds.size(); ++k) {
+      options.threshold = thresholds[k];
+      ASSERT_EQ(counts[k], kept_of(obvious_reasons(scores_of(nll, GetParam()), options)))
+          << "trial " << trial << ", n " << nll.size() << ", t " << thresholds[k] << ", M " << options.floor.min_kept;
     }
   }
 }

@@ -72,8 +72,13 @@ inline SortedIdentities sorted_of(const UsableSlots& slots, const std::vector<fl
   return SortedIdentities(slots.identities(), std::span<const float>(slots.of(probability)), Ties::kLast);
 }
 
+/// By selecting and counting, without ThresholdCounter.
 inline std::int64_t count_one(const SortedIdentities& sorted, const DiffProbOptions& options) {
-  return count_diffprob(sorted, options, std::vector<double>{options.threshold})[0];
+  std::int64_t slots = 0;
+  for (std::int64_t c = 0; c < sorted.identities(); ++c) slots += static_cast<std::int64_t>(sorted.slots(c).size());
+  Selection selection{std::vector<Reason>(static_cast<std::size_t>(slots), Reason::kUnreadable)};
+  select_diffprob(sorted, options, selection.reasons);
+  return selection.kept();
 }
 
 inline void select_diffprob_of(const std::vector<float>& nll, const std::vector<float>& probability,

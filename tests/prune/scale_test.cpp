@@ -33,9 +33,8 @@ TEST(PruneScale, AMillionSamples) {
   watch.lap("group");
   const SortedIdentities sorted = sorted_of(slots, nll, {}, Preset::kDefault);
   watch.lap("score and sort");
-  const DiffProbOptions any;
-  const auto search =
-      search_threshold(slots.size() / 4, slots.size(), [&](std::span<const double> t) { return count_diffprob(sorted, any, t); });
+  ThresholdCounter counter(sorted, {});
+  const auto search = search_threshold(slots.size() / 4, slots.size(), [&](std::span<const double> t) { return counter.count(t); });
   watch.lap("search");
   std::vector<Reason> reasons = usable;
   slots.decide(reasons, [&](std::span<Reason> r) { select_diffprob(sorted, {search.threshold, {5}, Preset::kDefault}, r); });
