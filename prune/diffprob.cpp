@@ -93,14 +93,14 @@ std::optional<double> smallest_gap_of_walk(Values values, double gap, std::int64
   return kept >= wanted ? std::optional(smallest) : std::nullopt;
 }
 
-/// The gap below which a walk keeps `wanted` samples, and at which it does not. A walk that does shows a larger gap that nearly does: its
-/// own smallest one. Some halvings first, then climbing until a walk fails: exact.
-double critical_gap(Values values, std::int64_t wanted) {
+/// The gap below which a walk keeps `wanted` samples, and at which it does not; known not to exceed `at_most`. A walk that does shows a
+/// larger gap that nearly does: its own smallest one. Some halvings first, then climbing until a walk fails: exact.
+double critical_gap(Values values, std::int64_t wanted, double at_most) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (wanted <= 1) return kInfinity;
   if (static_cast<std::int64_t>(values.size()) < wanted) return -kInfinity;
   double low = *smallest_gap_of_walk(values, -1, wanted);  // keeps everything: no gap is negative
-  double high = (values.front() - values.back()) / static_cast<double>(wanted - 1);
+  double high = std::min(at_most, (values.front() - values.back()) / static_cast<double>(wanted - 1));
   for (int halving = 0; halving < 4 && low < high; ++halving) {
     const double middle = low + (high - low) / 2;
     if (const auto found = smallest_gap_of_walk(values, middle, wanted)) {
@@ -241,7 +241,9 @@ ThresholdCounter::ThresholdCounter(const SortedIdentities& sorted, const DiffPro
 }
 
 ThresholdCounter::Limits ThresholdCounter::limits_of(Values values, std::int64_t minimum) const {
-  Limits limits{std::numeric_limits<double>::infinity(), critical_gap(values, minimum), critical_gap(values, minimum + 1), 1};
+  Limits limits{std::numeric_limits<double>::infinity(), 0, 0, 1};
+  limits.enough = critical_gap(values, minimum, std::numeric_limits<double>::infinity());
+  limits.more = critical_gap(values, minimum + 1, limits.enough);
   for (std::size_t i = 1; i < values.size(); ++i) {
     const double gap = values[i - 1] - values[i];
     if (!(gap > 0)) continue;
