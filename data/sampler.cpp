@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <string>
+#include <utility>
 
 #include "data/error.h"
 #include "data/keyed_random.h"
@@ -76,6 +77,14 @@ void SequentialPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out)
   const RowRange rows = rows_of_rank(std::min(global_batch_, size_ - first), rank_, world_size_);
   out.clear();
   for (std::int64_t row = rows.begin; row < rows.end; ++row) out.push_back(first + row);
+}
+
+ChosenBatches::ChosenBatches(std::shared_ptr<const BatchPlan> plan, std::vector<std::int64_t> batches)
+    : plan_(std::move(plan)), batches_(std::move(batches)) {
+  for (const auto batch : batches_) {
+    if (batch >= 0 && batch < plan_->num_batches()) continue;
+    throw DataError("batch " + std::to_string(batch) + " was chosen, expected 0 to " + std::to_string(plan_->num_batches() - 1));
+  }
 }
 
 }  // namespace diffprob::data

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -70,6 +71,25 @@ class SequentialPlan final : public BatchPlan {
   std::int64_t global_batch_;
   int rank_;
   int world_size_;
+};
+
+/// Some batches of another plan, in the order given.
+class ChosenBatches final : public BatchPlan {
+ public:
+  /// Throws DataError when a number is not one of the plan's.
+  ChosenBatches(std::shared_ptr<const BatchPlan> plan, std::vector<std::int64_t> batches);
+  [[nodiscard]] std::int64_t num_batches() const override { return static_cast<std::int64_t>(batches_.size()); }
+  void indices(std::int64_t batch, std::vector<std::int64_t>& out) const override { plan_->indices(number(batch), out); }
+  [[nodiscard]] std::uint64_t key() const override { return plan_->key(); }
+  [[nodiscard]] std::uint64_t augment_key(std::int64_t batch, std::int64_t row, std::int64_t index) const override {
+    return plan_->augment_key(number(batch), row, index);
+  }
+
+ private:
+  [[nodiscard]] std::int64_t number(std::int64_t batch) const { return batches_[static_cast<std::size_t>(batch)]; }
+
+  std::shared_ptr<const BatchPlan> plan_;
+  std::vector<std::int64_t> batches_;
 };
 
 }  // namespace diffprob::data

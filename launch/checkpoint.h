@@ -49,6 +49,8 @@ struct CheckpointState {
   /// This rank's own tensors (BatchNorm statistics before averaging). Loaded only when the checkpoint was written by as many ranks: with
   /// them a training that goes on is the unbroken one, bit for bit, wherever it was stopped.
   model::StateDict local{};
+  /// Training dynamics of this rank's share of the samples (DynamicsRecorder), or empty. Written only: DynamicsRecorder::load reads it.
+  model::StateDict dynamics{};
   int rank = 0;        ///< whose `local` this is
   int world_size = 1;  ///< of how many
 };
@@ -70,6 +72,9 @@ struct Retention {
 [[nodiscard]] std::string checkpoint_fingerprint(const std::string& checkpoint);
 /// Whether it holds the replicated part ("ema").
 [[nodiscard]] bool checkpoint_has(const std::string& checkpoint, const std::string& part);
+
+/// Paths of its files STEM.RRRRR-of-WWWWW.pth in rank order; empty when there are none. Throws c10::Error when one is missing.
+[[nodiscard]] std::vector<std::string> checkpoint_rank_files(const std::string& checkpoint, const std::string& stem);
 
 /// Copies a checkpoint, written by any number of ranks, into the tensors of `state`; of the shards only those are read that hold rows of
 /// this rank. Digests are checked by find_checkpoint. What is in the checkpoint and not in `state` is left.

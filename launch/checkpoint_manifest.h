@@ -16,7 +16,7 @@ inline constexpr const char* kReplacedSuffix = ".replaced";
 inline constexpr const char* kTemporaryMark = ".tmp.";
 [[nodiscard]] std::string checkpoint_name(std::int64_t step);
 [[nodiscard]] std::string part_file(const std::string& part);
-/// "head" and "local" files: STEM.RRRRR-of-WWWWW.pth
+/// "head", "local" and "dynamics" files: STEM.RRRRR-of-WWWWW.pth
 [[nodiscard]] std::string rank_file(const std::string& stem, int rank, int world_size);
 
 /// Steps of the checkpoints of a folder, newest first; empty when there is no such folder.

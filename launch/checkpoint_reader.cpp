@@ -169,6 +169,18 @@ bool checkpoint_has(const std::string& checkpoint, const std::string& part) {
   return read_manifest(checkpoint).has(part_file(part));
 }
 
+std::vector<std::string> checkpoint_rank_files(const std::string& checkpoint, const std::string& stem) {
+  const Manifest manifest = read_manifest(checkpoint);
+  std::vector<std::string> paths;
+  if (!manifest.has(rank_file(stem, 0, manifest.world_size))) return paths;
+  for (int rank = 0; rank < manifest.world_size; ++rank) {
+    const std::string name = rank_file(stem, rank, manifest.world_size);
+    TORCH_CHECK(manifest.has(name), checkpoint, ": ", name, " is missing in its manifest");
+    paths.push_back(checkpoint + "/" + name);
+  }
+  return paths;
+}
+
 void load_checkpoint(const std::string& checkpoint, CheckpointState& state, const std::vector<std::string>& may_differ) {
   const at::NoGradGuard no_grad;
   Load(checkpoint, state, may_differ).run();

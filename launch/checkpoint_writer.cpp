@@ -196,6 +196,7 @@ CheckpointWriter::Job CheckpointWriter::make_job(const CheckpointInfo& info, con
     add(job.shard, "head", state.rows);
   }
   add(rank_file("local", rank, world_size), "local", state.local);
+  add(rank_file("dynamics", rank, world_size), "dynamics", state.dynamics);
   const at::Device device = state.backbone.empty() ? at::Device(at::kCPU) : state.backbone.front().second.device();
   if (!device.is_cpu()) {  // the copies are enqueued: later updates are ordered after them, the thread waits for them
     job.copied.emplace(device.type());

@@ -29,7 +29,8 @@ const std::map<std::string, Help>& commands() {
       {"score",
        {"probability record of every training sample",
         "mpirun -np 8 diffprob score CONFIG --model.checkpoint=DIR/step_XXXXXXXX [--output=DIR]\n\n"
-        "Writes output/scores.h5 (prune/SCORES_FORMAT.md)."}},
+        "Writes output/scores.h5 (prune/SCORES_FORMAT.md). Started again after a kill, on any number of ranks, it goes on behind the\n"
+        "last whole part in output/scores.parts (launch/SCORE_PARTS_FORMAT.md)."}},
       {"prune",
        {"select what to keep from a score table",
         "mpirun -np 8 diffprob prune [CONFIG] --prune.scores=scores.h5 --prune.keep_ratio=0.5 [--output=DIR]\n\n"

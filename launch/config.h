@@ -93,6 +93,7 @@ struct TrainConfig {
   double max_time = 0;
   std::string init;
   std::vector<std::string> allow_changes;
+  bool record = false;
   bool trace_order = false;
   std::int64_t profile_steps = 0;
   bool tensorboard = true;
@@ -108,6 +109,7 @@ struct ScoreConfig {
   std::int64_t batch_size = 512;
   bool fold = true;
   double margin = 0;
+  std::int64_t part_samples = 0;
 };
 
 struct PruneConfig {

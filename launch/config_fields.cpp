@@ -118,6 +118,7 @@ void add_train(Config& c, std::vector<Field>& f) {
   f.push_back(number("train.max_time", &t.max_time, 0, 1e9, "seconds after which training stops with a checkpoint and exit code 75; 0: never"));
   f.push_back(text("train.init", &t.init, "start from the backbone of this checkpoint folder or .pth (fine-tuning; new head)"));
   f.push_back({"train.allow_changes", &t.allow_changes, "keys that may differ from those of the checkpoint that is continued, e.g. train.lr,model.loss", 0, 0, {}});
+  f.push_back(flag("train.record", &t.record, "write dynamics.h5: what the training passes said of each sample, epoch by epoch"));
   f.push_back(flag("train.trace_order", &t.trace_order, "write the sample indices of every batch to order.rankNNNNN.jsonl"));
   f.push_back(number("train.profile_steps", &t.profile_steps, 0, 10000, "trace this many steps for chrome://tracing or Perfetto (--profile=N)"));
   f.push_back(flag("train.tensorboard", &t.tensorboard, "TensorBoard event files beside metrics.jsonl"));
@@ -162,6 +163,8 @@ void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
   f.push_back(number("score.batch_size", &c.score.batch_size, 1, 1e7, "GLOBAL batch of the scoring pass"));
   f.push_back(flag("score.fold", &c.score.fold, "BatchNorm folded into convolutions: the same scores within rounding, faster"));
   f.push_back(number("score.margin", &c.score.margin, 0, 2, "margin in the probability: 0 as the paper, model.margin as its code"));
+  f.push_back(number("score.part_samples", &c.score.part_samples, 0, kMany,
+                     "samples after which a part is written that a killed run need not score again; 0: about a minute's work, at most 262144"));
   add_pruning(c.prune, f);
 }
 

@@ -34,11 +34,10 @@ void score_command(const Config& config, Runtime& runtime) {
   need(config.model.checkpoint, "model.checkpoint");
   make_output_folder(config, runtime);
   LoadedModel model = load_model(config.model.checkpoint, runtime);
-  const prune::ScoreTable table = score(open_training_set(config, runtime), model, config, runtime);
+  const auto dataset = open_training_set(config, runtime);
   const std::string path = config.output + "/scores.h5";
-  if (runtime.is_root()) prune::write_scores(path, table);
-  runtime.control().barrier("scores written");
-  spdlog::info("scores of {} samples: {}", table.records.size(), path);
+  score(dataset, model, config, path, runtime);
+  spdlog::info("scores of {} samples: {}", dataset->size(), path);
 }
 
 void prune_command(const Config& config, Runtime& runtime) {

@@ -76,12 +76,19 @@ class Pipeline {
       const TrainOutcome outcome =
           train({stage_name, stage.folder(), dataset, train_seed, untrained == Untrained::kVerify}, config_, sets_, metrics_, runtime_);
       const std::string relative = fs::relative(outcome.checkpoint, stage.folder());
+      std::vector<std::string> files = {relative + "/manifest.json", relative + "/backbone.pth"};
+      std::string dynamics;
+      if (!outcome.dynamics.empty()) {
+        dynamics = fs::relative(outcome.dynamics, stage.folder());
+        files.push_back(dynamics);
+      }
       stage.complete({{"checkpoint", relative},
+                      {"dynamics", dynamics},
                       {"steps", outcome.steps},
                       {"seconds", outcome.seconds},
                       {"untrained", reports_to_json(outcome.untrained)},
                       {"reports", reports_to_json(outcome.reports)}},
-                     {relative + "/manifest.json", relative + "/backbone.pth"});
+                     files);
     }
     add_rows(row_name, stage.result(), *dataset);
     return stage.path(stage.result().at("checkpoint"));
@@ -112,9 +119,7 @@ class Pipeline {
     if (!stage.done()) {
       const auto start = std::chrono::steady_clock::now();
       LoadedModel model = load_model(checkpoint, runtime_);
-      const prune::ScoreTable table = score(dataset_, model, config_, runtime_);
-      if (runtime_.is_root()) prune::write_scores(path, table);
-      runtime_.control().barrier("scores written");
+      score(dataset_, model, config_, path, runtime_);
       stage.complete(
           {{"samples", dataset_->size()}, {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}},
           {"scores.h5"});

@@ -3,19 +3,25 @@
 #include <spdlog/spdlog.h>
 
 #include <unistd.h>
-#include <chrono>
-#include <limits>
 
-#include "data/loader.h"
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <numeric>
+
 #include "launch/checkpoint.h"
 #include "launch/evaluation_weights.h"
 #include "launch/progress.h"
-#include "launch/training_data.h"
-#include "model/inference_network.h"
-#include "model/normalize.h"
+#include "launch/score_parts.h"
+#include "launch/scoring_pass.h"
 
 namespace diffprob::launch {
 namespace {
+
+constexpr double kPartSeconds = 60;
+constexpr std::int64_t kLargestPart = 262144;
 
 /// Rows of one batch, from the device in one copy a column.
 void append_records(const at::Tensor& indices, const model::HeadScores& scores, std::vector<prune::ScoreRecord>& records) {
@@ -33,24 +39,6 @@ void append_records(const at::Tensor& indices, const model::HeadScores& scores, 
   }
 }
 
-/// The network as score.fold asks for it.
-class Embed {
- public:
-  Embed(model::Backbone& backbone, const Config& config) : backbone_(backbone) {
-    if (config.score.fold && model::InferenceNetwork::can_rebuild(backbone)) folded_ = std::make_unique<model::InferenceNetwork>(backbone);
-  }
-  /// uint8 images [b, h, w, 3] on the device -> [b, D] float32.
-  at::Tensor operator()(const at::Tensor& images) const {
-    if (folded_) return (*folded_)(images);
-    const at::Tensor faces = model::normalize_faces(images, images.device());
-    return images.size(0) > 0 ? backbone_.forward(faces) : at::zeros({0, backbone_.embedding_dim()}, faces.options());
-  }
-
- private:
-  model::Backbone& backbone_;
-  std::unique_ptr<model::InferenceNetwork> folded_;
-};
-
 /// A margin of 0 is none, whatever else the loss has.
 model::MarginOptions scoring_margin(const model::ShardedHead& head, double margin) {
   model::MarginOptions options = head.options().margin;
@@ -59,31 +47,90 @@ model::MarginOptions scoring_margin(const model::ShardedHead& head, double margi
   return options;
 }
 
-std::vector<prune::ScoreRecord> score_own_rows(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model,
-                                               const Config& config, Runtime& runtime) {
-  const at::NoGradGuard no_grad;
-  const auto plan = std::make_shared<data::SequentialPlan>(dataset->size(), config.score.batch_size, runtime.rank(), runtime.world_size());
-  data::Loader loader(dataset, plan, loader_options(config, runtime));
-  const Embed embed(*model.backbone, config);
-  const model::MarginOptions margin = scoring_margin(*model.head, config.score.margin);
-  Progress progress("score", dataset->size(), "images", runtime.is_root() && ::isatty(2) != 0);
-  std::vector<prune::ScoreRecord> records;
-  data::Batch batch;
-  const auto start = std::chrono::steady_clock::now();
-  for (std::int64_t done = 0; loader.next(batch);) {
-    const std::int64_t rows = std::min(config.score.batch_size, dataset->size() - done);
-    const at::Tensor embeddings = embed(batch.images.to(runtime.device(), /*non_blocking=*/true));
-    const at::Tensor labels = batch.labels.to(runtime.device(), /*non_blocking=*/true);
-    append_records(batch.indices, model.head->score(embeddings, labels, runtime.rows_per_rank(rows), margin), records);
-    done += rows;
-    if (runtime.is_root()) progress.advance(done);
-  }
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (runtime.is_root()) progress.finish();
-  spdlog::info("scored {} images, {:.2f} a second", dataset->size(), static_cast<double>(dataset->size()) / seconds.count());
-  for (const auto& what : loader.replaced()) spdlog::warn("score: unreadable image scored as black: {}", what);
-  return records;
+ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const Config& config) {
+  const auto& margin = model.head->options().margin;
+  return {dataset.size(),
+          config.score.batch_size,
+          dataset.fingerprint(),
+          model.fingerprint,
+          config.score.margin,
+          margin.scale,
+          dump_sections(config, {"score.fold", "data.on_corrupt", "data.image_size"}) + "loss: " + model::margin_name(margin.kind) + "\n"};
 }
+
+/// Scores what is missing, part by part.
+class PartByPart {
+ public:
+  PartByPart(LoadedModel& model, const Config& config, Runtime& runtime, ScoreParts& parts)
+      : model_(model),
+        config_(config),
+        runtime_(runtime),
+        parts_(parts),
+        margin_(scoring_margin(*model.head, config.score.margin)),
+        batches_(parts.missing_batches()),
+        part_batches_(config.score.part_samples == 0 ? 1 : batches_of(config.score.part_samples)) {}
+
+  void run(const std::shared_ptr<const data::Dataset>& dataset) {
+    const std::int64_t before = parts_.samples_done();
+    std::int64_t done = before;
+    Progress progress("score", dataset->size(), "images", runtime_.is_root() && ::isatty(2) != 0);
+    progress.resume_at(done);
+    if (before > 0) spdlog::info("score: goes on behind {} of {} images that an earlier run has scored", before, dataset->size());
+    const auto start = Clock::now();
+    part_start_ = start;
+    embed_batches(dataset, batches_, *model_.backbone, config_, runtime_, [&](const EmbeddedBatch& batch) {
+      add(batch);
+      done += std::accumulate(batch.row_counts.begin(), batch.row_counts.end(), std::int64_t{0});
+      if (runtime_.is_root()) progress.advance(done);
+    });
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (runtime_.is_root()) progress.finish();
+    spdlog::info("scored {} images, {:.2f} a second", done - before, static_cast<double>(done - before) / std::max(seconds, 1e-9));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  [[nodiscard]] std::int64_t batches_of(std::int64_t samples) const {
+    return std::max<std::int64_t>(1, samples / config_.score.batch_size);
+  }
+
+  void add(const EmbeddedBatch& batch) {
+    append_records(batch.indices, model_.head->score(batch.embeddings, batch.labels, batch.row_counts, margin_), records_);
+    ++next_;
+    ++collected_;
+    const bool gap = next_ == batches_.size() || batches_[next_] != batch.number + 1;
+    if (collected_ == part_batches_ || gap) end_part(batch.number + 1);
+  }
+
+  void end_part(std::int64_t last) {
+    parts_.write({last - collected_, last}, records_);
+    if (config_.score.part_samples == 0 && next_ < batches_.size()) part_batches_ = next_part();
+    records_.clear();
+    collected_ = 0;
+    part_start_ = Clock::now();
+  }
+
+  /// As many batches as rank 0 would score in a minute.
+  [[nodiscard]] std::int64_t next_part() {
+    const double seconds = std::chrono::duration<double>(Clock::now() - part_start_).count();
+    const double batches = kPartSeconds * static_cast<double>(collected_) / std::max(seconds, 1e-6);
+    const auto own = static_cast<std::int64_t>(std::clamp(batches, 1.0, static_cast<double>(batches_of(kLargestPart))));
+    return runtime_.control().all_reduce(runtime_.is_root() ? own : std::int64_t{0}, dist::ReduceOp::kMax);
+  }
+
+  LoadedModel& model_;
+  const Config& config_;
+  Runtime& runtime_;
+  ScoreParts& parts_;
+  model::MarginOptions margin_;
+  std::vector<std::int64_t> batches_;
+  std::size_t next_ = 0;  ///< of batches_
+  std::int64_t part_batches_;
+  std::int64_t collected_ = 0;  ///< batches in records_
+  std::vector<prune::ScoreRecord> records_;
+  Clock::time_point part_start_{};
+};
 
 }  // namespace
 
@@ -106,23 +153,56 @@ LoadedModel load_model(const std::string& checkpoint, Runtime& runtime) {
   return loaded;
 }
 
-prune::ScoreTable score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model, const Config& config, Runtime& runtime) {
+void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model, const Config& config, const std::string& path,
+           Runtime& runtime) {
   const auto& head = model.head->options();
   TORCH_CHECK(dataset->size() <= std::numeric_limits<std::uint32_t>::max(), "score: ", dataset->size(), " samples, at most 2^32 - 1");
   TORCH_CHECK(dataset->num_classes() <= head.num_classes, "score: the data set has ", dataset->num_classes(),
               " identities, the head of the checkpoint only ", head.num_classes, ": it was trained on another set");
+  ScoreParts parts(std::filesystem::path(path).replace_extension(".parts"), plan_of(*dataset, model, config), runtime.control());
+  PartByPart(model, config, runtime, parts).run(dataset);
+
   prune::ScoreTable table;
   table.source = {dataset->fingerprint(),
                   model.fingerprint,
                   config.score.margin,
                   head.margin.scale,
-                  dump_sections(config, {"score", "data.train", "data.on_corrupt"}),
+                  dump_sections(config, {"score.batch_size", "score.fold", "score.margin", "data.train", "data.on_corrupt"}),
                   dataset->num_classes()};
-  table.records = prune::all_gather_records(score_own_rows(dataset, model, config, runtime), dataset->size(), runtime.control());
-  table.labels.resize(static_cast<std::size_t>(dataset->size()));
-  for (std::int64_t i = 0; i < dataset->size(); ++i)
-    table.labels[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(dataset->label(i));
-  return table;
+  table.records = parts.read_all();
+  if (runtime.is_root()) {
+    for (std::int64_t i = 0; i < dataset->size(); ++i) table.labels.push_back(static_cast<std::int32_t>(dataset->label(i)));
+    prune::write_scores(path, table);
+  }
+  runtime.control().barrier("scores written");
+  parts.remove();
+}
+
+std::vector<prune::EpochRecord> record_samples(const std::shared_ptr<const data::Dataset>& dataset,
+                                               const std::vector<std::int64_t>& samples, model::Backbone& backbone,
+                                               model::ShardedHead& head, const Config& config, Runtime& runtime) {
+  const auto part = std::make_shared<data::Subset>(dataset, samples, std::vector<std::int64_t>());
+  std::vector<std::int64_t> batches(static_cast<std::size_t>(scoring_batches(*part, config)));
+  std::iota(batches.begin(), batches.end(), 0);
+  std::vector<prune::EpochRecord> records;
+  backbone.eval();
+  embed_batches(part, batches, backbone, config, runtime, [&](const EmbeddedBatch& batch) {
+    const auto with_margin = head.score(batch.embeddings, batch.labels, batch.row_counts, head.margin().options());
+    std::vector<prune::ScoreRecord> plain;
+    append_records(batch.indices, head.score(batch.embeddings, batch.labels, batch.row_counts, scoring_margin(head, 0)), plain);
+    const at::Tensor probability = with_margin.probability.to(at::kCPU).contiguous();
+    const at::Tensor labels = batch.labels.to(at::kCPU).contiguous();
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+      const prune::ScoreRecord& score = plain[i];
+      const bool correct = score.top1 == labels.const_data_ptr<std::int64_t>()[i];
+      const float other = correct ? score.second_log_prob : score.top1_log_prob;
+      // No other class counts as one at a cosine of -1, as in training.
+      const float margin = std::isfinite(other) ? -score.nll - other : static_cast<float>(head.options().margin.scale) * (score.cosine + 1);
+      records.push_back({static_cast<std::uint32_t>(part->parent_index(score.index)), probability.const_data_ptr<float>()[i], margin,
+                         static_cast<std::uint8_t>(correct)});
+    }
+  });
+  return records;
 }
 
 }  // namespace diffprob::launch

@@ -2,12 +2,14 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/dataset.h"
 #include "launch/config.h"
 #include "launch/runtime.h"
 #include "model/backbone.h"
 #include "model/sharded_head.h"
+#include "prune/dynamics.h"
 #include "prune/score_table.h"
 
 namespace diffprob::launch {
@@ -21,8 +23,16 @@ struct LoadedModel {
 /// Collective.
 [[nodiscard]] LoadedModel load_model(const std::string& checkpoint, Runtime& runtime);
 
-/// Every sample exactly once, in evaluation mode, without augmentation. The same table on every rank. Collective.
-[[nodiscard]] prune::ScoreTable score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model, const Config& config,
-                                      Runtime& runtime);
+/// Every sample exactly once, in evaluation mode, without augmentation, into the score file `path`, which rank 0 writes. Finished parts
+/// lie beside it in NAME.parts until it is there (ScoreParts): a killed scoring started again goes on behind them, on any number of ranks,
+/// and on the same number ends with the same bytes. Ranks other than 0 hold one part at a time. Collective.
+void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model, const Config& config, const std::string& path,
+           Runtime& runtime);
+
+/// What a training step would record of some samples, from the network as it is: evaluation mode (the backbone stays in it), no
+/// augmentation, probability with the head's margin. This rank's part of the records. Collective.
+[[nodiscard]] std::vector<prune::EpochRecord> record_samples(const std::shared_ptr<const data::Dataset>& dataset,
+                                                             const std::vector<std::int64_t>& samples, model::Backbone& backbone,
+                                                             model::ShardedHead& head, const Config& config, Runtime& runtime);
 
 }  // namespace diffprob::launch

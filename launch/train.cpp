@@ -7,11 +7,13 @@
 #include <filesystem>
 
 #include "launch/checkpoint_writer.h"
+#include "launch/dynamics_recorder.h"
 #include "launch/memory_use.h"
 #include "launch/optimizers.h"
 #include "launch/order_trace.h"
 #include "launch/profile_trace.h"
 #include "launch/progress.h"
+#include "launch/score.h"
 #include "launch/signals.h"
 #include "launch/tensorboard.h"
 #include "launch/trainer.h"
@@ -55,6 +57,12 @@ class Training {
         settings_(settings_of(job, config)),
         writer_(job.folder + "/checkpoints", {config.train.keep_checkpoints, config.train.keep_every_epochs}, runtime.control()),
         stop_(config.train.max_time, runtime.control()) {
+    if (config_.train.record) {
+      using Visits = DynamicsRecorder::Visits;
+      const Visits visits = config_.data.sampling == "uniform" ? Visits::kOnceAnEpoch : Visits::kAnyNumber;
+      recorder_.emplace(job_.dataset->size(), config_.train.batch_size, visits, runtime_);
+      trainer_.record_into(recorder_->steps());
+    }
     resume();
     if (runtime_.is_root() && config_.train.tensorboard) {
       tensorboard_.emplace(config_.output + "/tensorboard/" + job_.name, step());
@@ -70,14 +78,14 @@ class Training {
     if (job_.verify_untrained && step() == 0) outcome.untrained = verify(0);
     while (epoch_ < config_.train.epochs) {
       train_epoch();
-      ++epoch_;
-      batch_ = 0;
+      next_epoch();
       end_epoch(outcome);
     }
     if (checkpoint_step_ != step()) save();
     writer_.finish();
     if (outcome.reports.empty()) outcome.reports = verify(epoch_);
     outcome.checkpoint = writer_.newest();
+    if (recorder_) outcome.dynamics = write_dynamics();
     outcome.steps = step();
     outcome.seconds = seconds_;
     return outcome;
@@ -105,6 +113,7 @@ class Training {
       trainer_.set_skipped_before(skipped->second);
       skipped_ = skipped->second;
     }
+    if (recorder_) recorder_->load(*found);
     best_ = info.best_value;
     best_step_ = info.best_step;
     checkpoint_step_ = info.step;
@@ -144,15 +153,40 @@ class Training {
   void stop(double wait_so_far) {
     if (step() != interval_step_) log(schedule_.at_step(step() - 1), wait_so_far);
     if (checkpoint_step_ != step()) {
-      if (batch_ == data_.steps_per_epoch()) {
-        ++epoch_;
-        batch_ = 0;
-      }
+      if (batch_ == data_.steps_per_epoch()) next_epoch();
       save();
     }
     writer_.finish();
     throw Stopped(fmt::format("{}: stopped by {} after step {} of {}; {} is written", job_.name, stop_.reason(), step(), all_steps(),
                               writer_.newest()));
+  }
+
+  void next_epoch() {
+    if (recorder_) recorder_->end_epoch();
+    ++epoch_;
+    batch_ = 0;
+  }
+
+  /// The network is that of verification from here on.
+  std::string write_dynamics() {
+    if (recorder_->epochs() == 0) {
+      spdlog::warn("{}: no epoch was recorded: no dynamics.h5", job_.name);
+      return "";
+    }
+    const auto left_out = recorder_->never_visited();
+    if (!left_out.empty()) {
+      spdlog::info("{}: {} samples were in no epoch: recorded with the trained network", job_.name, left_out.size());
+      const Trainer::ForEvaluation network(trainer_);
+      recorder_->add_never_visited(record_samples(job_.dataset, left_out, trainer_.backbone(), trainer_.head(), config_, runtime_));
+    }
+    const std::string path = job_.folder + "/dynamics.h5";
+    const auto& margin = trainer_.head().margin().options();
+    recorder_->write(path,
+                     {job_.dataset->fingerprint(), checkpoint_fingerprint(writer_.newest()), margin.margin, margin.scale,
+                      training_settings(config_), job_.dataset->num_classes()},
+                     *job_.dataset);
+    spdlog::info("{}: training dynamics of {} samples: {}", job_.name, job_.dataset->size(), path);
+    return path;
   }
 
   void begin_interval(double wait_so_far) {
@@ -164,6 +198,7 @@ class Training {
   void log(double rate, double wait_so_far) {
     const RunningMeans means = trainer_.take_means();
     const StepTimes times = trainer_.timer().take();
+    if (recorder_) recorder_->collect();
     report_skipped();
     const double seconds = seconds_since(interval_start_);
     const auto steps = static_cast<double>(step() - interval_step_);
@@ -174,12 +209,18 @@ class Training {
     spdlog::info("{}: epoch {}/{} step {}/{}  loss {:.4f}  acc {:.1f}%  lr {:.4g}  {:.1f} images/s  data wait {:.0f}%  ETA {}", job_.name,
                  epoch_ + 1, config_.train.epochs, step(), all_steps(), means.loss, 100 * means.accuracy, rate, images_per_second,
                  100 * wait_share, format_duration(left));
-    nlohmann::ordered_json line = {{"stage", job_.name},      {"kind", "train"},
-                                   {"epoch", epoch_},         {"step", step()},
-                                   {"loss", means.loss},      {"accuracy", means.accuracy},
-                                   {"lr", rate},              {"gradient_norm", means.gradient_norm},
-                                   {"skipped", skipped_},     {"images_per_second", images_per_second},
-                                   {"data_wait", wait_share}, {"host_peak_bytes", memory.host_peak},
+    nlohmann::ordered_json line = {{"stage", job_.name},
+                                   {"kind", "train"},
+                                   {"epoch", epoch_},
+                                   {"step", step()},
+                                   {"loss", means.loss},
+                                   {"accuracy", means.accuracy},
+                                   {"lr", rate},
+                                   {"gradient_norm", means.gradient_norm},
+                                   {"skipped", skipped_},
+                                   {"images_per_second", images_per_second},
+                                   {"data_wait", wait_share},
+                                   {"host_peak_bytes", memory.host_peak},
                                    {"device_peak_bytes", memory.device_peak}};
     for (std::size_t i = 0; i < kPhases; ++i) line[std::string("ms_") + phase_name(static_cast<Phase>(i))] = times.phase[i];
     write(line);
@@ -191,7 +232,8 @@ class Training {
   void write(const nlohmann::ordered_json& line) {
     metrics_.write(line);
     if (!tensorboard_) return;
-    const std::string prefix = line.at("kind").get<std::string>() + (line.contains("set") ? "/" + line.at("set").get<std::string>() : "") + "/";
+    const std::string prefix =
+        line.at("kind").get<std::string>() + (line.contains("set") ? "/" + line.at("set").get<std::string>() : "") + "/";
     std::vector<TaggedValue> values;
     for (const auto& [key, value] : line.items()) {
       if (value.is_number() && key != "step") values.emplace_back(prefix + key, value.get<double>());
@@ -205,9 +247,10 @@ class Training {
     for (const auto skipped : found.steps) {
       const auto indices = data_.global_batch(skipped / data_.steps_per_epoch(), skipped % data_.steps_per_epoch());
       metrics_.write({{"stage", job_.name}, {"kind", "skipped"}, {"step", skipped}, {"indices", indices}});
-      std::vector<std::int64_t> shown(indices.begin(), indices.begin() + static_cast<std::ptrdiff_t>(std::min(kShownIndices, indices.size())));
-      spdlog::warn("{}: update {} left out on all ranks: loss or gradient not finite; samples {}{} (all in metrics.jsonl)", job_.name, skipped,
-                   fmt::join(shown, ", "), indices.size() > kShownIndices ? ", ..." : "");
+      std::vector<std::int64_t> shown(indices.begin(),
+                                      indices.begin() + static_cast<std::ptrdiff_t>(std::min(kShownIndices, indices.size())));
+      spdlog::warn("{}: update {} left out on all ranks: loss or gradient not finite; samples {}{} (all in metrics.jsonl)", job_.name,
+                   skipped, fmt::join(shown, ", "), indices.size() > kShownIndices ? ", ..." : "");
     }
     TORCH_CHECK(found.longest_run < config_.train.max_skipped, job_.name, ": ", found.longest_run,
                 " updates in a row had a loss or gradient that is not finite (train.max_skipped=", config_.train.max_skipped,
@@ -278,7 +321,9 @@ class Training {
 
   void save() {
     const AveragedStatistics averaged(trainer_.statistics(), runtime_.tensors());
-    writer_.start(info(), trainer_.state(averaged.own()));
+    CheckpointState state = trainer_.state(averaged.own());
+    if (recorder_) state.dynamics = recorder_->state();
+    writer_.start(info(), state);
     checkpoint_step_ = step();
   }
 
@@ -294,6 +339,7 @@ class Training {
   CheckpointWriter writer_;
   StopAgreement stop_;
   std::optional<TensorBoard> tensorboard_;
+  std::optional<DynamicsRecorder> recorder_;
   std::optional<OrderTrace> order_;
   std::optional<ProfileTrace> trace_;
   std::int64_t epoch_ = 0;
@@ -327,8 +373,8 @@ std::string training_settings(const Config& config) {
   train.best_set = defaults.best_set;
   train.eval_every_epochs = defaults.eval_every_epochs;
   relevant.model.checkpoint.clear();
-  return dump_sections(relevant, {"model", "train", "augment", "data.flip", "data.image_size", "data.on_corrupt", "data.sampling",
-                                  "data.sampling_power"});
+  return dump_sections(
+      relevant, {"model", "train", "augment", "data.flip", "data.image_size", "data.on_corrupt", "data.sampling", "data.sampling_power"});
 }
 
 std::vector<eval::SetReport> verify_sets(const std::string& what, const std::vector<data::VerificationSet>& sets, model::Backbone& backbone,

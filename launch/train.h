@@ -31,6 +31,7 @@ struct TrainJob {
 
 struct TrainOutcome {
   std::string checkpoint;  ///< the last one
+  std::string dynamics;    ///< file of training dynamics, or "" without train.record
   std::int64_t steps = 0;
   double seconds = 0;  ///< of training, without verification and checkpoints, over all restarts
   std::vector<eval::SetReport> untrained;

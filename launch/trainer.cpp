@@ -122,6 +122,7 @@ void Trainer::micro_step(const data::Batch& batch, std::int64_t step, std::int64
   timer_.enter(Phase::kBackward);
   embeddings.backward(head.grad_embeddings.to(embeddings.scalar_type()));
   const at::NoGradGuard no_grad;
+  if (records_ != nullptr) records_->add(batch.indices.narrow(0, micro * rows, rows), head);
   const at::Tensor right = head.correct.sum();
   loss_ = micro == 0 ? head.loss * options.weight : loss_ + head.loss * options.weight;
   correct_ = micro == 0 ? right : correct_ + right;
@@ -169,6 +170,7 @@ void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_
   if (scaler_) scaler_->update(apply);
   if (ema_) ema_->update();
   skipped_.note(step, apply);
+  if (records_ != nullptr) records_->end_update(apply);
   sums_[kRight] += correct_;
   sums_[kRows] += batch.labels.size(0);
   timer_.end_step();

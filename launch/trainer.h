@@ -12,6 +12,7 @@
 #include "launch/config.h"
 #include "launch/head_optimizer.h"
 #include "launch/runtime.h"
+#include "launch/step_records.h"
 #include "launch/step_timer.h"
 #include "model/backbone.h"
 #include "model/ema.h"
@@ -55,11 +56,14 @@ class Trainer {
   };
 
   [[nodiscard]] model::Backbone& backbone() noexcept { return *backbone_; }
+  [[nodiscard]] model::ShardedHead& head() noexcept { return head_; }
   [[nodiscard]] StepTimer& timer() noexcept { return timer_; }
   /// Live statistics that differ from rank to rank: of the network and of its average over time ("ema." before the name).
   [[nodiscard]] model::StateDict statistics() const;
   /// Live tensors: checkpoints copy from them and into them. local: statistics(), or copies of them while they are averaged.
   [[nodiscard]] CheckpointState state(model::StateDict local);
+  /// Every later step puts there what it says of its rows. Not collective.
+  void record_into(StepRecords& records) noexcept { records_ = &records; }
   /// Of an earlier part of this training. Not collective.
   void set_skipped_before(std::int64_t total) { skipped_ = model::SkippedUpdates(total); }
 
@@ -82,6 +86,7 @@ class Trainer {
   model::KeptBuffers kept_;
   model::SkippedUpdates skipped_;
   StepTimer timer_;
+  StepRecords* records_ = nullptr;
   at::ScalarType precision_;
   std::vector<std::int64_t> micro_rows_;  ///< of a micro-batch, a rank
   at::Tensor loss_;                       ///< scalar, of this step, the mean over its micro-batches

@@ -69,6 +69,7 @@ struct RowSoftmax {
   at::Tensor others_sum;  ///< float64: sum over other classes of exp(scale * (effective cosine - reference))
   at::Tensor gap;         ///< float64: log sum exp of the others - target logit
   at::Tensor correct;     ///< bool
+  at::Tensor best_other;  ///< float64: largest cosine to another class, -inf when there is none
 };
 
 /// Collective: one all_gather of [4, B]. Ranks are merged in rank order, so all get the same bits.
@@ -86,7 +87,7 @@ RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_
   const at::Tensor sum = at::sub(references, reference).mul_(scale).exp_().mul_(ranks.select(1, 3)).sum(0);
   // Equal cosines below and above the label decide differently: the lowest class wins.
   return {reference.to(at::kFloat), sum, sum.log().add_(reference, scale).sub_(target_logit),
-          at::logical_and(target_cosine > below, target_cosine >= above)};
+          at::logical_and(target_cosine > below, target_cosine >= above), at::maximum(below, above)};
 }
 
 /// d loss / d cosines, of `weight` times the mean loss over B rows. own: of the target cosine, [B] float64; factor [B] float64.
@@ -237,6 +238,7 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
   step.loss = at::log_sigmoid(rows.gap.neg()).neg_().mean().to(at::kFloat);
   step.probability = at::sigmoid(batch.own(rows.gap).neg()).to(at::kFloat);
   step.correct = batch.own(rows.correct).clone();
+  step.label_margin = batch.own(target_cosine).sub(batch.own(rows.best_other).clamp_min(-1.0)).mul_(scale).to(at::kFloat);
   return step;
 }
 

@@ -52,6 +52,9 @@ struct HeadStep {
   at::Tensor grad_embeddings;  ///< [b, D] float32, d loss / d embeddings (un-normalised)
   at::Tensor probability;      ///< [b] float32, softmax probability of the own label, with margin
   at::Tensor correct;          ///< [b] bool, margin-free arg max (of the classes that take part) is the label
+  /// [b] float32, margin-free log-probability of the own label minus that of the best other class that takes part: scale * (difference of
+  /// the cosines); no other class counts as a cosine of -1.
+  at::Tensor label_margin;
 };
 
 /// One row a sample, all [b]. nll and probability use the margin asked for; all else is margin-free.

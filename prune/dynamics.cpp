@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "prune/agreement.h"
@@ -44,9 +45,8 @@ bool sane(const EpochRecord& record) {
   return record.probability >= 0 && record.probability <= 1 && std::isfinite(record.margin) && record.correct <= 1;
 }
 
-/// Every sample of the range once, all values sane.
-void check_epoch(std::span<const EpochRecord> records, SampleRange range, std::int64_t epoch) {
-  const std::string where = "training dynamics, epoch " + std::to_string(epoch) + ": ";
+/// Every sample of the range at most once, all values sane. Which samples came.
+std::vector<bool> check_records(std::span<const EpochRecord> records, SampleRange range, const std::string& where) {
   std::vector<bool> seen(static_cast<std::size_t>(range.size()), false);
   for (const EpochRecord& record : records) {
     const auto index = static_cast<std::int64_t>(record.index);
@@ -57,11 +57,14 @@ void check_epoch(std::span<const EpochRecord> records, SampleRange range, std::i
     seen[static_cast<std::size_t>(index - range.first)] = true;
     if (!sane(record)) check_values(record);
   }
+  return seen;
+}
+
+void check_all_came(const std::vector<bool>& seen, SampleRange range, const std::string& where) {
   const auto hole = std::find(seen.begin(), seen.end(), false);
-  if (hole != seen.end()) {
-    throw PruneError(where + std::to_string(std::count(seen.begin(), seen.end(), false)) + " samples did not come, the first is sample " +
-                     std::to_string(range.first + (hole - seen.begin())));
-  }
+  if (hole == seen.end()) return;
+  throw PruneError(where + std::to_string(std::count(seen.begin(), seen.end(), false)) + " samples did not come, the first is sample " +
+                   std::to_string(range.first + (hole - seen.begin())));
 }
 
 template <class T>
@@ -111,6 +114,29 @@ std::vector<EpochRecord> exchange_epoch(std::span<const EpochRecord> own, std::i
   return collectives.all_to_all_v(std::span<const EpochRecord>(grouped), counts);
 }
 
+std::vector<EpochRecord> merge_visits(std::vector<EpochRecord> records) {
+  std::sort(records.begin(), records.end(), [](const EpochRecord& a, const EpochRecord& b) {
+    return std::tie(a.index, a.probability, a.margin, a.correct) < std::tie(b.index, b.probability, b.margin, b.correct);
+  });
+  std::size_t merged = 0;
+  for (std::size_t begin = 0, end = 0; begin < records.size(); begin = end) {
+    double probability = 0;
+    double margin = 0;
+    EpochRecord one = records[begin];
+    for (; end < records.size() && records[end].index == one.index; ++end) {
+      probability += static_cast<double>(records[end].probability);
+      margin += static_cast<double>(records[end].margin);
+      one.correct = std::min(one.correct, records[end].correct);
+    }
+    const auto visits = static_cast<double>(end - begin);
+    one.probability = static_cast<float>(probability / visits);
+    one.margin = static_cast<float>(margin / visits);
+    records[merged++] = one;
+  }
+  records.resize(merged);
+  return records;
+}
+
 DynamicsState::DynamicsState(SampleRange own_range, std::int64_t own_window, std::int64_t epochs_seen)
     : range(own_range), window(own_window), epochs(epochs_seen) {
   if (range.first < 0 || range.last < range.first || range.last > std::int64_t{1} << 32 || window < 2 || epochs < 0) {
@@ -124,6 +150,7 @@ DynamicsState::DynamicsState(SampleRange own_range, std::int64_t own_window, std
   uncertainty_sum.resize(samples);
   last_probability.resize(samples);
   forgotten.resize(samples);
+  visits.resize(samples);
   learned.resize(samples);
 }
 
@@ -134,6 +161,7 @@ std::vector<DynamicsColumn> DynamicsState::columns() {
           column("uncertainty_sum", uncertainty_sum),
           column("last_probability", last_probability),
           column("forgotten", forgotten),
+          column("visits", visits),
           column("learned", learned)};
 }
 
@@ -184,39 +212,77 @@ void DynamicsAccumulator::restore(DynamicsState state) {
   state_ = std::move(state);
 }
 
-void DynamicsAccumulator::add_epoch(std::span<const EpochRecord> records) {
-  check_epoch(records, state_.range, state_.epochs);
+std::size_t DynamicsAccumulator::row_of(const EpochRecord& record) const {
+  return static_cast<std::size_t>(static_cast<std::int64_t>(record.index) - state_.range.first);
+}
+
+void DynamicsAccumulator::visit(const EpochRecord& record) {
+  const std::size_t i = row_of(record);
+  ++state_.visits[i];
+  state_.probability_sum[i] += static_cast<double>(record.probability);
+  state_.margin_sum[i] += static_cast<double>(record.margin);
+  state_.last_probability[i] = record.probability;
+  std::uint8_t& learned = state_.learned[i];
+  if ((learned & kCorrectNow) != 0 && record.correct == 0) ++state_.forgotten[i];
+  learned = static_cast<std::uint8_t>((learned & kCorrectOnce) | (record.correct != 0 ? kCorrectNow | kCorrectOnce : 0));
+}
+
+void DynamicsAccumulator::add_epoch(std::span<const EpochRecord> records, Unvisited unvisited) {
+  const std::string where = "training dynamics, epoch " + std::to_string(state_.epochs) + ": ";
+  const std::vector<bool> seen = check_records(records, state_.range, where);
+  if (unvisited == Unvisited::kRefuse) check_all_came(seen, state_.range, where);
   const auto window = static_cast<std::size_t>(state_.window);
-  const bool collect = state_.epochs >= state_.window;  // the window that ended with the epoch before this one
+  const auto recent = [&](std::size_t i) { return std::span(state_.recent).subspan(i * window, window); };
+  if (state_.epochs >= state_.window) {  // the window that ended with the epoch before this one
+    for (std::size_t i = 0; i < seen.size(); ++i) state_.uncertainty_sum[i] += uncertainty_of(recent(i));
+  }
   for (const EpochRecord& record : records) {
-    const auto i = static_cast<std::size_t>(static_cast<std::int64_t>(record.index) - state_.range.first);
-    const std::span<float> recent = std::span(state_.recent).subspan(i * window, window);
-    if (collect) state_.uncertainty_sum[i] += uncertainty_of(recent);
     if (record.probability != 0) {
-      std::shift_left(recent.begin(), recent.end(), 1);
-      recent.back() = record.probability;
+      const auto values = recent(row_of(record));
+      std::shift_left(values.begin(), values.end(), 1);
+      values.back() = record.probability;
     }
-    state_.probability_sum[i] += static_cast<double>(record.probability);
-    state_.margin_sum[i] += static_cast<double>(record.margin);
-    state_.last_probability[i] = record.probability;
-    std::uint8_t& learned = state_.learned[i];
-    if ((learned & kCorrectNow) != 0 && record.correct == 0) ++state_.forgotten[i];
-    learned = static_cast<std::uint8_t>((learned & kCorrectOnce) | (record.correct != 0 ? kCorrectNow | kCorrectOnce : 0));
+    visit(record);
   }
   ++state_.epochs;
 }
 
+std::vector<std::int64_t> DynamicsAccumulator::never_visited() const {
+  std::vector<std::int64_t> samples;
+  for (std::size_t i = 0; i < state_.visits.size(); ++i) {
+    if (state_.visits[i] == 0) samples.push_back(state_.range.first + static_cast<std::int64_t>(i));
+  }
+  return samples;
+}
+
+void DynamicsAccumulator::add_never_visited(std::span<const EpochRecord> records) {
+  const std::string where = "training dynamics, samples that no epoch had: ";
+  std::vector<bool> seen = check_records(records, state_.range, where);
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    if (seen[i] && state_.visits[i] > 0) {
+      throw PruneError(where + "sample " + std::to_string(state_.range.first + static_cast<std::int64_t>(i)) + " was in an epoch");
+    }
+    seen[i] = seen[i] || state_.visits[i] > 0;
+  }
+  check_all_came(seen, state_.range, where);
+  for (const EpochRecord& record : records) visit(record);
+}
+
 DynamicsRows DynamicsAccumulator::finish() const {
   if (state_.epochs < 1) throw PruneError("training dynamics: no epoch was recorded");
+  if (const auto missing = never_visited(); !missing.empty()) {
+    throw PruneError("training dynamics: " + std::to_string(missing.size()) + " samples were in no epoch, the first is sample " +
+                     std::to_string(missing.front()));
+  }
   const auto samples = static_cast<std::size_t>(state_.range.size());
-  const auto epochs = static_cast<double>(state_.epochs);
   const auto windows = static_cast<double>(std::max<std::int64_t>(state_.epochs - state_.window, 0));
   DynamicsRows rows;
   rows.last_probability = state_.last_probability;
   for (std::size_t i = 0; i < samples; ++i) {
-    rows.mean_probability.push_back(state_.probability_sum[i] / epochs);
+    const auto visits = static_cast<double>(state_.visits[i]);
+    rows.mean_probability.push_back(state_.probability_sum[i] / visits);
     rows.uncertainty.push_back(windows > 0 ? state_.uncertainty_sum[i] / windows : 0);
-    rows.aum.push_back(static_cast<float>(state_.margin_sum[i] / epochs));
+    rows.aum.push_back(static_cast<float>(state_.margin_sum[i] / visits));
     const bool never = (state_.learned[i] & kCorrectOnce) == 0;
     rows.forgetting.push_back(never ? static_cast<std::int32_t>(state_.epochs) : state_.forgotten[i]);
     rows.last_correct.push_back(state_.learned[i] & kCorrectNow);

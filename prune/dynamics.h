@@ -35,7 +35,11 @@ struct DynamicsColumn {
   std::span<std::byte> bytes;
 };
 
-/// All that is known after some epochs of the samples of one range; little-endian plain arrays, for checkpoints. 4 * window + 33 bytes a
+/// Several visits of a sample in one epoch (sampling with replacement) -> one record: mean probability and margin, correct when all were.
+/// Sorted by index; the same bits for any order of the records.
+[[nodiscard]] std::vector<EpochRecord> merge_visits(std::vector<EpochRecord> records);
+
+/// All that is known after some epochs of the samples of one range; little-endian plain arrays, for checkpoints. 4 * window + 37 bytes a
 /// sample. Another number of ranks takes other row ranges of the same columns.
 struct DynamicsState {
   DynamicsState() = default;
@@ -51,7 +55,8 @@ struct DynamicsState {
   std::vector<double> uncertainty_sum;  ///< [samples]: over the windows that ended before the newest epoch
   std::vector<float> last_probability;  ///< [samples]
   std::vector<std::int32_t> forgotten;  ///< [samples]: times that correct turned wrong
-  std::vector<std::uint8_t> learned;    ///< [samples]: bit 0: correct in the newest epoch; bit 1: correct in any epoch
+  std::vector<std::int32_t> visits;     ///< [samples]: epochs that had the sample
+  std::vector<std::uint8_t> learned;    ///< [samples]: bit 0: correct when last seen; bit 1: correct in any epoch
 
   /// Every column by name, in a fixed order, to write them or to read into them.
   [[nodiscard]] std::vector<DynamicsColumn> columns();
@@ -62,7 +67,7 @@ struct DynamicsState {
 
 /// Rows of the table of training dynamics: what is left of the epochs at the end. 33 bytes a sample.
 struct DynamicsRows {
-  std::vector<double> mean_probability;  ///< over all epochs
+  std::vector<double> mean_probability;  ///< over the epochs that had the sample
   std::vector<double> uncertainty;       ///< DynUnc; 0 when there are no windows (epochs <= window)
   std::vector<float> aum;                ///< area under the margin: mean margin
   std::vector<std::int32_t> forgetting;  ///< times that correct turned wrong; samples never correct: the number of epochs
@@ -76,22 +81,34 @@ struct DynamicsRows {
 /// sample's buffer as it was; from epoch window - 1 (0-based) to the last but one, 10 * the unbiased standard deviation of the buffer is
 /// collected; the mean of these is the uncertainty. Which epoch is the last is not known while streaming, so a window is collected when the
 /// next epoch comes.
+/// An epoch need not have every sample: training drops the incomplete last batch, and draws with replacement leave samples out. Such a
+/// sample's buffer stays as it was (its window is collected again, as with a probability of 0); means are over the epochs that had it;
+/// forgetting compares with the last time it was seen.
 class DynamicsAccumulator {
  public:
   static constexpr std::int64_t kWindow = 10;
   explicit DynamicsAccumulator(SampleRange range, std::int64_t window = kWindow);
   explicit DynamicsAccumulator(DynamicsState state);
 
-  /// Each sample of the range exactly once, in any order; else PruneError naming the first sample that is twice, missing or foreign, or the
-  /// value that is NaN or out of range. Nothing changes then.
-  void add_epoch(std::span<const EpochRecord> records);
+  enum class Unvisited { kRefuse, kAllow };
+  /// Each sample of the range exactly once (at most once with kAllow), in any order; else PruneError naming the first sample that is twice,
+  /// missing or foreign, or the value that is NaN or out of range. Nothing changes then.
+  void add_epoch(std::span<const EpochRecord> records, Unvisited unvisited = Unvisited::kRefuse);
+  /// Samples that no epoch had, ascending.
+  [[nodiscard]] std::vector<std::int64_t> never_visited() const;
+  /// One visit outside the epochs for each of never_visited(): their rows are this record's; uncertainty 0. PruneError otherwise.
+  void add_never_visited(std::span<const EpochRecord> records);
   [[nodiscard]] const DynamicsState& state() const { return state_; }
   /// Replaces what was seen. Throws PruneError when an array has not the size that range and window ask for.
   void restore(DynamicsState state);
-  /// Of the epochs seen so far, at least one. May be called at any epoch; the accumulator goes on.
+  /// Of the epochs seen so far, at least one, that had every sample at least once; else PruneError. May be called at any epoch; the
+  /// accumulator goes on.
   [[nodiscard]] DynamicsRows finish() const;
 
  private:
+  void visit(const EpochRecord& record);
+  [[nodiscard]] std::size_t row_of(const EpochRecord& record) const;
+
   DynamicsState state_;
 };
 

@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "dist/host_collectives.h"
-
 namespace diffprob::prune {
 
 /// All that one distributed scoring pass records of a sample: 40 bytes. nll and probability use the margin of the pass, the rest is
@@ -42,10 +40,19 @@ struct ScoreTable {
   std::vector<std::int32_t> labels;  ///< [N]
 };
 
-/// All ranks' records -> the whole table's records in index order, on every rank. Every sample must be there exactly once: a hole, a
-/// duplicate or an index out of range is an error that names it. Collective.
-[[nodiscard]] std::vector<ScoreRecord> all_gather_records(std::span<const ScoreRecord> own, std::int64_t num_samples,
-                                                          dist::HostCollectives& collectives);
+/// Records in any order -> in index order. Every sample must come exactly once.
+class RecordTable {
+ public:
+  explicit RecordTable(std::int64_t num_samples);
+  /// `from`: where they come from, for messages. Throws PruneError on an index out of range or a sample that came before.
+  void add(std::span<const ScoreRecord> records, const std::string& from);
+  /// [num_samples]; once. Throws PruneError naming the first sample that did not come.
+  [[nodiscard]] std::vector<ScoreRecord> take();
+
+ private:
+  std::vector<ScoreRecord> records_;
+  std::vector<bool> seen_;
+};
 
 /// HDF5, documented in prune/SCORES_FORMAT.md. Written whole or not at all (temporary name, fsync, rename), one rank.
 void write_scores(const std::string& path, const ScoreTable& table);

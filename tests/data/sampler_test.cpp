@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
 #include <set>
 
@@ -164,6 +165,24 @@ TEST(SequentialPlan, LeavesRanksEmptyWhenTheLastBatchIsShort) {
   EXPECT_TRUE(rows.empty());
   SequentialPlan(33, 32, 3, 4).indices(1, rows);
   EXPECT_EQ(rows, Indices{32});
+}
+
+TEST(ChosenBatches, GivesThoseOfTheOtherPlan) {
+  const auto plan = std::make_shared<TrainPlan>(103, 10, 5, 2, 1, 3);
+  const ChosenBatches chosen(plan, {7, 2, 9});
+  ASSERT_EQ(chosen.num_batches(), 3);
+  EXPECT_EQ(chosen.key(), plan->key());
+  const std::vector<std::int64_t> numbers = {7, 2, 9};
+  for (std::int64_t i = 0; i < 3; ++i) {
+    std::vector<std::int64_t> found, wanted;
+    chosen.indices(i, found);
+    plan->indices(numbers[static_cast<std::size_t>(i)], wanted);
+    EXPECT_EQ(found, wanted);
+    EXPECT_EQ(chosen.augment_key(i, 1, found[1]), plan->augment_key(numbers[static_cast<std::size_t>(i)], 1, found[1]));
+  }
+  EXPECT_EQ(ChosenBatches(plan, {}).num_batches(), 0);
+  EXPECT_THROW(ChosenBatches(plan, {10}), DataError);
+  EXPECT_THROW(ChosenBatches(plan, {-1}), DataError);
 }
 
 }  // namespace

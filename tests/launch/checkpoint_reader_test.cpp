@@ -45,6 +45,25 @@ TEST_F(CheckpointReading, AnyNumberOfRanksReadsIt) {
   }
 }
 
+TEST_F(CheckpointReading, FilesOfRanksComeInRankOrder) {
+  CheckpointState state = own_state(0.5);
+  state.dynamics = {{"samples", at::full({2}, control_.rank(), at::kLong)}, {"epoch.index", at::empty({0}, at::kLong)}};
+  CheckpointWriter writer(folder_, {2, 0}, control_);
+  writer.start(info_of(3), state);
+  writer.finish();
+
+  const auto paths = checkpoint_rank_files(writer.newest(), "dynamics");
+
+  ASSERT_EQ(paths.size(), static_cast<std::size_t>(control_.world_size()));
+  for (std::size_t rank = 0; rank < paths.size(); ++rank) {
+    const model::StateDict entries = model::read_pth(paths[rank]);
+    ASSERT_EQ(entries.size(), 2U);
+    EXPECT_TRUE(at::equal(entries[0].second, at::full({2}, static_cast<std::int64_t>(rank), at::kLong)));
+    EXPECT_EQ(entries[1].second.numel(), 0);
+  }
+  EXPECT_TRUE(checkpoint_rank_files(save(4, 0.5), "dynamics").empty());
+}
+
 TEST_F(CheckpointReading, EveryBrokenFileIsNoticedMarkedAndThePreviousTaken) {
   const std::vector<std::string> damages = {"cut short", "first bit", "middle bit", "last bit", "missing"};
   const std::string good = save(1, 0);

@@ -19,7 +19,7 @@ seed: 3
 synthetic: {identities: 12, images_per_identity: 12, verification_pairs: 40, verification_identities: 8}
 data: {decode_threads: 1}
 model: {backbone: tiny, embedding_dim: 32, dropout: 0.2, scale: 32, margin: 0.1}
-train: {epochs: 2, batch_size: 24, lr: 0.05, lr_reference_batch: 0, milestones: [1], log_every: 2, checkpoint_every: 2}
+train: {epochs: 2, batch_size: 24, lr: 0.05, lr_reference_batch: 0, milestones: [1], log_every: 2, checkpoint_every: 2, record: true}
 score: {batch_size: 32}
 YAML
 }
@@ -31,9 +31,10 @@ pipeline() {
   write_config
   exits 0 ranks 2 run "$work/config.yaml" --output="$base" --run.compare_random=true
   for name in untrained original clean+diffprob random; do says "  $name"; done
-  for file in summary.txt summary.json metrics.jsonl config.yaml score/scores.h5 prune/kept_index.txt prune/label_map.txt; do
+  for file in summary.txt summary.json metrics.jsonl config.yaml train_original/dynamics.h5 score/scores.h5 prune/kept_index.txt prune/label_map.txt; do
     [ -s "$base/$file" ] || die "no $file"
   done
+  [ ! -e "$base/score/scores.parts" ] || die "parts of the scoring are left"
   exits 0 ranks 2 run "$work/config.yaml" --output="$base" --run.compare_random=true
   [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 7 ] || die "the second run did not skip all 7 stages"
   exits 0 ranks 2 run "$work/config.yaml" --output="$base" --prune.keep_ratio=0.4

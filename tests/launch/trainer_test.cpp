@@ -98,6 +98,56 @@ TEST_F(TrainerStep, SpoiltBatchOfOneRankIsLeftOutOnAll) {
   }
 }
 
+/// The records of all updates but the spoilt one: rows in order, and numbers that add up to what training reports.
+TEST_F(TrainerStep, RecordsRowsOfTheUpdatesThatAreMade) {
+  for (const std::int64_t micro_steps : {1, 2}) {
+    Config config = small_config();
+    config.model.margin = 0;  // then the recorded probability belongs to the recorded margin
+    config.model.loss = "none";
+    config.train.accumulate = micro_steps;
+    Trainer trainer(config, kClasses, 1, *runtime_);
+    StepRecords records;
+    trainer.record_into(records);
+    const at::Tensor spoilt = trainer.backbone().parameters().front();
+    std::vector<std::uint32_t> wanted;
+    for (std::int64_t step = 0; step < 4; ++step) {
+      const at::NoGradGuard no_grad;
+      const at::Tensor kept = spoilt.detach().clone();
+      if (step == 2 && runtime_->rank() == 0) spoilt.view(-1)[0] = std::numeric_limits<float>::quiet_NaN();
+      const data::Batch rows = batch(step);
+      {
+        const at::AutoGradMode grad(true);
+        trainer.step(rows, step, 0.01);
+      }
+      if (step == 2) spoilt.copy_(kept);
+      for (std::int64_t i = 0; step != 2 && i < rows.indices.numel(); ++i) {
+        wanted.push_back(static_cast<std::uint32_t>(rows.indices[i].item<std::int64_t>()));
+      }
+    }
+
+    const auto taken = records.take();
+
+    EXPECT_EQ(taken.updates, 3);
+    ASSERT_EQ(taken.records.size(), wanted.size());
+    std::vector<double> sums(3, 0.0);  // loss, rows, right ones
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const auto& record = taken.records[i];
+      EXPECT_EQ(record.index, wanted[i]);
+      EXPECT_EQ(record.correct != 0, record.margin > 0);
+      // p = 1 / (1 + sum of others / own): the best other class alone bounds it from above, C - 1 of them from below.
+      EXPECT_LE(record.probability, 1 / (1 + std::exp(-record.margin)) + 1e-5);
+      EXPECT_GE(record.probability, 1 / (1 + static_cast<double>(kClasses - 1) * std::exp(-record.margin)) - 1e-5);
+      sums[0] -= std::log(static_cast<double>(record.probability));
+      sums[1] += 1;
+      sums[2] += record.correct;
+    }
+    runtime_->control().all_reduce(std::span<double>(sums), dist::ReduceOp::kSum);
+    EXPECT_NEAR(trainer.take_means().loss, sums[0] / sums[1], 1e-5);
+    EXPECT_EQ(sums[1], 3 * kBatch);
+    EXPECT_TRUE(records.take().records.empty());
+  }
+}
+
 struct Trained {
   std::vector<at::Tensor> parameters;
   std::vector<std::int64_t> skipped;

@@ -74,6 +74,20 @@ TEST(InferenceNetwork, RowsDoNotDependOnTheBatchOrTheThreads) {
   at::set_num_threads(threads);
 }
 
+/// Scores of different numbers of ranks agree because of it: few rows a rank must not be less exact than many.
+TEST(InferenceNetwork, AFewImagesAreEmbeddedAsExactlyAsMany) {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const InferenceNetwork network(*trained_like("iresnet18"));  // 25088 numbers a row go into the last product
+  const at::Tensor images = pictures(8);
+  const at::Tensor together = network(images);
+  for (const std::int64_t count : {1, 2, 3, 4, 5}) {
+    const double difference = (network(images.narrow(0, 0, count)) - together.narrow(0, 0, count)).abs().max().item<double>();
+    EXPECT_LE(difference, 3e-7 * together.abs().max().item<double>()) << count;
+  }
+  at::set_num_threads(threads);
+}
+
 TEST(InferenceNetwork, EveryKindCanBeRebuilt) {
   for (const std::string& name : backbone_names()) {
     if (name.starts_with("iresnet1") || name.starts_with("iresnet2")) continue;  // as iresnet34, but larger

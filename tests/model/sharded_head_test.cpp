@@ -21,6 +21,13 @@ HeadProblem random_problem(std::int64_t rows, std::int64_t classes, std::int64_t
   return problem;
 }
 
+/// log p(label) - log p(best other class) of a margin-free softmax, from the definition.
+torch::Tensor slow_label_margin(const torch::Tensor& cosines, const torch::Tensor& labels, double scale) {
+  const auto log_probability = torch::log_softmax(cosines.to(torch::kDouble) * scale, 1);
+  const auto column = labels.unsqueeze(1);
+  return (log_probability.gather(1, column) - log_probability.scatter(1, column, -1e300).amax(1, true)).squeeze(1);
+}
+
 class ShardedHeadTest : public ::testing::Test {
  protected:
   void expect_replicated(const HeadProblem& problem, const model::MarginOptions& margin, Deal deal) {
@@ -34,6 +41,7 @@ class ShardedHeadTest : public ::testing::Test {
     EXPECT_LE(distance(step.grad_embeddings, head.own(slow.grad_embeddings), largest(slow.grad_embeddings)), 2e-5);
     EXPECT_LE(distance(head.head().weight().grad(), head.own_classes(slow.grad_weight), largest(slow.grad_weight)), 2e-5);
     EXPECT_TRUE(torch::equal(step.correct, head.own(slow.cosines.argmax(1) == problem.labels)));
+    EXPECT_LE(distance(step.label_margin, head.own(slow_label_margin(slow.cosines, problem.labels, margin.scale))), margin.scale * 2e-6);
     EXPECT_TRUE(same_on_all_ranks(step.loss, *communicator_));
   }
   std::unique_ptr<dist::Communicator> communicator_ = dist::make_mpi_communicator();
@@ -65,6 +73,8 @@ TEST_F(ShardedHeadTest, OneClassHasZeroLossAndGradient) {
   EXPECT_EQ(largest(head.head().weight().grad()), 0.0);
   EXPECT_TRUE(step.correct.all().item<bool>());
   EXPECT_TRUE((step.probability == 1).all().item<bool>());
+  EXPECT_TRUE((step.label_margin >= 0).all().item<bool>());  // finite and at least 0: the other class counts as a cosine of -1
+  EXPECT_TRUE(torch::isfinite(step.label_margin).all().item<bool>());
   EXPECT_EQ(largest(scores.nll), 0.0);
   EXPECT_EQ(largest(scores.entropy), 0.0);
   EXPECT_TRUE((scores.sum_p2 == 1).all().item<bool>());

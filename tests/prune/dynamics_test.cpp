@@ -158,6 +158,87 @@ TEST(Dynamics, GoOnFromASavedStateOfOtherRanges) {
   EXPECT_TRUE(equal(all, whole.finish())) << "bit for bit";
 }
 
+/// An epoch without a sample is for its window what a probability of 0 is, and nothing at all for its means.
+TEST(Dynamics, EpochsNeedNotHaveEverySample) {
+  constexpr std::int64_t kSamples = 30;
+  constexpr std::size_t kEpochs = 14;
+  const History history = draw_history(11, 0, kSamples, kEpochs);
+  Draws draws(12);
+  std::vector<std::vector<bool>> came(kEpochs, std::vector<bool>(kSamples, true));
+  History as_zeros = history;
+  DynamicsAccumulator accumulator({0, kSamples}, 4);
+  for (std::size_t e = 0; e < kEpochs; ++e) {
+    std::vector<EpochRecord> records;
+    for (std::size_t i = 0; i < kSamples; ++i) {
+      came[e][i] = draws.below(4) != 0 || (e == 3 && i != 5);  // all but sample 5 come at least once
+      if (i == 5) came[e][i] = e == 9;
+      if (came[e][i]) records.push_back(history[e][i]);
+      if (!came[e][i]) as_zeros[e][i].probability = 0;
+    }
+    accumulator.add_epoch(records, DynamicsAccumulator::Unvisited::kAllow);
+    if (e != 8) continue;
+    EXPECT_THAT(accumulator.never_visited(), ::testing::ElementsAre(5));
+    EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(accumulator.finish()); }), HasSubstr("sample 5"));
+  }
+
+  const auto rows = accumulator.finish();
+
+  for (std::size_t i = 0; i < kSamples; ++i) {
+    History seen;
+    for (std::size_t e = 0; e < kEpochs; ++e) {
+      if (came[e][i]) seen.push_back({history[e][i]});
+    }
+    double p = 0;
+    double margin = 0;
+    for (const auto& epoch : seen) p += epoch[0].probability, margin += epoch[0].margin;
+    const auto visits = static_cast<double>(seen.size());
+    EXPECT_NEAR(rows.mean_probability[i], p / visits, 1e-14);
+    EXPECT_NEAR(rows.aum[i], margin / visits, 1e-6);
+    EXPECT_NEAR(rows.uncertainty[i], obvious_uncertainty(as_zeros, i, 4), 1e-12);
+    const bool ever = std::any_of(seen.begin(), seen.end(), [](const auto& epoch) { return epoch[0].correct == 1; });
+    EXPECT_EQ(rows.forgetting[i], ever ? obvious_forgetting(seen, 0) : static_cast<std::int32_t>(kEpochs));
+    EXPECT_EQ(rows.last_probability[i], seen.back()[0].probability);
+    EXPECT_EQ(rows.last_correct[i], seen.back()[0].correct);
+  }
+}
+
+TEST(Dynamics, SamplesOfNoEpochTakeOneRecordOutsideThem) {
+  const auto epoch = draw_history(13, 0, 6, 1)[0];
+  DynamicsAccumulator accumulator({0, 6});
+  accumulator.add_epoch(std::vector<EpochRecord>(epoch.begin(), epoch.begin() + 4), DynamicsAccumulator::Unvisited::kAllow);
+  const auto refusal = [&](const std::vector<EpochRecord>& records) {
+    return message_of<PruneError>([&] { accumulator.add_never_visited(records); });
+  };
+  EXPECT_THAT(refusal({epoch[4]}), HasSubstr("1 samples did not come, the first is sample 5"));
+  EXPECT_THAT(refusal({epoch[3], epoch[4], epoch[5]}), HasSubstr("sample 3 was in an epoch"));
+
+  accumulator.add_never_visited(std::vector<EpochRecord>{epoch[5], epoch[4]});
+
+  const auto rows = accumulator.finish();
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(rows.last_probability[i], epoch[i].probability);
+    EXPECT_EQ(rows.mean_probability[i], static_cast<double>(epoch[i].probability));
+    EXPECT_EQ(rows.aum[i], epoch[i].margin);
+  }
+}
+
+TEST(Dynamics, VisitsOfOneEpochAreMergedInAnyOrder) {
+  std::vector<EpochRecord> records = {{7, 0.3F, 2, 1}, {2, 0.5F, 1, 1}, {7, 0.1F, -1, 0}, {7, 0.7F, 5, 1}};
+  const auto merged = merge_visits(records);
+  std::reverse(records.begin(), records.end());
+  const auto again = merge_visits(records);
+
+  ASSERT_EQ(merged.size(), 2U);
+  EXPECT_EQ(merged[0].index, 2U);
+  EXPECT_EQ(merged[0].probability, 0.5F);
+  EXPECT_EQ(merged[0].correct, 1);
+  EXPECT_EQ(merged[1].index, 7U);
+  EXPECT_NEAR(merged[1].probability, 1.1 / 3, 1e-7);
+  EXPECT_EQ(merged[1].margin, 2.0F);
+  EXPECT_EQ(merged[1].correct, 0);
+  EXPECT_EQ(again[1].probability, merged[1].probability);
+}
+
 TEST(Dynamics, ColumnsOfAStateHoldAllOfIt) {
   DynamicsAccumulator original({10, 30}, 3);
   for (const auto& epoch : draw_history(3, 10, 20, 6)) original.add_epoch(epoch);
@@ -178,7 +259,7 @@ TEST(Dynamics, ColumnsOfAStateHoldAllOfIt) {
   again.add_epoch(next[0]);
 
   EXPECT_TRUE(equal(again.finish(), original.finish()));
-  EXPECT_EQ(bytes, 3 * 4 + 33U);
+  EXPECT_EQ(bytes, 3 * 4 + 37U);
 }
 
 TEST(Dynamics, PartsThatDoNotCoverTheRangeAreRefused) {

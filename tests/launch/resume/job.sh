@@ -4,9 +4,9 @@ mkdir -p "$work"
 log=$work/log
 die() { echo "FAILED: $*"; tail -n 30 "$log"; exit 1; }
 
-# The data set and the configuration; steps of an epoch: 6.
+# The data set and the configuration; steps of an epoch: 6. prepare [IDENTITIES], 12 images each.
 prepare() {
-  "$program" data synth "$work/data" --synthetic.identities=12 --synthetic.images_per_identity=12 --synthetic.verification_pairs=20 \
+  "$program" data synth "$work/data" --synthetic.identities="${1:-12}" --synthetic.images_per_identity=12 --synthetic.verification_pairs=20 \
     --synthetic.verification_identities=4 --seed=3 >"$log" 2>&1 || die "no data"
   cat >"$work/config.yaml" <<YAML
 seed: 3

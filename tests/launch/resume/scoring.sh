@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Scorings of 1, 2 and 3 ranks agree; one that is killed (SIGKILL) at three points, and one with a damaged part, end with the bytes of the
+# unbroken one; one killed on 1 rank and continued on 3 has its numbers. scoring.sh PROGRAM WORK_FOLDER TABLE_DIFFERENCE_PROGRAM
+set -euo pipefail
+program=$1 work=$2 difference=$3
+here=$(cd "$(dirname "$0")" && pwd)
+rm -rf "$work"
+. "$here/job.sh"
+
+# score RANKS OUTPUT: in the background, like start(); 180 images a second or more, a part every 24 images.
+score() {
+  local ranks=$1 output=$2
+  shift 2
+  mpirun -np "$ranks" --oversubscribe --bind-to none "$program" score "$work/config.yaml" --model.checkpoint="$network" --output="$output" \
+    --score.batch_size=8 --score.part_samples=24 "$@" >"$log" 2>&1 &
+  job=$!
+}
+whole_parts() { find "$1/scores.parts" -name "part.*-of-[0-9][0-9][0-9][0-9][0-9]" 2>/dev/null | wc -l || true; }
+# kill_after PARTS RANKS OUTPUT: SIGKILL of a random rank once so many files of parts are there.
+kill_after() {
+  local wanted=$1 ranks=$2 output=$3 victim
+  victim=$(random_rank "$ranks")
+  for _ in $(seq 6000); do
+    [ "$(whole_parts "$output")" -ge "$wanted" ] && break
+    kill -0 "$job" 2>/dev/null || die "the scoring ended before it could be killed"
+    sleep 0.01
+  done
+  kill -KILL "$victim" || die "rank $victim is gone"
+  ends_with any
+  [ "$job_code" -ne 0 ] || die "the scoring was over when the signal came"
+  [ ! -e "$output/scores.h5" ] || die "a killed scoring left scores.h5"
+}
+# within A B PROBABILITY OTHERS: whole numbers equal, the rest within these.
+within() {
+  found=$("$difference" "$1" "$2") || die "$1 and $2 cannot be compared"
+  awk -v p="$3" -v o="$4" '{exit !($2 <= p && $4 <= o && $6 == 0)}' <<<"$found" || die "$2 differs from $1: $found"
+}
+same() { cmp "$1" "$2" || die "$2 does not have the bytes of the unbroken scoring"; }
+
+prepare 36
+start 2 "$work/train" --train.epochs=2
+ends_with 0
+network=$(last_checkpoint "$work/train")
+
+for n in 1 2 3; do
+  score "$n" "$work/w$n"
+  ends_with 0
+  [ ! -e "$work/w$n/scores.parts" ] || die "parts were left behind"
+done
+agree=""
+for n in 2 3; do
+  within "$work/w1/scores.h5" "$work/w$n/scores.h5" 1e-6 1e-5
+  agree+=" $n ranks: $found;"
+done
+
+score 2 "$work/again" --score.part_samples=0
+ends_with 0
+same "$work/w2/scores.h5" "$work/again/scores.h5"
+
+for files in 2 7 13; do
+  rm -rf "$work/killed"
+  score 2 "$work/killed"
+  kill_after "$files" 2 "$work/killed"
+  score 2 "$work/killed"
+  ends_with 0
+  grep -q 'score: goes on behind' "$log" || die "it did not go on from the parts"
+  same "$work/w2/scores.h5" "$work/killed/scores.h5"
+  echo "killed with $files files of parts: the same bytes; $(grep -o 'goes on behind.*' "$log" | head -n 1)"
+done
+
+score 1 "$work/moved"
+kill_after 6 1 "$work/moved"
+cp -r "$work/moved" "$work/damaged"
+score 3 "$work/moved"
+ends_with 0
+grep -q 'score: goes on behind' "$log" || die "it did not go on from the parts of one rank"
+within "$work/w1/scores.h5" "$work/moved/scores.h5" 1e-6 1e-5
+echo "killed on 1 rank, continued on 3: $found"
+
+victim=$(find "$work/damaged/scores.parts" -name "part.*-of-[0-9][0-9][0-9][0-9][0-9]" | sort | sed -n 2p)
+printf 'X' | dd of="$victim" bs=1 seek=700 conv=notrunc 2>/dev/null
+cp -r "$work/damaged" "$work/foreign"
+score 1 "$work/damaged"
+ends_with 0
+grep -q "$(basename "$victim") is damaged" "$log" || die "the damaged part is not named"
+[ -e "$victim.damaged" ] || die "the damaged part was not left aside"
+same "$work/w1/scores.h5" "$work/damaged/scores.h5"
+
+score 1 "$work/foreign" --score.margin=0.1
+ends_with 0
+grep -q 'belongs to another scoring, set aside as \*.foreign: margin 0.0, expected 0.1' "$log" || die "the foreign parts are not named"
+score 1 "$work/with_margin" --score.margin=0.1
+ends_with 0
+cmp "$work/with_margin/scores.h5" "$work/foreign/scores.h5" || die "foreign parts were used"
+
+rm -rf "$work"
+echo "passed:$agree 3 kills, a damaged part, parts of another margin: the same bytes as unbroken"
