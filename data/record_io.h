@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/dataset.h"
@@ -17,7 +18,7 @@ namespace diffprob::data {
 [[nodiscard]] std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path);
 
 /// Writes train.rec, train.idx and property in the InsightFace layout: images under keys 1..N grouped by label (face2rec2 order: images,
-/// key 0, identities). Labels must not fall. All three appear on finish(); without it nothing stays.
+/// key 0, identities). Labels must not fall. All of them appear on finish(); without it nothing stays.
 class RecordWriter {
  public:
   RecordWriter(std::string folder, int image_size);
@@ -26,6 +27,8 @@ class RecordWriter {
   RecordWriter& operator=(const RecordWriter&) = delete;
   /// Labels 0.. in non-falling order, none left out (checked).
   void add(std::int64_t label, std::span<const std::byte> encoded_image);
+  /// Another file of the folder, which appears with the set.
+  void add_companion(const std::string& name, std::string_view content);
   void finish();
 
  private:

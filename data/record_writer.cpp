@@ -59,6 +59,7 @@ struct RecordWriter::Impl {
   AtomicFile records;
   AtomicFile index;
   std::vector<std::int64_t> first_keys;  // [classes] key of the first image of each identity
+  std::vector<std::unique_ptr<AtomicFile>> companions;
   std::int64_t images = 0;
   bool finished = false;
 };
@@ -121,6 +122,13 @@ void RecordWriter::add(std::int64_t label, std::span<const std::byte> encoded_im
   state.write_record(key, payload);
 }
 
+void RecordWriter::add_companion(const std::string& name, std::string_view content) {
+  auto& state = *impl_;
+  if (state.finished) throw DataError(state.folder + "/" + name + ": added after finish()");
+  state.companions.push_back(std::make_unique<AtomicFile>(inside(state.folder, name.c_str())));
+  state.companions.back()->write(content);
+}
+
 void RecordWriter::finish() {
   auto& state = *impl_;
   if (state.finished) return;
@@ -132,8 +140,10 @@ void RecordWriter::finish() {
   state.records.stage();
   state.index.stage();
   property.stage();
+  for (const auto& companion : state.companions) companion->stage();
   // train.rec makes the set: an old one goes first, the new one comes last, so no reader ever sees a mixture.
   ::unlink(inside(state.folder, "train.rec").c_str());
+  for (const auto& companion : state.companions) companion->commit();
   property.commit();
   state.index.commit();
   state.records.commit();

@@ -2,6 +2,7 @@
 #include <map>
 
 #include "launch/commands.h"
+#include "launch/convert.h"
 #include "launch/suggest.h"
 #include "prune/methods.h"
 
@@ -53,8 +54,32 @@ const std::map<std::string, Help>& commands() {
        {"make, pack and look at data sets",
         "diffprob data info PATH            size, identities, layout\n"
         "diffprob data check PATH           opens, scans and counts; exit code 1 when something is wrong\n"
-        "diffprob data pack FOLDER OUT      one sub-folder a class (or a .lst) -> OUT/train.rec, train.idx, property\n"
+        "diffprob data pack FROM OUT        any data set -> OUT/train.rec, train.idx, property (arcface_torch reads them)\n"
+        "diffprob data pack FROM OUT --subset=LIST [--kind=KIND] [--list=kept|dropped] [--base=index|key]\n"
+        "                                   the kept samples alone, labels dense; OUT/label_map.txt: old label to new,\n"
+        "                                   OUT/source_index.txt: line k holds the old index of sample k. LIST: an index set\n"
+        "                                   or any list that diffprob help convert names\n"
         "diffprob data synth OUT [--synthetic.identities=N ...] [--seed=N]   the embedded synthetic faces"}},
+      {"convert",
+       {"scores and lists of samples of others, from one form to another",
+        "diffprob convert FROM TO [--kind=KIND] [--list=kept|dropped] [--data=DATASET] ...\n\n"
+        "  --kind=KIND           form of FROM; without it by content\n"
+        "  --to=KIND             form of TO; without it by name: lists .h5 index-set, .txt kept-index, .npy npy-index;\n"
+        "                        scores .h5 scores, .csv csv, .npy npy-scores, .txt prob-text\n"
+        "  --list=kept|dropped   what being listed (in a mask: True) means, where the form does not say\n"
+        "  --data=DATASET        the data set: number of samples, labels, fingerprint, names of image files\n"
+        "  --samples=N           number of samples, without the data set\n"
+        "  --base=index|key      numbers of FROM are sample indices from 0 (default), or record keys from 1\n"
+        "  --to-base=index|key   the same of TO\n"
+        "  --labels=FILE         labels for scores without the data set: .npy, or one a line\n"
+        "  --value=probability|nll   what floats in .npy and text are (default probability; nll: -log p)\n"
+        "  --epoch=last|mean|N   which row of [epochs, samples] counts (N from 0)\n\n" +
+            kinds_text() +
+            "\nnpy-index, npy-mask, comma, lines and names are written as lists of the kept samples. Scores need labels: from\n"
+            "--data, --labels or a column. A column that FROM lacks stays missing; without top1 scores can be pruned, not cleaned:\n\n"
+            "  diffprob convert prob_33.txt scores.h5 --data=/data/faces\n"
+            "  diffprob prune --prune.scores=scores.h5 --prune.clean=false --prune.keep_ratio=0.5\n"
+            "  diffprob convert issues.npy kept.h5 --kind=cleanlab --data=/data/faces\n"}},
       {"config",
        {"configuration keys, defaults, checks",
         "diffprob config --print-defaults           every key with its default and meaning, as YAML\n"
@@ -86,7 +111,7 @@ std::string help_text(const std::string& command) {
       "diffprob: trains face-recognition models on many ranks, scores every training sample,\n"
       "prunes and cleans the data set by those scores, retrains and verifies.\n\n"
       "  diffprob COMMAND [CONFIG] [--section.key=value ...]\n\n";
-  for (const char* name : {"run", "train", "score", "prune", "eval", "export", "data", "config", "info", "help"}) {
+  for (const char* name : {"run", "train", "score", "prune", "eval", "export", "data", "convert", "config", "info", "help"}) {
     std::string line = std::string("  ") + name;
     line.resize(12, ' ');
     text += line + commands().at(name).summary + "\n";

@@ -10,6 +10,7 @@
 #include "dist/device.h"
 #include "launch/checkpoint.h"
 #include "launch/commands.h"
+#include "launch/convert.h"
 #include "launch/evaluation_weights.h"
 #include "launch/inputs.h"
 #include "launch/read_config.h"
@@ -52,28 +53,11 @@ int show_data(const std::string& path) {
   return 0;
 }
 
-int pack_data(const std::string& from, const std::string& to) {
-  const auto dataset = data::open_dataset(from);
-  std::vector<std::int64_t> order(static_cast<std::size_t>(dataset->size()));
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return dataset->label(a) < dataset->label(b); });
-  fs::create_directories(to);
-  data::RecordWriter writer(to, 112);
-  std::vector<std::byte> bytes;
-  for (const auto i : order) {
-    dataset->read(i, bytes);
-    writer.add(dataset->label(i), bytes);
-  }
-  writer.finish();
-  fmt::print("packed {} images of {} identities into {}\n", dataset->size(), dataset->num_classes(), to);
-  return 0;
-}
-
 int data_command(const CommandLine& line) {
   const auto& words = line.positional;
   const std::string action = words.empty() ? "" : words[0];
   if ((action == "info" || action == "check") && words.size() == 2) return show_data(words[1]);
-  if (action == "pack" && words.size() == 3) return pack_data(words[1], words[2]);
+  if (action == "pack") return pack_command(line);
   if (action == "synth" && words.size() == 2) {
     const Config config = parse_config("", "", line.overrides);
     fs::create_directories(words[1]);
@@ -100,8 +84,8 @@ int export_command(CommandLine line) {
 
 int describe_network(const std::string& name, std::int64_t dim) {
   const model::NetworkInfo info = model::network_info({name, dim, 0.0, 1});
-  fmt::print("{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} an image (convolutions and linear layers)\n", name,
-             dim, info.parameters, info.trainable_parameters, info.macs);
+  fmt::print("{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} an image (convolutions and linear layers)\n",
+             name, dim, info.parameters, info.trainable_parameters, info.macs);
   return 0;
 }
 
@@ -134,6 +118,7 @@ int run_local_command(const CommandLine& line) {
   }
   if (line.command == "config") return show_config(line);
   if (line.command == "data") return data_command(line);
+  if (line.command == "convert") return convert_command(line);
   if (line.command == "export") return export_command(line);
   if (line.command == "info") return info_command(line);
   return -1;

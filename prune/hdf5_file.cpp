@@ -225,6 +225,12 @@ void HdfReader::check_format(const std::string& format, std::int64_t newest) con
   }
 }
 
+bool HdfReader::has_attribute(const std::string& attribute) const {
+  const htri_t there = H5Aexists(file_.get(), attribute.c_str());
+  if (there < 0) fail(attribute, "attributes are not readable, the file is damaged");
+  return there > 0;
+}
+
 HdfHandle HdfReader::open_attribute(const std::string& name) const {
   HdfHandle attribute(H5Aopen(file_.get(), name.c_str(), H5P_DEFAULT), H5Aclose);
   if (attribute.get() < 0) fail(name, "no such attribute");
@@ -268,7 +274,11 @@ double HdfReader::number(const std::string& attribute) const {
 HdfHandle HdfReader::open_dataset(const std::string& name) const {
   // Only what lies in this file: a soft or external link could lead anywhere.
   H5L_info_t link;
-  if (H5Lget_info(file_.get(), name.c_str(), &link, H5P_DEFAULT) < 0) fail(name, "no such dataset");
+  if (H5Lget_info(file_.get(), name.c_str(), &link, H5P_DEFAULT) < 0) {
+    if (!has_attribute("columns")) fail(name, "no such dataset");
+    throw PruneError(path_ + ": the column " + name + " is missing, these imported scores have only '" + text("columns") + "'" +
+                     (name == "top1" ? "; prune them without cleaning (--prune.clean=false)" : ""));
+  }
   if (link.type != H5L_TYPE_HARD) fail(name, "is a link, expected a dataset of this file");
   HdfHandle data(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
   if (data.get() < 0) fail(name, "not readable as a dataset");

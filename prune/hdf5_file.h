@@ -113,6 +113,7 @@ class HdfReader {
   explicit HdfReader(const std::string& path);
   /// Attributes `format` and `format_version`: throws unless the format is this one and the version is 1 to `newest`.
   void check_format(const std::string& format, std::int64_t newest) const;
+  [[nodiscard]] bool has_attribute(const std::string& attribute) const;
   [[nodiscard]] std::string text(const std::string& attribute) const;
   [[nodiscard]] std::int64_t integer(const std::string& attribute) const;
   [[nodiscard]] double number(const std::string& attribute) const;

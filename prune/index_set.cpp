@@ -7,6 +7,7 @@
 #include "prune/hdf5_file.h"
 #include "prune/index_set_writer.h"
 #include "prune/kept_index_text.h"
+#include "prune/list_file.h"
 
 namespace diffprob::prune {
 namespace {
@@ -97,14 +98,6 @@ IndexSet read_hdf5(const std::string& path, std::int64_t num_samples) {
   return set;
 }
 
-IndexSet read_text(const std::string& path, std::int64_t num_samples) {
-  IndexSet set;
-  set.kept = parse_kept_index(path, read_text_file(path), num_samples);
-  set.num_samples = num_samples > 0 ? num_samples : 0;
-  set.method = "list";
-  return set;
-}
-
 bool named_hdf5(const std::string& path) {
   return std::filesystem::path(path).extension() == ".h5";
 }
@@ -145,8 +138,24 @@ void write_index_set(const std::string& path, const IndexSet& set) {
 }
 
 IndexSet read_index_set(const std::string& path, std::int64_t num_samples) {
-  // By content, so that a renamed file is read; by name too, so that a damaged *.h5 is not taken for text.
-  return named_hdf5(path) || is_hdf5_file(path) ? read_hdf5(path, num_samples) : read_text(path, num_samples);
+  const ListKind kind = detect_list_kind(path);
+  if (kind == ListKind::kNpyMask) {
+    throw PruneError(
+        path +
+        ": a mask does not say whether True means kept or dropped (cleanlab's True is a label issue); convert it once: diffprob convert " +
+        path + " kept.h5 --list=kept (or --list=dropped)");
+  }
+  // A list without a name was given as the kept one.
+  const bool says = info_of(kind).meaning != ListMeaning::kUnsaid;
+  return read_list(path, {kind, says ? ListMeaning::kUnsaid : ListMeaning::kKept, num_samples, IndexBase::kIndex, nullptr});
+}
+
+void write_index_set_hdf5(const std::string& path, const IndexSet& set) {
+  write_hdf5(path, set);
+}
+
+IndexSet read_index_set_hdf5(const std::string& path, std::int64_t num_samples) {
+  return read_hdf5(path, num_samples);
 }
 
 }  // namespace diffprob::prune

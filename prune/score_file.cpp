@@ -12,33 +12,30 @@
 namespace diffprob::prune {
 namespace {
 
-struct FloatColumn {
-  const char* name;
-  float ScoreRecord::*member;
-};
-constexpr std::array<FloatColumn, 8> kFloatColumns = {{{"nll", &ScoreRecord::nll},
-                                                       {"probability", &ScoreRecord::probability},
-                                                       {"top1_log_prob", &ScoreRecord::top1_log_prob},
-                                                       {"second_log_prob", &ScoreRecord::second_log_prob},
-                                                       {"sum_p2", &ScoreRecord::sum_p2},
-                                                       {"entropy", &ScoreRecord::entropy},
-                                                       {"cosine", &ScoreRecord::cosine},
-                                                       {"norm", &ScoreRecord::norm}}};
-
 void check_class(std::int64_t row, const char* name, std::int64_t value, std::int64_t num_classes, RowProblems& problems) {
   if (value >= 0 && value < num_classes) return;
   problems.add(row, std::string(name) + " is " + std::to_string(value) + ", expected 0 to " + std::to_string(num_classes - 1));
 }
 
-void check_row(std::int64_t row, const ScoreRecord& record, RowProblems& problems) {
+/// Which of float_columns() a table has.
+using FloatColumnsThere = std::array<bool, 8>;
+
+void check_row(std::int64_t row, const ScoreRecord& record, const FloatColumnsThere& there, RowProblems& problems) {
   if (static_cast<std::int64_t>(record.index) != row) problems.add(row, "holds the record of sample " + std::to_string(record.index));
-  for (const FloatColumn& column : kFloatColumns) {
-    if (std::isnan(record.*column.member)) problems.add(row, std::string(column.name) + " is NaN");
+  const auto& columns = float_columns();
+  for (std::size_t k = 0; k < columns.size(); ++k) {
+    if (std::isnan(record.*columns[k].member) != there[k]) continue;
+    problems.add(row, std::string(columns[k].name) + (there[k] ? " is NaN" : " is there, but not among the columns"));
   }
   if (record.probability < 0 || record.probability > 1) {
     problems.add(row, "probability is " + std::to_string(record.probability) + ", expected 0 to 1");
   }
   if (record.nll < 0) problems.add(row, "nll is " + std::to_string(record.nll) + ", expected at least 0");
+}
+
+void check_columns(const std::string& where, const ScoreColumns& columns) {
+  if (columns.has("nll") && columns.has("probability")) return;
+  throw PruneError(where + ": columns are '" + columns.text() + "', expected nll and probability among them");
 }
 
 template <class T, class Get>
@@ -66,12 +63,16 @@ void check_table(const std::string& where, const ScoreTable& table) {
   }
   const std::int64_t classes = table.source.num_classes;
   check_extents(where, static_cast<std::int64_t>(table.records.size()), classes);
+  check_columns(where, table.columns);
+  const bool top1 = table.columns.has("top1");
+  FloatColumnsThere there{};
+  for (std::size_t k = 0; k < there.size(); ++k) there[k] = table.columns.has(float_columns()[k].name);
   RowProblems problems;
   for (std::size_t i = 0; i < table.records.size(); ++i) {
     const auto row = static_cast<std::int64_t>(i);
-    check_row(row, table.records[i], problems);
+    check_row(row, table.records[i], there, problems);
     check_class(row, "label", table.labels[i], classes, problems);
-    check_class(row, "top1", table.records[i].top1, classes, problems);
+    if (top1) check_class(row, "top1", table.records[i].top1, classes, problems);
   }
   problems.throw_if_any(where);
 }
@@ -85,8 +86,11 @@ void write_scores(const std::string& path, const ScoreTable& table) {
   write_source(file, table.source);
   file.dataset<std::int32_t>("label", table.labels);
   const std::size_t count = table.records.size();
-  write_column<std::int32_t>(file, "top1", count, [&](std::size_t i) { return table.records[i].top1; });
-  for (const FloatColumn& column : kFloatColumns) {
+  // Only tables that lack columns say which they have: files of our own scoring stay as they were.
+  if (!table.columns.all()) file.attribute("columns", table.columns.text());
+  if (table.columns.has("top1")) write_column<std::int32_t>(file, "top1", count, [&](std::size_t i) { return table.records[i].top1; });
+  for (const FloatColumn& column : float_columns()) {
+    if (!table.columns.has(column.name)) continue;
     write_column<float>(file, column.name, count, [&](std::size_t i) { return table.records[i].*column.member; });
   }
   file.commit();
@@ -103,13 +107,15 @@ ScoreTable read_scores(const std::string& path) {
     throw PruneError(path + ": num_samples is " + std::to_string(file.integer("num_samples")) + ", but there are " + std::to_string(count) +
                      " labels");
   }
-  table.records.resize(count);
-  const auto top1 = read_column<std::int32_t>(file, path, "top1", count);
-  for (std::size_t i = 0; i < count; ++i) {
-    table.records[i].index = static_cast<std::uint32_t>(i);
-    table.records[i].top1 = top1[i];
+  if (file.has_attribute("columns")) table.columns = ScoreColumns::parse(path, file.text("columns"));
+  table.records.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) table.records.push_back(unknown_record(static_cast<std::uint32_t>(i)));
+  if (table.columns.has("top1")) {
+    const auto top1 = read_column<std::int32_t>(file, path, "top1", count);
+    for (std::size_t i = 0; i < count; ++i) table.records[i].top1 = top1[i];
   }
-  for (const FloatColumn& column : kFloatColumns) {
+  for (const FloatColumn& column : float_columns()) {
+    if (!table.columns.has(column.name)) continue;
     const auto values = read_column<float>(file, path, column.name, count);
     for (std::size_t i = 0; i < count; ++i) table.records[i].*column.member = values[i];
   }

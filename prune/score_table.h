@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "prune/score_columns.h"
+
 namespace diffprob::prune {
 
 /// All that one distributed scoring pass records of a sample: 40 bytes. nll and probability use the margin of the pass, the rest is
@@ -27,7 +29,7 @@ static_assert(sizeof(ScoreRecord) == 40);
 struct ScoreSource {
   std::string dataset_fingerprint;
   std::string model_fingerprint;  ///< SHA-256 of the weights, or "" when unknown
-  double margin = 0;              ///< used for nll and probability
+  double margin = 0;              ///< used for nll and probability; NaN when unknown
   double scale = 64;
   std::string config;  ///< effective configuration, YAML
   std::int64_t num_classes = 0;
@@ -38,6 +40,7 @@ struct ScoreTable {
   ScoreSource source;
   std::vector<ScoreRecord> records;  ///< [N], records[i].index == i
   std::vector<std::int32_t> labels;  ///< [N]
+  ScoreColumns columns{};            ///< those that were recorded; the others are NaN, top1 -1
 };
 
 /// Records in any order -> in index order. Every sample must come exactly once.

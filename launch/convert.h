@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "launch/commands.h"
+
+namespace diffprob::launch {
+
+/// `diffprob convert FROM TO ...`: scores and lists of samples from one form to another. Returns the exit code; throws ConfigError on bad
+/// usage, PruneError and DataError on bad files.
+[[nodiscard]] int convert_command(const CommandLine& line);
+/// `diffprob data pack FROM OUT [--subset=LIST ...]`.
+[[nodiscard]] int pack_command(const CommandLine& line);
+
+/// The tables of kinds for `diffprob help convert`.
+[[nodiscard]] std::string kinds_text();
+
+}  // namespace diffprob::launch
