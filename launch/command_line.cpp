@@ -66,6 +66,7 @@ const std::map<std::string, Help>& commands() {
         "  --kind=KIND           form of FROM; without it by content\n"
         "  --to=KIND             form of TO; without it by name: lists .h5 index-set, .txt kept-index, .npy npy-index;\n"
         "                        scores .h5 scores, .csv csv, .npy npy-scores, .txt prob-text\n"
+        "                        --to=dynamics: [epochs, samples] as training dynamics, for dynunc\n"
         "  --list=kept|dropped   what being listed (in a mask: True) means, where the form does not say\n"
         "  --data=DATASET        the data set: number of samples, labels, fingerprint, names of image files\n"
         "  --samples=N           number of samples, without the data set\n"

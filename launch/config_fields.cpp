@@ -27,7 +27,7 @@ void add_data(Config& c, std::vector<Field>& f) {
                "training sets: folder with train.rec, .rec file, .lst list, folder of one sub-folder a class, or 'synthetic'; several are "
                "joined, each with identities of its own",
                0, 0, {}});
-  f.push_back(text("data.kept", &c.data.kept, "index set (.h5 or kept_index text) to train on; empty: every sample"));
+  f.push_back(text("data.kept", &c.data.kept, "index set (index set, or a list that `diffprob help convert` names) to train on; empty: every sample"));
   f.push_back(text("data.on_corrupt", &c.data.on_corrupt, "an image that does not decode: 'fail', or 'replace' by a black one and list it",
                    {"fail", "replace"}));
   f.push_back(flag("data.flip", &c.data.flip, "random horizontal flip in training, p = 0.5"));

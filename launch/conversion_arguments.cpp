@@ -46,6 +46,7 @@ void parse_one(const Override& item, ConversionArguments& arguments, std::vector
 }
 
 void check_kind(const std::string& key, const std::string& name, std::vector<std::string>& problems) {
+  if (key == "to" && name == "dynamics") return;
   if (name.empty() || prune::find_list_kind(name) || prune::find_score_file_kind(name)) return;
   std::vector<std::string> names;
   for (const auto& info : prune::list_kinds()) names.emplace_back(info.name);

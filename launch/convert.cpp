@@ -6,6 +6,7 @@
 
 #include "data/dataset.h"
 #include "launch/conversion_arguments.h"
+#include "prune/dynamics_import.h"
 #include "prune/error.h"
 #include "prune/npy_file.h"
 #include "prune/score_csv.h"
@@ -95,6 +96,14 @@ int convert_scores(const std::string& from, const std::string& to, ScoreFileKind
   return 0;
 }
 
+int convert_dynamics(const std::string& from, const std::string& to, const ConversionArguments& arguments) {
+  const prune::DynamicsTable table = prune::import_dynamics(from, arguments.value, given_labels(arguments));
+  prune::write_dynamics(to, table);
+  fmt::print("{}: training dynamics of {} samples over {} epochs, from probabilities alone: for dynunc, and diffprob with prune.score\n",
+             to, table.labels.size(), table.epochs);
+  return 0;
+}
+
 ListKind list_kind_of_output(const std::string& path, const ConversionArguments& arguments) {
   if (const auto named = prune::find_list_kind(arguments.to)) return *named;
   if (!arguments.to.empty()) throw PruneError("--to=" + arguments.to + ": a kind of scores, but this is a list of samples");
@@ -142,6 +151,7 @@ int convert_command(const CommandLine& line) {
   const std::string& to = line.positional[1];
   std::error_code none;
   if (fs::equivalent(from, to, none)) throw ConfigError({to + ": is the input itself, expected another file"});
+  if (arguments.to == "dynamics") return convert_dynamics(from, to, arguments);
   const auto kind = arguments.kind.empty() ? prune::detect_score_file_kind(from) : prune::find_score_file_kind(arguments.kind);
   return kind ? convert_scores(from, to, *kind, arguments) : convert_list(from, to, arguments);
 }

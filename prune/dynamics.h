@@ -119,6 +119,7 @@ struct DynamicsTable {
   std::int64_t window = DynamicsAccumulator::kWindow;
   std::vector<std::int32_t> labels;  ///< [N]
   DynamicsRows rows;                 ///< [N]
+  bool probabilities_alone = false;  ///< imported without margins and predictions: no rows of aum, forgetting and last_correct
 };
 
 /// Rows of samples_of_rank -> rows of all samples on rank 0, no rows elsewhere. Collective.

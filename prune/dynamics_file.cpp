@@ -11,6 +11,9 @@
 namespace diffprob::prune {
 namespace {
 
+/// Attribute `columns` of files that hold these alone.
+constexpr const char* kProbabilityColumns = "mean_probability uncertainty last_probability";
+
 void check_rows_of(const std::string& where, const char* column, std::size_t found, std::size_t expected) {
   if (found == expected) return;
   throw PruneError(where + ": " + column + ": " + std::to_string(found) + " rows, expected " + std::to_string(expected));
@@ -18,12 +21,13 @@ void check_rows_of(const std::string& where, const char* column, std::size_t fou
 
 void check_sizes(const std::string& where, const DynamicsTable& table) {
   const std::size_t samples = table.labels.size();
+  const std::size_t recorded = table.probabilities_alone ? 0 : samples;
   check_rows_of(where, "mean_probability", table.rows.mean_probability.size(), samples);
   check_rows_of(where, "uncertainty", table.rows.uncertainty.size(), samples);
-  check_rows_of(where, "aum", table.rows.aum.size(), samples);
-  check_rows_of(where, "forgetting", table.rows.forgetting.size(), samples);
+  check_rows_of(where, "aum", table.rows.aum.size(), recorded);
+  check_rows_of(where, "forgetting", table.rows.forgetting.size(), recorded);
   check_rows_of(where, "last_probability", table.rows.last_probability.size(), samples);
-  check_rows_of(where, "last_correct", table.rows.last_correct.size(), samples);
+  check_rows_of(where, "last_correct", table.rows.last_correct.size(), recorded);
 }
 
 void check_row(const DynamicsTable& table, std::size_t i, RowProblems& problems) {
@@ -38,9 +42,10 @@ void check_row(const DynamicsTable& table, std::size_t i, RowProblems& problems)
   }
   if (!(mean >= 0 && mean <= 1)) bad("mean_probability", mean, "0 to 1");
   if (!(rows.uncertainty[i] >= 0 && std::isfinite(rows.uncertainty[i]))) bad("uncertainty", rows.uncertainty[i], "at least 0");
+  if (!(last >= 0 && last <= 1)) bad("last_probability", last, "0 to 1");
+  if (table.probabilities_alone) return;
   if (!std::isfinite(rows.aum[i])) bad("aum", rows.aum[i], "a finite number");
   if (rows.forgetting[i] < 0 || rows.forgetting[i] > table.epochs) bad("forgetting", rows.forgetting[i], "0 to the number of epochs");
-  if (!(last >= 0 && last <= 1)) bad("last_probability", last, "0 to 1");
   if (rows.last_correct[i] > 1) bad("last_correct", static_cast<int>(rows.last_correct[i]), "0 or 1");
 }
 
@@ -70,10 +75,16 @@ void write_dynamics(const std::string& path, const DynamicsTable& table) {
   file.dataset<std::int32_t>("label", table.labels);
   file.dataset<double>("mean_probability", table.rows.mean_probability);
   file.dataset<double>("uncertainty", table.rows.uncertainty);
-  file.dataset<float>("aum", table.rows.aum);
-  file.dataset<std::int32_t>("forgetting", table.rows.forgetting);
+  if (!table.probabilities_alone) {
+    file.dataset<float>("aum", table.rows.aum);
+    file.dataset<std::int32_t>("forgetting", table.rows.forgetting);
+  }
   file.dataset<float>("last_probability", table.rows.last_probability);
-  file.dataset<std::uint8_t>("last_correct", table.rows.last_correct);
+  if (!table.probabilities_alone) {
+    file.dataset<std::uint8_t>("last_correct", table.rows.last_correct);
+  } else {
+    file.attribute("columns", std::string(kProbabilityColumns));
+  }
   file.commit();
 }
 
@@ -91,10 +102,15 @@ DynamicsTable read_dynamics(const std::string& path) {
   }
   table.rows.mean_probability = file.dataset<double>("mean_probability");
   table.rows.uncertainty = file.dataset<double>("uncertainty");
-  table.rows.aum = file.dataset<float>("aum");
-  table.rows.forgetting = file.dataset<std::int32_t>("forgetting");
   table.rows.last_probability = file.dataset<float>("last_probability");
-  table.rows.last_correct = file.dataset<std::uint8_t>("last_correct");
+  table.probabilities_alone = file.has_attribute("columns");
+  if (!table.probabilities_alone) {
+    table.rows.aum = file.dataset<float>("aum");
+    table.rows.forgetting = file.dataset<std::int32_t>("forgetting");
+    table.rows.last_correct = file.dataset<std::uint8_t>("last_correct");
+  } else if (file.text("columns") != kProbabilityColumns) {
+    throw PruneError(path + ": columns: found '" + file.text("columns") + "', expected '" + kProbabilityColumns + "'");
+  }
   check_dynamics(path, table);
   return table;
 }
