@@ -27,7 +27,7 @@ void add_data(Config& c, std::vector<Field>& f) {
                "training sets: folder with train.rec, .rec file, .lst list, folder of one sub-folder a class, or 'synthetic'; several are "
                "joined, each with identities of its own",
                0, 0, {}});
-  f.push_back(text("data.kept", &c.data.kept, "index set (index set, or a list that `diffprob help convert` names) to train on; empty: every sample"));
+  f.push_back(text("data.kept", &c.data.kept, "index set (.h5), or a list of a form that `diffprob help convert` names, to train on; empty: every sample"));
   f.push_back(text("data.on_corrupt", &c.data.on_corrupt, "an image that does not decode: 'fail', or 'replace' by a black one and list it",
                    {"fail", "replace"}));
   f.push_back(flag("data.flip", &c.data.flip, "random horizontal flip in training, p = 0.5"));
@@ -132,8 +132,9 @@ void add_train(Config& c, std::vector<Field>& f) {
 
 void add_pruning(PruneConfig& p, std::vector<Field>& f) {
   f.push_back(text("prune.scores", &p.scores, "score table (.h5) that `diffprob prune` reads"));
-  f.push_back(
-      text("prune.dynamics", &p.dynamics, "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch or mean"));
+  f.push_back(text("prune.dynamics", &p.dynamics,
+                   "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch or mean; with train.record, run takes "
+                   "those of its own training"));
   f.push_back(text("prune.method", &p.method, "per-identity selection (diffprob help prune)", prune::method_names()));
   f.push_back(text("prune.score", &p.score, "diffprob: of the score table, of the last training epoch, or the mean over the epochs",
                    {"scores", "last_epoch", "mean"}));

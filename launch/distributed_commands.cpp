@@ -72,7 +72,8 @@ void eval_command(const Config& config, Runtime& runtime) {
   if (runtime.is_root()) write_json(config.output + "/eval.json", reports_to_json(reports));
 }
 
-void dry_run(const Config& config, Runtime& runtime) {
+void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
+  if (line.command == "run") check_pipeline(config);
   if (!is_synthetic(config)) (void)open_training_set(config, runtime);
   (void)open_verification_sets(config.eval.sets);
   spdlog::info("dry run: configuration and files are fine; nothing was written");
@@ -82,7 +83,7 @@ void dry_run(const Config& config, Runtime& runtime) {
 
 void run_distributed_command(const CommandLine& line, const Config& config, dist::MpiEnvironment& mpi) {
   Runtime runtime(mpi, config);
-  if (std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end()) return dry_run(config, runtime);
+  if (std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end()) return dry_run(line, config, runtime);
   if (line.command == "run") run_pipeline(config, runtime);
   if (line.command == "train") train_command(config, runtime);
   if (line.command == "score") score_command(config, runtime);

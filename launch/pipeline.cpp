@@ -34,8 +34,9 @@ class Pipeline {
     sets_ = open_verification_sets(config_.eval.sets);
     for (const auto& path : config_.eval.sets) sets_digest_ += data::sha256_file(path) + "\n";
 
-    const std::string checkpoint = train_one("original", "train_original", dataset_, seed(0), Untrained::kVerify);
-    const std::string scores = score_all(checkpoint);
+    const Trained original = train_one("original", "train_original", dataset_, seed(0), Untrained::kVerify);
+    if (config_.prune.dynamics.empty()) config_.prune.dynamics = original.dynamics;
+    const std::string scores = score_all(original.checkpoint);
     const prune::IndexSet pruned = prune_one("prune", prune_options(config_), scores);
     for (std::int64_t s = 0; s < config_.run.seeds; ++s) {
       const auto part = kept_part(dataset_, pruned, "prune");
@@ -51,6 +52,11 @@ class Pipeline {
 
  private:
   enum class Untrained { kVerify, kSkip };
+  /// Files of a finished training.
+  struct Trained {
+    std::string checkpoint;
+    std::string dynamics;  ///< "" without train.record
+  };
 
   [[nodiscard]] std::uint64_t seed(std::int64_t index) const { return static_cast<std::uint64_t>(config_.seed + index); }
 
@@ -67,8 +73,8 @@ class Pipeline {
     planted_ = stage.path("planted.csv");
   }
 
-  std::string train_one(const std::string& row_name, const std::string& stage_name, const std::shared_ptr<const data::Dataset>& dataset,
-                        std::uint64_t train_seed, Untrained untrained) {
+  Trained train_one(const std::string& row_name, const std::string& stage_name, const std::shared_ptr<const data::Dataset>& dataset,
+                    std::uint64_t train_seed, Untrained untrained) {
     const std::string inputs = training_settings(config_) + dump_sections(config_, {"train.eval_every_epochs", "eval.folds"}) +
                                dataset->fingerprint() + sets_digest_ + std::to_string(train_seed);
     Stage stage(config_.output, stage_name, inputs, runtime_);
@@ -91,7 +97,8 @@ class Pipeline {
                      files);
     }
     add_rows(row_name, stage.result(), *dataset);
-    return stage.path(stage.result().at("checkpoint"));
+    const std::string dynamics = stage.result().value("dynamics", "");
+    return {stage.path(stage.result().at("checkpoint")), dynamics.empty() ? "" : stage.path(dynamics)};
   }
 
   void add_rows(const std::string& name, const nlohmann::json& result, const data::Dataset& dataset) {
@@ -138,7 +145,7 @@ class Pipeline {
   }
 
   prune::IndexSet prune_one(const std::string& name, const prune::PruneOptions& options, const std::string& scores) {
-    const prune::PruneFiles files{scores, config_.prune.dynamics, dataset_->fingerprint()};
+    const prune::PruneFiles files{scores, prune::needs_dynamics(options) ? config_.prune.dynamics : "", dataset_->fingerprint()};
     const std::string inputs =
         prune::describe(options) + data::sha256_file(scores) + (files.dynamics.empty() ? "" : data::sha256_file(files.dynamics));
     Stage stage(config_.output, name, inputs, runtime_);
@@ -181,7 +188,16 @@ class Pipeline {
 
 }  // namespace
 
+void check_pipeline(const Config& config) {
+  const prune::PruneOptions options = prune_options(config);
+  if (prune::needs_dynamics(options) && config.prune.dynamics.empty() && !config.train.record) {
+    throw ConfigError({"prune.method=" + options.method +
+                       " reads training dynamics here: record them (--train.record=true) or name a file (--prune.dynamics=FILE)"});
+  }
+}
+
 void run_pipeline(const Config& config, Runtime& runtime) {
+  check_pipeline(config);
   make_output_folder(config, runtime);
   Pipeline(config, runtime).run();
 }

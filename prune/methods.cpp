@@ -38,6 +38,11 @@ std::string methods_text() {
   return text;
 }
 
+bool needs_dynamics(const PruneOptions& options) {
+  return (options.method == "diffprob" && options.score != ScoreKind::kScores) || (is_ranked(options.method) && options.method != "el2n") ||
+         (options.method == "ccs" && options.ccs.score == CcsOptions::Score::kAum);
+}
+
 bool is_ranked(const std::string& method) {
   return method == "dynunc" || method == "el2n" || method == "forgetting" || method == "aum";
 }

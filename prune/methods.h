@@ -58,6 +58,8 @@ struct Method {
 /// The table for a terminal.
 [[nodiscard]] std::string methods_text();
 
+/// Whether the pruning reads a dynamics file.
+[[nodiscard]] bool needs_dynamics(const PruneOptions& options);
 /// The one of select_ranked: dynunc, el2n, forgetting, aum.
 [[nodiscard]] bool is_ranked(const std::string& method);
 /// Throws PruneError on an unknown method (the known ones are listed) and on options outside their ranges.

@@ -26,11 +26,6 @@ bool needs_scores_for_key(const PruneOptions& options) {
          (options.method == "ccs" && options.ccs.score == CcsOptions::Score::kEl2n);
 }
 
-bool needs_dynamics(const PruneOptions& options) {
-  return (options.method == "diffprob" && options.score != ScoreKind::kScores) || (is_ranked(options.method) && options.method != "el2n") ||
-         (options.method == "ccs" && options.ccs.score == CcsOptions::Score::kAum);
-}
-
 void check_same_data(const ScoreSource& a, std::int64_t a_samples, const ScoreSource& b, std::int64_t b_samples, const PruneFiles& files) {
   if (a_samples == b_samples && a.num_classes == b.num_classes && a.dataset_fingerprint == b.dataset_fingerprint) return;
   const auto text = [](const ScoreSource& source, std::int64_t samples) {

@@ -9,7 +9,6 @@ add_library(diffprob_flags INTERFACE)
 target_include_directories(diffprob_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_features(diffprob_flags INTERFACE cxx_std_20)
 target_link_libraries(diffprob_flags INTERFACE diffprob_system_fmt)  # before every other header
-target_compile_definitions(diffprob_flags INTERFACE $<$<BOOL:${DIFFPROB_CUDA}>:DIFFPROB_CUDA=1>)
 if(DIFFPROB_CCACHE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(diffprob_flags INTERFACE -fpch-preprocess)
 endif()

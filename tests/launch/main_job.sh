@@ -40,6 +40,8 @@ pipeline() {
   exits 0 ranks 2 run "$work/config.yaml" --output="$base" --prune.keep_ratio=0.4
   says "moved aside"
   ls -d "$base"/prune.stale-* >/dev/null || die "the old pruning is gone"
+  exits 0 ranks 2 run "$work/config.yaml" --output="$base" --prune.method=aum  # from what the original training recorded
+  says "clean+aum keeps"
 }
 
 world_sizes() {
