@@ -23,25 +23,31 @@ Field flag(std::string key, bool* target, std::string help) {
 }
 
 void add_data(Config& c, std::vector<Field>& f) {
-  f.push_back({"data.train", &c.data.train,
+  f.push_back({"data.train",
+               &c.data.train,
                "training sets: folder with train.rec, .rec file, .lst list, folder of one sub-folder a class, or 'synthetic'; several are "
                "joined, each with identities of its own",
-               0, 0, {}});
-  f.push_back(text("data.kept", &c.data.kept, "index set (.h5), or a list of a form that `diffprob help convert` names, to train on; empty: every sample"));
+               0,
+               0,
+               {}});
+  f.push_back(text("data.kept", &c.data.kept,
+                   "index set (.h5), or a list of a form that `diffprob help convert` names, to train on; empty: every sample"));
   f.push_back(text("data.on_corrupt", &c.data.on_corrupt, "an image that does not decode: 'fail', or 'replace' by a black one and list it",
                    {"fail", "replace"}));
   f.push_back(flag("data.flip", &c.data.flip, "random horizontal flip in training, p = 0.5"));
   f.push_back(number("data.image_size", &c.data.image_size, 112, 112, "side of the input images, pixels"));
   f.push_back(number("data.decode_threads", &c.data.decode_threads, 0, 256, "decoder threads a rank; 0: in the training thread"));
   f.push_back(number("data.prefetch_batches", &c.data.prefetch_batches, 1, 1024, "batches decoded ahead"));
-  f.push_back(number("data.cache_gib", &c.data.cache_gib, 0, 1e6, "decoded images stay in memory when all fit into this, a rank; 0: never"));
+  f.push_back(
+      number("data.cache_gib", &c.data.cache_gib, 0, 1e6, "decoded images stay in memory when all fit into this, a rank; 0: never"));
   f.push_back(text("data.sampling", &c.data.sampling,
                    "'uniform': every sample once an epoch; 'balanced': every identity as often; 'weighted': by n^-sampling_power of an "
                    "identity of n samples",
                    {"uniform", "balanced", "weighted"}));
   f.push_back(number("data.sampling_power", &c.data.sampling_power, 0, 4, "0: as uniform, with repeats; 1: near balanced"));
   auto& a = c.augment;
-  f.push_back(text("augment.preset", &a.preset, "random changes of training images besides data.flip; the next keys replace its probabilities",
+  f.push_back(text("augment.preset", &a.preset,
+                   "random changes of training images besides data.flip; the next keys replace its probabilities",
                    {"none", "adaface", "arcface_torch"}));
   f.push_back(number("augment.crop", &a.crop, -1, 1, "probability; -1: as the preset"));
   f.push_back(number("augment.low_resolution", &a.low_resolution, -1, 1, "probability; -1: as the preset"));
@@ -68,14 +74,16 @@ void add_head(Config& c, std::vector<Field>& f) {
   f.push_back(number("model.m1", &m.m1, 0, 10, "loss combined: cos(m1 theta + m2) - m3"));
   f.push_back(number("model.m2", &m.m2, 0, 2, "loss combined"));
   f.push_back(number("model.m3", &m.m3, 0, 2, "loss combined"));
-  f.push_back(number("model.elastic_std", &m.elastic_std, -1, 1, "elastic losses: deviation of the drawn margins; -1: the published value"));
+  f.push_back(
+      number("model.elastic_std", &m.elastic_std, -1, 1, "elastic losses: deviation of the drawn margins; -1: the published value"));
   f.push_back(number("model.curricular_momentum", &m.curricular_momentum, 0, 1, "CurricularFace: weight of the new batch in t"));
   f.push_back(number("model.adaface_h", &m.adaface_h, 0.001, 10, "AdaFace: concentration of the norm statistic"));
   f.push_back(number("model.adaface_t_alpha", &m.adaface_t_alpha, 0, 1, "AdaFace: weight of the new batch in the norm statistic"));
   f.push_back(number("model.filter_threshold", &m.filter_threshold, 0, 1,
                      "inter-class filtering: other classes with a larger cosine get logit 0; 0: off"));
   f.push_back(number("model.sample_rate", &m.sample_rate, 0.0001, 1, "share of the classes that a step sees (Partial FC); 1: all"));
-  f.push_back(number("model.head_buffer_mib", &m.head_buffer_mib, 1, 1e6, "logits held at once on a rank; beyond it the head goes by chunks of classes"));
+  f.push_back(number("model.head_buffer_mib", &m.head_buffer_mib, 1, 1e6,
+                     "logits held at once on a rank; beyond it the head goes by chunks of classes"));
   f.push_back(text("model.head_storage", &m.head_storage, "how class centres and their momenta are stored", {"fp32", "bf16"}));
 }
 
@@ -113,14 +121,23 @@ void add_train(Config& c, std::vector<Field>& f) {
   f.push_back(number("train.accumulate", &t.accumulate, 1, 1e6, "micro-batches that the global batch is cut into, to save memory"));
   f.push_back(text("train.precision", &t.precision, "of the backbone's matrix products; weights stay fp32", {"fp32", "bf16", "fp16"}));
   f.push_back(text("train.grad_dtype", &t.grad_dtype, "in which gradients travel", {"fp32", "bf16", "fp16"}));
-  f.push_back(number("train.ema_decay", &t.ema_decay, 0, 0.999999, "moving average of the weights, used for verification and export; 0: off"));
-  f.push_back(number("train.max_skipped", &t.max_skipped, 1, 1e9, "updates in a row that may be skipped for a non-finite loss or gradient"));
-  f.push_back(number("train.max_time", &t.max_time, 0, 1e9, "seconds after which training stops with a checkpoint and exit code 75; 0: never"));
+  f.push_back(
+      number("train.ema_decay", &t.ema_decay, 0, 0.999999, "moving average of the weights, used for verification and export; 0: off"));
+  f.push_back(
+      number("train.max_skipped", &t.max_skipped, 1, 1e9, "updates in a row that may be skipped for a non-finite loss or gradient"));
+  f.push_back(
+      number("train.max_time", &t.max_time, 0, 1e9, "seconds after which training stops with a checkpoint and exit code 75; 0: never"));
   f.push_back(text("train.init", &t.init, "start from the backbone of this checkpoint folder or .pth (fine-tuning; new head)"));
-  f.push_back({"train.allow_changes", &t.allow_changes, "keys that may differ from those of the checkpoint that is continued, e.g. train.lr,model.loss", 0, 0, {}});
+  f.push_back({"train.allow_changes",
+               &t.allow_changes,
+               "keys that may differ from those of the checkpoint that is continued, e.g. train.lr,model.loss",
+               0,
+               0,
+               {}});
   f.push_back(flag("train.record", &t.record, "write dynamics.h5: what the training passes said of each sample, epoch by epoch"));
   f.push_back(flag("train.trace_order", &t.trace_order, "write the sample indices of every batch to order.rankNNNNN.jsonl"));
-  f.push_back(number("train.profile_steps", &t.profile_steps, 0, 10000, "trace this many steps for chrome://tracing or Perfetto (--profile=N)"));
+  f.push_back(
+      number("train.profile_steps", &t.profile_steps, 0, 10000, "trace this many steps for chrome://tracing or Perfetto (--profile=N)"));
   f.push_back(flag("train.tensorboard", &t.tensorboard, "TensorBoard event files beside metrics.jsonl"));
   f.push_back(number("train.log_every", &t.log_every, 1, kMany, "steps between log lines (the loss is read from the device only then)"));
   f.push_back(number("train.checkpoint_every", &t.checkpoint_every, 0, kMany, "steps between checkpoints; 0: at the end of each epoch"));
@@ -132,9 +149,10 @@ void add_train(Config& c, std::vector<Field>& f) {
 
 void add_pruning(PruneConfig& p, std::vector<Field>& f) {
   f.push_back(text("prune.scores", &p.scores, "score table (.h5) that `diffprob prune` reads"));
-  f.push_back(text("prune.dynamics", &p.dynamics,
-                   "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch or mean; with train.record, run takes "
-                   "those of its own training"));
+  f.push_back(
+      text("prune.dynamics", &p.dynamics,
+           "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch or mean; with train.record, run takes "
+           "those of its own training"));
   f.push_back(text("prune.method", &p.method, "per-identity selection (diffprob help prune)", prune::method_names()));
   f.push_back(text("prune.score", &p.score, "diffprob: of the score table, of the last training epoch, or the mean over the epochs",
                    {"scores", "last_epoch", "mean"}));
@@ -164,8 +182,9 @@ void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
   f.push_back(number("score.batch_size", &c.score.batch_size, 1, 1e7, "GLOBAL batch of the scoring pass"));
   f.push_back(flag("score.fold", &c.score.fold, "BatchNorm folded into convolutions: the same scores within rounding, faster"));
   f.push_back(number("score.margin", &c.score.margin, 0, 2, "margin in the probability: 0 as the paper, model.margin as its code"));
-  f.push_back(number("score.part_samples", &c.score.part_samples, 0, kMany,
-                     "samples after which a part is written that a killed run need not score again; 0: about a minute's work, at most 262144"));
+  f.push_back(
+      number("score.part_samples", &c.score.part_samples, 0, kMany,
+             "samples after which a part is written that a killed run need not score again; 0: about a minute's work, at most 262144"));
   add_pruning(c.prune, f);
 }
 

@@ -32,8 +32,8 @@ at::Tensor column(const model::StateDict& entries, const std::string& name, at::
 
 model::StateDict tensors_of(const std::vector<prune::EpochRecord>& records) {
   const auto rows = static_cast<std::int64_t>(records.size());
-  const at::Tensor index = at::empty({rows}, at::kLong), probability = at::empty({rows}, at::kFloat), margin = at::empty({rows}, at::kFloat),
-                   correct = at::empty({rows}, at::kByte);
+  const at::Tensor index = at::empty({rows}, at::kLong), probability = at::empty({rows}, at::kFloat),
+                   margin = at::empty({rows}, at::kFloat), correct = at::empty({rows}, at::kByte);
   for (std::int64_t i = 0; i < rows; ++i) {
     const prune::EpochRecord& record = records[static_cast<std::size_t>(i)];
     index.mutable_data_ptr<std::int64_t>()[i] = record.index;
@@ -58,7 +58,8 @@ void append_records(const model::StateDict& entries, const std::string& path, st
 }
 
 /// The header of a file, checked against what the file's name says of it.
-const std::int64_t* header_of(const model::StateDict& entries, const std::string& path, prune::SampleRange range, std::int64_t num_samples) {
+const std::int64_t* header_of(const model::StateDict& entries, const std::string& path, prune::SampleRange range,
+                              std::int64_t num_samples) {
   const at::Tensor& header = entry(entries, kHeader, path);
   TORCH_CHECK(header.dim() == 1 && header.scalar_type() == at::kLong && header.numel() == kHeaderSize, path, ": the header is ",
               header.sizes(), ", expected ", std::int64_t{kHeaderSize}, " int64");
@@ -75,8 +76,8 @@ prune::DynamicsState state_from(const model::StateDict& entries, const std::stri
   prune::DynamicsState state(range, header[kWindow], header[kEpochs]);
   for (const auto& wanted : state.columns()) {
     const at::Tensor values = entry(entries, wanted.name, path).contiguous();
-    TORCH_CHECK(values.scalar_type() == at::kByte && static_cast<std::size_t>(values.numel()) == wanted.bytes.size(), path, ": ", wanted.name,
-                " holds ", values.numel(), " of ", values.scalar_type(), ", expected ", wanted.bytes.size(), " bytes");
+    TORCH_CHECK(values.scalar_type() == at::kByte && static_cast<std::size_t>(values.numel()) == wanted.bytes.size(), path, ": ",
+                wanted.name, " holds ", values.numel(), " of ", values.scalar_type(), ", expected ", wanted.bytes.size(), " bytes");
     if (!wanted.bytes.empty()) std::memcpy(wanted.bytes.data(), values.const_data_ptr<std::uint8_t>(), wanted.bytes.size());
   }
   return state;
@@ -122,7 +123,8 @@ model::StateDict DynamicsRecorder::state() {
   model::StateDict entries = {{kHeader, header}};
   for (const auto& part : copy->columns()) {
     const std::vector<std::int64_t> shape = {copy->range.size(), static_cast<std::int64_t>(part.bytes_per_sample)};
-    entries.emplace_back(part.name, at::from_blob(part.bytes.data(), shape, [copy](void*) {}, at::kByte));
+    entries.emplace_back(part.name, at::from_blob(
+                                        part.bytes.data(), shape, [copy](void*) {}, at::kByte));
   }
   for (const auto& item : tensors_of(records_)) entries.push_back(item);
   return entries;
@@ -131,7 +133,8 @@ model::StateDict DynamicsRecorder::state() {
 void DynamicsRecorder::load(const std::string& checkpoint) {
   const auto files = checkpoint_rank_files(checkpoint, "dynamics");
   if (files.empty()) {
-    spdlog::warn("train.record: {} was written without it; what training does from here on is recorded, earlier epochs are not", checkpoint);
+    spdlog::warn("train.record: {} was written without it; what training does from here on is recorded, earlier epochs are not",
+                 checkpoint);
     return;
   }
   const prune::SampleRange own = accumulator_.state().range;
@@ -163,8 +166,8 @@ void DynamicsRecorder::add_never_visited(const std::vector<prune::EpochRecord>& 
 void DynamicsRecorder::write(const std::string& path, const prune::ScoreSource& source, const data::Dataset& dataset) {
   prune::DynamicsRows own;
   prune::together(runtime_.control(), [&] { own = accumulator_.finish(); });
-  prune::DynamicsTable table{source, accumulator_.state().epochs, accumulator_.state().window, {},
-                             prune::gather_on_root(own, runtime_.control())};
+  prune::DynamicsTable table{
+      source, accumulator_.state().epochs, accumulator_.state().window, {}, prune::gather_on_root(own, runtime_.control())};
   if (runtime_.is_root()) {
     for (std::int64_t i = 0; i < num_samples_; ++i) table.labels.push_back(static_cast<std::int32_t>(dataset.label(i)));
   }

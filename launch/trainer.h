@@ -91,7 +91,7 @@ class Trainer {
   std::vector<std::int64_t> micro_rows_;  ///< of a micro-batch, a rank
   at::Tensor loss_;                       ///< scalar, of this step, the mean over its micro-batches
   at::Tensor correct_;                    ///< scalar, right predictions of this rank
-  at::Tensor sums_;                       ///< [5] float64: loss, gradient norm, steps with finite ones; right predictions, rows of this rank
+  at::Tensor sums_;  ///< [5] float64: loss, gradient norm, steps with finite ones; right predictions, rows of this rank
 };
 
 }  // namespace diffprob::launch

@@ -34,7 +34,7 @@ class TrainingData {
   int rank_;
   int world_size_;
   data::LoaderOptions options_;
-  std::shared_ptr<const data::AliasTable> weights_;    ///< data.sampling=weighted
+  std::shared_ptr<const data::AliasTable> weights_;   ///< data.sampling=weighted
   std::shared_ptr<const data::ClassIndex> by_class_;  ///< data.sampling=balanced
   std::int64_t steps_per_epoch_;
 };
