@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "data/sha256.h"
+#include "dist/host_allocator.h"
 #include "launch/json_file.h"
 
 namespace diffprob::launch {
@@ -69,6 +70,7 @@ void Stage::complete(nlohmann::json result, const std::vector<std::string>& file
     write_json(folder_ + "/" + kManifest, {{"format_version", 1}, {"inputs", digest_}, {"result", result}, {"files", sizes}});
   }
   result_ = std::move(result);
+  dist::release_kept_host_memory();
   runtime_.control().barrier("end of stage " + name_);
 }
 

@@ -3,8 +3,6 @@
 // Prints one JSON line a mode on rank 0, "step_ms" the fastest of the steps. "extra": peak resident set of the first steps less that before
 // them, weights and momenta in place; "limit_products": the matrix products of a dense step alone, by at::mm on memory of their own;
 // "ratio" is to the time of "dense".
-#include <malloc.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -15,6 +13,7 @@
 
 #include <torch/torch.h>
 
+#include "dist/host_allocator.h"
 #include "dist/mpi_environment.h"
 #include "model/head_sgd.h"
 #include "model/sgd.h"
@@ -47,6 +46,7 @@ struct Cost {
 
 /// Fastest of the steps after the first, which other work on the machine disturbs least; the peak is that of all.
 Cost measure(int steps, dist::Communicator& communicator, const std::function<void(int)>& step) {
+  dist::release_kept_host_memory();
   std::ofstream("/proc/self/clear_refs") << "5";  // the peak is what is resident now
   const double before = status_mib("VmRSS");
   std::vector<double> times;
@@ -164,8 +164,7 @@ void run(const Setup& setup, dist::Communicator& communicator) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Large blocks go back to the system when freed, so that what is resident before a step holds nothing of the last one.
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  dist::install_host_allocator();
   dist::MpiEnvironment mpi(&argc, &argv);
   const auto argument = [&](int i, std::int64_t otherwise) { return argc > i ? std::stoll(argv[i]) : otherwise; };
   const auto communicator = dist::make_mpi_communicator();
