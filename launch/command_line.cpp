@@ -22,6 +22,22 @@ const std::map<std::string, Help>& commands() {
         "Stages land in output/: data (synthetic sets only), train_original, score, prune, train_pruned_s0, ...,\n"
         "summary.txt, summary.json, metrics.jsonl. A stage that was done from the same inputs is skipped; a killed\n"
         "training goes on from its last checkpoint. run.compare_random=true adds the bar that pruning must beat."}},
+      {"sweep",
+       {"comparison table: methods x kept ratios x seeds, with intervals (resumable)",
+        "mpirun -np 8 diffprob sweep CONFIG --sweep.methods=diffprob,clean+diffprob,dynunc --sweep.ratios=0.75,0.5,0.25 --run.seeds=5\n\n"
+        "Trains run.seeds networks on all images, scores with the first, then makes the index sets of every method at every ratio and\n"
+        "trains run.seeds networks on each; drawn methods (random, ccs) draw anew for each seed. random, per identity, is always there:\n"
+        "a method is 'better' or 'worse' when the 95 % interval of its difference to random at that ratio leaves out 0.\n"
+        "Methods: those of `diffprob help prune` but none, each also as clean+METHOD. Those that read dynamics need --train.record=true,\n"
+        "dynunc also more than 10 epochs.\n"
+        "Other options of the pruning: section prune.\n\n"
+        "Stages land in output/: data, train_original, score (those of `run`, if it has made them), train_original_s1, ...,\n"
+        "sweep/METHOD_rRATIO/; then sweep.txt, sweep.json, sweep.csv (a line a training). A stage that was done from the same inputs\n"
+        "is skipped. --dry-run lists the cells and counts the trainings.\n\n"
+        "As a Slurm array, one job a cell (METHOD at RATIO):\n"
+        "  diffprob sweep CONFIG --sweep.cell=0        the trainings on all images and the scores; before all others\n"
+        "  diffprob sweep CONFIG --sweep.cell=N        cell N alone (in a job array: N=$SLURM_ARRAY_TASK_ID)\n"
+        "  diffprob sweep CONFIG                       finds the cells done and makes the table"}},
       {"train",
        {"train one network on a data set or on a kept part of it",
         "mpirun -np 8 diffprob train CONFIG [--data.kept=index_set.h5] [--output=DIR]\n\n"
@@ -112,7 +128,7 @@ std::string help_text(const std::string& command) {
       "diffprob: trains face-recognition models on many ranks, scores every training sample,\n"
       "prunes and cleans the data set by those scores, retrains and verifies.\n\n"
       "  diffprob COMMAND [CONFIG] [--section.key=value ...]\n\n";
-  for (const char* name : {"run", "train", "score", "prune", "eval", "export", "data", "convert", "config", "info", "help"}) {
+  for (const char* name : {"run", "sweep", "train", "score", "prune", "eval", "export", "data", "convert", "config", "info", "help"}) {
     std::string line = std::string("  ") + name;
     line.resize(12, ' ');
     text += line + commands().at(name).summary + "\n";

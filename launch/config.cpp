@@ -33,6 +33,11 @@ std::string in_range(const Field& field) {
   return "in [" + format_number(field.low) + ", " + format_number(field.high) + "]";
 }
 
+template <class T>
+constexpr bool kIsList = false;
+template <class T>
+constexpr bool kIsList<std::vector<T>> = true;
+
 /// Each setter returns what was wanted when the text does not fit, nothing when it was set.
 using Complaint = std::optional<std::string>;
 
@@ -69,16 +74,13 @@ Complaint set_scalar(const Field&, bool* target, const std::string& text) {
   return std::nullopt;
 }
 
-Complaint set_list(const Field&, std::vector<std::string>* target, const std::vector<std::string>& items) {
-  *target = items;
-  return std::nullopt;
-}
-
-Complaint set_list(const Field& field, std::vector<std::int64_t>* target, const std::vector<std::string>& items) {
-  std::vector<std::int64_t> values;
+template <class T>
+Complaint set_list(const Field& field, std::vector<T>* target, const std::vector<std::string>& items) {
+  std::vector<T> values;
   for (const auto& item : items) {
-    std::int64_t value = 0;
-    if (const auto complaint = set_scalar(field, &value, item)) return "want a list, each item " + complaint->substr(5);
+    T value{};
+    if (const auto complaint = set_scalar(field, &value, item))
+      return "want a list, each item " + complaint->substr(5) + ", not \"" + item + '"';
     values.push_back(value);
   }
   *target = values;
@@ -108,7 +110,7 @@ Complaint set_field(const Field& field, const YAML::Node& node) {
   return std::visit(
       [&](auto* target) -> Complaint {
         using T = std::remove_pointer_t<decltype(target)>;
-        if constexpr (std::is_same_v<T, std::vector<std::string>> || std::is_same_v<T, std::vector<std::int64_t>>) {
+        if constexpr (kIsList<T>) {
           if (node.IsMap()) return "want a list";
           return set_list(field, target, items_of(node));
         } else {
@@ -186,6 +188,18 @@ class Reader {
   std::vector<std::string> problems_;
 };
 
+template <class T>
+void check_list(const std::string& key, std::vector<T> items, std::vector<std::string>& problems) {
+  if (items.empty()) problems.push_back(key + ": want at least one, got none");
+  std::sort(items.begin(), items.end());
+  const auto twice = std::adjacent_find(items.begin(), items.end());
+  if (twice == items.end()) return;
+  if constexpr (std::is_same_v<T, double>)
+    problems.push_back(key + ": " + format_number(*twice) + " is there twice");
+  else
+    problems.push_back(key + ": " + *twice + " is there twice");
+}
+
 void check_together(const Config& c, std::vector<std::string>& problems) {
   if (c.prune.keep_ratio == 0 && c.prune.threshold == 0 && c.prune.method == "diffprob") {
     problems.push_back("prune: give prune.keep_ratio or prune.threshold, both are 0");
@@ -193,6 +207,8 @@ void check_together(const Config& c, std::vector<std::string>& problems) {
   if (c.prune.method != "diffprob" && c.prune.method != "none" && c.prune.keep_ratio == 0) {
     problems.push_back("prune.keep_ratio: method " + c.prune.method + " needs one above 0");
   }
+  check_list("sweep.methods", c.sweep.methods, problems);
+  check_list("sweep.ratios", c.sweep.ratios, problems);
   if (c.output.empty()) problems.push_back("output: want a folder, got nothing");
   if (c.data.train.empty()) problems.push_back("data.train: want a data set, got nothing");
 }
@@ -221,6 +237,8 @@ std::string value_text(const Field& field) {
             if (list.size() > 1) list += ", ";
             if constexpr (std::is_same_v<T, std::vector<std::string>>)
               list += in_quotes(item);
+            else if constexpr (std::is_same_v<T, std::vector<double>>)
+              list += format_number(item);
             else
               list += std::to_string(item);
           }

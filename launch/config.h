@@ -143,6 +143,12 @@ struct RunConfig {
   bool compare_random = false;
 };
 
+struct SweepConfig {
+  std::vector<std::string> methods = {"diffprob", "clean+diffprob", "random", "dynunc"};
+  std::vector<double> ratios = {0.75, 0.5, 0.25};
+  std::int64_t cell = -1;
+};
+
 struct DistConfig {
   double startup_timeout = 300;
   double step_timeout = 100;
@@ -163,6 +169,7 @@ struct Config {
   PruneConfig prune;
   EvalConfig eval;
   RunConfig run;
+  SweepConfig sweep;
   DistConfig dist;
 };
 

@@ -188,12 +188,28 @@ void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
   add_pruning(c.prune, f);
 }
 
+void add_sweep(Config& c, std::vector<Field>& f) {
+  std::vector<std::string> methods;
+  for (const std::string& name : prune::method_names()) {
+    if (name == "none") continue;  // has no ratio
+    methods.push_back(name);
+    methods.push_back("clean+" + name);
+  }
+  f.push_back({"sweep.methods", &c.sweep.methods, "what `diffprob sweep` compares; random is always among them", 0, 0, methods});
+  f.push_back({"sweep.ratios", &c.sweep.ratios, "shares of all samples that each method keeps", 1e-6, 1, {}});
+  f.push_back(
+      number("sweep.cell", &c.sweep.cell, -1, 1e6,
+             "-1: the whole sweep; 0: its original trainings and scores alone; N: one method at one ratio alone (--dry-run lists)"));
+}
+
 void add_rest(Config& c, std::vector<Field>& f) {
   f.push_back({"eval.sets", &c.eval.sets, "verification sets (.bin); the synthetic set brings its own", 0, 0, {}});
   f.push_back(number("eval.batch_per_rank", &c.eval.batch_per_rank, 1, 1e6, "images embedded at once on a rank"));
   f.push_back(number("eval.folds", &c.eval.folds, 2, 1000, "folds of the verification protocol"));
-  f.push_back(number("run.seeds", &c.run.seeds, 1, 100, "retrainings of each pruned set, with seeds seed, seed + 1, ..."));
+  f.push_back(number("run.seeds", &c.run.seeds, 1, 100,
+                     "retrainings of each pruned set (sweep: also of the whole set), with seeds seed, seed + 1, ..."));
   f.push_back(flag("run.compare_random", &c.run.compare_random, "also retrain on a random set of the same size (the bar to beat)"));
+  add_sweep(c, f);
   f.push_back(number("dist.startup_timeout", &c.dist.startup_timeout, 1, 1e6, "seconds that the first collective may wait"));
   f.push_back(number("dist.step_timeout", &c.dist.step_timeout, 1, 1e6, "seconds that any later collective may wait"));
   f.push_back(number("dist.bucket_mib", &c.dist.bucket_mib, 0.001, 4096, "gradients are sent in buckets of this size"));

@@ -12,13 +12,14 @@ namespace diffprob::launch {
 
 /// One key of the configuration: where its value lives, what it may be, and what it means.
 struct Field {
-  using Target = std::variant<std::string*, std::int64_t*, double*, bool*, std::vector<std::string>*, std::vector<std::int64_t>*>;
+  using Target = std::variant<std::string*, std::int64_t*, double*, bool*, std::vector<std::string>*, std::vector<std::int64_t>*,
+                              std::vector<double>*>;
   std::string key;  ///< "train.batch_size"
   Target target;
   std::string help;
-  double low = 0;  ///< numbers: inclusive range
+  double low = 0;  ///< numbers, also of lists: inclusive range
   double high = 0;
-  std::vector<std::string> choices;  ///< strings: empty = anything
+  std::vector<std::string> choices;  ///< strings, also of lists: empty = anything
 };
 
 /// Every key there is, in the order in which --print-defaults shows them. Targets point into `config`.

@@ -9,6 +9,7 @@
 #include "launch/pipeline.h"
 #include "launch/score.h"
 #include "launch/summary.h"
+#include "launch/sweep.h"
 #include "launch/train.h"
 #include "model/weights.h"
 
@@ -74,8 +75,10 @@ void eval_command(const Config& config, Runtime& runtime) {
 
 void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
   if (line.command == "run") check_pipeline(config);
+  if (line.command == "sweep") check_sweep(config);
   if (!is_synthetic(config)) (void)open_training_set(config, runtime);
   (void)open_verification_sets(config.eval.sets);
+  if (line.command == "sweep" && runtime.is_root()) fmt::print("{}\n", sweep_plan(config));
   spdlog::info("dry run: configuration and files are fine; nothing was written");
 }
 
@@ -85,6 +88,7 @@ void run_distributed_command(const CommandLine& line, const Config& config, dist
   Runtime runtime(mpi, config);
   if (std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end()) return dry_run(line, config, runtime);
   if (line.command == "run") run_pipeline(config, runtime);
+  if (line.command == "sweep") run_sweep(config, runtime);
   if (line.command == "train") train_command(config, runtime);
   if (line.command == "score") score_command(config, runtime);
   if (line.command == "prune") prune_command(config, runtime);

@@ -16,8 +16,8 @@ void make_output_folder(const Config& config, Runtime& runtime) {
   dist::set_dump_folder(config.output);
 }
 
-Metrics open_metrics(const Config& config, const Runtime& runtime) {
-  return runtime.is_root() ? Metrics(config.output + "/metrics.jsonl") : Metrics();
+Metrics open_metrics(const Config& config, const Runtime& runtime, const std::string& name) {
+  return runtime.is_root() ? Metrics(config.output + "/" + name) : Metrics();
 }
 
 }  // namespace diffprob::launch

@@ -22,6 +22,13 @@ bool files_are_there(const nlohmann::json& manifest, const std::string& folder) 
   return true;
 }
 
+/// What a stage that is done came to; null when it is not done, or was made from other inputs.
+nlohmann::json finished_result(const std::string& folder, const std::string& digest) {
+  if (!fs::exists(folder + "/" + kManifest)) return nullptr;
+  const auto manifest = read_json(folder + "/" + kManifest);
+  return manifest.at("inputs") == digest && files_are_there(manifest, folder) ? manifest.at("result") : nlohmann::json();
+}
+
 /// Name for what is moved aside; a second one of the same digest gets a number.
 std::string stale_name(const std::string& folder, const std::string& digest) {
   const std::string base = folder + ".stale-" + digest.substr(0, 8);
@@ -46,6 +53,11 @@ Stage::Stage(const std::string& output, const std::string& name, const std::stri
     spdlog::info("stage {}: starts in {}", name_, folder_);
 }
 
+bool Stage::is_done(const std::string& output, const std::string& name, const std::string& inputs, Runtime& runtime) {
+  const bool done = runtime.is_root() && !finished_result(output + "/" + name, data::sha256_hex(inputs)).is_null();
+  return runtime.control().broadcast(std::string(done ? "done" : ""), 0) == "done";
+}
+
 void Stage::open() {
   const std::string digest_file = folder_ + "/inputs.json";
   if (fs::exists(digest_file)) {
@@ -54,9 +66,8 @@ void Stage::open() {
       const std::string aside = stale_name(folder_, then);
       fs::rename(folder_, aside);
       spdlog::warn("stage {}: was made from other inputs; moved aside to {}", name_, aside);
-    } else if (fs::exists(folder_ + "/" + kManifest)) {
-      const auto manifest = read_json(folder_ + "/" + kManifest);
-      if (files_are_there(manifest, folder_)) result_ = manifest.at("result");
+    } else {
+      result_ = finished_result(folder_, digest_);
     }
   }
   fs::create_directories(folder_);

@@ -16,6 +16,9 @@ class Stage {
   /// `inputs`: text that names everything that the result depends on. Collective.
   Stage(const std::string& output, const std::string& name, const std::string& inputs, Runtime& runtime);
 
+  /// Whether such a stage is done; looks without touching anything. Collective.
+  [[nodiscard]] static bool is_done(const std::string& output, const std::string& name, const std::string& inputs, Runtime& runtime);
+
   [[nodiscard]] bool done() const noexcept { return !result_.is_null(); }
   [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "launch/progress.h"
+#include "launch/text_table.h"
 
 namespace diffprob::launch {
 namespace {
@@ -50,14 +51,6 @@ std::vector<std::string> cells_of(const Group& group) {
   return cells;
 }
 
-std::string line_of(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) {
-  std::string line;
-  for (std::size_t i = 0; i < cells.size(); ++i) {
-    line += i == 0 ? fmt::format("  {:<{}}", cells[i], widths[i]) : fmt::format("  {:>{}}", cells[i], widths[i]);
-  }
-  return line + "\n";
-}
-
 }  // namespace
 
 std::string summary_table(const std::vector<SummaryRow>& rows) {
@@ -66,14 +59,7 @@ std::string summary_table(const std::vector<SummaryRow>& rows) {
     for (const auto& set : rows[0].sets) lines[0].push_back(set);
   }
   for (const auto& group : group_by_name(rows)) lines.push_back(cells_of(group));
-  std::vector<std::size_t> widths(lines[0].size(), 0);
-  for (const auto& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  }
-  std::string table = line_of(lines[0], widths);
-  table += "  " + std::string(table.size() - 3, '-') + "\n";
-  for (std::size_t i = 1; i < lines.size(); ++i) table += line_of(lines[i], widths);
-  return table;
+  return text_table(lines);
 }
 
 nlohmann::json summary_json(const std::vector<SummaryRow>& rows) {

@@ -52,6 +52,16 @@ TEST(Config, ReportsAllProblemsWithLineAndSuggestion) {
   EXPECT_THAT(message, HasSubstr("--prune.keep_ratio: want a number in [0, 1], got \"1.2\""));
 }
 
+TEST(Config, ListsOfNumbersAndWordsAreChecked) {
+  EXPECT_EQ(parse_config("my.yaml", "sweep:\n  ratios: [0.9, 0.125]\n", {}).sweep.ratios, (std::vector<double>{0.9, 0.125}));
+  const std::string message = problems_of("sweep:\n  methods: [diffprob, clean+difprob]\n  ratios: [0.5, 1.5]\n");
+  EXPECT_THAT(message, HasSubstr("my.yaml:2  sweep.methods: want a list, each item one of diffprob clean+diffprob"));
+  EXPECT_THAT(message, HasSubstr("did you mean clean+diffprob?), not \"clean+difprob\""));
+  EXPECT_THAT(message, HasSubstr("my.yaml:3  sweep.ratios: want a list, each item a number in [1e-06, 1], not \"1.5\""));
+  EXPECT_THAT(problems_of("sweep:\n  methods: []\n  ratios: [0.5, 0.5]\n"), HasSubstr("sweep.methods: want at least one, got none"));
+  EXPECT_THAT(problems_of("sweep:\n  ratios: [0.5, 0.25, 0.5]\n"), HasSubstr("sweep.ratios: 0.5 is there twice"));
+}
+
 TEST(Config, RefusesWhatIsNotYamlAndKeysGivenTwice) {
   EXPECT_THAT(problems_of("train: [1, 2\n"), HasSubstr("not YAML"));
   EXPECT_THAT(problems_of("seed: 1\nseed: 2\n"), HasSubstr("given twice"));

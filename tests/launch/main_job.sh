@@ -44,6 +44,40 @@ pipeline() {
   says "clean+aum keeps"
 }
 
+sweep() {  # a cell as a job of its own, the rest at once, all again: skipped, and the same table
+  local out=$work/sweep
+  rm -rf "$out"
+  local job=("$work/config.yaml" --output="$out" --sweep.methods=diffprob,aum --sweep.ratios=0.5 --run.seeds=2)
+  exits 0 ranks 1 sweep "${job[@]}" --dry-run
+  says "cell 3: random at 0.5: 2 index sets, 2 trainings, in sweep/random_r0.5"
+  says "8 trainings and 4 index sets in all"
+  exits 2 ranks 2 sweep "${job[@]}" --sweep.cell=4
+  says "sweep.cell: there are cells 0 to 3, got 4"
+  exits 2 ranks 2 sweep "${job[@]}" --train.record=false
+  says "sweep.methods: aum reads training dynamics here"
+  exits 2 ranks 2 sweep "${job[@]}" --sweep.methods=dynunc
+  says "sweep.methods: dynunc needs more than 10 recorded epochs, its window; train.epochs is 2"
+  exits 2 ranks 2 sweep "${job[@]}" --sweep.cell=1
+  says "run \`diffprob sweep CONFIG --sweep.cell=0\` first"
+  exits 0 ranks 2 sweep "${job[@]}" --sweep.cell=0
+  exits 0 ranks 2 sweep "${job[@]}" --sweep.cell=1
+  [ "$(ls "$out/sweep")" = diffprob_r0.5 ] || die "sweep.cell=1 made more than its own cell"
+  [ ! -e "$out/sweep.txt" ] || die "one cell is no table"
+  exits 0 ranks 2 sweep "${job[@]}"
+  [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 7 ] || die "expected data, 2 originals, scores and the 3 stages of cell 1 to be skipped"
+  for file in sweep.txt sweep.json sweep.csv; do
+    [ -s "$out/$file" ] || die "no $file"
+    cp "$out/$file" "$work/first_$file"
+  done
+  [ "$(wc -l <"$out/sweep.csv")" -eq 9 ] || die "expected a line for each of 8 trainings"
+  exits 0 ranks 2 sweep "${job[@]}"
+  [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 14 ] || die "the second run did not skip all 14 stages"
+  for file in sweep.txt sweep.json sweep.csv; do cmp "$out/$file" "$work/first_$file" || die "$file has changed"; done
+  # The draws of two seeds differ; deterministic methods have one set.
+  cmp -s "$out"/sweep/random_r0.5/prune_s{0,1}/kept_index.txt && die "both seeds drew the same"
+  [ -s "$out/sweep/aum_r0.5/prune/kept_index.txt" ] || die "no index set of aum"
+}
+
 world_sizes() {
   for n in 1 2 3; do
     exits 0 ranks "$n" score "$work/config.yaml" --data.train="$base/data" --model.checkpoint="$(network)" --output="$work/w$n"
