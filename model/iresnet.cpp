@@ -24,6 +24,10 @@ nn::PReLU prelu(std::int64_t channels) {
   return nn::PReLU(nn::PReLUOptions().num_parameters(channels));
 }
 
+/// Widest network that runs channels-last on the CPU: with few channels most of a step would go into oneDNN's reorders (tiny trains 1.4 times
+/// as fast without them), and the chain of sums that activation_format.cpp speaks of is short.
+constexpr std::int64_t kFewChannels = 128;
+
 /// Side of the picture after the stem and four halvings (each a 3x3 convolution with padding 1).
 std::int64_t last_side(std::int64_t stem_stride) {
   std::int64_t side = (112 - 1) / stem_stride + 1;
@@ -98,6 +102,7 @@ torch::Tensor IResNetBlock::compute(const torch::Tensor& x) {
 IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
     : embedding_dim_(options.embedding_dim),
       dropout_(options.dropout),
+      channels_last_on_cpu_(shape.channels.back() <= kFewChannels),
       plan_(std::make_shared<BatchNormPlan>(BatchNormPlan{.sync = options.sync_batch_norm, .fused = options.fused_batch_norm})) {
   std::int64_t channels = shape.channels[0];
   conv1_ = register_module("conv1", conv3x3(3, channels, shape.stem_stride));
@@ -126,7 +131,7 @@ nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64
 }
 
 torch::Tensor IResNet::forward(torch::Tensor faces) {
-  torch::Tensor x = batch_norm_prelu(*bn1_, *prelu_, conv1_->forward(prepare_faces(faces, /*channels_last_on_cpu=*/false)), *plan_);
+  torch::Tensor x = batch_norm_prelu(*bn1_, *prelu_, conv1_->forward(prepare_faces(faces, channels_last_on_cpu_)), *plan_);
   for (auto& stage : stages_) x = stage->forward(x);
   x = batch_norm(*bn2_, x, *plan_).flatten(1);
   if (is_training() && dropout_ > 0.0) x = keyed_dropout(x, dropout_, context_);

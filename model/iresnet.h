@@ -69,6 +69,7 @@ class IResNet : public Backbone {
 
   std::int64_t embedding_dim_;
   double dropout_;
+  bool channels_last_on_cpu_;
   std::shared_ptr<BatchNormPlan> plan_;
   torch::nn::Conv2d conv1_{nullptr};
   torch::nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr};
