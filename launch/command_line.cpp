@@ -52,7 +52,7 @@ const std::map<std::string, Help>& commands() {
         "diffprob export --model.checkpoint=backbone.pth --model.backbone=NAME --model.embedding_dim=D --file=backbone.onnx\n"
         "diffprob export --model.checkpoint=DIR/step_XXXXXXXX --file=backbone.pth\n\n"
         "  .onnx   opset 13; input \"input\", float32 [N, 3, 112, 112], aligned faces, RGB, (x / 255 - 0.5) / 0.5; output\n"
-        "          \"embedding\", float32 [N, D], not normalised; any N\n"
+        "          \"embedding\", float32 [N, D], not normalised; any N. At most 2 GiB, protobuf's limit; iresnet200 takes 0.5 GB\n"
         "  .pth    torch.load(FILE) gives the state dict of InsightFace's and the paper's model of that name\n\n"
         "  --fold-bn   .onnx: batch norms go into the convolutions and linear maps beside them where that is exact. Those before a\n"
         "              padded convolution stay, because its zeros are padded behind them\n\n"

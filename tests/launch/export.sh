@@ -19,7 +19,7 @@ network=(--model.backbone=tiny --model.embedding_dim=32)
 
 # The same network from the checkpoint and from its .pth.
 exits 0 export --model.checkpoint="$checkpoint" --file=tiny.pth
-says "tiny with 32-d embeddings after 3 steps"
+says "tiny with 32-d embeddings after 2 steps"
 exits 0 export --model.checkpoint="$checkpoint" --file=tiny.onnx
 says "opset 13, 25 batch norms"
 exits 0 export --model.checkpoint=tiny.pth "${network[@]}" --file=again.onnx

@@ -19,6 +19,15 @@ namespace {
 constexpr std::int64_t kFaces = 4;  // one alone, three together
 constexpr std::int64_t kDim = 512;
 
+/// Random statistics let values grow with the depth, to 4e9 after iresnet200. Training would not: the last batch norm gets the variance of
+/// what it sees, so that embeddings have variance 1.
+void settle_last_batch_norm(Backbone& backbone, const at::Tensor& faces) {
+  const at::Tensor variance = backbone.forward(faces).var();
+  for (const auto& named : backbone.named_buffers()) {
+    if (named.key() == "features.running_var" || named.key() == "output_layer.bn.running_var") named.value().mul_(variance);
+  }
+}
+
 class OnnxRuntime : public ::testing::TestWithParam<std::string> {
  protected:
   /// What the script printed; skips the test when Python lacks a package.
@@ -56,6 +65,7 @@ TEST_P(OnnxRuntime, EmbedsAsTheProgram) {
   tests::fill_network(*backbone, 53);
   backbone->eval();
   const at::Tensor faces = tests::hashed_tensor(53, 1000000, {kFaces, 3, 112, 112});
+  settle_last_batch_norm(*backbone, faces);
   std::ofstream(folder_.file("faces"), std::ios::binary)
       .write(static_cast<const char*>(faces.const_data_ptr()), static_cast<std::streamsize>(faces.nbytes()));
   const std::string kept = folder_.file("kept.onnx"), folded = folder_.file("folded.onnx");
@@ -77,7 +87,7 @@ TEST_P(OnnxRuntime, EmbedsAsTheProgram) {
                 trained.abs().max().item<double>());
     EXPECT_LE(to_trained, 1e-4);
     EXPECT_LE(to_evaluated, 1e-4);
-    EXPECT_GT(trained.std().item<double>(), 1e-2);
+    EXPECT_NEAR(trained.std().item<double>(), 1, 0.1);
   }
 }
 
