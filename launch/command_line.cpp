@@ -63,9 +63,17 @@ const std::map<std::string, Help>& commands() {
         "mpirun -np 8 diffprob eval [CONFIG] --model.checkpoint=DIR/step_XXXXXXXX --eval.sets=lfw.bin,cfp_fp.bin\n\n"
         "Writes output/eval.json and prints a table. A backbone .pth needs model.backbone and model.embedding_dim."}},
       {"export",
-       {"backbone of a checkpoint as .pth for PyTorch",
+       {"backbone of a checkpoint or .pth as .onnx, or as .pth for PyTorch",
+        "diffprob export --model.checkpoint=DIR/step_XXXXXXXX --file=backbone.onnx [--fold-bn]\n"
+        "diffprob export --model.checkpoint=backbone.pth --model.backbone=NAME --model.embedding_dim=D --file=backbone.onnx\n"
         "diffprob export --model.checkpoint=DIR/step_XXXXXXXX --file=backbone.pth\n\n"
-        "torch.load(FILE) gives the state dict of InsightFace's and the paper's model of that name."}},
+        "  .onnx   opset 13; input \"input\", float32 [N, 3, 112, 112], aligned faces, RGB, (x / 255 - 0.5) / 0.5; output\n"
+        "          \"embedding\", float32 [N, D], not normalised; any N. At most 2 GiB, protobuf's limit; iresnet200 takes 0.5 GB\n"
+        "  .pth    torch.load(FILE) gives the state dict of InsightFace's and the paper's model of that name\n\n"
+        "  --fold-bn   .onnx: batch norms go into the convolutions and linear maps beside them where that is exact. Those before a\n"
+        "              padded convolution stay, because its zeros are padded behind them\n\n"
+        "Weights averaged over time (train.ema_decay) are taken when the checkpoint has them. A FILE that is there is replaced\n"
+        "when the new one is whole. diffprob info lists the names of backbones."}},
       {"data",
        {"make, pack and look at data sets",
         "diffprob data info PATH            size, identities, layout\n"
@@ -161,7 +169,8 @@ CommandLine parse_command_line(int argc, char** argv) {
       line.flags.push_back(word.substr(2));
     }
   }
-  const std::vector<std::string> known = {"help", "dry-run", "print-defaults", "version"};
+  std::vector<std::string> known = {"help", "dry-run", "print-defaults", "version"};
+  if (line.command == "export") known.push_back("fold-bn");
   for (const auto& flag : line.flags) {
     if (std::find(known.begin(), known.end(), flag) == known.end()) {
       problems.push_back("--" + flag + ": unknown flag" + suggestion(flag, known) + " (keys are given as --section.key=value)");

@@ -94,7 +94,7 @@ void add_model(Config& c, std::vector<Field>& f) {
   f.push_back(flag("model.recompute", &c.model.recompute, "activation checkpointing: less memory, about a third more time"));
   f.push_back(flag("model.sync_batch_norm", &c.model.sync_batch_norm, "batch statistics over all ranks: W ranks train as one"));
   add_head(c, f);
-  f.push_back(text("model.checkpoint", &c.model.checkpoint, "checkpoint folder (score, eval, export) or backbone .pth (eval)"));
+  f.push_back(text("model.checkpoint", &c.model.checkpoint, "checkpoint folder (score, eval, export) or backbone .pth (eval, export)"));
 }
 
 void add_train(Config& c, std::vector<Field>& f) {

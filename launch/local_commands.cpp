@@ -8,15 +8,13 @@
 #include "data/dataset.h"
 #include "data/record_io.h"
 #include "dist/device.h"
-#include "launch/checkpoint.h"
 #include "launch/commands.h"
 #include "launch/convert.h"
-#include "launch/evaluation_weights.h"
+#include "launch/export.h"
 #include "launch/inputs.h"
 #include "launch/read_config.h"
 #include "model/backbone.h"
 #include "model/network_info.h"
-#include "model/weights.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -65,21 +63,6 @@ int data_command(const CommandLine& line) {
     return show_data(words[1]);
   }
   bad_usage("data");
-}
-
-int export_command(CommandLine line) {
-  const auto file = std::find_if(line.overrides.begin(), line.overrides.end(), [](const auto& o) { return o.key == "file"; });
-  if (file == line.overrides.end()) bad_usage("export");
-  const std::string path = file->value;
-  line.overrides.erase(file);
-  const Config config = parse_config("", "", line.overrides);
-  if (config.model.checkpoint.empty()) bad_usage("export");
-  const CheckpointInfo info = read_checkpoint_info(config.model.checkpoint);
-  const auto backbone = model::make_backbone({info.backbone, info.embedding_dim, 0.0, 1});
-  load_for_evaluation(config.model.checkpoint, *backbone);
-  model::write_pth(path, model::state_dict(*backbone));
-  fmt::print("wrote {}: {} with {}-d embeddings after {} steps\n", path, info.backbone, info.embedding_dim, info.step);
-  return 0;
 }
 
 int describe_network(const std::string& name, std::int64_t dim) {

@@ -3,6 +3,7 @@
 # Idempotent and quiet: when everything is there it needs neither network nor root.
 #
 #   ./launch/setup.sh                    install what is missing
+#   ./launch/setup.sh --test-packages    also what only tests use: onnx and onnxruntime, for the Python beside the wheel
 #   ./launch/setup.sh --print-libtorch   also print the LibTorch folder on stdout (everything else goes to stderr)
 #
 # DIFFPROB_LIBTORCH=DIR   use this LibTorch (the folder with include/ and lib/) instead of the pinned wheel
@@ -11,6 +12,8 @@ set -euo pipefail
 
 readonly torch_version=2.11.0
 readonly numpy_version=2.2.6
+readonly onnx_version=1.23.2
+readonly onnxruntime_version=1.32.0
 readonly packages=(
   build-essential cmake ninja-build ccache pkg-config python3 python3-venv
   openmpi-bin libopenmpi-dev libopencv-dev libhdf5-dev libspdlog-dev libfmt-dev
@@ -75,6 +78,24 @@ install_libtorch() {
   touch "$venv/.complete"
 }
 
+# Where they cannot be had, the tests that need them are skipped with a reason.
+install_test_packages() {
+  local complete=$venv/.complete-onnx-$onnx_version-onnxruntime-$onnxruntime_version
+  [ ! -e "$complete" ] || return 0
+  exec 9>"$cache/.lock"
+  flock -w 1800 9 || die "another setup has held $cache/.lock for 30 minutes"
+  [ ! -e "$complete" ] || return 0
+  say "installing onnx $onnx_version and onnxruntime $onnxruntime_version for the tests into $venv"
+  local log=$cache/pip-tests.log
+  if timeout 600 "$venv/bin/python" -m pip -q --disable-pip-version-check install \
+       "onnx==$onnx_version" "onnxruntime==$onnxruntime_version" "numpy==$numpy_version" >"$log" 2>&1; then
+    touch "$complete"
+  else
+    tail -n 5 "$log" >&2
+    say "pip could not install them: tests that need them will be skipped; its whole output is in $log"
+  fi
+}
+
 libtorch_folder() {
   if [ -n "${DIFFPROB_LIBTORCH:-}" ]; then
     [ -e "$DIFFPROB_LIBTORCH/include/torch/csrc/api/include/torch/torch.h" ] ||
@@ -88,5 +109,6 @@ libtorch_folder() {
 
 install_packages
 [ -n "${DIFFPROB_LIBTORCH:-}" ] || install_libtorch
+[ "${1:-}" != --test-packages ] || [ -n "${DIFFPROB_LIBTORCH:-}" ] || install_test_packages
 folder=$(libtorch_folder)
 [ "${1:-}" != --print-libtorch ] || printf '%s\n' "$folder"

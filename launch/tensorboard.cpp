@@ -11,8 +11,12 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "model/protobuf_message.h"
+
 namespace diffprob::launch {
 namespace {
+
+using model::ProtobufMessage;
 
 // Field numbers of TensorFlow's event.proto and summary.proto.
 enum EventField : std::uint32_t { kWallTime = 1, kStep = 2, kFileVersion = 3, kSummary = 5, kSessionLog = 7 };
@@ -22,48 +26,8 @@ enum SessionLogField : std::uint32_t { kStatus = 1 };
 constexpr std::uint64_t kStatusStart = 1;
 constexpr const char* kVersion = "brain.Event:2";
 
-enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
-
-/// A protobuf message under construction.
-class Message {
- public:
-  void varint(std::uint32_t field, std::uint64_t value) {
-    key(field, WireType::kVarint);
-    put_varint(value);
-  }
-  void bytes(std::uint32_t field, std::string_view value) {
-    key(field, kBytes);
-    put_varint(value.size());
-    bytes_.append(value);
-  }
-  void float64(std::uint32_t field, double value) {
-    key(field, kFixed64);
-    put_fixed(std::bit_cast<std::uint64_t>(value));
-  }
-  void float32(std::uint32_t field, float value) {
-    key(field, kFixed32);
-    put_fixed(std::bit_cast<std::uint32_t>(value));
-  }
-  [[nodiscard]] const std::string& encoded() const noexcept { return bytes_; }
-
-  /// Little-endian on every machine.
-  template <class Unsigned>
-  void put_fixed(Unsigned value) {
-    for (std::size_t i = 0; i < sizeof(value); ++i) bytes_ += static_cast<char>(value >> (8 * i) & 0xff);
-  }
-
- private:
-  void key(std::uint32_t field, WireType type) { put_varint(field << 3 | type); }
-  void put_varint(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) bytes_ += static_cast<char>(0x80 | (value & 0x7f));
-    bytes_ += static_cast<char>(value);
-  }
-
-  std::string bytes_;
-};
-
-Message new_event(std::int64_t step) {
-  Message event;
+ProtobufMessage new_event(std::int64_t step) {
+  ProtobufMessage event;
   event.float64(kWallTime, std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
   event.varint(kStep, static_cast<std::uint64_t>(step));
   return event;
@@ -86,13 +50,12 @@ std::uint32_t masked_crc(std::string_view bytes) {
 
 /// length, its checksum, the data, its checksum
 std::string framed(std::string_view data) {
-  Message record;
-  record.put_fixed(static_cast<std::uint64_t>(data.size()));
-  record.put_fixed(masked_crc(record.encoded()));
-  std::string frame = record.encoded() + std::string(data);
-  Message tail;
-  tail.put_fixed(masked_crc(data));
-  return frame + tail.encoded();
+  std::string frame;
+  model::append_little_endian(frame, static_cast<std::uint64_t>(data.size()));
+  model::append_little_endian(frame, masked_crc(frame));
+  frame += data;
+  model::append_little_endian(frame, masked_crc(data));
+  return frame;
 }
 
 std::string host_name() {
@@ -125,13 +88,13 @@ TensorBoard::TensorBoard(const std::string& folder, std::int64_t first_step) {
     if (file_ < 0 && errno != EEXIST) fail("cannot be made");
   }
   try {
-    Message version = new_event(0);
+    ProtobufMessage version = new_event(0);
     version.bytes(kFileVersion, kVersion);
     write_record(version.encoded());
     if (first_step <= 0) return;
-    Message start;
+    ProtobufMessage start;
     start.varint(kStatus, kStatusStart);
-    Message session = new_event(first_step);
+    ProtobufMessage session = new_event(first_step);
     session.bytes(kSessionLog, start.encoded());
     write_record(session.encoded());
   } catch (...) {
@@ -146,14 +109,14 @@ TensorBoard::~TensorBoard() {
 
 void TensorBoard::write(std::int64_t step, std::span<const TaggedValue> values) {
   if (file_ < 0 || values.empty()) return;
-  Message summary;
+  ProtobufMessage summary;
   for (const auto& [tag, value] : values) {
-    Message entry;
+    ProtobufMessage entry;
     entry.bytes(kTag, tag);
     entry.float32(kSimpleValue, static_cast<float>(value));
     summary.bytes(kValue, entry.encoded());
   }
-  Message event = new_event(step);
+  ProtobufMessage event = new_event(step);
   event.bytes(kSummary, summary.encoded());
   write_record(event.encoded());
 }

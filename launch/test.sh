@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/environment.sh
 
-./launch/setup.sh
+./launch/setup.sh --test-packages
 ./launch/build.sh
 ctest --preset release -j "$(nproc)" "$@"

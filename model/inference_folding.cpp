@@ -7,8 +7,6 @@
 namespace diffprob::model {
 namespace {
 
-constexpr double kEpsilon = 1e-5;  // of every batch norm in the backbones
-
 at::Tensor per_output(const at::Tensor& values, const at::Tensor& weight) {
   std::vector<std::int64_t> shape(static_cast<std::size_t>(weight.dim()), 1);
   shape[0] = values.numel();
@@ -28,14 +26,22 @@ NamedWeights::NamedWeights(const torch::nn::Module& module) {
   for (const auto& item : module.named_buffers()) tensors_[item.key()] = item.value();
 }
 
-at::Tensor NamedWeights::at(const std::string& name) const {
+const at::Tensor& NamedWeights::find(const std::string& name) const {
   const auto found = tensors_.find(name);
-  TORCH_CHECK(found != tensors_.end(), "inference network: the backbone has no tensor ", name);
-  return found->second.to(at::kCPU, at::kDouble);
+  TORCH_CHECK(found != tensors_.end(), "the backbone has no tensor ", name);
+  return found->second;
+}
+
+at::Tensor NamedWeights::at(const std::string& name) const {
+  return find(name).to(at::kCPU, at::kDouble);
+}
+
+std::vector<std::int64_t> NamedWeights::sizes(const std::string& name) const {
+  return find(name).sizes().vec();
 }
 
 ChannelAffine evaluated_batch_norm(const NamedWeights& weights, const std::string& prefix) {
-  at::Tensor scale = (weights.at(prefix + ".running_var") + kEpsilon).rsqrt();
+  at::Tensor scale = (weights.at(prefix + ".running_var") + kBatchNormEpsilon).rsqrt();
   if (weights.has(prefix + ".weight")) scale = scale * weights.at(prefix + ".weight");
   at::Tensor shift = -weights.at(prefix + ".running_mean") * scale;
   if (weights.has(prefix + ".bias")) shift = shift + weights.at(prefix + ".bias");
@@ -44,6 +50,13 @@ ChannelAffine evaluated_batch_norm(const NamedWeights& weights, const std::strin
 
 FoldedWeights fold_after(const at::Tensor& weight, const ChannelAffine& after) {
   return {weight * per_output(after.scale, weight), after.shift};
+}
+
+FoldedWeights fold_flattened(const ChannelAffine& before, const at::Tensor& weight, const at::Tensor& bias, const ChannelAffine& after) {
+  const at::Tensor by_channel = weight.view({weight.size(0), before.scale.numel(), -1});
+  const at::Tensor inner = bias + (by_channel.sum(2) * before.shift).sum(1);
+  const at::Tensor map = (by_channel * before.scale.view({1, -1, 1})).view_as(weight);
+  return {map * after.scale.unsqueeze(1), inner * after.scale + after.shift};
 }
 
 BorderedWeights fold_around(const ChannelAffine& before, const at::Tensor& weight, const ChannelAffine& after) {

@@ -77,22 +77,19 @@ Block make_block(const NamedWeights& weights, const std::string& prefix, std::in
 /// Batch norm, flattening (channels, h, w), linear, batch norm, as one map of (h, w, channels).
 FoldedWeights fold_output(const NamedWeights& weights) {
   const ChannelAffine before = evaluated_batch_norm(weights, "bn2");
-  const at::Tensor fc = weights.at("fc.weight");  // [D, channels * h * w]
-  const std::int64_t channels = before.scale.numel(), dim = fc.size(0);
-  const at::Tensor by_channel = fc.view({dim, channels, -1});
-  const at::Tensor bias = weights.at("fc.bias") + (by_channel.sum(2) * before.shift).sum(1);
-  const at::Tensor map = (by_channel * before.scale.view({1, -1, 1})).transpose(1, 2).reshape({dim, -1});
-  const ChannelAffine after = evaluated_batch_norm(weights, "features");
-  return {map * after.scale.unsqueeze(1), bias * after.scale + after.shift};
+  const FoldedWeights folded =
+      fold_flattened(before, weights.at("fc.weight"), weights.at("fc.bias"), evaluated_batch_norm(weights, "features"));
+  const std::int64_t dim = folded.bias.numel();
+  return {folded.weight.view({dim, before.scale.numel(), -1}).transpose(1, 2).reshape({dim, -1}), folded.bias};
 }
 
 class IResNetTrunk : public InferenceTrunk {
  public:
   IResNetTrunk(const NamedWeights& weights, at::Device device)
       : stem_(fold_after(weights.at("conv1.weight"), evaluated_batch_norm(weights, "bn1")),
-              {.side = kFaceSide, .stride = stem_stride(weights), .padding = 1}, device),
+              {.side = kFaceSide, .stride = iresnet_stem_stride(weights), .padding = 1}, device),
         prelu_(weights.at("prelu.weight"), weights.at("conv1.weight").size(0), device) {
-    std::int64_t side = side_after(kFaceSide, stem_stride(weights));
+    std::int64_t side = side_after(kFaceSide, iresnet_stem_stride(weights));
     for (int stage = 1; stage <= 4; ++stage) {
       const std::string name = "layer" + std::to_string(stage) + ".";
       for (int i = 0; weights.has(name + std::to_string(i) + ".conv1.weight"); ++i) {
@@ -111,13 +108,6 @@ class IResNetTrunk : public InferenceTrunk {
   }
 
  private:
-  /// Not among the weights, but the pictures that reach the last linear map tell: 7 x 7 of 112, or 4 x 4 of 56.
-  static std::int64_t stem_stride(const NamedWeights& weights) {
-    const std::int64_t pixels = weights.at("fc.weight").size(1) / weights.at("bn2.running_mean").numel();
-    TORCH_CHECK(pixels == 49 || pixels == 16, "inference network: fc.weight takes ", pixels, " pixels, want 49 or 16");
-    return pixels == 49 ? 1 : 2;
-  }
-
   InferenceConvolution stem_;
   InferencePrelu prelu_;
   std::vector<Block> blocks_;
@@ -127,6 +117,12 @@ class IResNetTrunk : public InferenceTrunk {
 
 bool is_iresnet(const NamedWeights& weights) {
   return weights.has("layer4.0.conv2.weight") && weights.has("fc.weight") && weights.has("features.running_var");
+}
+
+std::int64_t iresnet_stem_stride(const NamedWeights& weights) {
+  const std::int64_t pixels = weights.sizes("fc.weight").at(1) / weights.sizes("bn2.running_mean").at(0);
+  TORCH_CHECK(pixels == 49 || pixels == 16, "fc.weight takes ", pixels, " pixels, want 49 or 16");
+  return pixels == 49 ? 1 : 2;
 }
 
 std::unique_ptr<InferenceTrunk> make_iresnet_trunk(const NamedWeights& weights, at::Device device) {

@@ -24,6 +24,9 @@ class InferenceTrunk {
 
 /// For weights named as those of IResNet and MobileFaceNet.
 [[nodiscard]] bool is_iresnet(const NamedWeights& weights);
+/// Stride of an IResNet's first convolution. Not among the weights, but the pictures that reach the last linear map tell: 7 x 7 of 112, or
+/// 4 x 4 of 56.
+[[nodiscard]] std::int64_t iresnet_stem_stride(const NamedWeights& weights);
 [[nodiscard]] std::unique_ptr<InferenceTrunk> make_iresnet_trunk(const NamedWeights& weights, at::Device device);
 [[nodiscard]] bool is_mobilefacenet(const NamedWeights& weights);
 [[nodiscard]] std::unique_ptr<InferenceTrunk> make_mobilefacenet_trunk(const NamedWeights& weights, at::Device device);

@@ -19,9 +19,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/model/scratch_folder.h"
+#include "tests/support/protobuf_fields.h"
 
 namespace diffprob::launch {
 namespace {
+
+using Fields = tests::ProtobufFields;
 
 /// Bit by bit, from the definition.
 std::uint32_t slow_crc32c(std::string_view bytes) {
@@ -35,43 +38,6 @@ std::uint32_t slow_crc32c(std::string_view bytes) {
   }
   return ~crc;
 }
-
-/// Takes an encoded message apart: field number -> raw values (varints as numbers, the rest as bytes).
-struct Fields {
-  explicit Fields(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const std::uint64_t key = varint(bytes);
-      const auto field = static_cast<int>(key >> 3);
-      const std::size_t length = (key & 7) == 1 ? 8 : (key & 7) == 5 ? 4 : 0;
-      if ((key & 7) == 0) {
-        numbers.emplace(field, varint(bytes));
-      } else {
-        const std::size_t size = (key & 7) == 2 ? varint(bytes) : length;
-        EXPECT_LE(size, bytes.size());
-        texts.emplace(field, bytes.substr(0, size));
-        bytes.remove_prefix(std::min(size, bytes.size()));
-      }
-    }
-  }
-  static std::uint64_t varint(std::string_view& bytes) {
-    std::uint64_t value = 0;
-    for (int shift = 0; !bytes.empty(); shift += 7) {
-      const auto byte = static_cast<unsigned char>(bytes.front());
-      bytes.remove_prefix(1);
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) break;
-    }
-    return value;
-  }
-  template <class Number>
-  [[nodiscard]] Number fixed(int field) const {
-    Number number{};
-    std::memcpy(&number, texts.find(field)->second.data(), sizeof(number));
-    return number;
-  }
-  std::multimap<int, std::uint64_t> numbers;
-  std::multimap<int, std::string_view> texts;
-};
 
 /// Events of a file; checks every frame. The last one may be torn.
 std::vector<std::string> read_events(const std::string& path) {
