@@ -87,13 +87,20 @@ std::vector<double> pair_distances(const at::Tensor& embeddings) {
   TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) % 2 == 0, "pair_distances: want embeddings [2 * pairs, D], got ",
               embeddings.sizes());
   const at::NoGradGuard no_grad;
-  const auto rows = embeddings.to(at::kCPU, at::kDouble);
-  auto norms = at::linalg_vector_norm(rows, 2, {1}, /*keepdim=*/true);
-  norms.masked_fill_(norms == 0, 1);  // a row of zeros has no direction: it stays zeros, as in the protocol's scripts
-  const auto pairs = (rows / norms).view({-1, 2, rows.size(1)});
-  const auto distances = (pairs.select(1, 0) - pairs.select(1, 1)).square().sum(1).contiguous();  // [P]
-  const auto* begin = distances.const_data_ptr<double>();
-  return {begin, begin + distances.numel()};
+  const auto all = embeddings.to(at::kCPU);
+  std::vector<double> result;
+  result.reserve(static_cast<std::size_t>(all.size(0) / 2));
+  constexpr std::int64_t kRows = 256;  // at a time: their float64 copies stay in the cache
+  for (std::int64_t begin = 0; begin < all.size(0); begin += kRows) {
+    const auto rows = all.slice(0, begin, begin + kRows).to(at::kDouble);
+    auto norms = at::linalg_vector_norm(rows, 2, {1}, /*keepdim=*/true);
+    norms.masked_fill_(norms == 0, 1);  // a row of zeros has no direction: it stays zeros, as in the protocol's scripts
+    const auto pairs = (rows / norms).view({-1, 2, rows.size(1)});
+    const auto distances = (pairs.select(1, 0) - pairs.select(1, 1)).square().sum(1).contiguous();
+    const auto* const values = distances.const_data_ptr<double>();
+    result.insert(result.end(), values, values + distances.numel());
+  }
+  return result;
 }
 
 SetReport verify_set(const data::VerificationSet& set, model::Backbone& backbone, dist::Communicator& communicator,

@@ -8,6 +8,7 @@
 #include "data/atomic_file.h"
 #include "data/sha256.h"
 #include "launch/checkpoint.h"
+#include "launch/eval_results.h"
 #include "launch/inputs.h"
 #include "launch/json_file.h"
 #include "launch/output_folder.h"
