@@ -72,8 +72,8 @@ std::string columns(const Lines& lines) {
   return text;
 }
 
-std::vector<std::string> far_headings(std::vector<std::string> first, const std::vector<eval::TarAtFar>& rows) {
-  for (const auto& row : rows) first.push_back(far_name(row.far_target));
+std::vector<std::string> far_headings(std::vector<std::string> first, const std::string& prefix, const std::vector<eval::TarAtFar>& rows) {
+  for (const auto& row : rows) first.push_back(prefix + far_name(row.far_target));
   return first;
 }
 
@@ -132,12 +132,12 @@ nlohmann::json ijb_to_json(const std::string& folder, const eval::IjbResult& res
 
 std::string verification_table(const std::vector<eval::SetReport>& reports) {
   if (reports.empty()) return "";
-  Lines lines = {far_headings({"set", "pairs", "accuracy", "+-", "threshold", "AUC", "EER", "VAL@1e-3", "TAR@FAR"}, reports.front().tar)};
-  lines[0][8] = "impostors  TAR@FAR";
+  const std::vector<std::string> first = {"set", "pairs", "accuracy", "+-", "threshold", "AUC", "EER", "VAL@1e-3", "impostors"};
+  Lines lines = {far_headings(first, "TAR@", reports.front().tar)};
   for (const auto& r : reports) {
     lines.push_back({r.name, std::to_string(r.pairs), percent(r.verification.accuracy_mean), percent(r.verification.accuracy_std),
                      fmt::format("{:.2f}", r.verification.best_threshold), percent(r.auc), percent(r.eer),
-                     percent(r.val.front().val.val_mean), fmt::format("{}         ", r.impostors)});
+                     percent(r.val.front().val.val_mean), std::to_string(r.impostors)});
     for (const auto& row : r.tar) lines.back().push_back(percent(row.tar, row.meaningful));
   }
   return columns(lines) + "  in %; (x): fewer than one impostor may pass, so x says little\n";
@@ -146,7 +146,7 @@ std::string verification_table(const std::vector<eval::SetReport>& reports) {
 std::string ijb_table(const eval::IjbResult& result) {
   std::string text = fmt::format("{}: {} images ({} missing or bad), {} templates ({} empty), {} pairs\n", result.name, result.images,
                                  result.missing_images.size(), result.templates, result.empty_templates, result.pairs);
-  Lines lines = {far_headings({"1:1, TAR in % at FAR"}, result.variants.front().tar)};
+  Lines lines = {far_headings({"1:1, TAR in % at FAR"}, "", result.variants.front().tar)};
   for (const auto& v : result.variants) {
     lines.push_back({v.variant.name() + " nearest FAR (reference)"});
     for (const auto& row : v.tar) lines.back().push_back(percent(row.tar_nearest, row.meaningful));
