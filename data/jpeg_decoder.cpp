@@ -89,7 +89,7 @@ void copy_resized(const cv::Mat& rgb, int size, std::uint8_t* out) {
   }
 }
 
-void decode_with_opencv(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
+cv::Mat decode_with_opencv(std::span<const std::byte> encoded) {
   try {
     const cv::Mat raw(1, static_cast<int>(encoded.size()), CV_8UC1, const_cast<std::byte*>(encoded.data()));
     const cv::Mat bgr = cv::imdecode(raw, cv::IMREAD_COLOR);
@@ -97,10 +97,21 @@ void decode_with_opencv(std::span<const std::byte> encoded, int size, std::uint8
     check_sides(bgr.cols, bgr.rows);
     cv::Mat rgb;
     cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
-    copy_resized(rgb, size, out);
+    return rgb;
   } catch (const cv::Exception& e) {
     throw DataError(std::string("the image cannot be decoded: ") + e.what());
   }
+}
+
+void decode_with_opencv(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
+  copy_resized(decode_with_opencv(encoded), size, out);
+}
+
+void decode_with_opencv(std::span<const std::byte> encoded, DecodedImage& image) {
+  const cv::Mat rgb = decode_with_opencv(encoded);
+  image.width = rgb.cols;
+  image.height = rgb.rows;
+  image.rgb.assign(rgb.datastart, rgb.dataend);
 }
 
 std::string hex_head(std::span<const std::byte> bytes) {
@@ -111,6 +122,17 @@ std::string hex_head(std::span<const std::byte> bytes) {
     text += {kDigits[value >> 4], kDigits[value & 15]};
   }
   return text;
+}
+
+/// Of an image that is understood, with sides that are not absurd.
+Format checked_format(std::span<const std::byte> encoded) {
+  const Format format = format_of(encoded);
+  if (format == Format::kUnknown) {
+    throw DataError("not an image: " + std::to_string(encoded.size()) + " bytes that begin with '" + hex_head(encoded) +
+                    "'; JPEG, PNG, BMP and WebP are understood");
+  }
+  check_declared_sides(encoded, format);
+  return format;
 }
 
 struct JpegHeader {
@@ -147,22 +169,39 @@ ImageDecoder::~ImageDecoder() {
 }
 
 void ImageDecoder::decode(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
-  const Format format = format_of(encoded);
-  if (format == Format::kUnknown) {
-    throw DataError("not an image: " + std::to_string(encoded.size()) + " bytes that begin with '" + hex_head(encoded) +
-                    "'; JPEG, PNG, BMP and WebP are understood");
-  }
-  check_declared_sides(encoded, format);
-  if (format != Format::kJpeg) return decode_with_opencv(encoded, size, out);
-
+  if (checked_format(encoded) != Format::kJpeg) return decode_with_opencv(encoded, size, out);
   try {
     decode_jpeg(encoded, size, out);
   } catch (...) {
-    // After an error the handle would go on in the middle of the bad image's header and spoil the next, good one.
-    tjDestroy(turbo_);
-    turbo_ = tjInitDecompress();
+    restart();
     throw;
   }
+}
+
+void ImageDecoder::decode(std::span<const std::byte> encoded, DecodedImage& image) {
+  if (checked_format(encoded) != Format::kJpeg) return decode_with_opencv(encoded, image);
+  try {
+    if (!decode_whole_jpeg(encoded, image)) decode_with_opencv(encoded, image);
+  } catch (...) {
+    restart();
+    throw;
+  }
+}
+
+/// After an error the handle would go on in the middle of the bad image's header and spoil the next, good one.
+void ImageDecoder::restart() {
+  tjDestroy(turbo_);
+  turbo_ = tjInitDecompress();
+}
+
+bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, DecodedImage& image) {
+  const JpegHeader header = read_jpeg_header(turbo_, encoded);
+  if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK) return false;
+  image.width = header.width;
+  image.height = header.height;
+  image.rgb.resize(static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * kChannels);
+  decompress(turbo_, encoded, header, image.rgb.data());
+  return !has_exif(encoded);
 }
 
 void ImageDecoder::decode_jpeg(std::span<const std::byte> encoded, int size, std::uint8_t* out) {

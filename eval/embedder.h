@@ -9,7 +9,7 @@
 
 #include "data/verification_set.h"
 #include "dist/communicator.h"
-#include "eval/verification.h"
+#include "eval/set_report.h"
 #include "model/backbone.h"
 
 namespace diffprob::eval {
@@ -32,14 +32,7 @@ struct EmbedderOptions {
 /// Squared distances of L2-normalised embedding pairs (rows 2i, 2i + 1), float64 arithmetic. [P]
 [[nodiscard]] std::vector<double> pair_distances(const at::Tensor& embeddings);
 
-/// The two above and verify(): what a run reports of a set. Collective; same on all ranks.
-struct SetReport {
-  std::string name;
-  std::int64_t pairs = 0;
-  VerificationResult verification;
-  double auc = 0;
-  double eer = 0;
-};
+/// The two above and report_pairs(): what a run reports of a set. Collective; same on all ranks.
 [[nodiscard]] SetReport verify_set(const data::VerificationSet& set, model::Backbone& backbone, dist::Communicator& communicator,
                                    const EmbedderOptions& options);
 

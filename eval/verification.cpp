@@ -155,6 +155,9 @@ VerificationResult verify(std::span<const double> distances, const std::vector<b
     result.fold_accuracy.push_back(ratio(test.correct(best), test.same_pairs + test.different_pairs));
     add_rates(test, fold_count, result);
   }
+  const std::size_t best = best_threshold(counts.total);
+  result.best_threshold = thresholds[best];
+  result.best_accuracy = ratio(counts.total.correct(best), counts.total.same_pairs + counts.total.different_pairs);
   result.accuracy_mean = mean(result.fold_accuracy);
   result.accuracy_std = population_std(result.fold_accuracy);
   return result;

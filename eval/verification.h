@@ -13,9 +13,11 @@ struct VerificationResult {
   std::vector<double> fold_accuracy;   ///< [folds]
   std::vector<double> fold_threshold;  ///< [folds]
   double accuracy_mean = 0;
-  double accuracy_std = 0;  ///< population
-  std::vector<double> tpr;  ///< [400], means over the folds
-  std::vector<double> fpr;  ///< [400]
+  double accuracy_std = 0;    ///< population
+  double best_threshold = 0;  ///< the first one that is best on all pairs: to use the model with
+  double best_accuracy = 0;   ///< of all pairs with it; a little rosier than accuracy_mean, for it was chosen on them
+  std::vector<double> tpr;    ///< [400], means over the folds
+  std::vector<double> fpr;    ///< [400]
 };
 /// distances [P], same [P]. Throws c10::Error when P < folds, folds < 2 or a distance is NaN.
 [[nodiscard]] VerificationResult verify(std::span<const double> distances, const std::vector<bool>& same, int folds = 10);

@@ -59,9 +59,25 @@ const std::map<std::string, Help>& commands() {
             "With data.train given, scores of another data set are refused.\n"
             "Writes output/index_set.h5, kept_index.txt, label_map.txt, summary.json (prune/SCORES_FORMAT.md)."}},
       {"eval",
-       {"verify a network on .bin sets",
-        "mpirun -np 8 diffprob eval [CONFIG] --model.checkpoint=DIR/step_XXXXXXXX --eval.sets=lfw.bin,cfp_fp.bin\n\n"
-        "Writes output/eval.json and prints a table. A backbone .pth needs model.backbone and model.embedding_dim."}},
+       {"measure a network, or features made elsewhere, on .bin sets and IJB-B / IJB-C",
+        "mpirun -np 8 diffprob eval [CONFIG] --model.checkpoint=DIR/step_XXXXXXXX --eval.sets=lfw.bin,cfp_fp.bin --json=results.json\n"
+        "mpirun -np 8 diffprob eval --model.checkpoint=backbone.pth --model.backbone=iresnet50 --eval.ijb=/data/IJB_release/IJBC\n"
+        "mpirun -np 8 diffprob eval --eval.features=img_feats.npy --eval.features_hold=image_mirror --eval.ijb=/data/IJB_release/IJBC\n\n"
+        "A network is a checkpoint folder, or a .pth of arcface_torch or the paper's code with model.backbone and model.embedding_dim.\n"
+        "Features are a two-dimensional .npy (float32 or float64) or HDF5 dataset (eval.features_dataset, default 'features'), one row an\n"
+        "image in the order of ijb*_face_tid_mid.txt, or 2 * pairs rows for one .bin.\n\n"
+        "  .bin   10-fold accuracy, best threshold, VAL@FAR 1e-3..1e-1, AUC, EER, TAR@FAR 1e-6..1e-1. Entries at which fewer than one\n"
+        "         impostor may pass stand in brackets.\n"
+        "  IJB    TAR@FAR 1e-6..1e-1 three ways: at the ROC point nearest to the FAR (what the reference's tables show; it may lie "
+        "above),\n"
+        "         at the best point not above it, and interpolated. With the *_1N_*.csv files in meta/ also rank-1, rank-5 and TPIR@FPIR\n"
+        "         0.01 and 0.1: 'open' with the probes that have no mate, 'closed' as InsightFace's IJB_1N script.\n"
+        "         eval.ijb_variants=F1N1D1,F0N0D0: N1 keeps the length of features, N0 normalises them first (the names of\n"
+        "         others disagree). Missing or bad images are left out of their templates, counted, and listed in\n"
+        "         output/missing_*.txt; the reference stops at them. A template without any image scores 0 with every other.\n\n"
+        "Prints tables, writes output/eval.json (.bin sets) and output/ijb.json; --json=FILE gets both. Results are the same for any "
+        "number\n"
+        "of ranks, given the same features."}},
       {"export",
        {"backbone of a checkpoint or .pth as .onnx, or as .pth for PyTorch",
         "diffprob export --model.checkpoint=DIR/step_XXXXXXXX --file=backbone.onnx [--fold-bn]\n"
@@ -164,7 +180,7 @@ CommandLine parse_command_line(int argc, char** argv) {
         line.positional.push_back(word);
     } else if (const auto equals = word.find('='); equals != std::string::npos) {
       const std::string key = word.substr(2, equals - 2);
-      line.overrides.push_back({key == "profile" ? "train.profile_steps" : key, word.substr(equals + 1)});
+      line.overrides.push_back({key == "profile" ? "train.profile_steps" : key == "json" ? "eval.json" : key, word.substr(equals + 1)});
     } else {
       line.flags.push_back(word.substr(2));
     }

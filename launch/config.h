@@ -134,6 +134,12 @@ struct PruneConfig {
 
 struct EvalConfig {
   std::vector<std::string> sets;
+  std::vector<std::string> ijb;
+  std::vector<std::string> ijb_variants;
+  std::string features;
+  std::string features_dataset = "features";
+  std::string features_hold = "image";
+  std::string json;
   std::int64_t batch_per_rank = 64;
   std::int64_t folds = 10;
 };

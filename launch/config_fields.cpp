@@ -204,6 +204,23 @@ void add_sweep(Config& c, std::vector<Field>& f) {
 
 void add_rest(Config& c, std::vector<Field>& f) {
   f.push_back({"eval.sets", &c.eval.sets, "verification sets (.bin); the synthetic set brings its own", 0, 0, {}});
+  f.push_back(
+      {"eval.ijb", &c.eval.ijb, "`diffprob eval`: folders IJBB or IJBC of InsightFace's IJB_release (meta/, loose_crop/)", 0, 0, {}});
+  f.push_back({"eval.ijb_variants",
+               &c.eval.ijb_variants,
+               "pooling, as the reference's switches: F1 adds the mirror image, N1 keeps a feature's length, N0 L2-normalises it first, D1 "
+               "multiplies by the detector's score; empty: F1N1D1 (F0N1D1 for features of images alone)",
+               0,
+               0,
+               {}});
+  f.push_back(
+      text("eval.features", &c.eval.features,
+           "`diffprob eval`: features made elsewhere in place of a network, .npy or HDF5, one row an image of the one set or IJB folder"));
+  f.push_back(text("eval.features_dataset", &c.eval.features_dataset, "the dataset of an HDF5 file of features"));
+  f.push_back(text("eval.features_hold", &c.eval.features_hold,
+                   "a row is the feature of the image, or that of the image followed by that of its mirror image",
+                   {"image", "image_mirror"}));
+  f.push_back(text("eval.json", &c.eval.json, "`diffprob eval` also writes all results to this file (--json=FILE)"));
   f.push_back(number("eval.batch_per_rank", &c.eval.batch_per_rank, 1, 1e6, "images embedded at once on a rank"));
   f.push_back(number("eval.folds", &c.eval.folds, 2, 1000, "folds of the verification protocol"));
   f.push_back(number("run.seeds", &c.run.seeds, 1, 100,

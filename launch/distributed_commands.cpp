@@ -1,20 +1,17 @@
 #include <spdlog/spdlog.h>
 
-#include <filesystem>
+#include <algorithm>
 
 #include "launch/commands.h"
+#include "launch/eval_command.h"
 #include "launch/inputs.h"
-#include "launch/json_file.h"
 #include "launch/output_folder.h"
 #include "launch/pipeline.h"
 #include "launch/score.h"
-#include "launch/summary.h"
 #include "launch/sweep.h"
 #include "launch/train.h"
-#include "model/weights.h"
 
 namespace diffprob::launch {
-namespace fs = std::filesystem;
 namespace {
 
 void need(const std::string& value, const std::string& key) {
@@ -54,23 +51,6 @@ void prune_command(const Config& config, Runtime& runtime) {
       prune::full_name(result.options), result.kept, result.num_samples,
       100.0 * static_cast<double>(result.kept) / static_cast<double>(result.num_samples), result.identities_after, result.identities_before,
       result.mislabelled, result.redundant, result.identities_at_floor, result.threshold(), config.output);
-}
-
-std::shared_ptr<model::Backbone> backbone_for_eval(const Config& config, Runtime& runtime) {
-  if (fs::is_directory(config.model.checkpoint)) return load_model(config.model.checkpoint, runtime).backbone;
-  auto backbone = model::make_backbone({config.model.backbone, config.model.embedding_dim, 0.0, 1});
-  model::load_state_dict(*backbone, model::read_pth(config.model.checkpoint));
-  backbone->to(runtime.device());
-  return backbone;
-}
-
-void eval_command(const Config& config, Runtime& runtime) {
-  need(config.model.checkpoint, "model.checkpoint");
-  if (config.eval.sets.empty()) throw ConfigError({"eval.sets: this command needs at least one .bin"});
-  make_output_folder(config, runtime);
-  const auto backbone = backbone_for_eval(config, runtime);
-  const auto reports = verify_sets("eval", open_verification_sets(config.eval.sets), *backbone, config, runtime);
-  if (runtime.is_root()) write_json(config.output + "/eval.json", reports_to_json(reports));
 }
 
 void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {

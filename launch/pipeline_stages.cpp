@@ -7,10 +7,10 @@
 
 #include "data/sha256.h"
 #include "launch/checkpoint.h"
+#include "launch/eval_results.h"
 #include "launch/inputs.h"
 #include "launch/output_folder.h"
 #include "launch/score.h"
-#include "launch/summary.h"
 #include "launch/train.h"
 #include "prune/dynamics.h"
 #include "prune/prune_summary.h"

@@ -76,17 +76,4 @@ nlohmann::json summary_json(const std::vector<SummaryRow>& rows) {
   return list;
 }
 
-nlohmann::json reports_to_json(const std::vector<eval::SetReport>& reports) {
-  nlohmann::json list = nlohmann::json::array();
-  for (const auto& r : reports) {
-    list.push_back({{"set", r.name},
-                    {"pairs", r.pairs},
-                    {"accuracy", r.verification.accuracy_mean},
-                    {"accuracy_std", r.verification.accuracy_std},
-                    {"auc", r.auc},
-                    {"eer", r.eer}});
-  }
-  return list;
-}
-
 }  // namespace diffprob::launch

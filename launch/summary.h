@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "eval/embedder.h"
-
 namespace diffprob::launch {
 
 /// A trained network in the final table. Networks with the same `name` (several seeds) make one row with mean and deviation.
@@ -22,7 +20,5 @@ struct SummaryRow {
 /// Text table: one line a name; accuracy in %, "mean +- deviation (n)" where there are several seeds.
 [[nodiscard]] std::string summary_table(const std::vector<SummaryRow>& rows);
 [[nodiscard]] nlohmann::json summary_json(const std::vector<SummaryRow>& rows);
-
-[[nodiscard]] nlohmann::json reports_to_json(const std::vector<eval::SetReport>& reports);
 
 }  // namespace diffprob::launch

@@ -1,5 +1,6 @@
 #include "eval/roc.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <set>
@@ -108,6 +109,79 @@ TEST(Roc, HandNumbers) {
   EXPECT_DOUBLE_EQ(roc.tar_at_far(0.5), 1);
 }
 
+/// The reference's table: all points of the curve by brute force, scikit-learn's drop_intermediate on whole counts, then numpy's search
+/// from the end for the least |fpr - target|.
+std::pair<double, double> slow_nearest(const Case& c, double far) {
+  const double genuine = static_cast<double>(std::count(c.same.begin(), c.same.end(), true));
+  const double impostors = static_cast<double>(c.same.size()) - genuine;
+  std::vector<std::pair<double, double>> points;  // false accepts, true accepts
+  for (const double threshold : std::set<double>(c.distances.begin(), c.distances.end()))
+    points.emplace_back(std::round(accepted(c, false, threshold) * impostors), std::round(accepted(c, true, threshold) * genuine));
+  std::vector<std::pair<double, double>> kept = {{0, 0}};
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const bool inner = i > 0 && i + 1 < points.size();
+    if (inner && points[i + 1].first - 2 * points[i].first + points[i - 1].first == 0 &&
+        points[i + 1].second - 2 * points[i].second + points[i - 1].second == 0)
+      continue;
+    kept.push_back(points[i]);
+  }
+  std::pair<double, double> best;
+  double distance = 2;
+  for (auto point = kept.rbegin(); point != kept.rend(); ++point) {
+    if (const double d = std::abs(point->first / impostors - far); d < distance) {
+      distance = d;
+      best = {point->first / impostors, point->second / genuine};
+    }
+  }
+  return best;
+}
+
+TEST(Roc, AtFarsAgreesWithBruteForce) {
+  const std::vector<double> fars = {0, 1e-6, 1e-3, 0.01, 0.03, 0.1, 0.25, 0.5, 0.77, 1};
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    const Case c = random_case(seed, 2 + 4 * seed, seed % 3 == 0 ? 9 : 100000);
+
+    const auto rows = Roc(c.distances, c.same).at_fars(fars);
+
+    const auto impostors = static_cast<double>(std::count(c.same.begin(), c.same.end(), false));
+    for (std::size_t i = 0; i < fars.size(); ++i) {
+      SCOPED_TRACE(c10::str("seed ", seed, " far ", fars[i]));
+      const auto [far_nearest, tar_nearest] = slow_nearest(c, fars[i]);
+      EXPECT_DOUBLE_EQ(rows[i].far_nearest, far_nearest);
+      EXPECT_DOUBLE_EQ(rows[i].tar_nearest, tar_nearest);
+      EXPECT_NEAR(rows[i].tar, slow_tar(c, fars[i]), 1e-12);
+      EXPECT_EQ(rows[i].meaningful, fars[i] * impostors >= 1);
+      EXPECT_GE(rows[i].tar_interpolated, rows[i].tar);
+      // What the threshold accepts is what the row says.
+      double passed = 0, passed_impostors = 0;
+      for (std::size_t k = 0; k < c.distances.size(); ++k)
+        (c.same[k] ? passed : passed_impostors) += -c.distances[k] > rows[i].threshold ? 1 : 0;
+      EXPECT_NEAR(passed / (static_cast<double>(c.same.size()) - impostors), rows[i].tar, 1e-12);
+      EXPECT_LE(passed_impostors / impostors, fars[i]);
+    }
+  }
+}
+
+TEST(Roc, InterpolationWhereScoresOfBothKindsAreEqual) {
+  // Both of each kind at distance 1: from (0, 0) straight to (1, 1).
+  const Roc roc(std::vector<double>{1, 1, 1, 1}, {true, false, true, false});
+
+  const auto rows = roc.at_fars(std::vector<double>{0.25});
+
+  EXPECT_DOUBLE_EQ(rows[0].tar, 0);
+  EXPECT_DOUBLE_EQ(rows[0].tar_interpolated, 0.25);
+}
+
+TEST(Roc, ScoresInAnyOrder) {
+  const Roc roc = Roc::of_scores({0.1, 0.9, 0.5}, {0.2, 0.7, 0.1, 0.0});
+
+  EXPECT_EQ(roc.genuine(), 3);
+  EXPECT_EQ(roc.impostors(), 4);
+  EXPECT_DOUBLE_EQ(roc.tar_at_far(0), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(roc.auc(), (4 + 3 + 1.5) / 12);
+  EXPECT_THROW((void)Roc::of_scores({std::nan("")}, {0.1}), c10::Error);
+}
+
 TEST(Roc, OneKindOnlyIsNotANumber) {
   for (const bool kind : {true, false}) {
     const Roc roc(std::vector<double>{1, 2}, {kind, kind});
@@ -115,6 +189,7 @@ TEST(Roc, OneKindOnlyIsNotANumber) {
     EXPECT_TRUE(std::isnan(roc.auc()));
     EXPECT_TRUE(std::isnan(roc.eer()));
     EXPECT_TRUE(std::isnan(roc.tar_at_far(0.1)));
+    EXPECT_TRUE(std::isnan(roc.at_fars(std::vector<double>{0.1})[0].tar_nearest));
   }
 }
 

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# `diffprob eval` as users run it: networks and features on a .bin set and on a small IJB folder: eval.sh DIFFPROB_PROGRAM WORK_FOLDER.
+set -euo pipefail
+program=$1 work=$2
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
+rm -rf "$work" && mkdir -p "$work" && cd "$work"
+log=$work/log
+
+ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" --oversubscribe --bind-to none "$program" "$@" >"$log" 2>&1; }
+die() { echo "FAILED: $*"; tail -n 30 "$log"; exit 1; }
+says() { grep -qF -- "$1" "$log" || die "the log does not say: $1"; }
+exits() { local wanted=$1 code=0; shift; "$@" || code=$?; [ "$code" -eq "$wanted" ] || die "exit code $code, expected $wanted: $*"; }
+same() { cmp "$1" "$2" || die "$1 differs from $2"; }
+
+# A network, pairs to verify, and 60 faces of 12 identities as an IJB folder: 20 templates, media of two images, one missing image, one bad one.
+"$program" data synth faces --synthetic.identities=12 --synthetic.images_per_identity=5 --synthetic.verification_pairs=40 >"$log" 2>&1 || die synth
+exits 0 ranks 1 train --data.train=faces --output=run --model.backbone=tiny --model.embedding_dim=32 --model.scale=32 --model.margin=0.1 \
+  --train.epochs=1 --train.batch_size=20 --train.lr=0.05 --train.lr_reference_batch=0 --train.milestones=1
+network=$(ls -d run/checkpoints/step_* | tail -n 1)
+set=$(ls faces/*.bin)
+python3 - <<'PY'
+import os, random, struct
+os.makedirs("IJBC/meta"), os.makedirs("IJBC/loose_crop")
+random.seed(3)
+offsets = {int(k): int(o) for k, o in (line.split("\t") for line in open("faces/train.idx"))}
+records = open("faces/train.rec", "rb")
+template = [38.2946, 51.6963, 73.5318, 51.5014, 56.0252, 71.7366, 41.5493, 92.3655, 70.7299, 92.2041]
+media, points, labels = [], [], {}
+for key in range(1, 61):
+    records.seek(offsets[key])
+    length = struct.unpack("<II", records.read(8))[1] & 0x1FFFFFFF
+    payload = records.read(length)
+    flag = struct.unpack("<I", payload[:4])[0]
+    label = int(struct.unpack("<f", payload[24:28] if flag else payload[4:8])[0])
+    tid = 100 + (key - 1) // 3
+    labels.setdefault(tid, label)
+    open(f"IJBC/loose_crop/{key}.jpg", "wb").write(payload[24 + 4 * flag:])
+    media.append(f"{key}.jpg {tid} {key // 2}\n")
+    points.append(f"{key}.jpg " + " ".join(f"{v + random.uniform(-1, 1):.3f}" for v in template) + " 0.95\n")
+os.remove("IJBC/loose_crop/7.jpg")
+open("IJBC/loose_crop/20.jpg", "wb").write(b"no picture")
+write = lambda name, lines: open("IJBC/meta/ijbc_" + name, "w").write("".join(lines))
+write("face_tid_mid.txt", media)
+write("name_5pts_score.txt", points)
+ids = sorted(labels)
+write("template_pair_label.txt", [f"{a} {b} {int(labels[a] == labels[b])}\n" for a in ids for b in ids if a < b])
+heading = "TEMPLATE_ID,SUBJECT_ID\n"
+write("1N_gallery_G1.csv", [heading] + [f"{t},{labels[t]}\n" for t in ids[:4]])
+write("1N_gallery_G2.csv", [heading] + [f"{t},{labels[t]}\n" for t in ids[8:12]])
+write("1N_probe_mixed.csv", [heading] + [f"{t},{labels[t]}\n" for t in ids[4:8] + ids[12:]])
+
+# Features of others: .npy written out by hand, image and mirror image.
+def npy(name, rows):
+    text = "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }" % (len(rows), len(rows[0]))
+    text += " " * (63 - (10 + len(text)) % 64) + "\n"
+    with open(name, "wb") as out:
+        out.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode())
+        for row in rows:
+            out.write(struct.pack("<%df" % len(row), *row))
+npy("ijb.npy", [[random.gauss(0, 1) for _ in range(16)] for _ in range(60)])
+npy("pairs.npy", [[random.gauss(0, 1) for _ in range(8)] for _ in range(80)])
+npy("short.npy", [[1.0, 2.0]] * 59)
+PY
+
+for n in 1 2 3; do
+  exits 0 ranks "$n" eval --model.checkpoint="$network" --eval.sets="$set" --eval.ijb=IJBC --eval.ijb_variants=F1N1D1,F0N0D0 --output="w$n" --json="w$n.json"
+  says "2 of 60 images are missing or bad"
+  says "F0N0D0 nearest FAR (reference)"
+  exits 0 ranks "$n" eval --eval.features=ijb.npy --eval.features_hold=image_mirror --eval.ijb=IJBC --output="f$n" --json="f$n.json"
+done
+for n in 2 3; do
+  same w1.json "w$n.json"
+  same f1.json "f$n.json"
+  same w1/missing_IJB-C.txt "w$n/missing_IJB-C.txt"
+done
+[ "$(tr '\n' ' ' <w1/missing_IJB-C.txt)" = "7.jpg 20.jpg " ] || die "missing images: $(cat w1/missing_IJB-C.txt)"
+python3 - <<'PY'
+import json
+both = json.load(open("w1.json"))
+(pairs,), (ijb,) = both["verification"], both["ijb"]
+assert pairs["pairs"] == 40 and pairs["genuine"] + pairs["impostors"] == 40 and 0 <= pairs["accuracy"] <= 1
+assert [row["meaningful"] for row in pairs["tar_at_far"]] == [row["far"] * pairs["impostors"] >= 1 for row in pairs["tar_at_far"]]
+assert ijb["images"] == 60 and ijb["missing_images"] == 2 and ijb["templates"] == 20 and ijb["pairs"] == 190
+assert [v["variant"] for v in ijb["variants"]] == ["F1N1D1", "F0N0D0"]
+assert [r["gallery"] for r in ijb["variants"][0]["identification"]] == ["ijbc_1N_gallery_G1.csv", "ijbc_1N_gallery_G2.csv", "all"]
+assert json.load(open("w1/eval.json")) == both["verification"] and json.load(open("w1/ijb.json")) == both["ijb"]
+PY
+
+# The same network as a .pth, and features for a .bin.
+"$program" export --model.checkpoint="$network" --file=backbone.pth >"$log" 2>&1 || die export
+exits 0 ranks 1 eval --model.checkpoint=backbone.pth --model.backbone=tiny --model.embedding_dim=32 --eval.sets="$set" --eval.ijb=IJBC \
+  --eval.ijb_variants=F1N1D1,F0N0D0 --output=pth --json=pth.json
+python3 -c 'import json; a, b = (json.load(open(f)) for f in ("w1.json", "pth.json")); assert a["ijb"] == b["ijb"] and a["verification"] == b["verification"]'
+exits 0 ranks 2 eval --eval.features=pairs.npy --eval.sets="$set" --output=p
+[ -s p/eval.json ] || die "no eval.json"
+
+# What cannot be.
+exits 2 ranks 1 eval --eval.sets="$set" --output=x
+says "model.checkpoint"
+exits 2 ranks 1 eval --eval.features=ijb.npy --eval.ijb=IJBC,IJBC --output=x
+exits 2 ranks 1 eval --eval.features=ijb.npy --eval.ijb=IJBC --output=x --json=nowhere/x.json
+says "nowhere does not exist"
+exits 2 ranks 1 eval --eval.features=ijb.npy --eval.ijb=IJBC --eval.ijb_variants=F1N1 --output=x
+says 'got "F1N1"'
+exits 2 ranks 1 eval --eval.features=ijb.npy --eval.ijb=IJBC --eval.ijb_variants=F1N1D1 --output=x
+says "image_mirror"
+exits 1 ranks 2 eval --eval.features=short.npy --eval.ijb=IJBC --output=x
+says "59 rows, expected 60"
+echo "100.jpg 1 1" >>IJBC/meta/ijbc_face_tid_mid.txt
+exits 1 ranks 2 eval --eval.features=ijb.npy --eval.ijb=IJBC --output=x
+says "ends after 60 images"
+echo ok
