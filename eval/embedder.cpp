@@ -150,7 +150,8 @@ SetReport verify_set(const data::VerificationSet& set, model::Backbone& backbone
                      const EmbedderOptions& options) {
   const auto distances = pair_distances(embed_flip_sum(set, backbone, communicator, options));
   const Roc roc(distances, set.same);
-  return {set.name, set.pairs(), verify(distances, set.same, options.folds), roc.auc(), roc.eer()};
+  return {set.name,  set.pairs(), verify(distances, set.same, options.folds),
+          roc.auc(), roc.eer(),   verification_curves(distances, set.same)};
 }
 
 }  // namespace diffprob::eval

@@ -10,6 +10,7 @@
 #include "data/verification_set.h"
 #include "dist/communicator.h"
 #include "eval/verification.h"
+#include "eval/verification_curves.h"
 #include "model/backbone.h"
 
 namespace diffprob::eval {
@@ -39,6 +40,7 @@ struct SetReport {
   VerificationResult verification;
   double auc = 0;
   double eer = 0;
+  VerificationCurves curves;
 };
 [[nodiscard]] SetReport verify_set(const data::VerificationSet& set, model::Backbone& backbone, dist::Communicator& communicator,
                                    const EmbedderOptions& options);

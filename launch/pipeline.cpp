@@ -13,6 +13,7 @@
 #include "launch/output_folder.h"
 #include "launch/planted_report.h"
 #include "launch/progress.h"
+#include "launch/report.h"
 #include "launch/score.h"
 #include "launch/stage.h"
 #include "launch/summary.h"
@@ -174,6 +175,7 @@ class Pipeline {
     data::write_file_atomically(config_.output + "/summary.txt", text);
     fmt::print("{}\n", text);
     std::fflush(stdout);
+    write_run_report(config_.output, dataset_);
   }
 
   Config config_;
