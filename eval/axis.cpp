@@ -39,22 +39,27 @@ std::vector<double> decade_ticks(double low, double high, int most) {
 
 }  // namespace
 
+bool can_be_drawn(double value, bool log) {
+  constexpr double kLargest = 1e300;
+  return std::abs(value) < kLargest && (!log || value > 0);  // false for NaN
+}
+
 AxisRange range_of(std::span<const double> values, bool log) {
   double low = std::numeric_limits<double>::infinity(), high = -low;
   for (const double value : values) {
-    if (!std::isfinite(value) || (log && value <= 0)) continue;
+    if (!can_be_drawn(value, log)) continue;
     low = std::min(low, value);
     high = std::max(high, value);
   }
   if (low > high) return {log ? 0.1 : 0, 1, log};
-  if (low < high && std::isfinite(high - low)) return {low, high, log};
+  if (low < high) return {low, high, log};
   if (log) return {low / 2, high * 2, true};
   const double room = low == 0 ? 1 : std::abs(low) / 2;
   return {low - room, high + room, false};
 }
 
 double position(const AxisRange& range, double value) {
-  if (!std::isfinite(value) || (range.log && value <= 0)) return std::numeric_limits<double>::quiet_NaN();
+  if (!can_be_drawn(value, range.log)) return std::numeric_limits<double>::quiet_NaN();
   const double share =
       range.log ? std::log(value / range.low) / std::log(range.high / range.low) : (value - range.low) / (range.high - range.low);
   return std::clamp(share, 0.0, 1.0);

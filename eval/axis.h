@@ -13,7 +13,10 @@ struct AxisRange {
   bool log = false;
 };
 
-/// The range of all values that can be drawn: finite, on a logarithmic axis positive. Without any: [0, 1], logarithmic [0.1, 1]; a single
+/// Finite, of a size below 1e300 (differences must not overflow), and on a logarithmic axis positive.
+[[nodiscard]] bool can_be_drawn(double value, bool log);
+
+/// The range of all values that can be drawn. Without any: [0, 1], logarithmic [0.1, 1]; a single
 /// value gets room on both sides.
 [[nodiscard]] AxisRange range_of(std::span<const double> values, bool log);
 

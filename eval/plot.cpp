@@ -55,7 +55,7 @@ class Drawing {
   }
 
  private:
-  static bool drawable(const Axis& axis, double value) { return std::isfinite(value) && (!axis.log || value > 0); }
+  static bool drawable(const Axis& axis, double value) { return can_be_drawn(value, axis.log); }
 
   static AxisRange with_limits(AxisRange range, const Axis& axis) {
     AxisRange limited = range;

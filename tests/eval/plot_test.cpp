@@ -36,7 +36,7 @@ TEST(Axis, RangeHoldsWhatCanBeDrawn) {
   EXPECT_EQ(range_of(values, false).high, 5);
   EXPECT_EQ(range_of(values, true).low, 3);
   for (const bool log : {false, true}) {
-    for (const std::vector<double>& few : {std::vector<double>{}, {kNan}, {7}, {0}, {1e308, -1e308}}) {
+    for (const std::vector<double>& few : {std::vector<double>{}, {kNan}, {7}, {0}, {1e308, -1e308}, {9e299, -9e299}}) {
       const AxisRange range = range_of(few, log);
       EXPECT_LT(range.low, range.high);
       EXPECT_TRUE(std::isfinite(range.high - range.low));
