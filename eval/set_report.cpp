@@ -15,6 +15,7 @@ SetReport report_pairs(const std::string& name, std::span<const double> distance
   report.impostors = roc.impostors();
   constexpr double kFars[] = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1};
   report.tar = roc.at_fars(kFars);
+  report.curves = verification_curves(distances, same);
   return report;
 }
 

@@ -7,6 +7,7 @@
 
 #include "eval/roc.h"
 #include "eval/verification.h"
+#include "eval/verification_curves.h"
 
 namespace diffprob::eval {
 
@@ -25,6 +26,7 @@ struct SetReport {
   std::int64_t genuine = 0;
   std::int64_t impostors = 0;
   std::vector<ValRow> val;    ///< at FAR 1e-3 (the reference's), 1e-2, 1e-1; NaN where a fold lacks pairs of a kind
+  VerificationCurves curves;
   std::vector<TarAtFar> tar;  ///< at FAR 1e-6 .. 1e-1 over all pairs; rows that 1 / impostors makes meaningless say so
 };
 

@@ -20,7 +20,7 @@ const std::map<std::string, Help>& commands() {
        {"whole job: train, score, clean, prune, retrain, verify (resumable)",
         "mpirun -np 8 diffprob run CONFIG [--key=value ...]\n\n"
         "Stages land in output/: data (synthetic sets only), train_original, score, prune, train_pruned_s0, ...,\n"
-        "summary.txt, summary.json, metrics.jsonl. A stage that was done from the same inputs is skipped; a killed\n"
+        "summary.txt, summary.json, report.html, metrics.jsonl. A stage that was done from the same inputs is skipped; a killed\n"
         "training goes on from its last checkpoint. run.compare_random=true adds the bar that pruning must beat."}},
       {"sweep",
        {"comparison table: methods x kept ratios x seeds, with intervals (resumable)",
@@ -121,6 +121,13 @@ const std::map<std::string, Help>& commands() {
             "  diffprob convert prob_33.txt scores.h5 --data=/data/faces\n"
             "  diffprob prune --prune.scores=scores.h5 --prune.clean=false --prune.keep_ratio=0.5\n"
             "  diffprob convert issues.npy kept.h5 --kind=cleanlab --data=/data/faces\n"}},
+      {"report",
+       {"HTML page of one run, or of several side by side",
+        "diffprob report RUN... [--file=FILE]\n\n"
+        "RUN: output folder of run, train, score or prune. One file without scripts or links to elsewhere, below 5 MB, to be read\n"
+        "in any browser: models compared with confidence, pruning, face sheets, ROC curves, training curves, time and memory,\n"
+        "configuration. FILE is RUN/report.html for one run, report.html for several; diffprob run writes it at its end.\n"
+        "What a run lacks (not finished, no scores, data set moved) is left out with a note."}},
       {"config",
        {"configuration keys, defaults, checks",
         "diffprob config --print-defaults           every key with its default and meaning, as YAML\n"
@@ -152,7 +159,7 @@ std::string help_text(const std::string& command) {
       "diffprob: trains face-recognition models on many ranks, scores every training sample,\n"
       "prunes and cleans the data set by those scores, retrains and verifies.\n\n"
       "  diffprob COMMAND [CONFIG] [--section.key=value ...]\n\n";
-  for (const char* name : {"run", "sweep", "train", "score", "prune", "eval", "export", "data", "convert", "config", "info", "help"}) {
+  for (const char* name : {"run", "sweep", "train", "score", "prune", "eval", "export", "data", "convert", "report", "config", "info", "help"}) {
     std::string line = std::string("  ") + name;
     line.resize(12, ' ');
     text += line + commands().at(name).summary + "\n";

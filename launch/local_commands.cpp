@@ -13,6 +13,7 @@
 #include "launch/export.h"
 #include "launch/inputs.h"
 #include "launch/read_config.h"
+#include "launch/report.h"
 #include "model/backbone.h"
 #include "model/network_info.h"
 
@@ -103,6 +104,7 @@ int run_local_command(const CommandLine& line) {
   if (line.command == "data") return data_command(line);
   if (line.command == "convert") return convert_command(line);
   if (line.command == "export") return export_command(line);
+  if (line.command == "report") return report_command(line);
   if (line.command == "info") return info_command(line);
   return -1;
 }

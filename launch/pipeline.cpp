@@ -11,6 +11,7 @@
 #include "launch/pipeline_stages.h"
 #include "launch/planted_report.h"
 #include "launch/progress.h"
+#include "launch/report.h"
 #include "launch/summary.h"
 
 namespace diffprob::launch {
@@ -86,6 +87,7 @@ class Pipeline {
     data::write_file_atomically(config_.output + "/summary.txt", text);
     fmt::print("{}\n", text);
     std::fflush(stdout);
+    write_run_report(config_.output, stages_.dataset());
   }
 
   const Config& config_;

@@ -18,6 +18,7 @@
 #include "launch/tensorboard.h"
 #include "launch/trainer.h"
 #include "launch/training_data.h"
+#include "launch/verification_file.h"
 
 namespace diffprob::launch {
 namespace {
@@ -84,6 +85,7 @@ class Training {
     if (checkpoint_step_ != step()) save();
     writer_.finish();
     if (outcome.reports.empty()) outcome.reports = verify(epoch_);
+    if (runtime_.is_root()) write_verification(job_.folder + "/verification.json", outcome.untrained, outcome.reports);
     outcome.checkpoint = writer_.newest();
     if (recorder_) outcome.dynamics = write_dynamics();
     outcome.steps = step();

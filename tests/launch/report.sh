@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The report of the run that main_job.sh pipeline has made: report.sh DIFFPROB_PROGRAM WORK_FOLDER BASE_RUN.
+set -euo pipefail
+program=$1 work=$2 base=$3
+check=$(dirname "$0")/check_report.py
+rm -rf "$work" && mkdir -p "$work"
+log=$work/log
+
+die() { echo "FAILED: $*"; tail -n 30 "$log"; exit 1; }
+says() { grep -qF -- "$1" "$log" || die "the log does not say: $1"; }
+exits() { local wanted=$1 code=0; shift; "$program" "$@" >"$log" 2>&1 || code=$?; [ "$code" -eq "$wanted" ] || die "exit code $code, expected $wanted: $*"; }
+holds() { python3 "$check" "$@" >"$work/holds" || die "$1"; }
+count() { awk -v name="$1" '$1 == name {print $2}' "$work/holds"; }
+sections=("Original against pruned" "Cleaning and pruning" "Face sheets" "Verification" "Training" "Time and memory" "Configuration")
+
+# What the run itself has written, and the same again.
+holds "$base/report.html" "${sections[@]}" untrained original random "planted near-duplicates" "most pruned" synthetic_verification
+[ "$(count sections)" -eq 7 ] || die "$(count sections) parts"
+[ "$(count plots)" -ge 12 ] || die "$(count plots) plots"
+[ "$(count faces)" -ge 40 ] || die "$(count faces) faces"
+cp "$base/report.html" "$work/first.html"
+exits 0 report "$base"
+cmp "$base/report.html" "$work/first.html" || die "the same run gives another page"
+
+# Two runs side by side; the other one has a hostile name and other settings.
+other="$work/<i>other & run"
+cp -r "$base" "$other"
+sed -i 's/^seed: 3/seed: 4/' "$other/config.yaml"
+exits 0 report "$base" "$other" --file="$work/two.html"
+holds "$work/two.html" "${sections[@]}" "<i>other & run" "Keys of the configuration that differ"
+
+# A run that was killed in its first training.
+mkdir -p "$work/killed/train_original/checkpoints"
+cp "$base/config.yaml" "$work/killed"
+grep train_original "$base/metrics.jsonl" | head -n 5 >"$work/killed/metrics.jsonl"
+printf '{"stage":"train_orig' >>"$work/killed/metrics.jsonl"
+exits 0 report "$work/killed"
+says "lines that are not metrics"
+holds "$work/killed/report.html" "${sections[@]}" "not finished" "No pruning in this run" "No face sheets"
+
+# Files cut in half, one after the other: left out, and said.
+for file in metrics.jsonl summary.json config.yaml score/scores.h5 prune/index_set.h5 prune/summary.json train_original/stage.json \
+  train_original/verification.json data/train.rec; do
+  rm -rf "$work/broken"
+  cp -r "$base" "$work/broken"
+  truncate -s $(($(stat -c %s "$base/$file") / 2 + 1)) "$work/broken/$file"
+  exits 0 report "$work/broken"
+  case $file in config.yaml | data/train.rec) ;; *) says "left out" ;; esac
+  holds "$work/broken/report.html" "${sections[@]}"
+done
+
+# Folders of one step, of nothing, and bad usage.
+exits 0 report "$base/prune" --file="$work/prune.html"
+holds "$work/prune.html" "What became of the images" "No training in this run"
+exits 1 report "$work/missing"
+says "no folder of a run"
+mkdir "$work/empty"
+exits 1 report "$work/empty"
+says "no run of diffprob"
+exits 2 report
+says "diffprob report RUN"
+exits 2 report "$base" --flie=x
