@@ -126,6 +126,7 @@ prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell, s
   of_cell.prune.threshold = 0;
   of_cell.seed += seed_index;
   prune::PruneOptions options = prune_options(of_cell);
+  options.match_ratio = of_cell.prune.preset != "reference";
   options.random.draw = prune::RandomOptions::Draw::kRandom;
   return options;
 }

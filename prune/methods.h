@@ -29,9 +29,12 @@ enum class ScoreKind {
 };
 
 struct PruneOptions {
-  std::string method = "diffprob";       ///< see methods()
-  bool clean = true;                     ///< drop mislabelled samples first
-  std::optional<double> keep_ratio;      ///< of all N samples, above 0 to 1. diffprob: the threshold is searched. ccs needs it
+  std::string method = "diffprob";   ///< see methods()
+  bool clean = true;                 ///< drop mislabelled samples first
+  std::optional<double> keep_ratio;  ///< of all N samples, above 0 to 1. diffprob: the threshold is searched. ccs needs it
+  /// random and the ranked methods: the fraction is searched so that keep_ratio is met as nearly as floors and rounding allow, for
+  /// comparisons at equal size. Otherwise it is keep_ratio of the usable samples, rounded down in each identity, as the paper has it.
+  bool match_ratio = false;
   ScoreKind score = ScoreKind::kScores;  ///< of diffprob
   CleanOptions cleaning;
   DiffProbOptions diffprob;

@@ -10,6 +10,7 @@
 #include "prune/confusions.h"
 #include "prune/error.h"
 #include "prune/identity_exchange.h"
+#include "prune/matched_fraction.h"
 #include "prune/sample_rows.h"
 
 namespace diffprob::prune {
@@ -185,13 +186,14 @@ class Pruning {
     if (method == "diffprob") diffprob(slots, decided);
     if (is_ranked(method)) {
       RankedOptions& options = result_.options.ranked;
-      options.fraction = fraction(options.fraction, options.preset);
+      options.fraction = fraction(options.fraction, options.preset, options.floor);
       const SortedIdentities sorted = sort(slots, options.preset);
       timed("select", [&] { select_ranked(sorted, options, decided); });
     }
     if (method == "random") {
       RandomOptions& options = result_.options.random;
-      options.fraction = fraction(options.fraction, options.draw == RandomOptions::Draw::kTail ? Preset::kReference : Preset::kDefault);
+      options.fraction =
+          fraction(options.fraction, options.draw == RandomOptions::Draw::kTail ? Preset::kReference : Preset::kDefault, options.floor);
       timed("select", [&] { select_random(slots, options, decided); });
     }
     if (method == "ccs") {
@@ -201,8 +203,9 @@ class Pruning {
   }
 
   /// Share of an identity's usable samples that leads to keep_ratio; the paper's code takes the ratio itself.
-  [[nodiscard]] double fraction(double given, Preset preset) const {
+  [[nodiscard]] double fraction(double given, Preset preset, const Floor& floor) const {
     if (!result_.options.keep_ratio) return given;
+    if (result_.options.match_ratio) return matched_fraction(result_.counts, floor, target());
     const double ratio = *result_.options.keep_ratio;
     if (preset == Preset::kReference || result_.usable == result_.num_samples) return ratio;
     return std::min(1.0, ratio * static_cast<double>(result_.num_samples) / static_cast<double>(result_.usable));

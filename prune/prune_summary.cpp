@@ -35,6 +35,7 @@ Json options_json(const PruneOptions& options) {
     json["clean_rule"] = options.cleaning.rule == CleanRule::kConfident ? "confident" : "mispredicted";
     json["clean_margin"] = options.cleaning.margin;
   }
+  if (options.match_ratio) json["match_ratio"] = true;
   if (options.method == "diffprob") add_diffprob(json, options);
   if (options.method == "random") {
     json["fraction"] = options.random.fraction;

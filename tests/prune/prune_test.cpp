@@ -72,6 +72,11 @@ std::vector<Case> cases() {
     options.ccs.beta = 0.4;
     all.push_back({"ccs, few", options});
   }
+  for (const char* method : {"random", "el2n"}) {
+    PruneOptions matched = with(method, true, 0.3);
+    matched.match_ratio = true;
+    all.push_back({std::string("matched ") + method, matched});
+  }
   PruneOptions confident = with("none", true, {});
   confident.cleaning.rule = CleanRule::kConfident;
   all.push_back({"confident", confident});
@@ -164,8 +169,29 @@ class Obvious {
     return std::min<double>(static_cast<double>(std::llround(*options_.keep_ratio * static_cast<double>(n_))),
                             static_cast<double>(usable_));
   }
+  /// Every fraction at which some identity keeps one more.
+  [[nodiscard]] double matched_fraction() const {
+    const Floor floor;  // of all cases that match
+    const auto miss = [&](double share) {
+      double kept = -target();
+      for (const auto& [label, order] : members_) {
+        const auto n = static_cast<std::int64_t>(order.size());
+        kept += static_cast<double>(std::max(std::min(n, floor.of(n)), static_cast<std::int64_t>(static_cast<double>(n) * share)));
+      }
+      return std::pair(std::abs(kept), kept);  // of two equally near, the one below
+    };
+    double best = 0;
+    for (const auto& [label, order] : members_) {
+      for (std::size_t k = 1; k <= order.size(); ++k) {
+        const double share = std::nextafter(static_cast<double>(k) / static_cast<double>(order.size()), 1.0);
+        if (miss(share) < miss(best)) best = share;
+      }
+    }
+    return best;
+  }
   [[nodiscard]] double fraction(bool as_reference) const {
     const double ratio = *options_.keep_ratio;
+    if (options_.match_ratio) return matched_fraction();
     return as_reference || usable_ == static_cast<std::int64_t>(n_)
                ? ratio
                : std::min(1.0, ratio * static_cast<double>(n_) / static_cast<double>(usable_));

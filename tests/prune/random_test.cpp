@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "prune/error.h"
+#include "prune/matched_fraction.h"
 #include "tests/prune/in_memory.h"
 
 namespace diffprob::prune::tests {
@@ -22,6 +23,27 @@ std::vector<Reason> select(const std::vector<std::int32_t>& labels, std::int64_t
 
 RandomOptions drawn(double fraction, std::uint64_t seed) {
   return {fraction, {5}, seed, RandomOptions::Draw::kRandom};
+}
+
+TEST(MatchedFraction, NoOtherFractionComesNearer) {
+  std::vector<std::int64_t> sizes;
+  IdentityCounts counts(60);
+  for (std::int32_t c = 0; c < 60; ++c) {
+    sizes.push_back((c * c * 7) % 41);  // 0 to 40, some at or below the floor
+    for (std::int64_t i = 0; i < sizes.back(); ++i) counts.add(c, true);
+    counts.add(c, false);  // cleaned away: does not count
+  }
+  const auto kept = [&](double fraction) {
+    std::int64_t sum = 0;
+    for (const auto n : sizes) sum += n <= 5 ? n : std::max<std::int64_t>(5, static_cast<std::int64_t>(static_cast<double>(n) * fraction));
+    return sum;
+  };
+  for (std::int64_t target = 1; target <= kept(1) + 10; target += 13) {
+    std::int64_t nearest = 1 << 30;
+    for (int i = 0; i <= 20000; ++i) nearest = std::min(nearest, std::abs(kept(i / 20000.0) - target));
+
+    EXPECT_EQ(std::abs(kept(matched_fraction(counts, {5}, target)) - target), nearest) << target;
+  }
 }
 
 TEST(Random, KeepsTheTruncatedFractionOfEachIdentityButAtLeastTheMinimum) {
