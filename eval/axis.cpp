@@ -31,6 +31,16 @@ std::vector<double> linear_ticks(double low, double high, int most) {
 std::vector<double> decade_ticks(double low, double high, int most) {
   const int first = static_cast<int>(std::ceil(std::log10(low) - kTolerance));
   const int last = static_cast<int>(std::floor(std::log10(high) + kTolerance));
+  if (last - first < 2) {  // few decades: 2 and 5 as well
+    std::vector<double> all;
+    for (int power = first - 1; power <= last; ++power) {
+      for (const double factor : {1.0, 2.0, 5.0}) {
+        const double value = factor * std::pow(10, power);
+        if (value >= low * (1 - kTolerance) && value <= high * (1 + kTolerance)) all.push_back(value);
+      }
+    }
+    return all;
+  }
   const int stride = std::max(1, (last - first) / most + 1);
   std::vector<double> values;
   for (int power = first; power <= last; power += stride) values.push_back(std::pow(10, power));

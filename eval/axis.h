@@ -23,8 +23,8 @@ struct AxisRange {
 /// 0 at low, 1 at high, clamped to that; NaN for what cannot be drawn.
 [[nodiscard]] double position(const AxisRange& range, double value);
 
-/// Values to be marked, at most `most` (>= 2): multiples of 1, 2 or 5 times a power of ten; powers of ten on a logarithmic axis, or, when
-/// it spans less than two of them, as on a linear one.
+/// Values to be marked, at most `most` (>= 2): multiples of 1, 2 or 5 times a power of ten; powers of ten on a logarithmic axis; when
+/// it spans only a few, also their 2 and 5 fold (up to 9); less than a hundredfold, as on a linear one.
 [[nodiscard]] std::vector<double> ticks(const AxisRange& range, int most);
 
 /// "0.25", "1500", "12k", "3.4M", "1e-5"; "-" for what is not finite.

@@ -30,7 +30,7 @@ ul.notes li { overflow-wrap: anywhere; }
 .tile b { display: block; font-size: 1.45rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: 0.85rem; }
 .scroll { overflow-x: auto; margin: 10px 0; }
-table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; min-width: min(100%, 40rem); font-size: 0.92rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); font-size: 0.88rem; padding: 0 0 6px; }
 th, td { padding: 5px 12px 5px 0; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; vertical-align: top; }
 th { font-weight: 600; }
@@ -40,7 +40,7 @@ thead th { border-bottom: 2px solid var(--rule); vertical-align: bottom; }
 td small { color: var(--soft); font-size: 0.82rem; }
 .good { color: var(--good); font-weight: 600; }
 .bad { color: var(--bad); font-weight: 600; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 350px), 1fr)); gap: 18px 22px; margin: 12px 0; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 18px 22px; margin: 12px 0; }
 .runs { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 0 32px; }
 .runs article, .plots figure { min-width: 0; }
 figure { margin: 0; }
@@ -72,8 +72,8 @@ ul.legend li { overflow-wrap: anywhere; }
 .group { display: flex; gap: 4px; padding: 5px; background: var(--panel); border-radius: 8px; flex-wrap: wrap; }
 .face { width: 86px; font-size: 0.75rem; line-height: 1.3; text-align: center; }
 .face img, .face .none { width: 86px; height: 86px; object-fit: cover; display: block; border-radius: 5px; border: 3px solid var(--s2); }
-.face.pruned { width: 70px; }
-.face.pruned img, .face.pruned .none { width: 70px; height: 70px; border-color: var(--s4); border-style: dashed; }
+.face.pruned { width: 76px; }
+.face.pruned img, .face.pruned .none { width: 70px; height: 70px; margin: 0 auto; border-color: var(--s4); border-style: dashed; }
 .face.cleaned img, .face.cleaned .none { border-color: var(--s1); border-style: double; border-width: 4px; }
 .face .none { color: var(--soft); padding-top: 24px; background: var(--panel); }
 .face figcaption { font-size: inherit; font-weight: 400; color: var(--ink); }
@@ -83,7 +83,8 @@ pre { background: var(--panel); padding: 12px; border-radius: 8px; overflow-x: a
 code { overflow-wrap: anywhere; }
 @media (max-width: 520px) { body { padding: 0 14px 40px; font-size: 15px; } h1 { font-size: 1.4rem; }
   .tiles { grid-template-columns: 1fr 1fr; } .tile b { font-size: 1.2rem; } .face, .face img, .face .none { width: 74px; } .face img, .face .none { height: 74px; }
-  svg text { font-size: 15px; } }
+  svg text { font-size: 15px; } caption { max-width: calc(100vw - 28px); } th[scope=row] { white-space: normal; }
+  td small { display: inline-block; white-space: normal; max-width: 9em; } }
 @media print { body { max-width: none; } details[open] summary { display: none; } h2 { break-after: avoid; } figure { break-inside: avoid; } }
 )css";
 }

@@ -13,7 +13,7 @@ namespace diffprob::eval {
 namespace {
 
 // The drawing's own units; the page scales it.
-constexpr double kWidth = 480, kHeight = 300, kLeft = 56, kRight = 468, kTop = 12, kBottom = 252;
+constexpr double kWidth = 480, kHeight = 306, kLeft = 56, kRight = 456, kTop = 12, kBottom = 252;
 constexpr int kTicksX = 6, kTicksY = 5;
 
 std::string coordinate(double value) {
@@ -90,7 +90,7 @@ class Drawing {
   void write_axes() {
     for (const double value : ticks(x_, kTicksX)) {
       line(at_x(value), kTop, at_x(value), kBottom, "grid");
-      label(at_x(value), kBottom + 16, "middle", "tick", short_number(value));
+      label(at_x(value), kBottom + 20, "middle", "tick", short_number(value));
     }
     for (const double value : ticks(y_, kTicksY)) {
       line(kLeft, at_y(value), kRight, at_y(value), "grid");

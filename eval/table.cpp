@@ -24,7 +24,7 @@ void write_table(HtmlWriter& html, const Table& table) {
   html.open("div", {{"class", "scroll"}, {"role", "region"}, {"aria-label", table.caption}, {"tabindex", "0"}});
   html.open("table").element("caption", table.caption).open("thead").open("tr");
   for (std::size_t i = 0; i < table.head.size(); ++i) {
-    if (i == 0) {
+    if (i == 0 || (!table.rows.empty() && i < table.rows[0].size() && table.rows[0][i].style == "words")) {
       html.element("th", table.head[i], {{"scope", "col"}, {"class", "words"}});
     } else {
       html.element("th", table.head[i], {{"scope", "col"}});

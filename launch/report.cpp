@@ -137,7 +137,7 @@ int report_command(const CommandLine& line) {
   data::write_file_atomically(file, page);
   fmt::print("wrote {} ({:.2f} MB)\n", file, static_cast<double>(page.size()) / 1e6);
   for (const auto& run : runs) {
-    for (const auto& note : run.notes) fmt::print("  {}: left out: {}\n", run.name, note);
+    for (const auto& note : run.notes) fmt::print("  note on {}: {}\n", run.name, note);
   }
   return 0;
 }

@@ -1,6 +1,7 @@
 // The part "Original against pruned" and the overview on top of the page.
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "eval/table.h"
@@ -60,20 +61,19 @@ Cell difference_cell(const ModelRow& row, const ModelRow& base, const std::strin
 
 void write_accuracies(eval::HtmlWriter& html, const ReportRuns& runs, const std::vector<std::vector<ModelRow>>& rows,
                       const std::vector<std::string>& sets) {
-  eval::Table table{"Verification accuracy: mean, deviation over the folds (population) and, with several seeds, over seeds (sample)",
-                    {"model", "images", "identities", "training"},
-                    {}};
-  for (const auto& set : sets) table.head.push_back(set);
+  eval::Table table{
+      "Verification accuracy: mean, deviation over the folds (population) and, with several seeds, over seeds (sample)", {"model"}, {}};
+  table.head.insert(table.head.end(), sets.begin(), sets.end());
   if (sets.size() > 1) table.head.emplace_back("average");
+  table.head.insert(table.head.end(), {"images", "identities", "training"});
   for (std::size_t r = 0; r < runs.size(); ++r) {
     for (const auto& row : rows[r]) {
-      std::vector<Cell> cells = {{row.model, runs.size() > 1 ? runs[r].name : "", ""},
-                                 {count_text(row.images), "", ""},
-                                 {count_text(row.identities), "", ""},
-                                 {duration_text(row.seconds), "", ""}};
+      std::vector<Cell> cells = {{row.model, runs.size() > 1 ? runs[r].name : "", ""}};
       for (const auto& set : sets) cells.push_back(accuracy_cell(row, set));
       const double average = average_accuracy(row, sets);
       if (sets.size() > 1) cells.push_back({std::isfinite(average) ? fmt::format("{:.2f} %", 100 * average) : "-", "", ""});
+      for (const auto& text : {count_text(row.images), count_text(row.identities), duration_text(row.seconds)})
+        cells.push_back({text, "", ""});
       table.rows.push_back(std::move(cells));
     }
   }
@@ -84,6 +84,7 @@ void add_difference(eval::Table& table, const std::string& title, const std::str
                     const std::vector<std::string>& sets) {
   std::vector<Cell> cells = {{title, small, ""}};
   for (const auto& set : sets) cells.push_back(difference_cell(row, base, set));
+  if (std::all_of(cells.begin() + 1, cells.end(), [](const auto& cell) { return cell.text == "-"; })) return;
   table.rows.push_back(std::move(cells));
 }
 
@@ -190,7 +191,7 @@ void write_overview(eval::HtmlWriter& html, const ReportRuns& runs) {
       html.element("p", "The run has no final summary: it is not finished, or was a single step.", {{"class", "note"}});
     }
     if (run.notes.empty()) continue;
-    html.open("details").element("summary", fmt::format("Left out in {}: {}", run.name, run.notes.size())).open("ul", {{"class", "notes"}});
+    html.open("details").element("summary", fmt::format("Notes on {}: {}", run.name, run.notes.size())).open("ul", {{"class", "notes"}});
     for (const auto& note : run.notes) html.element("li", note);
     html.close("ul").close("details");
   }

@@ -110,7 +110,12 @@ FaceSheet make_sheet(const ChosenIdentity& identity, const IdentityOutcome& coun
 
 std::string probability_text(const prune::ScoredSample& sample) {
   const double below_one = -std::expm1(-static_cast<double>(sample.nll));
-  if (sample.probability > 0.999F) return fmt::format("1 \u2212 {:.1e}", below_one);
+  if (sample.probability > 0.999F) {
+    // No blanks and the shortest exponent: it stands below a small image.
+    std::string text = fmt::format("1\u2212{:.1e}", below_one);
+    if (const auto zero = text.find("e-0"); zero != std::string::npos) text.erase(zero + 2, 1);
+    return text;
+  }
   return sample.probability < 1e-3F ? fmt::format("{:.1e}", sample.probability) : fmt::format("{:.3f}", sample.probability);
 }
 

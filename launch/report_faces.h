@@ -39,7 +39,7 @@ struct SheetLimits {
 [[nodiscard]] FaceSheet make_sheet(const ChosenIdentity& identity, const IdentityOutcome& counts, std::vector<prune::ScoredSample> samples,
                                    const SheetLimits& limits);
 
-/// "0.0213"; close to 1, where digits run out, "1 - 3.2e-05".
+/// "0.0213"; close to 1, where digits run out, "1-3.2e-5".
 [[nodiscard]] std::string probability_text(const prune::ScoredSample& sample);
 
 }  // namespace diffprob::launch

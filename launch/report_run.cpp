@@ -40,6 +40,7 @@ class Reading {
     read_config();
     read_root_summary();
     read_stages();
+    note_earlier_trainings();
     read_metrics_file();
     read_scores();
     open_dataset();
@@ -150,6 +151,17 @@ class Reading {
     const std::string file = folder + "/verification.json";
     if (is_file(file)) noted([&] { training.verification = read_verification(file); });
     run_.trainings.push_back(std::move(training));
+  }
+
+  /// A training that the last summary does not name was made by an earlier start with other settings.
+  void note_earlier_trainings() {
+    const auto& models = value_at(run_.summary, "models");
+    if (!models.is_array()) return;
+    for (const auto& training : run_.trainings) {
+      const auto named = [&](const auto& row) { return text_at(row, "model") == training.model; };
+      if (std::any_of(models.begin(), models.end(), named)) continue;
+      run_.notes.push_back(training.stage + " was not part of the last start of this run; it may have used other settings");
+    }
   }
 
   void read_metrics_file() {

@@ -25,14 +25,17 @@ struct Quantity {
   const char* description;
   double scale;
   bool from_zero;
+  double least_high;  ///< of the axis: small shares shall look small
   std::vector<double> TrainingCurves::*values;
 };
 constexpr std::array<Quantity, 5> kQuantities = {{
-    {"Loss", "loss", "Mean training loss over the updates.", 1, false, &TrainingCurves::loss},
-    {"Training accuracy", "%", "Share of training samples whose most probable class is their label.", 100, true, &TrainingCurves::accuracy},
-    {"Learning rate", "learning rate", "Learning rate over the updates.", 1, true, &TrainingCurves::learning_rate},
-    {"Images a second", "images/s", "Training speed of all ranks together.", 1, true, &TrainingCurves::images_per_second},
-    {"Waiting for data", "% of the time", "Share of the time in which training waited for images.", 100, true, &TrainingCurves::data_wait},
+    {"Loss", "loss", "Mean training loss over the updates.", 1, false, 0, &TrainingCurves::loss},
+    {"Training accuracy", "%", "Share of training samples whose most probable class is their label.", 100, true, 0,
+     &TrainingCurves::accuracy},
+    {"Learning rate", "learning rate", "Learning rate over the updates.", 1, true, 0, &TrainingCurves::learning_rate},
+    {"Images a second", "images/s", "Training speed of all ranks together.", 1, true, 0, &TrainingCurves::images_per_second},
+    {"Waiting for data", "% of the time", "Share of the time in which training waited for images.", 100, true, 10,
+     &TrainingCurves::data_wait},
 }};
 
 /// Ends of a curve in words, for those who cannot see it.
@@ -45,6 +48,7 @@ eval::Plot plot_of(const Quantity& quantity, const ReportRuns& runs, const Repor
   eval::Plot plot{
       quantity.title + run_suffix(runs, run), quantity.description, {"update", false, 0.0, {}}, {quantity.axis, false, {}, {}}, {}, {}};
   if (quantity.from_zero) plot.y.low = 0;
+  if (quantity.least_high > 0) plot.y.high = quantity.least_high;
   for (const auto& row : model_rows(run)) {
     if (row.model == "untrained") continue;
     for (const auto* training : row.trainings) {
@@ -106,7 +110,7 @@ void share_scale(std::vector<eval::Plot>& plots) {
   if (low_y > high_y) return;
   for (auto& plot : plots) {
     if (!plot.y.low) plot.y.low = low_y;
-    plot.y.high = high_y;
+    plot.y.high = std::max(high_y, plot.y.high.value_or(high_y));
     plot.x.high = high_x;
   }
 }

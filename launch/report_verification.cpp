@@ -58,6 +58,12 @@ eval::Plot roc_plot(const ReportRuns& runs, const ReportRun& run, const std::vec
   return plot;
 }
 
+std::vector<double> coarser(const std::array<std::int64_t, eval::VerificationCurves::kBins>& bins, std::size_t merged) {
+  std::vector<double> sums(bins.size() / merged, 0);
+  for (std::size_t i = 0; i < sums.size() * merged; ++i) sums[i / merged] += static_cast<double>(bins[i]);
+  return sums;
+}
+
 eval::Plot histogram_plot(const std::string& title, const eval::VerificationCurves& curves) {
   eval::Plot plot{title,
                   "Pairs of images by cosine similarity, in % of the genuine and of the impostor pairs.",
@@ -65,28 +71,31 @@ eval::Plot histogram_plot(const std::string& title, const eval::VerificationCurv
                   {"% of pairs", false, 0.0, {}},
                   {},
                   {}};
-  const auto add = [&](const char* name, const auto& bins, std::size_t colour) {
-    const double all = count(bins);
+  const double pairs = count(curves.genuine) + count(curves.impostor);
+  const std::size_t merged = pairs < 500 ? 4 : pairs < 3000 ? 2 : 1;  // bins: few pairs in fine bins are all spikes
+  const auto genuine = coarser(curves.genuine, merged), impostor = coarser(curves.impostor, merged);
+  const auto add = [&](const char* name, const std::vector<double>& bins, std::size_t colour) {
+    const double all = std::accumulate(bins.begin(), bins.end(), 0.0);
     if (all == 0) return;
     eval::Series series{name, {}, {}, eval::Series::Kind::kStep, colour, false, true, false};
     // Only the bins that hold pairs of either kind: similarities of a weak network crowd together.
     std::size_t first = bins.size(), last = 0;
     for (std::size_t i = 0; i < bins.size(); ++i) {
-      if (curves.genuine[i] + curves.impostor[i] == 0) continue;
+      if (genuine[i] + impostor[i] == 0) continue;
       first = std::min(first, i);
       last = i;
     }
     for (std::size_t i = first; i <= last + 1; ++i) series.x.push_back(-1 + 2 * static_cast<double>(i) / static_cast<double>(bins.size()));
     double weighted = 0;
     for (std::size_t i = first; i <= last; ++i) {
-      series.y.push_back(100 * static_cast<double>(bins[i]) / all);
-      weighted += static_cast<double>(bins[i]) * (series.x[i - first] + 1 / static_cast<double>(bins.size()));
+      series.y.push_back(100 * bins[i] / all);
+      weighted += bins[i] * (series.x[i - first] + 1 / static_cast<double>(bins.size()));
     }
     plot.description += fmt::format(" {:.0f} {} pairs, mean similarity {:.2f}.", all, name, weighted / all);
     plot.series.push_back(std::move(series));
   };
-  add("genuine", curves.genuine, kGenuineColour);
-  add("impostor", curves.impostor, kImpostorColour);
+  add("genuine", genuine, kGenuineColour);
+  add("impostor", impostor, kImpostorColour);
   return plot;
 }
 

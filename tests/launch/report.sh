@@ -14,7 +14,7 @@ count() { awk -v name="$1" '$1 == name {print $2}' "$work/holds"; }
 sections=("Original against pruned" "Cleaning and pruning" "Face sheets" "Verification" "Training" "Time and memory" "Configuration")
 
 # What the run itself has written, and the same again.
-holds "$base/report.html" "${sections[@]}" untrained original random "planted near-duplicates" "most pruned" synthetic_verification
+holds "$base/report.html" "${sections[@]}" untrained original random "planted near-duplicates" "Identities:" synthetic_verification
 [ "$(count sections)" -eq 7 ] || die "$(count sections) parts"
 [ "$(count plots)" -ge 12 ] || die "$(count plots) plots"
 [ "$(count faces)" -ge 40 ] || die "$(count faces) faces"
@@ -45,7 +45,7 @@ for file in metrics.jsonl summary.json config.yaml score/scores.h5 prune/index_s
   cp -r "$base" "$work/broken"
   truncate -s $(($(stat -c %s "$base/$file") / 2 + 1)) "$work/broken/$file"
   exits 0 report "$work/broken"
-  case $file in config.yaml | data/train.rec) ;; *) says "left out" ;; esac
+  case $file in config.yaml | data/train.rec) ;; *) says "note on broken" ;; esac
   holds "$work/broken/report.html" "${sections[@]}"
 done
 

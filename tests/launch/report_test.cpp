@@ -121,7 +121,7 @@ TEST(ReportFaces, SheetPutsPrunedImagesBehindTheKeptOneAboveThem) {
 
 TEST(ReportFaces, ProbabilitiesNearOneKeepTheirDigits) {
   ScoredSample close{0, 0, 0, 3.2e-5F, 1.0F, Reason::kKept};
-  EXPECT_EQ(probability_text(close), "1 \u2212 3.2e-05");
+  EXPECT_EQ(probability_text(close), "1\u22123.2e-5");
   EXPECT_EQ(probability_text(sample(0, 0.25F, Reason::kKept)), "0.250");
   EXPECT_EQ(probability_text(sample(0, 1e-5F, Reason::kKept)), "1.0e-05");
 }
