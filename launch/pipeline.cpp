@@ -70,6 +70,7 @@ class Pipeline {
     options.method = "random";
     options.clean = false;
     options.keep_ratio = static_cast<double>(pruned.kept.size()) / static_cast<double>(pruned.num_samples);
+    options.match_ratio = true;
     options.random.seed = stages_.seed(index);
     options.random.floor = {config_.prune.min_kept, config_.prune.min_kept_share};
     return options;
