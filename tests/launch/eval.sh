@@ -14,7 +14,7 @@ same() { cmp "$1" "$2" || die "$1 differs from $2"; }
 
 # A network, pairs to verify, and 60 faces of 12 identities as an IJB folder: 20 templates, media of two images, one missing image, one bad one.
 "$program" data synth faces --synthetic.identities=12 --synthetic.images_per_identity=5 --synthetic.verification_pairs=40 >"$log" 2>&1 || die synth
-exits 0 ranks 1 train --data.train=faces --output=run --model.backbone=tiny --model.embedding_dim=32 --model.scale=32 --model.margin=0.1 \
+exits 0 ranks 1 train --threads=1 --data.train=faces --output=run --model.backbone=tiny --model.embedding_dim=32 --model.scale=32 --model.margin=0.1 \
   --train.epochs=1 --train.batch_size=20 --train.lr=0.05 --train.lr_reference_batch=0 --train.milestones=1
 network=$(ls -d run/checkpoints/step_* | tail -n 1)
 set=$(ls faces/*.bin)
@@ -88,7 +88,7 @@ PY
 
 # The same network as a .pth, and features for a .bin.
 "$program" export --model.checkpoint="$network" --file=backbone.pth >"$log" 2>&1 || die export
-exits 0 ranks 1 eval --model.checkpoint=backbone.pth --model.backbone=tiny --model.embedding_dim=32 --eval.sets="$set" --eval.ijb=IJBC \
+exits 0 ranks 1 eval --threads=1 --model.checkpoint=backbone.pth --model.backbone=tiny --model.embedding_dim=32 --eval.sets="$set" --eval.ijb=IJBC \
   --eval.ijb_variants=F1N1D1,F0N0D0 --output=pth --json=pth.json
 python3 -c 'import json; a, b = (json.load(open(f)) for f in ("w1.json", "pth.json")); assert a["ijb"] == b["ijb"] and a["verification"] == b["verification"]'
 exits 0 ranks 2 eval --eval.features=pairs.npy --eval.sets="$set" --output=p
