@@ -96,18 +96,28 @@ eval::Plot distribution_plot(const std::string& title, const Bins& bins, std::ve
   return plot;
 }
 
-void write_distributions(eval::HtmlWriter& html, const ReportRuns& runs, const ReportRun& run) {
-  const ScoreDistribution& distribution = run.scored->overview.distribution;
-  std::vector<double> linear, logarithmic;
+/// Ends of the bins at equal steps from 0 to 1 of the argument.
+template <class Value>
+std::vector<double> bin_edges(const Value& value_at_share) {
+  std::vector<double> edges;
   for (std::size_t i = 0; i <= ScoreDistribution::kBins; ++i) {
-    const double share = static_cast<double>(i) / static_cast<double>(ScoreDistribution::kBins);
-    linear.push_back(share);
-    logarithmic.push_back(ScoreDistribution::kLowestNll * std::pow(ScoreDistribution::kHighestNll / ScoreDistribution::kLowestNll, share));
+    edges.push_back(value_at_share(static_cast<double>(i) / static_cast<double>(ScoreDistribution::kBins)));
   }
-  eval::write_plot(html, distribution_plot("Probability of the own label" + run_suffix(runs, run), distribution.probability, linear,
-                                           {"probability p", false, 0.0, 1.0}, true));
-  eval::write_plot(html, distribution_plot("The same as \u2212log p: tells apart what is close to 1" + run_suffix(runs, run),
-                                           distribution.nll, logarithmic, {"\u2212log p", true, {}, {}}, false));
+  return edges;
+}
+
+eval::Plot probability_plot(const ReportRuns& runs, const ReportRun& run) {
+  if (!run.scored) return {};
+  return distribution_plot("Probability of the own label" + run_suffix(runs, run), run.scored->overview.distribution.probability,
+                           bin_edges([](double share) { return share; }), {"probability p", false, 0.0, 1.0}, true);
+}
+
+eval::Plot nll_plot(const ReportRuns& runs, const ReportRun& run) {
+  if (!run.scored) return {};
+  constexpr double kLow = ScoreDistribution::kLowestNll, kHigh = ScoreDistribution::kHighestNll;
+  return distribution_plot(
+      "The same as \u2212log p: tells apart what is close to 1" + run_suffix(runs, run), run.scored->overview.distribution.nll,
+      bin_edges([](double share) { return kLow * std::pow(kHigh / kLow, share); }), {"\u2212log p", true, {}, {}}, false);
 }
 
 /// Samples of the identities, falling, at evenly spaced ranks.
@@ -201,13 +211,12 @@ void write_pruning(eval::HtmlWriter& html, const ReportRuns& runs) {
     if (!run.prunings.empty()) write_outcomes(html, runs, run);
   }
   html.open("div", {{"class", "plots"}});
-  for (const auto& run : runs) {
-    if (run.prunings.empty()) continue;
-    const eval::Plot thresholds = threshold_plot(runs, run);
-    if (!thresholds.series.empty()) eval::write_plot(html, thresholds);
-    const eval::Plot identities = identity_plot(runs, run);
-    if (!identities.series.empty()) eval::write_plot(html, identities);
-    if (run.scored) write_distributions(html, runs, run);
+  for (const auto& plot_of : {threshold_plot, identity_plot, probability_plot, nll_plot}) {
+    for (const auto& run : runs) {
+      if (run.prunings.empty()) continue;
+      const eval::Plot plot = plot_of(runs, run);
+      if (!plot.series.empty()) eval::write_plot(html, plot);
+    }
   }
   html.close("div");
   const bool all_scored = std::all_of(runs.begin(), runs.end(), [](const auto& run) { return run.scored.has_value(); });
