@@ -160,7 +160,8 @@ std::string help_text(const std::string& command) {
       "diffprob: trains face-recognition models on many ranks, scores every training sample,\n"
       "prunes and cleans the data set by those scores, retrains and verifies.\n\n"
       "  diffprob COMMAND [CONFIG] [--section.key=value ...]\n\n";
-  for (const char* name : {"run", "sweep", "train", "score", "prune", "eval", "export", "data", "convert", "report", "config", "info", "help"}) {
+  for (const char* name :
+       {"run", "sweep", "train", "score", "prune", "eval", "export", "data", "convert", "report", "config", "info", "help"}) {
     std::string line = std::string("  ") + name;
     line.resize(12, ' ');
     text += line + commands().at(name).summary + "\n";

@@ -227,7 +227,8 @@ void add_rest(Config& c, std::vector<Field>& f) {
                      "retrainings of each pruned set (sweep: also of the whole set), with seeds seed, seed + 1, ..."));
   f.push_back(flag("run.compare_random", &c.run.compare_random, "also retrain on a random set of the same size (the bar to beat)"));
   add_sweep(c, f);
-  f.push_back(number("dist.startup_timeout", &c.dist.startup_timeout, 1, 1e6, "seconds that the first collective may wait"));
+  f.push_back(number("dist.startup_timeout", &c.dist.startup_timeout, 1, 1e6,
+                     "seconds that the first collective, and the others for the synthetic faces of rank 0, may wait"));
   f.push_back(number("dist.step_timeout", &c.dist.step_timeout, 1, 1e6, "seconds that any later collective may wait"));
   f.push_back(number("dist.bucket_mib", &c.dist.bucket_mib, 0.001, 4096, "gradients are sent in buckets of this size"));
 }

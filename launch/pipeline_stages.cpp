@@ -32,8 +32,10 @@ void PipelineStages::open_data() {
   if (is_synthetic(config_)) {
     Stage stage = open_stage("data", dump_sections(config_, {"synthetic", "seed"}));
     if (!stage.done()) {
+      runtime_.control().set_phase(dist::Phase::kStartup);  // rank 0 may take minutes
       if (runtime_.is_root()) data::write_synthetic_faces(stage.folder(), synthetic_options(config_));
       runtime_.control().barrier("synthetic data");
+      runtime_.control().set_phase(dist::Phase::kStep);
       stage.complete({{"kind", "synthetic"}}, {"train.rec", "train.idx", "property", "planted.csv", "synthetic_verification.bin"});
     }
     config_.data.train = {stage.folder()};

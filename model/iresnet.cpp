@@ -24,8 +24,8 @@ nn::PReLU prelu(std::int64_t channels) {
   return nn::PReLU(nn::PReLUOptions().num_parameters(channels));
 }
 
-/// Widest network that runs channels-last on the CPU: with few channels most of a step would go into oneDNN's reorders (tiny trains 1.4 times
-/// as fast without them), and the chain of sums that activation_format.cpp speaks of is short.
+/// Widest network that runs channels-last on the CPU: with few channels most of a step would go into oneDNN's reorders (tiny trains 1.4
+/// times as fast without them), and the chain of sums that activation_format.cpp speaks of is short.
 constexpr std::int64_t kFewChannels = 128;
 
 /// Side of the picture after the stem and four halvings (each a 3x3 convolution with padding 1).

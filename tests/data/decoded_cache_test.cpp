@@ -7,7 +7,6 @@
 #include <fstream>
 
 #include "data/keyed_random.h"
-#include "data/keyed_random.h"
 #include "tests/data/memory_set.h"
 #include "tests/data/test_files.h"
 
