@@ -1,0 +1,210 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "prune/dynamics.h"
+#include "prune/prune.h"
+#include "tests/prune/in_memory.h"
+
+namespace diffprob::prune::tests {
+
+/// Slow, obvious pruning of whole tables on one process.
+class Obvious {
+ public:
+  Obvious(const ScoreTable& scores, const DynamicsTable& dynamics, const PruneOptions& options)
+      : scores_(scores), dynamics_(dynamics), options_(options), n_(scores.labels.size()), reasons_(n_, Reason::kKept) {
+    if (options.clean) clean();
+    usable_ = Selection{reasons_}.kept();
+    for (std::size_t i = 0; i < n_; ++i) {
+      if (is_kept(reasons_[i])) members_[scores.labels[i]].push_back(i);
+    }
+    if (options.method == "diffprob") diffprob();
+    if (is_ranked(options.method)) ranked();
+    if (options.method == "random") random();
+    if (options.method == "ccs") ccs();
+  }
+  [[nodiscard]] const std::vector<Reason>& reasons() const { return reasons_; }
+
+ private:
+  void clean() {
+    std::map<std::int32_t, std::pair<double, double>> sums;
+    for (std::size_t i = 0; i < n_; ++i) {
+      auto& [sum, count] = sums[scores_.labels[i]];
+      sum += std::exp(-static_cast<double>(scores_.records[i].nll));
+      count += 1;
+    }
+    for (std::size_t i = 0; i < n_; ++i) {
+      const ScoreRecord& record = scores_.records[i];
+      bool wrong = record.top1 != scores_.labels[i];
+      if (options_.cleaning.margin > 0) wrong = wrong && record.top1_log_prob + record.nll > options_.cleaning.margin;
+      if (options_.cleaning.rule == CleanRule::kConfident) {
+        const auto found = sums.find(record.top1);
+        wrong = wrong && found != sums.end() &&
+                std::exp(static_cast<double>(record.top1_log_prob)) >= found->second.first / found->second.second;
+      }
+      if (wrong) reasons_[i] = Reason::kMislabelled;
+    }
+  }
+  /// What is kept first is larger.
+  [[nodiscard]] double value(std::size_t i) const {
+    const ScoreRecord& record = scores_.records[i];
+    const DynamicsRows& rows = dynamics_.rows;
+    const std::string& method = options_.method;
+    if (method == "diffprob" && options_.score == ScoreKind::kMean) return rows.mean_probability[i];
+    if (method == "diffprob" && options_.score == ScoreKind::kLastEpoch) return rows.last_probability[i];
+    if (method == "diffprob" && options_.diffprob.preset == Preset::kReference) return record.probability;
+    if (method == "diffprob") return std::expm1(-static_cast<double>(record.nll));
+    double value = 0;
+    if (method == "dynunc") value = rows.uncertainty[i];
+    if (method == "forgetting") value = rows.forgetting[i];
+    if (method == "aum" || (method == "ccs" && options_.ccs.score == CcsOptions::Score::kAum)) value = rows.aum[i];
+    if (method == "el2n" || (method == "ccs" && options_.ccs.score == CcsOptions::Score::kEl2n)) {
+      const double p = std::exp(-static_cast<double>(record.nll));
+      value = std::sqrt(std::max(0.0, record.sum_p2 - 2 * p + 1));
+    }
+    const bool turned = (is_ranked(method) && options_.ranked.keep == RankedOptions::Keep::kLowest) ||
+                        (method == "ccs" && options_.ccs.score == CcsOptions::Score::kAum);
+    return turned ? -value : value;
+  }
+  [[nodiscard]] double target() const {
+    return std::min<double>(static_cast<double>(std::llround(*options_.keep_ratio * static_cast<double>(n_))),
+                            static_cast<double>(usable_));
+  }
+  /// Every fraction at which some identity keeps one more.
+  [[nodiscard]] double matched_fraction() const {
+    const Floor floor;  // of all cases that match
+    const auto miss = [&](double share) {
+      double kept = -target();
+      for (const auto& [label, order] : members_) {
+        const auto n = static_cast<std::int64_t>(order.size());
+        kept += static_cast<double>(std::max(std::min(n, floor.of(n)), static_cast<std::int64_t>(static_cast<double>(n) * share)));
+      }
+      return std::pair(std::abs(kept), kept);  // of two equally near, the one below
+    };
+    double best = 0;
+    for (const auto& [label, order] : members_) {
+      for (std::size_t k = 1; k <= order.size(); ++k) {
+        const double share = std::nextafter(static_cast<double>(k) / static_cast<double>(order.size()), 1.0);
+        if (miss(share) < miss(best)) best = share;
+      }
+    }
+    return best;
+  }
+  [[nodiscard]] double fraction(bool as_reference) const {
+    const double ratio = *options_.keep_ratio;
+    if (options_.match_ratio) return matched_fraction();
+    return as_reference || usable_ == static_cast<std::int64_t>(n_)
+               ? ratio
+               : std::min(1.0, ratio * static_cast<double>(n_) / static_cast<double>(usable_));
+  }
+
+  void diffprob() {
+    std::vector<double> values;
+    for (std::size_t i = 0; i < n_; ++i) values.push_back(value(i));
+    const UsableSlots slots(scores_.labels, reasons_, scores_.source.num_classes);
+    const SortedIdentities sorted(slots.identities(), std::span<const double>(slots.of(values)), ties_of(options_.diffprob.preset));
+    DiffProbOptions options = options_.diffprob;
+    if (options_.keep_ratio) {
+      options.threshold = search_threshold(static_cast<std::int64_t>(target()), usable_, [&](std::span<const double> thresholds) {
+                            std::vector<std::int64_t> counts;
+                            for (const double t : thresholds) counts.push_back(count_one(sorted, {t, options.floor, options.preset}));
+                            return counts;
+                          }).threshold;
+    }
+    slots.decide(reasons_, [&](std::span<Reason> reasons) { select_diffprob(sorted, options, reasons); });
+  }
+
+  void keep_front(const std::vector<std::size_t>& order, double share, const Floor& floor) {
+    const auto n = static_cast<std::int64_t>(order.size());
+    const std::int64_t minimum = floor.of(n);
+    const std::int64_t by_share = n <= minimum ? n : static_cast<std::int64_t>(static_cast<double>(n) * share);
+    for (std::int64_t k = 0; k < n; ++k) {
+      reasons_[order[static_cast<std::size_t>(k)]] = k < by_share ? Reason::kKept : k < minimum ? Reason::kKeptByFloor : Reason::kRedundant;
+    }
+  }
+
+  void ranked() {
+    const bool as_reference = options_.ranked.preset == Preset::kReference;
+    for (auto& [label, order] : members_) {
+      std::stable_sort(order.begin(), order.end(),
+                       [&](auto a, auto b) { return as_reference ? value(a) < value(b) : value(a) > value(b); });
+      if (as_reference) std::reverse(order.begin(), order.end());
+      keep_front(order, fraction(as_reference), options_.ranked.floor);
+    }
+  }
+
+  void random() {
+    const bool tail = options_.random.draw == RandomOptions::Draw::kTail;
+    RandomOptions options = options_.random;
+    options.fraction = fraction(tail);
+    if (!tail) return select_random_of(scores_.labels, {0, scores_.source.num_classes}, options, reasons_);
+    for (auto& [label, order] : members_) {
+      std::reverse(order.begin(), order.end());
+      keep_front(order, options.fraction, options.floor);
+    }
+  }
+
+  void ccs() {
+    struct Sample {
+      std::size_t index;
+      double hardness;
+      std::uint64_t draw;
+    };
+    std::vector<Sample> order;  // by identity, then index
+    for (const auto& [label, members] : members_) {
+      for (std::size_t k = 0; k < members.size(); ++k) {
+        order.push_back({members[k], value(members[k]), IdentityStream(options_.ccs.seed, label).at(k)});
+        reasons_[members[k]] = Reason::kRedundant;
+      }
+    }
+    std::vector<Sample> easy = order;
+    std::stable_sort(easy.begin(), easy.end(), [](const Sample& a, const Sample& b) { return a.hardness < b.hardness; });
+    easy.resize(easy.size() - static_cast<std::size_t>(static_cast<double>(easy.size()) * options_.ccs.beta));
+    const double low = easy.front().hardness;
+    const double high = easy.back().hardness;
+    std::vector<std::vector<Sample>> strata(static_cast<std::size_t>(options_.ccs.strata));
+    for (const Sample& sample : easy) {
+      const double place = (sample.hardness - low) / (high - low) * static_cast<double>(strata.size());
+      strata[std::min(static_cast<std::size_t>(place), strata.size() - 1)].push_back(sample);
+    }
+    std::stable_sort(strata.begin(), strata.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    auto budget = static_cast<std::size_t>(target());
+    for (std::size_t s = 0; s < strata.size(); ++s) {
+      const std::size_t drawn = std::min(strata[s].size(), budget / (strata.size() - s));
+      std::sort(strata[s].begin(), strata[s].end(), [](const Sample& a, const Sample& b) { return a.draw < b.draw; });
+      for (std::size_t k = 0; k < drawn; ++k) reasons_[strata[s][k].index] = Reason::kKept;
+      budget -= drawn;
+    }
+    std::set<std::size_t> not_too_hard;
+    for (const Sample& sample : easy) not_too_hard.insert(sample.index);
+    std::sort(order.begin(), order.end(), [&](const Sample& a, const Sample& b) {
+      const bool hard_a = not_too_hard.count(a.index) == 0;
+      const bool hard_b = not_too_hard.count(b.index) == 0;
+      return hard_a != hard_b ? hard_b : a.draw < b.draw;
+    });
+    for (const auto& [label, members] : members_) {
+      auto missing = options_.ccs.floor.of(static_cast<std::int64_t>(members.size()));
+      for (const std::size_t i : members) missing -= is_kept(reasons_[i]);
+      for (const Sample& sample : order) {
+        if (missing <= 0 || scores_.labels[sample.index] != label || is_kept(reasons_[sample.index])) continue;
+        reasons_[sample.index] = Reason::kKeptByFloor;
+        --missing;
+      }
+    }
+  }
+
+  const ScoreTable& scores_;
+  const DynamicsTable& dynamics_;
+  PruneOptions options_;
+  std::size_t n_;
+  std::vector<Reason> reasons_;
+  std::int64_t usable_ = 0;
+  std::map<std::int32_t, std::vector<std::size_t>> members_;  // usable ones
+};
+
+}  // namespace diffprob::prune::tests
