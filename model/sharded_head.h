@@ -25,7 +25,7 @@ struct HeadOptions {
 
   /// Logits kept from the first pass to the second, bytes. When [B, C_r] float32 fits (dense), every product of embeddings and centres is
   /// computed once; else those that do not fit are computed again: one matrix product of four more at most.
-  std::int64_t max_buffer_bytes = std::int64_t{240} << 20;
+  std::int64_t max_buffer_bytes = std::int64_t{232} << 20;
   std::int64_t chunk_classes = 0;  ///< classes worked on at a time; 0: what suits caches on the CPU, what max_buffer_bytes allows elsewhere
   /// Share of other classes in the softmax of a training step, (0, 1]; below 1 see class_sampler.h. Own classes always take part.
   double sample_rate = 1.0;
