@@ -3,8 +3,8 @@
 # noisy set as it is, and recorded while it trains; it scores the set; then every method prunes from these numbers. The same cleaning on real
 # faces (LFW) with flipped labels. Tables as text on stderr, JSON with the verdicts on stdout (planted_table.py).
 #
-#   [DIFFPROB_TEST_DATA=FOLDER] tests/bench/planted.sh        about 25 minutes on two cores; without FOLDER/data/lfw: synthetic faces alone
-#   QUICK=1 tests/bench/planted.sh                            about 2 minutes, small sets and few epochs: shows that it works, misses the bars
+#   [DIFFPROB_TEST_DATA=FOLDER] tests/bench/planted.sh        plan half an hour on two cores; without FOLDER/data/lfw: synthetic faces alone
+#   QUICK=1 tests/bench/planted.sh                            small sets and few epochs: shows that it works, misses the bars
 #
 # IDENTITIES x OF_EACH (mean) synthetic images, EPOCHS (DynUnc needs 11 or more), EMA (decay a step), LFW_EPOCHS, FLIPPED, NEAR_DUPLICATES, LFW_FLIPPED
 # (shares), SEED, RANKS=2, DIFFPROB=build/release/diffprob, PYTHON=python3 (standard library alone). OUT=FOLDER keeps everything there, and goes on
