@@ -8,7 +8,6 @@
 
 #include "data/error.h"
 #include "eval/face_network.h"
-#include "eval/set_decoder.h"
 
 namespace diffprob::eval {
 namespace {
@@ -32,12 +31,12 @@ struct Split {
 };
 
 /// Embeddings of images [begin, end), on the device. [end - begin, D] float32
-at::Tensor embed_range(SetDecoder& decoder, const FaceNetwork& network, std::int64_t batch, std::pair<std::int64_t, std::int64_t> range) {
+at::Tensor embed_range(ResidentSet& set, const FaceNetwork& network, std::int64_t batch, std::pair<std::int64_t, std::int64_t> range) {
   auto embeddings = at::empty({range.second - range.first, network.dim()}, at::TensorOptions(at::kFloat).device(network.device()));
   for (std::int64_t begin = range.first; begin < range.second; begin += batch) {
     const std::int64_t end = std::min(begin + batch, range.second);
-    // On a GPU the next batch is decoded while this one is embedded.
-    const auto [straight, mirrored] = network.embed(decoder.decode(begin, end, network.device().is_cuda()));
+    // On a GPU the next batch is decoded, when it is the first time, while this one is embedded.
+    const auto [straight, mirrored] = network.embed(set.images(begin, end, network.device().is_cuda()));
     const auto sums = straight + mirrored;
     TORCH_CHECK(sums.dim() == 2 && sums.size(0) == end - begin && sums.size(1) == embeddings.size(1), "backbone: want embeddings [",
                 end - begin, ", ", embeddings.size(1), "], got ", sums.sizes());
@@ -58,21 +57,21 @@ void agree_on_error(const std::optional<data::DataError>& error, const std::stri
 
 }  // namespace
 
-at::Tensor embed_flip_sum(const data::VerificationSet& set, model::Backbone& backbone, dist::Communicator& communicator,
+at::Tensor embed_flip_sum(ResidentSet& resident, model::Backbone& backbone, dist::Communicator& communicator,
                           const EmbedderOptions& options) {
+  const data::VerificationSet& set = resident.set();
   TORCH_CHECK(options.batch_per_rank > 0, "embed: want a positive batch, got ", options.batch_per_rank);
   TORCH_CHECK(set.images.size() == 2 * set.same.size(), "verification set ", set.name, ": ", set.images.size(), " images, but ",
               set.same.size(), " pairs");
   const at::NoGradGuard no_grad;
   const Split split{static_cast<std::int64_t>(set.images.size()), options.batch_per_rank, communicator.world_size()};
-  SetDecoder decoder(set, options.image_size, options.decode_threads);
   const FaceNetwork network(backbone, communicator.device(), options.fold ? FaceNetwork::Fold::kWhereKnown : FaceNetwork::Fold::kNever);
 
   at::Tensor mine;  // [counts[rank], D]
   std::optional<data::DataError> error;
   try {
     const auto rank = communicator.rank();
-    mine = embed_range(decoder, network, split.batch, {split.begin(rank), split.begin(rank + 1)});
+    mine = embed_range(resident, network, split.batch, {split.begin(rank), split.begin(rank + 1)});
   } catch (const data::DataError& e) {
     error = e;
   }
@@ -103,10 +102,9 @@ std::vector<double> pair_distances(const at::Tensor& embeddings) {
   return result;
 }
 
-SetReport verify_set(const data::VerificationSet& set, model::Backbone& backbone, dist::Communicator& communicator,
-                     const EmbedderOptions& options) {
+SetReport verify_set(ResidentSet& set, model::Backbone& backbone, dist::Communicator& communicator, const EmbedderOptions& options) {
   const auto distances = pair_distances(embed_flip_sum(set, backbone, communicator, options));
-  return report_pairs(set.name, distances, set.same, options.folds);
+  return report_pairs(set.set().name, distances, set.set().same, options.folds);
 }
 
 }  // namespace diffprob::eval

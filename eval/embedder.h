@@ -7,8 +7,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "data/verification_set.h"
 #include "dist/communicator.h"
+#include "eval/resident_set.h"
 #include "eval/set_report.h"
 #include "model/backbone.h"
 
@@ -16,8 +16,6 @@ namespace diffprob::eval {
 
 struct EmbedderOptions {
   std::int64_t batch_per_rank = 64;
-  int image_size = 112;
-  int decode_threads = 2;
   int folds = 10;    ///< of verify_set()
   bool fold = true;  ///< embed with model::InferenceNetwork where it knows the backbone (equal within rounding)
 };
@@ -26,14 +24,14 @@ struct EmbedderOptions {
 /// ranks get all. [images, D] float32 on the CPU: sum of the embeddings of the image and its mirror image (not normalised). The backbone is
 /// put into eval mode and back. Batches are cut the same way for any number of ranks. An unreadable image: data::DataError on all ranks;
 /// that of the rank that met it names set and image. Collective. `communicator` carries tensors of the backbone's device.
-[[nodiscard]] at::Tensor embed_flip_sum(const data::VerificationSet& set, model::Backbone& backbone, dist::Communicator& communicator,
+[[nodiscard]] at::Tensor embed_flip_sum(ResidentSet& set, model::Backbone& backbone, dist::Communicator& communicator,
                                         const EmbedderOptions& options);
 
 /// Squared distances of L2-normalised embedding pairs (rows 2i, 2i + 1), float64 arithmetic. [P]
 [[nodiscard]] std::vector<double> pair_distances(const at::Tensor& embeddings);
 
 /// The two above and report_pairs(): what a run reports of a set. Collective; same on all ranks.
-[[nodiscard]] SetReport verify_set(const data::VerificationSet& set, model::Backbone& backbone, dist::Communicator& communicator,
+[[nodiscard]] SetReport verify_set(ResidentSet& set, model::Backbone& backbone, dist::Communicator& communicator,
                                    const EmbedderOptions& options);
 
 }  // namespace diffprob::eval

@@ -203,7 +203,13 @@ void add_sweep(Config& c, std::vector<Field>& f) {
 }
 
 void add_rest(Config& c, std::vector<Field>& f) {
-  f.push_back({"eval.sets", &c.eval.sets, "verification sets (.bin); the synthetic set brings its own", 0, 0, {}});
+  f.push_back({"eval.sets",
+               &c.eval.sets,
+               "verification sets (.bin); the synthetic set brings its own. While training their decoded images stay in memory, 37 KiB "
+               "each, shared out over the ranks",
+               0,
+               0,
+               {}});
   f.push_back(
       {"eval.ijb", &c.eval.ijb, "`diffprob eval`: folders IJBB or IJBC of InsightFace's IJB_release (meta/, loose_crop/)", 0, 0, {}});
   f.push_back({"eval.ijb_variants",

@@ -21,7 +21,7 @@ void need(const std::string& value, const std::string& key) {
 void train_command(const Config& config, Runtime& runtime) {
   make_output_folder(config, runtime);
   Metrics metrics = open_metrics(config, runtime);
-  const auto sets = open_verification_sets(config.eval.sets);
+  auto sets = open_verification_sets(config, KeepDecoded::kYes);
   const TrainOutcome outcome =
       train({"train", config.output, open_training_set(config, runtime), static_cast<std::uint64_t>(config.seed), false}, config, sets,
             metrics, runtime);
@@ -57,7 +57,7 @@ void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
   if (line.command == "run") check_pipeline(config);
   if (line.command == "sweep") check_sweep(config);
   if (!is_synthetic(config)) (void)open_training_set(config, runtime);
-  (void)open_verification_sets(config.eval.sets);
+  (void)open_verification_sets(config, KeepDecoded::kNo);
   if (line.command == "sweep" && runtime.is_root()) fmt::print("{}\n", sweep_plan(config));
   spdlog::info("dry run: configuration and files are fine; nothing was written");
 }

@@ -152,7 +152,7 @@ nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, con
 void eval_command(const Config& config, Runtime& runtime) {
   check(config);
   make_output_folder(config, runtime);
-  const auto sets = open_verification_sets(config.eval.sets);
+  auto sets = open_verification_sets(config, KeepDecoded::kNo);
   std::shared_ptr<model::Backbone> backbone;
   if (config.eval.features.empty()) backbone = backbone_for_eval(config, runtime);
 
@@ -160,7 +160,7 @@ void eval_command(const Config& config, Runtime& runtime) {
   if (backbone)
     reports = verify_sets("eval", sets, *backbone, config, runtime);
   else if (!sets.empty())
-    reports.push_back(report_of_features(sets.front(), config, runtime));
+    reports.push_back(report_of_features(sets.front().set(), config, runtime));
   if (runtime.is_root()) std::fputs(verification_table(reports).c_str(), stdout);
 
   nlohmann::json ijb = nlohmann::json::array();

@@ -110,11 +110,13 @@ std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data:
   return std::make_shared<data::Subset>(dataset, set.kept, std::move(label_map));
 }
 
-std::vector<data::VerificationSet> open_verification_sets(const std::vector<std::string>& paths) {
-  std::vector<data::VerificationSet> sets;
-  for (const auto& path : paths) {
-    sets.push_back(data::read_verification_bin(path));
-    spdlog::info("verification set {}: {} pairs", sets.back().name, sets.back().pairs());
+std::vector<eval::ResidentSet> open_verification_sets(const Config& config, KeepDecoded keep) {
+  std::vector<eval::ResidentSet> sets;
+  const int threads = static_cast<int>(std::max<std::int64_t>(1, config.data.decode_threads));
+  for (const auto& path : config.eval.sets) {
+    data::VerificationSet set = data::read_verification_bin(path);
+    spdlog::info("verification set {}: {} pairs", set.name, set.pairs());
+    sets.emplace_back(std::move(set), static_cast<int>(config.data.image_size), threads, keep == KeepDecoded::kYes);
   }
   return sets;
 }

@@ -6,7 +6,7 @@
 
 #include "data/dataset.h"
 #include "data/synthetic_faces.h"
-#include "data/verification_set.h"
+#include "eval/resident_set.h"
 #include "launch/config.h"
 #include "launch/runtime.h"
 #include "prune/index_set.h"
@@ -27,6 +27,9 @@ namespace diffprob::launch {
 /// The part of `dataset` that an index set keeps, with its label map. Refuses index sets of another data set.
 [[nodiscard]] std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data::Dataset>& dataset,
                                                              const prune::IndexSet& set, const std::string& path);
-[[nodiscard]] std::vector<data::VerificationSet> open_verification_sets(const std::vector<std::string>& paths);
+/// Whether decoded images stay in memory for the next evaluation.
+enum class KeepDecoded : bool { kNo, kYes };
+/// The .bin files of eval.sets.
+[[nodiscard]] std::vector<eval::ResidentSet> open_verification_sets(const Config& config, KeepDecoded keep);
 
 }  // namespace diffprob::launch

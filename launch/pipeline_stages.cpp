@@ -43,7 +43,7 @@ void PipelineStages::open_data() {
     planted_ = stage.path("planted.csv");
   }
   dataset_ = open_training_set(config_, runtime_);
-  sets_ = open_verification_sets(config_.eval.sets);
+  sets_ = open_verification_sets(config_, KeepDecoded::kYes);
   for (const auto& path : config_.eval.sets) sets_digest_ += data::sha256_file(path) + "\n";
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "data/verification_set.h"
+#include "eval/resident_set.h"
 #include "launch/config.h"
 #include "launch/metrics.h"
 #include "launch/runtime.h"
@@ -60,7 +60,7 @@ class PipelineStages {
 
   [[nodiscard]] const Config& config() const noexcept { return config_; }
   [[nodiscard]] const std::shared_ptr<const data::Dataset>& dataset() const noexcept { return dataset_; }
-  [[nodiscard]] const std::vector<data::VerificationSet>& sets() const noexcept { return sets_; }
+  [[nodiscard]] const std::vector<eval::ResidentSet>& sets() const noexcept { return sets_; }
   /// planted.csv of the synthetic faces, or "".
   [[nodiscard]] const std::string& planted() const noexcept { return planted_; }
   /// Of the trainings and draws number `index` of run.seeds.
@@ -74,7 +74,7 @@ class PipelineStages {
   Metrics metrics_;
   std::string advice_;
   std::shared_ptr<const data::Dataset> dataset_;
-  std::vector<data::VerificationSet> sets_;
+  std::vector<eval::ResidentSet> sets_;
   std::string sets_digest_;
   std::string planted_;
 };

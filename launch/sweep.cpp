@@ -87,7 +87,7 @@ class Sweep {
   void report() const {
     if (!runtime_.is_root()) return;
     std::vector<std::string> sets;
-    for (const auto& set : stages_.sets()) sets.push_back(set.name);
+    for (const auto& set : stages_.sets()) sets.push_back(set.set().name);
     const auto rows = compare(cells_);
     const std::string text = comparison_text(rows, sets);
     data::write_file_atomically(config_.output + "/sweep.txt", text);

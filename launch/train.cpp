@@ -46,7 +46,7 @@ std::string joined(const std::vector<std::string>& lines) {
 /// One training, from resume to the last checkpoint.
 class Training {
  public:
-  Training(const TrainJob& job, const Config& config, const std::vector<data::VerificationSet>& sets, Metrics& metrics, Runtime& runtime)
+  Training(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets, Metrics& metrics, Runtime& runtime)
       : job_(job),
         config_(config),
         sets_(sets),
@@ -331,7 +331,7 @@ class Training {
 
   const TrainJob& job_;
   const Config& config_;
-  const std::vector<data::VerificationSet>& sets_;
+  std::vector<eval::ResidentSet>& sets_;
   Metrics& metrics_;
   Runtime& runtime_;
   TrainingData data_;
@@ -379,23 +379,23 @@ std::string training_settings(const Config& config) {
       relevant, {"model", "train", "augment", "data.flip", "data.image_size", "data.on_corrupt", "data.sampling", "data.sampling_power"});
 }
 
-std::vector<eval::SetReport> verify_sets(const std::string& what, const std::vector<data::VerificationSet>& sets, model::Backbone& backbone,
+std::vector<eval::SetReport> verify_sets(const std::string& what, std::vector<eval::ResidentSet>& sets, model::Backbone& backbone,
                                          const Config& config, Runtime& runtime) {
-  const eval::EmbedderOptions options{config.eval.batch_per_rank, static_cast<int>(config.data.image_size),
-                                      static_cast<int>(std::max<std::int64_t>(1, config.data.decode_threads)),
-                                      static_cast<int>(config.eval.folds)};
+  const eval::EmbedderOptions options{config.eval.batch_per_rank, static_cast<int>(config.eval.folds)};
   std::vector<eval::SetReport> reports;
-  for (const auto& set : sets) {
+  for (auto& set : sets) {
+    const double start = steady_seconds();
     reports.push_back(eval::verify_set(set, backbone, runtime.tensors(), options));
-    const auto& r = reports.back();
-    spdlog::info("{}: {} ({} pairs)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%", what, r.name, r.pairs,
-                 100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc, 100 * r.eer);
+    auto& r = reports.back();
+    r.seconds = steady_seconds() - start;
+    spdlog::info("{}: {} ({} pairs, {:.0f} a second)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%", what, r.name, r.pairs,
+                 static_cast<double>(r.pairs) / r.seconds, 100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc,
+                 100 * r.eer);
   }
   return reports;
 }
 
-TrainOutcome train(const TrainJob& job, const Config& config, const std::vector<data::VerificationSet>& sets, Metrics& metrics,
-                   Runtime& runtime) {
+TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets, Metrics& metrics, Runtime& runtime) {
   const std::int64_t smallest = 2 * runtime.world_size() * config.train.accumulate;
   TORCH_CHECK(config.train.batch_size >= smallest || config.model.sync_batch_norm, "train.batch_size is ", config.train.batch_size, " for ",
               runtime.world_size(), " ranks and train.accumulate=", config.train.accumulate,

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "data/verification_set.h"
 #include "eval/embedder.h"
 #include "launch/config.h"
 #include "launch/metrics.h"
@@ -42,11 +41,11 @@ struct TrainOutcome {
 [[nodiscard]] std::string training_settings(const Config& config);
 
 /// Trains from the newest whole checkpoint in the job's folder, or from scratch. Collective.
-[[nodiscard]] TrainOutcome train(const TrainJob& job, const Config& config, const std::vector<data::VerificationSet>& sets,
-                                 Metrics& metrics, Runtime& runtime);
+[[nodiscard]] TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets, Metrics& metrics,
+                                 Runtime& runtime);
 
 /// Verifies a network on every set and logs a line for each. Collective.
-[[nodiscard]] std::vector<eval::SetReport> verify_sets(const std::string& what, const std::vector<data::VerificationSet>& sets,
+[[nodiscard]] std::vector<eval::SetReport> verify_sets(const std::string& what, std::vector<eval::ResidentSet>& sets,
                                                        model::Backbone& backbone, const Config& config, Runtime& runtime);
 
 }  // namespace diffprob::launch

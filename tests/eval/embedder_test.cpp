@@ -98,7 +98,8 @@ at::Tensor slow_embeddings(const data::VerificationSet& set, SmallBackbone& back
 class Embedder : public ::testing::Test {
  protected:
   at::Tensor embed(const data::VerificationSet& set, std::int64_t batch, int threads = 2) {
-    return embed_flip_sum(set, *backbone, *communicator, {batch, kSize, threads});
+    ResidentSet resident(set, kSize, threads, /*keep=*/false);
+    return embed_flip_sum(resident, *backbone, *communicator, {batch});
   }
   std::unique_ptr<dist::Communicator> communicator = dist::make_mpi_communicator();
   std::shared_ptr<SmallBackbone> backbone = std::make_shared<SmallBackbone>();
@@ -128,7 +129,7 @@ TEST_F(Embedder, BatchSizeAndThreadsChangeRoundingOnly) {
 }
 
 TEST_F(Embedder, FoldedNetworkGivesTheSameWithinRounding) {
-  const auto set = make_set(3);
+  ResidentSet set(make_set(3), 112, 2, /*keep=*/true);
   const auto tiny = model::make_backbone({.name = "tiny", .embedding_dim = 8});
   EmbedderOptions options{.batch_per_rank = 2};
   options.fold = false;
@@ -196,6 +197,22 @@ TEST_F(Embedder, CorruptImageEndsAllRanksAndNamesIt) {
   EXPECT_EQ(embed(set, 1).size(0), 12);  // the communicator is still whole
 }
 
+TEST_F(Embedder, KeptImagesAreDecodedOnce) {
+  ResidentSet set(make_set(13), kSize, 2, /*keep=*/true);
+  const auto first = embed_flip_sum(set, *backbone, *communicator, {4});
+  const auto bytes = set.resident_bytes();
+  const auto* const pixels = communicator->rank() == 0 ? set.images(0, 4, false).const_data_ptr<std::uint8_t>() : nullptr;
+
+  EXPECT_TRUE(torch::equal(embed_flip_sum(set, *backbone, *communicator, {4}), first));
+  if (pixels != nullptr) {
+    EXPECT_EQ(set.images(0, 4, false).const_data_ptr<std::uint8_t>(), pixels);
+  }
+  EXPECT_EQ(set.resident_bytes(), bytes);
+  auto total = at::full({1}, bytes, at::kLong);
+  communicator->all_reduce(total, dist::ReduceOp::kSum)->wait_host();
+  EXPECT_EQ(total.item<std::int64_t>(), 26 * kSize * kSize * 3);  // every image by one rank
+}
+
 TEST_F(Embedder, RefusesBrokenSetsAndOptions) {
   auto set = make_set(2);
   EXPECT_THROW((void)embed(set, 0), c10::Error);
@@ -209,7 +226,8 @@ TEST_F(Embedder, ReportIsThatOfTheEmbeddings) {
   const auto distances = pair_distances(slow_embeddings(set, *backbone, 8));
   const auto want = verify(distances, set.same, 4);
 
-  const auto report = verify_set(set, *backbone, *communicator, {8, kSize, 2, 4});
+  ResidentSet resident(set, kSize, 2, /*keep=*/false);
+  const auto report = verify_set(resident, *backbone, *communicator, {8, 4});
 
   EXPECT_EQ(report.name, "small");
   EXPECT_EQ(report.pairs, 20);
