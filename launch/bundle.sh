@@ -112,19 +112,17 @@ copy_libraries() {
   done <"$stage/../libraries.txt"
 }
 
-# The program takes RUNPATH, so that LD_LIBRARY_PATH can put a cluster's MPI before ours; everything else RPATH, which goes before
-# whatever modules put on LD_LIBRARY_PATH.
+# RPATH in mpirun and orted holds for everything that they load, before whatever modules put on LD_LIBRARY_PATH. The program takes RUNPATH, and
+# bin/diffprob puts lib first on LD_LIBRARY_PATH, so that a cluster's MPI can be put before ours. Libraries lose the paths
+# that they bring (a library with a RUNPATH would not see the RPATH of who loads it).
 set_paths() {
-  local file up
+  local file
   own_binaries | while read -r file; do
-    chmod u+w "$file"
-    up=$(realpath --relative-to="$(dirname "$file")" "$stage/lib")
-    if [ "$file" = "$stage/$libexec/diffprob" ]; then
-      patchelf --set-rpath "\$ORIGIN/$up" "$file"
-    else
-      patchelf --force-rpath --set-rpath "\$ORIGIN/$up" "$file"
-    fi
+    if readelf -d "$file" | grep -qE 'R(UN)?PATH'; then patchelf --remove-rpath "$file"; fi
   done
+  patchelf --force-rpath --set-rpath "\$ORIGIN/../../lib" "$stage/$libexec/mpirun"
+  patchelf --force-rpath --set-rpath "\$ORIGIN/../../lib" "$stage/$libexec/orted"
+  patchelf --set-rpath "\$ORIGIN/../../lib" "$stage/$libexec/diffprob"
 }
 
 copy_libtorch() {
@@ -167,7 +165,7 @@ write_description() {
     printf 'commit     %s\n' "$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)"
     printf 'glibc      %s or newer\n' "$(minimal_glibc)"
     printf 'LibTorch   %s%s\n' "${torch_version:-unknown}" "$($with_libtorch && echo ' (in libtorch)' || echo ' (not here: set DIFFPROB_LIBTORCH to its folder)')"
-    printf 'Open MPI   %s (shared memory and TCP; no fabric components)\n' "$(ompi_info --parsable --version ompi full | sed -n 's/^ompi:version:full://p')"
+    printf 'Open MPI   %s (shared memory and TCP; no fabric components)\n' "$(ompi_info --version | sed -n '1s/^Open MPI v//p')"
     printf 'images     JPEG alone (DIFFPROB_WITH_IMGCODECS=OFF)\n\n'
     printf '    export DIFFPROB_LIBTORCH=/path/to/site-packages/torch   # unless libtorch is here\n'
     printf '    . launch/environment.sh\n'

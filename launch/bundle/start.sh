@@ -11,10 +11,16 @@ root=$(dirname -- "$(dirname -- "$self")")
 own_mpi() { [ "${DIFFPROB_MPI:-bundle}" != system ]; }
 
 if own_mpi; then
-  export OPAL_PREFIX="$root" OPAL_SYSCONFDIR="$root/etc/openmpi" PMIX_PREFIX="$root/pmix"
+  export OPAL_PREFIX="$root" OPAL_SYSCONFDIR="$root/etc/openmpi"
+  export PMIX_PREFIX="$root/pmix" PMIX_LIBDIR="$root/pmix/lib" PMIX_PKGLIBDIR="$root/pmix/lib/pmix" PMIX_PKGDATADIR="$root/pmix/share/pmix"
 elif [ "$name" != diffprob ]; then
   echo "$name: DIFFPROB_MPI=system, but this is the bundle's $name: use the cluster's" >&2
   exit 2
+fi
+
+# Without ssh no other node can be reached that way, and mpirun would refuse to start even on this one.
+if [ "$name" = mpirun ] && [ -z "${OMPI_MCA_plm:-}${OMPI_MCA_plm_rsh_agent:-}" ] && ! command -v ssh >/dev/null && ! command -v rsh >/dev/null; then
+  export OMPI_MCA_plm=^rsh
 fi
 
 if [ "$name" = diffprob ]; then
@@ -28,7 +34,10 @@ if [ "$name" = diffprob ]; then
   for folder in "$torch"/../nvidia/*/lib; do  # CUDA libraries of the wheel, when there
     [ ! -d "$folder" ] || path=$path:$folder
   done
-  ! own_mpi || path=$root/lib:$path  # before what modules have put on the path
-  export LD_LIBRARY_PATH="$path${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+  if own_mpi; then  # before what modules have put on the path
+    export LD_LIBRARY_PATH="$root/lib:$path${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+  else
+    export LD_LIBRARY_PATH="$path${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}:$root/lib"
+  fi
 fi
 exec "$root/libexec/diffprob/$name" "$@"

@@ -28,7 +28,8 @@ root=$work/debian
 log=$work/log
 mkdir -p "$work"
 
-inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DIFFPROB_LIBTORCH="${libtorch_inside-}" "$@" >"$log" 2>&1; }
+inside() { chroot "$root" /usr/bin/env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DIFFPROB_LIBTORCH="${libtorch_inside-}" "$@" >"$log" 2>&1; }
+helped() { ! grep -qiE "open the help file|couldn't open" "$log" || { tail -n 30 "$log" >&2; die "Open MPI or PMIx does not find its help texts"; }; }
 exits() { local wanted=$1 code=0; shift; inside "$@" || code=$?; [ "$code" -eq "$wanted" ] || { tail -n 30 "$log" >&2; die "exit code $code, expected $wanted: $*"; }; }
 says() { grep -qE -- "$1" "$log" || { tail -n 30 "$log" >&2; die "the output does not say: $1"; }; }
 shell() { printf '%s\n' "cd $home && . launch/environment.sh && $1"; }
@@ -48,6 +49,7 @@ make_debian() {
 mount_all() {
   mount --bind "$root" "$root"
   mount -t proc proc "$root/proc"
+  mount -t sysfs -o ro sysfs "$root/sys"
   mount --rbind /dev "$root/dev"
   mount -t tmpfs tmpfs "$root/tmp"
 }
@@ -86,9 +88,11 @@ unpack
 [ ! -e "$root/usr/bin/mpirun" ] || die "there is an mpirun in the Debian"
 
 step "libraries"
-exits 0 sh -c "DIFFPROB_MPI=bundle; export LD_LIBRARY_PATH=\$DIFFPROB_LIBTORCH/lib; cd $home && ldd libexec/diffprob/diffprob libexec/diffprob/mpirun libexec/diffprob/orted"
+torch_inside=${libtorch_inside:-$home/libtorch}
+exits 0 sh -c "cd $home && ldd libexec/diffprob/mpirun libexec/diffprob/orted &&
+  LD_LIBRARY_PATH=$home/lib:\$(echo $torch_inside/lib $torch_inside/../nvidia/*/lib | tr ' ' :) ldd libexec/diffprob/diffprob lib/x86_64-linux-gnu/openmpi/lib/*/*.so"
 ! grep -F 'not found' "$log" || die "libraries are missing"
-outside=$(awk '$2 == "=>" {print $3}' "$log" | grep -vE "^/opt/moved/|^/work/site/" | xargs -n 1 basename | sort -u | tr '\n' ' ')
+outside=$(awk '$2 == "=>" {print $3}' "$log" | grep -vE "^/opt/moved/|^/work/site/|^libexec/" | xargs -n 1 basename | sort -u | tr '\n' ' ')
 step "  from the Debian itself: $outside"
 ! grep -qvE '^(libc|libm|libdl|librt|libpthread|libresolv|libutil)\.so\.[0-9]+$' <<<"$(tr ' ' '\n' <<<"$outside" | grep .)" || die "more than the C library comes from outside"
 
@@ -109,6 +113,7 @@ step "the whole job, 2 ranks"
 job='launch/configs/quickstart.yaml --synthetic.identities=12 --synthetic.images_per_identity=12 --synthetic.verification_pairs=40 --synthetic.verification_identities=8 --model.embedding_dim=32 --train.epochs=2 --train.batch_size=24 --train.milestones=1'
 exits 0 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob run $job --output=/work/run")"
 says 'rank|ranks'
+helped
 [ -s "$root/work/run/report.html" ] || die "no report.html"
 
 step "prune and eval as commands of their own, 2 ranks"
@@ -120,12 +125,13 @@ exits 0 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diff
 
 step "a PNG is refused with what to do"
 bad_pictures
-exits 1 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob train $job --data.train=/work/png --train.batch_size=2 --output=/work/refused")"
+exits 1 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob train $job --data.train=/work/png --train.batch_size=4 --eval.sets=/work/faces/synthetic_verification.bin --output=/work/refused")"
 says 'DIFFPROB_WITH_IMGCODECS'
+helped
 
 step "a failed rank: the help texts of Open MPI are found"
 ! inside sh -c "$(shell 'bin/mpirun -np 2 --oversubscribe /no/such/program')" || die "mpirun started what is not there"
 says 'mpirun was unable to|could not access|executable'
-! grep -qF 'cannot open the help file' "$log" || die "Open MPI does not find its help texts"
+helped
 
 echo "chroot: passed in $((SECONDS - started)) s: $(basename "$bundle"), $(stat -c %s "$bundle") bytes, on $(chroot "$root" ldd --version | head -n 1)"
