@@ -175,6 +175,7 @@ write_description() {
   } >"$stage/BUNDLE.txt"
 }
 
+[ -z "$output" ] || mkdir -p "$(dirname "$output")"
 libtorch=$(./launch/setup.sh --print-libtorch)
 build_program
 version=$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' build/bundle/CMakeCache.txt)
@@ -195,6 +196,7 @@ if $with_libtorch; then copy_libtorch; fi
 write_description
 
 output=${output:-$PWD/build/bundle/$name.tar.gz}
-tar -C build/bundle/stage --owner=0 --group=0 --numeric-owner --sort=name -cf - "$name" | gzip -9 >"$output.tmp"
+trap 'rm -f "$output.tmp"' EXIT
+tar -C build/bundle/stage --owner=0 --group=0 --numeric-owner --sort=name -cf - "$name" | gzip >"$output.tmp"
 mv "$output.tmp" "$output"
 say "$output: $(du -h --apparent-size "$output" | cut -f1) ($(stat -c %s "$output") bytes); unpacked $(du -sh --apparent-size "$stage" | cut -f1); glibc $(minimal_glibc) or newer"
