@@ -16,10 +16,11 @@ say() { printf 'bundle: %s\n' "$*" >&2; }
 die() { printf 'bundle: error: %s\n' "$*" >&2; exit 1; }
 
 with_libtorch=false
+level=6  # of gzip
 output=
 while [ $# -gt 0 ]; do
   case $1 in
-    --with-libtorch) with_libtorch=true ;;
+    --with-libtorch) with_libtorch=true level=1 ;;
     --output) [ $# -ge 2 ] || die "--output wants a file"; output=$2; shift ;;
     --output=*) output=${1#--output=} ;;
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' launch/bundle.sh; exit 0 ;;
@@ -197,6 +198,6 @@ write_description
 
 output=${output:-$PWD/build/bundle/$name.tar.gz}
 trap 'rm -f "$output.tmp"' EXIT
-tar -C build/bundle/stage --owner=0 --group=0 --numeric-owner --sort=name -cf - "$name" | gzip >"$output.tmp"
+tar -C build/bundle/stage --owner=0 --group=0 --numeric-owner --sort=name -cf - "$name" | gzip "-$level" >"$output.tmp"
 mv "$output.tmp" "$output"
 say "$output: $(du -h --apparent-size "$output" | cut -f1) ($(stat -c %s "$output") bytes); unpacked $(du -sh --apparent-size "$stage" | cut -f1); glibc $(minimal_glibc) or newer"

@@ -2,9 +2,9 @@
 # A bundle in an empty Debian 12, where nothing was installed for it: info, data synth, the whole job on 2 ranks by the bundle's own mpirun,
 # pruning, verification, refusals. A person runs it: it needs root, a Debian mirror and debootstrap.
 #
-#   DIFFPROB_TEST_CHROOT=1 tests/launch/bundle/chroot.sh [BUNDLE.tar.gz]
+#   DIFFPROB_TEST_CHROOT=1 tests/launch/bundle/chroot.sh [BUNDLE.tar.gz | FOLDER]
 #
-# BUNDLE.tar.gz                 default: the newest that launch/bundle.sh made
+# BUNDLE.tar.gz or its folder   default: the one that launch/bundle.sh made
 # DIFFPROB_CHROOT_WORK=DIR      where the Debian goes (default: build/chroot; about 400 MB); a debian in it is used again
 # DIFFPROB_DEBIAN_MIRROR=URL    default: http://deb.debian.org/debian
 # LibTorch is mounted into it, read-only, unless the bundle has its own; all mounts are in a mount namespace that ends with the script.
@@ -56,7 +56,7 @@ mount_all() {
 
 # $root/opt/NAME first, then moved: it must not matter where it lies.
 unpack() {
-  tar -C "$root/opt" -xzf "$bundle"
+  if [ -d "$bundle" ]; then cp -a "$bundle" "$root/opt/"; else tar -C "$root/opt" -xzf "$bundle"; fi
   local name
   name=$(basename "$root"/opt/diffprob-*)
   mv "$root/opt/$name" "$root/opt/moved"
@@ -134,4 +134,4 @@ step "a failed rank: the help texts of Open MPI are found"
 says 'mpirun was unable to|could not access|executable'
 helped
 
-echo "chroot: passed in $((SECONDS - started)) s: $(basename "$bundle"), $(stat -c %s "$bundle") bytes, on $(chroot "$root" ldd --version | head -n 1)"
+echo "chroot: passed in $((SECONDS - started)) s: $(basename "$bundle"), $(du -sb "$bundle" | cut -f1) bytes, on $(chroot "$root" ldd --version | head -n 1)"
