@@ -5,10 +5,11 @@
 #include <array>
 #include <cstring>
 #include <memory>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include "data/error.h"
+#include "data/exif.h"
+#include "data/opencv_decoder.h"
 
 namespace diffprob::data {
 namespace {
@@ -63,18 +64,6 @@ void check_declared_sides(std::span<const std::byte> bytes, Format format) {
   }
 }
 
-/// Whether an EXIF block stands before the first scan: it may ask for a rotation, which OpenCV obeys and TurboJPEG does not.
-bool has_exif(std::span<const std::byte> bytes) {
-  std::size_t at = 2;
-  while (at + 4 <= bytes.size() && bytes[at] == std::byte{0xff}) {
-    const auto marker = std::to_integer<unsigned>(bytes[at + 1]);
-    if (marker == 0xda || marker == 0xd9) return false;
-    if (marker == 0xe1 && starts_with(bytes, at + 4, "Exif", 4)) return true;
-    at += 2 + ((std::to_integer<std::size_t>(bytes[at + 2]) << 8) | std::to_integer<std::size_t>(bytes[at + 3]));
-  }
-  return false;
-}
-
 /// A few stray bytes between the last scan and the end marker harm no pixel; every other complaint (truncation above all) does.
 bool harmless_warning(tjhandle turbo) {
   return tjGetErrorCode(turbo) == TJERR_WARNING && std::strstr(tjGetErrorStr2(turbo), "extraneous bytes before marker 0xd9") != nullptr;
@@ -89,26 +78,18 @@ void copy_resized(const cv::Mat& rgb, int size, std::uint8_t* out) {
   }
 }
 
-cv::Mat decode_with_opencv(std::span<const std::byte> encoded) {
-  try {
-    const cv::Mat raw(1, static_cast<int>(encoded.size()), CV_8UC1, const_cast<std::byte*>(encoded.data()));
-    const cv::Mat bgr = cv::imdecode(raw, cv::IMREAD_COLOR);
-    if (bgr.empty()) throw DataError("the image cannot be decoded (damaged or truncated)");
-    check_sides(bgr.cols, bgr.rows);
-    cv::Mat rgb;
-    cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
-    return rgb;
-  } catch (const cv::Exception& e) {
-    throw DataError(std::string("the image cannot be decoded: ") + e.what());
-  }
+cv::Mat decode_other(std::span<const std::byte> encoded) {
+  cv::Mat rgb = decode_with_opencv(encoded);
+  check_sides(rgb.cols, rgb.rows);
+  return rgb;
 }
 
-void decode_with_opencv(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
-  copy_resized(decode_with_opencv(encoded), size, out);
+void decode_other(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
+  copy_resized(decode_other(encoded), size, out);
 }
 
-void decode_with_opencv(std::span<const std::byte> encoded, DecodedImage& image) {
-  const cv::Mat rgb = decode_with_opencv(encoded);
+void decode_other(std::span<const std::byte> encoded, DecodedImage& image) {
+  const cv::Mat rgb = decode_other(encoded);
   image.width = rgb.cols;
   image.height = rgb.rows;
   image.rgb.assign(rgb.datastart, rgb.dataend);
@@ -169,7 +150,7 @@ ImageDecoder::~ImageDecoder() {
 }
 
 void ImageDecoder::decode(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
-  if (checked_format(encoded) != Format::kJpeg) return decode_with_opencv(encoded, size, out);
+  if (checked_format(encoded) != Format::kJpeg) return decode_other(encoded, size, out);
   try {
     decode_jpeg(encoded, size, out);
   } catch (...) {
@@ -179,9 +160,9 @@ void ImageDecoder::decode(std::span<const std::byte> encoded, int size, std::uin
 }
 
 void ImageDecoder::decode(std::span<const std::byte> encoded, DecodedImage& image) {
-  if (checked_format(encoded) != Format::kJpeg) return decode_with_opencv(encoded, image);
+  if (checked_format(encoded) != Format::kJpeg) return decode_other(encoded, image);
   try {
-    if (!decode_whole_jpeg(encoded, image)) decode_with_opencv(encoded, image);
+    if (!decode_whole_jpeg(encoded, image)) decode_other(encoded, image);
   } catch (...) {
     restart();
     throw;
@@ -201,18 +182,18 @@ bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, Decoded
   image.height = header.height;
   image.rgb.resize(static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * kChannels);
   decompress(turbo_, encoded, header, image.rgb.data());
-  return !has_exif(encoded);
+  return !may_need_turning(encoded);
 }
 
 void ImageDecoder::decode_jpeg(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
   const JpegHeader header = read_jpeg_header(turbo_, encoded);
-  if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK) return decode_with_opencv(encoded, size, out);
+  if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK) return decode_other(encoded, size, out);
   const bool direct = header.width == size && header.height == size;
   if (!direct) scratch_.resize(static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * kChannels);
   std::uint8_t* const rgb = direct ? out : scratch_.data();
   decompress(turbo_, encoded, header, rgb);
   // Decoded above all the same: OpenCV says nothing of truncation.
-  if (has_exif(encoded)) return decode_with_opencv(encoded, size, out);
+  if (may_need_turning(encoded)) return decode_other(encoded, size, out);
   if (!direct) copy_resized(cv::Mat(header.height, header.width, CV_8UC3, rgb), size, out);
 }
 

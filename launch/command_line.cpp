@@ -2,6 +2,7 @@
 #include <map>
 
 #include "launch/commands.h"
+#include "launch/config_help.h"
 #include "launch/convert.h"
 #include "launch/suggest.h"
 #include "prune/methods.h"
@@ -13,6 +14,12 @@ struct Help {
   const char* summary;
   std::string usage;
 };
+
+std::string sections_text() {
+  std::string text;
+  for (const auto& name : config_sections()) text += " " + name;
+  return text;
+}
 
 const std::map<std::string, Help>& commands() {
   static const std::map<std::string, Help> table = {
@@ -131,8 +138,11 @@ const std::map<std::string, Help>& commands() {
         "What a run lacks (not finished, no scores, data set moved) is left out with a note."}},
       {"config",
        {"configuration keys, defaults, checks",
+        "diffprob config --help SECTION             the keys of one section (or one key): default, range, meaning\n"
         "diffprob config --print-defaults           every key with its default and meaning, as YAML\n"
-        "diffprob config CONFIG [--key=value ...]   checks it and prints the result"}},
+        "diffprob config CONFIG [--key=value ...]   checks it and prints the result\n\n"
+        "Sections, and keys that stand in none:" +
+            sections_text()}},
       {"info",
        {"this build, its libraries and the devices here; size and cost of a network",
         "diffprob info\ndiffprob info --model=NAME [--dim=512]"}},
@@ -169,7 +179,7 @@ std::string help_text(const std::string& command) {
   return text +
          "\nStart several ranks with mpirun -np N (or srun). First steps:\n"
          "  diffprob run launch/configs/quickstart.yaml      the whole job on the embedded synthetic faces\n"
-         "  diffprob config --print-defaults                 every key with its meaning\n"
+         "  diffprob config --print-defaults                 every key with its meaning (--help SECTION: of one section)\n"
          "  diffprob run CONFIG --dry-run                    checks configuration and files, trains nothing\n\n"
          "Exit codes: 0 done, 1 error, 2 bad usage or configuration, 75 stopped by a signal or train.max_time after a checkpoint\n"
          "(start the same command again).\n";

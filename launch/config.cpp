@@ -38,13 +38,24 @@ constexpr bool kIsList = false;
 template <class T>
 constexpr bool kIsList<std::vector<T>> = true;
 
+/// What one value, or one item of a list, may be.
+template <class T>
+std::string fitting(const Field& field) {
+  if constexpr (std::is_same_v<T, bool>) return "true or false";
+  if constexpr (std::is_same_v<T, std::int64_t>) return "a whole number " + in_range(field);
+  if constexpr (std::is_same_v<T, double>) return "a number " + in_range(field);
+  if (field.choices.empty()) return "text";
+  std::string text = "one of";
+  for (const auto& choice : field.choices) text += " " + choice;
+  return text;
+}
+
 /// Each setter returns what was wanted when the text does not fit, nothing when it was set.
 using Complaint = std::optional<std::string>;
 
 Complaint set_scalar(const Field& field, std::string* target, const std::string& text) {
   if (!field.choices.empty() && std::find(field.choices.begin(), field.choices.end(), text) == field.choices.end()) {
-    std::string wanted = "want one of";
-    for (const auto& choice : field.choices) wanted += " " + choice;
+    const std::string wanted = "want " + fitting<std::string>(field);
     const std::string near = suggestion(text, field.choices);
     return near.empty() ? wanted : wanted + " (" + near.substr(2) + ")";
   }
@@ -55,7 +66,7 @@ Complaint set_scalar(const Field& field, std::string* target, const std::string&
 Complaint set_scalar(const Field& field, std::int64_t* target, const std::string& text) {
   const auto value = parse_number<std::int64_t>(text);
   if (!value || static_cast<double>(*value) < field.low || static_cast<double>(*value) > field.high) {
-    return "want a whole number " + in_range(field);
+    return "want " + fitting<std::int64_t>(field);
   }
   *target = *value;
   return std::nullopt;
@@ -63,13 +74,13 @@ Complaint set_scalar(const Field& field, std::int64_t* target, const std::string
 
 Complaint set_scalar(const Field& field, double* target, const std::string& text) {
   const auto value = parse_number<double>(text);
-  if (!value || !(*value >= field.low && *value <= field.high)) return "want a number " + in_range(field);
+  if (!value || !(*value >= field.low && *value <= field.high)) return "want " + fitting<double>(field);
   *target = *value;
   return std::nullopt;
 }
 
-Complaint set_scalar(const Field&, bool* target, const std::string& text) {
-  if (text != "true" && text != "false") return "want true or false";
+Complaint set_scalar(const Field& field, bool* target, const std::string& text) {
+  if (text != "true" && text != "false") return "want " + fitting<bool>(field);
   *target = text == "true";
   return std::nullopt;
 }
@@ -219,6 +230,8 @@ std::string in_quotes(const std::string& text) {
   return out.c_str();
 }
 
+}  // namespace
+
 std::string value_text(const Field& field) {
   return std::visit(
       [](auto* target) -> std::string {
@@ -248,7 +261,17 @@ std::string value_text(const Field& field) {
       field.target);
 }
 
-}  // namespace
+std::string range_text(const Field& field) {
+  return std::visit(
+      [&](auto* target) -> std::string {
+        using T = std::remove_pointer_t<decltype(target)>;
+        if constexpr (kIsList<T>)
+          return "a list, each item " + fitting<typename T::value_type>(field);
+        else
+          return fitting<T>(field);
+      },
+      field.target);
+}
 
 Config parse_config(const std::string& file_name, const std::string& text, const std::vector<Override>& overrides) {
   Config config;

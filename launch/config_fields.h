@@ -25,4 +25,9 @@ struct Field {
 /// Every key there is, in the order in which --print-defaults shows them. Targets point into `config`.
 [[nodiscard]] std::vector<Field> config_fields(Config& config);
 
+/// The value that a field has now, as YAML.
+[[nodiscard]] std::string value_text(const Field& field);
+/// What a field may be: "a number in [0, 1]", "one of a b", "a list, each item ...".
+[[nodiscard]] std::string range_text(const Field& field);
+
 }  // namespace diffprob::launch

@@ -9,6 +9,7 @@
 #include "data/record_io.h"
 #include "dist/device.h"
 #include "launch/commands.h"
+#include "launch/config_help.h"
 #include "launch/convert.h"
 #include "launch/export.h"
 #include "launch/inputs.h"
@@ -96,6 +97,10 @@ int run_local_command(const CommandLine& line) {
     return 0;
   }
   if (line.command.empty() || line.command == "help" || has_flag(line, "help")) {
+    if (line.command == "config" && !line.positional.empty()) {
+      fmt::print("{}", config_help(line.positional[0]));
+      return 0;
+    }
     const std::string topic = line.command == "help" ? (line.positional.empty() ? "" : line.positional[0]) : line.command;
     fmt::print("{}", help_text(topic));
     return line.command.empty() && !has_flag(line, "help") ? 2 : 0;

@@ -1,4 +1,4 @@
-# Third-party libraries as imported targets, every header SYSTEM. Names: diffprob_dep::{torch,nccl,mpi,hdf5,opencv,turbojpeg,spdlog,yaml,json,crypto}.
+# Third-party libraries as imported targets, every header SYSTEM. Names: diffprob_dep::{torch,nccl,mpi,hdf5,opencv,imgcodecs,turbojpeg,spdlog,yaml,json,crypto}.
 find_package(Threads REQUIRED)
 
 # --- LibTorch -------------------------------------------------------------------------------------------------------
@@ -87,11 +87,18 @@ add_library(diffprob_dep::hdf5 ALIAS diffprob_hdf5)
 target_include_directories(diffprob_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
 target_link_libraries(diffprob_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
 
-find_package(OpenCV REQUIRED COMPONENTS core imgproc imgcodecs)
+find_package(OpenCV REQUIRED COMPONENTS core imgproc)
 add_library(diffprob_opencv INTERFACE)
 add_library(diffprob_dep::opencv ALIAS diffprob_opencv)
 target_include_directories(diffprob_opencv SYSTEM INTERFACE ${OpenCV_INCLUDE_DIRS})
-target_link_libraries(diffprob_opencv INTERFACE opencv_core opencv_imgproc opencv_imgcodecs)
+target_link_libraries(diffprob_opencv INTERFACE opencv_core opencv_imgproc)
+# Alone, because Debian's imgcodecs pulls in GDAL and more than 100 other libraries.
+add_library(diffprob_imgcodecs INTERFACE)
+add_library(diffprob_dep::imgcodecs ALIAS diffprob_imgcodecs)
+if(DIFFPROB_WITH_IMGCODECS)
+  find_package(OpenCV REQUIRED COMPONENTS core imgproc imgcodecs)
+  target_link_libraries(diffprob_imgcodecs INTERFACE diffprob_opencv opencv_imgcodecs)
+endif()
 
 find_path(DIFFPROB_TURBOJPEG_INCLUDE turbojpeg.h REQUIRED)
 find_library(DIFFPROB_TURBOJPEG_LIBRARY turbojpeg REQUIRED)

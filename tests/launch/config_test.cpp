@@ -7,11 +7,13 @@
 #include <sstream>
 
 #include "launch/config_fields.h"
+#include "launch/config_help.h"
 
 namespace diffprob::launch {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string problems_of(const std::string& text, const std::vector<Override>& overrides = {}) {
   try {
@@ -83,6 +85,51 @@ TEST(Config, DumpsReadBackEqual) {
 TEST(Config, EveryKeyHasAHelpText) {
   Config config;
   for (const auto& field : config_fields(config)) EXPECT_GT(field.help.size(), 5u) << field.key;
+}
+
+TEST(Config, HelpOfASectionShowsDefaultRangeAndMeaningOfItsKeysAlone) {
+  const std::string text = config_help("score");
+
+  EXPECT_THAT(text,
+              HasSubstr("  score.batch_size\n      default 512; a whole number in [1, 1e+07]\n      GLOBAL batch of the scoring pass\n"));
+  EXPECT_THAT(text, HasSubstr("  score.fold\n      default true; true or false\n"));
+  EXPECT_THAT(text, Not(HasSubstr("train.")));
+}
+
+TEST(Config, HelpOfAllSectionsHasEveryKeyOnce) {
+  std::string all;
+  for (const auto& section : config_sections()) all += config_help(section);
+  Config config;
+  std::size_t keys = 0;
+  for (const auto& field : config_fields(config)) {
+    const std::string line = "  " + field.key + "\n      default ";
+    const auto found = all.find(line);
+    EXPECT_NE(found, std::string::npos) << field.key;
+    EXPECT_EQ(all.find(line, found + 1), std::string::npos) << field.key;
+    ++keys;
+  }
+  std::size_t defaults = 0;
+  for (auto at = all.find("\n      default "); at != std::string::npos; at = all.find("\n      default ", at + 1)) ++defaults;
+  EXPECT_EQ(defaults, keys);
+}
+
+TEST(Config, HelpOfOneKeyIsAboutThatKey) {
+  EXPECT_EQ(config_help("score.fold"),
+            "  score.fold\n      default true; true or false\n      BatchNorm folded into convolutions: the same scores within rounding, "
+            "faster\n");
+  EXPECT_THAT(config_help("sweep.ratios"), HasSubstr("default [0.75, 0.5, 0.25]; a list, each item a number in [1e-06, 1]"));
+  EXPECT_THAT(config_help("prune.score"), HasSubstr("default \"scores\"; one of scores last_epoch mean"));
+}
+
+TEST(Config, HelpOfAnUnknownSectionListsTheSections) {
+  try {
+    (void)config_help("trian");
+    FAIL() << "no error";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("config --help trian: no such section or key, did you mean train?; there are: output seed device threads data "));
+    for (const auto& section : config_sections()) EXPECT_THAT(error.what(), HasSubstr(" " + section));
+  }
 }
 
 TEST(Config, ShippedConfigurationsAreRight) {

@@ -1,0 +1,19 @@
+# cmake --install: program, configurations, scripts, documentation. LibTorch, CUDA and the other libraries stay where they are; the installed
+# program finds them by the RPATH below. launch/bundle.sh makes a folder that needs none of them outside.
+include(GNUInstallDirs)
+
+set_target_properties(diffprob PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+install(TARGETS diffprob RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+
+set(scripts ${CMAKE_INSTALL_DATADIR}/diffprob/launch)
+install(DIRECTORY launch/configs DESTINATION ${scripts} FILES_MATCHING PATTERN "*.yaml")
+install(DIRECTORY launch/slurm DESTINATION ${scripts} USE_SOURCE_PERMISSIONS OPTIONAL)
+install(FILES launch/environment.sh launch/README.md DESTINATION ${scripts} OPTIONAL)
+install(PROGRAMS launch/supervise.sh DESTINATION ${scripts} OPTIONAL)
+
+# With the folders of the source, so that links from one page to another hold.
+install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+foreach(folder data prune launch model eval dist)
+  install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "configs" EXCLUDE
+          PATTERN "cmake" EXCLUDE PATTERN "bundle" EXCLUDE PATTERN "containers" EXCLUDE PATTERN "slurm" EXCLUDE)
+endforeach()
