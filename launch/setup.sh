@@ -4,6 +4,7 @@
 #
 #   ./launch/setup.sh                    install what is missing
 #   ./launch/setup.sh --test-packages    also what only tests use: onnx and onnxruntime, for the Python beside the wheel
+#   ./launch/setup.sh --fuzz-packages    also clang, for tests/fuzz
 #   ./launch/setup.sh --print-libtorch   also print the LibTorch folder on stdout (everything else goes to stderr)
 #
 # DIFFPROB_LIBTORCH=DIR   use this LibTorch (the folder with include/ and lib/) instead of the pinned wheel
@@ -14,11 +15,12 @@ readonly torch_version=2.11.0
 readonly numpy_version=2.2.6
 readonly onnx_version=1.23.2
 readonly onnxruntime_version=1.32.0
-readonly packages=(
+packages=(
   build-essential cmake ninja-build ccache pkg-config python3 python3-venv
   openmpi-bin libopenmpi-dev libopencv-dev libhdf5-dev libspdlog-dev libfmt-dev
   libgtest-dev libgmock-dev libyaml-cpp-dev libturbojpeg0-dev nlohmann-json3-dev libssl-dev
 )
+readonly fuzz_packages=(clang-16 libclang-rt-16-dev)
 readonly cache=${DIFFPROB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/diffprob}
 readonly venv=$cache/torch-$torch_version
 
@@ -107,6 +109,7 @@ libtorch_folder() {
   fi
 }
 
+[ "${1:-}" != --fuzz-packages ] || packages+=("${fuzz_packages[@]}")
 install_packages
 [ -n "${DIFFPROB_LIBTORCH:-}" ] || install_libtorch
 [ "${1:-}" != --test-packages ] || [ -n "${DIFFPROB_LIBTORCH:-}" ] || install_test_packages

@@ -17,6 +17,10 @@ if(DIFFPROB_SANITIZE)
   target_link_options(diffprob_flags INTERFACE -fsanitize=${DIFFPROB_SANITIZE})
 endif()
 
+if(DIFFPROB_FUZZ)
+  target_compile_options(diffprob_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # LibTorch's headers are parsed once, here. <torch/torch.h> is not among them: GCC instantiates what a precompiled header leaves pending in
 # every translation unit anew, which took 16 s of CPU each, against 5 s with these. Sources include the narrow headers that they use.
 file(WRITE ${PROJECT_BINARY_DIR}/pch/torch_pch.cpp.in "// holds the shared precompiled header\n")

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Puts files of the program into the corpus of the fuzz targets, with the choices in front that each target takes.
+
+    make_corpus.py SET TRAINING PRUNING CORPUS
+
+SET: a folder of `diffprob data synth`; TRAINING: output of `train --train.record=true` and `score` on it; PRUNING: output of `prune`. A few people
+and images each, or the corpus grows. Seeds without such a file are written here.
+"""
+import pathlib
+import pickle
+import struct
+import sys
+
+
+def piece(content):
+    return struct.pack("<H", len(content)) + content
+
+
+def main():
+    data, training, pruning, corpus = map(pathlib.Path, sys.argv[1:])
+
+    def put(target, name, content):
+        folder = corpus / target
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+    rec, idx = (data / "train.rec").read_bytes(), (data / "train.idx").read_bytes()
+    properties = (data / "property").read_bytes()
+    put("records", "indexed", b"\3" + piece(idx) + piece(properties) + rec)
+    put("records", "scanned", b"\0" + piece(b"") + piece(b"") + rec)
+    flat = struct.pack("<IIIfQQ", 0xCED7230A, 28, 0, 0.0, 0, 0) + b"\xff\xd8\xff\xd9"
+    put("records", "small", b"\0" + piece(b"") + piece(b"") + flat)
+
+    for protocol in (2, 3, 4, 5):
+        put("verification_bin", f"protocol{protocol}", pickle.dumps(([b"\xff\xd8\xff\xd9"] * 4, [True, False]), protocol=protocol))
+    newest = sorted((training / "checkpoints").glob("step_*"))[-1]
+    put("pth", "head", next(newest.glob("head.*")).read_bytes())
+    put("pth", "dynamics", next(newest.glob("dynamics.*")).read_bytes())
+
+    put("hdf5", "scores", b"\0" + (training / "scores.h5").read_bytes())
+    put("hdf5", "dynamics", b"\1" + (training / "dynamics.h5").read_bytes())
+    put("hdf5", "index_set", b"\2" + (pruning / "index_set.h5").read_bytes())
+
+    put("config", "job", (training / "config.yaml").read_bytes())
+    put("config", "nested", b"train: {lr: 0.1, milestones: [1, 2]}\nmodel: &m {backbone: tiny}\nrun: *m\n? [a]\n: b\n")
+    put("manifest", "right", b"\1" + (newest / "manifest.json").read_bytes())
+
+    any_list, auto = b"\0", bytes([15])
+    lists = {"kept_index": b"kept_index = [0, 3, 7]\n", "dropped": b"dropped_index = [1]\n", "comma": b"1,2,5", "lines": b"0\n4\n5\n",
+             "names": b"a/1.jpg\nb/2.jpg\n", "ms_celeb": b"a 1.jpg 1\n", "cvlface": b"0\t1\n"}
+    for name, content in lists.items():
+        put("lists", name, any_list + auto + b"\1" + content)
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (8,), }"
+    npy = b"\x93NUMPY\1\0" + struct.pack("<H", len(header) + 1) + header + b"\n" + struct.pack("<8d", *[0.1 * i for i in range(8)])
+    put("lists", "npy_scores", b"\2\0\1" + npy)
+    mask = npy.replace(b"'<f8'", b"'|b1'")[: -64] + bytes([1, 0, 1, 1, 0, 0, 1, 1])
+    put("lists", "npy_mask", any_list + auto + b"\1" + mask)
+    put("lists", "text_scores", b"\2\0\1" + b"\n".join(b"0.5" for _ in range(8)))
+    put("lists", "csv", b"\3\0\1" + b"index,label,probability\n" + b"".join(b"%d,%d,0.25\n" % (i, (0, 0, 0, 1, 1, 2, 2, 2)[i]) for i in range(8)))
+    put("lists", "labels", b"\1\0\0" + b"0\n0\n1\n2\n")
+    put("lists", "epochs", b"\4\0\0" + b"0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8\n" * 3)
+
+
+if __name__ == "__main__":
+    main()
