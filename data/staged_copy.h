@@ -14,7 +14,7 @@ namespace diffprob::data {
 /// and continued.
 class StagedCopy {
  public:
-  static constexpr std::int64_t kPartBytes = std::int64_t{1} << 24;
+  static constexpr std::int64_t kPartBytes = std::int64_t{1} << 22;
   enum class Outcome { kWasThere, kCopied };
 
   /// Touches nothing.

@@ -19,7 +19,7 @@ struct NodePlace {
 };
 [[nodiscard]] NodePlace node_place(const dist::MpiEnvironment& mpi);
 
-/// Copies data sets into `stage_dir` on each node before they are opened: the ranks of a node share the parts of all files (16 MiB each),
+/// Copies data sets into `stage_dir` on each node before they are opened: the ranks of a node share the parts of all files (4 MiB each),
 /// each part is read back and its SHA-256 noted. Parts of an earlier copy that still have their digest are left, others are copied anew.
 /// Room on the disk is checked first. Two jobs that want the same copy wait for each other, at most an hour. Returns the paths to open, in
 /// the order of `paths`. Collective; an error on any rank is thrown on all (data::DataError, naming the host).
