@@ -32,7 +32,8 @@ void list_record_files(const std::string& path, DatasetFiles& set) {
   std::error_code error;
   const bool folder = fs::is_directory(path, error);
   const auto rec = folder ? fs::path("train.rec") : fs::path(path).filename();
-  set.folder = fs::absolute(folder ? fs::path(path) : fs::path(path).parent_path()).string();
+  const auto absolute = fs::absolute(path);  // the parent of a bare file name is empty
+  set.folder = (folder ? absolute : absolute.parent_path()).string();
   set.entry = folder ? "" : rec.string();
   add_file(set, rec.string());
   for (const auto& name : {fs::path(rec).replace_extension(".idx").string(), std::string("property")})
@@ -43,7 +44,8 @@ void list_image_files(const std::string& path, DatasetFiles& set) {
   const auto images = open_dataset(path);
   std::error_code error;
   const bool folder = fs::is_directory(path, error);
-  set.folder = fs::absolute(folder ? fs::path(path) : fs::path(path).parent_path()).string();
+  const auto absolute = fs::absolute(path);  // the parent of a bare file name is empty
+  set.folder = (folder ? absolute : absolute.parent_path()).string();
   set.entry = folder ? "" : fs::path(path).filename().string();
   if (!folder) add_file(set, set.entry);
   for (std::int64_t i = 0; i < images->size(); ++i) add_file(set, images->describe(i));

@@ -202,6 +202,10 @@ TEST_F(Staging, CopiesFoldersOfImagesAndLists) {
     EXPECT_EQ(data::open_dataset(staged[i])->fingerprint(), data::open_dataset(path)->fingerprint());
     EXPECT_FALSE(staged[i].starts_with(root_ + "/faces"));
   }
+  const auto here = fs::current_path();
+  fs::current_path(root_ + "/faces");
+  EXPECT_EQ(data::list_dataset_files("some.lst").folder, root_ + "/faces");
+  fs::current_path(here);
   EXPECT_THAT(data::test::error_of([&] { static_cast<void>(data::list_dataset_files(root_ + "/faces/outside.lst")); }),
               HasSubstr("outside the folder"));
 }
