@@ -37,7 +37,7 @@ std::vector<std::string> sorted_names(const fs::path& folder, Predicate passes) 
 
 }  // namespace
 
-std::shared_ptr<const Dataset> open_image_folder(const std::string& folder) {
+std::shared_ptr<const ImageFiles> scan_image_folder(const std::string& folder, const OnImageSetProblem& on_problem) {
   const auto classes = sorted_names(folder, [](const fs::directory_entry& entry) {
     std::error_code ignored;
     return entry.is_directory(ignored);
@@ -53,11 +53,16 @@ std::shared_ptr<const Dataset> open_image_folder(const std::string& folder) {
       return is_image_name(entry.path()) && entry.is_regular_file(ignored);
     });
     if (images.empty())
-      throw DataError((fs::path(folder) / classes[label]).string() + ": a class without images (.jpg .jpeg .png .bmp .webp)");
+      on_problem({static_cast<std::int64_t>(label),
+                  (fs::path(folder) / classes[label]).string() + ": a class without images (.jpg .jpeg .png .bmp .webp)"});
     for (const auto& image : images) files->add(classes[label] + "/" + image, static_cast<std::uint32_t>(label));
   }
   files->finish();
   return files;
+}
+
+std::shared_ptr<const Dataset> open_image_folder(const std::string& folder) {
+  return scan_image_folder(folder, [](const ImageSetProblem& problem) { throw DataError(problem.message); });
 }
 
 }  // namespace diffprob::data

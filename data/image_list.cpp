@@ -44,7 +44,7 @@ class ListReader {
  public:
   explicit ListReader(const std::string& path) : path_(path) {}
 
-  std::vector<Item> read() {
+  std::vector<Item> read(const OnImageSetProblem& on_problem) {
     std::ifstream file(path_);
     if (!file) throw DataError(path_ + ": cannot be opened");
     std::vector<Item> items;
@@ -52,7 +52,12 @@ class ListReader {
     for (line_ = 1; std::getline(file, line); ++line_) {
       std::string_view text(line);
       if (text.ends_with('\r')) text.remove_suffix(1);
-      if (!text.empty()) items.push_back(parse(split_at_tabs(text)));
+      if (text.empty()) continue;
+      try {
+        items.push_back(parse(split_at_tabs(text)));
+      } catch (const DataError& error) {
+        on_problem({-1, error.what()});
+      }
     }
     if (file.bad()) throw DataError(path_ + ": read failed");
     return items;
@@ -112,19 +117,25 @@ class ListReader {
 
 }  // namespace
 
-std::shared_ptr<const Dataset> open_image_list(const std::string& lst_path) {
+std::shared_ptr<const ImageFiles> scan_image_list(const std::string& lst_path, const OnImageSetProblem& on_problem) {
   ListReader reader(lst_path);
-  auto items = reader.read();
+  auto items = reader.read(on_problem);
   if (items.empty()) throw DataError(lst_path + ": lists no images");
   // By index, as the keys of the .rec that im2rec makes of the list: an index set then fits both.
-  std::ranges::sort(items, {}, &Item::order);
-  const auto twice = std::ranges::adjacent_find(items, {}, &Item::order);
-  if (twice != items.end()) throw DataError(lst_path + ": index " + std::to_string(twice->order) + " appears twice");
+  std::ranges::stable_sort(items, {}, &Item::order);
+  for (std::size_t i = 1; i < items.size(); ++i)
+    if (items[i].order == items[i - 1].order)
+      on_problem({-1, lst_path + ": index " + std::to_string(items[i].order) + " appears twice (" + items[i - 1].name + ", " +
+                          items[i].name + ")"});
   const auto folder = std::filesystem::path(lst_path).parent_path();
   auto files = std::make_shared<ImageFiles>(folder.empty() ? "." : folder.string(), "list of images");
   for (const auto& item : items) files->add(item.name, item.label);
   files->finish();
   return files;
+}
+
+std::shared_ptr<const Dataset> open_image_list(const std::string& lst_path) {
+  return scan_image_list(lst_path, [](const ImageSetProblem& problem) { throw DataError(problem.message); });
 }
 
 }  // namespace diffprob::data

@@ -9,6 +9,7 @@
 
 #include "data/error.h"
 #include "data/exif.h"
+#include "data/jpeg_tables.h"
 #include "data/opencv_decoder.h"
 
 namespace diffprob::data {
@@ -173,9 +174,11 @@ void ImageDecoder::decode(std::span<const std::byte> encoded, DecodedImage& imag
 void ImageDecoder::restart() {
   tjDestroy(turbo_);
   turbo_ = tjInitDecompress();
+  if (turbo_ == nullptr) throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
 }
 
 bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, DecodedImage& image) {
+  if (!brings_its_tables(encoded)) restart();  // never with the tables of the image before
   const JpegHeader header = read_jpeg_header(turbo_, encoded);
   if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK) return false;
   image.width = header.width;
@@ -186,6 +189,7 @@ bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, Decoded
 }
 
 void ImageDecoder::decode_jpeg(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
+  if (!brings_its_tables(encoded)) restart();  // never with the tables of the image before
   const JpegHeader header = read_jpeg_header(turbo_, encoded);
   if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK) return decode_other(encoded, size, out);
   const bool direct = header.width == size && header.height == size;

@@ -13,16 +13,15 @@ namespace {
 
 constexpr auto kLargestKey = std::numeric_limits<std::uint32_t>::max();
 
-/// One `key<TAB>offset`; false when it is anything else.
-bool parse_line(std::string_view line, std::uint32_t& key, std::int64_t& offset) {
+}  // namespace
+
+bool parse_index_line(std::string_view line, std::uint32_t& key, std::int64_t& offset) {
   const auto* const end = line.data() + line.size();
   const auto [after_key, key_error] = std::from_chars(line.data(), end, key);
   if (key_error != std::errc() || after_key == end || (*after_key != '\t' && *after_key != ' ')) return false;
   const auto [after_offset, offset_error] = std::from_chars(after_key + 1, end, offset);
   return offset_error == std::errc() && after_offset == end && offset >= 0;
 }
-
-}  // namespace
 
 std::vector<RecordEntry> read_record_index(const std::string& idx_path, const RecordReader& records) {
   std::ifstream file(idx_path);
@@ -35,7 +34,7 @@ std::vector<RecordEntry> read_record_index(const std::string& idx_path, const Re
     if (text.empty()) continue;
     RecordEntry entry{0, 0, 0};
     const auto where = [&] { return idx_path + " line " + std::to_string(number) + ": "; };
-    if (!parse_line(text, entry.key, entry.offset))
+    if (!parse_index_line(text, entry.key, entry.offset))
       throw DataError(where() + "expected key<TAB>offset, found \"" + std::string(text.substr(0, 60)) + "\"");
     if (entry.offset % 4 != 0 || entry.offset >= records.file().size())
       throw DataError(where() + "offset " + std::to_string(entry.offset) + " is not a record of " + records.file().name() + " (" +

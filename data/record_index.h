@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/record_reader.h"
@@ -14,6 +15,9 @@ struct RecordEntry {
   std::uint32_t key;
   std::uint32_t label;
 };
+
+/// One line of an .idx, `key<TAB>offset`; false when it is anything else.
+[[nodiscard]] bool parse_index_line(std::string_view line, std::uint32_t& key, std::int64_t& offset);
 
 /// Entries of an .idx (`key<TAB>offset` a line, any order), in the order of offsets; labels are not set. Throws DataError with the line.
 [[nodiscard]] std::vector<RecordEntry> read_record_index(const std::string& idx_path, const RecordReader& records);

@@ -40,15 +40,19 @@ void Sha256::update(std::int64_t value) {
   update(std::as_bytes(std::span(&value, 1)));
 }
 
+std::array<std::byte, 32> Sha256::bytes() {
+  std::array<std::byte, 32> digest;
+  if (EVP_DigestFinal_ex(impl_->context.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr) != 1)
+    throw DataError("SHA-256 could not be finished in OpenSSL");
+  return digest;
+}
+
 std::string Sha256::hex() {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-  unsigned int length = 0;
-  if (EVP_DigestFinal_ex(impl_->context.get(), digest.data(), &length) != 1) throw DataError("SHA-256 could not be finished in OpenSSL");
   constexpr const char* kDigits = "0123456789abcdef";
   std::string text;
-  for (unsigned int i = 0; i < length; ++i) {
-    text += kDigits[digest[i] >> 4];
-    text += kDigits[digest[i] & 15];
+  for (const auto byte : bytes()) {
+    text += kDigits[std::to_integer<unsigned>(byte) >> 4];
+    text += kDigits[std::to_integer<unsigned>(byte) & 15];
   }
   return text;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,6 +24,8 @@ class Sha256 {
   void update(std::int64_t value);
   /// 64 lower-case hex digits. Once; nothing may follow.
   [[nodiscard]] std::string hex();
+  /// The same as 32 bytes.
+  [[nodiscard]] std::array<std::byte, 32> bytes();
 
  private:
   struct Impl;

@@ -26,6 +26,8 @@ MpiEnvironment::MpiEnvironment(int* argc, char*** argv) {
   check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node), "MPI_Comm_split_type");
   check_mpi(MPI_Comm_rank(node, &local_rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(node, &local_size_), "MPI_Comm_size");
+  node_leader_ = rank_;
+  check_mpi(MPI_Bcast(&node_leader_, 1, MPI_INT, 0, node), "MPI_Bcast");
   check_mpi(MPI_Comm_free(&node), "MPI_Comm_free");
 
   char name[MPI_MAX_PROCESSOR_NAME];

@@ -19,6 +19,8 @@ class MpiEnvironment {
   /// Rank among the processes that share this node's memory (MPI_Comm_split_type SHARED), and how many they are.
   [[nodiscard]] int local_rank() const noexcept { return local_rank_; }
   [[nodiscard]] int local_size() const noexcept { return local_size_; }
+  /// World rank of the first of them: the same on all ranks of a node, another one on each node.
+  [[nodiscard]] int node_leader() const noexcept { return node_leader_; }
   [[nodiscard]] const std::string& host_name() const noexcept { return host_name_; }
 
   /// Ends every rank of the job with this exit code. Flushes stdio first.
@@ -29,6 +31,7 @@ class MpiEnvironment {
   int world_size_ = 1;
   int local_rank_ = 0;
   int local_size_ = 1;
+  int node_leader_ = 0;
   std::string host_name_;
 };
 

@@ -101,7 +101,14 @@ const std::map<std::string, Help>& commands() {
       {"data",
        {"make, pack and look at data sets",
         "diffprob data info PATH            size, identities, layout\n"
-        "diffprob data check PATH           opens, scans and counts; exit code 1 when something is wrong\n"
+        "diffprob data check PATH [--report=FILE] [--kept=FILE] [--repair=OUT] [--image-size=112] [--data.decode_threads=N]\n"
+        "                                   reads and decodes every image, goes on behind damage, prints what is wrong; exit code 1\n"
+        "                                   when something is. Corrupt, truncated, of another size (--image-size=0: any is right),\n"
+        "                                   bad labels, byte-identical copies, identities without images, broken .rec and .idx.\n"
+        "                                   --report: all findings as JSON (data/CHECK_FORMAT.md). --kept: index set of the sound\n"
+        "                                   samples (.h5, else text) for --data.kept and data pack --subset; of copies the first\n"
+        "                                   stays, of copies under two labels none. --repair: the sound images as a new set, also\n"
+        "                                   when training refuses to open this one. Threads: all cores without --data.decode_threads\n"
         "diffprob data pack FROM OUT        any data set -> OUT/train.rec, train.idx, property (arcface_torch reads them)\n"
         "diffprob data pack FROM OUT --subset=LIST [--kind=KIND] [--list=kept|dropped] [--base=index|key]\n"
         "                                   the kept samples alone, labels dense; OUT/label_map.txt: old label to new,\n"

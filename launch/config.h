@@ -13,6 +13,7 @@ namespace diffprob::launch {
 struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
   std::string kept;
+  std::string stage_dir;
   std::string on_corrupt = "fail";
   bool flip = true;
   std::int64_t image_size = 112;

@@ -12,6 +12,9 @@ namespace diffprob::launch {
 /// `diffprob data pack FROM OUT [--subset=LIST ...]`.
 [[nodiscard]] int pack_command(const CommandLine& line);
 
+/// Throws ConfigError when `to` is the folder of the data set `from`: what is read would be replaced by what is written.
+void refuse_same_folder(const std::string& from, const std::string& to);
+
 /// The tables of kinds for `diffprob help convert`.
 [[nodiscard]] std::string kinds_text();
 

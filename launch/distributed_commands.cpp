@@ -18,6 +18,12 @@ void need(const std::string& value, const std::string& key) {
   if (value.empty()) throw ConfigError({key + ": this command needs it"});
 }
 
+/// For commands that look at a training set but do not read its images.
+Config without_staging(Config config) {
+  config.data.stage_dir.clear();
+  return config;
+}
+
 void train_command(const Config& config, Runtime& runtime) {
   make_output_folder(config, runtime);
   Metrics metrics = open_metrics(config, runtime);
@@ -42,7 +48,7 @@ void prune_command(const Config& config, Runtime& runtime) {
   if (config.prune.dynamics.empty()) need(config.prune.scores, "prune.scores (or prune.dynamics, for methods that read it)");
   make_output_folder(config, runtime);
   prune::PruneFiles files{config.prune.scores, config.prune.dynamics, ""};
-  if (!is_synthetic(config)) files.dataset_fingerprint = open_training_set(config, runtime)->fingerprint();
+  if (!is_synthetic(config)) files.dataset_fingerprint = open_training_set(without_staging(config), runtime)->fingerprint();
   const prune::PruneResult result = prune::prune(files, prune_options(config), runtime.control(), prune_work());
   prune::write_pruning(config.output, result, runtime.control());
   spdlog::info(
@@ -56,7 +62,7 @@ void prune_command(const Config& config, Runtime& runtime) {
 void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
   if (line.command == "run") check_pipeline(config);
   if (line.command == "sweep") check_sweep(config);
-  if (!is_synthetic(config)) (void)open_training_set(config, runtime);
+  if (!is_synthetic(config)) (void)open_training_set(without_staging(config), runtime);
   (void)open_verification_sets(config, KeepDecoded::kNo);
   if (line.command == "sweep" && runtime.is_root()) fmt::print("{}\n", sweep_plan(config));
   spdlog::info("dry run: configuration and files are fine; nothing was written");

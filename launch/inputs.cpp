@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "data/concatenated_dataset.h"
+#include "launch/stage_data.h"
 
 namespace diffprob::launch {
 
@@ -84,12 +85,12 @@ bool is_synthetic(const Config& config) {
 }
 
 std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime) {
-  auto dataset = data::open_datasets(config.data.train);
+  const auto place = node_place(runtime.mpi());
+  const auto paths = config.data.stage_dir.empty() ? config.data.train
+                                                   : stage_datasets(config.data.train, config.data.stage_dir, place, runtime.control());
+  auto dataset = data::open_datasets(paths);
   const std::string name = c10::Join(", ", config.data.train);
-  const std::string own = dataset->fingerprint();
-  const std::string root = runtime.control().broadcast(own, 0);
-  TORCH_CHECK(own == root, "rank ", runtime.rank(), ": ", name, " is not the data set that rank 0 sees (fingerprint ", own.substr(0, 12),
-              ", rank 0 has ", root.substr(0, 12), "). Every node needs the same copy.");
+  check_same_dataset(*dataset, name, place, runtime.control());
   spdlog::info("training set {}: {} images, {} identities", name, dataset->size(), dataset->num_classes());
   if (config.data.kept.empty()) return dataset;
   return kept_part(dataset, prune::read_index_set(config.data.kept, dataset->size()), config.data.kept);

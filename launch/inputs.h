@@ -22,7 +22,8 @@ namespace diffprob::launch {
 /// Whether the training set is the embedded one.
 [[nodiscard]] bool is_synthetic(const Config& config);
 
-/// Opens the training set on every rank and compares fingerprints: ranks that see different copies are an error. Applies data.kept.
+/// Copies the training set to each node first when data.stage_dir says so, opens it on every rank and compares fingerprints: ranks that see
+/// different copies are an error that names them. Applies data.kept.
 [[nodiscard]] std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime);
 /// The part of `dataset` that an index set keeps, with its label map. Refuses index sets of another data set.
 [[nodiscard]] std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data::Dataset>& dataset,

@@ -11,6 +11,7 @@
 #include "launch/commands.h"
 #include "launch/config_help.h"
 #include "launch/convert.h"
+#include "launch/data_check.h"
 #include "launch/export.h"
 #include "launch/inputs.h"
 #include "launch/read_config.h"
@@ -56,7 +57,8 @@ int show_data(const std::string& path) {
 int data_command(const CommandLine& line) {
   const auto& words = line.positional;
   const std::string action = words.empty() ? "" : words[0];
-  if ((action == "info" || action == "check") && words.size() == 2) return show_data(words[1]);
+  if (action == "info" && words.size() == 2) return show_data(words[1]);
+  if (action == "check") return check_command(line);
   if (action == "pack") return pack_command(line);
   if (action == "synth" && words.size() == 2) {
     const Config config = parse_config("", "", line.overrides);

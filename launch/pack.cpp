@@ -8,17 +8,13 @@
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
-namespace {
 
-/// The set that is read would be replaced by what is written.
 void refuse_same_folder(const std::string& from, const std::string& to) {
   std::error_code none;
   const fs::path folder = fs::is_directory(from, none) ? fs::path(from) : fs::path(from).parent_path();
   if (fs::equivalent(folder.empty() ? fs::path(".") : folder, to, none))
     throw ConfigError({to + ": the folder of the set that is read, expected another one"});
 }
-
-}  // namespace
 
 int pack_command(const CommandLine& line) {
   if (line.positional.size() != 3) throw ConfigError({"usage:\n" + help_text("data")});

@@ -19,6 +19,8 @@ class Runtime {
   [[nodiscard]] int rank() const noexcept { return mpi_.rank(); }
   [[nodiscard]] int world_size() const noexcept { return mpi_.world_size(); }
   [[nodiscard]] bool is_root() const noexcept { return rank() == 0; }
+  /// Node, local rank and host name.
+  [[nodiscard]] const dist::MpiEnvironment& mpi() const noexcept { return mpi_; }
   [[nodiscard]] at::Device device() const noexcept { return tensors_->device(); }
   [[nodiscard]] dist::HostCollectives& control() noexcept { return control_; }
   [[nodiscard]] dist::Communicator& tensors() noexcept { return *tensors_; }

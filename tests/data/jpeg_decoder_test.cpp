@@ -9,6 +9,7 @@
 
 #include "data/dataset.h"
 #include "data/error.h"
+#include "data/jpeg_tables.h"
 #include "data/keyed_random.h"
 #include "data/verification_set.h"
 #include "tests/data/test_files.h"
@@ -245,6 +246,69 @@ TEST(ImageDecoder, RealFacesEqualOpenCvBitForBit) {
   }
   const VerificationSet pairs = read_verification_bin(test::test_data() + "/data/lfw/lfw_dev.bin");
   for (std::size_t i = 0; i < pairs.images.size(); i += 9) ASSERT_EQ(decoded(pairs.images[i], 112), expected(pairs.images[i], 112)) << i;
+}
+
+/// Without the segment of that marker (0xdb: quantisation, 0xc4: Huffman tables), the first or all of them.
+Bytes without_segments(const Bytes& jpeg, unsigned marker, bool all) {
+  Bytes rest(jpeg.begin(), jpeg.begin() + 2);
+  std::size_t at = 2;
+  bool removed = false;
+  while (jpeg[at + 1] != std::byte{0xda}) {
+    const auto length = 2 + (std::to_integer<std::size_t>(jpeg[at + 2]) << 8 | std::to_integer<std::size_t>(jpeg[at + 3]));
+    const bool drop = jpeg[at + 1] == std::byte(marker) && (all || !removed);
+    removed = removed || drop;
+    if (!drop)
+      rest.insert(rest.end(), jpeg.begin() + static_cast<std::ptrdiff_t>(at), jpeg.begin() + static_cast<std::ptrdiff_t>(at + length));
+    at += length;
+  }
+  rest.insert(rest.end(), jpeg.begin() + static_cast<std::ptrdiff_t>(at), jpeg.end());
+  return rest;
+}
+
+/// Pixels, or nothing when it does not decode.
+Pixels decoded_or_none(ImageDecoder& decoder, const Bytes& jpeg) {
+  Pixels rgb(112 * 112 * 3);
+  try {
+    decoder.decode(jpeg, 112, rgb.data());
+  } catch (const DataError&) {
+    return {};
+  }
+  return rgb;
+}
+
+TEST(JpegDecoder, NeverUsesTheTablesOfTheImageBefore) {
+  const Bytes before = encode_with_opencv(112, 112, ".jpg", {cv::IMWRITE_JPEG_QUALITY, 20, cv::IMWRITE_JPEG_OPTIMIZE, 1});
+  for (const bool optimised : {false, true}) {
+    const Bytes whole = encode_with_opencv(112, 112, ".jpg", {cv::IMWRITE_JPEG_QUALITY, 97, cv::IMWRITE_JPEG_OPTIMIZE, optimised});
+    EXPECT_TRUE(brings_its_tables(whole));
+    for (const unsigned marker : {0xdbu, 0xc4u}) {
+      for (const bool all : {false, true}) {
+        const Bytes bare = without_segments(whole, marker, all);
+        ASSERT_LT(bare.size(), whole.size());
+        EXPECT_FALSE(brings_its_tables(bare));
+        ImageDecoder fresh;
+        ImageDecoder used;
+        ASSERT_FALSE(decoded_or_none(used, before).empty());
+
+        EXPECT_EQ(decoded_or_none(used, bare), decoded_or_none(fresh, bare)) << "marker " << marker << ", all " << all;
+        if (marker == 0xdb) {
+          EXPECT_TRUE(decoded_or_none(used, bare).empty());
+        }
+      }
+    }
+  }
+}
+
+/// Any cut, any byte: no read beyond the end (for the sanitizers).
+TEST(JpegTables, ReadNothingBeyondTheImage) {
+  const Bytes whole = encode_with_opencv(40, 40, ".jpg");
+  for (std::size_t size = 0; size < 700 && size < whole.size(); ++size) {
+    const Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+    static_cast<void>(brings_its_tables(cut));
+    Bytes changed = whole;
+    changed[size] = std::byte{0xff};
+    static_cast<void>(brings_its_tables(changed));
+  }
 }
 
 }  // namespace
