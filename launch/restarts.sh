@@ -26,7 +26,8 @@ output_of() {
 
 # progress_state FOLDER: a digest of how far the job in this folder is.
 progress_state() {
-  find "$1" -name '*.stale-*' -prune -o -type f \( -name stage.json -o -path '*/checkpoints/step_*/manifest.json' -o -name 'part.*' \) -print 2>/dev/null |
+  # find fails when files go while it looks, or when there is no folder yet.
+  { find "$1" -name '*.stale-*' -prune -o -type f \( -name stage.json -o -path '*/checkpoints/step_*/manifest.json' -o -name 'part.*' \) -print 2>/dev/null || true; } |
     awk -F/ '
       $NF == "stage.json" { print }
       $NF == "manifest.json" && $(NF - 1) ~ /^step_[0-9]+$/ {

@@ -144,7 +144,7 @@ while true; do
   code=1
   stamp=$(launch_stamp "$output")
   if place; then
-    [ "$signals" -gt 0 ] || run
+    if [ "$signals" -eq 0 ]; then run; else code=$exit_again; fi
   else
     say "no host answers"
   fi

@@ -30,13 +30,13 @@ program=("${DIFFPROB_CONTAINER[@]}" "${DIFFPROB_PROGRAM:-$root/build/release/dif
 launcher_name=${DIFFPROB_LAUNCHER:-srun}
 max_timeouts=${DIFFPROB_MAX_TIMEOUTS:-20}
 stop_seconds=${DIFFPROB_STOP_SECONDS:-150}
-early_seconds=${DIFFPROB_EARLY_SECONDS:-30}
+early_seconds=${DIFFPROB_EARLY_SECONDS:-60}
 early_tries=${DIFFPROB_EARLY_TRIES:-2}
 # In an array SLURM_JOB_ID of one task is that of the whole array.
 job=${SLURM_JOB_ID:?this is a batch script: use sbatch or launch/slurm/submit.sh}
 if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
 
-asked_to_stop=no interrupted=no child='' watchdog=''
+asked_to_stop=no ended_by_slurm=no interrupted=no child='' watchdog=''
 
 # The time limit is near: the ranks write a checkpoint and end. If they do not, the last checkpoint has to do.
 on_time_limit() {
@@ -55,7 +55,7 @@ on_time_limit() {
   watchdog=$!
 }
 trap on_time_limit USR1
-trap 'interrupted=yes' TERM  # Slurm sends it to the ranks as well: wait for them
+trap 'interrupted=yes ended_by_slurm=yes' TERM  # Slurm sends it to the ranks as well: wait for them
 
 # launch COMMAND ...: all ranks; its exit code is in $code.
 launch() {
@@ -64,7 +64,7 @@ launch() {
     launcher=(mpirun "${DIFFPROB_MPIRUN_OPTIONS[@]}")
   else
     # --wait: a rank that is gone takes the others along; not at once, they may be about to report.
-    launcher=(srun --mpi="${DIFFPROB_SRUN_MPI:-pmix}" --kill-on-bad-exit=0 --wait=60
+    launcher=(srun --mpi="${DIFFPROB_SRUN_MPI:-pmix}" --kill-on-bad-exit=0 --wait=20
       ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} "${DIFFPROB_SRUN_OPTIONS[@]}")
   fi
   "${launcher[@]}" "${program[@]}" "$@" &
@@ -83,6 +83,12 @@ give_up() {
   exit "$exit_no_progress"
 }
 
+# The state of this job; what the ranks ended with may be the same for a failure and for what Slurm does.
+job_says() { [[ $(scontrol show job -o "$job" 2>/dev/null) =~ $1 ]]; }
+# Cancelled, or beyond its time limit. A preempted job keeps running until its grace time is over.
+is_ending() { job_says 'JobState=(COMPLETING|CANCELLED|TIMEOUT)'; }
+is_preempted() { [ "$ended_by_slurm" = yes ] || job_says ' PreemptTime=[0-9]'; }
+
 requeue_is_configured() {
   local codes code
   codes=$(scontrol show config 2>/dev/null | sed -nE 's/^RequeueExit *= *([0-9,-]+) *$/\1/p')
@@ -93,8 +99,8 @@ requeue_is_configured() {
 }
 
 requeue() {  # REASON
-  if [[ $(scontrol show job -o "$job" 2>/dev/null) == *JobState=CANCELLED* ]]; then
-    say "$1; the job was cancelled: not started again"
+  if is_ending; then
+    say "$1; Slurm ends this job (cancelled, or beyond its time limit): not started again. Submit it again to go on."
     exit "$exit_again"
   fi
   may_restart "$watched" || give_up
@@ -142,7 +148,7 @@ run_job() {
     fi
     [ "$code" -ne "$exit_again" ] || requeue "stopped after a checkpoint"
     may_restart "$watched" || give_up
-    if [ "$took" -lt "$early_seconds" ] && [ "$early" -lt "$early_tries" ]; then
+    if [ "$took" -lt "$early_seconds" ] && [ "$early" -lt "$early_tries" ] && ! is_ending && ! is_preempted; then
       early=$((early + 1))
       say "ended with exit code $code after $took s: started again in place ($early of $early_tries)"
       sleep 5
