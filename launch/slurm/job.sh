@@ -6,7 +6,7 @@
 #   2  bad usage or configuration   ends with 2
 #   75 stopped after a checkpoint   requeued: preemption, train.max_time
 #   anything after SIGUSR1          requeued: the time limit is near; at most $DIFFPROB_MAX_TIMEOUTS times, then ends with 77
-#   other, in its first seconds     started again in place, $DIFFPROB_EARLY_TRIES times; then requeued
+#   other, in its first minute      started again in place, a few times ($DIFFPROB_EARLY_PAUSES); then requeued
 #   other                           requeued
 #   no progress in 3 restarts       ends with 76, whatever the reason of the restarts
 #
@@ -31,7 +31,7 @@ launcher_name=${DIFFPROB_LAUNCHER:-srun}
 max_timeouts=${DIFFPROB_MAX_TIMEOUTS:-20}
 stop_seconds=${DIFFPROB_STOP_SECONDS:-150}
 early_seconds=${DIFFPROB_EARLY_SECONDS:-60}
-early_tries=${DIFFPROB_EARLY_TRIES:-2}
+read -ra early_pauses <<<"${DIFFPROB_EARLY_PAUSES:-5 60}"
 # In an array SLURM_JOB_ID of one task is that of the whole array.
 job=${SLURM_JOB_ID:?this is a batch script: use sbatch or launch/slurm/submit.sh}
 if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
@@ -148,10 +148,10 @@ run_job() {
     fi
     [ "$code" -ne "$exit_again" ] || requeue "stopped after a checkpoint"
     may_restart "$watched" || give_up
-    if [ "$took" -lt "$early_seconds" ] && [ "$early" -lt "$early_tries" ] && ! is_ending && ! is_preempted; then
+    if [ "$took" -lt "$early_seconds" ] && [ "$early" -lt "${#early_pauses[@]}" ] && ! is_ending && ! is_preempted; then
+      say "ended with exit code $code after $took s: starts again in place in ${early_pauses[early]} s ($((early + 1)) of ${#early_pauses[@]})"
+      sleep "${early_pauses[early]}"
       early=$((early + 1))
-      say "ended with exit code $code after $took s: started again in place ($early of $early_tries)"
-      sleep 5
     else
       requeue "ended with exit code $code after $took s"
     fi
