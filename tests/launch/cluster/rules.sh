@@ -36,7 +36,7 @@ bad_configurations() {
 crash_in_place() {  # one rank dies before MPI_Init; the job ends well without going through the queue
   # shellcheck disable=SC2016 # expanded by the script
   cluster_env 'if [ "$2" = train ] && mkdir "$0.crashed" 2>/dev/null; then kill -SEGV $$; fi'
-  submit crash "${size[@]}" --time 10 --job train --cluster-env cluster.env data.train="$work/data"
+  submit crash "${size[@]}" --time 10 --job train --cluster-env cluster.env --check config data.train="$work/data"
   ends "$job" COMPLETED 0:0
   [ "$(field "$job" Restarts)" = 0 ] || die "it went through the queue"
   log_says crash 'starts again in place .*\(1 of 2\)' || die "the log does not say that it was started in place"
