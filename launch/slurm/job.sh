@@ -105,7 +105,10 @@ requeue() {  # REASON
   fi
   may_restart "$watched" || give_up
   say "$1; the job goes back into the queue"
-  requeue_is_configured || { scontrol requeue "$job" && sleep 300; }  # Slurm ends this shell
+  if ! requeue_is_configured; then
+    trap - TERM USR1
+    scontrol requeue "$job" && sleep 300  # Slurm ends this shell
+  fi
   exit "$exit_again"
 }
 
@@ -117,7 +120,7 @@ count_timeout() {
   exit "$exit_restarts_used_up"
 }
 
-# really_ran STAMP: after exit code 0.
+# really_ran STAMP: after exit code 0. (The cells of a sweep share a folder, so a neighbour may hide it; the table's job makes what is missing.)
 really_ran() {
   [ "$1" != "$(launch_stamp "$output")" ] && return 0
   say "the launcher ended with 0, but the program did not start"

@@ -126,7 +126,7 @@ fi
 # --- Submitting
 export DIFFPROB_ROOT=$root DIFFPROB_STOP_SECONDS=$((lead > 60 ? lead - 30 : (lead + 1) / 2))
 common=(--nodes="$nodes" --ntasks-per-node="$tasks" ${gpus:+--gpus-per-node="$gpus"} --time="$time" --signal="B:USR1@$lead" --requeue
-  --open-mode=append --chdir="$PWD" "${sbatch_options[@]}")
+  --open-mode=append --export=ALL --chdir="$PWD" "${sbatch_options[@]}")
 
 # submit LABEL NAME-SUFFIX SBATCH-OPTION... -- ARGUMENT...: its job id is in $id.
 submit() {

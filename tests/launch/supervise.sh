@@ -11,12 +11,12 @@ rm -rf "$work"
 ends() {  # EXIT_CODE ARGUMENTS...
   local wanted=$1 code=0
   shift
-  timeout 120 "$supervise" --pause 0 "$@" >"$log" 2>&1 || code=$?
+  timeout 300 "$supervise" --pause 0 "$@" >"$log" 2>&1 || code=$?
   [ "$code" -eq "$wanted" ] || die "exit code $code, expected $wanted"
 }
 says() { grep -qE -- "$1" "$log" || die "the log does not say: $1"; }
 starts_are() { [ "$(grep -c 'supervise: start ' "$log")" -eq "$1" ] || die "expected $1 starts"; }
-training=(mpirun -np 2 --oversubscribe "$program" train "$work/config.yaml" --train.epochs=10 --train.checkpoint_every=2)
+training=(mpirun -np 2 --oversubscribe "$program" train "$work/config.yaml" --train.epochs=4 --train.checkpoint_every=2)
 
 # in_the_middle OUTPUT SIGNAL PATTERN: sends it to a process of this test once a training has some checkpoints.
 in_the_middle() {

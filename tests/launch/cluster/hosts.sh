@@ -32,10 +32,11 @@ supervised() {
 says() { grep -qE -- "$1" "$log" || die "the log does not say: $1"; }
 
 start_cluster
-prepare 10
+prepare 6
 "$program" data synth "$work/data" --synthetic.identities=12 --synthetic.images_per_identity=12 --synthetic.verification_pairs=20 --seed=3 >data.log
 for how in kill link-down; do
   begin=$SECONDS
+  bring_nodes_back
   lose node2 "$how" "$how" &
   supervised "$how"
   wait
@@ -44,7 +45,6 @@ for how in kill link-down; do
   says '\[r0/4\] .*: continues .*step_'
   [ "$(grep -c 'supervise: start ' "$log")" -ge 2 ] || die "it was not started again"
   echo "$how: $(grep -c 'supervise: start ' "$log") starts, $((SECONDS - begin)) s"
-  bring_nodes_back
 done
 rm -rf "$work"
 echo "passed"
