@@ -31,6 +31,10 @@ start_cluster() {
   export VCLUSTER_DIR
   trap stop_cluster EXIT
   trap 'exit 1' INT TERM
+  # ctest ends a test that takes too long with SIGKILL: then this takes the cluster down.
+  # shellcheck disable=SC2016 # expanded by the guard
+  setsid bash -c 'cd /; while kill -0 "$1" && [ -e "$2" ]; do sleep 1; done; [ ! -e "$2" ] || { "$3/down.sh" -p -d "$2"; rm -rf "$2"; }' \
+    guard $$ "$VCLUSTER_DIR" "$kit" </dev/null >/dev/null 2>&1 &
   variables=$("$kit/up.sh" -n 3 -d "$VCLUSTER_DIR") || die "the virtual cluster does not start"
   eval "$variables"
 }
@@ -78,7 +82,7 @@ has_step() { [ -e "$work/$1/checkpoints/step_$(printf %08d "$2")/manifest.json" 
 
 # ends JOB STATE EXITCODE-PATTERN [SECONDS]: the job ends so, after any requeues.
 ends() {
-  wait_for "${4:-300}" "the end of job $1" state_is "$1" 'COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL'
+  wait_for "${4:-600}" "the end of job $1" state_is "$1" 'COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL'
   describe_job "$1"
   [[ "$(field "$1" JobState) $(field "$1" ExitCode)" =~ ^$2\ $3$ ]] || die "job $1 ended with $(field "$1" JobState), exit code $(field "$1" ExitCode); expected $2, $3"
 }

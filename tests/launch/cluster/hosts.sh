@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# launch/supervise.sh over three hosts without Slurm: one is lost in the middle of training (power, then cable), the job goes on with those
-# that answer. hosts.sh PROGRAM WORK_FOLDER
+# launch/supervise.sh over three hosts without Slurm: one is cut off in the middle of training, the job goes on with those that answer.
+# DIFFPROB_CLUSTER_LONG=1: also with a host that loses power. hosts.sh PROGRAM WORK_FOLDER
 set -euo pipefail
 # shellcheck disable=SC2034 # for cluster.sh
 program=$1 work=$2
@@ -10,7 +10,7 @@ log=$work/supervise.log
 
 # lose NODE HOW OUTPUT: once the training is under way.
 lose() {
-  wait_for 120 "step 10" has_step "$3" 10
+  wait_for 300 "step 10" has_step "$3" 10
   "$kit/node.sh" "$1" "$2"
 }
 
@@ -34,7 +34,7 @@ says() { grep -qE -- "$1" "$log" || die "the log does not say: $1"; }
 start_cluster
 prepare 6
 "$program" data synth "$work/data" --synthetic.identities=12 --synthetic.images_per_identity=12 --synthetic.verification_pairs=20 --seed=3 >data.log
-for how in kill link-down; do
+for how in ${DIFFPROB_CLUSTER_LONG:+kill} link-down; do
   begin=$SECONDS
   bring_nodes_back
   lose node2 "$how" "$how" &
