@@ -19,7 +19,7 @@ void need(const std::string& value, const std::string& key) {
 }
 
 void train_command(const Config& config, Runtime& runtime) {
-  make_output_folder(config, runtime);
+  const FolderLock lock = make_output_folder(config, runtime);
   Metrics metrics = open_metrics(config, runtime);
   const auto sets = open_verification_sets(config.eval.sets);
   const TrainOutcome outcome =
@@ -30,7 +30,7 @@ void train_command(const Config& config, Runtime& runtime) {
 
 void score_command(const Config& config, Runtime& runtime) {
   need(config.model.checkpoint, "model.checkpoint");
-  make_output_folder(config, runtime);
+  const FolderLock lock = make_output_folder(config, runtime);
   LoadedModel model = load_model(config.model.checkpoint, runtime);
   const auto dataset = open_training_set(config, runtime);
   const std::string path = config.output + "/scores.h5";
@@ -40,7 +40,7 @@ void score_command(const Config& config, Runtime& runtime) {
 
 void prune_command(const Config& config, Runtime& runtime) {
   if (config.prune.dynamics.empty()) need(config.prune.scores, "prune.scores (or prune.dynamics, for methods that read it)");
-  make_output_folder(config, runtime);
+  const FolderLock lock = make_output_folder(config, runtime);
   prune::PruneFiles files{config.prune.scores, config.prune.dynamics, ""};
   if (!is_synthetic(config)) files.dataset_fingerprint = open_training_set(config, runtime)->fingerprint();
   const prune::PruneResult result = prune::prune(files, prune_options(config), runtime.control(), prune_work());
