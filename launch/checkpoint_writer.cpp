@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -29,6 +30,18 @@ constexpr int kNice = 10;                         // training comes first
 
 std::string ready_file(int rank) {
   return fmt::format("ready.{:05d}.json", rank);
+}
+
+/// Why a checkpoint is not written, "" when it is. `written` is ready.
+std::string problem_of(std::future<void>& written) {
+  try {
+    written.get();
+    return "";
+  } catch (const c10::Error& error) {
+    return error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 /// Those of the newest few, of every Nth epoch, and the best stay.
@@ -215,24 +228,29 @@ void CheckpointWriter::start(const CheckpointInfo& info, const CheckpointState& 
 void CheckpointWriter::finish() {
   if (!written_.valid()) return;
   // In rounds: a slow disk on one rank must not look like a dead rank to the others.
-  bool waiting = true;
-  while (waiting) {
-    const bool ready = written_.wait_for(kRound) == std::future_status::ready;
-    waiting = control_.all_reduce<std::int32_t>(ready ? 0 : 1, dist::ReduceOp::kMax) != 0;
-  }
-  std::string problem;
-  try {
-    written_.get();
-  } catch (const c10::Error& error) {
-    problem = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    problem = error.what();
-  }
-  if (control_.all_reduce<std::int32_t>(problem.empty() ? 0 : 1, dist::ReduceOp::kMax) == 0) return;
+  std::optional<std::string> problem;
+  std::array<std::int32_t, 2> any{};  // waits, has failed
+  do {
+    if (!problem && written_.wait_for(kRound) == std::future_status::ready) problem = problem_of(written_);
+    any = {problem ? 0 : 1, problem && !problem->empty() ? 1 : 0};
+    control_.all_reduce(std::span<std::int32_t>(any), dist::ReduceOp::kMax);
+    if (any[1] != 0) leaving_ = true;  // rank 0 may be waiting for a rank whose disk cannot even take the word that it has failed
+  } while (any[0] != 0);
+  if (any[1] != 0) throw_problems(*problem);
+}
+
+/// Collective; `own`: of this rank, or "".
+void CheckpointWriter::throw_problems(const std::string& own) {
   std::vector<std::int64_t> lengths;
-  const auto text = control_.all_gather_v(std::span<const char>(problem.data(), problem.size()), &lengths);
-  const auto first = std::find_if(lengths.begin(), lengths.end(), [](std::int64_t n) { return n > 0; });
-  TORCH_CHECK(false, "checkpoint ", newest_, " could not be written: ", std::string(text.begin(), text.begin() + *first));
+  const auto all = control_.all_gather_v(std::span<const char>(own.data(), own.size()), &lengths);
+  std::string text;
+  std::size_t at = 0;
+  for (std::size_t rank = 0; rank < lengths.size(); ++rank) {
+    const std::string problem(all.data() + at, static_cast<std::size_t>(lengths[rank]));
+    if (!problem.empty()) text += fmt::format("{}rank {}: {}", text.empty() ? "" : "; ", rank, problem);
+    at += problem.size();
+  }
+  TORCH_CHECK(false, "checkpoint ", newest_, " could not be written: ", text);
 }
 
 }  // namespace diffprob::launch

@@ -26,8 +26,8 @@ class CheckpointWriter {
   /// Waits for the previous checkpoint as finish() does, copies, and goes on in the background. Tensors of a GPU may be changed by later
   /// work of the current stream only. All ranks, with the same info. Collective.
   void start(const CheckpointInfo& info, const CheckpointState& state);
-  /// Waits until the last checkpoint is whole on disk, or has failed: then throws c10::Error on all ranks, with the reason of the first
-  /// that has one. Collective.
+  /// Waits until the last checkpoint is whole on disk, or has failed: then throws c10::Error on all ranks, with the reasons of
+  /// those that have one. Collective.
   void finish();
   /// The last checkpoint that start() began or resumed() named; "" before. Whole after finish().
   [[nodiscard]] const std::string& newest() const noexcept { return newest_; }
@@ -35,6 +35,7 @@ class CheckpointWriter {
 
  private:
   struct Job;
+  [[noreturn]] void throw_problems(const std::string& own);
   [[nodiscard]] model::StateDict copied(const std::string& kind, const model::StateDict& entries);
   [[nodiscard]] Job make_job(const CheckpointInfo& info, const CheckpointState& state);
 

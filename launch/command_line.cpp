@@ -55,7 +55,8 @@ const std::map<std::string, Help>& commands() {
        {"probability record of every training sample",
         "mpirun -np 8 diffprob score CONFIG --model.checkpoint=DIR/step_XXXXXXXX [--output=DIR]\n\n"
         "Writes output/scores.h5 (prune/SCORES_FORMAT.md). Started again after a kill, on any number of ranks, it goes on behind the\n"
-        "last whole part in output/scores.parts (launch/SCORE_PARTS_FORMAT.md)."}},
+        "last whole part in output/scores.parts (launch/SCORE_PARTS_FORMAT.md). SIGTERM, SIGUSR1, SIGINT and train.max_time end it\n"
+        "behind a batch with exit code 75."}},
       {"prune",
        {"select what to keep from a score table",
         "mpirun -np 8 diffprob prune [CONFIG] --prune.scores=scores.h5 --prune.keep_ratio=0.5 [--output=DIR]\n\n"
@@ -188,7 +189,7 @@ std::string help_text(const std::string& command) {
          "  diffprob run launch/configs/quickstart.yaml      the whole job on the embedded synthetic faces\n"
          "  diffprob config --print-defaults                 every key with its meaning (--help SECTION: of one section)\n"
          "  diffprob run CONFIG --dry-run                    checks configuration and files, trains nothing\n\n"
-         "Exit codes: 0 done, 1 error, 2 bad usage or configuration, 75 stopped by a signal or train.max_time after a checkpoint\n"
+         "Exit codes: 0 done, 1 error, 2 bad usage or configuration, 75 stopped by a signal or train.max_time, work saved\n"
          "(start the same command again).\n";
 }
 

@@ -25,7 +25,7 @@ Config without_staging(Config config) {
 }
 
 void train_command(const Config& config, Runtime& runtime) {
-  make_output_folder(config, runtime);
+  const FolderLock lock = make_output_folder(config, runtime);
   Metrics metrics = open_metrics(config, runtime);
   auto sets = open_verification_sets(config, KeepDecoded::kYes);
   const TrainOutcome outcome =
@@ -36,7 +36,7 @@ void train_command(const Config& config, Runtime& runtime) {
 
 void score_command(const Config& config, Runtime& runtime) {
   need(config.model.checkpoint, "model.checkpoint");
-  make_output_folder(config, runtime);
+  const FolderLock lock = make_output_folder(config, runtime);
   LoadedModel model = load_model(config.model.checkpoint, runtime);
   const auto dataset = open_training_set(config, runtime);
   const std::string path = config.output + "/scores.h5";
@@ -46,7 +46,7 @@ void score_command(const Config& config, Runtime& runtime) {
 
 void prune_command(const Config& config, Runtime& runtime) {
   if (config.prune.dynamics.empty()) need(config.prune.scores, "prune.scores (or prune.dynamics, for methods that read it)");
-  make_output_folder(config, runtime);
+  const FolderLock lock = make_output_folder(config, runtime);
   prune::PruneFiles files{config.prune.scores, config.prune.dynamics, ""};
   if (!is_synthetic(config)) files.dataset_fingerprint = open_training_set(without_staging(config), runtime)->fingerprint();
   const prune::PruneResult result = prune::prune(files, prune_options(config), runtime.control(), prune_work());

@@ -151,7 +151,7 @@ nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, con
 
 void eval_command(const Config& config, Runtime& runtime) {
   check(config);
-  make_output_folder(config, runtime);
+  const FolderLock lock = make_output_folder(config, runtime);
   auto sets = open_verification_sets(config, KeepDecoded::kNo);
   std::shared_ptr<model::Backbone> backbone;
   if (config.eval.features.empty()) backbone = backbone_for_eval(config, runtime);

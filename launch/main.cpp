@@ -1,11 +1,14 @@
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <optional>
 #include <thread>
 
 #include "dist/host_allocator.h"
+#include "dist/watchdog.h"
 #include "launch/commands.h"
 #include "launch/log.h"
 #include "launch/read_config.h"
@@ -34,9 +37,22 @@ std::string first_lines(const std::string& message) {
   mpi.abort(kError);
 }
 
-int run_with_ranks(const launch::CommandLine& line, int argc, char** argv) {
-  const launch::SignalGuard signals;  // before the threads of MPI
-  dist::MpiEnvironment mpi(&argc, &argv);
+/// How long MPI itself may wait for all ranks. A configuration that cannot be read is reported later, once.
+std::chrono::milliseconds patience_of(const launch::CommandLine& line) {
+  try {
+    return std::chrono::milliseconds(static_cast<std::int64_t>(1000 * launch::read_config(line).dist.startup_timeout));
+  } catch (const launch::ConfigError&) {
+    return dist::Deadlines().startup;
+  }
+}
+
+std::string process_name() {
+  std::array<char, 256> host{};
+  (void)::gethostname(host.data(), host.size() - 1);
+  return fmt::format("process {} on {}", ::getpid(), host.data());
+}
+
+int run_command(const launch::CommandLine& line, dist::MpiEnvironment& mpi) {
   launch::set_up_log(mpi.rank(), mpi.world_size());
   try {
     run_distributed_command(line, launch::read_config(line), mpi);
@@ -50,6 +66,18 @@ int run_with_ranks(const launch::CommandLine& line, int argc, char** argv) {
   } catch (const std::exception& error) {
     fail(mpi, error.what());
   }
+}
+
+int run_with_ranks(const launch::CommandLine& line, int argc, char** argv) {
+  const launch::SignalGuard signals;  // before the threads of MPI
+  const std::chrono::milliseconds patience = patience_of(line);
+  std::optional<dist::Watchdog> end;  // outlives mpi, which waits for all ranks once more
+  std::optional<dist::Watchdog> start(std::in_place, "MPI_Init of " + process_name(), patience);
+  dist::MpiEnvironment mpi(&argc, &argv);
+  start.reset();
+  const int code = run_command(line, mpi);
+  end.emplace(fmt::format("MPI_Finalize of rank {} on {}", mpi.rank(), mpi.host_name()), patience);
+  return code;
 }
 
 }  // namespace

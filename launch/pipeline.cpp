@@ -105,7 +105,7 @@ void check_pipeline(const Config& config) {
 
 void run_pipeline(const Config& config, Runtime& runtime) {
   check_pipeline(config);
-  make_output_folder(config, runtime);
+  const FolderLock lock = make_output_folder(config, runtime);
   Pipeline(config, runtime).run();
 }
 

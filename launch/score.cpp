@@ -16,6 +16,7 @@
 #include "launch/progress.h"
 #include "launch/score_parts.h"
 #include "launch/scoring_pass.h"
+#include "launch/signals.h"
 
 namespace diffprob::launch {
 namespace {
@@ -68,7 +69,8 @@ class PartByPart {
         parts_(parts),
         margin_(scoring_margin(*model.head, config.score.margin)),
         batches_(parts.missing_batches()),
-        part_batches_(config.score.part_samples == 0 ? 1 : batches_of(config.score.part_samples)) {}
+        part_batches_(config.score.part_samples == 0 ? 1 : batches_of(config.score.part_samples)),
+        stop_(config.train.max_time, runtime.control()) {}
 
   void run(const std::shared_ptr<const data::Dataset>& dataset) {
     const std::int64_t before = parts_.samples_done();
@@ -100,7 +102,11 @@ class PartByPart {
     ++next_;
     ++collected_;
     const bool gap = next_ == batches_.size() || batches_[next_] != batch.number + 1;
-    if (collected_ == part_batches_ || gap) end_part(batch.number + 1);
+    const bool stop = next_ < batches_.size() && stop_.agreed();
+    if (collected_ == part_batches_ || gap || stop) end_part(batch.number + 1);
+    if (stop)
+      throw Stopped(fmt::format("score: stopped by {} with {} of {} batches still to do; the others are written", stop_.reason(),
+                                batches_.size() - next_, batches_.size()));
   }
 
   void end_part(std::int64_t last) {
@@ -128,6 +134,7 @@ class PartByPart {
   std::size_t next_ = 0;  ///< of batches_
   std::int64_t part_batches_;
   std::int64_t collected_ = 0;  ///< batches in records_
+  StopAgreement stop_;
   std::vector<prune::ScoreRecord> records_;
   Clock::time_point part_start_{};
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 
 #include "dist/host_collectives.h"
@@ -20,7 +21,13 @@ class SignalGuard {
   [[nodiscard]] static int received() noexcept;
 };
 
-/// Whether training is to stop: a signal on any rank, or the time is over. One small exchange over MPI a step, on the host.
+/// A job was asked to stop (signal, train.max_time) and what it has done is on disk. Thrown on all ranks at the same step.
+class Stopped : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Whether training or scoring is to stop: a signal on any rank, or the time is over. One small exchange over MPI a step, on the host.
 class StopAgreement {
  public:
   /// max_seconds: since rank 0's process began; 0: no limit.

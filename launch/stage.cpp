@@ -7,6 +7,7 @@
 #include "data/sha256.h"
 #include "dist/host_allocator.h"
 #include "launch/json_file.h"
+#include "launch/leftovers.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -71,6 +72,7 @@ void Stage::open() {
     }
   }
   fs::create_directories(folder_);
+  if (!done()) remove_leftovers(folder_);
   if (!fs::exists(digest_file)) write_json(digest_file, {{"inputs", digest_}});
 }
 

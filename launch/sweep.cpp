@@ -163,7 +163,12 @@ std::string sweep_plan(const Config& config) {
 
 void run_sweep(const Config& config, Runtime& runtime) {
   check_sweep(config);
-  make_output_folder(config, runtime);
+  const FolderLock lock = make_output_folder(config, runtime);
+  FolderLock cell;
+  if (config.sweep.cell > 0) {
+    const std::string folder = sweep_cells(config)[static_cast<std::size_t>(config.sweep.cell - 1)].folder;
+    cell = lock_folder(config.output + "/" + folder, FolderLock::Mode::kAlone, runtime);
+  }
   Sweep(config, runtime).run();
 }
 

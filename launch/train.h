@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -11,14 +10,9 @@
 #include "launch/config.h"
 #include "launch/metrics.h"
 #include "launch/runtime.h"
+#include "launch/signals.h"
 
 namespace diffprob::launch {
-
-/// Training was asked to stop (signal, train.max_time) and has written a checkpoint. Thrown on all ranks at the same step.
-class Stopped : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 struct TrainJob {
   std::string name;    ///< in log lines and metrics: "train_original"
