@@ -27,6 +27,9 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   for (const auto& candidate : known) {
     // "batch_size" for "train.batch_size" is as good as a slip.
     const bool tail = candidate.size() > word.size() && candidate.ends_with("." + word);
+    // The lengths alone are this far apart: a long junk key costs nothing.
+    const std::size_t lengths = std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size());
+    if (!tail && lengths >= nearest) continue;
     const std::size_t distance = tail ? 1 : edit_distance(word, candidate);
     if (distance < nearest) {
       nearest = distance;
