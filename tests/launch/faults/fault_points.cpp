@@ -66,9 +66,9 @@ DIFFPROB_FAULT_POINT("_ZN8diffprob6launch14write_manifestERK" DIFFPROB_STRING "R
 DIFFPROB_FAULT_POINT("_ZN8diffprob4data11sync_folderERK" DIFFPROB_STRING "", fault_point_of_root, "checkpoint_published", void, sync_folder,
                      (const std::string& folder), (folder))
 DIFFPROB_FAULT_POINT(
-    "_ZN8diffprob4eval10verify_setERKNS_4data15VerificationSetERNS_5model8BackboneERNS_4dist12CommunicatorERKNS0_15EmbedderOptionsE",
-    fault_point, "evaluation", eval::SetReport, verify_set,
-    (const data::VerificationSet& set, model::Backbone& backbone, dist::Communicator& communicator, const eval::EmbedderOptions& options),
+    "_ZN8diffprob4eval10verify_setERNS0_11ResidentSetERNS_5model8BackboneERNS_4dist12CommunicatorERKNS0_15EmbedderOptionsE", fault_point,
+    "evaluation", eval::SetReport, verify_set,
+    (eval::ResidentSet & set, model::Backbone& backbone, dist::Communicator& communicator, const eval::EmbedderOptions& options),
     (set, backbone, communicator, options))
 DIFFPROB_FAULT_POINT("_ZN8diffprob6launch10ScoreParts5writeENS0_10BatchRangeESt4spanIKNS_5prune11ScoreRecordELm18446744073709551615EE",
                      fault_point, "score_part", void, write_part,
