@@ -20,7 +20,6 @@ struct ValRow {
 struct SetReport {
   std::string name;
   std::int64_t pairs = 0;
-  double seconds = 0;  ///< that embedding and metrics took, 0: not measured
   VerificationResult verification;
   double auc = 0;
   double eer = 0;

@@ -97,7 +97,6 @@ nlohmann::json reports_to_json(const std::vector<eval::SetReport>& reports) {
   for (const auto& r : reports) {
     list.push_back({{"set", r.name},
                     {"pairs", r.pairs},
-                    {"seconds", r.seconds},
                     {"genuine", r.genuine},
                     {"impostors", r.impostors},
                     {"accuracy", r.verification.accuracy_mean},

@@ -386,11 +386,10 @@ std::vector<eval::SetReport> verify_sets(const std::string& what, std::vector<ev
   for (auto& set : sets) {
     const double start = steady_seconds();
     reports.push_back(eval::verify_set(set, backbone, runtime.tensors(), options));
-    auto& r = reports.back();
-    r.seconds = steady_seconds() - start;
+    const auto& r = reports.back();
     spdlog::info("{}: {} ({} pairs, {:.0f} a second)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%", what, r.name, r.pairs,
-                 static_cast<double>(r.pairs) / r.seconds, 100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc,
-                 100 * r.eer);
+                 static_cast<double>(r.pairs) / (steady_seconds() - start), 100 * r.verification.accuracy_mean,
+                 100 * r.verification.accuracy_std, r.auc, 100 * r.eer);
   }
   return reports;
 }
