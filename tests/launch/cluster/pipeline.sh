@@ -7,7 +7,7 @@ program=$1 work=$2
 # shellcheck source=tests/launch/cluster/cluster.sh
 . "$(dirname "$0")/cluster.sh"
 size=(--nodes 3 --tasks-per-node 2)
-epochs=${DIFFPROB_CLUSTER_EPOCHS:-20}
+epochs=${DIFFPROB_CLUSTER_EPOCHS:-30}
 start_cluster
 
 # All runs have the same output folder, because score files name their data set; then it is kept under another name.
@@ -55,6 +55,8 @@ same_results whole preempted
 sed -i '/^RequeueExit=/d' "$VCLUSTER_DIR/slurm.conf"
 scontrol reconfigure
 submit run "${size[@]}" --time 00:02:00 --lead 85 --launcher mpirun
+wait_for 300 "the requeue" was_requeued
+scontrol update JobId="$job" TimeLimit=20  # once is enough
 ends "$job" COMPLETED 0:0 600
 [ "$(field "$job" Restarts)" -ge 1 ] || die "it ended before its time limit"
 log_says run 'stopped by SIGUSR1 after step' || die "the ranks wrote no checkpoint before the time limit"
