@@ -49,6 +49,7 @@ void try_to_open(CheckReport& report) {
       throw DataError(report.path + ": opens with " + std::to_string(set->size()) + " images, the check found " +
                       std::to_string(report.samples->size()) + " (changed in between?)");
     report.fingerprint = set->fingerprint();
+    report.opened_classes = set->num_classes();
   } catch (const DataError& error) {
     report.open_error = error.what();
   }

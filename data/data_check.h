@@ -37,8 +37,9 @@ struct CheckReport {
   /// Every image record or file that was found, sound or not, in the order in which open_dataset numbers them when it accepts the set.
   /// The label of a sample with a label that cannot be is 2^32 - 1.
   std::shared_ptr<const Dataset> samples;
-  std::string open_error;   ///< what open_dataset says; empty when it accepts the set
-  std::string fingerprint;  ///< of the set, when it does
+  std::string open_error;           ///< what open_dataset says; empty when it accepts the set
+  std::string fingerprint;          ///< of the set, when it does
+  std::int64_t opened_classes = 0;  ///< its classes, when it does
 };
 
 /// Reads and decodes every image of whatever open_dataset understands, and goes on behind everything that is wrong with it. Nothing in the

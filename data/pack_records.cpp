@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "data/error.h"
+#include "data/label_map.h"
 #include "data/record_io.h"
 
 namespace diffprob::data {
@@ -26,18 +27,6 @@ void add_images(const Dataset& dataset, const std::vector<std::int64_t>& order, 
     dataset.read(index, bytes);
     writer.add(dataset.label(index), bytes);
   }
-}
-
-std::vector<std::int64_t> dense_labels(const Dataset& dataset, const std::vector<std::int64_t>& kept) {
-  std::vector<std::int64_t> label_map(static_cast<std::size_t>(dataset.num_classes()), -1);
-  for (const auto index : kept) {
-    if (index < 0 || index >= dataset.size())
-      throw DataError("subset: index " + std::to_string(index) + " is not below " + std::to_string(dataset.size()));
-    label_map[static_cast<std::size_t>(dataset.label(index))] = 0;
-  }
-  std::int64_t next = 0;
-  for (auto& label : label_map) label = label < 0 ? -1 : next++;
-  return label_map;
 }
 
 std::string label_map_text(const std::vector<std::int64_t>& label_map) {
@@ -65,7 +54,7 @@ PackedSet pack_records(const Dataset& dataset, const std::string& folder) {
 PackedSet pack_subset(std::shared_ptr<const Dataset> dataset, const std::vector<std::int64_t>& kept, std::vector<std::int64_t> label_map,
                       const std::string& folder) {
   if (kept.empty()) throw DataError(folder + ": the subset keeps no sample, there is nothing to pack");
-  if (label_map.empty()) label_map = dense_labels(*dataset, kept);
+  if (label_map.empty()) label_map = dense_label_map(*dataset, kept);
   const Subset subset(std::move(dataset), kept, label_map);
   const auto order = by_label(subset);
   RecordWriter writer(folder, kImageSize);

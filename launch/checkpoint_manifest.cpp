@@ -148,7 +148,8 @@ Manifest read_manifest(const std::string& checkpoint) {
     check_version(path, json);
     TORCH_CHECK(manifest_digest(json) == json.at(kDigestKey).get<std::string>(), "it does not have its own SHA-256");
     Manifest manifest{info_from_json(json), json.at("world_size"), files_from_json(json.at("files"))};
-    TORCH_CHECK(data::sha256_hex(manifest.info.config) == json.at("config_sha256").get<std::string>(), "the configuration does not have its SHA-256");
+    TORCH_CHECK(data::sha256_hex(manifest.info.config) == json.at("config_sha256").get<std::string>(),
+                "the configuration does not have its SHA-256");
     return manifest;
   } catch (const OtherVersion&) {
     throw;

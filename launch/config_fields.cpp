@@ -32,9 +32,10 @@ void add_data(Config& c, std::vector<Field>& f) {
                {}});
   f.push_back(text("data.kept", &c.data.kept,
                    "index set (.h5), or a list of a form that `diffprob help convert` names, to train on; empty: every sample"));
-  f.push_back(text("data.stage_dir", &c.data.stage_dir,
-                   "folder on each node (local disk, tmpfs) into which its ranks first copy the training sets, verified; a copy that is there "
-                   "is used again; empty: read data.train where it is"));
+  f.push_back(
+      text("data.stage_dir", &c.data.stage_dir,
+           "folder on each node (local disk, tmpfs) into which its ranks first copy the training sets, verified; a copy that is there "
+           "is used again; empty: read data.train where it is"));
   f.push_back(text("data.on_corrupt", &c.data.on_corrupt, "an image that does not decode: 'fail', or 'replace' by a black one and list it",
                    {"fail", "replace"}));
   f.push_back(flag("data.flip", &c.data.flip, "random horizontal flip in training, p = 0.5"));

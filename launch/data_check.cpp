@@ -11,6 +11,7 @@
 
 #include "data/data_check.h"
 #include "data/error.h"
+#include "data/label_map.h"
 #include "data/pack_records.h"
 #include "launch/check_report_file.h"
 #include "launch/convert.h"
@@ -139,10 +140,8 @@ prune::IndexSet kept_set(const data::CheckReport& report) {
   set.kept = sound_samples(report);
   set.method = "check";
   for (const auto verdict : report.verdicts) set.reasons.push_back(reason_of(verdict));
-  set.label_map.assign(static_cast<std::size_t>(data::open_dataset(report.path)->num_classes()), -1);
-  for (const auto index : set.kept) set.label_map[static_cast<std::size_t>(report.samples->label(index))] = 0;
-  std::int64_t next = 0;
-  for (auto& label : set.label_map) label = label < 0 ? -1 : next++;
+  set.label_map = data::dense_label_map(*report.samples, set.kept);
+  set.label_map.resize(static_cast<std::size_t>(report.opened_classes), -1);
   return set;
 }
 

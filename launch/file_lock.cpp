@@ -8,17 +8,25 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "data/error.h"
-
 namespace diffprob::launch {
 
-std::optional<FileLock> FileLock::try_lock(const std::string& path) {
+namespace {
+
+bool means_no_locks(int error) {
+  return error == ENOSYS || error == EOPNOTSUPP || error == ENOLCK || error == EINVAL;
+}
+
+}  // namespace
+
+std::optional<FileLock> FileLock::try_lock(const std::string& path, Mode mode) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (file < 0) throw data::DataError(path + ": cannot be opened: " + std::strerror(errno));
+  if (file < 0) throw data::DataError(path + ": cannot be opened for writing: " + std::strerror(errno));
   FileLock lock(file);
-  if (::flock(file, LOCK_EX | LOCK_NB) == 0) return lock;
+  if (::flock(file, (mode == Mode::kAlone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) return lock;
   if (errno == EWOULDBLOCK || errno == EINTR) return std::nullopt;
-  throw data::DataError(path + ": cannot be locked: " + std::strerror(errno));
+  const std::string message = path + ": cannot be locked: " + std::strerror(errno);
+  if (means_no_locks(errno)) throw NoLocks(message);
+  throw data::DataError(message);
 }
 
 FileLock::~FileLock() {

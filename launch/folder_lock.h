@@ -1,7 +1,10 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
+
+#include "launch/file_lock.h"
 
 namespace diffprob::launch {
 
@@ -10,23 +13,16 @@ namespace diffprob::launch {
 /// stays. One process of a job makes it.
 class FolderLock {
  public:
-  enum class Mode {
-    kAlone,   ///< nobody else
-    kShared,  ///< with others that share: jobs that write different files
-  };
+  /// kShared: for jobs that write different files.
+  using Mode = FileLock::Mode;
   /// Holds nothing.
   FolderLock() = default;
   /// Waits up to `patience` for a job that is about to end. Throws std::runtime_error naming the holder when it does not, or naming the
   /// file when it cannot be made. Where the file system has no locks it warns and goes on without one.
   FolderLock(const std::string& folder, Mode mode, std::chrono::milliseconds patience);
-  ~FolderLock();
-  FolderLock(FolderLock&& other) noexcept;
-  FolderLock& operator=(FolderLock&& other) noexcept;
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
 
  private:
-  int file_ = -1;
+  std::optional<FileLock> lock_;
 };
 
 }  // namespace diffprob::launch

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "data/concatenated_dataset.h"
+#include "data/label_map.h"
 #include "launch/stage_data.h"
 
 namespace diffprob::launch {
@@ -101,13 +102,8 @@ std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data:
   TORCH_CHECK(set.dataset_fingerprint.empty() || set.dataset_fingerprint == dataset->fingerprint(), path,
               " was made from another data set (fingerprint ", set.dataset_fingerprint.substr(0, 12), ", this one has ",
               dataset->fingerprint().substr(0, 12), ")");
-  std::vector<std::int64_t> label_map = set.label_map;
-  if (label_map.empty()) {  // a plain list: renumber the identities that are left
-    label_map.assign(static_cast<std::size_t>(dataset->num_classes()), -1);
-    for (const auto i : set.kept) label_map[static_cast<std::size_t>(dataset->label(i))] = 0;
-    std::int64_t next = 0;
-    for (auto& label : label_map) label = label < 0 ? -1 : next++;
-  }
+  // A plain list has no label map: the identities that are left are renumbered.
+  std::vector<std::int64_t> label_map = set.label_map.empty() ? data::dense_label_map(*dataset, set.kept) : set.label_map;
   return std::make_shared<data::Subset>(dataset, set.kept, std::move(label_map));
 }
 

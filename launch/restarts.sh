@@ -98,3 +98,29 @@ may_restart() {
 
 # launch_stamp FOLDER: changes when the program starts: rank 0 writes config.yaml anew. A failed launch may return 0, without it.
 launch_stamp() { stat -c '%i %y' "$1/config.yaml" 2>/dev/null || echo none; }
+
+# The command that runs: its process id is in $child, set by the caller; $interrupted is set to yes by every signal with a trap.
+child='' interrupted=no watchdog=''
+
+# end_child_in SECONDS: SIGTERM then, SIGKILL 10 s later, if it still runs.
+end_child_in() {
+  local pid=$child seconds=$1
+  (
+    sleep "$seconds"
+    kill -TERM "$pid"
+    sleep 10
+    kill -KILL "$pid"
+  ) >/dev/null 2>&1 &
+  watchdog=$!
+}
+
+# await_child: its exit code is in $code.
+await_child() {
+  interrupted=yes
+  while [ "$interrupted" = yes ]; do  # bash returns from wait for every signal with a trap
+    interrupted=no code=0
+    wait "$child" || code=$?
+  done
+  child=''
+  if [ -n "$watchdog" ]; then kill "$watchdog" 2>/dev/null || true; fi
+}

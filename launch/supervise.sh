@@ -73,7 +73,7 @@ program=("${command[at]}")
 output=$(output_of "${command[@]:at+1}") || exit "$exit_bad_usage"
 mkdir -p "$output"
 
-signals=0 interrupted=no child='' watchdog=''
+signals=0
 
 # The first signal: a checkpoint (mpirun passes SIGUSR1 on; at SIGTERM it kills the ranks). The second one: the end.
 on_signal() {
@@ -86,13 +86,7 @@ on_signal() {
     return 0
   fi
   kill -USR1 "$child" 2>/dev/null || true
-  (
-    sleep "$stop_seconds"
-    kill -TERM "$child"
-    sleep 10
-    kill -KILL "$child"
-  ) >/dev/null 2>&1 &
-  watchdog=$!
+  end_child_in "$stop_seconds"
 }
 trap on_signal INT TERM USR1
 
@@ -127,13 +121,7 @@ place() {
 run() {
   setsid "${line[@]}" </dev/null &
   child=$!
-  interrupted=yes
-  while [ "$interrupted" = yes ]; do  # bash returns from wait for every signal with a trap
-    interrupted=no code=0
-    wait "$child" || code=$?
-  done
-  child=''
-  if [ -n "$watchdog" ]; then kill "$watchdog" 2>/dev/null || true; fi
+  await_child
 }
 
 rm -f "$output/restarts"

@@ -36,7 +36,7 @@ read -ra early_pauses <<<"${DIFFPROB_EARLY_PAUSES:-5 60}"
 job=${SLURM_JOB_ID:?this is a batch script: use sbatch or launch/slurm/submit.sh}
 if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
 
-asked_to_stop=no ended_by_slurm=no interrupted=no child='' watchdog=''
+asked_to_stop=no ended_by_slurm=no
 
 # The time limit is near: the ranks write a checkpoint and end. If they do not, the last checkpoint has to do.
 on_time_limit() {
@@ -46,13 +46,7 @@ on_time_limit() {
   say "SIGUSR1: the time limit is near"
   [ -n "$child" ] || return 0
   kill -USR1 "$child" 2>/dev/null || true
-  (
-    sleep "$stop_seconds"
-    kill -TERM "$child"
-    sleep 10
-    kill -KILL "$child"
-  ) >/dev/null 2>&1 &
-  watchdog=$!
+  end_child_in "$stop_seconds"
 }
 trap on_time_limit USR1
 trap 'interrupted=yes ended_by_slurm=yes' TERM  # Slurm sends it to the ranks as well: wait for them
@@ -69,13 +63,7 @@ launch() {
   fi
   "${launcher[@]}" "${program[@]}" "$@" &
   child=$!
-  interrupted=yes
-  while [ "$interrupted" = yes ]; do  # bash returns from wait for every signal with a trap
-    interrupted=no code=0
-    wait "$child" || code=$?
-  done
-  child=''
-  if [ -n "$watchdog" ]; then kill "$watchdog" 2>/dev/null || true; fi
+  await_child
 }
 
 give_up() {

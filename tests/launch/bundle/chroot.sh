@@ -41,8 +41,8 @@ make_debian() {
     debootstrap --variant=minbase bookworm "$root" "${DIFFPROB_DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$log" 2>&1 || { tail -n 5 "$log" >&2; die "debootstrap"; }
     touch "$work/debian.complete"
   fi
-  rm -rf "$root/opt" "$root/work"
-  mkdir -p "$root/opt" "$root/work"
+  rm -rf "$root/opt" "$root/job"
+  mkdir -p "$root/opt" "$root/job"
   step "$(chroot "$root" dpkg-query -f '.\n' -W | wc -l) Debian packages, of them that the program would need: $(chroot "$root" dpkg-query -f '${Package}\n' -W | grep -cE 'openmpi|opencv|hdf5|turbojpeg|yaml-cpp|spdlog|fmt|pmix|hwloc' || true)"
 }
 
@@ -64,10 +64,10 @@ unpack() {
   if [ ! -e "$root/opt/moved/libtorch" ]; then
     local torch
     torch=$(./launch/setup.sh --print-libtorch)
-    libtorch_inside=/work/site/torch
-    mkdir -p "$root/work/site"
-    mount --bind "$(dirname "$torch")" "$root/work/site"
-    mount -o remount,bind,ro "$root/work/site"
+    libtorch_inside=/job/site/torch
+    mkdir -p "$root/job/site"
+    mount --bind "$(dirname "$torch")" "$root/job/site"
+    mount -o remount,bind,ro "$root/job/site"
   fi
 }
 
@@ -75,9 +75,9 @@ unpack() {
 bad_pictures() {
   local person
   for person in a b; do
-    mkdir -p "$root/work/png/$person"
-    base64 -d >"$root/work/png/$person/1.png" <<<'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
-    cp "$root/work/png/$person/1.png" "$root/work/png/$person/2.png"
+    mkdir -p "$root/job/png/$person"
+    base64 -d >"$root/job/png/$person/1.png" <<<'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+    cp "$root/job/png/$person/1.png" "$root/job/png/$person/2.png"
   done
 }
 
@@ -92,7 +92,7 @@ torch_inside=${libtorch_inside:-$home/libtorch}
 exits 0 sh -c "cd $home && ldd libexec/diffprob/mpirun libexec/diffprob/orted &&
   LD_LIBRARY_PATH=$home/lib:\$(echo $torch_inside/lib $torch_inside/../nvidia/*/lib | tr ' ' :) ldd libexec/diffprob/diffprob lib/x86_64-linux-gnu/openmpi/lib/*/*.so"
 ! grep -F 'not found' "$log" || die "libraries are missing"
-outside=$(awk '$2 == "=>" {print $3}' "$log" | grep -vE "^/opt/moved/|^/work/site/|^libexec/" | xargs -n 1 basename | sort -u | tr '\n' ' ')
+outside=$(awk '$2 == "=>" {print $3}' "$log" | grep -vE "^/opt/moved/|^/job/site/|^libexec/" | xargs -n 1 basename | sort -u | tr '\n' ' ')
 step "  from the Debian itself: $outside"
 ! grep -qvE '^(libc|libm|libdl|librt|libpthread|libresolv|libutil)\.so\.[0-9]+$' <<<"$(tr ' ' '\n' <<<"$outside" | grep .)" || die "more than the C library comes from outside"
 
@@ -106,26 +106,26 @@ says '^diffprob [0-9]'
 exits 0 sh -c "mkdir -p /usr/local/bin && ln -sf $home/bin/diffprob /usr/local/bin/diffprob && diffprob --version && rm /usr/local/bin/diffprob"
 
 step "data synth"
-exits 0 $home/bin/diffprob data synth /work/faces --synthetic.identities=12 --synthetic.images_per_identity=12 --synthetic.verification_pairs=40 --synthetic.verification_identities=8
+exits 0 $home/bin/diffprob data synth /job/faces --synthetic.identities=12 --synthetic.images_per_identity=12 --synthetic.verification_pairs=40 --synthetic.verification_identities=8
 says 'identities   12'
 
 step "the whole job, 2 ranks"
 job='launch/configs/quickstart.yaml --synthetic.identities=12 --synthetic.images_per_identity=12 --synthetic.verification_pairs=40 --synthetic.verification_identities=8 --model.embedding_dim=32 --train.epochs=2 --train.batch_size=24 --train.milestones=1'
-exits 0 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob run $job --output=/work/run")"
+exits 0 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob run $job --output=/job/run")"
 says 'rank|ranks'
 helped
-[ -s "$root/work/run/report.html" ] || die "no report.html"
+[ -s "$root/job/run/report.html" ] || die "no report.html"
 
 step "prune and eval as commands of their own, 2 ranks"
-exits 0 sh -c "$(shell 'bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob prune --prune.scores=/work/run/score/scores.h5 --prune.clean=false --prune.keep_ratio=0.5 --output=/work/pruned')"
-[ -s "$root/work/pruned/kept_index.txt" ] || die "no kept_index.txt"
-network=$(chroot "$root" sh -c 'ls -d /work/run/train_original/checkpoints/step_* | tail -n 1')
-exits 0 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob eval --model.checkpoint=$network --eval.sets=/work/faces/synthetic_verification.bin --output=/work/eval")"
-[ -s "$root/work/eval/eval.json" ] || die "no eval.json"
+exits 0 sh -c "$(shell 'bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob prune --prune.scores=/job/run/score/scores.h5 --prune.clean=false --prune.keep_ratio=0.5 --output=/job/pruned')"
+[ -s "$root/job/pruned/kept_index.txt" ] || die "no kept_index.txt"
+network=$(chroot "$root" sh -c 'ls -d /job/run/train_original/checkpoints/step_* | tail -n 1')
+exits 0 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob eval --model.checkpoint=$network --eval.sets=/job/faces/synthetic_verification.bin --output=/job/eval")"
+[ -s "$root/job/eval/eval.json" ] || die "no eval.json"
 
 step "a PNG is refused with what to do"
 bad_pictures
-exits 1 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob train $job --data.train=/work/png --train.batch_size=4 --eval.sets=/work/faces/synthetic_verification.bin --output=/work/refused")"
+exits 1 sh -c "$(shell "bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob train $job --data.train=/job/png --train.batch_size=4 --eval.sets=/job/faces/synthetic_verification.bin --output=/job/refused")"
 says 'DIFFPROB_WITH_IMGCODECS'
 helped
 

@@ -35,6 +35,7 @@ start_cluster() {
   # shellcheck disable=SC2016 # expanded by the guard
   setsid bash -c 'cd /; while kill -0 "$1" && [ -e "$2" ]; do sleep 1; done; [ ! -e "$2" ] || { "$3/down.sh" -p -d "$2"; rm -rf "$2"; }' \
     guard $$ "$VCLUSTER_DIR" "$kit" </dev/null >/dev/null 2>&1 &
+  disown  # so that no wait waits for it
   variables=$("$kit/up.sh" -n 3 -d "$VCLUSTER_DIR") || die "the virtual cluster does not start"
   eval "$variables"
 }

@@ -22,7 +22,7 @@ KINDS = {
     "kill": (137, (r"process rank {rank} .*signal 9 \(Killed\)",)),
     "segv": (139, (r"process rank {rank} .*signal 11 \(Segmentation fault\)",)),
     "abort": (134, (r"process rank {rank} .*signal 6 \(Aborted\)",)),
-    "exit0": (1, (r"process rank {rank} .*exiting improperly|process rank {rank} .*without\s+calling",)),
+    "exit0": (1, (r"process rank {rank} with PID \d+ on\s+node \S+ exiting improperly",)),
     "throw": (1, (r"thrown on purpose at {point}", r"all ranks end")),
     "stop": (1, (r"nothing from rank {rank}|rank {rank} did not answer",)),
     "term": (75, (r"stopped by SIGTERM",)),
@@ -57,10 +57,13 @@ POINTS = (
     Point("report", 1, PRUNED, of_root=True),
 )
 
+# mpirun sees it only when another rank has come that far.
+MPI_INIT = r"MPI_Init of process \d+ on \S+ has waited 20 s|with PID \d+ on\s+node \S+ exiting improperly"
+
 # (point, kind, rank) that differ from KINDS: exit code, what is said.
 DIFFERENT = {
     **{("launch", "throw", rank): (1, (r"error: thrown on purpose at launch",)) for rank in (0, 1)},
-    **{("launch", kind, rank): (1, (r"MPI_Init of process \d+ on \S+ has waited 20 s",)) for rank in (0, 1) for kind in ("stop", "exit0")},
+    **{("launch", kind, rank): (1, (MPI_INIT,)) for rank in (0, 1) for kind in ("stop", "exit0")},
     **{("report", "term", rank): (0, ()) for rank in (0, 1)},  # all is done
     **{("report", "stop", rank): (1, (rf"MPI_Finalize of rank {1 - rank} on \S+ has waited 20 s",)) for rank in (0, 1)},
 }
