@@ -1,5 +1,6 @@
 #include "launch/runtime.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
 
@@ -23,6 +24,14 @@ void set_threads(const Config& config, const dist::MpiEnvironment& mpi) {
   at::set_num_threads(config.threads > 0 ? static_cast<int>(config.threads) : std::max(1, cores / mpi.local_size()));
 }
 
+/// Float32 stays float32 when training is in it; beside 16-bit numbers, TF32 (as many digits as fp16) is no loss.
+void set_gpu_arithmetic(const Config& config) {
+  const bool tf32 = config.train.precision != "fp32";
+  at::globalContext().setAllowTF32CuDNN(tf32);
+  at::globalContext().setAllowTF32CuBLAS(tf32);
+  at::globalContext().setBenchmarkCuDNN(true);
+}
+
 }  // namespace
 
 Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), control_(deadlines_of(config)) {
@@ -31,6 +40,7 @@ Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), c
   TORCH_CHECK(digest == root_digest, "rank ", mpi.rank(), " on ", mpi.host_name(), " runs with another configuration than rank 0");
   set_threads(config, mpi);
   const at::Device device = dist::choose_device(config.device, mpi);
+  if (device.is_cuda()) set_gpu_arithmetic(config);
   tensors_ =
       device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config)) : dist::make_mpi_communicator(deadlines_of(config));
   tensors_->barrier()->wait_host();

@@ -33,7 +33,8 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
                                dist::Communicator* sync) {
     const BatchAffine affine = {or_undefined(weight), or_undefined(bias), or_undefined(slope)};
     const at::Tensor y = batch_normalize(x, affine, statistics, or_undefined(residual));
-    ctx->save_for_backward({x, affine.weight, affine.bias, affine.slope, statistics.mean, statistics.inverse, statistics.count});
+    ctx->save_for_backward({x, affine.weight, affine.bias, affine.slope, statistics.mean, statistics.inverse, statistics.shared_count});
+    ctx->saved_data["count"] = statistics.count;
     ctx->saved_data["frozen"] = statistics.frozen;
     ctx->saved_data["residual"] = residual.has_value();
     ctx->saved_data["sync"] = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(sync));
@@ -44,23 +45,14 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& x = saved[0];
     const BatchAffine affine = {saved[1], saved[2], saved[3]};
-    const BatchStatistics statistics = {saved[4], saved[5], saved[6], ctx->saved_data["frozen"].toBool()};
+    const BatchStatistics statistics = {saved[4], saved[5], ctx->saved_data["count"].toDouble(), saved[6],
+                                        ctx->saved_data["frozen"].toBool()};
     const at::Tensor extra = grads.size() > 1 ? grads[1] : at::Tensor();
     const at::Tensor grad = laid_out_as(grads[0].defined() ? grads[0] : at::zeros_like(x), x);
-    const at::Tensor own_sums = batch_gradient_sums(grad, x, affine, statistics);
-    const at::Tensor sums = over_all_ranks(own_sums, ctx, statistics);
+    const BatchGradientSums own = batch_gradient_sums(grad, x, affine, statistics);
+    const at::Tensor sums = over_all_ranks(own.sums, ctx, statistics);
     const at::Tensor grad_x = ctx->needs_input_grad(0) ? batch_input_gradient(grad, x, affine, statistics, sums, extra) : at::Tensor();
-    const auto as = [](const at::Tensor& values, const at::Tensor& like) {
-      return like.defined() ? values.to(like.scalar_type()) : at::Tensor();
-    };
-    return {grad_x,
-            as(own_sums[1] * statistics.inverse, affine.weight),
-            as(own_sums[0], affine.bias),
-            affine.slope.defined() ? as(own_sums[2], affine.slope) : at::Tensor(),
-            ctx->saved_data["residual"].toBool() ? grads[0] : at::Tensor(),
-            {},
-            {},
-            {}};
+    return {grad_x, own.weight, own.bias, own.slope, ctx->saved_data["residual"].toBool() ? grads[0] : at::Tensor(), {}, {}, {}};
   }
 
  private:
@@ -74,20 +66,16 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
 };
 
 template <class Norm>
-void update_running(Norm& bn, const at::Tensor& mean, const at::Tensor& variance, const at::Tensor& count) {
-  if (!bn.running_mean.defined()) return;
+RunningStatistics running_of(const Norm& bn) {
+  if (!bn.running_mean.defined()) return {};
   TORCH_CHECK(bn.options.momentum().has_value(), "batch norm: cumulative averages are not supported, set a momentum");
-  const double momentum = *bn.options.momentum();
-  const at::Tensor unbiased = variance * (count / (count - 1));
-  bn.num_batches_tracked += 1;
-  bn.running_mean.mul_(1 - momentum).add_(mean.to(bn.running_mean.scalar_type()), momentum);
-  bn.running_var.mul_(1 - momentum).add_(unbiased.to(bn.running_var.scalar_type()), momentum);
+  return {bn.running_mean, bn.running_var, bn.num_batches_tracked, *bn.options.momentum()};
 }
 
 template <class Norm>
 BatchStatistics frozen_statistics(const Norm& bn) {
   const at::Tensor mean = bn.running_mean.to(at::kDouble);
-  return {mean, (bn.running_var.to(at::kDouble) + bn.options.eps()).rsqrt(), at::ones({}, mean.options()), true};
+  return {mean, (bn.running_var.to(at::kDouble) + bn.options.eps()).rsqrt(), 1, {}, true};
 }
 
 /// Mean [C], sum of squared distances from it [C], and count [], all float64.
@@ -109,22 +97,21 @@ Moments moments_over_ranks(const at::Tensor& own, std::int64_t own_count, dist::
 
 /// Of this batch, on all ranks when asked; collective then. Updates the running statistics.
 template <class Norm>
-BatchStatistics batch_statistics(Norm& bn, const at::Tensor& x, dist::Communicator* sync) {
+BatchStatistics training_statistics(const Norm& bn, const at::Tensor& x, dist::Communicator* sync) {
   const std::int64_t own_count = x.numel() / x.size(1);
   TORCH_CHECK(sync != nullptr || own_count > 1, "batch norm: want more than one value a channel in training, got input ", x.sizes());
-  const at::Tensor own = batch_moments(x);
-  const Moments moments =
-      sync != nullptr ? moments_over_ranks(own, own_count, *sync) : Moments{own[0], own[1], at::full({}, own_count, own.options())};
+  if (sync == nullptr) return batch_statistics(x, bn.options.eps(), running_of(bn));
+  const Moments moments = moments_over_ranks(batch_moments(x), own_count, *sync);
   const at::Tensor variance = moments.squares / moments.count;
-  update_running(bn, moments.mean, variance, moments.count);
-  return {moments.mean, (variance + bn.options.eps()).rsqrt(), moments.count, false};
+  update_running(running_of(bn), moments.mean, variance, moments.count);
+  return {moments.mean, (variance + bn.options.eps()).rsqrt(), static_cast<double>(own_count), moments.count, false};
 }
 
 template <class Norm>
 BatchStatistics statistics_of(Norm& bn, const at::Tensor& x, BatchNormPlan& plan) {
   const at::NoGradGuard no_grad;
   if (plan.tape != nullptr && plan.repeating) return plan.tape->next();
-  BatchStatistics statistics = bn.is_training() ? batch_statistics(bn, x, plan.sync) : frozen_statistics(bn);
+  BatchStatistics statistics = bn.is_training() ? training_statistics(bn, x, plan.sync) : frozen_statistics(bn);
   if (plan.tape != nullptr) plan.tape->keep(statistics);
   return statistics;
 }
@@ -140,9 +127,11 @@ at::Tensor library_batch_norm(Norm& bn, const at::Tensor& x, const BatchNormPlan
                         training, bn.options.momentum().value_or(0.1), bn.options.eps(), at::globalContext().userEnabledCuDNN());
 }
 
-/// Own kernels, or statistics over several ranks.
-bool is_ours(const at::Tensor& x, bool training, const BatchNormPlan& plan) {
-  return (plan.fused && has_batch_kernels(x)) || (plan.sync != nullptr && training);
+/// Own kernels, or statistics over several ranks. The GPU's kernels want float32 layers, whatever type x has.
+template <class Norm>
+bool is_ours(const Norm& bn, const at::Tensor& x, const BatchNormPlan& plan) {
+  const bool wide = bn.running_mean.defined() && bn.running_mean.scalar_type() == at::kFloat;
+  return (plan.fused && (x.is_cpu() || wide) && has_batch_kernels(x)) || (plan.sync != nullptr && bn.is_training());
 }
 
 template <class Norm>
@@ -154,7 +143,7 @@ variable_list own_batch_norm(Norm& bn, const at::Tensor& x, const at::Tensor& sl
 
 template <class Norm>
 at::Tensor plain_batch_norm(Norm& bn, const at::Tensor& x, BatchNormPlan& plan) {
-  if (!is_ours(x, bn.is_training(), plan)) return library_batch_norm(bn, x, plan);
+  if (!is_ours(bn, x, plan)) return library_batch_norm(bn, x, plan);
   return own_batch_norm(bn, x, {}, {}, false, plan)[0];
 }
 
@@ -174,7 +163,7 @@ at::Tensor batch_norm(torch::nn::BatchNorm1dImpl& bn, const at::Tensor& x, Batch
 }
 
 at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn, torch::nn::PReLUImpl& prelu, const at::Tensor& x, BatchNormPlan& plan) {
-  if (!is_ours(x, bn.is_training(), plan)) {
+  if (!is_ours(bn, x, plan)) {
     const at::Tensor z = library_batch_norm(bn, x, plan);
     return at::prelu(z, prelu.weight.to(z.scalar_type()));
   }
@@ -182,12 +171,12 @@ at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn, torch::nn::PReLUImpl
 }
 
 at::Tensor batch_norm_add(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, const at::Tensor& residual, BatchNormPlan& plan) {
-  if (!is_ours(x, bn.is_training(), plan)) return library_batch_norm(bn, x, plan).add_(residual);
+  if (!is_ours(bn, x, plan)) return library_batch_norm(bn, x, plan).add_(residual);
   return own_batch_norm(bn, x, {}, residual, false, plan)[0];
 }
 
 std::pair<at::Tensor, at::Tensor> batch_norm_fork(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, BatchNormPlan& plan) {
-  if (!is_ours(x, bn.is_training(), plan)) return {library_batch_norm(bn, x, plan), x};
+  if (!is_ours(bn, x, plan)) return {library_batch_norm(bn, x, plan), x};
   const variable_list both = own_batch_norm(bn, x, {}, {}, true, plan);
   return {both[0], both[1]};
 }

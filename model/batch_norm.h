@@ -14,10 +14,11 @@ namespace diffprob::model {
 
 /// Of one batch norm in one forward pass, on the device of its input.
 struct BatchStatistics {
-  at::Tensor mean;      ///< [C] float64
-  at::Tensor inverse;   ///< [C] float64, 1 / sqrt(variance + eps)
-  at::Tensor count;     ///< [] float64, values a channel, over all ranks when synchronised
-  bool frozen = false;  ///< running statistics were used: no gradient goes through them
+  at::Tensor mean;          ///< [C] float64
+  at::Tensor inverse;       ///< [C] float64, 1 / sqrt(variance + eps)
+  double count = 1;         ///< values a channel of this rank
+  at::Tensor shared_count;  ///< [] float64, over all ranks when they are synchronised, else undefined
+  bool frozen = false;      ///< running statistics were used: no gradient goes through them
 };
 
 /// Statistics in order of use: kept in a first forward pass, given again in its repetition. The repetition then needs no second look at the
@@ -37,7 +38,7 @@ class StatisticsTape {
 /// How the batch norms of one network work; shared by its blocks.
 struct BatchNormPlan {
   dist::Communicator* sync = nullptr;  ///< statistics over the batches of all its ranks; null: of this rank
-  bool fused = true;                   ///< own kernels where they apply (float32 in host memory); false: LibTorch's
+  bool fused = true;                   ///< own kernels where they apply (batch_norm_ops.h); false: LibTorch's
   StatisticsTape* tape = nullptr;      ///< set for the length of a pass that is kept or repeated
   bool repeating = false;              ///< which of both
 };

@@ -18,8 +18,8 @@ std::int64_t tile_rows(Rows rows) {
 
 /// Differences from the first row are summed: what float32 loses then is small against the deviation, not against the mean.
 template <std::int64_t lanes>
-DIFFPROB_ELEMENT void moments_of(const float* __restrict x, std::int64_t count, std::int64_t stride, double* __restrict sums,
-                                 double* __restrict squares) {
+DIFFPROB_HOST_DEVICE void moments_of(const float* __restrict x, std::int64_t count, std::int64_t stride, double* __restrict sums,
+                                     double* __restrict squares) {
   float origin[lanes];
   for (std::int64_t l = 0; l < lanes; ++l) origin[l] = x[l];
   double sum[lanes] = {};
@@ -44,7 +44,7 @@ DIFFPROB_ELEMENT void moments_of(const float* __restrict x, std::int64_t count, 
   }
 }
 
-DIFFPROB_ELEMENT void moments_body(const float* x, Rows rows, std::int64_t tile, double* sums, double* squares) {
+DIFFPROB_HOST_DEVICE void moments_body(const float* x, Rows rows, std::int64_t tile, double* sums, double* squares) {
   for (std::int64_t top = 0; top < rows.count; top += tile) {
     const std::int64_t count = std::min(tile, rows.count - top);
     const float* first = x + top * rows.channels;
@@ -55,8 +55,8 @@ DIFFPROB_ELEMENT void moments_body(const float* x, Rows rows, std::int64_t tile,
 }
 
 template <bool with_slope, bool with_residual>
-DIFFPROB_ELEMENT void normalize_body(const float* __restrict x, const float* __restrict slope, const float* __restrict residual,
-                                     ChannelAffine affine, Rows rows, float* __restrict y) {
+DIFFPROB_HOST_DEVICE void normalize_body(const float* __restrict x, const float* __restrict slope, const float* __restrict residual,
+                                         ChannelAffine affine, Rows rows, float* __restrict y) {
   const float* __restrict mean = affine.mean;
   const float* __restrict scale = affine.scale;
   const float* __restrict shift = affine.shift;
@@ -78,8 +78,8 @@ struct GradientSums {
 };
 
 template <bool with_slope, std::int64_t lanes>
-DIFFPROB_ELEMENT void gradient_sums_of(const float* __restrict grad, const float* __restrict x, const float* __restrict slope,
-                                       ChannelAffine affine, Rows rows, GradientSums out) {
+DIFFPROB_HOST_DEVICE void gradient_sums_of(const float* __restrict grad, const float* __restrict x, const float* __restrict slope,
+                                           ChannelAffine affine, Rows rows, GradientSums out) {
   double sum[lanes] = {};
   double product[lanes] = {};
   double slope_sum[lanes] = {};
@@ -112,16 +112,16 @@ DIFFPROB_ELEMENT void gradient_sums_of(const float* __restrict grad, const float
 }
 
 template <bool with_slope, std::int64_t lanes>
-DIFFPROB_ELEMENT void gradient_sums_at(std::int64_t c, const float* grad, const float* x, const float* slope, ChannelAffine affine,
-                                       Rows rows, GradientSums out) {
+DIFFPROB_HOST_DEVICE void gradient_sums_at(std::int64_t c, const float* grad, const float* x, const float* slope, ChannelAffine affine,
+                                           Rows rows, GradientSums out) {
   gradient_sums_of<with_slope, lanes>(grad + c, x + c, with_slope ? slope + c : slope,
                                       {affine.mean + c, affine.scale + c, affine.shift + c}, rows,
                                       {out.sums + c, out.products + c, with_slope ? out.slopes + c : out.slopes});
 }
 
 template <bool with_slope>
-DIFFPROB_ELEMENT void gradient_sums_body(const float* grad, const float* x, const float* slope, ChannelAffine affine, Rows rows,
-                                         std::int64_t tile, GradientSums out) {
+DIFFPROB_HOST_DEVICE void gradient_sums_body(const float* grad, const float* x, const float* slope, ChannelAffine affine, Rows rows,
+                                             std::int64_t tile, GradientSums out) {
   for (std::int64_t top = 0; top < rows.count; top += tile) {
     const Rows part = {std::min(tile, rows.count - top), rows.channels};
     const std::int64_t at = top * rows.channels;
@@ -134,9 +134,9 @@ DIFFPROB_ELEMENT void gradient_sums_body(const float* grad, const float* x, cons
 }
 
 template <bool with_slope, bool with_extra>
-DIFFPROB_ELEMENT void input_gradients_body(const float* __restrict grad, const float* __restrict x, const float* __restrict slope,
-                                           const float* __restrict extra, ChannelAffine affine, const float* __restrict constant,
-                                           const float* __restrict factor, Rows rows, float* __restrict grad_x) {
+DIFFPROB_HOST_DEVICE void input_gradients_body(const float* __restrict grad, const float* __restrict x, const float* __restrict slope,
+                                               const float* __restrict extra, ChannelAffine affine, const float* __restrict constant,
+                                               const float* __restrict factor, Rows rows, float* __restrict grad_x) {
   const float* __restrict mean = affine.mean;
   const float* __restrict scale = affine.scale;
   const float* __restrict shift = affine.shift;
@@ -154,13 +154,13 @@ DIFFPROB_ELEMENT void input_gradients_body(const float* __restrict grad, const f
 }
 
 template <std::int64_t lanes>
-DIFFPROB_ELEMENT double sum_of(const double (&values)[lanes]) {
+DIFFPROB_HOST_DEVICE double sum_of(const double (&values)[lanes]) {
   double sum = 0;
   for (const double value : values) sum += value;
   return sum;
 }
 
-DIFFPROB_ELEMENT void plane_moments_body(const float* x, Rows rows, double* sums, double* squares) {
+DIFFPROB_HOST_DEVICE void plane_moments_body(const float* x, Rows rows, double* sums, double* squares) {
   const std::int64_t whole = rows.plane / kLanes;
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const float* plane = x + i * rows.plane;
@@ -176,8 +176,8 @@ DIFFPROB_ELEMENT void plane_moments_body(const float* x, Rows rows, double* sums
 }
 
 template <bool with_slope, bool with_residual>
-DIFFPROB_ELEMENT void plane_normalize_body(const float* __restrict x, const float* __restrict slopes, const float* __restrict residual,
-                                           ChannelAffine affine, Rows rows, float* __restrict y) {
+DIFFPROB_HOST_DEVICE void plane_normalize_body(const float* __restrict x, const float* __restrict slopes, const float* __restrict residual,
+                                               ChannelAffine affine, Rows rows, float* __restrict y) {
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const std::int64_t c = i % rows.channels;
     const float mean = affine.mean[c], scale = affine.scale[c], shift = affine.shift[c];
@@ -192,8 +192,8 @@ DIFFPROB_ELEMENT void plane_normalize_body(const float* __restrict x, const floa
 }
 
 template <bool with_slope>
-DIFFPROB_ELEMENT void plane_gradient_sums_body(const float* grad, const float* x, const float* slopes, ChannelAffine affine, Rows rows,
-                                               GradientSums out) {
+DIFFPROB_HOST_DEVICE void plane_gradient_sums_body(const float* grad, const float* x, const float* slopes, ChannelAffine affine, Rows rows,
+                                                   GradientSums out) {
   const std::int64_t whole = rows.plane / kLanes;
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const std::int64_t c = i % rows.channels;
@@ -217,9 +217,10 @@ DIFFPROB_ELEMENT void plane_gradient_sums_body(const float* grad, const float* x
 }
 
 template <bool with_slope, bool with_extra>
-DIFFPROB_ELEMENT void plane_input_gradients_body(const float* __restrict grad, const float* __restrict x, const float* __restrict slopes,
-                                                 const float* __restrict extra, ChannelAffine affine, const float* __restrict constants,
-                                                 const float* __restrict factors, Rows rows, float* __restrict grad_x) {
+DIFFPROB_HOST_DEVICE void plane_input_gradients_body(const float* __restrict grad, const float* __restrict x,
+                                                     const float* __restrict slopes, const float* __restrict extra, ChannelAffine affine,
+                                                     const float* __restrict constants, const float* __restrict factors, Rows rows,
+                                                     float* __restrict grad_x) {
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const std::int64_t c = i % rows.channels;
     const float mean = affine.mean[c], scale = affine.scale[c], shift = affine.shift[c], constant = constants[c], factor = factors[c];

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "model/host_device.h"
+
 /// What batch norm, PReLU and residual sum do to one element, forward and backward: the kernels of every device call these.
 /// One channel is described by
 ///   mean, scale, shift     z = (x - mean) * scale + shift
@@ -7,34 +9,28 @@
 ///   constant, factor       part of the input gradient that comes from the statistics of the batch
 namespace diffprob::model::kernels {
 
-#if defined(__CUDACC__)
-#define DIFFPROB_ELEMENT __host__ __device__ inline
-#else
-#define DIFFPROB_ELEMENT [[gnu::always_inline]] inline
-#endif
-
 /// Rounded once: values near zero then seldom land on the wrong side of the PReLU, which would be an error of the size of the gradient.
-DIFFPROB_ELEMENT float normalized(float x, float mean, float scale, float shift) {
+DIFFPROB_HOST_DEVICE float normalized(float x, float mean, float scale, float shift) {
   const double away = static_cast<double>(x) - static_cast<double>(mean);
   return static_cast<float>(away * static_cast<double>(scale) + static_cast<double>(shift));
 }
 
-DIFFPROB_ELEMENT float prelu(float z, float slope) {
+DIFFPROB_HOST_DEVICE float prelu(float z, float slope) {
   return z > 0.0f ? z : slope * z;
 }
 
 /// Gradient of z from that of y.
-DIFFPROB_ELEMENT float prelu_gradient(float grad, float z, float slope) {
+DIFFPROB_HOST_DEVICE float prelu_gradient(float grad, float z, float slope) {
   return z > 0.0f ? grad : slope * grad;
 }
 
 /// What this element adds to the gradient of the slope.
-DIFFPROB_ELEMENT float slope_gradient(float grad, float z) {
+DIFFPROB_HOST_DEVICE float slope_gradient(float grad, float z) {
   return z > 0.0f ? 0.0f : grad * z;
 }
 
 /// Gradient of x from that of z.
-DIFFPROB_ELEMENT float input_gradient(float grad, float x, float mean, float scale, float constant, float factor) {
+DIFFPROB_HOST_DEVICE float input_gradient(float grad, float x, float mean, float scale, float constant, float factor) {
   return grad * scale - constant - (x - mean) * factor;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 
+#include "model/batch_norm_gpu_ops.h"
 #include "model/batch_norm_kernels.h"
 
 namespace diffprob::model {
@@ -93,6 +94,15 @@ void for_chunks(kernels::Rows rows, const Body& body) {
   });
 }
 
+bool has_host_kernels(const at::Tensor& x) {
+  const bool dense = x.is_contiguous() || (x.dim() == 4 && x.is_contiguous(at::MemoryFormat::ChannelsLast));
+  return x.is_cpu() && x.scalar_type() == at::kFloat && (x.dim() == 4 || x.dim() == 2) && dense && x.numel() > 0;
+}
+
+at::Tensor divided_by_count(const at::Tensor& sums, const BatchStatistics& statistics) {
+  return statistics.shared_count.defined() ? sums / statistics.shared_count : sums / statistics.count;
+}
+
 /// Gradient of BN's output from that of the PReLU behind it, and BN's output itself.
 std::pair<at::Tensor, at::Tensor> through_prelu(const at::Tensor& grad, const at::Tensor& x, const BatchAffine& affine,
                                                 const BatchStatistics& statistics) {
@@ -107,12 +117,12 @@ std::pair<at::Tensor, at::Tensor> through_prelu(const at::Tensor& grad, const at
 }  // namespace
 
 bool has_batch_kernels(const at::Tensor& x) {
-  const bool dense = x.is_contiguous() || (x.dim() == 4 && x.is_contiguous(at::MemoryFormat::ChannelsLast));
-  return x.is_cpu() && x.scalar_type() == at::kFloat && (x.dim() == 4 || x.dim() == 2) && dense && x.numel() > 0;
+  return has_host_kernels(x) || gpu::has_batch_kernels(x);
 }
 
 at::Tensor batch_moments(const at::Tensor& x) {
-  if (!has_batch_kernels(x)) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_moments(x);
+  if (!has_host_kernels(x)) {
     const auto [variance, mean] = at::var_mean(widened(x), all_but_channels(x), /*correction=*/0);
     return at::stack({mean.to(at::kDouble), variance.to(at::kDouble) * (x.numel() / x.size(1))});
   }
@@ -124,8 +134,28 @@ at::Tensor batch_moments(const at::Tensor& x) {
   return at::stack({mean, (sums[1] - mean * sums[0]).clamp_min_(0)});  // squares of float32 in float64: exact enough for this
 }
 
+void update_running(const RunningStatistics& running, const at::Tensor& mean, const at::Tensor& variance, const at::Tensor& count) {
+  if (!running.mean.defined()) return;
+  at::Tensor(running.num_batches).add_(1);
+  const auto move = [&](at::Tensor average, const at::Tensor& value) {
+    average.mul_(1 - running.momentum).add_(value.to(average.scalar_type()), running.momentum);
+  };
+  move(running.mean, mean);
+  move(running.variance, variance * (count / (count - 1)));
+}
+
+BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_statistics(x, eps, running);
+  const at::Tensor moments = batch_moments(x);
+  const auto count = static_cast<double>(x.numel() / x.size(1));
+  const at::Tensor variance = moments[1] / count;
+  update_running(running, moments[0], variance, at::full({}, count, moments.options()));
+  return {moments[0], (variance + eps).rsqrt(), count, {}, false};
+}
+
 at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine, const BatchStatistics& statistics, const at::Tensor& residual) {
-  if (!has_batch_kernels(x)) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_normalize(x, affine, statistics, residual);
+  if (!has_host_kernels(x)) {
     const at::Tensor wide = widened(x);
     const auto channel = [&](const at::Tensor& values) { return beside(values.to(wide.scalar_type()), x); };
     at::Tensor y = (wide - channel(statistics.mean)) * channel(scale_of(affine, statistics));
@@ -147,9 +177,12 @@ at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine, const
   return y;
 }
 
-at::Tensor batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x, const BatchAffine& affine, const BatchStatistics& statistics) {
+namespace {
+
+/// [2, C] or, with a slope, [3, C]: the third is the gradient of the slope.
+at::Tensor gradient_sums(const at::Tensor& grad, const at::Tensor& x, const BatchAffine& affine, const BatchStatistics& statistics) {
   const bool with_slope = affine.slope.defined();
-  if (!has_batch_kernels(x)) {
+  if (!has_host_kernels(x)) {
     const auto dims = all_but_channels(x);
     const auto [g, z] = through_prelu(grad, x, affine, statistics);
     const at::Tensor wide = widened(x);
@@ -170,16 +203,29 @@ at::Tensor batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x, cons
   return sums;
 }
 
+}  // namespace
+
+BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x, const BatchAffine& affine,
+                                      const BatchStatistics& statistics) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_gradient_sums(grad, x, affine, statistics);
+  const at::Tensor sums = gradient_sums(grad, x, affine, statistics);
+  const auto as = [](const at::Tensor& values, const at::Tensor& like) { return values.to(like.scalar_type()); };
+  return {sums, affine.weight.defined() ? as(sums[1] * statistics.inverse, affine.weight) : at::Tensor(),
+          affine.bias.defined() ? as(sums[0], affine.bias) : at::Tensor(),
+          affine.slope.defined() ? as(sums[2], affine.slope) : at::Tensor()};
+}
+
 at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x, const BatchAffine& affine, const BatchStatistics& statistics,
                                 const at::Tensor& sums, const at::Tensor& extra) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_input_gradient(grad, x, affine, statistics, sums, extra);
   const at::Tensor scale = scale_of(affine, statistics);
   at::Tensor constant = at::zeros_like(scale);
   at::Tensor factor = constant;
   if (!statistics.frozen) {
-    constant = scale * sums[0] / statistics.count;
-    factor = scale * statistics.inverse.square() * sums[1] / statistics.count;
+    constant = divided_by_count(scale * sums[0], statistics);
+    factor = divided_by_count(scale * statistics.inverse.square() * sums[1], statistics);
   }
-  if (!has_batch_kernels(x)) {
+  if (!has_host_kernels(x)) {
     const at::Tensor wide = widened(x);
     const auto channel = [&](const at::Tensor& values) { return beside(values.to(wide.scalar_type()), x); };
     const at::Tensor g = through_prelu(grad, x, affine, statistics).first;

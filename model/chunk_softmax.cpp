@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "model/head_gpu_ops.h"
 #include "model/head_kernels.h"
 
 namespace diffprob::model {
@@ -99,6 +100,19 @@ void project_off_centres(const at::Tensor& gradient, const at::Tensor& centres, 
 }
 
 }  // namespace any_device
+
+bool has_product_kernels(const at::Tensor& values) {
+  return gpu::has_product_kernels(values);
+}
+
+void maxima_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima) {
+  gpu::maxima_of_products(chunk, own, maxima);
+}
+
+void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, double scale, const at::Tensor& reference,
+                              const at::Tensor& sums) {
+  gpu::exponentials_of_products(chunk, own, scale, reference, sums);
+}
 
 void cosines_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima) {
   if (!chunk.values.device().is_cpu()) return any_device::cosines_of_products(chunk, own, maxima);

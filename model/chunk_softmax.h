@@ -5,7 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 /// Element-wise work on one chunk of classes, [c, B] float32: one row a class, one column a sample of the global batch. Host tensors
-/// take the loops of head_kernels.h, others ATen. Nothing here waits for the device.
+/// take the loops of head_kernels.h, others ATen or the kernels of head_gpu.h. Nothing here waits for the device.
 namespace diffprob::model {
 
 /// Where the own classes of the samples lie among the classes of a step, which are in ascending order.
@@ -38,6 +38,13 @@ void cosines_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxim
 /// In place: cosines (or effective cosines) become exp(scale * (cosine - reference)) / |centre|. Adds the exponentials to sums.
 /// reference [B] float32, sums [B] float64.
 void exponentials_of_cosines(const Chunk& chunk, double scale, const at::Tensor& reference, const at::Tensor& sums);
+
+/// Both at once, where there are kernels for it (float32 on a GPU): what cosines_of_products finds without writing it, and products become
+/// exp(scale * (cosine - reference)) / |centre|, 0 for own elements.
+[[nodiscard]] bool has_product_kernels(const at::Tensor& values);
+void maxima_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima);
+void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, double scale, const at::Tensor& reference,
+                              const at::Tensor& sums);
 
 /// In place: products become exp(scale * (cosine - reference)) * factor / |centre|; own elements are as any other. factor [B] float32.
 void gradients_of_products(const Chunk& chunk, double scale, const at::Tensor& reference, const at::Tensor& factor);

@@ -30,7 +30,7 @@ Chunk HeadPass::slot(std::int64_t chunk) const {
   const std::int64_t rows = x_.size(0);
   const std::int64_t classes = chunk_size(chunk);
   const at::Tensor values = buffer_.values.narrow(0, chunk % buffer_.slots * buffer_.chunk_classes * rows, classes * rows);
-  return {values.view({classes, rows}), inverse_norms_.narrow(0, chunk_begin(chunk), classes), chunk_begin(chunk)};
+  return {values.view({classes, rows}), inverse_norms(chunk), chunk_begin(chunk)};
 }
 
 at::Tensor HeadPass::make_effective(const Chunk& chunk) const {
@@ -57,8 +57,13 @@ ShardSoftmax HeadPass::first_pass() {
     at::Tensor(chunk.inverse_norms).copy_(inverse_row_norms(centres));
     at::Tensor values = chunk.values;
     at::mm_out(values, centres, x_.t());
-    cosines_of_products(chunk, classes_.own(), softmax.maxima);
-    const at::Tensor slope = make_effective(chunk);
+    const bool direct = !margin_.changes_others() && has_product_kernels(values);  // cosines need not be written
+    if (direct) {
+      maxima_of_products(chunk, classes_.own(), softmax.maxima);
+    } else {
+      cosines_of_products(chunk, classes_.own(), softmax.maxima);
+    }
+    const at::Tensor slope = direct ? at::Tensor() : make_effective(chunk);
     const at::Tensor largest = slope.defined() ? values.amax(0) : at::maximum(softmax.maxima.below, softmax.maxima.above);
 
     // What was summed so far is relative to the old reference.
@@ -66,7 +71,11 @@ ShardSoftmax HeadPass::first_pass() {
     const at::Tensor rescale = at::sub(softmax.reference.to(at::kDouble), reference).mul_(scale).exp_();
     softmax.reference = reference;
     softmax.sums.mul_(rescale);
-    exponentials_of_cosines(chunk, scale, reference, softmax.sums);
+    if (direct) {
+      exponentials_of_products(chunk, classes_.own(), scale, reference, softmax.sums);
+    } else {
+      exponentials_of_cosines(chunk, scale, reference, softmax.sums);
+    }
     if (slope.defined()) values.mul_(slope);
     softmax.weighted_centres.mul_(rescale.to(at::kFloat).unsqueeze(1)).addmm_(values.t(), centres);
     references_.push_back(reference);
@@ -108,7 +117,7 @@ void HeadPass::centre_gradient(std::int64_t chunk_index, const at::Tensor& centr
 }
 
 void HeadPass::project(std::int64_t chunk, const at::Tensor& centres, const at::Tensor& gradient) const {
-  project_off_centres(gradient, centres, inverse_norms_.narrow(0, chunk_begin(chunk), chunk_size(chunk)));
+  project_off_centres(gradient, centres, inverse_norms(chunk));
 }
 
 }  // namespace diffprob::model

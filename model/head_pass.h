@@ -58,6 +58,10 @@ class HeadPass {
   /// Second pass, chunks in descending order: writes or adds d loss / d centre, before project(), of one chunk. gradient [c, D].
   void centre_gradient(std::int64_t chunk, const at::Tensor& centres, const at::Tensor& gradient, bool add);
   void project(std::int64_t chunk, const at::Tensor& centres, const at::Tensor& gradient) const;
+  /// [c] float32, 1 / |centre| of the classes of a chunk.
+  [[nodiscard]] at::Tensor inverse_norms(std::int64_t chunk) const {
+    return inverse_norms_.narrow(0, chunk_begin(chunk), chunk_size(chunk));
+  }
 
  private:
   [[nodiscard]] Chunk slot(std::int64_t chunk) const;

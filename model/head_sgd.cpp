@@ -7,6 +7,7 @@
 
 #include "data/keyed_random.h"
 #include "model/class_sampler.h"
+#include "model/head_gpu_ops.h"
 #include "model/head_kernels.h"
 
 namespace diffprob::model {
@@ -88,10 +89,18 @@ bool HeadSgd::skipped_on_host() const {
   return control_.apply.defined() && weight_.device().is_cpu() && control_.apply.item<double>() == 0.0;
 }
 
+bool HeadSgd::projects() const noexcept {
+  return gpu::has_head_sgd(weight_);
+}
+
 void HeadSgd::update_rows(const RowGradients& rows) {
   const at::NoGradGuard no_grad;
   if (rows.gradient.size(0) == 0 || skipped_on_host()) return;
-  if (weight_.device().is_cpu()) {
+  if (gpu::has_head_sgd(weight_)) {
+    const kernels::HeadSgdStep step{static_cast<float>(control_.learning_rate), static_cast<float>(options_.momentum),
+                                    static_cast<float>(options_.weight_decay), options_.nesterov};
+    gpu::head_sgd({weight_, momentum_, first_class_, key_}, rows, step, control_.apply);
+  } else if (weight_.device().is_cpu()) {
     update_host(rows);
   } else {
     update_device(rows);

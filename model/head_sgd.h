@@ -28,6 +28,7 @@ class HeadSgd : public HeadUpdate {
   /// Before the rows of a step come. control.apply as for every optimiser: 0 leaves all bits as they are. `step` keys the rounding.
   void begin_step(StepControl control, std::uint64_t step);
   void update_rows(const RowGradients& rows) override;
+  [[nodiscard]] bool projects() const noexcept override;
 
   /// [C_r, D], for checkpoints.
   [[nodiscard]] at::Tensor& momentum() noexcept { return momentum_; }

@@ -139,8 +139,13 @@ void second_pass(std::vector<HeadPass>& passes, HeadUpdate& update) {
     const at::Tensor gradient = scratch.narrow(0, 0, centres.size(0));
     last.centre_gradient(chunk, centres, gradient, /*add=*/false);
     for (std::size_t i = 0; i + 1 < passes.size(); ++i) passes[i].centre_gradient(chunk, centres, gradient, /*add=*/true);
-    last.project(chunk, centres, gradient);
-    update.update_rows(last.classes().gradients(last.chunk_begin(chunk), gradient));
+    RowGradients rows = last.classes().gradients(last.chunk_begin(chunk), gradient);
+    if (update.projects()) {
+      rows.inverse_norms = last.inverse_norms(chunk);
+    } else {
+      last.project(chunk, centres, gradient);
+    }
+    update.update_rows(rows);
   }
 }
 

@@ -38,7 +38,7 @@ at::Tensor StepClasses::own_centres() const {
 
 RowGradients StepClasses::gradients(std::int64_t begin, at::Tensor gradient) const {
   const std::int64_t c = gradient.size(0);
-  return {begin, rows_.defined() ? rows_.narrow(0, begin, c) : at::Tensor(), std::move(gradient)};
+  return {begin, rows_.defined() ? rows_.narrow(0, begin, c) : at::Tensor(), std::move(gradient), {}};
 }
 
 }  // namespace diffprob::model

@@ -1,6 +1,6 @@
 #!/bin/sh
 # In a bundle: bin/diffprob, bin/mpirun and bin/orted are this script. It starts the program of its own name from libexec/diffprob, wherever
-# the bundle lies, with the bundle's libraries and Open MPI.
+# the bundle lies, with the bundle's libraries and Open MPI. (tests/bench/gpu/pack.sh puts more programs there.)
 #   DIFFPROB_LIBTORCH=DIR   LibTorch: the folder with lib/libtorch_cpu.so (default: libtorch of the bundle)
 #   DIFFPROB_MPI=system     an Open MPI 4 of the cluster, found on LD_LIBRARY_PATH, in place of the bundle's; start with its mpirun, or srun
 set -eu
@@ -13,7 +13,7 @@ own_mpi() { [ "${DIFFPROB_MPI:-bundle}" != system ]; }
 if own_mpi; then
   export OPAL_PREFIX="$root" OPAL_SYSCONFDIR="$root/etc/openmpi"
   export PMIX_PREFIX="$root/pmix" PMIX_LIBDIR="$root/pmix/lib" PMIX_PKGLIBDIR="$root/pmix/lib/pmix" PMIX_PKGDATADIR="$root/pmix/share/pmix"
-elif [ "$name" != diffprob ]; then
+elif [ "$name" = mpirun ] || [ "$name" = orted ]; then
   echo "$name: DIFFPROB_MPI=system, but this is the bundle's $name: use the cluster's" >&2
   exit 2
 fi
@@ -23,7 +23,7 @@ if [ "$name" = mpirun ] && [ -z "${OMPI_MCA_plm:-}${OMPI_MCA_plm_rsh_agent:-}" ]
   export OMPI_MCA_plm=^rsh
 fi
 
-if [ "$name" = diffprob ]; then
+if [ "$name" != mpirun ] && [ "$name" != orted ]; then
   torch=${DIFFPROB_LIBTORCH:-$root/libtorch}
   if [ ! -e "$torch/lib/libtorch_cpu.so" ]; then
     echo "diffprob: no LibTorch: $torch/lib/libtorch_cpu.so is not there. Set DIFFPROB_LIBTORCH to the folder with lib/libtorch_cpu.so" >&2

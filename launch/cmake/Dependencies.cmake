@@ -65,6 +65,12 @@ if(DIFFPROB_CUDA)
   target_link_libraries(diffprob_torch INTERFACE ${torch_lib}/libc10_cuda.so -Wl,--no-as-needed ${torch_lib}/libtorch_cuda.so -Wl,--as-needed
     ${DIFFPROB_CUDART})
   target_include_directories(diffprob_torch SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90 100 CACHE STRING "GPUs that own kernels are compiled for (A100, H100, B200)")
+  endif()
+  set(CMAKE_CUDA_STANDARD 17)  # CMake 3.25 knows no CUDA 20
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None)  # the shared one below
+  enable_language(CUDA)
   add_library(diffprob_nccl INTERFACE)
   add_library(diffprob_dep::nccl ALIAS diffprob_nccl)
   target_include_directories(diffprob_nccl SYSTEM INTERFACE ${DIFFPROB_NCCL_INCLUDE})

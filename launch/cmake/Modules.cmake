@@ -1,8 +1,8 @@
 # diffprob_add_module(NAME SRCS ... DEPS ... PRIVATE_DEPS ... [TORCH_PCH]) and diffprob_add_test(...): one target a folder, one form for all.
 
 add_library(diffprob_warnings INTERFACE)
-target_compile_options(diffprob_warnings INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
-  $<$<BOOL:${DIFFPROB_WERROR}>:-Werror>)
+target_compile_options(diffprob_warnings INTERFACE $<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-Wall;-Wextra;-Wshadow;-Wnon-virtual-dtor;-Woverloaded-virtual;-Wimplicit-fallthrough>
+  $<$<AND:$<BOOL:${DIFFPROB_WERROR}>,$<NOT:$<COMPILE_LANGUAGE:CUDA>>>:-Werror>)
 
 # Flags that must be the same everywhere, or the shared precompiled header could not be used.
 add_library(diffprob_flags INTERFACE)
@@ -10,7 +10,7 @@ target_include_directories(diffprob_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_features(diffprob_flags INTERFACE cxx_std_20)
 target_link_libraries(diffprob_flags INTERFACE diffprob_system_fmt)  # before every other header
 if(DIFFPROB_CCACHE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(diffprob_flags INTERFACE -fpch-preprocess)
+  target_compile_options(diffprob_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
 endif()
 if(DIFFPROB_SANITIZE)
   target_compile_options(diffprob_flags INTERFACE -fsanitize=${DIFFPROB_SANITIZE} -fno-omit-frame-pointer)
@@ -48,10 +48,11 @@ function(diffprob_match_pch name)
   target_precompile_headers(${name} REUSE_FROM diffprob_torch_pch)
 endfunction()
 
-# diffprob_add_test(NAME SRCS ... DEPS ... [LABELS ...] [RANKS 1 2 3 4] [TIMEOUT s] [TORCH_PCH])
+# diffprob_add_test(NAME SRCS ... DEPS ... [LABELS ...] [RANKS 1 2 3 4] [TIMEOUT s] [TORCH_PCH] [GPU])
 # With RANKS: one ctest entry a world size, under mpirun; the test's main refuses to run on any other world size.
+# With GPU: one more entry, NAME.gpu (on one rank), which runs the same test on the first GPU (tests/support/test_device.h).
 function(diffprob_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH" "TIMEOUT" "SRCS;DEPS;LABELS;RANKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH;GPU" "TIMEOUT" "SRCS;DEPS;LABELS;RANKS")
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
@@ -73,15 +74,32 @@ function(diffprob_add_test name)
         ENVIRONMENT "${environment};DIFFPROB_TEST_RANKS=${ranks};OMP_NUM_THREADS=1")
     endforeach()
   else()
-    target_link_libraries(${name} PRIVATE GTest::gtest_main)
+    if(arg_GPU)
+      target_link_libraries(${name} PRIVATE diffprob_device_test_main)
+    else()
+      target_link_libraries(${name} PRIVATE GTest::gtest_main)
+    endif()
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT "${environment}")
   endif()
+  if(arg_GPU)
+    set_property(GLOBAL APPEND PROPERTY DIFFPROB_GPU_PROGRAMS ${name})
+    set(launcher "")
+    if(arg_RANKS)
+      set(launcher ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} 1 --bind-to none)
+    endif()
+    add_test(NAME ${name}.gpu COMMAND ${launcher} $<TARGET_FILE:${name}>)
+    set_tests_properties(${name}.gpu PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS gpu RESOURCE_LOCK gpu
+      SKIP_REGULAR_EXPRESSION "DIFFPROB_TEST_SKIPPED_ENTIRELY" ENVIRONMENT "${environment};DIFFPROB_TEST_RANKS=1;DIFFPROB_TEST_DEVICE=cuda")
+  endif()
 endfunction()
 
-# diffprob_add_bench(NAME SRCS ... DEPS ...): a program that prints JSON; never part of the default ctest run.
+# diffprob_add_bench(NAME SRCS ... DEPS ... [GPU]): a program that prints JSON; never part of the default ctest run. GPU: for a GPU, too.
 function(diffprob_add_bench name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH" "" "SRCS;DEPS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH;GPU" "" "SRCS;DEPS")
+  if(arg_GPU)
+    set_property(GLOBAL APPEND PROPERTY DIFFPROB_GPU_PROGRAMS ${name})
+  endif()
   add_executable(${name} EXCLUDE_FROM_ALL ${arg_SRCS})
   target_link_libraries(${name} PRIVATE diffprob_flags diffprob_warnings ${arg_DEPS})
   if(arg_TORCH_PCH)

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "tests/support/mpi_world.h"
+#include "tests/support/test_device.h"
 
 namespace diffprob::launch {
 namespace {
@@ -18,7 +19,7 @@ constexpr std::int64_t kBatch = 12;
 
 Config small_config() {
   Config config;
-  config.device = "cpu";
+  config.device = c10::DeviceTypeName(tests::test_device().type(), /*lower_case=*/true);
   config.model.backbone = "tiny";
   config.model.embedding_dim = 16;
   config.model.dropout = 0.2;

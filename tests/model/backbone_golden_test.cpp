@@ -9,6 +9,7 @@
 #include "model/weights.h"
 #include "tests/model/golden_network.h"
 #include "tests/support/golden.h"
+#include "tests/support/test_device.h"
 
 namespace diffprob {
 namespace {
@@ -72,21 +73,21 @@ void append_sums(const at::Tensor& tensor, std::size_t k, std::vector<std::int64
 at::Tensor evaluate(model::Backbone& net, const at::Tensor& faces) {
   torch::NoGradGuard no_grad;
   net.eval();
-  return net.forward(faces).to(at::kDouble);
+  return net.forward(faces).cpu().to(at::kDouble);
 }
 
 Run run_network(const std::string& network, std::uint64_t seed, std::int64_t batch, at::ScalarType type) {
   constexpr std::uint64_t kFaces = 1000000, kOutputWeights = 1000001;
   const auto net = model::make_backbone({.name = network});
   tests::fill_network(*net, seed);
-  net->to(type);
-  const at::Tensor faces = tests::hashed_tensor(seed, kFaces, {batch, 3, 112, 112}).to(type);
-  const at::Tensor output_weights = tests::hashed_tensor(seed, kOutputWeights, {batch, net->embedding_dim()}).to(type);
+  net->to(tests::test_device(), type);
+  const at::Tensor faces = tests::hashed_tensor(seed, kFaces, {batch, 3, 112, 112}).to(tests::test_device(), type);
+  const at::Tensor output_weights = tests::hashed_tensor(seed, kOutputWeights, {batch, net->embedding_dim()}).to(tests::test_device(), type);
   Run run;
   run.eval_embedding = evaluate(*net, faces);
   net->train();
   const at::Tensor embedding = net->forward(faces);
-  run.train_embedding = embedding.detach().to(at::kDouble);
+  run.train_embedding = embedding.detach().cpu().to(at::kDouble);
   (embedding * output_weights).sum().backward();
   const model::StateDict entries = model::state_dict(*net);
   for (std::size_t k = 0; k < entries.size(); ++k) {

@@ -4,6 +4,8 @@
 #include <torch/nn/functional.h>
 
 #include "model/batch_norm.h"
+#include "model/batch_norm_ops.h"
+#include "tests/support/test_device.h"
 
 namespace diffprob::model {
 namespace {
@@ -18,7 +20,12 @@ struct Case {
 
 enum class Kind { kPlain, kPrelu, kAdd, kFork };
 
-/// Layers and inputs of one case, in any type.
+/// On the host float64 sums, on a GPU float32 sums of a thread's rows.
+double float_tolerance() {
+  return tests::test_device().is_cuda() ? 2e-5 : 3e-6;
+}
+
+/// Layers and inputs of one case, in any type; the layers in float32 when inputs have 16 bits.
 struct Layers {
   Layers(const Case& wanted, at::ScalarType type) : bn(wanted.shape[1]), prelu(nn::PReLUOptions().num_parameters(wanted.shape[1])) {
     const at::NoGradGuard no_grad;
@@ -31,8 +38,10 @@ struct Layers {
     bn->weight.copy_(random({wanted.shape[1]}) * 0.3 + 1);
     bn->bias.copy_(random({wanted.shape[1]}) * 0.3);
     prelu->weight.copy_(random({wanted.shape[1]}) * 0.1 + 0.25);
-    bn->to(type);
-    prelu->to(type);
+    const auto wide = type == at::kHalf || type == at::kBFloat16 ? at::kFloat : type;
+    bn->to(tests::test_device(), wide);
+    prelu->to(tests::test_device(), wide);
+    for (auto* tensor : {&x, &residual, &grad, &other_grad}) *tensor = tensor->to(tests::test_device());
   }
   nn::BatchNorm2d bn;
   nn::PReLU prelu;
@@ -53,8 +62,9 @@ void backward_and_collect(Layers& layers, const at::Tensor& y, const at::Tensor&
 }
 
 /// LibTorch's operators one after the other.
-Results library_results(const Case& wanted, Kind kind, at::ScalarType type) {
+Results library_results(const Case& wanted, Kind kind, at::ScalarType type, at::ScalarType rounded = at::kDouble) {
   Layers layers(wanted, type);
+  for (auto* tensor : {&layers.x, &layers.residual, &layers.grad, &layers.other_grad}) *tensor = tensor->to(rounded).to(type);
   const at::Tensor x = layers.x.clone().requires_grad_(true), residual = layers.residual.clone().requires_grad_(true);
   at::Tensor y = layers.bn->forward(x);
   if (kind == Kind::kPrelu) y = layers.prelu->forward(y);
@@ -91,8 +101,8 @@ Results own_results(const Case& wanted, Kind kind, at::ScalarType type, BatchNor
 }
 
 double distance(const at::Tensor& found, const at::Tensor& wanted) {
-  const at::Tensor expected = wanted.to(at::kDouble);
-  return ((found.to(at::kDouble) - expected).abs().max() / expected.abs().max().clamp_min(1e-30)).item<double>();
+  const at::Tensor expected = wanted.cpu().to(at::kDouble);
+  return ((found.cpu().to(at::kDouble) - expected).abs().max() / expected.abs().max().clamp_min(1e-30)).item<double>();
 }
 
 const std::vector<Case> kCases = {
@@ -106,16 +116,45 @@ TEST(BatchNorm, AgreesWithFloat64ForAllKindsAndSizes) {
       for (const auto format : {at::MemoryFormat::ChannelsLast, at::MemoryFormat::Contiguous}) {
         const Results found = own_results(wanted, kind, at::kFloat, {}, format);
         ASSERT_EQ(found.size(), exact.size());
-        for (const auto& [name, values] : exact) EXPECT_LE(distance(found.at(name), values), 3e-6) << name << " " << format;
+        for (const auto& [name, values] : exact) EXPECT_LE(distance(found.at(name), values), float_tolerance()) << name << " " << format;
       }
     }
   }
 }
 
+/// As under autocast: inputs, outputs and their gradients in 16 bits. Compared with float64 on the same rounded inputs.
+TEST(BatchNorm, SixteenBitInputsWithFloat32Layers) {
+  for (const auto type : {at::kHalf, at::kBFloat16}) {
+    const double rounding = type == at::kHalf ? 2e-3 : 1.6e-2;  // of outputs
+    for (const auto& wanted : kCases) {
+      for (const auto kind : {Kind::kPlain, Kind::kPrelu, Kind::kAdd, Kind::kFork}) {
+        SCOPED_TRACE(c10::str(type, " ", at::IntArrayRef(wanted.shape), " kind ", static_cast<int>(kind)));
+        const Results exact = library_results(wanted, kind, at::kDouble, type);
+        const Results found = own_results(wanted, kind, type);
+        for (const auto& [name, values] : exact) EXPECT_LE(distance(found.at(name), values), rounding) << name;
+      }
+    }
+  }
+}
+
+TEST(BatchNorm, KernelsOfTheGpuTakeWhatNetworksHave) {
+  if (!tests::test_device().is_cuda()) GTEST_SKIP() << "no GPU asked for";
+  const auto rows = [](std::int64_t channels, at::ScalarType type) {
+    return has_batch_kernels(
+        at::zeros({2, channels, 3, 3}, at::TensorOptions(at::kCUDA).dtype(type)).contiguous(at::MemoryFormat::ChannelsLast));
+  };
+  for (const auto type : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    for (const std::int64_t channels : {16, 64, 128, 256, 512}) EXPECT_TRUE(rows(channels, type)) << channels;
+    EXPECT_FALSE(rows(17, type));
+  }
+  EXPECT_FALSE(rows(64, at::kDouble));
+  EXPECT_FALSE(has_batch_kernels(at::zeros({2, 64, 3, 3}, at::kCUDA)));  // channels first
+}
+
 TEST(BatchNorm, IsAtLeastAsExactAsLibTorchFarFromZero) {
   const Case far = {{4, 16, 40, 40}, 300, 1};
   const Results exact = library_results(far, Kind::kPrelu, at::kDouble);
-  const Results theirs = library_results(far, Kind::kPrelu, at::kFloat);
+  const Results theirs = library_results(far, Kind::kPrelu, at::kFloat, at::kFloat);
   const Results ours = own_results(far, Kind::kPrelu, at::kFloat);
   for (const auto& [name, values] : exact) {
     const double found = distance(ours.at(name), values), other = distance(theirs.at(name), values);
@@ -149,12 +188,14 @@ TEST(BatchNorm, FrozenStatisticsPassNoGradientAndStay) {
 
   EXPECT_LE(distance(x.grad(), same.grad()), 1e-6);
   EXPECT_LE(distance(weight_grad, layers.bn->weight.grad()), 1e-5);
-  EXPECT_TRUE(at::equal(layers.bn->running_mean, at::full({64}, 0.4)));
+  EXPECT_TRUE(at::equal(layers.bn->running_mean.cpu(), at::full({64}, 0.4)));
 }
 
 TEST(BatchNorm, RowsOfFeaturesWithoutWeights) {
   nn::BatchNorm1d own(nn::BatchNorm1dOptions(48).affine(false)), theirs(nn::BatchNorm1dOptions(48).affine(false));
-  const at::Tensor x = at::randn({9, 48}, at::make_generator<at::CPUGeneratorImpl>(3));
+  own->to(tests::test_device());
+  theirs->to(tests::test_device());
+  const at::Tensor x = at::randn({9, 48}, at::make_generator<at::CPUGeneratorImpl>(3)).to(tests::test_device());
   const at::Tensor a = x.clone().requires_grad_(true), b = x.clone().requires_grad_(true);
   BatchNormPlan plan;
 

@@ -68,7 +68,7 @@ class HeadChunkedTest : public ::testing::Test {
     }
   }
   std::map<std::string, double> worst_;
-  std::unique_ptr<dist::Communicator> communicator_ = dist::make_mpi_communicator();
+  std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
 };
 
 TEST_F(HeadChunkedTest, AnyChunksEqualReplicatedHead) {
@@ -129,7 +129,7 @@ TEST_F(HeadChunkedTest, DeferredGradientIsTheWrittenOneAndComesOnce) {
     (void)head.step({.centre_gradients = CentreGradients::kDefer});
     head.head().apply(kept);
 
-    EXPECT_TRUE(torch::equal(kept.whole, head.head().weight().grad()));
+    EXPECT_TRUE(torch::equal(kept.whole, head.head().weight().grad().cpu()));
     EXPECT_TRUE((kept.times == 1).all().item<bool>());
     EXPECT_THROW(head.head().apply(kept), c10::Error);
   }
@@ -200,12 +200,12 @@ TEST_F(HeadChunkedTest, SkippedStepChangesNoBit) {
     sgd.begin_step({0.05, apply}, step);
     head.head().apply(sgd);
   };
-  train(torch::tensor(1.0f), 0);
+  train(on_device(torch::tensor(1.0f)), 0);
   const auto weight = head.head().weight().clone();
   const auto momentum = sgd.momentum().clone();
   ASSERT_FALSE(weight.size(0) > 0 && torch::equal(momentum, torch::zeros_like(momentum)));
 
-  train(torch::tensor(0.0f), 1);
+  train(on_device(torch::tensor(0.0f)), 1);
 
   EXPECT_TRUE(torch::equal(head.head().weight(), weight));
   EXPECT_TRUE(torch::equal(sgd.momentum(), momentum));
@@ -256,11 +256,11 @@ TEST_F(HeadChunkedTest, Bfloat16TrainingStaysNearFloat32) {
 
 /// With rounding to nearest, 200 steps of 1/1000 of a weight would change nothing.
 TEST_F(HeadChunkedTest, SmallUpdatesOfBfloat16RowsAreNotLost) {
-  const auto weight = torch::ones({16, 256}, torch::kBFloat16);
+  const auto weight = on_device(torch::ones({16, 256}, torch::kBFloat16));
   model::HeadSgd sgd(weight, 0, {.momentum = 0.0, .weight_decay = 0.0});
   for (std::uint64_t i = 0; i < 200; ++i) {
     sgd.begin_step({1.0, {}}, i);
-    sgd.update_rows({0, {}, torch::full({16, 256}, 1e-3)});
+    sgd.update_rows({0, {}, torch::full({16, 256}, 1e-3, weight.options().dtype(torch::kFloat))});
   }
   EXPECT_NEAR(weight.to(torch::kDouble).mean().item<double>(), 0.8, 2e-3);
 }
@@ -327,6 +327,38 @@ TEST_F(HeadChunkedTest, LoopsOfTheHostEqualThoseOfAnyDevice) {
     model::any_device::project_off_centres(h, centres, inverse_norms);
     EXPECT_LE(distance(g, h), 1e-5);
     EXPECT_LE(largest((g * centres).sum(1)), 1e-4);
+  }
+}
+
+/// On a GPU its kernels; on the host nothing to compare, the same loops serve.
+TEST_F(HeadChunkedTest, ProductsBecomeExponentialsInOnePassAsInTwo) {
+  if (!test_device().is_cuda()) GTEST_SKIP() << "kernels of a GPU; their arithmetic on the host is head_threads_test";
+  for (const auto& [classes, rows, begin] :
+       {std::tuple{1, 1, 0}, std::tuple{70, 300, 40}, std::tuple{5000, 67, 3}, std::tuple{40000, 256, 0}}) {
+    const auto products = on_device(torch::randn({classes, rows}) * 0.4);
+    const auto inverse = on_device(torch::rand({classes}) + 0.5);
+    const auto position = torch::randint(begin + classes + 20, {rows}, torch::kLong);
+    const auto inside = torch::logical_and(position > begin, position < begin + classes);
+    const model::OwnPositions own{on_device(position), on_device(torch::logical_or(torch::rand({rows}) < 0.7, inside))};
+    const auto none = torch::full({rows}, -INFINITY, products.options());
+    model::Chunk a{products.clone(), inverse, begin};
+    model::Chunk b{products.clone(), inverse, begin};
+    model::OtherMaxima a_maxima{none.clone(), none.clone()};
+    model::OtherMaxima b_maxima{none.clone(), none.clone()};
+    ASSERT_TRUE(model::has_product_kernels(a.values));
+    model::maxima_of_products(a, own, a_maxima);
+    EXPECT_TRUE(torch::equal(a.values, products));
+    model::any_device::cosines_of_products(b, own, b_maxima);
+    EXPECT_TRUE(torch::equal(torch::maximum(a_maxima.below, a_maxima.above), torch::maximum(b_maxima.below, b_maxima.above)));
+    EXPECT_TRUE(torch::equal(a_maxima.below >= a_maxima.above, b_maxima.below >= b_maxima.above));
+
+    const auto reference = torch::maximum(a_maxima.below, a_maxima.above).clamp_min(-1);
+    const auto a_sums = torch::ones({rows}, none.options().dtype(torch::kDouble));
+    const auto b_sums = a_sums.clone();
+    model::exponentials_of_products(a, own, 64.0, reference, a_sums);
+    model::any_device::exponentials_of_cosines(b, 64.0, reference, b_sums);
+    EXPECT_LE(distance(a.values, b.values), 2e-6);
+    EXPECT_LE(elementwise_distance(a_sums, b_sums, 0.0), 1e-5);
   }
 }
 

@@ -95,7 +95,7 @@ class HeadSampledTest : public ::testing::Test {
     result.max_buffer_bytes = 7 * 3 * 8 * 4;
     return result;
   }
-  std::unique_ptr<dist::Communicator> communicator_ = dist::make_mpi_communicator();
+  std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
 };
 
 TEST_F(HeadSampledTest, EqualsReplicatedHeadOfTheSampledClasses) {
@@ -144,8 +144,8 @@ TEST_F(HeadSampledTest, RowsThatTakeNoPartKeepEveryBit) {
       sampled.index_fill_(0, sampled_ids(problem, 0.1, step), true);
       times += sampled.to(torch::kLong);
       const auto own = head.own_classes(sampled);
-      const auto changed = (head.head().weight() != weight).any(1);
-      const auto momentum_changed = (sgd.momentum() != momentum).any(1);
+      const auto changed = (head.head().weight() != weight).any(1).cpu();
+      const auto momentum_changed = (sgd.momentum() != momentum).any(1).cpu();
       // Rounding to bfloat16 may leave all of a row's small updates out; that no other row changes is what counts.
       EXPECT_FALSE(torch::logical_and(changed, own.logical_not()).any().item<bool>()) << "step " << step;
       EXPECT_FALSE(torch::logical_and(momentum_changed, own.logical_not()).any().item<bool>()) << "step " << step;
@@ -161,7 +161,7 @@ TEST_F(HeadSampledTest, RowsThatTakePartMoveAsSgdSays) {
   const auto problem = mixed_problem(8, 400, 24, 93);
   ScaledHead head(problem, options(0.2), *communicator_);
   model::HeadSgd sgd(head.head().weight(), head.head().first_class(), {});
-  auto w = head.head().weight().to(torch::kDouble);
+  auto w = head.head().weight().cpu().to(torch::kDouble);
   auto v = torch::zeros_like(w);
   for (std::uint64_t step = 0; step < 4; ++step) {
     KeptGradients kept(head.head().weight());

@@ -24,7 +24,10 @@ class ScaledHead {
   }
   /// On another batch.
   [[nodiscard]] model::HeadStep step(const torch::Tensor& embeddings, const torch::Tensor& labels, const model::HeadStepOptions& options) {
-    return head_.forward_backward(own(embeddings), own(labels), deal_rows(labels.size(0), deal_, world_size_), options);
+    model::HeadStepOptions there = options;
+    there.loss_scale = on_device(options.loss_scale);
+    const auto counts = deal_rows(labels.size(0), deal_, world_size_);
+    return on_host(head_.forward_backward(on_device(own(embeddings)), on_device(own(labels)), counts, there));
   }
   [[nodiscard]] torch::Tensor own(const torch::Tensor& whole) const {
     const auto counts = deal_rows(whole.size(0), deal_, world_size_);
@@ -49,14 +52,14 @@ class ScaledHead {
   model::ShardedHead head_;
 };
 
-/// Keeps the gradients it is given; rows must come once.
+/// Keeps the gradients it is given, on the host; rows must come once.
 class KeptGradients : public model::HeadUpdate {
  public:
   explicit KeptGradients(const torch::Tensor& weight)
       : whole(torch::zeros(weight.sizes(), torch::kFloat)), times(torch::zeros({weight.size(0)}, torch::kLong)) {}
   void update_rows(const model::RowGradients& rows) override {
-    const auto index = rows.rows.defined() ? rows.rows : torch::arange(rows.first, rows.first + rows.gradient.size(0));
-    whole.index_add_(0, index, rows.gradient);
+    const auto index = rows.rows.defined() ? rows.rows.cpu() : torch::arange(rows.first, rows.first + rows.gradient.size(0));
+    whole.index_add_(0, index, rows.gradient.cpu());
     times.index_add_(0, index, torch::ones_like(index));
   }
   torch::Tensor whole;  ///< [C_r, D]

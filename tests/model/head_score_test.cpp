@@ -65,7 +65,7 @@ class HeadScoreTest : public ::testing::Test {
     EXPECT_LE(distance(scores.cosine, head.own(slow.cosine)), 1e-6);
     EXPECT_LE(elementwise_distance(scores.norm, head.own(problem.embeddings.to(torch::kDouble).norm(2, 1)), 0.0), 1e-6);
   }
-  std::unique_ptr<dist::Communicator> communicator_ = dist::make_mpi_communicator();
+  std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
 };
 
 TEST_F(HeadScoreTest, EqualsBruteForceInFloat64) {

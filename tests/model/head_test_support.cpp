@@ -39,7 +39,7 @@ class DoneWork final : public dist::Work {
 
 class SoloCommunicator final : public dist::Communicator {
  public:
-  SoloCommunicator() : Communicator(0, 1, at::kCPU, {}) {}
+  SoloCommunicator() : Communicator(0, 1, test_device(), {}) {}
   void abort() noexcept override {}
 
  private:
@@ -111,23 +111,40 @@ HeadUnderTest::HeadUnderTest(const HeadProblem& problem, model::MarginOptions ma
   head_.weight().copy_(own_classes(problem.weight));
 }
 
+torch::Tensor on_device(const torch::Tensor& tensor) {
+  return tensor.defined() ? tensor.to(test_device()) : tensor;
+}
+
+model::HeadStep on_host(model::HeadStep step) {
+  for (auto* tensor : {&step.loss, &step.grad_embeddings, &step.probability, &step.correct, &step.label_margin}) *tensor = tensor->cpu();
+  return step;
+}
+
+model::HeadScores on_host(model::HeadScores scores) {
+  for (auto* tensor : {&scores.nll, &scores.probability, &scores.top1, &scores.top1_log_prob, &scores.second_log_prob, &scores.sum_p2,
+                       &scores.entropy, &scores.cosine, &scores.norm}) {
+    *tensor = tensor->cpu();
+  }
+  return scores;
+}
+
 double largest(const torch::Tensor& values) {
   return values.numel() == 0 ? 0.0 : values.abs().max().item<double>();
 }
 
 double distance(const torch::Tensor& a, const torch::Tensor& b, double scale) {
   if (!a.isfinite().all().item<bool>()) return std::numeric_limits<double>::infinity();
-  return largest(a.to(torch::kDouble) - b.to(torch::kDouble)) / scale;
+  return largest(a.cpu().to(torch::kDouble) - b.cpu().to(torch::kDouble)) / scale;
 }
 
 double elementwise_distance(const torch::Tensor& a, const torch::Tensor& b, double floor) {
   if (!a.isfinite().all().item<bool>()) return std::numeric_limits<double>::infinity();
-  const auto wanted = b.to(torch::kDouble);
-  return largest((a.to(torch::kDouble) - wanted) / (wanted.abs() + floor));
+  const auto wanted = b.cpu().to(torch::kDouble);
+  return largest((a.cpu().to(torch::kDouble) - wanted) / (wanted.abs() + floor));
 }
 
 bool same_on_all_ranks(const torch::Tensor& values, dist::Communicator& communicator) {
-  const auto own = values.contiguous().reshape({1, -1});
+  const auto own = values.to(communicator.device()).contiguous().reshape({1, -1});
   const auto all = torch::empty({communicator.world_size(), own.size(1)}, own.options());
   communicator.all_gather(all, own)->wait_host();
   return torch::equal(all, own.expand_as(all));

@@ -11,6 +11,7 @@
 #include "dist/communicator.h"
 #include "model/sharded_head.h"
 #include "tests/support/golden.h"
+#include "tests/support/test_device.h"
 
 namespace diffprob::tests {
 
@@ -50,6 +51,11 @@ struct DenseHead {
 enum class Deal { kEven, kUneven, kFirstEmpty, kAllOnLast };
 [[nodiscard]] std::vector<std::int64_t> deal_rows(std::int64_t rows, Deal deal, int world_size);
 
+/// The problem lives on the host, the head on test_device(); what comes back is on the host again.
+[[nodiscard]] torch::Tensor on_device(const torch::Tensor& tensor);
+[[nodiscard]] model::HeadStep on_host(model::HeadStep step);
+[[nodiscard]] model::HeadScores on_host(model::HeadScores scores);
+
 /// One rank's view of a problem.
 class HeadUnderTest {
  public:
@@ -57,7 +63,7 @@ class HeadUnderTest {
   [[nodiscard]] model::HeadStep step(std::uint64_t key = 0) {
     model::HeadStepOptions options;
     options.key = key;
-    return head_.forward_backward(own(problem_.embeddings), own(problem_.labels), counts_, options);
+    return on_host(head_.forward_backward(on_device(own(problem_.embeddings)), on_device(own(problem_.labels)), counts_, options));
   }
   /// Embeddings and labels of later steps; as many rows as before.
   void next_batch(const HeadProblem& batch) {
@@ -65,7 +71,7 @@ class HeadUnderTest {
     problem_.labels = batch.labels;
   }
   [[nodiscard]] model::HeadScores score(const model::MarginOptions& margin) {
-    return head_.score(own(problem_.embeddings), own(problem_.labels), counts_, margin);
+    return on_host(head_.score(on_device(own(problem_.embeddings)), on_device(own(problem_.labels)), counts_, margin));
   }
   /// Own rows of the batch, own rows of the classes.
   [[nodiscard]] torch::Tensor own(const torch::Tensor& whole) const { return whole.narrow(0, first_row_, counts_[rank_]); }

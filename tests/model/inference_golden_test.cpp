@@ -7,6 +7,7 @@
 #include "model/inference_network.h"
 #include "tests/model/golden_network.h"
 #include "tests/support/golden.h"
+#include "tests/support/test_device.h"
 
 namespace diffprob {
 namespace {
@@ -23,9 +24,10 @@ TEST(InferenceNumbers, EvaluationAgreesWithTheReference) {
     if (std::find(known.begin(), known.end(), name) == known.end()) continue;
     const auto backbone = model::make_backbone({.name = name});
     tests::fill_network(*backbone, seed);
+    backbone->to(tests::test_device());
     const at::Tensor faces = tests::hashed_tensor(seed, kFaces, {batch, 3, 112, 112});
 
-    const at::Tensor found = model::InferenceNetwork(*backbone)(faces).to(at::kDouble);
+    const at::Tensor found = model::InferenceNetwork(*backbone)(faces.to(tests::test_device())).cpu().to(at::kDouble);
 
     const at::Tensor wanted = at::tensor(golden.doubles(name + "/eval_embedding_f64"), at::kDouble).view(found.sizes());
     const double error = ((found - wanted).abs().max() / wanted.abs().max()).item<double>();

@@ -44,11 +44,11 @@ class MarginRanks : public ::testing::TestWithParam<model::MarginOptions> {
  protected:
   /// Largest over the ranks, so that rank 0 can print it.
   [[nodiscard]] double over_ranks(double value) {
-    auto all = torch::full({1}, value, torch::kDouble);
+    auto all = torch::full({1}, value, torch::TensorOptions(communicator_->device()).dtype(torch::kDouble));
     communicator_->all_reduce(all, dist::ReduceOp::kMax)->wait_host();
     return all.item<double>();
   }
-  std::unique_ptr<dist::Communicator> communicator_ = dist::make_mpi_communicator();
+  std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
   std::unique_ptr<dist::Communicator> solo_ = make_solo_communicator();
 };
 

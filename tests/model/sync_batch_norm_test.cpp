@@ -58,7 +58,7 @@ class SyncBatchNorm : public ::testing::TestWithParam<Setting> {
     worst_ = std::max(worst_, error);
     EXPECT_LE(error, within) << what;
   }
-  std::unique_ptr<dist::Communicator> communicator_ = dist::make_mpi_communicator();
+  std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
   double worst_ = 0;
 };
 

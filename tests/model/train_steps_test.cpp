@@ -45,6 +45,7 @@ class Replay {
         backbone_(model::make_backbone({.name = golden.text("/", "model"), .embedding_dim = 512, .dropout = 0.0, .seed = 1})),
         head_({.num_classes = classes_, .embedding_dim = 512, .margin = margin_, .seed = 1}, communicator) {
     fill_backbone();
+    backbone_->to(communicator.device());
     const auto kernel = ((2 * hashed(seed_, 1000200, {512, classes_}) - 1) / 64).to(torch::kFloat);
     head_.weight().copy_(kernel.t());
   }
@@ -71,13 +72,13 @@ class Replay {
     backbone_->train();
     for (std::int64_t step = 0; step < steps(); ++step) {
       for (auto& parameter : trained) parameter.mutable_grad().reset();
-      const auto embeddings = backbone_->forward(images(step));
-      const auto result = head_.forward_backward(embeddings, labels(step), {batch_});
+      const auto embeddings = backbone_->forward(on_device(images(step)));
+      const auto result = head_.forward_backward(embeddings, on_device(labels(step)), {batch_});
       embeddings.backward(result.grad_embeddings);
       loss.push_back(result.loss.item<double>());
       grad_norm.push_back(model::clip_grad_norm(trained, 5.0).item<double>());
       head_grad_norm.push_back(head_.weight().grad().norm().item<double>());
-      train_prob.push_back(result.probability);
+      train_prob.push_back(result.probability.cpu());
       sgd.step(golden_.number(run_, "lr"));
     }
   }
@@ -89,15 +90,15 @@ class Replay {
     std::vector<torch::Tensor> embeddings;
     std::vector<torch::Tensor> all_labels;
     for (std::int64_t step = 0; step < steps(); ++step) {
-      embeddings.push_back(backbone_->forward(images(step)));
-      all_labels.push_back(labels(step));
+      embeddings.push_back(backbone_->forward(on_device(images(step))));
+      all_labels.push_back(on_device(labels(step)));
     }
     eval_embedding = embeddings.front();
     const auto rows = torch::cat(embeddings);
     model::MarginOptions none = margin_;
     none.kind = model::MarginKind::kNone;
-    return {head_.score(rows, torch::cat(all_labels), {rows.size(0)}, margin_),
-            head_.score(rows, torch::cat(all_labels), {rows.size(0)}, none)};
+    return {on_host(head_.score(rows, torch::cat(all_labels), {rows.size(0)}, margin_)),
+            on_host(head_.score(rows, torch::cat(all_labels), {rows.size(0)}, none))};
   }
 
   std::vector<double> loss, grad_norm, head_grad_norm;
@@ -163,7 +164,7 @@ class TrainSteps : public ::testing::TestWithParam<std::string> {
   }
 
   Golden golden_{"train_steps.h5"};
-  std::unique_ptr<dist::Communicator> communicator_ = dist::make_mpi_communicator();
+  std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
 };
 
 void TrainSteps::expect_all_steps(Replay& replay) {

@@ -6,6 +6,7 @@
 #include <mpi.h>
 
 #include "dist/mpi_environment.h"
+#include "tests/support/device_guard.h"
 #include "tests/support/mpi_world.h"
 
 namespace {
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
                  wanted == nullptr ? "(unset)" : wanted, mpi.world_size());
     mpi.abort(2);
   }
+  if (!diffprob::tests::has_test_device()) return 0;
   auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
   if (mpi.rank() != 0) delete listeners.Release(listeners.default_result_printer());
   listeners.Append(new FailTogether);

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+
+#include "model/head_threads.h"
+
+/// Launches of the GPU's head kernels. Every pointer is to device memory; work is put on the stream, nothing waits. No torch headers here.
+struct CUstream_st;
+
+namespace diffprob::model::gpu {
+
+/// A chunk of products of centres and embeddings, [classes, rows] float32, one line a class.
+struct Products {
+  float* values;
+  std::int64_t classes;
+  std::int64_t rows;
+  std::int64_t begin;          ///< position of the chunk's first class
+  const float* inverse_norms;  ///< [classes] of the centres
+  const std::int64_t* own;     ///< [rows] position of each sample's own class
+  const bool* own_here;        ///< [rows]
+};
+
+/// How many parts of the classes are worked on apart.
+[[nodiscard]] int class_parts(const Products& products, int multiprocessors);
+/// below, above [parts, rows] <- largest cosine to the classes of a part on either side of the own one; -inf where there is none.
+void other_maxima(const Products& products, int parts, float* below, float* above, CUstream_st* stream);
+/// values <- e * inverse_norm with e = exp(scale * (cosine - reference[row])), 0 for the own class; sums [parts, rows] <- sums of e.
+void exponentials(const Products& products, float scale, const float* reference, int parts, float* sums, CUstream_st* stream);
+
+/// Rows of a shard's weights and momenta that an update is for.
+struct HeadRows {
+  void* weight;    ///< [shard, dim] float32, or bfloat16 bits
+  void* momentum;  ///< likewise
+  bool weight_is_bfloat16;
+  bool momentum_is_bfloat16;
+  const float* gradient;       ///< [count, dim]
+  const float* inverse_norms;  ///< [count] of the centres: the gradient's part along them is taken off; null: it was already
+  const std::int64_t* rows;    ///< [count] rows of the shard; null: first, first + 1, ...
+  std::int64_t first;
+  std::int64_t count;
+  int dim;                   ///< a multiple of 4
+  std::int64_t first_class;  ///< id of row 0
+  std::uint64_t weight_key;  ///< splitmix64 of the key of the stochastic rounding to bfloat16
+  std::uint64_t momentum_key;
+};
+/// SGD on these rows, unless *apply is 0 (null: always).
+void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const float* apply, CUstream_st* stream);
+
+}  // namespace diffprob::model::gpu

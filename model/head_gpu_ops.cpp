@@ -1,0 +1,83 @@
+#include "model/head_gpu_ops.h"
+
+#include <ATen/ATen.h>
+#include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAGuard.h>
+
+#include "data/keyed_random.h"
+#include "model/head_gpu.h"
+
+namespace diffprob::model::gpu {
+namespace {
+
+CUstream_st* stream() {
+  return at::cuda::getCurrentCUDAStream();
+}
+
+Products products_of(const Chunk& chunk, const OwnPositions& own) {
+  return {chunk.values.mutable_data_ptr<float>(),
+          chunk.values.size(0),
+          chunk.values.size(1),
+          chunk.begin,
+          chunk.inverse_norms.const_data_ptr<float>(),
+          own.position.const_data_ptr<std::int64_t>(),
+          own.here.const_data_ptr<bool>()};
+}
+
+int parts_of(const Products& products) {
+  return class_parts(products, at::cuda::getCurrentDeviceProperties()->multiProcessorCount);
+}
+
+}  // namespace
+
+bool has_product_kernels(const at::Tensor& values) {
+  return values.is_cuda() && values.scalar_type() == at::kFloat && values.is_contiguous() && values.numel() > 0;
+}
+
+void maxima_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima) {
+  const c10::cuda::CUDAGuard guard(chunk.values.device());
+  const Products products = products_of(chunk, own);
+  const int parts = parts_of(products);
+  const at::Tensor found = at::empty({2, parts, products.rows}, chunk.values.options());
+  auto* below = found.mutable_data_ptr<float>();
+  other_maxima(products, parts, below, below + parts * products.rows, stream());
+  const at::Tensor largest = found.amax(1);
+  maxima.below = at::maximum(maxima.below, largest[0]);
+  maxima.above = at::maximum(maxima.above, largest[1]);
+}
+
+void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, double scale, const at::Tensor& reference,
+                              const at::Tensor& sums) {
+  const c10::cuda::CUDAGuard guard(chunk.values.device());
+  const Products products = products_of(chunk, own);
+  const int parts = parts_of(products);
+  const at::Tensor found = at::empty({parts, products.rows}, chunk.values.options());
+  exponentials(products, static_cast<float>(scale), reference.contiguous().const_data_ptr<float>(), parts, found.mutable_data_ptr<float>(),
+               stream());
+  at::Tensor(sums).add_(found.sum(0, /*keepdim=*/false, at::kDouble));
+}
+
+bool has_head_sgd(const at::Tensor& weight) {
+  return weight.is_cuda() && weight.size(1) % 4 == 0;
+}
+
+void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::HeadSgdStep& step, const at::Tensor& apply) {
+  const c10::cuda::CUDAGuard guard(state.weight.device());
+  const at::Tensor decision = apply.defined() ? apply.to(at::kFloat) : apply;
+  const HeadRows work = {state.weight.mutable_data_ptr(),
+                         state.momentum.mutable_data_ptr(),
+                         state.weight.scalar_type() == at::kBFloat16,
+                         state.momentum.scalar_type() == at::kBFloat16,
+                         rows.gradient.const_data_ptr<float>(),
+                         rows.inverse_norms.defined() ? rows.inverse_norms.const_data_ptr<float>() : nullptr,
+                         rows.rows.defined() ? rows.rows.const_data_ptr<std::int64_t>() : nullptr,
+                         rows.first,
+                         rows.gradient.size(0),
+                         static_cast<int>(rows.gradient.size(1)),
+                         state.first_class,
+                         data::splitmix64(data::combine_key(state.key, 0)),
+                         data::splitmix64(data::combine_key(state.key, 1))};
+  head_sgd(work, step, decision.defined() ? decision.const_data_ptr<float>() : nullptr, stream());
+}
+
+}  // namespace diffprob::model::gpu

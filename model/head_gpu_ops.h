@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/chunk_softmax.h"
+#include "model/head_threads.h"
+#include "model/head_update.h"
+
+/// The head's element-wise work by the GPU's own kernels. One of two sibling files implements them: head_gpu_ops.cpp, or, in a build
+/// without CUDA, head_gpu_absent.cpp. All on the current stream; nothing waits.
+namespace diffprob::model::gpu {
+
+/// float32 [c, B] on a GPU, one line a class.
+[[nodiscard]] bool has_product_kernels(const at::Tensor& values);
+/// As in chunk_softmax.h.
+void maxima_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima);
+void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, double scale, const at::Tensor& reference,
+                              const at::Tensor& sums);
+
+/// Weights [C_r, D] on a GPU with D a multiple of 4.
+[[nodiscard]] bool has_head_sgd(const at::Tensor& weight);
+struct HeadState {
+  at::Tensor weight, momentum;  ///< [C_r, D] float32 or bfloat16
+  std::int64_t first_class;
+  std::uint64_t key;  ///< of this step's rounding
+};
+/// Projection of the gradients and SGD in one pass. apply: scalar, 0 leaves all bits as they are; undefined: 1.
+void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::HeadSgdStep& step, const at::Tensor& apply);
+
+}  // namespace diffprob::model::gpu

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include <ATen/Context.h>
+
+#include "dist/cuda_device.h"
+
+namespace diffprob::tests {
+
+/// First thing in a test's main. False, with the reason printed: the test asks for a GPU and there is none, so all of it is skipped.
+/// Float32 is not rounded to TF32 in tests.
+[[nodiscard]] inline bool has_test_device() {
+  const char* wanted = std::getenv("DIFFPROB_TEST_DEVICE");
+  if (wanted == nullptr || std::string(wanted) != "cuda") return true;
+  const auto devices = dist::find_cuda_devices();
+  if (devices.count == 0) {
+    std::printf("DIFFPROB_TEST_SKIPPED_ENTIRELY: no CUDA device: %s\n", devices.why_none.c_str());
+    return false;
+  }
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  return true;
+}
+
+}  // namespace diffprob::tests
