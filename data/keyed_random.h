@@ -8,10 +8,6 @@
 
 namespace diffprob::data {
 
-[[nodiscard]] constexpr std::uint64_t combine_key(std::uint64_t key, std::uint64_t value) noexcept {
-  return splitmix64(splitmix64(key) + value);
-}
-
 /// FNV-1a of a name, to key streams by name.
 [[nodiscard]] constexpr std::uint64_t key_of_name(const char* name) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325ull;

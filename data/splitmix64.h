@@ -13,4 +13,8 @@ namespace diffprob::data {
   return z ^ (z >> 31);
 }
 
+[[nodiscard]] constexpr std::uint64_t combine_key(std::uint64_t key, std::uint64_t value) noexcept {
+  return splitmix64(splitmix64(key) + value);
+}
+
 }  // namespace diffprob::data

@@ -1,11 +1,13 @@
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <nccl.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 
 #include "dist/backoff.h"
@@ -114,22 +116,39 @@ class NcclCommunicator final : public Communicator {
 
   void abort() noexcept override { handle_->abort("it was aborted"); }
 
+  void watch_replay() override {
+    const c10::cuda::CUDAGuard guard(device());
+    auto operation = make_operation("replay of a recorded step");
+    operation->finished = [] {};
+    C10_CUDA_CHECK(cudaEventRecord(operation->done, c10::cuda::getCurrentCUDAStream(device().index())));
+    watchdog_.watch(std::move(operation));
+  }
+
  private:
+  [[nodiscard]] std::shared_ptr<NcclOperation> make_operation(const std::string& what) {
+    auto operation =
+        std::make_shared<NcclOperation>(what + ": rank " + std::to_string(rank()) + " of " + std::to_string(world_size()), timeout());
+    operation->roll_call = [messages = messages_](const std::string& reason) { return messages->roll_call(reason); };
+    return operation;
+  }
+
   /// Orders the own stream behind the current one, enqueues the calls as one group, records the end.
   template <class Calls>
   std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls) {
     const c10::cuda::CUDAGuard guard(device());
-    auto operation = std::make_shared<NcclOperation>(std::string(name) + " " + recorder()->describe(sequence()) + ": rank " +
-                                                         std::to_string(rank()) + " of " + std::to_string(world_size()),
-                                                     timeout());
+    auto operation = make_operation(std::string(name) + " " + recorder()->describe(sequence()));
     operation->finished = [records = recorder(), number = sequence()] { records->finish(number); };
-    operation->roll_call = [messages = messages_](const std::string& reason) { return messages->roll_call(reason); };
+    // Events of a capture tell nothing about a replay.
+    const bool recording = c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
     C10_CUDA_CHECK(cudaEventRecord(operation->done, c10::cuda::getCurrentCUDAStream(device().index())));
     C10_CUDA_CHECK(cudaStreamWaitEvent(stream_, operation->done, 0));
-    for (const auto& tensor : tensors) c10::cuda::CUDACachingAllocator::recordStream(tensor.storage().data_ptr(), stream_);
+    // In a capture the memory stays with the graph, and NcclWork keeps its tensors until the stream has waited.
+    if (!recording) {
+      for (const auto& tensor : tensors) c10::cuda::CUDACachingAllocator::recordStream(tensor.storage().data_ptr(), stream_);
+    }
     handle_->launch(operation->what, timeout(), calls);
     C10_CUDA_CHECK(cudaEventRecord(operation->done, stream_));
-    watchdog_.watch(operation);
+    recording ? operation->finished() : watchdog_.watch(operation);
     return std::make_unique<NcclWork>(handle_, std::move(operation), device(), std::move(tensors));
   }
 
@@ -235,7 +254,7 @@ std::unique_ptr<Communicator> make_nccl_communicator(at::Device device, Deadline
   TORCH_CHECK(device.is_cuda() && device.has_index(), "NCCL wants a CUDA device with an index, got ", device);
   const c10::cuda::CUDAGuard guard(device);
   HostCollectives host(deadlines);
-  refuse_shared_gpu(device, host);
+  if (std::getenv("DIFFPROB_TEST_SHARED_GPU") == nullptr) refuse_shared_gpu(device, host);  // tests give each rank an NCCL_HOSTID
   const ncclUniqueId id = share_unique_id(host);
   auto handle = std::make_shared<NcclHandle>(id, host.rank(), host.world_size(), deadlines.startup);
   auto recorder = FlightRecorder::make("tensors on " + device.str(), host.rank(), host.world_size());

@@ -89,6 +89,7 @@ struct TrainConfig {
   std::int64_t accumulate = 1;
   std::string precision = "fp32";
   std::string grad_dtype = "fp32";
+  std::string cuda_graph = "auto";
   double ema_decay = 0;
   std::int64_t max_skipped = 20;
   double max_time = 0;

@@ -125,6 +125,9 @@ void add_train(Config& c, std::vector<Field>& f) {
   f.push_back(number("train.accumulate", &t.accumulate, 1, 1e6, "micro-batches that the global batch is cut into, to save memory"));
   f.push_back(text("train.precision", &t.precision, "of the backbone's matrix products; weights stay fp32", {"fp32", "bf16", "fp16"}));
   f.push_back(text("train.grad_dtype", &t.grad_dtype, "in which gradients travel", {"fp32", "bf16", "fp16"}));
+  f.push_back(text("train.cuda_graph", &t.cuda_graph,
+                   "record a step on a GPU once and replay it: far less work for the host; auto: where the configuration allows it",
+                   {"auto", "true", "false"}));
   f.push_back(
       number("train.ema_decay", &t.ema_decay, 0, 0.999999, "moving average of the weights, used for verification and export; 0: off"));
   f.push_back(

@@ -10,8 +10,8 @@
 namespace diffprob::launch {
 namespace {
 
-constexpr std::array<const char*, TrainingCurves::kPhases> kPhaseKeys = {"ms_data_wait", "ms_forward",       "ms_head",
-                                                                         "ms_backward",  "ms_communication", "ms_optimizer"};
+constexpr std::array<const char*, TrainingCurves::kPhases> kPhaseKeys = {"ms_data_wait",     "ms_forward",   "ms_head",  "ms_backward",
+                                                                         "ms_communication", "ms_optimizer", "ms_replay"};
 
 /// Drops everything from `step` on: the training has gone back.
 void take_back(TrainingMetrics& stage, double step) {

@@ -10,7 +10,7 @@ namespace diffprob::launch {
 
 /// What metrics.jsonl says of a training, one value a log line.
 struct TrainingCurves {
-  static constexpr std::size_t kPhases = 6;
+  static constexpr std::size_t kPhases = 7;
   std::vector<double> step;
   std::vector<double> loss;
   std::vector<double> accuracy;  ///< of the training batches, 0..1

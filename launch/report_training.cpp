@@ -16,8 +16,8 @@ namespace diffprob::launch {
 namespace {
 
 constexpr std::size_t kMostPoints = 300;  // of a curve
-constexpr std::array<const char*, TrainingCurves::kPhases> kPhaseNames = {"data wait", "forward",       "head",
-                                                                          "backward",  "communication", "optimizer"};
+constexpr std::array<const char*, TrainingCurves::kPhases> kPhaseNames = {"data wait",     "forward",   "head",         "backward",
+                                                                          "communication", "optimizer", "recorded step"};
 
 struct Quantity {
   const char* title;
@@ -167,6 +167,7 @@ void write_phases(eval::HtmlWriter& html, const ReportRuns& runs, const ReportRu
     std::vector<eval::BarPart> parts;
     for (std::size_t i = 0; i < kPhaseNames.size(); ++i) {
       const double ms = mean(curves.phase_ms[i]);
+      if (!(ms > 0)) continue;
       parts.push_back({kPhaseNames[i], ms, i, fmt::format("{:.4g} ms", ms)});
     }
     eval::write_bar(html, "Where a step spends its time: " + row.model + run_suffix(runs, run), parts);

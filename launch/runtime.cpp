@@ -10,6 +10,7 @@
 #include "data/sampler.h"
 #include "data/sha256.h"
 #include "dist/device.h"
+#include "launch/step_graph.h"
 
 namespace diffprob::launch {
 namespace {
@@ -29,7 +30,7 @@ void set_gpu_arithmetic(const Config& config) {
   const bool tf32 = config.train.precision != "fp32";
   at::globalContext().setAllowTF32CuDNN(tf32);
   at::globalContext().setAllowTF32CuBLAS(tf32);
-  at::globalContext().setBenchmarkCuDNN(true);
+  at::globalContext().setBenchmarkCuDNN(!at::globalContext().deterministicCuDNN());  // tests ask for equal bits
 }
 
 }  // namespace
@@ -41,6 +42,7 @@ Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), c
   set_threads(config, mpi);
   const at::Device device = dist::choose_device(config.device, mpi);
   if (device.is_cuda()) set_gpu_arithmetic(config);
+  leave_default_stream(device);
   tensors_ =
       device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config)) : dist::make_mpi_communicator(deadlines_of(config));
   tensors_->barrier()->wait_host();

@@ -15,16 +15,17 @@
 namespace diffprob::launch {
 
 /// What a training step spends its time on.
-enum class Phase { kDataWait, kForward, kHead, kBackward, kCommunication, kOptimizer };
-inline constexpr std::size_t kPhases = 6;
+enum class Phase { kDataWait, kForward, kHead, kBackward, kCommunication, kOptimizer, kReplay };
+inline constexpr std::size_t kPhases = 7;
 /// "data_wait", "forward" ...: keys of metrics.jsonl.
 [[nodiscard]] const char* phase_name(Phase phase);
 
 /// Mean milliseconds a step since the last time they were taken.
 struct StepTimes {
   std::int64_t steps = 0;
-  std::array<double, kPhases> phase{};  ///< of each Phase; kCommunication: what backward did not hide
-  double step = 0;                      ///< all phases
+  std::array<double, kPhases>
+      phase{};      ///< of each Phase; kCommunication: what backward did not hide; kReplay: a recorded step, which has no other
+  double step = 0;  ///< all phases
 };
 
 /// Splits the time of steps into phases that follow each other. On a CPU by the clock; on CUDA by events on the current stream, read
@@ -40,6 +41,8 @@ class StepTimer {
 
   /// Ends the phase that runs, if any, and begins this one; a phase may come several times a step.
   void enter(Phase phase);
+  /// While on, enter() does nothing: the step is being recorded into a graph, not run.
+  void set_recording(bool on) noexcept { recording_ = on; }
   void end_step();
   /// Ends the phase that runs without counting its time: before a pause (checkpoint, evaluation) inside a step.
   void drop();
@@ -60,6 +63,7 @@ class StepTimer {
 
   c10::Device device_;
   std::function<double()> seconds_;
+  bool recording_ = false;
   Step current_;
   std::deque<Step> pending_;  ///< whole steps that the device may not have passed yet
   std::vector<c10::Event> spare_;

@@ -52,6 +52,16 @@ std::vector<double> network_decays(const Config& config, const model::Backbone& 
                               config.train.decay_norm_and_bias ? model::DecayOn::kAll : model::DecayOn::kWeights);
 }
 
+/// Steps before one is recorded: the reducer orders its buckets, cuDNN tries its algorithms, lazy buffers come into being.
+constexpr std::int64_t kStepsBeforeGraph = 4;
+
+bool wants_graph(const Config& config, const Runtime& runtime) {
+  if (config.train.cuda_graph == "false") return false;
+  const std::string obstacle = graph_obstacle(config, runtime);
+  TORCH_CHECK(obstacle.empty() || config.train.cuda_graph == "auto", "train.cuda_graph=true is not possible: ", obstacle);
+  return obstacle.empty();
+}
+
 std::vector<std::int64_t> rows_of_micro_batch(const Config& config, const Runtime& runtime) {
   const std::int64_t parts = config.train.accumulate;
   TORCH_CHECK(parts == 1 || config.train.batch_size % (parts * runtime.world_size()) == 0, "train.batch_size is ", config.train.batch_size,
@@ -60,6 +70,17 @@ std::vector<std::int64_t> rows_of_micro_batch(const Config& config, const Runtim
 }
 
 }  // namespace
+
+std::string graph_obstacle(const Config& config, const Runtime& runtime) {
+  if (!runtime.device().is_cuda()) return "the device is not a GPU";
+  if (config.train.optimizer != "sgd") return "train.optimizer is not sgd";
+  if (config.model.sample_rate < 1) return "model.sample_rate is below 1";
+  if (margin_options(config).elastic_std > 0 && config.model.loss.starts_with("elastic"))
+    return "margins of model.loss are drawn on the host";
+  if (config.model.head_storage != "fp32") return "model.head_storage is not fp32";
+  if (config.train.record) return "train.record wants the numbers of each step";
+  return "";
+}
 
 model::MarginOptions margin_options(const Config& config) {
   const auto& m = config.model;
@@ -90,6 +111,8 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
       head_optimizer_(config, head_),
       kept_(*backbone_),
       timer_(runtime.device()),
+      upload_(runtime.device()),
+      use_graph_(wants_graph(config, runtime)),
       precision_(scalar_type(config.train.precision)),
       micro_rows_(rows_of_micro_batch(config, runtime)),
       sums_(at::zeros({kSums}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {
@@ -97,23 +120,22 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
   if (config.train.ema_decay > 0) ema_.emplace(*backbone_, config.train.ema_decay);
 }
 
-void Trainer::micro_step(const data::Batch& batch, std::int64_t step, std::int64_t micro) {
+void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Batch* records_of) {
   const std::int64_t rows = micro_rows_[static_cast<std::size_t>(runtime_.rank())];
   const auto own = data::rows_of_rank(config_.train.batch_size, runtime_.rank(), runtime_.world_size());
-  const std::uint64_t key = data::combine_key(seed_, static_cast<std::uint64_t>(step));
-  backbone_->set_step_context({key, own.begin + micro * rows});
+  backbone_->set_step_context({input.key, own.begin + micro * rows, input.device_key});
 
   timer_.enter(Phase::kForward);
-  const at::Tensor faces = model::normalize_faces(batch.images.narrow(0, micro * rows, rows), runtime_.device());
+  const at::Tensor faces = model::normalize_faces(input.batch.images.narrow(0, micro * rows, rows), runtime_.device());
   at::Tensor embeddings;  // [rows, D]
   {
     const Autocast autocast(runtime_.device(), precision_);
     embeddings = backbone_->forward(faces);
   }
   timer_.enter(Phase::kHead);
-  const at::Tensor labels = batch.labels.narrow(0, micro * rows, rows).to(runtime_.device(), /*non_blocking=*/true);
+  const at::Tensor labels = input.batch.labels.narrow(0, micro * rows, rows);
   model::HeadStepOptions options;
-  options.key = data::combine_key(key, static_cast<std::uint64_t>(micro));
+  options.key = data::combine_key(input.key, static_cast<std::uint64_t>(micro));
   options.weight = 1.0 / static_cast<double>(config_.train.accumulate);
   options.centre_gradients = head_optimizer_.gradients(micro);
   if (scaler_) options.loss_scale = scaler_->scale();
@@ -122,7 +144,7 @@ void Trainer::micro_step(const data::Batch& batch, std::int64_t step, std::int64
   timer_.enter(Phase::kBackward);
   embeddings.backward(head.grad_embeddings.to(embeddings.scalar_type()));
   const at::NoGradGuard no_grad;
-  if (records_ != nullptr) records_->add(batch.indices.narrow(0, micro * rows, rows), head);
+  if (records_of != nullptr) records_->add(records_of->indices.narrow(0, micro * rows, rows), head);
   const at::Tensor right = head.correct.sum();
   loss_ = micro == 0 ? head.loss * options.weight : loss_ + head.loss * options.weight;
   correct_ = micro == 0 ? right : correct_ + right;
@@ -147,8 +169,7 @@ at::Tensor Trainer::decide() {
   return apply;
 }
 
-void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
-  runtime_.set_step(step);
+void Trainer::update(const Input& input, const data::Batch* records_of) {
   reducer_.zero_grad();
   {
     const at::NoGradGuard no_grad;
@@ -156,23 +177,63 @@ void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_
   }
   for (std::int64_t micro = 0; micro < config_.train.accumulate; ++micro) {
     reducer_.set_communicate(micro + 1 == config_.train.accumulate);
-    micro_step(batch, step, micro);
+    micro_step(input, micro, records_of);
   }
   timer_.enter(Phase::kCommunication);
   reducer_.finish();
 
   timer_.enter(Phase::kOptimizer);
   const at::NoGradGuard no_grad;
-  const at::Tensor apply = decide();
-  optimizer_->step({learning_rate, apply});
-  head_optimizer_.step({learning_rate, apply}, step);
-  kept_.restore_unless(apply);
-  if (scaler_) scaler_->update(apply);
+  apply_ = decide();
+  const model::StepControl control{input.learning_rate, apply_, input.device_rate};
+  optimizer_->step(control);
+  head_optimizer_.step(control, input.step);
+  kept_.restore_unless(apply_);
+  if (scaler_) scaler_->update(apply_);
   if (ema_) ema_->update();
-  skipped_.note(step, apply);
-  if (records_ != nullptr) records_->end_update(apply);
   sums_[kRight] += correct_;
-  sums_[kRows] += batch.labels.size(0);
+  sums_[kRows] += input.batch.labels.size(0);
+}
+
+void Trainer::replay(const Input& input) {
+  const at::NoGradGuard no_grad;
+  if (!recorded_.device_key.defined()) {
+    recorded_ = input;
+    recorded_.batch = {at::empty_like(input.batch.images), at::empty_like(input.batch.labels)};
+    recorded_.device_key = at::empty({1}, at::TensorOptions().dtype(at::kLong).device(runtime_.device()));
+    recorded_.device_rate = at::empty({}, at::TensorOptions().dtype(at::kFloat).device(runtime_.device()));
+  }
+  recorded_.batch.images.copy_(input.batch.images);
+  recorded_.batch.labels.copy_(input.batch.labels);
+  recorded_.device_key.fill_(static_cast<std::int64_t>(input.key));
+  recorded_.device_rate.fill_(input.learning_rate);
+  if (!graph_.is_recorded()) {
+    head_.check_labels();
+    timer_.set_recording(true);
+    graph_.record([&] {
+      const at::AutoGradMode grad(true);
+      update(recorded_, nullptr);
+    });
+    timer_.set_recording(false);
+  }
+  timer_.enter(Phase::kReplay);
+  graph_.replay();
+  head_.replayed();
+  runtime_.tensors().watch_replay();
+}
+
+void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
+  runtime_.set_step(step);
+  const Input input{upload_.upload(batch), data::combine_key(seed_, static_cast<std::uint64_t>(step)), {}, step, learning_rate, {}};
+  if (use_graph_ && records_ == nullptr && own_steps_ >= kStepsBeforeGraph) {
+    replay(input);
+  } else {
+    update(input, records_ != nullptr ? &batch : nullptr);
+  }
+  upload_.used();
+  ++own_steps_;
+  skipped_.note(step, apply_);
+  if (records_ != nullptr) records_->end_update(apply_);
   timer_.end_step();
 }
 

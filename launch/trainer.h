@@ -8,10 +8,12 @@
 #include "data/loader.h"
 #include "dist/gradient_reducer.h"
 #include "launch/averaged_statistics.h"
+#include "launch/batch_upload.h"
 #include "launch/checkpoint.h"
 #include "launch/config.h"
 #include "launch/head_optimizer.h"
 #include "launch/runtime.h"
+#include "launch/step_graph.h"
 #include "launch/step_records.h"
 #include "launch/step_timer.h"
 #include "model/backbone.h"
@@ -33,13 +35,17 @@ struct RunningMeans {
   double gradient_norm = 0;  ///< of the backbone, before clipping, of those steps
 };
 
+/// Why steps of this configuration cannot be recorded into a CUDA graph; empty: they can.
+[[nodiscard]] std::string graph_obstacle(const Config& config, const Runtime& runtime);
+
 /// Network, head, optimisers and reducer of one training, and its step. One per rank; every member is collective unless it says otherwise.
 class Trainer {
  public:
   Trainer(const Config& config, std::int64_t num_classes, std::uint64_t seed, Runtime& runtime);
 
   /// One update on this rank's rows of global batch number `step`. A loss or gradient that is not finite on any rank leaves weights,
-  /// momenta and statistics of all ranks as they were.
+  /// momenta and statistics of all ranks as they were. On a GPU, after a few steps, one that was recorded into a CUDA graph is replayed
+  /// (train.cuda_graph), unless steps are recorded for dynamics.
   void step(const data::Batch& batch, std::int64_t step, double learning_rate);
   [[nodiscard]] RunningMeans take_means();
   /// Updates left out. The same on every rank; not collective.
@@ -68,7 +74,19 @@ class Trainer {
   void set_skipped_before(std::int64_t total) { skipped_ = model::SkippedUpdates(total); }
 
  private:
-  void micro_step(const data::Batch& batch, std::int64_t step, std::int64_t micro);
+  /// What a step works on: this rank's rows on the device, and the numbers that change from step to step.
+  struct Input {
+    BatchUpload::Batch batch;
+    std::uint64_t key;        ///< of dropout, class sampling and random margins
+    at::Tensor device_key{};  ///< [1] int64, the same for a recorded step
+    std::int64_t step = 0;
+    double learning_rate = 0;
+    at::Tensor device_rate{};  ///< scalar float32, the same for a recorded step
+  };
+  void replay(const Input& input);
+  /// All device work of an update.
+  void update(const Input& input, const data::Batch* records_of);
+  void micro_step(const Input& input, std::int64_t micro, const data::Batch* records_of);
   /// Scalar: 1 when the update is to be made, on all ranks alike.
   [[nodiscard]] at::Tensor decide();
 
@@ -87,6 +105,12 @@ class Trainer {
   model::SkippedUpdates skipped_;
   StepTimer timer_;
   StepRecords* records_ = nullptr;
+  BatchUpload upload_;
+  bool use_graph_;
+  std::int64_t own_steps_ = 0;  ///< made by this object
+  StepGraph graph_;
+  Input recorded_{};  ///< what the graph reads
+  at::Tensor apply_;  ///< scalar: whether the last update was made
   at::ScalarType precision_;
   std::vector<std::int64_t> micro_rows_;  ///< of a micro-batch, a rank
   at::Tensor loss_;                       ///< scalar, of this step, the mean over its micro-batches

@@ -80,6 +80,7 @@ std::vector<OptimizerState> AdamW::state() {
 }
 
 void AdamW::update(const std::vector<std::size_t>& which, double weight_decay, const StepControl& control) {
+  refuse_device_rate(control, "AdamW");
   const auto updated = pick(parameters(), which);
   const auto exp_avg = pick(exp_avg_, which);
   const auto exp_avg_sq = pick(exp_avg_sq_, which);

@@ -27,6 +27,7 @@ struct BackboneOptions {
 struct StepContext {
   std::uint64_t key = 0;
   std::int64_t first_row = 0;  ///< row of the global batch that row 0 of this rank's input is
+  at::Tensor device_key{};     ///< [1] int64 on the GPU, bits of the key: for a step that is recorded once and replayed with other keys
 };
 
 /// Faces [b, 3, 112, 112] float, (x / 255 - 0.5) / 0.5, RGB -> embeddings [b, D], not normalised.
@@ -34,7 +35,7 @@ struct StepContext {
 class Backbone : public torch::nn::Module {
  public:
   virtual torch::Tensor forward(torch::Tensor faces) = 0;
-  void set_step_context(StepContext context) { context_ = context; }
+  void set_step_context(StepContext context) { context_ = std::move(context); }
   [[nodiscard]] virtual std::int64_t embedding_dim() const = 0;
 
  protected:

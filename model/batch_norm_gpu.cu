@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace diffprob::model::gpu {
 namespace {
@@ -18,10 +19,13 @@ using kernels::ThreadLayout;
 using kernels::ThreadPlace;
 
 constexpr int kThreads = 256;
-constexpr int kRowsAThread = 8;  // at least, so that a block's start and end are small beside its work
-constexpr int kBlocksAProcessor = 4;
+constexpr int kRowsAThread = 8;   // at least, so that a block's start and end are small beside its work
+constexpr int kMomentBlocks = 4;  // of a processor that sum up rows, at most: as many as run at a time
+constexpr int kGradientBlocks = 3;
+constexpr int kLeastResident = 2;   // registers of every kernel allow so many
 constexpr int kFinishChannels = 8;  // of a block of the finishing kernels
 constexpr int kFinishParts = 32;    // threads that share one channel's partial sums
+constexpr int kFinishWarps = kFinishChannels * kFinishParts / 32;
 
 template <class T>
 constexpr int kWidth = 16 / sizeof(T);
@@ -35,10 +39,21 @@ ThreadLayout layout_of(const Rows& rows, int blocks) {
   return {rows.count, rows.channels, lanes, kThreads / lanes, blocks};
 }
 
-int blocks_for(const Rows& rows, int multiprocessors) {
+int blocks_for(const Rows& rows, int most) {
   const std::int64_t rows_at_once = kThreads / (rows.channels / width_of(rows.type));
   const std::int64_t wanted = (rows.count + rows_at_once * kRowsAThread - 1) / (rows_at_once * kRowsAThread);
-  return static_cast<int>(std::clamp<std::int64_t>(wanted, 1, static_cast<std::int64_t>(multiprocessors) * kBlocksAProcessor));
+  return static_cast<int>(std::clamp<std::int64_t>(wanted, 1, most));
+}
+
+/// Blocks of a kernel that a processor runs at a time: with just as many no block waits for another to end.
+template <auto kernel>
+int resident_blocks() {
+  static const int blocks = [] {
+    int found = 0;
+    const cudaError_t state = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&found, kernel, kThreads, 0);
+    return state == cudaSuccess && found > 0 ? found : kLeastResident;
+  }();
+  return blocks;
 }
 
 void check_launch(const char* name) {
@@ -53,6 +68,16 @@ void with_type(Number type, const Body& body) {
   if (type == Number::kFloat) return body(float{});
   if (type == Number::kHalf) return body(c10::Half{});
   body(c10::BFloat16{});
+}
+
+/// Calls body with both as compile-time constants.
+template <class Body>
+void with_constants(bool first, bool second, const Body& body) {
+  if (first) {
+    second ? body(std::true_type{}, std::true_type{}) : body(std::true_type{}, std::false_type{});
+  } else {
+    second ? body(std::false_type{}, std::true_type{}) : body(std::false_type{}, std::false_type{});
+  }
 }
 
 /// Sums of a block's threads that share channels: the first row of threads ends up with them, in shared memory [kQuantities][channels].
@@ -85,18 +110,18 @@ __global__ void __launch_bounds__(kThreads) diffprob_moments(const T* x, ThreadL
   store_block_sums<2, width>(sums, layout, place, partials);
 }
 
-template <class T, bool with_slope>
-__global__ void __launch_bounds__(kThreads)
+template <class T, bool with_slope, bool with_residual>
+__global__ void __launch_bounds__(kThreads, kLeastResident)
     diffprob_normalize(const T* x, const T* residual, ChannelArrays arrays, ThreadLayout layout, T* y) {
   constexpr int width = kWidth<T>;
   const ThreadPlace place = kernels::place_of<width>(layout, blockIdx.x, threadIdx.x);
   if (place.channel < 0) return;
   const Channels<width> channels = kernels::channels_of<width>(arrays, place.channel);
-  kernels::normalize<T, width, with_slope>(x, residual, channels, layout, place, y);
+  kernels::normalize<T, width, with_slope, with_residual>(x, residual, channels, layout, place, y);
 }
 
 template <class T, bool with_slope>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastResident)
     diffprob_gradient_sums(const T* grad, const T* x, ChannelArrays arrays, ThreadLayout layout, float* partials) {
   constexpr int width = kWidth<T>;
   const ThreadPlace place = kernels::place_of<width>(layout, blockIdx.x, threadIdx.x);
@@ -108,9 +133,10 @@ __global__ void __launch_bounds__(kThreads)
   store_block_sums<3, width>(sums, layout, place, partials);
 }
 
-template <class T, bool with_slope>
-__global__ void __launch_bounds__(kThreads) diffprob_input_gradients(const T* grad, const T* x, const T* extra, ChannelArrays arrays,
-                                                                     BatchSums batch, ThreadLayout layout, T* grad_x) {
+template <class T, bool with_slope, bool with_extra>
+__global__ void __launch_bounds__(kThreads, kLeastResident)
+    diffprob_input_gradients(const T* grad, const T* x, const T* extra, ChannelArrays arrays, BatchSums batch, ThreadLayout layout,
+                             T* grad_x) {
   constexpr int width = kWidth<T>;
   const ThreadPlace place = kernels::place_of<width>(layout, blockIdx.x, threadIdx.x);
   if (place.channel < 0) return;
@@ -131,35 +157,49 @@ __global__ void __launch_bounds__(kThreads) diffprob_input_gradients(const T* gr
       factor[i] = terms.factor;
     }
   }
-  kernels::input_gradients<T, width, with_slope>(grad, x, extra, channels, constant, factor, layout, place, grad_x);
+  kernels::input_gradients<T, width, with_slope, with_extra>(grad, x, extra, channels, constant, factor, layout, place, grad_x);
 }
 
-/// Sum over blocks of one quantity of one channel, in float64 and always in the same order; whole in the threads with threadIdx.y == 0.
-__device__ double sum_of_partials(const float* partials, int blocks, int quantities, int quantity, int channels, int channel) {
-  __shared__ double shared[kFinishParts][kFinishChannels + 1];
-  double sum = 0;
+/// Sums over blocks of the quantities of one channel, in float64 and always in the same order; whole in the threads with threadIdx.y == 0.
+template <int kQuantities>
+__device__ void sum_partials(const float* partials, int blocks, int channels, int channel, double (&sums)[kQuantities]) {
+  __shared__ double shared[kQuantities][kFinishWarps][kFinishChannels];
+  for (double& sum : sums) sum = 0;
   if (channel < channels) {
+#pragma unroll 4
     for (int b = threadIdx.y; b < blocks; b += kFinishParts) {
-      sum += static_cast<double>(partials[(static_cast<std::int64_t>(b) * quantities + quantity) * channels + channel]);
+#pragma unroll
+      for (int q = 0; q < kQuantities; ++q) {
+        sums[q] += static_cast<double>(partials[(static_cast<std::int64_t>(b) * kQuantities + q) * channels + channel]);
+      }
     }
   }
-  shared[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y == 0) {
-    for (int part = 1; part < kFinishParts; ++part) sum += shared[part][threadIdx.x];
+  const int thread = threadIdx.y * kFinishChannels + threadIdx.x;
+#pragma unroll
+  for (int q = 0; q < kQuantities; ++q) {
+    // A warp holds four parts of each channel.
+    sums[q] += __shfl_xor_sync(0xffffffffu, sums[q], 8);
+    sums[q] += __shfl_xor_sync(0xffffffffu, sums[q], 16);
+    if (thread % 32 < kFinishChannels) shared[q][thread / 32][threadIdx.x] = sums[q];
   }
   __syncthreads();
-  return sum;
+  if (threadIdx.y != 0) return;
+#pragma unroll
+  for (int q = 0; q < kQuantities; ++q) {
+    double total = 0;
+    for (int w = 0; w < kFinishWarps; ++w) total += shared[q][w][threadIdx.x];
+    sums[q] = total;
+  }
 }
 
 template <class T>
 __global__ void diffprob_finish_moments(const T* x, const float* partials, int blocks, std::int64_t rows, int channels, Statistics out) {
   const int c = blockIdx.x * kFinishChannels + threadIdx.x;
-  const double sum = sum_of_partials(partials, blocks, 2, 0, channels, c);
-  const double square = sum_of_partials(partials, blocks, 2, 1, channels, c);
+  double sums[2];
+  sum_partials(partials, blocks, channels, c, sums);
   if (threadIdx.y != 0 || c >= channels) return;
   const double count = static_cast<double>(rows);
-  const auto moments = kernels::moments_of_sums(sum, square, static_cast<double>(static_cast<float>(x[c])), count);
+  const auto moments = kernels::moments_of_sums(sums[0], sums[1], static_cast<double>(static_cast<float>(x[c])), count);
   out.mean[c] = moments.mean;
   if (out.squares != nullptr) {
     out.squares[c] = moments.squares;
@@ -178,10 +218,10 @@ __global__ void diffprob_finish_moments(const T* x, const float* partials, int b
 __global__ void diffprob_finish_gradient_sums(const float* partials, int blocks, int channels, ChannelArrays arrays, double* sums,
                                               ParameterGradients gradients) {
   const int c = blockIdx.x * kFinishChannels + threadIdx.x;
-  const double sum = sum_of_partials(partials, blocks, 3, 0, channels, c);
-  const double product = sum_of_partials(partials, blocks, 3, 1, channels, c);
-  const double slope = sum_of_partials(partials, blocks, 3, 2, channels, c);
+  double found[3];
+  sum_partials(partials, blocks, channels, c, found);
   if (threadIdx.y != 0 || c >= channels) return;
+  const double sum = found[0], product = found[1], slope = found[2];
   sums[c] = sum;
   sums[channels + c] = product;
   sums[2 * channels + c] = slope;
@@ -206,8 +246,12 @@ bool is_supported(const Rows& rows) {
   return rows.count > 0 && rows.channels % width == 0 && rows.channels / width <= kThreads;
 }
 
-int sum_blocks(const Rows& rows, int multiprocessors) {
-  return blocks_for(rows, multiprocessors);
+int moment_blocks(const Rows& rows, int multiprocessors) {
+  return blocks_for(rows, multiprocessors * kMomentBlocks);
+}
+
+int gradient_blocks(const Rows& rows, int multiprocessors) {
+  return blocks_for(rows, multiprocessors * kGradientBlocks);
 }
 
 void add_moments(const Rows& rows, const void* x, float* partials, int blocks, CUstream_st* stream) {
@@ -231,15 +275,14 @@ void finish_moments(const Rows& rows, const void* x, const float* partials, int 
 
 void normalize(const Rows& rows, const void* x, const void* residual, const ChannelArrays& channels, void* y, int multiprocessors,
                CUstream_st* stream) {
-  const int blocks = blocks_for(rows, multiprocessors * 2);
-  const ThreadLayout layout = layout_of(rows, blocks);
   with_type(rows.type, [&](auto zero) {
     using T = decltype(zero);
-    const auto launch = [&](auto kernel) {
-      kernel<<<blocks, kThreads, 0, stream>>>(static_cast<const T*>(x), static_cast<const T*>(residual), channels, layout,
+    with_constants(channels.slope != nullptr, residual != nullptr, [&](auto slope, auto add) {
+      constexpr auto kernel = diffprob_normalize<T, slope.value, add.value>;
+      const int blocks = blocks_for(rows, multiprocessors * resident_blocks<kernel>());
+      kernel<<<blocks, kThreads, 0, stream>>>(static_cast<const T*>(x), static_cast<const T*>(residual), channels, layout_of(rows, blocks),
                                               static_cast<T*>(y));
-    };
-    channels.slope != nullptr ? launch(diffprob_normalize<T, true>) : launch(diffprob_normalize<T, false>);
+    });
   });
   check_launch("normalisation");
 }
@@ -267,15 +310,14 @@ void finish_gradient_sums(const Rows& rows, const float* partials, int blocks, c
 
 void input_gradients(const Rows& rows, const void* grad, const void* x, const void* extra, const ChannelArrays& channels,
                      const BatchSums& batch, void* grad_x, int multiprocessors, CUstream_st* stream) {
-  const int blocks = blocks_for(rows, multiprocessors * 2);
-  const ThreadLayout layout = layout_of(rows, blocks);
   with_type(rows.type, [&](auto zero) {
     using T = decltype(zero);
-    const auto launch = [&](auto kernel) {
+    with_constants(channels.slope != nullptr, extra != nullptr, [&](auto slope, auto add) {
+      constexpr auto kernel = diffprob_input_gradients<T, slope.value, add.value>;
+      const int blocks = blocks_for(rows, multiprocessors * resident_blocks<kernel>());
       kernel<<<blocks, kThreads, 0, stream>>>(static_cast<const T*>(grad), static_cast<const T*>(x), static_cast<const T*>(extra), channels,
-                                              batch, layout, static_cast<T*>(grad_x));
-    };
-    channels.slope != nullptr ? launch(diffprob_input_gradients<T, true>) : launch(diffprob_input_gradients<T, false>);
+                                              batch, layout_of(rows, blocks), static_cast<T*>(grad_x));
+    });
   });
   check_launch("input gradients");
 }

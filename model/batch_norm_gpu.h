@@ -21,7 +21,8 @@ struct Rows {
 /// Whether the kernels can work on so many channels.
 [[nodiscard]] bool is_supported(const Rows& rows);
 /// Blocks that sum up rows; the partial sums of each are kept apart and added in order.
-[[nodiscard]] int sum_blocks(const Rows& rows, int multiprocessors);
+[[nodiscard]] int moment_blocks(const Rows& rows, int multiprocessors);
+[[nodiscard]] int gradient_blocks(const Rows& rows, int multiprocessors);
 
 /// partials [blocks, 2, channels] <- sums of (x - origin) and of its square, origin being the first row.
 void add_moments(const Rows& rows, const void* x, float* partials, int blocks, CUstream_st* stream);

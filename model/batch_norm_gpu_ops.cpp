@@ -67,7 +67,7 @@ bool has_batch_kernels(const at::Tensor& x) {
 at::Tensor batch_moments(const at::Tensor& x) {
   const c10::cuda::CUDAGuard guard(x.device());
   const Rows rows = rows_of(x);
-  const int blocks = sum_blocks(rows, multiprocessors());
+  const int blocks = moment_blocks(rows, multiprocessors());
   const at::Tensor partials = moment_sums(x, blocks);
   const at::Tensor moments = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
   auto* mean = moments.mutable_data_ptr<double>();
@@ -79,7 +79,7 @@ at::Tensor batch_moments(const at::Tensor& x) {
 BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running) {
   const c10::cuda::CUDAGuard guard(x.device());
   const Rows rows = rows_of(x);
-  const int blocks = sum_blocks(rows, multiprocessors());
+  const int blocks = moment_blocks(rows, multiprocessors());
   const at::Tensor partials = moment_sums(x, blocks);
   const at::Tensor both = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
   auto* mean = both.mutable_data_ptr<double>();
@@ -107,7 +107,7 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
                                       const BatchStatistics& statistics) {
   const c10::cuda::CUDAGuard guard(x.device());
   const Rows rows = rows_of(x);
-  const int blocks = sum_blocks(rows, multiprocessors());
+  const int blocks = gradient_blocks(rows, multiprocessors());
   const kernels::ChannelArrays arrays = arrays_of(affine, statistics);
   const at::Tensor partials = at::empty({blocks, 3, x.size(1)}, options_of(x, at::kFloat));
   add_gradient_sums(rows, grad.const_data_ptr(), x.const_data_ptr(), arrays, partials.mutable_data_ptr<float>(), blocks, stream());

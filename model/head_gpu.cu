@@ -90,8 +90,9 @@ __device__ void store4(void* to, std::int64_t at, float4 values, std::uint64_t b
 
 /// A warp a class row.
 template <bool narrow_weight, bool narrow_momentum>
-__global__ void __launch_bounds__(kWarp* kWarps) diffprob_head_sgd(HeadRows rows, kernels::HeadSgdStep step, const float* apply) {
-  if (apply != nullptr && *apply == 0.0f) return;
+__global__ void __launch_bounds__(kWarp* kWarps) diffprob_head_sgd(HeadRows rows, kernels::HeadSgdStep step, DeviceControl control) {
+  if (control.apply != nullptr && *control.apply == 0.0f) return;
+  if (control.rate != nullptr) step.rate = *control.rate;
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.y;
   if (i >= rows.count) return;
   const std::int64_t row = rows.rows != nullptr ? rows.rows[i] : rows.first + i;
@@ -143,10 +144,10 @@ void exponentials(const Products& products, float scale, const float* reference,
   check_launch("exponentials");
 }
 
-void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const float* apply, CUstream_st* stream) {
+void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control, CUstream_st* stream) {
   const auto blocks = static_cast<unsigned>((rows.count + kWarps - 1) / kWarps);
   const dim3 threads(kWarp, kWarps);
-  const auto launch = [&](auto kernel) { kernel<<<blocks, threads, 0, stream>>>(rows, step, apply); };
+  const auto launch = [&](auto kernel) { kernel<<<blocks, threads, 0, stream>>>(rows, step, control); };
   if (rows.weight_is_bfloat16) {
     rows.momentum_is_bfloat16 ? launch(diffprob_head_sgd<true, true>) : launch(diffprob_head_sgd<true, false>);
   } else {

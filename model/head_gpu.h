@@ -43,7 +43,12 @@ struct HeadRows {
   std::uint64_t weight_key;  ///< splitmix64 of the key of the stochastic rounding to bfloat16
   std::uint64_t momentum_key;
 };
-/// SGD on these rows, unless *apply is 0 (null: always).
-void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const float* apply, CUstream_st* stream);
+/// What only the device knows of an update.
+struct DeviceControl {
+  const float* apply;  ///< 0: the update is left out; null: it is made
+  const float* rate;   ///< null: that of the step
+};
+/// SGD on these rows.
+void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control, CUstream_st* stream);
 
 }  // namespace diffprob::model::gpu

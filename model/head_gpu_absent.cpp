@@ -2,6 +2,16 @@
 
 #include <c10/util/Exception.h>
 
+#include "model/stream_capture.h"
+
+namespace diffprob::model {
+
+bool is_recording() {
+  return false;
+}
+
+}  // namespace diffprob::model
+
 namespace diffprob::model::gpu {
 namespace {
 
@@ -28,7 +38,8 @@ bool has_head_sgd(const at::Tensor& /*weight*/) {
   return false;
 }
 
-void head_sgd(const HeadState& /*state*/, const RowGradients& /*rows*/, const kernels::HeadSgdStep& /*step*/, const at::Tensor& /*apply*/) {
+void head_sgd(const HeadState& /*state*/, const RowGradients& /*rows*/, const kernels::HeadSgdStep& /*step*/,
+              const StepControl& /*control*/) {
   absent();
 }
 

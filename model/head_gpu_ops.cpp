@@ -2,10 +2,20 @@
 
 #include <ATen/ATen.h>
 #include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/cuda/CUDAGuard.h>
 
 #include "data/keyed_random.h"
 #include "model/head_gpu.h"
+#include "model/stream_capture.h"
+
+namespace diffprob::model {
+
+bool is_recording() {
+  return c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
+}
+
+}  // namespace diffprob::model
 
 namespace diffprob::model::gpu {
 namespace {
@@ -61,9 +71,12 @@ bool has_head_sgd(const at::Tensor& weight) {
   return weight.is_cuda() && weight.size(1) % 4 == 0;
 }
 
-void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::HeadSgdStep& step, const at::Tensor& apply) {
+void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::HeadSgdStep& step, const StepControl& control) {
   const c10::cuda::CUDAGuard guard(state.weight.device());
-  const at::Tensor decision = apply.defined() ? apply.to(at::kFloat) : apply;
+  const auto floats = [](const at::Tensor& scalar) { return scalar.defined() ? scalar.to(at::kFloat) : scalar; };
+  const at::Tensor apply = floats(control.apply);
+  const at::Tensor rate = floats(control.device_rate);
+  const auto pointer = [](const at::Tensor& scalar) { return scalar.defined() ? scalar.const_data_ptr<float>() : nullptr; };
   const HeadRows work = {state.weight.mutable_data_ptr(),
                          state.momentum.mutable_data_ptr(),
                          state.weight.scalar_type() == at::kBFloat16,
@@ -77,7 +90,7 @@ void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::H
                          state.first_class,
                          data::splitmix64(data::combine_key(state.key, 0)),
                          data::splitmix64(data::combine_key(state.key, 1))};
-  head_sgd(work, step, decision.defined() ? decision.const_data_ptr<float>() : nullptr, stream());
+  head_sgd(work, step, {pointer(apply), pointer(rate)}, stream());
 }
 
 }  // namespace diffprob::model::gpu

@@ -7,6 +7,7 @@
 #include "model/chunk_softmax.h"
 #include "model/head_threads.h"
 #include "model/head_update.h"
+#include "model/optimizer.h"
 
 /// The head's element-wise work by the GPU's own kernels. One of two sibling files implements them: head_gpu_ops.cpp, or, in a build
 /// without CUDA, head_gpu_absent.cpp. All on the current stream; nothing waits.
@@ -26,7 +27,7 @@ struct HeadState {
   std::int64_t first_class;
   std::uint64_t key;  ///< of this step's rounding
 };
-/// Projection of the gradients and SGD in one pass. apply: scalar, 0 leaves all bits as they are; undefined: 1.
-void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::HeadSgdStep& step, const at::Tensor& apply);
+/// Projection of the gradients and SGD in one pass. step.rate counts unless control.device_rate is defined.
+void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::HeadSgdStep& step, const StepControl& control);
 
 }  // namespace diffprob::model::gpu

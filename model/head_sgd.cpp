@@ -99,7 +99,7 @@ void HeadSgd::update_rows(const RowGradients& rows) {
   if (gpu::has_head_sgd(weight_)) {
     const kernels::HeadSgdStep step{static_cast<float>(control_.learning_rate), static_cast<float>(options_.momentum),
                                     static_cast<float>(options_.weight_decay), options_.nesterov};
-    gpu::head_sgd({weight_, momentum_, first_class_, key_}, rows, step, control_.apply);
+    gpu::head_sgd({weight_, momentum_, first_class_, key_}, rows, step, control_);
   } else if (weight_.device().is_cpu()) {
     update_host(rows);
   } else {
@@ -108,6 +108,7 @@ void HeadSgd::update_rows(const RowGradients& rows) {
 }
 
 void HeadSgd::update_host(const RowGradients& rows) {
+  refuse_device_rate(control_, "head SGD");
   const Rows weight = read_rows(weight_, rows);
   const Rows momentum = read_rows(momentum_, rows);
   const kernels::SgdStep step{static_cast<float>(control_.learning_rate), static_cast<float>(options_.momentum),
@@ -124,6 +125,7 @@ void HeadSgd::update_host(const RowGradients& rows) {
 }
 
 void HeadSgd::update_device(const RowGradients& rows) {
+  refuse_device_rate(control_, "head SGD");
   const Rows weight = read_rows(weight_, rows);
   const Rows momentum = read_rows(momentum_, rows);
   at::Tensor gradient = rows.gradient;

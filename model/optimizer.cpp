@@ -109,6 +109,10 @@ std::optional<at::Tensor> skip_flag(const StepControl& control) {
   return (control.apply == 0).to(at::kFloat);
 }
 
+void refuse_device_rate(const StepControl& control, const char* who) {
+  TORCH_CHECK(!control.device_rate.defined(), who, ": takes the learning rate from the host alone");
+}
+
 void store(const at::Tensor& target, const at::Tensor& value, const StepControl& control) {
   target.copy_(control.apply.defined() ? at::where(control.apply != 0, value, target.to(value.scalar_type())) : value);
 }

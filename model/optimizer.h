@@ -16,7 +16,13 @@ struct StepControl {
   /// Scalar on the parameters' device: 0 leaves parameters and state as they are, bit for bit, whatever the gradients hold (NaN too);
   /// anything else updates. Undefined: always update. Never read by the host on CUDA.
   at::Tensor apply;
+  /// Scalar float32 on the parameters' device that holds learning_rate, for a step that is recorded once and replayed with other rates.
+  /// Undefined: learning_rate counts. Taken by Sgd's fused update and HeadSgd's on a GPU, refused by the others.
+  at::Tensor device_rate{};
 };
+
+/// Throws c10::Error where a rate on the device cannot be taken.
+void refuse_device_rate(const StepControl& control, const char* who);
 
 /// One kind of state, an entry a parameter, in parameter order: live tensors that checkpoints copy from and into.
 struct OptimizerState {

@@ -28,11 +28,17 @@ void sgd_update(at::TensorList parameters, at::TensorList gradients, at::TensorL
   const auto lists = matching_lists({parameters, gradients, momenta});
   if (lists[0].empty()) return;
   if (!can_fuse(lists)) {
+    refuse_device_rate(control, "SGD without the fused kernel");
     for (std::size_t i = 0; i < lists[0].size(); ++i) update_one(lists[0][i], lists[1][i], lists[2][i], options, control);
     return;
   }
   // Without a momentum the kernel wants no buffers, and the momenta stay zero.
   const at::TensorList buffers = options.momentum == 0 ? at::TensorList() : at::TensorList(lists[2]);
+  if (control.device_rate.defined()) {
+    at::_fused_sgd_(lists[0], lists[1], buffers, options.weight_decay, options.momentum, control.device_rate, /*dampening=*/0,
+                    options.nesterov, /*maximize=*/false, /*is_first_step=*/false, /*grad_scale=*/{}, skip_flag(control));
+    return;
+  }
   at::_fused_sgd_(lists[0], lists[1], buffers, options.weight_decay, options.momentum, control.learning_rate, /*dampening=*/0,
                   options.nesterov, /*maximize=*/false, /*is_first_step=*/false, /*grad_scale=*/{}, skip_flag(control));
 }

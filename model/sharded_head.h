@@ -107,6 +107,8 @@ class ShardedHead {
 
   /// Throws now what forward_backward found on CUDA; waits for its label check, not for the step. Not collective; same on every rank.
   void check_labels() { label_check_.settle(); }
+  /// forward_backward was recorded into a CUDA graph, which has been replayed on the current stream: check_labels has something to read.
+  void replayed() { label_check_.submitted_by_replay(weight_.device()); }
 
   /// Collective. Scores for the same arguments (B may be 0), with the given margin for nll and probability and its scale for all.
   /// Errors as above, but always from this call. Extra memory O(B * W + 32 Mi logits).

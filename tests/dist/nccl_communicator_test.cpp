@@ -1,5 +1,7 @@
 // On one rank a GPU: what NCCL does with the values is checked against the same collectives over MPI on host tensors.
 #include <gtest/gtest.h>
+
+#include <cstdlib>
 #include <torch/cuda.h>
 #include <torch/types.h>
 
@@ -17,11 +19,12 @@ class NcclCommunicatorTest : public ::testing::Test {
   void SetUp() override {
     // Every rank sees the same machine here: all skip, or none.
     if (!torch::cuda::is_available()) GTEST_SKIP() << "DIFFPROB_TEST_SKIPPED_ENTIRELY: no CUDA device";
-    if (static_cast<int>(torch::cuda::device_count()) < world_size()) {
+    const bool shared = std::getenv("DIFFPROB_TEST_SHARED_GPU") != nullptr;  // NCCL takes the ranks for hosts: NCCL_HOSTID
+    if (!shared && static_cast<int>(torch::cuda::device_count()) < world_size()) {
       EXPECT_THROW((void)make_nccl_communicator(at::Device(at::kCUDA, 0)), c10::Error);  // two ranks on one GPU
       GTEST_SKIP() << "fewer GPUs than ranks";
     }
-    device_ = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(world_rank()));
+    device_ = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(shared ? 0 : world_rank()));
     nccl_ = make_nccl_communicator(device_);
     mpi_ = make_mpi_communicator();
   }

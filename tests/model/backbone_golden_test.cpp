@@ -82,7 +82,8 @@ Run run_network(const std::string& network, std::uint64_t seed, std::int64_t bat
   tests::fill_network(*net, seed);
   net->to(tests::test_device(), type);
   const at::Tensor faces = tests::hashed_tensor(seed, kFaces, {batch, 3, 112, 112}).to(tests::test_device(), type);
-  const at::Tensor output_weights = tests::hashed_tensor(seed, kOutputWeights, {batch, net->embedding_dim()}).to(tests::test_device(), type);
+  const at::Tensor output_weights =
+      tests::hashed_tensor(seed, kOutputWeights, {batch, net->embedding_dim()}).to(tests::test_device(), type);
   Run run;
   run.eval_embedding = evaluate(*net, faces);
   net->train();
@@ -110,6 +111,12 @@ double relative_error(const at::Tensor& found, const std::vector<double>& wanted
 struct Tolerances {
   double eval = 1e-5, train = 3e-4, grad_l2 = 2e-3, grad_sum = 5e-3, grad_zero = 1e-3, running_l2 = 1e-6, running_sum = 1e-4;
 };
+/// cuDNN's float32 convolutions differ by some 1e-6, which puts more values on the other side of a PReLU; sums of gradients cancel.
+Tolerances float_tolerances() {
+  Tolerances within;
+  if (tests::test_device().is_cuda()) within.grad_l2 = 5e-3, within.grad_sum = 3e-2;
+  return within;
+}
 constexpr Tolerances kDoubleTolerances = {1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9};
 
 void compare_gradients(const tests::Golden& golden, const std::string& network, const Run& run, const Tolerances& within) {
@@ -169,7 +176,7 @@ void compare_all(at::ScalarType type, const Tolerances& within, double most_macs
 }
 
 TEST(BackboneNumbers, Float32AgreesWithTheReference) {
-  compare_all(at::kFloat, Tolerances{}, 1e300);
+  compare_all(at::kFloat, float_tolerances(), 1e300);
 }
 
 TEST(BackboneNumbers, Float64AgreesWithTheReferenceTo1e9) {

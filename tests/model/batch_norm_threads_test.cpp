@@ -76,6 +76,16 @@ struct Case {
   at::Tensor x, grad, other, weight, bias, slope, mean, inverse;
 };
 
+/// Calls body with both as compile-time constants.
+template <class Body>
+void with_constants(bool first, bool second, const Body& body) {
+  if (first) {
+    second ? body(std::true_type{}, std::true_type{}) : body(std::true_type{}, std::false_type{});
+  } else {
+    second ? body(std::false_type{}, std::true_type{}) : body(std::false_type{}, std::false_type{});
+  }
+}
+
 double distance(const at::Tensor& found, const at::Tensor& wanted) {
   const at::Tensor expected = wanted.to(at::kDouble);
   return ((found.to(at::kDouble) - expected).abs().max() / expected.abs().max().clamp_min(1e-3)).item<double>();
@@ -122,8 +132,10 @@ TYPED_TEST(BatchNormThreads, ForwardWithPreluAndResidual) {
         for_threads<T>(c.layout, [&](const auto& place) {
           const auto channels = kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
           const T* residual = with_residual ? c.data(c.other) : nullptr;
-          with_slope ? kernels::normalize<T, kWidth<T>, true>(c.data(c.x), residual, channels, c.layout, place, y.template data_ptr<T>())
-                     : kernels::normalize<T, kWidth<T>, false>(c.data(c.x), residual, channels, c.layout, place, y.template data_ptr<T>());
+          with_constants(with_slope, with_residual, [&](auto slope, auto add) {
+            kernels::normalize<T, kWidth<T>, slope.value, add.value>(c.data(c.x), residual, channels, c.layout, place,
+                                                                     y.template data_ptr<T>());
+          });
         });
         at::Tensor wanted = with_slope ? c.activated() : c.normalized();
         if (with_residual) wanted = wanted + c.other.to(at::kDouble);
@@ -185,10 +197,10 @@ TYPED_TEST(BatchNormThreads, InputGradients) {
             factor[i] = terms.factor;
           }
           const T* extra = with_extra ? c.data(c.other) : nullptr;
-          with_slope ? kernels::input_gradients<T, kWidth<T>, true>(c.data(c.grad), c.data(c.x), extra, channels, constant, factor,
-                                                                    c.layout, place, grad_x.template data_ptr<T>())
-                     : kernels::input_gradients<T, kWidth<T>, false>(c.data(c.grad), c.data(c.x), extra, channels, constant, factor,
-                                                                     c.layout, place, grad_x.template data_ptr<T>());
+          with_constants(with_slope, with_extra, [&](auto slope, auto add) {
+            kernels::input_gradients<T, kWidth<T>, slope.value, add.value>(c.data(c.grad), c.data(c.x), extra, channels, constant, factor,
+                                                                           c.layout, place, grad_x.template data_ptr<T>());
+          });
         });
         at::Tensor wanted = scale * (g - sum / count - away * c.inverse.square() * product / count);
         if (with_extra) wanted = wanted + c.other.to(at::kDouble);
