@@ -107,6 +107,7 @@ __global__ void __launch_bounds__(kWarp* kWarps) diffprob_head_sgd(HeadRows rows
   const float inverse = rows.inverse_norms != nullptr ? rows.inverse_norms[i] : 0.0f;
   const float along = dot * inverse * inverse;
   const auto element = static_cast<std::uint64_t>((rows.first_class + row) * rows.dim);
+#pragma unroll 2  // more would not fit into registers
   for (int d = threadIdx.x * 4; d < rows.dim; d += kWarp * 4) {
     const std::int64_t at = row * rows.dim + d;
     const float4 g = *reinterpret_cast<const float4*>(gradient + d);  // in the cache by now, as the weights are
