@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "dist/backoff.h"
 #include "dist/error.h"
 #include "dist/mpi_check.h"
 
@@ -37,6 +38,14 @@ MpiEnvironment::MpiEnvironment(int* argc, char*** argv) {
 }
 
 MpiEnvironment::~MpiEnvironment() {
+  // MPI_Finalize ends here although a rank that came to it before is frozen in it; then nobody would tell the launcher. So all come
+  // together first: a rank that is frozen while others are still at work is missed there.
+  MPI_Request all_are_here = MPI_REQUEST_NULL;
+  int done = 0;
+  if (MPI_Ibarrier(MPI_COMM_WORLD, &all_are_here) == MPI_SUCCESS) {
+    Backoff backoff;
+    while (done == 0 && MPI_Test(&all_are_here, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS) static_cast<void>(backoff.pause());
+  }
   MPI_Finalize();
 }
 

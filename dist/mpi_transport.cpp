@@ -22,6 +22,7 @@ constexpr std::int64_t kDirectBytes = 128 << 10;
 constexpr std::int64_t kShareBytes = 256 << 10;
 constexpr int kTags = RollCall::kQuestionTag;
 constexpr int kProgressTag = RollCall::kAnswerTag + 1;  // nobody sends it; every MPI grants tags up to 32767
+constexpr int kStartTag = kProgressTag + 1;             // on MPI_COMM_WORLD
 // Below this many bytes, all ranks of a node reducing everything beats a share each and a second round of waiting.
 constexpr std::int64_t kNodeDirectBytes = 16 << 10;
 
@@ -39,16 +40,43 @@ struct MpiTransport::NodeOffer {
   std::int64_t accepted = 0;
 };
 
+/// What MPI may still write to when the start has failed: the copy of MPI_COMM_WORLD that is being made, and a byte from every rank that
+/// goes along, so that it is known who is missing.
+struct MpiTransport::Start {
+  MPI_Comm copy = MPI_COMM_NULL;
+  std::byte own{};
+  std::vector<std::byte> arrivals;
+};
+
 MpiTransport::MpiTransport(std::chrono::milliseconds timeout, TransportOptions options) : timeout_(timeout), options_(std::move(options)) {
   if (options_.chunk_bytes < 16 || options_.chunk_bytes > INT_MAX) throw std::invalid_argument("chunk_bytes must be in [16, INT_MAX]");
   check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   check(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");
   if (world_size_ == 1) return;
-  requests_.resize(1);
-  check(MPI_Comm_idup(MPI_COMM_WORLD, &comm_, requests_.data()), "MPI_Comm_idup");
-  await(0, "start of a communicator");
+  duplicate_world("start of a communicator");
   check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   if (options_.recorder) roll_call_ = std::make_unique<RollCall>(comm_, options_.recorder);
+}
+
+/// MPI alone would say that the copy is not there, never which rank it waits for.
+void MpiTransport::duplicate_world(std::string_view what) {
+  start_ = std::make_shared<Start>();
+  start_->arrivals.resize(static_cast<std::size_t>(world_size_));
+  for (int step = 1; step < world_size_; ++step) {
+    const int peer = (rank_ + step) % world_size_;
+    receipts_.push_back({peer, 1});
+    check(MPI_Irecv(&start_->arrivals[static_cast<std::size_t>(peer)], 1, MPI_BYTE, peer, kStartTag, MPI_COMM_WORLD,
+                    &requests_.emplace_back()),
+          what);
+  }
+  for (int step = 1; step < world_size_; ++step) {
+    const int peer = (rank_ + world_size_ - step) % world_size_;
+    check(MPI_Isend(&start_->own, 1, MPI_BYTE, peer, kStartTag, MPI_COMM_WORLD, &requests_.emplace_back()), what);
+  }
+  check(MPI_Comm_idup(MPI_COMM_WORLD, &start_->copy, &requests_.emplace_back()), "MPI_Comm_idup");
+  await(0, what);
+  comm_ = start_->copy;
+  start_.reset();
 }
 
 MpiTransport::~MpiTransport() {
@@ -69,6 +97,7 @@ void MpiTransport::fail(const std::string& message) {
   failure_ = message;
   if (scratch_) abandon(std::exchange(scratch_, nullptr));
   if (offer_) abandon(offer_);
+  if (start_) abandon(start_);
   throw CommError(message);
 }
 
@@ -82,7 +111,8 @@ void MpiTransport::check(int code, std::string_view what) {
 }
 
 std::string MpiTransport::who(std::string_view what) const {
-  const std::string place = options_.recorder ? " " + options_.recorder->describe(options_.recorder->oldest_open()) : "";
+  std::string place = options_.recorder ? options_.recorder->describe(options_.recorder->oldest_open()) : "";
+  if (!place.empty()) place.insert(0, " ");
   return std::string(what) + place + ": rank " + std::to_string(rank_) + " of " + std::to_string(world_size_);
 }
 

@@ -86,6 +86,7 @@ class MpiTransport {
   [[noreturn]] void fail_late(std::string_view what, std::chrono::nanoseconds waited, const std::vector<int>& missing);
   void check(int code, std::string_view what);
   void begin(std::string_view what);
+  void duplicate_world(std::string_view what);
   void share_node_memory(std::string_view what);
   [[nodiscard]] bool agree(bool own, std::string_view what);
   void all_reduce_node(std::byte* data, std::int64_t count, const LocalReduce& reduce, std::string_view what);
@@ -104,6 +105,8 @@ class MpiTransport {
   std::vector<Receipt> receipts_;
   std::shared_ptr<std::byte[]> scratch_;
   std::int64_t scratch_bytes_ = 0;
+  struct Start;
+  std::shared_ptr<Start> start_;  // null after construction
   struct NodeOffer;
   std::shared_ptr<NodeOffer> offer_;  // null until the first all_reduce
   std::unique_ptr<NodeMemory> node_;  // null: messages

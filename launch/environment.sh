@@ -1,7 +1,7 @@
-# shellcheck shell=bash
-# Sourced by the scripts here: how Open MPI runs on a plain machine and over several. What is set already stays.
+# shellcheck shell=sh
+# Sourced, by any POSIX shell: how Open MPI runs on a plain machine and over several. What is set already stays.
 diffprob_default() {
-  if [ -z "${!1+set}" ]; then export "$1=$2"; fi
+  eval "[ -n \"\${$1+set}\" ]" || export "$1=$2"
 }
 diffprob_default OMPI_MCA_btl_base_warn_component_unused 0
 # Ranks that wait let others run: decoding threads, or more ranks than cores.

@@ -11,6 +11,7 @@
 #include "dist/watchdog.h"
 #include "launch/commands.h"
 #include "launch/log.h"
+#include "launch/rank_agreement.h"
 #include "launch/read_config.h"
 #include "launch/signals.h"
 #include "launch/train.h"
@@ -55,10 +56,13 @@ std::string process_name() {
 int run_command(const launch::CommandLine& line, dist::MpiEnvironment& mpi) {
   launch::set_up_log(mpi.rank(), mpi.world_size());
   try {
-    run_distributed_command(line, launch::read_config(line), mpi);
+    run_distributed_command(line, launch::agreed_config(line, mpi), mpi);
     return 0;
   } catch (const launch::ConfigError& error) {  // the same on every rank
     if (mpi.rank() == 0) std::fprintf(stderr, "%s\n", error.what());
+    return kBadUsage;
+  } catch (const launch::RanksDiffer& error) {  // all ranks know
+    if (mpi.rank() == 0) spdlog::error("{}", error.what());
     return kBadUsage;
   } catch (const launch::Stopped& stopped) {  // all ranks agreed
     spdlog::warn("{}. Start the same command again to go on.", stopped.what());

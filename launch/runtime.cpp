@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "data/sampler.h"
-#include "data/sha256.h"
 #include "dist/device.h"
 #include "launch/step_graph.h"
 
@@ -36,9 +35,6 @@ void set_gpu_arithmetic(const Config& config) {
 }  // namespace
 
 Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), control_(deadlines_of(config)) {
-  const std::string digest = data::sha256_hex(dump_config(config, DumpStyle::kPlain));
-  const std::string root_digest = control_.broadcast(digest, 0);
-  TORCH_CHECK(digest == root_digest, "rank ", mpi.rank(), " on ", mpi.host_name(), " runs with another configuration than rank 0");
   set_threads(config, mpi);
   const at::Device device = dist::choose_device(config.device, mpi);
   if (device.is_cuda()) set_gpu_arithmetic(config);

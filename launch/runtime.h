@@ -11,7 +11,7 @@
 namespace diffprob::launch {
 
 /// What a process of a running job holds: ranks, its device, control traffic (MPI) and tensor traffic (NCCL, or MPI on CPUs).
-/// Collective: all ranks make it together; world and configuration are compared first.
+/// Collective: all ranks make it together, from the same configuration (agreed_config).
 class Runtime {
  public:
   Runtime(dist::MpiEnvironment& mpi, const Config& config);

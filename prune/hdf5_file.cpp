@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 #include <utility>
 
 #include "prune/error.h"
@@ -17,7 +18,17 @@ static_assert(std::endian::native == std::endian::little, "the HDF5 files of pru
 
 namespace {
 
-/// What HDF5 says of the last failure: the innermost description of its error stack.
+/// "file write failed: time = ..., errno = 5, error message = 'Input/output error', buf = ..." -> "file write failed: Input/output error"
+std::string without_details(const std::string& description) {
+  constexpr std::string_view kSystemError = "error message = '";
+  const std::size_t begin = description.find(kSystemError);
+  if (begin == std::string::npos) return description;
+  const std::size_t text = begin + kSystemError.size();
+  return description.substr(0, description.find_first_of(":,")) + ": " + description.substr(text, description.find('\'', text) - text);
+}
+
+/// What HDF5 says of the last failure: the innermost description of its error stack. The next call of HDF5, even one that closes a
+/// handle, empties that stack.
 std::string last_error() {
   std::string description;
   const auto take_first = [](unsigned, const H5E_error2_t* error, void* text) -> herr_t {
@@ -26,7 +37,7 @@ std::string last_error() {
     return 0;
   };
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_first, &description);
-  return description.empty() ? "" : " (HDF5: " + description + ")";
+  return description.empty() ? "" : " (HDF5: " + without_details(description) + ")";
 }
 
 HdfHandle text_type(std::size_t bytes) {
@@ -57,7 +68,9 @@ HdfHandle create_file(const std::string& path) {
   const HdfHandle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   // Superblock 3 and object headers 2: both have checksums; readable by HDF5 1.10 and later.
   H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110);
-  return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose};
+  HdfHandle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
+  if (file.get() < 0) throw PruneError(path + ": cannot create the HDF5 file" + last_error());
+  return file;
 }
 
 }  // namespace
@@ -107,9 +120,7 @@ hid_t hdf_disk_type<double>() {
   return H5T_IEEE_F64LE;
 }
 
-HdfWriter::HdfWriter(const std::string& path) : path_(path), target_(path), file_(create_file(target_.temporary())) {
-  if (file_.get() < 0) throw PruneError(target_.temporary() + ": cannot create the HDF5 file" + last_error());
-}
+HdfWriter::HdfWriter(const std::string& path) : path_(path), target_(path), file_(create_file(target_.temporary())) {}
 
 void HdfWriter::fail(const std::string& name, const std::string& what) const {
   throw PruneError(path_ + ": cannot write " + name + ": " + what + last_error());

@@ -1,14 +1,23 @@
 #include "prune/kept_index_writer.h"
 
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 
 #include "prune/error.h"
 
 namespace diffprob::prune {
+namespace {
+
+[[noreturn]] void fail(const std::string& path, const char* what) {
+  throw PruneError(path + ": cannot " + what + ": " + std::strerror(errno));
+}
+
+}  // namespace
 
 KeptIndexTextWriter::KeptIndexTextWriter(const std::string& path) : path_(path), target_(path) {
   out_.open(target_.temporary(), std::ios::binary);
-  if (!out_) throw PruneError(target_.temporary() + ": cannot create the file");
+  if (!out_) fail(target_.temporary(), "create the file");
   text_ = "kept_index = [";
 }
 
@@ -23,7 +32,7 @@ void KeptIndexTextWriter::append(std::span<const std::int64_t> kept) {
 }
 
 void KeptIndexTextWriter::flush() {
-  if (!out_.write(text_.data(), static_cast<std::streamsize>(text_.size()))) throw PruneError(path_ + ": cannot write; is the disk full?");
+  if (!out_.write(text_.data(), static_cast<std::streamsize>(text_.size()))) fail(path_, "write");
   text_.clear();
 }
 
@@ -31,7 +40,7 @@ void KeptIndexTextWriter::finish() {
   text_ += "]\n";
   flush();
   out_.close();
-  if (!out_) throw PruneError(path_ + ": cannot write; is the disk full?");
+  if (!out_) fail(path_, "write");
   target_.commit();
 }
 

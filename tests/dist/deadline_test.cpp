@@ -90,6 +90,22 @@ TEST_F(DeadlineTest, BarrierNamesItsPurpose) {
   if (!is_late()) expect_timely(outcome, "before the manifest");
 }
 
+TEST_F(DeadlineTest, TheStartNamesTheMissingRank) {
+  const Deadlines deadlines{is_late() ? std::chrono::milliseconds(std::chrono::seconds(30)) : kStep, kStep};
+  if (is_late()) std::this_thread::sleep_for(kLate);
+
+  // The copy of MPI_COMM_WORLD that the others have given up still comes about, when the late rank joins.
+  const auto outcome = measure([&] { const HostCollectives host(deadlines); });
+
+  if (is_late()) {
+    EXPECT_EQ(outcome.message, "");
+    return;
+  }
+  expect_timely(outcome, "start of a communicator");
+  const std::string missing = "nothing from rank " + std::to_string(world_size() - 1);
+  EXPECT_EQ(outcome.message.substr(outcome.message.find("nothing")), missing) << outcome.message;
+}
+
 TEST_F(DeadlineTest, TensorsOfAFailedCollectiveAreLeftAlone) {
   auto comm = make_mpi_communicator(kShort);
   comm->set_phase(Phase::kStep);

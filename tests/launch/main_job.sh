@@ -255,6 +255,13 @@ corrupt_image() {  # one rank throws in the middle of training: all end, in boun
 bad_input() {
   exits 2 ranks 2 run "$work/config.yaml" --train.batch_siez=64
   says "--train.batch_siez: unknown key, did you mean train.batch_size?"
+  printf 'prune: {keep_ratio: 0.5}\n' >"$work/other.yaml"
+  exits 2 ranks 1 train "$work/config.yaml" : -np 1 "$program" train "$work/other.yaml"
+  says "the ranks have different configurations"
+  says 'data.decode_threads: 1 on rank 0 on'
+  exits 2 ranks 1 train "$work/config.yaml" : -np 1 "$program" train "$work/none.yaml"
+  says "not all ranks can use the configuration"
+  says "none.yaml: cannot be read"
   exits 2 ranks 1 tarin
   says "did you mean train?"
   rm -rf "$work/short" "$work/short_out" && mkdir "$work/short" && cp "$base"/data/{train.idx,property} "$work/short"

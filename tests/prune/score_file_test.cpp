@@ -1,6 +1,10 @@
 // Score files: round trip, refusal of bad values, and what is left of damaged files.
+#include <sys/resource.h>
+
 #include <cmath>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -192,6 +196,27 @@ TEST_F(ScoreFile, MissingFileAndFolderAreErrors) {
   EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(read_scores(folder_.file("none.h5"))); }), HasSubstr("none.h5"));
   EXPECT_THAT(message_of<PruneError>([&] { write_scores(folder_.file("no/such/folder.h5"), synthetic_table(1, 3, 3)); }),
               HasSubstr("cannot create"));
+}
+
+TEST_F(ScoreFile, AWriteThatFailsNamesTheFileAndTheErrorOfTheSystem) {
+  const ScoreTable table = synthetic_table(3, 40, 20);
+  for (const rlim_t bytes : {0, 1000, 20000}) {  // at the creation, in a dataset, at the end
+    // In a process of its own: HDF5 never closes a file that it could not write.
+    const auto write_with_limit = [&] {
+      const rlimit limit{bytes, RLIM_INFINITY};
+      ::setrlimit(RLIMIT_FSIZE, &limit);
+      std::signal(SIGXFSZ, SIG_IGN);
+      const std::string refused = refusal(table);
+      const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+      ::setrlimit(RLIMIT_FSIZE, &none);  // also of the file that takes stderr
+      std::fputs(refused.c_str(), stderr);
+      std::_Exit(0);
+    };
+
+    EXPECT_EXIT(write_with_limit(), ::testing::ExitedWithCode(0), "scores\\.h5.* \\(HDF5: [a-z ]+: File too large\\)$");
+
+    EXPECT_EQ(folder_.entries(), 0U) << "no temporary file is left";
+  }
 }
 
 /// Reading a damaged file gives PruneError or the table that was written: never another one, never a crash.

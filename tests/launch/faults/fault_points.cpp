@@ -14,8 +14,8 @@
 #include "dist/mpi_environment.h"
 #include "eval/embedder.h"
 #include "launch/checkpoint_manifest.h"
+#include "launch/rank_agreement.h"
 #include "launch/report.h"
-#include "launch/runtime.h"
 #include "launch/score_parts.h"
 #include "model/sharded_head.h"
 #include "model/weights.h"
@@ -41,8 +41,8 @@ namespace diffprob::faults {
 DIFFPROB_FAULT_POINT("_ZN8diffprob4dist14MpiEnvironmentC1EPiPPPc", fault_point, "launch", void, mpi_environment,
                      (dist::MpiEnvironment * self, int* argc, char*** argv), (self, argc, argv))
 // after MPI_Init, before the ranks have met
-DIFFPROB_FAULT_POINT("_ZN8diffprob6launch7RuntimeC1ERNS_4dist14MpiEnvironmentERKNS0_6ConfigE", fault_point, "start", void, runtime,
-                     (launch::Runtime * self, dist::MpiEnvironment& mpi, const launch::Config& config), (self, mpi, config))
+DIFFPROB_FAULT_POINT("_ZN8diffprob6launch13agreed_configERKNS0_11CommandLineERKNS_4dist14MpiEnvironmentE", fault_point, "start",
+                     launch::Config, agreed_config, (const launch::CommandLine& line, const dist::MpiEnvironment& mpi), (line, mpi))
 DIFFPROB_FAULT_POINT("_ZN8diffprob4data6Loader4nextERNS0_5BatchE", fault_point, "data_wait", bool, next_batch,
                      (data::Loader * self, data::Batch& batch), (self, batch))
 // in the head: the embeddings are there, the backward pass is to come

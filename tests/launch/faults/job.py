@@ -133,11 +133,13 @@ def results(output):
 
 
 def check_results(output, reference):
-    """As the unbroken run's, with nothing half-written left and every line of metrics whole."""
+    """As the unbroken run's, with a report, nothing half-written left and every line of metrics whole."""
     found = results(output)
     different = sorted(name for name in reference.keys() | found.keys() if reference.get(name) != found.get(name))
     if different:
         raise Failure("after the resume these differ from the unbroken run: " + ", ".join(different))
+    if not (output / "report.html").exists():
+        raise Failure("after the resume there is no report.html")
     left = [str(path.relative_to(output)) for path in output.rglob("*.tmp*")]
     if left:
         raise Failure("half-written files are left after the resume: " + ", ".join(sorted(left)))

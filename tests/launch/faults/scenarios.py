@@ -104,10 +104,10 @@ def damaged_checkpoint(bench, case, folder):
     file, how, *which = case.detail
     output = folder / "out"
     begin_from(bench, output, ())
-    bench.wait(bench.start(output, (), "data_wait:kill:0:7", folder), 60)
+    bench.wait(bench.start(output, (), "checkpoint_published:kill:0:2", folder), 60)  # the second has its name, the first is still there
     checkpoints = sorted((output / "train_original/checkpoints").glob("step_????????"))
-    if len(checkpoints) < 2:
-        raise Failure("the struck job left fewer than two checkpoints")
+    if len(checkpoints) != 2:
+        raise Failure(f"the struck job left {len(checkpoints)} checkpoints, expected 2")
     for checkpoint in checkpoints if which else checkpoints[-1:]:
         damage(checkpoint / file, how)
     ended = finish(bench, output)
