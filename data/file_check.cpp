@@ -2,6 +2,7 @@
 #include <atomic>
 #include <filesystem>
 #include <mutex>
+#include <utility>
 
 #include "data/data_check.h"
 #include "data/duplicate_search.h"
@@ -111,7 +112,7 @@ class ImageFilesCheck {
                                              ")"});
     }
     labels.insert(labels.end(), empty_classes_.begin(), empty_classes_.end());
-    find_empty_identities(labels, report_.num_classes, report_.findings);
+    find_empty_identities(std::move(labels), report_.num_classes, report_.findings);
   }
 
   std::string path_;

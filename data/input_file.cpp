@@ -15,7 +15,8 @@ namespace diffprob::data {
 namespace {
 
 int open_regular(const std::string& path, std::int64_t& size) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK a named pipe that nobody writes to would be waited for.
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) throw DataError(path + ": cannot be opened: " + std::strerror(errno));
   struct stat status {};
   const bool ok = ::fstat(file, &status) == 0;

@@ -7,6 +7,9 @@
 namespace diffprob::data {
 
 std::vector<std::int64_t> dense_label_map(const Dataset& set, std::span<const std::int64_t> indices) {
+  if (set.num_classes() > kMostMappedClasses)
+    throw DataError("subset: " + std::to_string(set.num_classes()) + " classes, at most " + std::to_string(kMostMappedClasses) +
+                    " can be mapped (is a label or the property file damaged?)");
   std::vector<std::int64_t> label_map(static_cast<std::size_t>(set.num_classes()), -1);
   for (const auto index : indices) {
     if (index < 0 || index >= set.size())

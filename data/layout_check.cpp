@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "data/class_count.h"
 #include "data/error.h"
@@ -37,16 +38,10 @@ class LayoutCheck {
     if (set_.images.empty()) add_layout(-1, -1, "no images");
     if (header) check_insightface();
     if (!header && !set_.ranges.empty()) check_without_header();
-    const auto announced = read_property_file();
-    if (announced.has_value() && identities_.has_value() && *announced != *identities_)
-      add_layout(-1, -1,
-                 "the property file says " + std::to_string(*announced) + " classes, the records have " + std::to_string(*identities_) +
-                     " identities");
-    const auto bound = identities_.has_value() ? identities_ : announced;
-    const auto classes = bound.has_value() ? *bound : likely_class_count(labels_);
+    const auto classes = count_classes(read_property_file());
     check_labels(classes);
     if (identities_.has_value()) check_against_ranges();
-    find_empty_identities(labels_, classes, findings_);
+    find_empty_identities(std::move(labels_), classes, findings_);
     return classes;
   }
 
@@ -143,6 +138,22 @@ class LayoutCheck {
     auto last = end - 1;
     while (is_lost(last)) --last;
     add_layout(first, -1, keys_text(first, last) + " missing, " + what + " is expected there");
+  }
+
+  /// By the identity records, else the property file, else the labels. Keys of identity records and the property file may be damaged: a
+  /// number far beyond all labels and records is not believed.
+  std::int64_t count_classes(std::optional<std::int64_t> announced) {
+    if (announced.has_value() && identities_.has_value() && *announced != *identities_)
+      add_layout(-1, -1,
+                 "the property file says " + std::to_string(*announced) + " classes, the records have " + std::to_string(*identities_) +
+                     " identities");
+    const auto records = static_cast<std::int64_t>(set_.ranges.size() + set_.lost_keys.size()) + set_.lost_without_key;
+    const auto most = largest_class_count(labels_) + records;
+    if (identities_.has_value() && *identities_ <= most) return *identities_;
+    if (announced.has_value() && *announced <= most) return *announced;
+    if (announced.has_value() && !identities_.has_value())
+      add_layout(-1, -1, "the property file says " + std::to_string(*announced) + " classes, far more than the labels of the images");
+    return likely_class_count(labels_);
   }
 
   /// First line `num_classes[,height,width]`.

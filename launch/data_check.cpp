@@ -160,6 +160,11 @@ void write_results(const CheckArguments& arguments, const data::CheckReport& rep
       throw data::DataError(
           arguments.kept +
           ": not written, because no list makes training accept this set; --repair=OUT writes its sound images as a new set");
+    if (report.opened_classes > data::kMostMappedClasses)
+      throw data::DataError(
+          fmt::format("{}: not written, because training counts {} classes in this set, more than {} (by a damaged label or "
+                      "property file); --repair=OUT writes its sound images as a new set",
+                      arguments.kept, report.opened_classes, data::kMostMappedClasses));
     const auto set = kept_set(report);
     prune::write_index_set(arguments.kept, set);
     fmt::print("kept list: {} ({} of {} images); --data.kept={} trains on it\n", arguments.kept, set.kept.size(), set.num_samples,

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "tests/data/test_files.h"
 
@@ -126,6 +127,16 @@ TEST(ImageList, BadLinesAreNamed) {
     test::write_file(folder / "s.lst", content);
     EXPECT_THAT(error_of([&] { static_cast<void>(open_image_list(folder / "s.lst")); }), HasSubstr(message)) << content;
   }
+}
+
+/// Lists come from others and may name anything.
+TEST(ImageList, NamedPipesAreNotWaitedFor) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe.jpg").c_str(), 0600), 0);
+  put(folder, "faces.lst", "0\t0\tpipe.jpg\n");
+  const auto set = open_image_list(folder / "faces.lst");
+
+  EXPECT_THAT(error_of([&] { image(*set, 0); }), AllOf(HasSubstr("pipe.jpg"), HasSubstr("not a regular file")));
 }
 
 TEST(ImageList, EveryTruncationIsSafe) {

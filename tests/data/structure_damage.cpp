@@ -122,6 +122,7 @@ std::vector<DamageCase> record_damage() {
 std::vector<DamageCase> layout_damage() {
   return {
       {"property of more classes", property("5,112,112\n"), {"layout"}},
+      {"property of far more classes", property("2000000000,112,112\n"), {"layout"}},
       {"property of fewer classes", property("3,112,112\n"), {"layout"}},
       {"property of another size", property("4,96,112\n"), {"layout"}},
       {"property is no number", property("classes\n"), {"layout"}},
@@ -198,6 +199,9 @@ std::vector<DamageCase> index_damage() {
       {"an image under a far key",
        line(5, [](const auto& f) { return "900\t" + std::to_string(f.offset(5)) + "\n"; }),
        {"index key 900", "index key 900", "layout key 5"}},
+      {"an identity record under a far key",
+       line(16, [](const auto& f) { return "4294967290\t" + std::to_string(f.offset(16)) + "\n"; }),
+       {"index key 4294967290", "layout key 0", "layout key 16", "layout"}},
       {"another id in the record", [](auto& f) { f.overwrite(5, 16, number(77, 8)); }, {"index key 5"}},
       {"cut off", [](auto& f) { f.idx.resize(f.idx.find(f.line(15))); }, {"index key 15", "index key 16"}},
       {"into a part of a split record",
@@ -268,6 +272,12 @@ std::vector<DamageCase> im2rec_damage() {
          f.property = "2,112,112\n";
        },
        {"label key 3"}},
+      {"im2rec, property of far more classes",
+       [=](auto& f) {
+         plain(f, {0, 0, 1, 1, 2});
+         f.property = "2000000000,112,112\n";
+       },
+       {"layout"}},
       {"im2rec, property of more classes",
        [=](auto& f) {
          plain(f, {0, 0, 1, 1, 2});

@@ -10,10 +10,44 @@ import pathlib
 import pickle
 import struct
 import sys
+import zlib
 
 
 def piece(content):
     return struct.pack("<H", len(content)) + content
+
+
+def png(shade):
+    """One grey pixel."""
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(bytes([0, shade])))
+            + chunk(b"IEND", b""))
+
+
+def record_set(records):
+    """.rec and .idx of (key, labels, image): one label in the header, two behind it (data/FORMATS.md)."""
+    rec, idx = b"", b""
+    for key, labels, image in records:
+        flag = 0 if len(labels) == 1 else len(labels)
+        payload = struct.pack("<IfQQ", flag, labels[0], key, 0) + (struct.pack(f"<{flag}f", *labels) if flag else b"") + image
+        idx += b"%d\t%d\n" % (key, len(rec))
+        rec += struct.pack("<II", 0xCED7230A, len(payload)) + payload + b"\0" * (-len(payload) % 4)
+    return rec, idx
+
+
+def put_checked_sets(put):
+    """Sets for data_check: sound ones in both layouts, one with a copy and a conflict, lists of the images that the target writes."""
+    insightface = [(1, [0, 1], png(1)), (2, [0, 1], png(2)), (3, [1, 1], png(3)), (4, [1, 1], png(4)), (0, [5, 7], b""), (5, [1, 3], b""),
+                   (6, [3, 5], b"")]
+    rec, idx = record_set(insightface)
+    any_size, with_files, is_list = 4, 3, 8
+    put("data_check", "insightface", bytes([any_size + with_files]) + piece(idx) + piece(b"2,112,112\n") + rec)
+    put("data_check", "insightface_scanned", bytes([any_size]) + piece(b"") + piece(b"") + rec)
+    rec, idx = record_set([(0, [0], png(1)), (1, [0], png(1)), (2, [1], png(3)), (3, [2], png(3)), (4, [1], png(5))])
+    put("data_check", "copies", bytes([any_size + 1]) + piece(idx) + piece(b"") + rec)
+    put("data_check", "list", bytes([any_size + is_list]) + piece(b"") + piece(b"") + b"0\t0\ta\n1\t1\tb\n2\t1\tc\n3\t2\tgone\n")
+    put("data_check", "insightface_list", bytes([any_size + is_list]) + piece(b"") + piece(b"") + b"1\ta\t0\n1\tb\t1\n")
 
 
 def main():
@@ -30,6 +64,9 @@ def main():
     put("records", "scanned", b"\0" + piece(b"") + piece(b"") + rec)
     flat = struct.pack("<IIIfQQ", 0xCED7230A, 28, 0, 0.0, 0, 0) + b"\xff\xd8\xff\xd9"
     put("records", "small", b"\0" + piece(b"") + piece(b"") + flat)
+
+    put("data_check", "faces", b"\3" + piece(idx) + piece(properties) + rec)
+    put_checked_sets(put)
 
     for protocol in (2, 3, 4, 5):
         put("verification_bin", f"protocol{protocol}", pickle.dumps(([b"\xff\xd8\xff\xd9"] * 4, [True, False]), protocol=protocol))
