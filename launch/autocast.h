@@ -7,8 +7,10 @@
 
 namespace diffprob::launch {
 
-/// "fp32", "bf16", "fp16" -> scalar type. Throws c10::Error on another name.
+/// "fp32", "tf32", "bf16", "fp16" -> scalar type. Throws c10::Error on another name.
 [[nodiscard]] at::ScalarType scalar_type(const std::string& name);
+/// train.precision with "auto" resolved: fp16 on a GPU, fp32 on a CPU.
+[[nodiscard]] std::string precision_on(at::Device device, const std::string& precision);
 
 /// While one lives, matrix products and convolutions of this thread run in `type` on devices of that kind, as torch.autocast does it:
 /// weights stay float32 and are cast once a step. float32: does nothing.

@@ -64,6 +64,7 @@ struct ModelConfig {
   std::string head_storage = "fp32";
   bool recompute = false;
   bool sync_batch_norm = false;
+  bool fused_batch_norm = true;
   std::string checkpoint;
 };
 
@@ -87,7 +88,7 @@ struct TrainConfig {
   bool decay_norm_and_bias = true;
   double clip_grad_norm = 5;
   std::int64_t accumulate = 1;
-  std::string precision = "fp32";
+  std::string precision = "auto";
   std::string grad_dtype = "fp32";
   std::string cuda_graph = "auto";
   double ema_decay = 0;

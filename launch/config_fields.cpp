@@ -97,6 +97,8 @@ void add_model(Config& c, std::vector<Field>& f) {
   f.push_back(number("model.dropout", &c.model.dropout, 0, 0.95, "before the last fully connected layer (IResNet kinds)"));
   f.push_back(flag("model.recompute", &c.model.recompute, "activation checkpointing: less memory, about a third more time"));
   f.push_back(flag("model.sync_batch_norm", &c.model.sync_batch_norm, "batch statistics over all ranks: W ranks train as one"));
+  f.push_back(flag("model.fused_batch_norm", &c.model.fused_batch_norm,
+                   "own kernels for batch norm with PReLU and residual sum; false: LibTorch's operators"));
   add_head(c, f);
   f.push_back(text("model.checkpoint", &c.model.checkpoint, "checkpoint folder (score, eval, export) or backbone .pth (eval, export)"));
 }
@@ -123,7 +125,10 @@ void add_train(Config& c, std::vector<Field>& f) {
   f.push_back(flag("train.decay_norm_and_bias", &t.decay_norm_and_bias, "weight decay on BatchNorm, PReLU and biases too"));
   f.push_back(number("train.clip_grad_norm", &t.clip_grad_norm, 0, 1e9, "largest gradient norm of the backbone; 0: no clipping"));
   f.push_back(number("train.accumulate", &t.accumulate, 1, 1e6, "micro-batches that the global batch is cut into, to save memory"));
-  f.push_back(text("train.precision", &t.precision, "of the backbone's matrix products; weights stay fp32", {"fp32", "bf16", "fp16"}));
+  f.push_back(text(
+      "train.precision", &t.precision,
+      "of the backbone's matrix products, weights stay fp32; auto: fp16 on a GPU, fp32 on a CPU; tf32: fp32 with products in TF32 (a GPU)",
+      {"auto", "fp32", "tf32", "bf16", "fp16"}));
   f.push_back(text("train.grad_dtype", &t.grad_dtype, "in which gradients travel", {"fp32", "bf16", "fp16"}));
   f.push_back(text("train.cuda_graph", &t.cuda_graph,
                    "record a step on a GPU once and replay it: far less work for the host; auto: where the configuration allows it",

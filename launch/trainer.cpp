@@ -24,6 +24,7 @@ std::vector<at::Tensor> trained_parameters(const model::Backbone& backbone) {
 std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_t seed, Runtime& runtime) {
   model::BackboneOptions options{config.model.backbone, config.model.embedding_dim, config.model.dropout, seed};
   options.recompute = config.model.recompute;
+  options.fused_batch_norm = config.model.fused_batch_norm;
   if (config.model.sync_batch_norm) options.sync_batch_norm = &runtime.tensors();
   auto backbone = model::make_backbone(options);
   backbone->to(runtime.device());
@@ -113,7 +114,7 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
       timer_(runtime.device()),
       upload_(runtime.device()),
       use_graph_(wants_graph(config, runtime)),
-      precision_(scalar_type(config.train.precision)),
+      precision_(scalar_type(precision_on(runtime.device(), config.train.precision))),
       micro_rows_(rows_of_micro_batch(config, runtime)),
       sums_(at::zeros({kSums}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {
   if (precision_ == at::kHalf) scaler_.emplace(model::LossScalerOptions{}, runtime.device());

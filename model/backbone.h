@@ -19,7 +19,7 @@ struct BackboneOptions {
   bool recompute = false;            ///< blocks keep their input only and run again in the backward pass
   /// Batch norm over the batches of all its ranks (training is collective then); null: of each rank. It must outlive the network.
   dist::Communicator* sync_batch_norm = nullptr;
-  bool fused_batch_norm = true;  ///< own kernels for float32 on the CPU; false: LibTorch's
+  bool fused_batch_norm = true;  ///< own kernels where they apply (batch_norm_ops.h); false: LibTorch's
 };
 
 /// Keys of this step's dropout masks: a mask is a function of (key, row of the global batch, element), so it does not depend on the

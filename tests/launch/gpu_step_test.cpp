@@ -17,6 +17,7 @@ Config small_config(const char* device = "cuda") {
   Config config;
   config.device = device;
   config.model.backbone = "tiny";
+  config.train.precision = "fp32";
   config.model.embedding_dim = 32;
   config.model.dropout = 0.3;
   config.model.scale = 16;

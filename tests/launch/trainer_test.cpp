@@ -21,6 +21,7 @@ Config small_config() {
   Config config;
   config.device = c10::DeviceTypeName(tests::test_device().type(), /*lower_case=*/true);
   config.model.backbone = "tiny";
+  config.train.precision = "fp32";
   config.model.embedding_dim = 16;
   config.model.dropout = 0.2;
   config.model.scale = 16;
