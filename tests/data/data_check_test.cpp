@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "data/duplicate_search.h"
+#include "data/label_map.h"
 #include "data/pack_records.h"
 #include "data/record_io.h"
 #include "tests/data/damage_cases.h"
@@ -60,7 +61,7 @@ void expect_sound_rest(const CheckReport& report, const TemporaryFolder& folder)
   EXPECT_THAT(found_in(repaired), IsEmpty()) << messages(repaired);
   EXPECT_EQ(repaired.open_error, "");
   EXPECT_EQ(repaired.samples->size(), static_cast<std::int64_t>(sound.size()));
-  if (!report.open_error.empty()) return;
+  if (!report.open_error.empty() || report.opened_classes > kMostMappedClasses) return;
   static_cast<void>(pack_subset(open_dataset(report.path), sound, {}, folder / "kept"));
   EXPECT_EQ(open_dataset(folder / "kept")->fingerprint(), open_dataset(folder / "repaired")->fingerprint());
 }

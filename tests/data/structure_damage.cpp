@@ -201,7 +201,7 @@ std::vector<DamageCase> index_damage() {
        {"index key 900", "index key 900", "layout key 5"}},
       {"an identity record under a far key",
        line(16, [](const auto& f) { return "4294967290\t" + std::to_string(f.offset(16)) + "\n"; }),
-       {"index key 4294967290", "layout key 0", "layout key 16", "layout"}},
+       {"index key 4294967290", "layout key 4294967290", "layout key 0", "layout key 16", "layout"}},
       {"another id in the record", [](auto& f) { f.overwrite(5, 16, number(77, 8)); }, {"index key 5"}},
       {"cut off", [](auto& f) { f.idx.resize(f.idx.find(f.line(15))); }, {"index key 15", "index key 16"}},
       {"into a part of a split record",
