@@ -6,7 +6,7 @@
 
 namespace diffprob::model {
 
-bool is_recording() {
+bool is_recording(at::Device /*device*/) {
   return false;
 }
 

@@ -11,8 +11,8 @@
 
 namespace diffprob::model {
 
-bool is_recording() {
-  return c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
+bool is_recording(at::Device device) {
+  return device.is_cuda() && c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
 }
 
 }  // namespace diffprob::model

@@ -172,7 +172,7 @@ ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator)
 }
 
 GatheredBatch ShardedHead::gather(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts) {
-  if (!is_recording()) label_check_.settle();
+  if (!is_recording(weight_.device())) label_check_.settle();
   TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(1) == options_.embedding_dim, "head: embeddings of sizes ", embeddings.sizes(),
               ", expected [rows, ", options_.embedding_dim, "]");
   return GatheredBatch(embeddings, labels, counts, communicator_);

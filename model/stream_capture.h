@@ -1,8 +1,10 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 namespace diffprob::model {
 
-/// Whether work on the current CUDA stream is being recorded into a graph instead of run. False in a build without CUDA.
-[[nodiscard]] bool is_recording();
+/// Whether work on the current stream of a GPU is being recorded into a CUDA graph instead of run. False for a CPU.
+[[nodiscard]] bool is_recording(at::Device device);
 
 }  // namespace diffprob::model
