@@ -3,6 +3,9 @@
 add_library(diffprob_warnings INTERFACE)
 target_compile_options(diffprob_warnings INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
   $<$<BOOL:${DIFFPROB_WERROR}>:-Werror>)
+if(DIFFPROB_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(diffprob_warnings INTERFACE -Wno-maybe-uninitialized)  # false alarms in instrumented std::function and LibTorch
+endif()
 
 # Flags that must be the same everywhere, or the shared precompiled header could not be used.
 add_library(diffprob_flags INTERFACE)
@@ -77,6 +80,16 @@ function(diffprob_add_test name)
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT "${environment}")
   endif()
+endfunction()
+
+# Under sanitizers tests take longer. Last call of each folder of tests.
+function(diffprob_scale_timeouts)
+  get_property(tests DIRECTORY PROPERTY TESTS)
+  foreach(test IN LISTS tests)
+    get_test_property(${test} TIMEOUT timeout)
+    math(EXPR timeout "${timeout} * ${DIFFPROB_TEST_TIMEOUT_SCALE}")
+    set_tests_properties(${test} PROPERTIES TIMEOUT ${timeout})
+  endforeach()
 endfunction()
 
 # diffprob_add_bench(NAME SRCS ... DEPS ...): a program that prints JSON; never part of the default ctest run.
