@@ -261,7 +261,7 @@ model::StateDict Trainer::statistics() const {
   if (!ema_) return statistics;
   const std::size_t own = statistics.size();
   for (std::size_t i = 0; i < own; ++i) {
-    const std::string& name = statistics[i].first;
+    const std::string name = statistics[i].first;  // a copy: the list grows below
     for (const auto& [shadow, tensor] : ema_->state()) {
       if (shadow == name) statistics.emplace_back("ema." + name, tensor);
     }

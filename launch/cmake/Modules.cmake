@@ -3,6 +3,9 @@
 add_library(diffprob_warnings INTERFACE)
 target_compile_options(diffprob_warnings INTERFACE $<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-Wall;-Wextra;-Wshadow;-Wnon-virtual-dtor;-Woverloaded-virtual;-Wimplicit-fallthrough>
   $<$<AND:$<BOOL:${DIFFPROB_WERROR}>,$<NOT:$<COMPILE_LANGUAGE:CUDA>>>:-Werror>)
+if(DIFFPROB_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(diffprob_warnings INTERFACE -Wno-maybe-uninitialized)  # false alarms in instrumented std::function and LibTorch
+endif()
 
 # Flags that must be the same everywhere, or the shared precompiled header could not be used.
 add_library(diffprob_flags INTERFACE)
@@ -92,6 +95,16 @@ function(diffprob_add_test name)
     set_tests_properties(${name}.gpu PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS gpu RESOURCE_LOCK gpu
       SKIP_REGULAR_EXPRESSION "DIFFPROB_TEST_SKIPPED_ENTIRELY" ENVIRONMENT "${environment};DIFFPROB_TEST_RANKS=1;DIFFPROB_TEST_DEVICE=cuda")
   endif()
+endfunction()
+
+# Under sanitizers tests take longer. Last call of each folder of tests.
+function(diffprob_scale_timeouts)
+  get_property(tests DIRECTORY PROPERTY TESTS)
+  foreach(test IN LISTS tests)
+    get_test_property(${test} TIMEOUT timeout)
+    math(EXPR timeout "${timeout} * ${DIFFPROB_TEST_TIMEOUT_SCALE}")
+    set_tests_properties(${test} PROPERTIES TIMEOUT ${timeout})
+  endforeach()
 endfunction()
 
 # diffprob_add_bench(NAME SRCS ... DEPS ... [GPU]): a program that prints JSON; never part of the default ctest run. GPU: for a GPU, too.

@@ -23,8 +23,8 @@ for name in "$@"; do
   fi
   [ "$name" != hdf5 ] || leaks=0  # libhdf5 1.10 itself loses some 100 bytes where it refuses a file (seen inside H5Dread)
   mkdir -p "$found/$name" "$found/crashes"
-  if ASAN_OPTIONS=detect_leaks=$leaks "$programs/fuzz_$name" -detect_leaks=$leaks -max_total_time="${DIFFPROB_FUZZ_SECONDS:-60}" -timeout="${DIFFPROB_FUZZ_TIMEOUT:-10}" \
-    -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 -close_fd_mask=1 -artifact_prefix="$found/crashes/$name-" \
+  if ASAN_OPTIONS=detect_leaks=$leaks "$programs/fuzz_$name" -detect_leaks=$leaks -max_total_time="${DIFFPROB_FUZZ_SECONDS:-60}" \
+    -timeout="${DIFFPROB_FUZZ_TIMEOUT:-10}" -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 -close_fd_mask=1 -artifact_prefix="$found/crashes/$name-" \
     "$found/$name" "$here/corpus/$name" >"$found/$name.log" 2>&1; then
     result="no finding"
   else
