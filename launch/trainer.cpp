@@ -78,6 +78,7 @@ std::string graph_obstacle(const Config& config, const Runtime& runtime) {
   if (config.model.sample_rate < 1) return "model.sample_rate is below 1";
   if (margin_options(config).elastic_std > 0 && config.model.loss.starts_with("elastic"))
     return "margins of model.loss are drawn on the host";
+  if (config.model.embedding_dim % 4 != 0) return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
   if (config.model.head_storage != "fp32") return "model.head_storage is not fp32";
   if (config.train.record) return "train.record wants the numbers of each step";
   return "";

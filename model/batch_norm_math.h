@@ -2,7 +2,7 @@
 
 #include "model/host_device.h"
 
-/// What batch norm, PReLU and residual sum do to one element, forward and backward: the kernels of every device call these.
+/// What batch norm, PReLU and residual sum do to one element, forward and backward, on the host (for a GPU: batch_norm_threads.h).
 /// One channel is described by
 ///   mean, scale, shift     z = (x - mean) * scale + shift
 ///   slope                  PReLU of that channel; y = z where z > 0, else slope * z
