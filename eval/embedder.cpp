@@ -65,7 +65,8 @@ at::Tensor embed_flip_sum(ResidentSet& resident, model::Backbone& backbone, dist
               set.same.size(), " pairs");
   const at::NoGradGuard no_grad;
   const Split split{static_cast<std::int64_t>(set.images.size()), options.batch_per_rank, communicator.world_size()};
-  const FaceNetwork network(backbone, communicator.device(), options.fold ? FaceNetwork::Fold::kWhereKnown : FaceNetwork::Fold::kNever);
+  const auto fold = options.fold ? FaceNetwork::Fold::kWhereKnown : FaceNetwork::Fold::kNever;
+  const FaceNetwork network(backbone, communicator.device(), fold, options.type);
 
   at::Tensor mine;  // [counts[rank], D]
   std::optional<data::DataError> error;

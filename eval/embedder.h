@@ -16,8 +16,9 @@ namespace diffprob::eval {
 
 struct EmbedderOptions {
   std::int64_t batch_per_rank = 64;
-  int folds = 10;    ///< of verify_set()
-  bool fold = true;  ///< embed with model::InferenceNetwork where it knows the backbone (equal within rounding)
+  int folds = 10;                    ///< of verify_set()
+  bool fold = true;                  ///< embed with model::InferenceNetwork where it knows the backbone (equal within rounding)
+  at::ScalarType type = at::kFloat;  ///< of that network's layers
 };
 
 /// Embeddings of a verification set over all ranks: each rank embeds a contiguous part of the images, both orientations, and all

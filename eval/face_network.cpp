@@ -6,11 +6,11 @@
 
 namespace diffprob::eval {
 
-FaceNetwork::FaceNetwork(model::Backbone& backbone, at::Device device, Fold fold)
+FaceNetwork::FaceNetwork(model::Backbone& backbone, at::Device device, Fold fold, at::ScalarType type)
     : backbone_(backbone), device_(device), root_training_(backbone.is_training()) {
   for (auto& module : backbone.modules(/*include_self=*/false)) training_.emplace_back(module, module->is_training());
   backbone.eval();
-  if (fold == Fold::kWhereKnown && model::InferenceNetwork::can_rebuild(backbone)) folded_.emplace(backbone);
+  if (fold == Fold::kWhereKnown && model::InferenceNetwork::can_rebuild(backbone)) folded_.emplace(backbone, type);
 }
 
 FaceNetwork::~FaceNetwork() {

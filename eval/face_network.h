@@ -19,7 +19,8 @@ class FaceNetwork {
  public:
   enum class Fold { kWhereKnown, kNever };
   /// The backbone outlives this; its weights must not change meanwhile.
-  FaceNetwork(model::Backbone& backbone, at::Device device, Fold fold);
+  /// type: of the inference network's layers; a backbone that is not rebuilt computes as it is.
+  FaceNetwork(model::Backbone& backbone, at::Device device, Fold fold, at::ScalarType type = at::kFloat);
   ~FaceNetwork();
   FaceNetwork(const FaceNetwork&) = delete;
   FaceNetwork& operator=(const FaceNetwork&) = delete;

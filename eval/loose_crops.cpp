@@ -69,8 +69,9 @@ at::Tensor LooseCrops::read(std::span<const std::int64_t> rows, std::span<std::u
   return faces;
 }
 
-ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at::Device device, bool fold) {
-  const auto network = std::make_shared<FaceNetwork>(backbone, device, fold ? FaceNetwork::Fold::kWhereKnown : FaceNetwork::Fold::kNever);
+ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at::Device device, bool fold, at::ScalarType type) {
+  const auto network =
+      std::make_shared<FaceNetwork>(backbone, device, fold ? FaceNetwork::Fold::kWhereKnown : FaceNetwork::Fold::kNever, type);
   const auto read = [&crops, network](std::span<const std::int64_t> rows, std::span<float> features, std::span<std::uint8_t> there) {
     const auto [straight, mirrored] = network->embed(crops.read(rows, there, network->device().is_cuda()));
     const auto both = at::stack({straight, mirrored}, 1).to(at::kCPU, at::kFloat).contiguous();  // [b, 2, D]

@@ -43,7 +43,9 @@ class LooseCrops {
 };
 
 /// Features of loose crops by a network, image and mirror image: for evaluate_ijb(). crops, backbone and protocol must outlive it; the
-/// backbone is in eval mode while it lives. `fold`: with model::InferenceNetwork where it knows the backbone.
-[[nodiscard]] ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at::Device device, bool fold = true);
+/// backbone is in eval mode while it lives. `fold`: with model::InferenceNetwork where it knows the backbone, its
+/// layers of `type`.
+[[nodiscard]] ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at::Device device, bool fold = true,
+                                             at::ScalarType type = at::kFloat);
 
 }  // namespace diffprob::eval

@@ -91,6 +91,7 @@ struct TrainConfig {
   std::string precision = "auto";
   std::string grad_dtype = "fp32";
   std::string cuda_graph = "auto";
+  std::vector<std::string> untried_kernels;
   double ema_decay = 0;
   std::int64_t max_skipped = 20;
   double max_time = 0;
@@ -111,6 +112,7 @@ struct TrainConfig {
 struct ScoreConfig {
   std::int64_t batch_size = 512;
   bool fold = true;
+  std::string precision = "fp32";
   double margin = 0;
   std::int64_t part_samples = 0;
 };
@@ -145,6 +147,7 @@ struct EvalConfig {
   std::string json;
   std::int64_t batch_per_rank = 64;
   std::int64_t folds = 10;
+  std::string precision = "fp32";
 };
 
 struct RunConfig {

@@ -134,6 +134,14 @@ void add_train(Config& c, std::vector<Field>& f) {
                    "record a step on a GPU once and replay it: far less work for the host; auto: where the configuration allows it",
                    {"auto", "true", "false"}));
   f.push_back(
+      {"train.untried_kernels",
+       &t.untried_kernels,
+       "own kernels that are tested on CPUs and have not run on a GPU yet: sum_statistics (the batch norm that writes a block's output "
+       "also sums it up for the next one)",
+       0,
+       0,
+       {"sum_statistics"}});
+  f.push_back(
       number("train.ema_decay", &t.ema_decay, 0, 0.999999, "moving average of the weights, used for verification and export; 0: off"));
   f.push_back(
       number("train.max_skipped", &t.max_skipped, 1, 1e9, "updates in a row that may be skipped for a non-finite loss or gradient"));
@@ -193,6 +201,10 @@ void add_pruning(PruneConfig& p, std::vector<Field>& f) {
 void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
   f.push_back(number("score.batch_size", &c.score.batch_size, 1, 1e7, "GLOBAL batch of the scoring pass"));
   f.push_back(flag("score.fold", &c.score.fold, "BatchNorm folded into convolutions: the same scores within rounding, faster"));
+  f.push_back(text("score.precision", &c.score.precision,
+                   "of the network in the scoring pass, its last layer and the head stay fp32 (products in TF32 on a GPU, unless "
+                   "train.precision=fp32); 16 bit is faster on a GPU, slower on a CPU",
+                   {"fp32", "bf16", "fp16"}));
   f.push_back(number("score.margin", &c.score.margin, 0, 2, "margin in the probability: 0 as the paper, model.margin as its code"));
   f.push_back(
       number("score.part_samples", &c.score.part_samples, 0, kMany,
@@ -240,6 +252,7 @@ void add_rest(Config& c, std::vector<Field>& f) {
                    {"image", "image_mirror"}));
   f.push_back(text("eval.json", &c.eval.json, "`diffprob eval` also writes all results to this file (--json=FILE)"));
   f.push_back(number("eval.batch_per_rank", &c.eval.batch_per_rank, 1, 1e6, "images embedded at once on a rank"));
+  f.push_back(text("eval.precision", &c.eval.precision, "of the network in verification, as score.precision", {"fp32", "bf16", "fp16"}));
   f.push_back(number("eval.folds", &c.eval.folds, 2, 1000, "folds of the verification protocol"));
   f.push_back(number("run.seeds", &c.run.seeds, 1, 100,
                      "retrainings of each pruned set (sweep: also of the whole set), with seeds seed, seed + 1, ..."));

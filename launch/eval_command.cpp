@@ -10,6 +10,7 @@
 #include "data/atomic_file.h"
 #include "eval/loose_crops.h"
 #include "eval/together.h"
+#include "launch/autocast.h"
 #include "launch/checkpoint.h"
 #include "launch/eval_results.h"
 #include "launch/feature_file.h"
@@ -126,7 +127,7 @@ nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, con
                protocol.probes ? ", with 1:N lists" : "");
   eval::LooseCrops crops(protocol, decode_threads(config));
   const eval::ImageFeatures features =
-      backbone != nullptr ? eval::network_features(crops, *backbone, runtime.device())
+      backbone != nullptr ? eval::network_features(crops, *backbone, runtime.device(), /*fold=*/true, scalar_type(config.eval.precision))
                           : features_of_file(open_features(config, protocol.images.size(), folder, runtime), two_views(config));
   Progress progress(protocol.files.name, protocol.images.size() / runtime.world_size(), "images a rank",
                     runtime.is_root() && ::isatty(2) != 0);

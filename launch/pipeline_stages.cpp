@@ -50,7 +50,8 @@ void PipelineStages::open_data() {
 Trained PipelineStages::train_on(const TrainingRequest& request) {
   Config config = config_;
   config.train.record = request.record;
-  const std::string inputs = training_settings(config) + dump_sections(config, {"train.eval_every_epochs", "eval.folds"}) +
+  const std::string inputs = training_settings(config) +
+                             dump_sections(config, {"train.eval_every_epochs", "eval.folds", "eval.precision"}) +
                              request.dataset->fingerprint() + sets_digest_ + std::to_string(request.seed);
   Stage stage = open_stage(request.stage, inputs);
   if (!stage.done()) {
@@ -76,8 +77,8 @@ Trained PipelineStages::train_on(const TrainingRequest& request) {
 }
 
 std::string PipelineStages::score_with(const std::string& checkpoint) {
-  const std::string inputs =
-      dump_sections(config_, {"score.margin", "data.on_corrupt"}) + dataset_->fingerprint() + checkpoint_fingerprint(checkpoint);
+  const std::string inputs = dump_sections(config_, {"score.margin", "score.precision", "data.on_corrupt"}) + dataset_->fingerprint() +
+                             checkpoint_fingerprint(checkpoint);
   Stage stage = open_stage("score", inputs);
   const std::string path = stage.path("scores.h5");
   if (!stage.done()) {

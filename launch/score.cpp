@@ -34,6 +34,9 @@ void append_records(const at::Tensor& indices, const model::HeadScores& scores, 
                    cosine = column(scores.cosine), norm = column(scores.norm);
   for (std::int64_t i = 0; i < index.numel(); ++i) {
     const auto at = [i](const at::Tensor& t) { return t.const_data_ptr<float>()[i]; };
+    TORCH_CHECK(std::isfinite(at(norm)), "score: the embedding of image ", index.const_data_ptr<std::int64_t>()[i], " has length ",
+                at(norm),
+                ": its weights are spoilt, or numbers of the network are too large for float16 (then score.precision=bf16 or fp32)");
     records.push_back({static_cast<std::uint32_t>(index.const_data_ptr<std::int64_t>()[i]), at(nll), at(probability),
                        static_cast<std::int32_t>(top1.const_data_ptr<std::int64_t>()[i]), at(first), at(second), at(sum_p2), at(entropy),
                        at(cosine), at(norm)});
@@ -56,7 +59,8 @@ ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const 
           model.fingerprint,
           config.score.margin,
           margin.scale,
-          dump_sections(config, {"score.fold", "data.on_corrupt", "data.image_size"}) + "loss: " + model::margin_name(margin.kind) + "\n"};
+          dump_sections(config, {"score.fold", "score.precision", "data.on_corrupt", "data.image_size"}) +
+              "loss: " + model::margin_name(margin.kind) + "\n"};
 }
 
 /// Scores what is missing, part by part.
@@ -170,12 +174,13 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
   PartByPart(model, config, runtime, parts).run(dataset);
 
   prune::ScoreTable table;
-  table.source = {dataset->fingerprint(),
-                  model.fingerprint,
-                  config.score.margin,
-                  head.margin.scale,
-                  dump_sections(config, {"score.batch_size", "score.fold", "score.margin", "data.train", "data.on_corrupt"}),
-                  dataset->num_classes()};
+  table.source = {
+      dataset->fingerprint(),
+      model.fingerprint,
+      config.score.margin,
+      head.margin.scale,
+      dump_sections(config, {"score.batch_size", "score.fold", "score.precision", "score.margin", "data.train", "data.on_corrupt"}),
+      dataset->num_classes()};
   table.records = parts.read_all();
   if (runtime.is_root()) {
     for (std::int64_t i = 0; i < dataset->size(); ++i) table.labels.push_back(static_cast<std::int32_t>(dataset->label(i)));

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "data/loader.h"
+#include "launch/autocast.h"
 #include "launch/training_data.h"
 #include "model/inference_network.h"
 #include "model/normalize.h"
@@ -13,21 +14,26 @@
 namespace diffprob::launch {
 namespace {
 
-/// The network as score.fold asks for it.
+/// The network as score.fold and score.precision ask for it.
 class Embed {
  public:
-  Embed(model::Backbone& backbone, const Config& config) : backbone_(backbone) {
-    if (config.score.fold && model::InferenceNetwork::can_rebuild(backbone)) folded_ = std::make_unique<model::InferenceNetwork>(backbone);
+  Embed(model::Backbone& backbone, const Config& config) : backbone_(backbone), type_(scalar_type(config.score.precision)) {
+    if (config.score.fold && model::InferenceNetwork::can_rebuild(backbone)) {
+      folded_ = std::make_unique<model::InferenceNetwork>(backbone, type_);
+    }
   }
   /// uint8 images [b, h, w, 3] on the device -> [b, D] float32.
   at::Tensor operator()(const at::Tensor& images) const {
     if (folded_) return (*folded_)(images);
     const at::Tensor faces = model::normalize_faces(images, images.device());
-    return images.size(0) > 0 ? backbone_.forward(faces) : at::zeros({0, backbone_.embedding_dim()}, faces.options());
+    if (images.size(0) == 0) return at::zeros({0, backbone_.embedding_dim()}, faces.options());
+    const Autocast autocast(faces.device(), type_);
+    return backbone_.forward(faces).to(at::kFloat);
   }
 
  private:
   model::Backbone& backbone_;
+  at::ScalarType type_;
   std::unique_ptr<model::InferenceNetwork> folded_;
 };
 

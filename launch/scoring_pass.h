@@ -23,9 +23,9 @@ struct EmbeddedBatch {
   std::vector<std::int64_t> row_counts;  ///< of every rank
 };
 
-/// Decodes and embeds global batches of score.batch_size samples in order, without augmentation, with the network as score.fold asks for
-/// it. What a batch gives does not depend on the batches before it. The backbone is in evaluation mode. `batches`: ascending numbers.
-/// Collective insofar as `use` is; called for empty batches too.
+/// Decodes and embeds global batches of score.batch_size samples in order, without augmentation, with the network as score.fold and
+/// score.precision ask for it. What a batch gives does not depend on the batches before it. The backbone is in evaluation mode. `batches`:
+/// ascending numbers. Collective insofar as `use` is; called for empty batches too.
 void embed_batches(const std::shared_ptr<const data::Dataset>& dataset, const std::vector<std::int64_t>& batches, model::Backbone& backbone,
                    const Config& config, Runtime& runtime, const std::function<void(const EmbeddedBatch&)>& use);
 

@@ -1,5 +1,6 @@
 #include "launch/trainer.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "data/keyed_random.h"
@@ -21,10 +22,16 @@ std::vector<at::Tensor> trained_parameters(const model::Backbone& backbone) {
   return parameters;
 }
 
+bool uses_kernel(const Config& config, const std::string& name) {
+  const auto& names = config.train.untried_kernels;
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_t seed, Runtime& runtime) {
   model::BackboneOptions options{config.model.backbone, config.model.embedding_dim, config.model.dropout, seed};
   options.recompute = config.model.recompute;
   options.fused_batch_norm = config.model.fused_batch_norm;
+  options.sum_outputs = uses_kernel(config, "sum_statistics");
   if (config.model.sync_batch_norm) options.sync_batch_norm = &runtime.tensors();
   auto backbone = model::make_backbone(options);
   backbone->to(runtime.device());
@@ -152,15 +159,11 @@ void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Bat
   correct_ = micro == 0 ? right : correct_ + right;
 }
 
-at::Tensor Trainer::decide() {
+model::StepControl Trainer::decide(const Input& input) {
   model::ClipOptions options;
   options.max_norm = config_.train.clip_grad_norm;
   if (scaler_) options.loss_scale = scaler_->scale();
-  std::vector<at::Tensor> gradients;
-  for (const auto& parameter : parameters_) {
-    if (parameter.grad().defined()) gradients.push_back(parameter.grad());
-  }
-  const model::GradientNorm gradient = model::unscale_and_clip(gradients, options);
+  const model::GradientNorm gradient = model::gradient_norm(model::gradients_of(parameters_), options);
   const at::Tensor apply = at::mul(gradient.finite, loss_.isfinite().to(gradient.finite.scalar_type()));
   runtime_.tensors().all_reduce(apply, dist::ReduceOp::kMin)->wait_stream();
 
@@ -168,7 +171,7 @@ at::Tensor Trainer::decide() {
   sums_[kLoss] += at::where(use > 0, loss_.to(at::kDouble), at::zeros_like(use));
   sums_[kNorm] += at::where(use > 0, gradient.norm.to(at::kDouble), at::zeros_like(use));
   sums_[kSteps] += use;
-  return apply;
+  return {input.learning_rate, apply, input.device_rate, gradient.divisor};
 }
 
 void Trainer::update(const Input& input, const data::Batch* records_of) {
@@ -186,10 +189,10 @@ void Trainer::update(const Input& input, const data::Batch* records_of) {
 
   timer_.enter(Phase::kOptimizer);
   const at::NoGradGuard no_grad;
-  apply_ = decide();
-  const model::StepControl control{input.learning_rate, apply_, input.device_rate};
+  const model::StepControl control = decide(input);
+  apply_ = control.apply;
   optimizer_->step(control);
-  head_optimizer_.step(control, input.step);
+  head_optimizer_.step({control.learning_rate, control.apply, control.device_rate}, input.step);
   kept_.restore_unless(apply_);
   if (scaler_) scaler_->update(apply_);
   if (ema_) ema_->update();

@@ -87,8 +87,8 @@ class Trainer {
   /// All device work of an update.
   void update(const Input& input, const data::Batch* records_of);
   void micro_step(const Input& input, std::int64_t micro, const data::Batch* records_of);
-  /// Scalar: 1 when the update is to be made, on all ranks alike.
-  [[nodiscard]] at::Tensor decide();
+  /// Whether the update is to be made, on all ranks alike, and how the network's gradients are scaled; notes the means.
+  [[nodiscard]] model::StepControl decide(const Input& input);
 
   const Config& config_;
   std::uint64_t seed_;

@@ -18,7 +18,7 @@ struct EntryState {
 void update_one(const at::Tensor& parameter, const at::Tensor& gradient, const EntryState& state, const AdamWOptions& options,
                 const StepControl& control) {
   const auto type = at::promote_types(gradient.scalar_type(), at::promote_types(parameter.scalar_type(), at::kFloat));
-  const at::Tensor slope = gradient.to(type);
+  const at::Tensor slope = divided(gradient, type, control);
   const at::Tensor mean = state.exp_avg.to(type) * options.beta1 + slope * (1 - options.beta1);
   const at::Tensor square = state.exp_avg_sq.to(type) * options.beta2 + slope * slope * (1 - options.beta2);
   const at::Tensor scale = bias_correction(options.beta2, state.step).sqrt().to(type);
@@ -49,8 +49,8 @@ void adamw_update(at::TensorList parameters, at::TensorList gradients, const Ada
     return;
   }
   at::_fused_adamw_(lists[0], lists[1], lists[2], lists[3], /*max_exp_avg_sqs=*/{}, steps, control.learning_rate, options.beta1,
-                    options.beta2, options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/{},
-                    skip_flag(control));
+                    options.beta2, options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false,
+                    fused_divisor(control, lists[1]), skip_flag(control));
 }
 
 void advance_steps(at::TensorList steps, const StepControl& control) {

@@ -20,6 +20,7 @@ struct BackboneOptions {
   /// Batch norm over the batches of all its ranks (training is collective then); null: of each rank. It must outlive the network.
   dist::Communicator* sync_batch_norm = nullptr;
   bool fused_batch_norm = true;  ///< own kernels where they apply (batch_norm_ops.h); false: LibTorch's
+  bool sum_outputs = false;      ///< those kernels also sum up outputs that go to another batch norm (IResNet kinds; BatchNormPlan)
 };
 
 /// Keys of this step's dropout masks: a mask is a function of (key, row of the global batch, element), so it does not depend on the

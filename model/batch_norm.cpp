@@ -30,9 +30,9 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
   /// -> {y} or, with `fork`, {y, x}
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& weight, const MaybeTensor& bias,
                                const MaybeTensor& slope, const MaybeTensor& residual, const BatchStatistics& statistics, bool fork,
-                               dist::Communicator* sync) {
+                               dist::Communicator* sync, at::Tensor* sums_of_output) {
     const BatchAffine affine = {or_undefined(weight), or_undefined(bias), or_undefined(slope)};
-    const at::Tensor y = batch_normalize(x, affine, statistics, or_undefined(residual));
+    const at::Tensor y = batch_normalize(x, affine, statistics, or_undefined(residual), sums_of_output);
     ctx->save_for_backward({x, affine.weight, affine.bias, affine.slope, statistics.mean, statistics.inverse, statistics.shared_count});
     ctx->saved_data["count"] = statistics.count;
     ctx->saved_data["frozen"] = statistics.frozen;
@@ -52,7 +52,7 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
     const BatchGradientSums own = batch_gradient_sums(grad, x, affine, statistics);
     const at::Tensor sums = over_all_ranks(own.sums, ctx, statistics);
     const at::Tensor grad_x = ctx->needs_input_grad(0) ? batch_input_gradient(grad, x, affine, statistics, sums, extra) : at::Tensor();
-    return {grad_x, own.weight, own.bias, own.slope, ctx->saved_data["residual"].toBool() ? grads[0] : at::Tensor(), {}, {}, {}};
+    return {grad_x, own.weight, own.bias, own.slope, ctx->saved_data["residual"].toBool() ? grads[0] : at::Tensor(), {}, {}, {}, {}};
   }
 
  private:
@@ -97,11 +97,11 @@ Moments moments_over_ranks(const at::Tensor& own, std::int64_t own_count, dist::
 
 /// Of this batch, on all ranks when asked; collective then. Updates the running statistics.
 template <class Norm>
-BatchStatistics training_statistics(const Norm& bn, const at::Tensor& x, dist::Communicator* sync) {
+BatchStatistics training_statistics(const Norm& bn, const at::Tensor& x, const at::Tensor& sums, dist::Communicator* sync) {
   const std::int64_t own_count = x.numel() / x.size(1);
   TORCH_CHECK(sync != nullptr || own_count > 1, "batch norm: want more than one value a channel in training, got input ", x.sizes());
-  if (sync == nullptr) return batch_statistics(x, bn.options.eps(), running_of(bn));
-  const Moments moments = moments_over_ranks(batch_moments(x), own_count, *sync);
+  if (sync == nullptr) return batch_statistics(x, bn.options.eps(), running_of(bn), sums);
+  const Moments moments = moments_over_ranks(batch_moments(x, sums), own_count, *sync);
   const at::Tensor variance = moments.squares / moments.count;
   update_running(running_of(bn), moments.mean, variance, moments.count);
   return {moments.mean, (variance + bn.options.eps()).rsqrt(), static_cast<double>(own_count), moments.count, false};
@@ -110,8 +110,9 @@ BatchStatistics training_statistics(const Norm& bn, const at::Tensor& x, dist::C
 template <class Norm>
 BatchStatistics statistics_of(Norm& bn, const at::Tensor& x, BatchNormPlan& plan) {
   const at::NoGradGuard no_grad;
+  const at::Tensor sums = plan.take_sums(x);
   if (plan.tape != nullptr && plan.repeating) return plan.tape->next();
-  BatchStatistics statistics = bn.is_training() ? training_statistics(bn, x, plan.sync) : frozen_statistics(bn);
+  BatchStatistics statistics = bn.is_training() ? training_statistics(bn, x, sums, plan.sync) : frozen_statistics(bn);
   if (plan.tape != nullptr) plan.tape->keep(statistics);
   return statistics;
 }
@@ -136,9 +137,15 @@ bool is_ours(const Norm& bn, const at::Tensor& x, const BatchNormPlan& plan) {
 
 template <class Norm>
 variable_list own_batch_norm(Norm& bn, const at::Tensor& x, const at::Tensor& slope, const at::Tensor& residual, bool fork,
-                             BatchNormPlan& plan) {
+                             BatchNormPlan& plan, Next next = Next::kOther) {
   const BatchStatistics statistics = statistics_of(bn, x, plan);
-  return BatchNormFunction::apply(x, maybe(bn.weight), maybe(bn.bias), maybe(slope), maybe(residual), statistics, fork, plan.sync);
+  const bool summing = plan.sum_outputs && next == Next::kBatchNorm && bn.is_training() && !plan.repeating;
+  at::Tensor sums;
+  const variable_list found = BatchNormFunction::apply(x, maybe(bn.weight), maybe(bn.bias), maybe(slope), maybe(residual), statistics, fork,
+                                                       plan.sync, summing ? &sums : nullptr);
+  if (sums.defined()) plan.output = found[0].detach();
+  plan.output_sums = sums;
+  return found;
 }
 
 template <class Norm>
@@ -154,6 +161,14 @@ const BatchStatistics& StatisticsTape::next() {
   return kept_[next_++];
 }
 
+at::Tensor BatchNormPlan::take_sums(const at::Tensor& x) {
+  const bool same = output_sums.defined() && x.is_alias_of(output) && x.sizes() == output.sizes() && x.strides() == output.strides() &&
+                    x.storage_offset() == output.storage_offset();
+  at::Tensor sums = same ? output_sums : at::Tensor();
+  output = output_sums = at::Tensor();
+  return sums;
+}
+
 at::Tensor batch_norm(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, BatchNormPlan& plan) {
   return plain_batch_norm(bn, x, plan);
 }
@@ -162,17 +177,18 @@ at::Tensor batch_norm(torch::nn::BatchNorm1dImpl& bn, const at::Tensor& x, Batch
   return plain_batch_norm(bn, x, plan);
 }
 
-at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn, torch::nn::PReLUImpl& prelu, const at::Tensor& x, BatchNormPlan& plan) {
+at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn, torch::nn::PReLUImpl& prelu, const at::Tensor& x, BatchNormPlan& plan,
+                            Next next) {
   if (!is_ours(bn, x, plan)) {
     const at::Tensor z = library_batch_norm(bn, x, plan);
     return at::prelu(z, prelu.weight.to(z.scalar_type()));
   }
-  return own_batch_norm(bn, x, prelu.weight, {}, false, plan)[0];
+  return own_batch_norm(bn, x, prelu.weight, {}, false, plan, next)[0];
 }
 
-at::Tensor batch_norm_add(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, const at::Tensor& residual, BatchNormPlan& plan) {
+at::Tensor batch_norm_add(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, const at::Tensor& residual, BatchNormPlan& plan, Next next) {
   if (!is_ours(bn, x, plan)) return library_batch_norm(bn, x, plan).add_(residual);
-  return own_batch_norm(bn, x, {}, residual, false, plan)[0];
+  return own_batch_norm(bn, x, {}, residual, false, plan, next)[0];
 }
 
 std::pair<at::Tensor, at::Tensor> batch_norm_fork(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, BatchNormPlan& plan) {

@@ -39,18 +39,29 @@ class StatisticsTape {
 struct BatchNormPlan {
   dist::Communicator* sync = nullptr;  ///< statistics over the batches of all its ranks; null: of this rank
   bool fused = true;                   ///< own kernels where they apply (batch_norm_ops.h); false: LibTorch's
-  StatisticsTape* tape = nullptr;      ///< set for the length of a pass that is kept or repeated
-  bool repeating = false;              ///< which of both
+  /// Layers whose output goes to another batch norm leave the sums for its statistics; where kernels are ours.
+  bool sum_outputs = false;
+  StatisticsTape* tape = nullptr;  ///< set for the length of a pass that is kept or repeated
+  bool repeating = false;          ///< which of both
+
+  /// Sums that the last pass left of `x`, when it wrote x; undefined otherwise. They are forgotten either way.
+  [[nodiscard]] at::Tensor take_sums(const at::Tensor& x);
+  /// Of the last output, until the next layer asks; the output itself, so that its memory is not another's meanwhile.
+  at::Tensor output{};
+  at::Tensor output_sums{};
 };
+
+/// What takes the output of a layer.
+enum class Next { kOther, kBatchNorm };
 
 /// y = BN(x), or PReLU(BN(x)), or BN(x) + residual, each in one pass over x [N, C, ...]; in training mode running statistics are updated as
 /// LibTorch does. Kept for the backward pass: x alone. Collective in training mode when plan.sync is set, backward too.
 [[nodiscard]] at::Tensor batch_norm(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, BatchNormPlan& plan);
 [[nodiscard]] at::Tensor batch_norm(torch::nn::BatchNorm1dImpl& bn, const at::Tensor& x, BatchNormPlan& plan);
 [[nodiscard]] at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn, torch::nn::PReLUImpl& prelu, const at::Tensor& x,
-                                          BatchNormPlan& plan);
+                                          BatchNormPlan& plan, Next next = Next::kOther);
 [[nodiscard]] at::Tensor batch_norm_add(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, const at::Tensor& residual,
-                                        BatchNormPlan& plan);
+                                        BatchNormPlan& plan, Next next = Next::kOther);
 
 /// {BN(x), x}: what comes back through the second output is added in the pass that makes the gradient of x.
 [[nodiscard]] std::pair<at::Tensor, at::Tensor> batch_norm_fork(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, BatchNormPlan& plan);

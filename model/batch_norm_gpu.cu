@@ -110,14 +110,17 @@ __global__ void __launch_bounds__(kThreads) diffprob_moments(const T* x, ThreadL
   store_block_sums<2, width>(sums, layout, place, partials);
 }
 
-template <class T, bool with_slope, bool with_residual>
+template <class T, bool with_slope, bool with_residual, bool with_moments>
 __global__ void __launch_bounds__(kThreads, kLeastResident)
-    diffprob_normalize(const T* x, const T* residual, ChannelArrays arrays, ThreadLayout layout, T* y) {
+    diffprob_normalize(const T* x, const T* residual, ChannelArrays arrays, ThreadLayout layout, T* y, float* partials) {
   constexpr int width = kWidth<T>;
   const ThreadPlace place = kernels::place_of<width>(layout, blockIdx.x, threadIdx.x);
-  if (place.channel < 0) return;
-  const Channels<width> channels = kernels::channels_of<width>(arrays, place.channel);
-  kernels::normalize<T, width, with_slope, with_residual>(x, residual, channels, layout, place, y);
+  float sums[2][width] = {};
+  if (place.channel >= 0) {
+    const Channels<width> channels = kernels::channels_of<width>(arrays, place.channel);
+    kernels::normalize<T, width, with_slope, with_residual, with_moments>(x, residual, channels, layout, place, y, sums[0], sums[1]);
+  }
+  if constexpr (with_moments) store_block_sums<2, width>(sums, layout, place, partials);
 }
 
 template <class T, bool with_slope>
@@ -231,6 +234,20 @@ __global__ void diffprob_finish_gradient_sums(const float* partials, int blocks,
   if (gradients.slope != nullptr) gradients.slope[c] = static_cast<float>(slope);
 }
 
+/// Calls body(T{}, the kernel as a compile-time constant).
+template <class Body>
+void with_normalize_kernel(Number type, const NormalizeParts& parts, const Body& body) {
+  with_type(type, [&](auto zero) {
+    using T = decltype(zero);
+    with_constants(parts.slope, parts.residual, [&](auto slope, auto residual) {
+      constexpr auto plain = diffprob_normalize<T, slope.value, residual.value, false>;
+      constexpr auto summing = diffprob_normalize<T, slope.value, residual.value, true>;
+      parts.moments ? body(zero, std::integral_constant<decltype(summing), summing>{})
+                    : body(zero, std::integral_constant<decltype(plain), plain>{});
+    });
+  });
+}
+
 std::size_t shared_bytes(const ThreadLayout& layout) {
   return sizeof(float) * static_cast<std::size_t>(layout.rows_at_once) * static_cast<std::size_t>(layout.channels);
 }
@@ -273,16 +290,21 @@ void finish_moments(const Rows& rows, const void* x, const float* partials, int 
   check_launch("statistics");
 }
 
-void normalize(const Rows& rows, const void* x, const void* residual, const ChannelArrays& channels, void* y, int multiprocessors,
+int normalize_blocks(const Rows& rows, const NormalizeParts& parts, int multiprocessors) {
+  int blocks = 0;
+  with_normalize_kernel(rows.type, parts,
+                        [&](auto, auto kernel) { blocks = blocks_for(rows, multiprocessors * resident_blocks<kernel.value>()); });
+  return blocks;
+}
+
+void normalize(const Rows& rows, const void* x, const void* residual, const ChannelArrays& channels, void* y, float* partials, int blocks,
                CUstream_st* stream) {
-  with_type(rows.type, [&](auto zero) {
+  const ThreadLayout layout = layout_of(rows, blocks);
+  const NormalizeParts parts = {channels.slope != nullptr, residual != nullptr, partials != nullptr};
+  with_normalize_kernel(rows.type, parts, [&](auto zero, auto kernel) {
     using T = decltype(zero);
-    with_constants(channels.slope != nullptr, residual != nullptr, [&](auto slope, auto add) {
-      constexpr auto kernel = diffprob_normalize<T, slope.value, add.value>;
-      const int blocks = blocks_for(rows, multiprocessors * resident_blocks<kernel>());
-      kernel<<<blocks, kThreads, 0, stream>>>(static_cast<const T*>(x), static_cast<const T*>(residual), channels, layout_of(rows, blocks),
-                                              static_cast<T*>(y));
-    });
+    kernel.value<<<blocks, kThreads, partials != nullptr ? shared_bytes(layout) : 0, stream>>>(
+        static_cast<const T*>(x), static_cast<const T*>(residual), channels, layout, static_cast<T*>(y), partials);
   });
   check_launch("normalisation");
 }

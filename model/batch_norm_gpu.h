@@ -40,9 +40,17 @@ struct Statistics {
 };
 void finish_moments(const Rows& rows, const void* x, const float* partials, int blocks, const Statistics& statistics, CUstream_st* stream);
 
-/// y = prelu(BN(x)) + residual; residual may be null, slope of `channels` too.
-void normalize(const Rows& rows, const void* x, const void* residual, const kernels::ChannelArrays& channels, void* y, int multiprocessors,
-               CUstream_st* stream);
+/// y = prelu(BN(x)) + residual; residual may be null, slope of `channels` too. partials: null, or [blocks, 2, channels] <- what add_moments
+/// would make of y. blocks: normalize_blocks().
+void normalize(const Rows& rows, const void* x, const void* residual, const kernels::ChannelArrays& channels, void* y, float* partials,
+               int blocks, CUstream_st* stream);
+/// Which of them a call has.
+struct NormalizeParts {
+  bool slope;
+  bool residual;
+  bool moments;
+};
+[[nodiscard]] int normalize_blocks(const Rows& rows, const NormalizeParts& parts, int multiprocessors);
 
 /// partials [blocks, 3, channels] <- sums of g, of g (x - mean), gradient of the slope.
 void add_gradient_sums(const Rows& rows, const void* grad, const void* x, const kernels::ChannelArrays& channels, float* partials,

@@ -13,16 +13,17 @@ bool has_batch_kernels(const at::Tensor& /*x*/) {
   return false;
 }
 
-at::Tensor batch_moments(const at::Tensor& /*x*/) {
+at::Tensor batch_moments(const at::Tensor& /*x*/, const at::Tensor& /*sums*/) {
   absent();
 }
 
-BatchStatistics batch_statistics(const at::Tensor& /*x*/, double /*eps*/, const RunningStatistics& /*running*/) {
+BatchStatistics batch_statistics(const at::Tensor& /*x*/, double /*eps*/, const RunningStatistics& /*running*/,
+                                 const at::Tensor& /*sums*/) {
   absent();
 }
 
 at::Tensor batch_normalize(const at::Tensor& /*x*/, const BatchAffine& /*affine*/, const BatchStatistics& /*statistics*/,
-                           const at::Tensor& /*residual*/) {
+                           const at::Tensor& /*residual*/, at::Tensor* /*sums_of_output*/) {
   absent();
 }
 

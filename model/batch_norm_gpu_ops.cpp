@@ -47,11 +47,17 @@ const void* data_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr() : nullptr;
 }
 
-/// [blocks, 2, C] sums of (x - first row) and squares.
-at::Tensor moment_sums(const at::Tensor& x, int blocks) {
+/// [blocks, 2, C] sums of (x - first row) and squares: those that are there, or else of x.
+at::Tensor moment_sums(const at::Tensor& x, const at::Tensor& there) {
+  if (there.defined()) return there;
+  const int blocks = moment_blocks(rows_of(x), multiprocessors());
   const at::Tensor partials = at::empty({blocks, 2, x.size(1)}, options_of(x, at::kFloat));
   add_moments(rows_of(x), x.const_data_ptr(), partials.mutable_data_ptr<float>(), blocks, stream());
   return partials;
+}
+
+int blocks_of(const at::Tensor& partials) {
+  return static_cast<int>(partials.size(0));
 }
 
 }  // namespace
@@ -64,29 +70,27 @@ bool has_batch_kernels(const at::Tensor& x) {
   return rows && is_supported(rows_of(x));
 }
 
-at::Tensor batch_moments(const at::Tensor& x) {
+at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& sums) {
   const c10::cuda::CUDAGuard guard(x.device());
   const Rows rows = rows_of(x);
-  const int blocks = moment_blocks(rows, multiprocessors());
-  const at::Tensor partials = moment_sums(x, blocks);
+  const at::Tensor partials = moment_sums(x, sums);
   const at::Tensor moments = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
   auto* mean = moments.mutable_data_ptr<double>();
-  finish_moments(rows, x.const_data_ptr(), partials.const_data_ptr<float>(), blocks,
+  finish_moments(rows, x.const_data_ptr(), partials.const_data_ptr<float>(), blocks_of(partials),
                  {mean, mean + x.size(1), nullptr, 0, nullptr, nullptr, 0, nullptr}, stream());
   return moments;
 }
 
-BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running) {
+BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running, const at::Tensor& sums) {
   const c10::cuda::CUDAGuard guard(x.device());
   const Rows rows = rows_of(x);
-  const int blocks = moment_blocks(rows, multiprocessors());
-  const at::Tensor partials = moment_sums(x, blocks);
+  const at::Tensor partials = moment_sums(x, sums);
   const at::Tensor both = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
   auto* mean = both.mutable_data_ptr<double>();
   const bool kept = running.mean.defined();
   const bool counted = running.num_batches.defined() && running.num_batches.scalar_type() == at::kLong;
   if (running.num_batches.defined() && !counted) at::Tensor(running.num_batches).add_(1);  // the network was converted as a whole
-  finish_moments(rows, x.const_data_ptr(), partials.const_data_ptr<float>(), blocks,
+  finish_moments(rows, x.const_data_ptr(), partials.const_data_ptr<float>(), blocks_of(partials),
                  {mean, nullptr, mean + x.size(1), eps, kept ? running.mean.mutable_data_ptr<float>() : nullptr,
                   kept ? running.variance.mutable_data_ptr<float>() : nullptr, running.momentum,
                   counted ? running.num_batches.mutable_data_ptr<std::int64_t>() : nullptr},
@@ -94,12 +98,16 @@ BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningS
   return {both[0], both[1], static_cast<double>(rows.count), {}, false};
 }
 
-at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine, const BatchStatistics& statistics, const at::Tensor& residual) {
+at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine, const BatchStatistics& statistics, const at::Tensor& residual,
+                           at::Tensor* sums_of_output) {
   const c10::cuda::CUDAGuard guard(x.device());
   const at::Tensor other = beside(residual, x);
   const at::Tensor y = at::empty_like(x);
-  normalize(rows_of(x), x.const_data_ptr(), data_or_null(other), arrays_of(affine, statistics), y.mutable_data_ptr(), multiprocessors(),
-            stream());
+  const bool summing = sums_of_output != nullptr;
+  const int blocks = normalize_blocks(rows_of(x), {affine.slope.defined(), other.defined(), summing}, multiprocessors());
+  if (summing) *sums_of_output = at::empty({blocks, 2, x.size(1)}, options_of(x, at::kFloat));
+  normalize(rows_of(x), x.const_data_ptr(), data_or_null(other), arrays_of(affine, statistics), y.mutable_data_ptr(),
+            summing ? sums_of_output->mutable_data_ptr<float>() : nullptr, blocks, stream());
   return y;
 }
 

@@ -120,16 +120,17 @@ bool has_batch_kernels(const at::Tensor& x) {
   return has_host_kernels(x) || gpu::has_batch_kernels(x);
 }
 
-at::Tensor batch_moments(const at::Tensor& x) {
-  if (gpu::has_batch_kernels(x)) return gpu::batch_moments(x);
+at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& there) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_moments(x, there);
   if (!has_host_kernels(x)) {
     const auto [variance, mean] = at::var_mean(widened(x), all_but_channels(x), /*correction=*/0);
     return at::stack({mean.to(at::kDouble), variance.to(at::kDouble) * (x.numel() / x.size(1))});
   }
   const float* values = x.const_data_ptr<float>();
-  const at::Tensor sums = sum_of_chunks(rows_of(x), 2, [&](std::int64_t at, kernels::Rows rows, double* out) {
+  const auto read = [&](std::int64_t at, kernels::Rows rows, double* out) {
     kernels::add_moments(values + at, rows, out, out + rows.channels);
-  });
+  };
+  const at::Tensor sums = there.defined() ? there : sum_of_chunks(rows_of(x), 2, read);
   const at::Tensor mean = sums[0] / (x.numel() / x.size(1));
   return at::stack({mean, (sums[1] - mean * sums[0]).clamp_min_(0)});  // squares of float32 in float64: exact enough for this
 }
@@ -144,17 +145,18 @@ void update_running(const RunningStatistics& running, const at::Tensor& mean, co
   move(running.variance, variance * (count / (count - 1)));
 }
 
-BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running) {
-  if (gpu::has_batch_kernels(x)) return gpu::batch_statistics(x, eps, running);
-  const at::Tensor moments = batch_moments(x);
+BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running, const at::Tensor& sums) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_statistics(x, eps, running, sums);
+  const at::Tensor moments = batch_moments(x, sums);
   const auto count = static_cast<double>(x.numel() / x.size(1));
   const at::Tensor variance = moments[1] / count;
   update_running(running, moments[0], variance, at::full({}, count, moments.options()));
   return {moments[0], (variance + eps).rsqrt(), count, {}, false};
 }
 
-at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine, const BatchStatistics& statistics, const at::Tensor& residual) {
-  if (gpu::has_batch_kernels(x)) return gpu::batch_normalize(x, affine, statistics, residual);
+at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine, const BatchStatistics& statistics, const at::Tensor& residual,
+                           at::Tensor* sums_of_output) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_normalize(x, affine, statistics, residual, sums_of_output);
   if (!has_host_kernels(x)) {
     const at::Tensor wide = widened(x);
     const auto channel = [&](const at::Tensor& values) { return beside(values.to(wide.scalar_type()), x); };
@@ -170,10 +172,18 @@ at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine, const
   const float* from = x.const_data_ptr<float>();
   const float* beside_it = data_or_null(other);
   float* to = y.data_ptr<float>();
-  for_chunks(rows_of(x), [&](std::int64_t at, kernels::Rows rows) {
+  const auto write = [&](std::int64_t at, kernels::Rows rows) {
     kernels::normalize(from + at, data_or_null(affine.slope), beside_it != nullptr ? beside_it + at : nullptr, floats.pointers(), rows,
                        to + at);
-  });
+  };
+  if (sums_of_output == nullptr) {
+    for_chunks(rows_of(x), write);
+  } else {
+    *sums_of_output = sum_of_chunks(rows_of(x), 2, [&](std::int64_t at, kernels::Rows rows, double* out) {
+      write(at, rows);
+      kernels::add_moments(to + at, rows, out, out + rows.channels);
+    });
+  }
   return y;
 }
 

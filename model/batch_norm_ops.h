@@ -10,8 +10,9 @@ namespace diffprob::model {
 /// Own kernels for dense float32 in host memory, and for channels-last float32, float16 and bfloat16 with float32 parameters on a GPU.
 /// All else: LibTorch operators.
 
+/// `sums` here and below: what batch_normalize() left of the batch when it wrote it; undefined: x is read once more.
 /// [2, C] float64: means of x and sums of (x - mean)^2.
-[[nodiscard]] at::Tensor batch_moments(const at::Tensor& x);
+[[nodiscard]] at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& sums = {});
 
 /// Of a layer in training mode; undefined: not kept.
 struct RunningStatistics {
@@ -24,7 +25,8 @@ struct RunningStatistics {
 void update_running(const RunningStatistics& running, const at::Tensor& mean, const at::Tensor& variance, const at::Tensor& count);
 
 /// Statistics of this rank's batch; updates the running ones.
-[[nodiscard]] BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running);
+[[nodiscard]] BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running,
+                                               const at::Tensor& sums = {});
 
 /// Weight and bias of a batch norm, [C], as they multiply and shift.
 struct BatchAffine {
@@ -33,8 +35,10 @@ struct BatchAffine {
   at::Tensor slope;   ///< of the PReLU behind it; undefined: none
 };
 
+/// sums_of_output: not null where another batch norm takes the output; then own kernels leave there what its statistics follow from (on the
+/// host [2, C] float64, on a GPU [blocks, 2, C] float32), in the pass that writes the output.
 [[nodiscard]] at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine, const BatchStatistics& statistics,
-                                         const at::Tensor& residual);
+                                         const at::Tensor& residual, at::Tensor* sums_of_output = nullptr);
 
 /// With g the gradient of BN's output.
 struct BatchGradientSums {

@@ -93,7 +93,18 @@ constexpr int rows_ahead(int arrays, bool with_slope) {
   return arrays == 1 ? 4 : arrays == 2 && !with_slope ? 3 : 2;
 }
 
-/// sums += x - origin, squares += (x - origin)^2 over the rows of this thread; origin is the first row of x.
+/// sums += x - origin, squares += (x - origin)^2 of one row's channels.
+template <class T, int kWidth>
+DIFFPROB_HOST_DEVICE void add_away(const Pack<T, kWidth>& x, const Pack<T, kWidth>& origin, float* sums, float* squares) {
+  DIFFPROB_UNROLL(kWidth)
+  for (int i = 0; i < kWidth; ++i) {
+    const float away = static_cast<float>(x.value[i]) - static_cast<float>(origin.value[i]);
+    sums[i] += away;
+    squares[i] += away * away;
+  }
+}
+
+/// The same over the rows of this thread; origin is the first row of x.
 template <class T, int kWidth>
 DIFFPROB_HOST_DEVICE void add_moments(const T* __restrict__ x, const ThreadLayout& layout, const ThreadPlace& place, float* sums,
                                       float* squares) {
@@ -107,14 +118,7 @@ DIFFPROB_HOST_DEVICE void add_moments(const T* __restrict__ x, const ThreadLayou
       values[k] = r < layout.rows ? load<T, kWidth>(x + r * layout.channels + place.channel) : origin;
     }
     DIFFPROB_UNROLL(kAhead)
-    for (int k = 0; k < kAhead; ++k) {
-      DIFFPROB_UNROLL(kWidth)
-      for (int i = 0; i < kWidth; ++i) {
-        const float away = static_cast<float>(values[k].value[i]) - static_cast<float>(origin.value[i]);
-        sums[i] += away;
-        squares[i] += away * away;
-      }
-    }
+    for (int k = 0; k < kAhead; ++k) add_away(values[k], origin, sums, squares);
   }
 }
 
@@ -128,11 +132,33 @@ DIFFPROB_HOST_DEVICE Moments moments_of_sums(double sum, double square, double o
   return {origin + sum / count, squares > 0 ? squares : 0};
 }
 
-/// y = prelu(BN(x)) + residual over the rows of this thread, from the last to the first.
+/// y = prelu(BN(x)) + residual of one row's channels.
 template <class T, int kWidth, bool with_slope, bool with_residual>
+DIFFPROB_HOST_DEVICE Pack<T, kWidth> normalized_pack(const Pack<T, kWidth>& x, const Pack<T, kWidth>& residual,
+                                                     const Channels<kWidth>& channels) {
+  Pack<T, kWidth> out;
+  DIFFPROB_UNROLL(kWidth)
+  for (int i = 0; i < kWidth; ++i) {
+    float z = normalized_float(static_cast<float>(x.value[i]), channels.mean[i], channels.scale[i], channels.shift[i]);
+    if (with_slope) z = z > 0.0f ? z : z * channels.slope[i];
+    if (with_residual) z += static_cast<float>(residual.value[i]);
+    out.value[i] = static_cast<T>(z);
+  }
+  return out;
+}
+
+/// y = prelu(BN(x)) + residual over the rows of this thread, from the last to the first. With moments, also what add_moments would make of
+/// y: sums += y - origin, squares += (y - origin)^2, origin being the first row of y, all as y is stored.
+template <class T, int kWidth, bool with_slope, bool with_residual, bool with_moments>
 DIFFPROB_HOST_DEVICE void normalize(const T* __restrict__ x, const T* __restrict__ residual, const Channels<kWidth>& channels,
-                                    const ThreadLayout& layout, const ThreadPlace& place, T* __restrict__ y) {
-  constexpr int kAhead = rows_ahead(with_residual ? 2 : 1, with_slope);
+                                    const ThreadLayout& layout, const ThreadPlace& place, T* __restrict__ y, float* sums, float* squares) {
+  constexpr int kAhead = with_moments ? 2 : rows_ahead(with_residual ? 2 : 1, with_slope);
+  Pack<T, kWidth> origin{};
+  if (with_moments) {
+    const auto first = load<T, kWidth>(x + place.channel);
+    origin = normalized_pack<T, kWidth, with_slope, with_residual>(first, with_residual ? load<T, kWidth>(residual + place.channel) : first,
+                                                                   channels);
+  }
   for (std::int64_t top = layout.rows - 1 - place.row; top >= 0; top -= kAhead * place.step) {
     Pack<T, kWidth> values[kAhead];
     Pack<T, kWidth> others[kAhead];
@@ -147,15 +173,9 @@ DIFFPROB_HOST_DEVICE void normalize(const T* __restrict__ x, const T* __restrict
     for (int k = 0; k < kAhead; ++k) {
       const std::int64_t r = top - k * place.step;
       if (r < 0) continue;
-      Pack<T, kWidth> out;
-      DIFFPROB_UNROLL(kWidth)
-      for (int i = 0; i < kWidth; ++i) {
-        float z = normalized_float(static_cast<float>(values[k].value[i]), channels.mean[i], channels.scale[i], channels.shift[i]);
-        if (with_slope) z = z > 0.0f ? z : z * channels.slope[i];
-        if (with_residual) z += static_cast<float>(others[k].value[i]);
-        out.value[i] = static_cast<T>(z);
-      }
+      const auto out = normalized_pack<T, kWidth, with_slope, with_residual>(values[k], others[k], channels);
       store<T, kWidth>(y + r * layout.channels + place.channel, out);
+      if (with_moments) add_away(out, origin, sums, squares);
     }
   }
 }

@@ -13,16 +13,14 @@ struct ClipOptions {
 
 /// Scalars on the gradients' device; the host waits for nothing.
 struct GradientNorm {
-  at::Tensor norm;    ///< joint L2 norm, loss scale taken out, before clipping
-  at::Tensor finite;  ///< float32, 1 or 0: whether the norm is a number (a norm beyond float32 counts as infinite)
+  at::Tensor norm;     ///< joint L2 norm, loss scale taken out, before clipping
+  at::Tensor finite;   ///< float32, 1 or 0: whether the norm is a number (a norm beyond float32 counts as infinite)
+  at::Tensor divisor;  ///< what takes the loss scale out and clips; undefined: nothing to do
 };
 
-/// Norm of the gradients; takes the loss scale out and clips, in one pass over them (none when there is nothing to do). PyTorch's rule:
-/// factor max_norm / (norm + 1e-6), at most 1. With a norm that is not finite the gradients are spoilt: skip the update by `finite`
-/// (StepControl::apply), after a reduction over the ranks.
-GradientNorm unscale_and_clip(const std::vector<at::Tensor>& gradients, const ClipOptions& options);
-
-/// The same on the gradients of parameters, without a loss scale. Returns the norm before clipping.
-at::Tensor clip_grad_norm(const std::vector<at::Tensor>& parameters, double max_norm);
+/// Reads the gradients once and leaves them: the optimiser divides them in its own pass (StepControl::gradient_divisor). PyTorch's rule of
+/// clipping: divisor (norm + 1e-6) / max_norm, at least 1. With a norm that is not finite the divisor is of no use: skip the update by
+/// `finite` (StepControl::apply), after a reduction over the ranks.
+[[nodiscard]] GradientNorm gradient_norm(const std::vector<at::Tensor>& gradients, const ClipOptions& options);
 
 }  // namespace diffprob::model

@@ -10,6 +10,11 @@ namespace {
 
 constexpr std::int64_t kGrain = 1 << 15;  // floats that are worth a thread
 
+/// Own loops for float32 on the CPU; all else by LibTorch's operators.
+bool has_host_loops(const at::TensorOptions& options) {
+  return options.device().is_cpu() && options.dtype() == at::kFloat;
+}
+
 /// Pixels of a channels-last tensor on the CPU. Throws on another layout: the loops would mix up channels.
 std::int64_t pixels_of(const at::Tensor& x) {
   TORCH_INTERNAL_ASSERT(x.scalar_type() == at::kFloat && x.is_contiguous(at::MemoryFormat::ChannelsLast));
@@ -20,8 +25,8 @@ std::int64_t grain_of(std::int64_t floats) {
   return std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, floats));
 }
 
-at::Tensor slope_for(const at::Tensor& slope, std::int64_t channels, at::Device device) {
-  return slope.to(device, at::kFloat).expand({channels}).contiguous();
+at::Tensor slope_for(const at::Tensor& slope, std::int64_t channels, const at::TensorOptions& options) {
+  return slope.to(options).expand({channels}).contiguous();
 }
 
 /// The bias of every pixel, [1, channels, side, side].
@@ -34,11 +39,11 @@ at::Tensor bias_map(const at::Tensor& bias, std::int64_t side) {
 
 }  // namespace
 
-InferencePrelu::InferencePrelu(const at::Tensor& slope, std::int64_t channels, at::Device device)
-    : slope_(slope_for(slope, channels, device)) {}
+InferencePrelu::InferencePrelu(const at::Tensor& slope, std::int64_t channels, const at::TensorOptions& options)
+    : slope_(slope_for(slope, channels, options)) {}
 
 void InferencePrelu::apply(at::Tensor& x) const {
-  if (!x.is_cpu()) {
+  if (!has_host_loops(x.options())) {
     x = at::prelu(x, slope_);
     return;
   }
@@ -49,16 +54,17 @@ void InferencePrelu::apply(at::Tensor& x) const {
   });
 }
 
-BorderedPrelu::BorderedPrelu(const BorderedWeights& folded, const at::Tensor& slope, std::int64_t side, at::Device device)
-    : slope_(slope_for(slope, folded.bias.size(2), device)), side_(side) {
+BorderedPrelu::BorderedPrelu(const BorderedWeights& folded, const at::Tensor& slope, std::int64_t side, const at::TensorOptions& options)
+    : slope_(slope_for(slope, folded.bias.size(2), options)), side_(side) {
   TORCH_CHECK(side >= 2, "inference network: want pictures of at least 2 x 2 pixels in every block, got ", side);
-  const at::Tensor bias = device.is_cpu() ? folded.bias : bias_map(folded.bias, side);
-  bias_ = bias.to(device, at::kFloat).contiguous(device.is_cpu() ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast);
+  const bool host = has_host_loops(options);
+  const at::Tensor bias = host ? folded.bias : bias_map(folded.bias, side);
+  bias_ = bias.to(options).contiguous(host ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast);
 }
 
 void BorderedPrelu::apply(at::Tensor& x) const {
   TORCH_INTERNAL_ASSERT(x.size(2) == side_ && x.size(3) == side_);
-  if (!x.is_cpu()) {
+  if (!has_host_loops(x.options())) {
     x = at::prelu(x.add_(bias_), slope_);
     return;
   }
@@ -75,7 +81,7 @@ void BorderedPrelu::apply(at::Tensor& x) const {
 }
 
 at::Tensor channel_means(const at::Tensor& x) {
-  if (!x.is_cpu()) return x.mean({2, 3}, /*keepdim=*/true);
+  if (!has_host_loops(x.options())) return x.mean({2, 3}, /*keepdim=*/true);
   const std::int64_t channels = x.size(1), pixels = x.size(2) * x.size(3);
   TORCH_INTERNAL_ASSERT(pixels_of(x) == x.size(0) * pixels);
   at::Tensor sums = at::empty({x.size(0), channels, 1, 1}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
@@ -89,7 +95,7 @@ at::Tensor channel_means(const at::Tensor& x) {
 }
 
 void add_scaled(at::Tensor& sum, const at::Tensor& values, const at::Tensor& scale) {
-  if (!sum.is_cpu()) {
+  if (!has_host_loops(sum.options())) {
     sum.addcmul_(values, scale);
     return;
   }

@@ -6,26 +6,26 @@
 
 namespace diffprob::model {
 
-/// PReLU in place, channels last. On the CPU one pass over the data.
+/// PReLU in place, channels last. In float32 on the CPU one pass over the data.
 class InferencePrelu {
  public:
   /// slope: [channels], or [1] for all
-  InferencePrelu(const at::Tensor& slope, std::int64_t channels, at::Device device);
+  InferencePrelu(const at::Tensor& slope, std::int64_t channels, const at::TensorOptions& options);
   void apply(at::Tensor& x) const;
 
  private:
   at::Tensor slope_;  ///< [channels]
 };
 
-/// Adds the bias of BorderedWeights, then PReLU; in place, channels last. On the CPU one pass over the data.
+/// Adds the bias of BorderedWeights, then PReLU; in place, channels last. In float32 on the CPU one pass over the data.
 class BorderedPrelu {
  public:
   /// side: of the pictures, at least 2
-  BorderedPrelu(const BorderedWeights& folded, const at::Tensor& slope, std::int64_t side, at::Device device);
+  BorderedPrelu(const BorderedWeights& folded, const at::Tensor& slope, std::int64_t side, const at::TensorOptions& options);
   void apply(at::Tensor& x) const;
 
  private:
-  at::Tensor bias_;  ///< CPU: [3, 3, channels]; elsewhere [1, channels, side, side]
+  at::Tensor bias_;  ///< float32 on the CPU: [3, 3, channels]; else [1, channels, side, side]
   at::Tensor slope_;
   std::int64_t side_;
 };

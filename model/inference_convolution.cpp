@@ -46,11 +46,11 @@ const std::optional<BlockedOperators>& blocked_operators() {
 }  // namespace
 
 InferenceConvolution::InferenceConvolution(const at::Tensor& weight, const std::optional<at::Tensor>& bias, ConvolutionPlace place,
-                                           at::Device device)
+                                           const at::TensorOptions& options)
     : stride_{place.stride, place.stride}, padding_{place.padding, place.padding}, groups_(place.groups) {
-  weight_ = weight.to(device, at::kFloat).contiguous(at::MemoryFormat::ChannelsLast);
-  if (bias) bias_ = bias->to(device, at::kFloat).contiguous();
-  blocked_ = device.is_cpu() && blocked_operators().has_value();
+  weight_ = weight.to(options).contiguous(at::MemoryFormat::ChannelsLast);
+  if (bias) bias_ = bias->to(options).contiguous();
+  blocked_ = options.device().is_cpu() && options.dtype() == at::kFloat && blocked_operators().has_value();
   if (!blocked_) return;
   const std::array<std::int64_t, 4> input = {kTypicalBatch, weight.size(1) * groups_, place.side, place.side};
   weight_ = blocked_operators()->reorder.call(weight_.contiguous(), padding_, stride_, kNoDilation, groups_, at::IntArrayRef(input));

@@ -45,32 +45,32 @@ struct Block {
   }
 };
 
-Excitation make_excitation(const NamedWeights& weights, const std::string& prefix, at::Device device) {
+Excitation make_excitation(const NamedWeights& weights, const std::string& prefix, const at::TensorOptions& options) {
   const auto pointwise = [&](const char* name) {
     const std::string bias = prefix + name + ".bias";
     return InferenceConvolution(weights.at(prefix + name + ".weight"),
-                                weights.has(bias) ? std::optional<at::Tensor>(weights.at(bias)) : std::nullopt, {.side = 1}, device);
+                                weights.has(bias) ? std::optional<at::Tensor>(weights.at(bias)) : std::nullopt, {.side = 1}, options);
   };
   return {pointwise("fc1"), pointwise("fc2")};
 }
 
 /// A block whose input has `side` pixels a side; `prefix` ends with a point.
-Block make_block(const NamedWeights& weights, const std::string& prefix, std::int64_t side, at::Device device) {
+Block make_block(const NamedWeights& weights, const std::string& prefix, std::int64_t side, const at::TensorOptions& options) {
   const bool shrinks = weights.has(prefix + "downsample.0.weight");
   const std::int64_t stride = shrinks ? 2 : 1;
   const auto norm = [&](const char* name) { return evaluated_batch_norm(weights, prefix + name); };
   const BorderedWeights first = fold_around(norm("bn1"), weights.at(prefix + "conv1.weight"), norm("bn2"));
   const FoldedWeights second = fold_after(weights.at(prefix + "conv2.weight"), norm("bn3"));
-  Block block{{first.weight, std::nullopt, {.side = side, .padding = 1}, device},
-              {first, weights.at(prefix + "prelu.weight"), side, device},
-              {second, {.side = side, .stride = stride, .padding = 1}, device},
+  Block block{{first.weight, std::nullopt, {.side = side, .padding = 1}, options},
+              {first, weights.at(prefix + "prelu.weight"), side, options},
+              {second, {.side = side, .stride = stride, .padding = 1}, options},
               std::nullopt,
               std::nullopt};
   if (shrinks) {
     block.shortcut.emplace(fold_after(weights.at(prefix + "downsample.0.weight"), norm("downsample.1")),
-                           ConvolutionPlace{.side = side, .stride = stride}, device);
+                           ConvolutionPlace{.side = side, .stride = stride}, options);
   }
-  if (weights.has(prefix + "se_block.fc1.weight")) block.excitation = make_excitation(weights, prefix + "se_block.", device);
+  if (weights.has(prefix + "se_block.fc1.weight")) block.excitation = make_excitation(weights, prefix + "se_block.", options);
   return block;
 }
 
@@ -85,15 +85,15 @@ FoldedWeights fold_output(const NamedWeights& weights) {
 
 class IResNetTrunk : public InferenceTrunk {
  public:
-  IResNetTrunk(const NamedWeights& weights, at::Device device)
+  IResNetTrunk(const NamedWeights& weights, const at::TensorOptions& options)
       : stem_(fold_after(weights.at("conv1.weight"), evaluated_batch_norm(weights, "bn1")),
-              {.side = kFaceSide, .stride = iresnet_stem_stride(weights), .padding = 1}, device),
-        prelu_(weights.at("prelu.weight"), weights.at("conv1.weight").size(0), device) {
+              {.side = kFaceSide, .stride = iresnet_stem_stride(weights), .padding = 1}, options),
+        prelu_(weights.at("prelu.weight"), weights.at("conv1.weight").size(0), options) {
     std::int64_t side = side_after(kFaceSide, iresnet_stem_stride(weights));
     for (int stage = 1; stage <= 4; ++stage) {
       const std::string name = "layer" + std::to_string(stage) + ".";
       for (int i = 0; weights.has(name + std::to_string(i) + ".conv1.weight"); ++i) {
-        blocks_.push_back(make_block(weights, name + std::to_string(i) + ".", side, device));
+        blocks_.push_back(make_block(weights, name + std::to_string(i) + ".", side, options));
         if (i == 0) side = side_after(side, 2);
       }
     }
@@ -125,8 +125,8 @@ std::int64_t iresnet_stem_stride(const NamedWeights& weights) {
   return pixels == 49 ? 1 : 2;
 }
 
-std::unique_ptr<InferenceTrunk> make_iresnet_trunk(const NamedWeights& weights, at::Device device) {
-  return std::make_unique<IResNetTrunk>(weights, device);
+std::unique_ptr<InferenceTrunk> make_iresnet_trunk(const NamedWeights& weights, const at::TensorOptions& options) {
+  return std::make_unique<IResNetTrunk>(weights, options);
 }
 
 }  // namespace diffprob::model

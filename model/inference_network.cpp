@@ -18,10 +18,10 @@ constexpr std::int64_t kImagesAtOnce = 8;
 // how many rows came with it, and so on the number of ranks.
 constexpr std::int64_t kFewestRows = 4;
 
-std::unique_ptr<InferenceTrunk> make_trunk(const NamedWeights& weights, at::Device device) {
-  if (is_iresnet(weights)) return make_iresnet_trunk(weights, device);
+std::unique_ptr<InferenceTrunk> make_trunk(const NamedWeights& weights, const at::TensorOptions& options) {
+  if (is_iresnet(weights)) return make_iresnet_trunk(weights, options);
   TORCH_CHECK(is_mobilefacenet(weights), "inference network: the backbone is neither an IResNet nor a MobileFaceNet");
-  return make_mobilefacenet_trunk(weights, device);
+  return make_mobilefacenet_trunk(weights, options);
 }
 
 at::Device device_of(const Backbone& backbone) {
@@ -46,18 +46,21 @@ bool InferenceNetwork::can_rebuild(const Backbone& backbone) {
   return is_iresnet(weights) || is_mobilefacenet(weights);
 }
 
-InferenceNetwork::InferenceNetwork(const Backbone& backbone) : device_(device_of(backbone)) {
+InferenceNetwork::InferenceNetwork(const Backbone& backbone, at::ScalarType type)
+    : options_(at::TensorOptions(device_of(backbone)).dtype(type)) {
+  TORCH_CHECK(type == at::kFloat || type == at::kHalf || type == at::kBFloat16,
+              "inference network: want float32, float16 or bfloat16, got ", type);
   const at::NoGradGuard no_grad;
   const NamedWeights weights(backbone);
-  trunk_ = make_trunk(weights, device_);
+  trunk_ = make_trunk(weights, options_);
   const FoldedWeights& output = trunk_->output();
-  weight_ = output.weight.to(device_, at::kFloat).contiguous().t();
-  bias_ = output.bias.to(device_, at::kFloat);
+  weight_ = output.weight.to(options_.device(), at::kFloat).contiguous().t();
+  bias_ = output.bias.to(options_.device(), at::kFloat);
 }
 
 at::Tensor InferenceNetwork::features(const at::Tensor& images) const {
-  const at::Tensor faces = images.scalar_type() == at::kByte ? normalize_faces(images, device_) : images.to(at::kFloat);
-  return trunk_->run(faces.contiguous(at::MemoryFormat::ChannelsLast)).permute({0, 2, 3, 1}).flatten(1);
+  const at::Tensor faces = (images.scalar_type() == at::kByte ? normalize_faces(images, options_.device()) : images).to(options_);
+  return trunk_->run(faces.contiguous(at::MemoryFormat::ChannelsLast)).permute({0, 2, 3, 1}).flatten(1).to(at::kFloat);
 }
 
 at::Tensor InferenceNetwork::operator()(const at::Tensor& images) const {
@@ -65,7 +68,7 @@ at::Tensor InferenceNetwork::operator()(const at::Tensor& images) const {
   check_images(images);
   const std::int64_t count = images.size(0);
   if (count == 0) return at::empty({0, embedding_dim()}, bias_.options());
-  if (!device_.is_cpu()) return at::addmm(bias_, features(images), weight_);
+  if (!options_.device().is_cpu()) return at::addmm(bias_, features(images), weight_);
   const std::int64_t at_once = kImagesAtOnce * at::get_num_threads();
   // The last map reads its large weights once.
   const at::Tensor all = at::empty({std::max(count, kFewestRows), weight_.size(0)}, bias_.options());

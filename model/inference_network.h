@@ -11,13 +11,15 @@ namespace diffprob::model {
 /// A backbone in evaluation mode, rebuilt for speed: batch norms are folded into convolutions and the last linear map (in float64, then
 /// rounded), pictures are channels last, PReLU and bias are one pass, and on the CPU few images at a time go through all layers, so that
 /// they stay in the cache. Embeddings are those of Backbone::forward within rounding.
-/// Holds a copy of the weights: make it anew after they change. On the device of the backbone, float32.
+/// Holds a copy of the weights: make it anew after they change. On the device of the backbone.
+/// In float32, or with all layers but the last linear map in 16 bit (folded in float64, then rounded), which a GPU computes faster:
+/// embeddings are then less exact, and numbers beyond 65504 become infinite in float16.
 class InferenceNetwork {
  public:
   /// Whether the backbone has the weights of a network that is known here (all of backbone_names() have).
   [[nodiscard]] static bool can_rebuild(const Backbone& backbone);
-  /// Throws c10::Error for another network.
-  explicit InferenceNetwork(const Backbone& backbone);
+  /// type: of the layers, float32, float16 or bfloat16. Throws c10::Error for another network.
+  explicit InferenceNetwork(const Backbone& backbone, at::ScalarType type = at::kFloat);
 
   /// images: uint8 [b, 112, 112, 3], RGB, on any device (see normalize_faces), or float faces [b, 3, 112, 112] on the network's device.
   /// -> embeddings [b, D] float32. b may be 0. Never builds a gradient graph. Throws c10::Error on another shape or type.
@@ -25,9 +27,10 @@ class InferenceNetwork {
   [[nodiscard]] std::int64_t embedding_dim() const { return bias_.numel(); }
 
  private:
+  /// float32 [b, h * w * channels]
   [[nodiscard]] at::Tensor features(const at::Tensor& images) const;
 
-  at::Device device_;
+  at::TensorOptions options_;  ///< of the layers
   std::unique_ptr<InferenceTrunk> trunk_;
   at::Tensor weight_;  ///< [h * w * channels, D]
   at::Tensor bias_;    ///< [D]

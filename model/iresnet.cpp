@@ -95,7 +95,7 @@ torch::Tensor IResNetBlock::compute(const torch::Tensor& x) {
   auto [y, shortcut] = batch_norm_fork(*bn1_, x, *plan_);
   y = conv2_->forward(batch_norm_prelu(*bn2_, *prelu_, conv1_->forward(y), *plan_));
   if (!downsample_bn_.is_empty()) shortcut = batch_norm(*downsample_bn_, downsample_conv_->forward(shortcut), *plan_);
-  if (!se_) return batch_norm_add(*bn3_, y, shortcut, *plan_);
+  if (!se_) return batch_norm_add(*bn3_, y, shortcut, *plan_, Next::kBatchNorm);
   return se_->forward(batch_norm(*bn3_, y, *plan_)).add_(shortcut);
 }
 
@@ -103,7 +103,8 @@ IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
     : embedding_dim_(options.embedding_dim),
       dropout_(options.dropout),
       channels_last_on_cpu_(shape.channels.back() <= kFewChannels),
-      plan_(std::make_shared<BatchNormPlan>(BatchNormPlan{.sync = options.sync_batch_norm, .fused = options.fused_batch_norm})) {
+      plan_(std::make_shared<BatchNormPlan>(
+          BatchNormPlan{.sync = options.sync_batch_norm, .fused = options.fused_batch_norm, .sum_outputs = options.sum_outputs})) {
   std::int64_t channels = shape.channels[0];
   conv1_ = register_module("conv1", conv3x3(3, channels, shape.stem_stride));
   bn1_ = register_module("bn1", nn::BatchNorm2d(channels));
@@ -131,7 +132,8 @@ nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64
 }
 
 torch::Tensor IResNet::forward(torch::Tensor faces) {
-  torch::Tensor x = batch_norm_prelu(*bn1_, *prelu_, conv1_->forward(prepare_faces(faces, channels_last_on_cpu_)), *plan_);
+  torch::Tensor x =
+      batch_norm_prelu(*bn1_, *prelu_, conv1_->forward(prepare_faces(faces, channels_last_on_cpu_)), *plan_, Next::kBatchNorm);
   for (auto& stage : stages_) x = stage->forward(x);
   x = batch_norm(*bn2_, x, *plan_).flatten(1);
   if (is_training() && dropout_ > 0.0) x = keyed_dropout(x, dropout_, context_);

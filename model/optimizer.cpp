@@ -109,6 +109,18 @@ std::optional<at::Tensor> skip_flag(const StepControl& control) {
   return (control.apply == 0).to(at::kFloat);
 }
 
+std::optional<at::Tensor> fused_divisor(const StepControl& control, const std::vector<at::Tensor>& gradients) {
+  if (!control.gradient_divisor.defined()) return std::nullopt;
+  if (gradients[0].scalar_type() != at::kDouble) return control.gradient_divisor.to(at::kFloat);
+  at::_foreach_div_(gradients, control.gradient_divisor);
+  return std::nullopt;
+}
+
+at::Tensor divided(const at::Tensor& gradient, at::ScalarType type, const StepControl& control) {
+  const at::Tensor values = gradient.to(type);
+  return control.gradient_divisor.defined() ? at::div(values, control.gradient_divisor) : values;
+}
+
 void refuse_device_rate(const StepControl& control, const char* who) {
   TORCH_CHECK(!control.device_rate.defined(), who, ": takes the learning rate from the host alone");
 }

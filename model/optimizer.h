@@ -19,6 +19,9 @@ struct StepControl {
   /// Scalar float32 on the parameters' device that holds learning_rate, for a step that is recorded once and replayed with other rates.
   /// Undefined: learning_rate counts. Taken by Sgd's fused update and HeadSgd's on a GPU, refused by the others.
   at::Tensor device_rate{};
+  /// Scalar on the parameters' device that gradients are divided by (gradient_norm); undefined: 1. Taken by Optimizer::step, not by the
+  /// updates of class centres.
+  at::Tensor gradient_divisor{};
 };
 
 /// Throws c10::Error where a rate on the device cannot be taken.
@@ -37,7 +40,7 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// Parameters without a gradient are left alone; gradients are not changed.
+  /// Parameters without a gradient are left alone. Gradients may or may not be divided by control.gradient_divisor afterwards.
   void step(const StepControl& control);
   void step(double learning_rate) { step(StepControl{learning_rate, {}}); }
   [[nodiscard]] virtual std::vector<OptimizerState> state() = 0;
@@ -83,6 +86,13 @@ enum class DecayOn { kAll, kWeights };
 
 /// What the fused kernels take for StepControl::apply: float32 scalar, 1 where the update is skipped; nothing when undefined.
 [[nodiscard]] std::optional<at::Tensor> skip_flag(const StepControl& control);
+
+/// What they take for StepControl::gradient_divisor: float32. Float64 gradients are divided here, in a pass of their own, for float32 would
+/// spoil their digits; nothing is returned then.
+[[nodiscard]] std::optional<at::Tensor> fused_divisor(const StepControl& control, const std::vector<at::Tensor>& gradients);
+
+/// A gradient in `type`, divided.
+[[nodiscard]] at::Tensor divided(const at::Tensor& gradient, at::ScalarType type, const StepControl& control);
 
 /// target = value, or stays as it is when control.apply is 0.
 void store(const at::Tensor& target, const at::Tensor& value, const StepControl& control);

@@ -12,7 +12,7 @@ void update_one(const at::Tensor& parameter, const at::Tensor& gradient, const a
                 const StepControl& control) {
   const auto type = at::promote_types(gradient.scalar_type(), at::promote_types(parameter.scalar_type(), at::kFloat));
   const at::Tensor old = parameter.to(type);
-  const at::Tensor decayed = at::add(gradient.to(type), old, options.weight_decay);
+  const at::Tensor decayed = at::add(divided(gradient, type, control), old, options.weight_decay);
   const at::Tensor velocity = at::add(decayed, momentum.to(type), options.momentum);
   const at::Tensor direction = options.nesterov ? at::add(decayed, velocity, options.momentum) : velocity;
   store(parameter, at::sub(old, direction, control.learning_rate), control);
@@ -34,13 +34,14 @@ void sgd_update(at::TensorList parameters, at::TensorList gradients, at::TensorL
   }
   // Without a momentum the kernel wants no buffers, and the momenta stay zero.
   const at::TensorList buffers = options.momentum == 0 ? at::TensorList() : at::TensorList(lists[2]);
+  const auto divisor = fused_divisor(control, lists[1]);
   if (control.device_rate.defined()) {
     at::_fused_sgd_(lists[0], lists[1], buffers, options.weight_decay, options.momentum, control.device_rate, /*dampening=*/0,
-                    options.nesterov, /*maximize=*/false, /*is_first_step=*/false, /*grad_scale=*/{}, skip_flag(control));
+                    options.nesterov, /*maximize=*/false, /*is_first_step=*/false, divisor, skip_flag(control));
     return;
   }
   at::_fused_sgd_(lists[0], lists[1], buffers, options.weight_decay, options.momentum, control.learning_rate, /*dampening=*/0,
-                  options.nesterov, /*maximize=*/false, /*is_first_step=*/false, /*grad_scale=*/{}, skip_flag(control));
+                  options.nesterov, /*maximize=*/false, /*is_first_step=*/false, divisor, skip_flag(control));
 }
 
 Sgd::Sgd(std::vector<at::Tensor> parameters, SgdOptions options)

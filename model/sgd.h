@@ -2,7 +2,6 @@
 
 #include <vector>
 
-#include "model/gradient_clip.h"
 #include "model/optimizer.h"
 
 namespace diffprob::model {

@@ -93,7 +93,7 @@ TEST(Config, HelpOfASectionShowsDefaultRangeAndMeaningOfItsKeysAlone) {
   EXPECT_THAT(text,
               HasSubstr("  score.batch_size\n      default 512; a whole number in [1, 1e+07]\n      GLOBAL batch of the scoring pass\n"));
   EXPECT_THAT(text, HasSubstr("  score.fold\n      default true; true or false\n"));
-  EXPECT_THAT(text, Not(HasSubstr("train.")));
+  EXPECT_THAT(text, Not(HasSubstr("\n  train.")));
 }
 
 TEST(Config, HelpOfAllSectionsHasEveryKeyOnce) {

@@ -122,6 +122,56 @@ TEST(BatchNorm, AgreesWithFloat64ForAllKindsAndSizes) {
   }
 }
 
+/// Two layers one after the other, the first with a residual: what the first leaves for the second is what the second finds by itself.
+TEST(BatchNorm, SumsLeftByOneLayerServeTheNext) {
+  for (const auto type : {at::kFloat, at::kHalf}) {
+    for (const auto& wanted : {kCases[0], kCases[4]}) {
+      std::vector<Results> found;
+      for (const bool summing : {false, true}) {
+        Layers first(wanted, type), second(wanted, type);
+        BatchNormPlan plan = {.sum_outputs = summing};
+        const at::Tensor leaf = first.x.clone().requires_grad_(true), residual = first.residual.clone().requires_grad_(true);
+        const at::Tensor x = leaf.contiguous(at::MemoryFormat::ChannelsLast);
+        const at::Tensor middle = batch_norm_add(*first.bn, x, residual, plan, Next::kBatchNorm);
+        EXPECT_EQ(plan.output_sums.defined(), summing && has_batch_kernels(x)) << type;
+        const at::Tensor y = batch_norm_prelu(*second.bn, *second.prelu, middle, plan);
+        EXPECT_FALSE(plan.output_sums.defined());
+        EXPECT_FALSE(plan.output.defined());
+        (y * second.grad).sum().backward();
+        Results results;
+        backward_and_collect(second, y, leaf, residual, results);
+        results["grad_weight"] = first.bn->weight.grad();
+        found.push_back(results);
+      }
+      for (const auto& [name, values] : found[0]) {
+        const double allowed = tests::test_device().is_cuda() ? 2e-3 : 0;  // there the float32 sums run in another order
+        EXPECT_LE(distance(found[1].at(name), values), allowed) << name << " " << type;
+      }
+    }
+  }
+}
+
+TEST(BatchNorm, SumsOfOneBatchAreNotTakenForAnother) {
+  const Case& wanted = kCases[0];
+  Layers layers(wanted, at::kFloat);
+  BatchNormPlan plan = {.sum_outputs = true};
+  const at::Tensor x = layers.x.contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor y = batch_norm_add(*layers.bn, x, layers.residual, plan, Next::kBatchNorm);
+  const at::Tensor kept = plan.output, sums = plan.output_sums;
+  EXPECT_FALSE(plan.take_sums(y.clone(at::MemoryFormat::ChannelsLast)).defined());
+  for (const at::Tensor& other : {y.narrow(0, 0, 2), y.narrow(0, 2, 2), y.transpose(2, 3)}) {
+    plan.output = kept;
+    plan.output_sums = sums;
+    EXPECT_FALSE(plan.take_sums(other).defined());
+  }
+  plan.output = kept;
+  plan.output_sums = sums;
+  EXPECT_TRUE(plan.take_sums(y).defined());
+  layers.bn->eval();
+  (void)batch_norm_add(*layers.bn, x, layers.residual, plan, Next::kBatchNorm);
+  EXPECT_FALSE(plan.output_sums.defined());  // nobody wants statistics in evaluation
+}
+
 /// As under autocast: inputs, outputs and their gradients in 16 bits. Compared with float64 on the same rounded inputs.
 TEST(BatchNorm, SixteenBitInputsWithFloat32Layers) {
   for (const auto type : {at::kHalf, at::kBFloat16}) {

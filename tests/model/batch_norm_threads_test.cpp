@@ -133,13 +133,47 @@ TYPED_TEST(BatchNormThreads, ForwardWithPreluAndResidual) {
           const auto channels = kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
           const T* residual = with_residual ? c.data(c.other) : nullptr;
           with_constants(with_slope, with_residual, [&](auto slope, auto add) {
-            kernels::normalize<T, kWidth<T>, slope.value, add.value>(c.data(c.x), residual, channels, c.layout, place,
-                                                                     y.template data_ptr<T>());
+            kernels::normalize<T, kWidth<T>, slope.value, add.value, false>(c.data(c.x), residual, channels, c.layout, place,
+                                                                            y.template data_ptr<T>(), nullptr, nullptr);
           });
         });
         at::Tensor wanted = with_slope ? c.activated() : c.normalized();
         if (with_residual) wanted = wanted + c.other.to(at::kDouble);
         EXPECT_LE(distance(y, wanted), this->kStored) << problem.rows << " x " << problem.channels;
+      }
+    }
+  }
+}
+
+/// The pass that writes a batch sums it up: the same bits are written, and the sums are those of the batch as it is stored.
+TYPED_TEST(BatchNormThreads, ForwardWithMomentsOfTheOutput) {
+  using T = TypeParam;
+  for (const auto& problem : kProblems) {
+    const Case<T> c(problem);
+    for (const bool with_slope : {false, true}) {
+      for (const bool with_residual : {false, true}) {
+        const at::Tensor plain = at::full_like(c.x, NAN), y = at::full_like(c.x, NAN);
+        const at::Tensor sums = at::zeros({2, problem.channels}, at::kDouble);
+        for_threads<T>(c.layout, [&](const auto& place) {
+          const auto channels = kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
+          const T* residual = with_residual ? c.data(c.other) : nullptr;
+          float own[2][kWidth<T>] = {};
+          with_constants(with_slope, with_residual, [&](auto slope, auto add) {
+            kernels::normalize<T, kWidth<T>, slope.value, add.value, false>(c.data(c.x), residual, channels, c.layout, place,
+                                                                            plain.template data_ptr<T>(), nullptr, nullptr);
+            kernels::normalize<T, kWidth<T>, slope.value, add.value, true>(c.data(c.x), residual, channels, c.layout, place,
+                                                                           y.template data_ptr<T>(), own[0], own[1]);
+          });
+          for (int q = 0; q < 2; ++q) {
+            for (int i = 0; i < kWidth<T>; ++i) sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
+          }
+        });
+        EXPECT_TRUE(at::equal(y, plain)) << problem.rows << " x " << problem.channels;
+        const at::Tensor away = y.to(at::kDouble) - y[0].to(at::kDouble);
+        const double size = std::sqrt(static_cast<double>(problem.rows));
+        EXPECT_LE((sums[0] - away.sum(0)).abs().max().template item<double>(), 1e-5 * size * size);
+        const at::Tensor squares = away.square().sum(0);
+        EXPECT_LE(((sums[1] - squares).abs() - 1e-5 * squares).max().template item<double>(), 1e-9);
       }
     }
   }

@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t kDim = 32;
 
 /// Statistics as training leaves them: means off zero, variances from tiny to large.
-std::shared_ptr<Backbone> trained_like(const std::string& name) {
+std::shared_ptr<Backbone> trained_like(const std::string& name, double smallest_variance = 1e-7) {
   auto backbone = make_backbone({name, kDim, 0.4, 7});
   const at::NoGradGuard no_grad;
   auto generator = at::make_generator<at::CPUGeneratorImpl>(3);
@@ -21,7 +21,7 @@ std::shared_ptr<Backbone> trained_like(const std::string& name) {
     if (named.key().ends_with("running_mean")) buffer.copy_(at::randn(buffer.sizes(), generator) * 0.2);
     if (named.key().ends_with("running_var")) buffer.copy_(at::rand(buffer.sizes(), generator) * 1.5 + 0.2);
     // One channel that hardly moved, in one layer: its scale is 300 times that of the others.
-    if (named.key() == "layer3.0.bn1.running_var" || named.key() == "conv_4.model.0.conv.bn.running_var") buffer[5] = 1e-7;
+    if (named.key() == "layer3.0.bn1.running_var" || named.key() == "conv_4.model.0.conv.bn.running_var") buffer[5] = smallest_variance;
   }
   for (const auto& named : backbone->named_parameters()) {
     const at::Tensor& parameter = named.value();
@@ -58,6 +58,25 @@ TEST_P(Inference, EqualsForwardInEvaluation) {
 
 INSTANTIATE_TEST_SUITE_P(Networks, Inference, ::testing::Values("tiny", "iresnet18", "iresnet34_se", "mobilefacenet"),
                          [](const auto& network) { return network.param; });
+
+/// The layers as a GPU computes them, here on the CPU: LibTorch's operators in 16 bit.
+TEST(InferenceNetwork, SixteenBitLayersAreNearTheFloatOnes) {
+  for (const std::string name : {"tiny", "mobilefacenet"}) {
+    const auto backbone = trained_like(name, /*smallest_variance=*/0.2);  // float16 ends at 65504
+    const at::Tensor images = pictures(5);
+    const at::Tensor wanted = InferenceNetwork(*backbone)(images);
+    const double length = wanted.norm().item<double>();
+    for (const auto& [type, bound] : std::vector<std::pair<at::ScalarType, double>>{{at::kHalf, 5e-3}, {at::kBFloat16, 4e-2}}) {
+      const at::Tensor found = InferenceNetwork(*backbone, type)(images);
+      ASSERT_EQ(found.scalar_type(), at::kFloat);
+      const double difference = (found - wanted).norm().item<double>() / length;
+      std::printf("%s, %s: relative difference %.2e\n", name.c_str(), c10::toString(type), difference);
+      EXPECT_LT(difference, bound) << name << " " << type;
+      EXPECT_GT(difference, 1e-7) << name << " " << type;  // it did compute in 16 bit
+    }
+  }
+  EXPECT_THROW(InferenceNetwork(*trained_like("tiny"), at::kDouble), c10::Error);
+}
 
 TEST(InferenceNetwork, RowsDoNotDependOnTheBatchOrTheThreads) {
   const auto backbone = trained_like("tiny");

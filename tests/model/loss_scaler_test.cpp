@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "model/gradient_clip.h"
 #include "model/sgd.h"
 #include "model/skipped_updates.h"
 
@@ -70,10 +71,10 @@ TEST(LossScaler, TrainingGetsThroughOverflows) {
     // d/dw of 0.5 * w^2, scaled and held in half precision
     const at::Tensor gradient = (weight.detach() * scaler.scale()).to(at::kHalf).to(at::kFloat);
     weight.mutable_grad() = gradient;
-    const auto norm = model::unscale_and_clip({gradient}, {0, scaler.scale()});
+    const auto norm = model::gradient_norm({gradient}, {0, scaler.scale()});
     const bool fits = weight[0].item<double>() * scaler.scale().item<double>() < 65520;
     EXPECT_EQ(norm.finite.item<float>(), fits ? 1.0f : 0.0f) << step;
-    sgd.step({0.1, norm.finite});
+    sgd.step({0.1, norm.finite, {}, norm.divisor});
     scaler.update(norm.finite);
     skipped.note(step, norm.finite);
   }

@@ -52,6 +52,21 @@ INSTANTIATE_TEST_SUITE_P(Networks, RecomputedNetwork, ::testing::Combine(::testi
                            return std::string(std::get<0>(entry.param)) + (std::get<1>(entry.param) ? "_fused" : "_library");
                          });
 
+/// Statistics that come from the pass before are those of a pass of their own, and a repetition takes no sums of another pass.
+TEST(RecomputedNetworkWithSums, GradientsAndStatisticsAreBitEqual) {
+  BackboneOptions options = {.name = "tiny", .embedding_dim = 32, .dropout = 0.4};
+  const Trained plain = train_once(options, false);
+  options.sum_outputs = true;
+  for (const bool recompute : {false, true}) {
+    const Trained summed = train_once(options, recompute);
+    EXPECT_TRUE(at::equal(plain.embeddings, summed.embeddings));
+    for (const auto& [name, gradient] : plain.gradients) EXPECT_TRUE(at::equal(gradient, summed.gradients.at(name))) << name;
+    for (std::size_t i = 0; i < plain.state.size(); ++i) {
+      EXPECT_TRUE(at::equal(plain.state[i].second, summed.state[i].second)) << plain.state[i].first;
+    }
+  }
+}
+
 TEST(Recompute, RunsTheBlockTwiceAndKeepsNothingBetween) {
   const auto plan = std::make_shared<BatchNormPlan>();
   int runs = 0;

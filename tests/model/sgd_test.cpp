@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/gradient_clip.h"
 #include "tests/model/optimizer_test_support.h"
 
 namespace diffprob::tests {
@@ -173,51 +174,67 @@ TEST(WeightDecays, BatchNormAndBiasesMayBeExempt) {
   EXPECT_EQ(model::weight_decays(net, 0.2, model::DecayOn::kAll), std::vector<double>(5, 0.2));
 }
 
-TEST(ClipGradNorm, EqualsTorchAboveAndBelowTheLimit) {
-  for (const double scale : {0.01, 1.0, 1000.0}) {
-    auto pair = make_parameters(torch::kFloat);
-    set_gradients(pair, pair.ours.size() - 1, scale);
+/// One update of ours, clipped inside, against torch's clipping and then torch's update.
+TEST(GradientNorm, ClippedUpdatesEqualTorchAboveAndBelowTheLimit) {
+  for (const auto type : {torch::kFloat, torch::kDouble}) {
+    const double tolerance = type == torch::kFloat ? 1e-6 : 1e-13;
+    for (const double scale : {0.01, 1.0, 1000.0}) {
+      auto pair = make_parameters(type);
+      set_gradients(pair, pair.ours.size() - 1, scale);
+      model::Sgd ours(pair.ours, {});
+      torch::optim::SGD theirs(pair.theirs, torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(5e-4));
 
-    const auto norm = model::clip_grad_norm(pair.ours, 5.0);
-    const double wanted = torch::nn::utils::clip_grad_norm_(pair.theirs, 5.0);
+      const auto found = model::gradient_norm(model::gradients_of(pair.ours), {5.0, {}});
+      const double wanted = torch::nn::utils::clip_grad_norm_(pair.theirs, 5.0);
+      ours.step({0.1, found.finite, {}, found.divisor});
+      theirs.step();
 
-    EXPECT_NEAR(norm.item<double>() / wanted, 1.0, 1e-6);
-    for (std::size_t i = 0; i + 1 < pair.ours.size(); ++i) {
-      EXPECT_LE((pair.ours[i].grad() - pair.theirs[i].grad()).abs().max().item<double>(), 1e-6);
+      EXPECT_NEAR(found.norm.item<double>() / wanted, 1.0, 1e-6);
+      EXPECT_LE(worst(pair.ours, pair.theirs), tolerance) << scale;
+      EXPECT_FALSE(pair.ours.back().grad().defined());
     }
-    EXPECT_FALSE(pair.ours.back().grad().defined());
   }
 }
 
-TEST(ClipGradNorm, NoGradientsHaveNormZero) {
-  EXPECT_EQ(model::clip_grad_norm(make_parameters(torch::kFloat).ours, 5.0).item<float>(), 0.0f);
-  EXPECT_EQ(model::unscale_and_clip({}, {5.0, {}}).finite.item<float>(), 1.0f);
+/// Parameters in 16 bit beside float32 gradients take the update without the fused kernel.
+TEST(GradientNorm, TheUnfusedUpdateDividesToo) {
+  const auto gradient = torch::full({6}, 8.0);
+  auto narrow = torch::ones({6}, torch::kBFloat16), narrow_momentum = torch::zeros({6}, torch::kBFloat16);
+  model::sgd_update({narrow}, {gradient}, {narrow_momentum}, {0.9, 0, false}, {0.5, {}, {}, torch::full({}, 16.0)});
+  EXPECT_EQ(narrow_momentum[0].item<float>(), 0.5f);
+  EXPECT_EQ(narrow[0].item<float>(), 0.75f);
 }
 
-TEST(UnscaleAndClip, TakesTheLossScaleOutBeforeClipping) {
+TEST(GradientNorm, NothingToDoHasNoDivisor) {
+  EXPECT_EQ(model::gradient_norm({}, {5.0, {}}).norm.item<float>(), 0.0f);
+  EXPECT_EQ(model::gradient_norm({}, {5.0, {}}).finite.item<float>(), 1.0f);
+  EXPECT_FALSE(model::gradient_norm({torch::ones({3})}, {}).divisor.defined());
+}
+
+TEST(GradientNorm, TakesTheLossScaleOutBeforeClipping) {
   for (const double max_norm : {0.0, 5.0, 1e6}) {
     const auto plain = std::vector<torch::Tensor>{torch::full({4}, 3.0), torch::full({2, 2}, 4.0)};  // norm 10
-    auto scaled = std::vector<torch::Tensor>{plain[0] * 1024, plain[1] * 1024};
+    const auto scaled = std::vector<torch::Tensor>{plain[0] * 1024, plain[1] * 1024};
 
-    const auto found = model::unscale_and_clip(scaled, {max_norm, torch::full({}, 1024.0)});
+    const auto found = model::gradient_norm(scaled, {max_norm, torch::full({}, 1024.0)});
 
     EXPECT_NEAR(found.norm.item<double>(), 10, 1e-5);
     EXPECT_EQ(found.finite.item<float>(), 1.0f);
-    const double factor = max_norm == 5.0 ? 0.5 : 1.0;
-    EXPECT_LE(worst(scaled, {plain[0] * factor, plain[1] * factor}), 1e-5) << max_norm;
+    EXPECT_NEAR(found.divisor.item<double>(), max_norm == 5.0 ? 2048 : 1024, 1e-3) << max_norm;
+    EXPECT_EQ(scaled[0][0].item<float>(), 3 * 1024.0f);
   }
 }
 
-TEST(UnscaleAndClip, OneBadElementAnywhereIsFound) {
+TEST(GradientNorm, OneBadElementAnywhereIsFound) {
   for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     for (const auto type : {torch::kFloat, torch::kBFloat16, torch::kHalf}) {
       auto gradients = std::vector<torch::Tensor>{torch::ones({3}, type), torch::ones({5, 2}, type)};
       gradients[1][4][1] = -bad;
-      EXPECT_EQ(model::unscale_and_clip(gradients, {5.0, {}}).finite.item<float>(), 0.0f) << bad << " " << type;
+      EXPECT_EQ(model::gradient_norm(gradients, {5.0, {}}).finite.item<float>(), 0.0f) << bad << " " << type;
     }
   }
   // 16-bit gradients whose squares would overflow in their own type are fine.
-  EXPECT_EQ(model::unscale_and_clip({torch::full({9}, 1000.0, torch::kHalf)}, {}).norm.item<float>(), 3000.0f);
+  EXPECT_EQ(model::gradient_norm({torch::full({9}, 1000.0, torch::kHalf)}, {}).norm.item<float>(), 3000.0f);
 }
 
 }  // namespace

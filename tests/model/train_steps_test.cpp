@@ -2,6 +2,7 @@
 #include <map>
 
 #include "model/backbone.h"
+#include "model/gradient_clip.h"
 #include "model/sgd.h"
 #include "tests/model/head_test_support.h"
 
@@ -66,9 +67,8 @@ class Replay {
     for (const auto& parameter : backbone_->parameters()) {
       if (parameter.requires_grad()) trained.push_back(parameter);
     }
-    auto all = trained;
-    all.push_back(head_.weight());
-    model::Sgd sgd(all, {});
+    model::Sgd sgd(trained, {});
+    model::Sgd head_sgd({head_.weight()}, {});
     backbone_->train();
     for (std::int64_t step = 0; step < steps(); ++step) {
       for (auto& parameter : trained) parameter.mutable_grad().reset();
@@ -76,10 +76,13 @@ class Replay {
       const auto result = head_.forward_backward(embeddings, on_device(labels(step)), {batch_});
       embeddings.backward(result.grad_embeddings);
       loss.push_back(result.loss.item<double>());
-      grad_norm.push_back(model::clip_grad_norm(trained, 5.0).item<double>());
+      const auto gradient = model::gradient_norm(model::gradients_of(trained), {5.0, {}});
+      grad_norm.push_back(gradient.norm.item<double>());
       head_grad_norm.push_back(head_.weight().grad().norm().item<double>());
       train_prob.push_back(result.probability.cpu());
-      sgd.step(golden_.number(run_, "lr"));
+      const double rate = golden_.number(run_, "lr");
+      sgd.step({rate, gradient.finite, {}, gradient.divisor});
+      head_sgd.step(rate);
     }
   }
 
