@@ -1,4 +1,6 @@
-"""What the peers share: the device, its clock and its memory, number formats."""
+"""What the peers share: the device and its memory, number formats."""
+import math
+
 import torch
 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "fp32": torch.float32}
@@ -41,3 +43,8 @@ def peak_memory(device):
     if device != "cuda":
         return {}
     return {"peak_mib": torch.cuda.max_memory_allocated() / 2**20, "peak_reserved_mib": torch.cuda.max_memory_reserved() / 2**20}
+
+
+def skipped_updates(scale_before, scale_after):
+    """How many updates a GradScaler has left out because of an overflow: each halves its scale."""
+    return max(0, round(math.log2(scale_before / scale_after)))

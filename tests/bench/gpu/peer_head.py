@@ -95,6 +95,7 @@ def measure(args):
     for i in range(TRIED, TRIED + args.warmup):
         step(i)
     device_meter.synchronize(args.device)
+    scale = head.scaler.get_scale()
     start = time.perf_counter()
     for i in range(TRIED + args.warmup, TRIED + args.warmup + args.steps):
         loss = step(i)
@@ -103,7 +104,8 @@ def measure(args):
     return {"bench": "head", "side": "eager", "device": args.device, "batch": args.batch, "classes": args.classes,
             "sample_rate": args.sample_rate, "precision": device_meter.precision_of(args),
             "images_per_second": args.batch * args.steps / seconds, "step_ms": 1000 * seconds / args.steps,
-            **device_meter.peak_memory(args.device), "first_loss": first, "loss": loss.item()}
+            **device_meter.peak_memory(args.device), "first_loss": first, "loss": loss.item(),
+            "skipped": device_meter.skipped_updates(scale, head.scaler.get_scale())}
 
 
 def parse(argv=None):

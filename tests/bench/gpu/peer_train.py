@@ -112,7 +112,7 @@ def measure(args):
     device_meter.reset_peak_memory(args.device)
     if args.warmup > 0:
         steps(args.warmup)
-    waited_before = source.waited
+    waited_before, scale = source.waited, training.scaler.get_scale()
     start = time.perf_counter()
     loss = steps(args.steps)
     seconds = time.perf_counter() - start
@@ -120,7 +120,8 @@ def measure(args):
             "classes": source.classes, "images": "jpeg" if args.data else "device", "precision": device_meter.precision_of(args),
             "layout": "NHWC" if args.channels_last else "NCHW", "images_per_second": args.batch * args.steps / seconds,
             "step_ms": 1000 * seconds / args.steps, "data_wait_share": (source.waited - waited_before) / seconds,
-            **device_meter.peak_memory(args.device), "first_loss": first, "loss": loss.item()}
+            **device_meter.peak_memory(args.device), "first_loss": first, "loss": loss.item(),
+            "skipped": device_meter.skipped_updates(scale, training.scaler.get_scale())}
 
 
 def parse(argv=None):
