@@ -24,7 +24,8 @@ namespace {
 constexpr double kPartSeconds = 60;
 constexpr std::int64_t kLargestPart = 262144;
 
-/// Rows of one batch, from the device in one copy a column.
+}  // namespace
+
 void append_records(const at::Tensor& indices, const model::HeadScores& scores, std::vector<prune::ScoreRecord>& records) {
   const auto column = [](const at::Tensor& t) { return t.to(at::kCPU, at::kFloat).contiguous(); };
   const at::Tensor index = indices.contiguous();
@@ -42,6 +43,8 @@ void append_records(const at::Tensor& indices, const model::HeadScores& scores, 
                        at(cosine), at(norm)});
   }
 }
+
+namespace {
 
 /// A margin of 0 is none, whatever else the loss has.
 model::MarginOptions scoring_margin(const model::ShardedHead& head, double margin) {

@@ -23,6 +23,10 @@ struct LoadedModel {
 /// Collective.
 [[nodiscard]] LoadedModel load_model(const std::string& checkpoint, Runtime& runtime);
 
+/// Adds the rows of one batch to `records`. indices: int64 [b], of the samples, on the CPU; scores are on any device, from where each
+/// column comes in one copy. Waits for the device. Not collective.
+void append_records(const at::Tensor& indices, const model::HeadScores& scores, std::vector<prune::ScoreRecord>& records);
+
 /// Every sample exactly once, in evaluation mode, without augmentation, into the score file `path`, which rank 0 writes. Finished parts
 /// lie beside it in NAME.parts until it is there (ScoreParts): a killed scoring started again goes on behind them, on any number of ranks,
 /// and on the same number ends with the same bytes. Ranks other than 0 hold one part at a time. Collective.

@@ -39,6 +39,8 @@ std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_
   return backbone;
 }
 
+}  // namespace
+
 model::HeadOptions head_options(const Config& config, std::int64_t num_classes, std::uint64_t seed) {
   model::HeadOptions options{num_classes, config.model.embedding_dim, margin_options(config), seed};
   options.max_buffer_bytes = static_cast<std::int64_t>(config.model.head_buffer_mib * (1 << 20));
@@ -46,6 +48,8 @@ model::HeadOptions head_options(const Config& config, std::int64_t num_classes, 
   options.storage = scalar_type(config.model.head_storage);
   return options;
 }
+
+namespace {
 
 dist::GradientReducerOptions reducer_options(const Config& config) {
   dist::GradientReducerOptions options;

@@ -27,6 +27,8 @@ namespace diffprob::launch {
 
 /// model.loss and its options, with published values where the configuration leaves them open.
 [[nodiscard]] model::MarginOptions margin_options(const Config& config);
+/// The head that a Trainer trains.
+[[nodiscard]] model::HeadOptions head_options(const Config& config, std::int64_t num_classes, std::uint64_t seed);
 
 /// Since the last time they were taken, over all ranks; lives on the device, so that a step never waits for it.
 struct RunningMeans {

@@ -2,7 +2,7 @@
 # Packs the program, the tests of the label gpu and the GPU benchmarks with the libraries that a bare machine with CUDA 13 and PyTorch 2.11
 # lacks, into build/gpu/pack.tar.gz (at most 64 MiB; plain JPEG alone). There, in a checkout of the same commit with that file:
 #   tests/bench/gpu/run.sh tests          all gpu tests
-#   tests/bench/gpu/run.sh benches        all benchmarks
+#   tests/bench/gpu/run.sh benches        all benchmarks (--quick: a few of each)
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 source launch/environment.sh

@@ -1,108 +1,142 @@
 #!/usr/bin/env python3
-"""The peer of train_bench: a plain eager PyTorch step on one GPU, as arcface_torch makes it.
+"""The peer of train_bench: a plain eager PyTorch step on one device, as arcface_torch makes it.
 
-NCHW, fp16 autocast with GradScaler (or bf16, fp32), classifier as a matrix product of normalised rows in 16 bit with float32 logits, CosFace,
-softmax cross-entropy by hand over the shard, SGD with momentum for network and head, gradients clipped at 5. Images are on the GPU already.
-    peer_train.py [--network iresnet50] [--batch 256] [--classes 93431] [--precision fp16] [--channels-last] [--steps 40] [--warmup 10]
+NCHW, fp16 autocast with GradScaler (or bf16, fp32), head of margin_head.py, SGD with momentum for network and head, gradients clipped at 5.
+Images are on the device already (uint8); with --data, a DataLoader decodes the JPEG images of a data set (OpenCV's Python package).
+    peer_train.py [--network iresnet50] [--batch 256] [--classes 93431 | --data FOLDER [--workers 8]] [--precision fp16|bf16|tf32|fp32]
+                  [--channels-last] [--device cpu|cuda] [--steps 40] [--warmup 10]
 Prints one line of JSON with the keys of train_bench.
 """
 import argparse
+import importlib.util
 import json
 import pathlib
 import sys
 import time
 
 import torch
-import torch.nn.functional as F
+
+import device_meter
+import hashed_values
+import margin_head
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "model"))
 import pytorch_backbones  # noqa: E402
 
-
-class SoftmaxCrossEntropy(torch.autograd.Function):
-    """Over logits whose buffer becomes the gradient, as a sharded head does it."""
-
-    @staticmethod
-    def forward(ctx, logits, labels):
-        largest = logits.max(1, keepdim=True).values
-        logits = logits.sub_(largest).exp_()
-        logits.div_(logits.sum(1, keepdim=True))
-        own = logits.gather(1, labels[:, None])
-        ctx.save_for_backward(logits, labels)
-        return own.clamp_min(1e-30).log().mean().neg()
-
-    @staticmethod
-    def backward(ctx, grad):
-        logits, labels = ctx.saved_tensors
-        logits.scatter_add_(1, labels[:, None], torch.full_like(labels[:, None], -1, dtype=logits.dtype))
-        return logits.div_(logits.size(0)).mul_(grad), None
+BATCHES, TRIED = 4, 2
 
 
-class Head(torch.nn.Module):
-    def __init__(self, classes, scale=64.0, margin=0.35):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.randn(classes, 512) * 0.01)
-        self.scale, self.margin = scale, margin
+class DeviceBatches:
+    """A few batches that are on the device already, in turn."""
 
-    def forward(self, embeddings, labels, precision):
-        with torch.autocast("cuda", precision, enabled=precision != torch.float32):
-            logits = F.linear(F.normalize(embeddings), F.normalize(self.weight))
-        logits = logits.float().clamp(-1, 1)
-        own = torch.arange(labels.numel(), device=labels.device)
-        logits[own, labels] -= self.margin
-        return SoftmaxCrossEntropy.apply(logits * self.scale, labels)
+    def __init__(self, args, layout):
+        self.classes, self.waited, self.layout, self.next_batch = args.classes, 0.0, layout, 0
+        self.batches = [(hashed_values.images(i, args.batch, args.device), hashed_values.labels(i, args.batch, args.classes, args.device))
+                        for i in range(BATCHES)]
+
+    def next(self):
+        images, labels = self.batches[self.next_batch % BATCHES]
+        self.next_batch += 1
+        return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.layout).div_(255).sub_(0.5).div_(0.5), labels
 
 
-def main():
+class LoadedBatches:
+    """JPEG images of a folder in the InsightFace layout; epochs follow each other."""
+
+    def __init__(self, args, layout):
+        reader = pathlib.Path(__file__).resolve().parents[1] / "peer_train.py"
+        spec = importlib.util.spec_from_file_location("record_faces", reader)
+        record_faces = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(record_faces)
+        record_faces.cv2.setNumThreads(0)
+        self.waited, self.layout, self.device = 0.0, layout, args.device
+        self.classes = int((args.data / "property").read_text().split(",")[0])
+        self.loader = torch.utils.data.DataLoader(record_faces.RecordFaces(args.data), args.batch, shuffle=True, num_workers=args.workers,
+                                                  drop_last=True, pin_memory=args.device == "cuda", persistent_workers=args.workers > 0)
+        if len(self.loader) == 0:
+            raise SystemExit(f"peer_train.py: {args.data} has fewer images than a batch of {args.batch}")
+        self.epoch = iter(self.loader)
+
+    def next(self):
+        start = time.perf_counter()
+        try:
+            faces, labels = next(self.epoch)
+        except StopIteration:
+            self.epoch = iter(self.loader)
+            faces, labels = next(self.epoch)
+        self.waited += time.perf_counter() - start
+        return faces.to(self.device, non_blocking=True, memory_format=self.layout), labels.to(self.device, non_blocking=True)
+
+
+class Training:
+    def __init__(self, args, classes, layout):
+        self.args = args
+        self.network = pytorch_backbones.make_network(args.network)
+        hashed_values.fill_network(self.network)
+        if hasattr(self.network, "features") and self.network.features.affine:
+            self.network.features.weight.requires_grad_(False)
+        self.network = self.network.to(args.device).to(memory_format=layout).train()
+        self.head = margin_head.Head(classes, args)
+        parameters = [p for p in [*self.network.parameters(), *self.head.parameters()] if p.requires_grad]
+        self.optimizer = torch.optim.SGD(parameters, lr=0.01, momentum=0.9, weight_decay=5e-4)
+        self.scaler = torch.amp.GradScaler(args.device, growth_interval=100, enabled=device_meter.precision_of(args) == "fp16")
+
+    def step(self, faces, labels):
+        with device_meter.autocast(self.args):
+            embeddings = self.network(faces)
+        loss = self.head(embeddings.float(), labels)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        return loss.detach()
+
+
+def measure(args):
+    torch.manual_seed(1)
+    device_meter.set_arithmetic(args)
+    layout = torch.channels_last if args.channels_last else torch.contiguous_format
+    source = (LoadedBatches if args.data else DeviceBatches)(args, layout)
+    training = Training(args, source.classes, layout)
+
+    def steps(count):
+        for _ in range(count):
+            loss = training.step(*source.next())
+        device_meter.synchronize(args.device)
+        return loss
+
+    first = steps(1).item()
+    steps(TRIED - 1)
+    device_meter.reset_peak_memory(args.device)
+    if args.warmup > 0:
+        steps(args.warmup)
+    waited_before, scale = source.waited, training.scaler.get_scale()
+    start = time.perf_counter()
+    loss = steps(args.steps)
+    seconds = time.perf_counter() - start
+    return {"bench": "train", "side": "eager", "device": args.device, "network": args.network, "batch": args.batch,
+            "classes": source.classes, "images": "jpeg" if args.data else "device", "precision": device_meter.precision_of(args),
+            "layout": "NHWC" if args.channels_last else "NCHW", "images_per_second": args.batch * args.steps / seconds,
+            "step_ms": 1000 * seconds / args.steps, "data_wait_share": (source.waited - waited_before) / seconds,
+            **device_meter.peak_memory(args.device), "first_loss": first, "loss": loss.item(),
+            "skipped": device_meter.skipped_updates(scale, training.scaler.get_scale())}
+
+
+def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="iresnet50")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--classes", type=int, default=93431)
-    parser.add_argument("--precision", default="fp16", choices=["fp16", "bf16", "fp32"])
+    parser.add_argument("--data", type=pathlib.Path)
+    parser.add_argument("--workers", type=int, default=8, help="DataLoader processes")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--warmup", type=int, default=10)
-    args = parser.parse_args()
-    torch.manual_seed(1)
-    torch.backends.cudnn.benchmark = True
-    precision = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[args.precision]
-    layout = torch.channels_last if args.channels_last else torch.contiguous_format
-    network = pytorch_backbones.make_network(args.network).cuda().to(memory_format=layout).train()
-    head = Head(args.classes).cuda()
-    parameters = [*network.parameters(), *head.parameters()]
-    optimizer = torch.optim.SGD(parameters, lr=0.01, momentum=0.9, weight_decay=5e-4)
-    scaler = torch.amp.GradScaler("cuda", growth_interval=100, enabled=args.precision == "fp16")
-    images = [torch.randint(0, 256, (args.batch, 112, 112, 3), dtype=torch.uint8).cuda() for _ in range(4)]
-    labels = [torch.randint(0, args.classes, (args.batch,)).cuda() for _ in range(4)]
-
-    def step(i):
-        faces = images[i % 4].permute(0, 3, 1, 2).to(torch.float32, memory_format=layout).div_(255).sub_(0.5).div_(0.5)
-        with torch.autocast("cuda", precision, enabled=precision != torch.float32):
-            embeddings = network(faces)
-        loss = head(embeddings.float(), labels[i % 4], precision)
-        scaler.scale(loss).backward()
-        scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5)
-        scaler.step(optimizer)
-        scaler.update()
-        optimizer.zero_grad()
-        return loss
-
-    for i in range(args.warmup):
-        first = step(i)
-    first = first.item()
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    start = time.perf_counter()
-    for i in range(args.steps):
-        loss = step(i)
-    torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
-    print(json.dumps({"network": args.network, "batch": args.batch, "classes": args.classes, "precision": args.precision,
-                      "layout": "NHWC" if args.channels_last else "NCHW", "images_per_second": args.batch * args.steps / seconds,
-                      "step_ms": 1000 * seconds / args.steps, "peak_mib": torch.cuda.max_memory_allocated() / 2**20,
-                      "peak_reserved_mib": torch.cuda.max_memory_reserved() / 2**20, "first_loss": first, "loss": loss.item()}))
+    device_meter.add_arguments(parser)
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(measure(parse())))

@@ -2,7 +2,10 @@
 # On the machine with the GPU: unpacks build/gpu/pack.tar.gz (made by pack.sh) and runs what it is asked to.
 #   run.sh tests [NAME...]     tests of the label gpu on the first GPU, side by side; last line: "N passed, N failed"
 #   run.sh tests2 [NAME...]    the same with two ranks that share the GPU, by NCCL over sockets: those of the tests that take two
-#   run.sh benches             ours and the peer, one after the other; a line of JSON each
+#   run.sh benches [--quick] [train] [head] [score]
+#                              ours and the peer, one after the other, all of them or those named; a line of JSON each, and a table
+#                              at the end. --quick: one or two cases of each, for some minutes. DIFFPROB_BENCH_DATA=FOLDER (InsightFace
+#                              layout): train on its JPEG images, too (DIFFPROB_BENCH_WORKERS=8 threads or processes decode)
 #   run.sh exec PROGRAM ...    one program of the pack
 # Logs go to $OUT (default: build/gpu/out). LibTorch is that of python3.
 set -uo pipefail
@@ -56,16 +59,94 @@ run_tests() {
   [ $failed -eq 0 ]
 }
 
-run_benches() {
-  local network classes batch
-  for network in iresnet50 iresnet100; do
-    for batch in 128 256 512 1024; do
-      for classes in 10572 93431 1000000; do
-        "$pack/bin/train_bench" --model.backbone=$network --train.batch_size=$batch --classes=$classes --train.precision=fp16
-        python3 tests/bench/gpu/peer_train.py --network $network --batch $batch --classes $classes
-      done
+# What ran out of memory or of time says so and has no line.
+bench() { # LIMIT_SECONDS COMMAND...
+  local limit=$1
+  shift
+  timeout "$limit" "$@" 2>>"$out/benches.log" || printf 'no result (exit code %d, see %s): %s\n' $? "$out/benches.log" "$*" >&2
+}
+ours() { # PROGRAM ARGUMENTS...
+  local program=$pack/bin/$1
+  shift
+  bench 150 "$program" "$@"
+}
+peer() { # SCRIPT ARGUMENTS...
+  local script=tests/bench/gpu/$1
+  shift
+  bench 150 python3 "$script" "$@"
+}
+
+train_case() { # NETWORK BATCH CLASSES
+  ours train_bench --model.backbone="$1" --train.batch_size="$2" --classes="$3" --train.precision=fp16
+  peer peer_train.py --network "$1" --batch "$2" --classes "$3"
+}
+train_jpeg_case() { # NETWORK BATCH
+  local workers=${DIFFPROB_BENCH_WORKERS:-8}
+  ours train_bench --model.backbone="$1" --train.batch_size="$2" --train.precision=fp16 --data="$DIFFPROB_BENCH_DATA" \
+    --data.decode_threads="$workers"
+  peer peer_train.py --network "$1" --batch "$2" --data "$DIFFPROB_BENCH_DATA" --workers "$workers"
+}
+head_case() { # BATCH CLASSES SAMPLE_RATE
+  ours gpu_head_bench --train.batch_size="$1" --classes="$2" --model.sample_rate="$3" --train.precision=fp16
+  peer peer_head.py --batch "$1" --classes "$2" --sample-rate "$3"
+}
+score_case() { # NETWORK BATCH CLASSES
+  local precision
+  for precision in tf32 fp32; do
+    ours gpu_score_bench --model.backbone="$1" --score.batch_size="$2" --classes="$3" --precision=$precision
+  done
+  for precision in fp16 fp32; do peer peer_gpu_score.py --network "$1" --batch "$2" --classes "$3" --precision $precision; done
+}
+
+train_benches() {
+  local network batch classes
+  local networks=(iresnet50 iresnet100) batches=(128 256 512 1024) all_classes=(10572 93431 1000000)
+  if $quick; then networks=(iresnet50) batches=(256) all_classes=(93431); fi
+  for network in "${networks[@]}"; do
+    for batch in "${batches[@]}"; do
+      for classes in "${all_classes[@]}"; do train_case "$network" "$batch" "$classes"; done
     done
-  done | tee "$out/train_bench.jsonl"
+  done
+  if [ -n "${DIFFPROB_BENCH_DATA:-}" ]; then train_jpeg_case iresnet50 256; fi
+}
+head_benches() {
+  local batch classes rate
+  local batches=(256 512 1024) all_classes=(10572 93431 1000000)
+  if $quick; then batches=(512) all_classes=(93431 1000000); fi
+  for batch in "${batches[@]}"; do
+    for classes in "${all_classes[@]}"; do
+      for rate in 1 0.1; do head_case "$batch" "$classes" $rate; done
+    done
+  done
+}
+score_benches() {
+  local network batch classes
+  local networks=(iresnet50 iresnet100) batches=(512 1024) all_classes=(10572 93431)
+  if $quick; then networks=(iresnet50) batches=(512) all_classes=(93431); fi
+  for network in "${networks[@]}"; do
+    for batch in "${batches[@]}"; do
+      for classes in "${all_classes[@]}"; do score_case "$network" "$batch" "$classes"; done
+    done
+  done
+}
+
+run_benches() {
+  local quick=false name names=() files=()
+  for name in "$@"; do
+    case $name in
+      --quick) quick=true ;;
+      train | head | score) names+=("$name") ;;
+      *) echo "run.sh benches: expected --quick, train, head or score, found $name" >&2; return 2 ;;
+    esac
+  done
+  [ ${#names[@]} -gt 0 ] || names=(train head score)
+  : >"$out/benches.log"
+  for name in "${names[@]}"; do
+    printf 'benches: %s, ours and eager PyTorch turn by turn\n' "$name" >&2
+    "${name}_benches" | tee "$out/${name}_bench.jsonl"
+    files+=("$out/${name}_bench.jsonl")
+  done
+  python3 tests/bench/gpu/bench_table.py "${files[@]}" | tee "$out/benches.md"
 }
 
 case ${1:-} in
@@ -77,7 +158,7 @@ case ${1:-} in
       model_head_chunked_test model_head_sampled_test model_margin_ranks_test launch_trainer_test launch_gpu_step_test
     run_tests "$@"
     ;;
-  benches) run_benches ;;
+  benches) shift; run_benches "$@" ;;
   exec) shift; program=$1; shift; exec "$pack/bin/$program" "$@" ;;
-  *) sed -n '2,7p' "$0"; exit 2 ;;
+  *) sed -n '2,10p' "$0"; exit 2 ;;
 esac

@@ -1,21 +1,25 @@
-// Training steps of the whole program on one device, with images that are there already (uint8 on the device): what the network, the head
-// and the optimisers cost without the loader. One JSON line. The peer is peer_train.py, run.sh runs both.
-//   train_bench [--warmup=10] [--steps=40] [--classes=93431] [--trace=FILE.json] [--section.key=value ...]      keys of the configuration
-#include <c10/core/CachingDeviceAllocator.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
+// Training steps of the whole program on one device: with images that are there already (uint8 on the device), what the network, the head
+// and the optimisers cost without the loader; with --data, on the JPEG images of a data set, decoded as diffprob train does it. One JSON
+// line; "data_wait_share": of the time, how much the host waited for images. The peer is peer_train.py, run.sh runs both.
+//   train_bench [--warmup=10] [--steps=40] [--classes=93431 | --data=FOLDER] [--trace=FILE.json] [--section.key=value ...]
+// Keys are those of the configuration (--train.precision, --data.decode_threads ...).
 #include <torch/types.h>
 
 #include <chrono>
 #include <cstdio>
-#include <map>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "dist/mpi_environment.h"
 #include "launch/autocast.h"
+#include "launch/inputs.h"
 #include "launch/profile_trace.h"
 #include "launch/trainer.h"
+#include "launch/training_data.h"
+#include "tests/bench/gpu/bench_arguments.h"
+#include "tests/bench/gpu/device_meter.h"
+#include "tests/bench/gpu/hashed_values.h"
 
 namespace {
 
@@ -24,109 +28,162 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kBatches = 4;  // different ones, in turn
 constexpr std::int64_t kTriedSteps = 2;
+constexpr std::uint64_t kSeed = 1;
 constexpr std::int64_t kTracedSteps = 3;
 
 struct Options {
   std::int64_t warmup = 10;
   std::int64_t steps = 40;
   std::int64_t classes = 93431;
+  std::string data;
   std::string trace;
-  std::vector<launch::Override> config = {{"data.train", "synthetic"}, {"model.dropout", "0"}, {"train.batch_size", "256"}};
+  std::vector<launch::Override> config = {{"model.dropout", "0"}, {"train.batch_size", "256"}, {"data.cache_gib", "0"}};
 };
 
 Options parse(int argc, char** argv) {
   Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    const auto equals = argument.find('=');
-    TORCH_CHECK(argument.starts_with("--") && equals != std::string::npos, "train_bench: want --name=value, got ", argument);
-    const std::string name = argument.substr(2, equals - 2);
-    const std::string value = argument.substr(equals + 1);
-    const std::map<std::string, std::int64_t*> numbers = {
-        {"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}};
-    if (const auto number = numbers.find(name); number != numbers.end()) {
-      *number->second = std::stoll(value);
-    } else if (name == "trace") {
-      options.trace = value;
-    } else {
-      options.config.push_back({name, value});
-    }
-  }
+  bench::Arguments{{{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}},
+                   {{"data", &options.data}, {"trace", &options.trace}},
+                   options.config}
+      .parse(argc, argv);
+  options.config.push_back({"data.train", options.data.empty() ? "synthetic" : options.data});
   return options;
 }
 
-void synchronize(at::Device device) {
-  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
-}
+/// Where the rows of a step come from.
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  [[nodiscard]] virtual std::int64_t classes() const = 0;
+  [[nodiscard]] virtual data::Batch next() = 0;
+  /// Seconds that next() has waited for images so far.
+  [[nodiscard]] virtual double wait_seconds() const = 0;
+};
 
-c10::CachingDeviceAllocator::DeviceStats memory_of(at::Device device) {
-  return c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
-}
-
-double peak_mib(const c10::CachingAllocator::StatArray& values) {
-  return static_cast<double>(values[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak) / (1 << 20);
-}
-
-std::vector<data::Batch> make_batches(std::int64_t rows, std::int64_t classes, at::Device device) {
-  std::vector<data::Batch> batches;
-  for (std::int64_t i = 0; i < kBatches; ++i) {
-    at::manual_seed(static_cast<std::uint64_t>(i));
-    batches.push_back({at::randint(0, 256, {rows, 112, 112, 3}, at::kByte).to(device),
-                       at::randint(0, classes, {rows}, at::kLong).to(device), at::arange(rows)});
+/// A few batches that are on the device already, in turn.
+class DeviceBatches final : public BatchSource {
+ public:
+  DeviceBatches(std::int64_t rows, std::int64_t classes, at::Device device) : classes_(classes) {
+    for (std::int64_t i = 0; i < kBatches; ++i)
+      batches_.push_back({bench::hashed_images(i, rows, device), bench::hashed_labels(i, rows, classes, device), at::arange(rows)});
   }
-  return batches;
+  [[nodiscard]] std::int64_t classes() const override { return classes_; }
+  [[nodiscard]] data::Batch next() override { return batches_[next_++ % batches_.size()]; }
+  [[nodiscard]] double wait_seconds() const override { return 0; }
+
+ private:
+  std::int64_t classes_;
+  std::vector<data::Batch> batches_;
+  std::size_t next_ = 0;
+};
+
+/// Images of a data set, decoded anew every epoch; epochs follow each other for as long as batches are asked for.
+class LoadedBatches final : public BatchSource {
+ public:
+  LoadedBatches(const launch::Config& config, launch::Runtime& runtime)
+      : dataset_(launch::open_training_set(config, runtime)), data_(config, dataset_, kSeed, runtime) {
+    TORCH_CHECK(data_.steps_per_epoch() > 0, "train_bench: ", dataset_->size(), " images are less than a batch of ",
+                config.train.batch_size);
+  }
+  [[nodiscard]] std::int64_t classes() const override { return dataset_->num_classes(); }
+  [[nodiscard]] data::Batch next() override {
+    data::Batch batch;
+    while (!loader_ || !loader_->next(batch)) {
+      ended_wait_ = wait_seconds();
+      loader_ = data_.loader(epoch_++, 0);
+    }
+    return batch;
+  }
+  [[nodiscard]] double wait_seconds() const override { return ended_wait_ + (loader_ ? loader_->wait_seconds() : 0); }
+
+ private:
+  std::shared_ptr<const data::Dataset> dataset_;
+  launch::TrainingData data_;
+  std::unique_ptr<data::Loader> loader_;
+  std::int64_t epoch_ = 0;
+  double ended_wait_ = 0;  ///< in epochs that have ended
+};
+
+std::unique_ptr<BatchSource> make_source(const Options& options, const launch::Config& config, launch::Runtime& runtime) {
+  if (!options.data.empty()) return std::make_unique<LoadedBatches>(config, runtime);
+  const std::int64_t rows = runtime.rows_per_rank(config.train.batch_size)[static_cast<std::size_t>(runtime.rank())];
+  return std::make_unique<DeviceBatches>(rows, options.classes, runtime.device());
 }
+
+/// A training and the batches that it is fed.
+class Steps {
+ public:
+  Steps(const launch::Config& config, BatchSource& source, launch::Runtime& runtime)
+      : source_(source), trainer_(config, source.classes(), kSeed, runtime), device_(runtime.device()) {
+    bench::fill_network(trainer_.backbone());
+    bench::fill_centres(trainer_.head().weight());
+  }
+  /// Submits some; the device may not have done them when it returns.
+  void submit(std::int64_t count) {
+    for (const std::int64_t end = step_ + count; step_ < end; ++step_) {
+      trainer_.timer().enter(launch::Phase::kDataWait);
+      trainer_.step(source_.next(), step_, 0.01);
+    }
+  }
+  void run(std::int64_t count) {
+    submit(count);
+    bench::synchronize(device_);
+  }
+  void trace(const std::string& path) {
+    launch::ProfileTrace trace({path, step_, kTracedSteps}, device_);
+    for (std::int64_t i = 0; i < kTracedSteps; ++i) {
+      trace.before_step(step_);
+      submit(1);
+    }
+    bench::synchronize(device_);
+    trace.finish();
+  }
+  [[nodiscard]] launch::Trainer& trainer() { return trainer_; }
+
+ private:
+  BatchSource& source_;
+  launch::Trainer trainer_;
+  at::Device device_;
+  std::int64_t step_ = 0;
+};
 
 nlohmann::ordered_json measure(const Options& options, const launch::Config& config, launch::Runtime& runtime) {
-  launch::Trainer trainer(config, options.classes, 1, runtime);
-  const std::int64_t rows = runtime.rows_per_rank(config.train.batch_size)[static_cast<std::size_t>(runtime.rank())];
-  const auto batches = make_batches(rows, options.classes, runtime.device());
-  std::int64_t step = 0;
-  const auto run = [&](std::int64_t count) {
-    for (const std::int64_t end = step + count; step < end; ++step)
-      trainer.step(batches[static_cast<std::size_t>(step % kBatches)], step, 0.01);
-    synchronize(runtime.device());
-  };
-  run(kTriedSteps);  // cuDNN tries algorithms, with memory that later steps do not need
-  if (runtime.device().is_cuda()) c10::getDeviceAllocator(runtime.device().type())->resetPeakStats(runtime.device().index());
-  run(options.warmup);
-  (void)trainer.timer().take();
+  const auto source = make_source(options, config, runtime);
+  Steps steps(config, *source, runtime);
+  launch::Trainer& trainer = steps.trainer();
+  steps.run(1);
   const double first_loss = trainer.take_means().loss;
+  steps.run(kTriedSteps - 1);  // cuDNN tries algorithms, with memory that later steps do not need
+  bench::reset_peak_memory(runtime.device());
+  steps.run(options.warmup);
+  (void)trainer.timer().take();
+  (void)trainer.take_means();
 
+  const double waited_before = source->wait_seconds();
   const auto begin = Clock::now();
-  for (const std::int64_t end = step + options.steps; step < end; ++step)
-    trainer.step(batches[static_cast<std::size_t>(step % kBatches)], step, 0.01);
+  steps.submit(options.steps);
   const double submitted = std::chrono::duration<double>(Clock::now() - begin).count();
-  synchronize(runtime.device());
+  bench::synchronize(runtime.device());
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const double waited = source->wait_seconds() - waited_before;
 
-  nlohmann::ordered_json out;
+  nlohmann::ordered_json out = {{"bench", "train"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
   out["network"] = config.model.backbone;
   out["batch"] = config.train.batch_size;
-  out["classes"] = options.classes;
+  out["classes"] = source->classes();
+  out["images"] = options.data.empty() ? "device" : "jpeg";
   out["precision"] = launch::precision_on(runtime.device(), config.train.precision);
   out["images_per_second"] = static_cast<double>(config.train.batch_size * options.steps) / seconds;
   out["step_ms"] = 1000 * seconds / static_cast<double>(options.steps);
+  out["data_wait_share"] = waited / seconds;
   out["host_ms"] = 1000 * submitted / static_cast<double>(options.steps);
   const auto times = trainer.timer().take();
   for (std::size_t p = 0; p < times.phase.size(); ++p) out["phase_ms"][launch::phase_name(static_cast<launch::Phase>(p))] = times.phase[p];
-  if (runtime.device().is_cuda()) {
-    const auto memory = memory_of(runtime.device());
-    out["peak_mib"] = peak_mib(memory.allocated_bytes);
-    out["peak_reserved_mib"] = peak_mib(memory.reserved_bytes);
-  }
+  bench::add_peak_memory(out, runtime.device());
   out["first_loss"] = first_loss;
   out["loss"] = trainer.take_means().loss;
   out["skipped"] = trainer.take_skipped().total;
-  if (!options.trace.empty()) {
-    launch::ProfileTrace trace({options.trace, step, kTracedSteps}, runtime.device());
-    for (const std::int64_t end = step + kTracedSteps; step < end; ++step) {
-      trace.before_step(step);
-      trainer.step(batches[static_cast<std::size_t>(step % kBatches)], step, 0.01);
-    }
-    synchronize(runtime.device());
-    trace.finish();
-  }
+  if (!options.trace.empty()) steps.trace(options.trace);
   return out;
 }
 
