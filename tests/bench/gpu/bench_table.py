@@ -68,7 +68,8 @@ def main():
     print("|---|---|---|---|---|---|---|---|")
     for case, ours, eager in rows(read(sys.argv[1:])):
         precisions = [run["precision"] for run in (ours, eager) if run is not None]
-        cells = [name_of(case), " / ".join(dict.fromkeys(precisions))]
+        kernels = "".join(f" + {name}" for name in (ours or {}).get("untried_kernels", []))
+        cells = [name_of(case) + kernels, " / ".join(dict.fromkeys(precisions))]
         for key, form in (("images_per_second", ".1f"), ("peak_mib", ".0f")):
             cells += [number(ours, key, form), number(eager, key, form), ratio(ours, eager, key)]
         print("| " + " | ".join(cells) + " |")

@@ -77,6 +77,9 @@ peer() { # SCRIPT ARGUMENTS...
 }
 
 train_case() { # NETWORK BATCH CLASSES
+  # First with the kernels that have not run on a GPU yet.
+  ours train_bench --model.backbone="$1" --train.batch_size="$2" --classes="$3" --train.precision=fp16 \
+    --train.untried_kernels=faces,sum_statistics
   ours train_bench --model.backbone="$1" --train.batch_size="$2" --classes="$3" --train.precision=fp16
   peer peer_train.py --network "$1" --batch "$2" --classes "$3"
 }
@@ -92,7 +95,7 @@ head_case() { # BATCH CLASSES SAMPLE_RATE
 }
 score_case() { # NETWORK BATCH CLASSES
   local precision
-  for precision in tf32 fp32; do
+  for precision in fp16 tf32 fp32; do
     ours gpu_score_bench --model.backbone="$1" --score.batch_size="$2" --classes="$3" --precision=$precision
   done
   for precision in fp16 fp32; do peer peer_gpu_score.py --network "$1" --batch "$2" --classes "$3" --precision $precision; done

@@ -1,7 +1,7 @@
 // Scoring on one device, as diffprob score does it once images are there (uint8 on the device): embeddings by the network rebuilt for
 // speed, the whole score record of every image, and its copy to the host. One JSON line. The peer is peer_gpu_score.py.
-//   gpu_score_bench [--warmup=3] [--steps=20] [--classes=93431] [--precision=auto|fp32|tf32] [--section.key=value ...]
-// --precision: of the products; auto: tf32 on a GPU, fp32 on a CPU. Keys are those of the configuration: --score.batch_size,
+//   gpu_score_bench [--warmup=3] [--steps=20] [--classes=93431] [--precision=auto|fp32|tf32|fp16|bf16] [--section.key=value ...]
+// --precision: of the network (16 bit: score.precision, the head in tf32); auto: tf32 on a GPU, fp32 on a CPU. Keys are those of the configuration: --score.batch_size,
 // --model.backbone ... "first_log_probability": of the own class, mean over the first batch.
 #include <torch/types.h>
 
@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dist/mpi_environment.h"
+#include "launch/autocast.h"
 #include "launch/runtime.h"
 #include "launch/score.h"
 #include "launch/trainer.h"
@@ -42,9 +43,14 @@ Options parse(int argc, char** argv) {
                    {{"precision", &options.precision}},
                    options.config}
       .parse(argc, argv);
-  TORCH_CHECK(options.precision == "auto" || options.precision == "fp32" || options.precision == "tf32",
-              "gpu_score_bench: --precision: expected auto, fp32 or tf32, found ", options.precision);
-  if (options.precision != "auto") options.config.push_back({"train.precision", options.precision});  // decides on TF32 (Runtime)
+  const std::string& precision = options.precision;
+  if (precision == "fp16" || precision == "bf16") {
+    options.config.push_back({"score.precision", precision});
+  } else if (precision != "auto") {
+    TORCH_CHECK(precision == "fp32" || precision == "tf32", "gpu_score_bench: --precision: expected auto, fp32, tf32, fp16 or bf16, found ",
+                precision);
+    options.config.push_back({"train.precision", precision});  // decides on TF32 (Runtime)
+  }
   return options;
 }
 
@@ -58,7 +64,7 @@ model::InferenceNetwork make_network(const launch::Config& config, at::Device de
   backbone->to(device);
   backbone->eval();
   bench::fill_network(*backbone);
-  return model::InferenceNetwork(*backbone);
+  return model::InferenceNetwork(*backbone, launch::scalar_type(config.score.precision));
 }
 
 class Scoring {

@@ -173,6 +173,7 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
   out["classes"] = source->classes();
   out["images"] = options.data.empty() ? "device" : "jpeg";
   out["precision"] = launch::precision_on(runtime.device(), config.train.precision);
+  if (!config.train.untried_kernels.empty()) out["untried_kernels"] = config.train.untried_kernels;
   out["images_per_second"] = static_cast<double>(config.train.batch_size * options.steps) / seconds;
   out["step_ms"] = 1000 * seconds / static_cast<double>(options.steps);
   out["data_wait_share"] = waited / seconds;
