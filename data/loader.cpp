@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -17,7 +16,6 @@
 
 #include "data/error.h"
 #include "data/jpeg_decoder.h"
-#include "data/keyed_random.h"
 
 namespace diffprob::data {
 namespace {
@@ -153,7 +151,6 @@ struct Loader::Impl {
   std::atomic<bool> stop = false;
   std::exception_ptr start_error;  // a worker that could not even begin
   std::vector<std::string> replaced;
-  std::atomic<double> waited = 0.0;
   std::unique_ptr<Worker> own;
   std::vector<std::thread> threads;
 };
@@ -233,7 +230,7 @@ void Loader::Impl::decode_row(const Chunk& chunk, std::int64_t row, Worker& work
   const std::size_t image_bytes = worker.scratch.size();
   auto* const out = chunk.slot->batch.images.data_ptr<std::uint8_t>() + static_cast<std::size_t>(row) * image_bytes;
   const std::uint64_t key = plan->augment_key(chunk.slot->number, row, index);
-  const bool mirrored = options.flip && KeyedRandom(key).uniform() < 0.5f;
+  const bool mirrored = options.flip && is_mirrored(key);
   std::uint8_t* const space = mirrored ? worker.scratch.data() : out;
   const std::uint8_t* image = nullptr;
   try {
@@ -307,17 +304,14 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Bat
 
 Loader::~Loader() = default;
 
-bool Loader::next(Batch& batch) {
+bool Loader::do_next(Batch& batch) {
   Impl& self = *impl_;
   std::unique_lock lock(self.mutex);
-  const auto start = std::chrono::steady_clock::now();
   if (self.own != nullptr) self.run_inline();
   self.ready.wait(lock, [&] {
     const bool exhausted = self.slots.empty() && self.next_batch >= self.num_batches;
     return exhausted || self.start_error || (!self.slots.empty() && self.slots.front()->ready());
   });
-  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
-  self.waited.store(self.waited.load() + waited.count());
   if (self.start_error) std::rethrow_exception(self.start_error);
   if (self.slots.empty()) return false;
   // A failed batch stays in front: whoever asks again gets the same answer.
@@ -329,10 +323,6 @@ bool Loader::next(Batch& batch) {
   for (auto& entry : slot->replaced) self.replaced.push_back(std::move(entry.second));
   batch = std::move(slot->batch);
   return true;
-}
-
-double Loader::wait_seconds() const noexcept {
-  return impl_->waited;
 }
 
 std::vector<std::string> Loader::replaced() const {

@@ -5,9 +5,8 @@
 #include <string>
 #include <vector>
 
-#include <ATen/core/Tensor.h>
-
 #include "data/augment.h"
+#include "data/batch_stream.h"
 #include "data/dataset.h"
 #include "data/decoded_cache.h"
 #include "data/sampler.h"
@@ -30,31 +29,20 @@ struct LoaderOptions {
   std::shared_ptr<DecodedCache> cache = nullptr;  ///< of this data set and image_size; nullptr: decode every time
 };
 
-struct Batch {
-  at::Tensor images;   ///< uint8 [b, image_size, image_size, 3], RGB
-  at::Tensor labels;   ///< int64 [b]
-  at::Tensor indices;  ///< int64 [b], indices into the dataset
-};
-
 /// Decodes the batches of a plan in order, ahead of the consumer. b may be 0 (empty tensors of the right shape).
-/// Content does not depend on the number of threads. One consumer thread.
-class Loader {
+/// Content does not depend on the number of threads. next() rethrows what a worker threw.
+class Loader final : public BatchStream {
  public:
   /// first_batch: where to start (resume in mid-epoch).
   Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const BatchPlan> plan, LoaderOptions options,
          std::int64_t first_batch = 0);
-  ~Loader();
-  Loader(const Loader&) = delete;
-  Loader& operator=(const Loader&) = delete;
+  ~Loader() override;
 
-  /// false after the last batch. Rethrows what a worker threw.
-  bool next(Batch& batch);
-  /// Seconds that next() waited for data since the start.
-  [[nodiscard]] double wait_seconds() const noexcept;
-  /// Descriptions of images replaced so far (OnCorrupt::kReplace).
-  [[nodiscard]] std::vector<std::string> replaced() const;
+  [[nodiscard]] std::vector<std::string> replaced() const override;
 
  private:
+  bool do_next(Batch& batch) override;
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -42,6 +42,10 @@ std::uint64_t BatchPlan::augment_key(std::int64_t /*batch*/, std::int64_t /*row*
   return combine_key(key(), static_cast<std::uint64_t>(index));
 }
 
+bool is_mirrored(std::uint64_t augment_key) noexcept {
+  return KeyedRandom(augment_key).uniform() < 0.5f;
+}
+
 TrainPlan::TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch, int rank, int world_size)
     : permutation_(size, combine_key(seed, static_cast<std::uint64_t>(epoch))),
       size_(size),

@@ -27,6 +27,9 @@ struct RowRange {
 };
 [[nodiscard]] RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size);
 
+/// Whether random flipping mirrors the row of this augmentation key (BatchPlan::augment_key): p = 0.5.
+[[nodiscard]] bool is_mirrored(std::uint64_t augment_key) noexcept;
+
 /// The order of samples: a function of (seed, epoch) alone. Global batch k of an epoch holds the same samples for any number of ranks.
 class BatchPlan {
  public:

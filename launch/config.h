@@ -20,6 +20,7 @@ struct DataConfig {
   std::int64_t decode_threads = 2;
   std::int64_t prefetch_batches = 4;
   double cache_gib = 2;
+  double resident_gib = 0;
   std::string sampling = "uniform";
   double sampling_power = 1;
 };

@@ -44,6 +44,8 @@ void add_data(Config& c, std::vector<Field>& f) {
   f.push_back(number("data.prefetch_batches", &c.data.prefetch_batches, 1, 1024, "batches decoded ahead"));
   f.push_back(
       number("data.cache_gib", &c.data.cache_gib, 0, 1e6, "decoded images stay in memory when all fit into this, a rank; 0: never"));
+  f.push_back(number("data.resident_gib", &c.data.resident_gib, 0, 1e6,
+                     "decoded images stay in the memory of the device (of the GPU) when all fit into this, a rank; 0: never"));
   f.push_back(text("data.sampling", &c.data.sampling,
                    "'uniform': every sample once an epoch; 'balanced': every identity as often; 'weighted': by n^-sampling_power of an "
                    "identity of n samples",
@@ -137,10 +139,10 @@ void add_train(Config& c, std::vector<Field>& f) {
       {"train.untried_kernels",
        &t.untried_kernels,
        "own kernels that are tested on CPUs and have not run on a GPU yet: sum_statistics (the batch norm that writes a block's output "
-       "also sums it up for the next one)",
+       "also sums it up for the next one), faces (normalised images in the precision of the step; GPU alone)",
        0,
        0,
-       {"sum_statistics"}});
+       {"sum_statistics", "faces"}});
   f.push_back(
       number("train.ema_decay", &t.ema_decay, 0, 0.999999, "moving average of the weights, used for verification and export; 0: off"));
   f.push_back(

@@ -6,6 +6,7 @@
 #include "data/keyed_random.h"
 #include "launch/autocast.h"
 #include "launch/optimizers.h"
+#include "model/faces_gpu_ops.h"
 #include "model/gradient_clip.h"
 #include "model/normalize.h"
 
@@ -127,10 +128,19 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
       upload_(runtime.device()),
       use_graph_(wants_graph(config, runtime)),
       precision_(scalar_type(precision_on(runtime.device(), config.train.precision))),
+      own_faces_(uses_kernel(config, "faces")),
       micro_rows_(rows_of_micro_batch(config, runtime)),
       sums_(at::zeros({kSums}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {
   if (precision_ == at::kHalf) scaler_.emplace(model::LossScalerOptions{}, runtime.device());
   if (config.train.ema_decay > 0) ema_.emplace(*backbone_, config.train.ema_decay);
+}
+
+at::Tensor Trainer::faces_of(const at::Tensor& images) const {
+  if (!own_faces_ || !model::gpu::has_faces(images)) return model::normalize_faces(images, runtime_.device());
+  model::gpu::FaceOptions options;
+  options.type = precision_;
+  options.channels = precision_ == at::kFloat ? 4 : 8;
+  return model::gpu::make_faces(images, options);
 }
 
 void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Batch* records_of) {
@@ -139,7 +149,7 @@ void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Bat
   backbone_->set_step_context({input.key, own.begin + micro * rows, input.device_key});
 
   timer_.enter(Phase::kForward);
-  const at::Tensor faces = model::normalize_faces(input.batch.images.narrow(0, micro * rows, rows), runtime_.device());
+  const at::Tensor faces = faces_of(input.batch.images.narrow(0, micro * rows, rows));
   at::Tensor embeddings;  // [rows, D]
   {
     const Autocast autocast(runtime_.device(), precision_);

@@ -88,6 +88,8 @@ class Trainer {
   void replay(const Input& input);
   /// All device work of an update.
   void update(const Input& input, const data::Batch* records_of);
+  /// What the network is fed: float32, or, by the own kernel, in the precision of the step with pixels of 16 bytes.
+  [[nodiscard]] at::Tensor faces_of(const at::Tensor& images) const;
   void micro_step(const Input& input, std::int64_t micro, const data::Batch* records_of);
   /// Whether the update is to be made, on all ranks alike, and how the network's gradients are scaled; notes the means.
   [[nodiscard]] model::StepControl decide(const Input& input);
@@ -114,6 +116,7 @@ class Trainer {
   Input recorded_{};  ///< what the graph reads
   at::Tensor apply_;  ///< scalar: whether the last update was made
   at::ScalarType precision_;
+  bool own_faces_;                        ///< train.untried_kernels has "faces"
   std::vector<std::int64_t> micro_rows_;  ///< of a micro-batch, a rank
   at::Tensor loss_;                       ///< scalar, of this step, the mean over its micro-batches
   at::Tensor correct_;                    ///< scalar, right predictions of this rank

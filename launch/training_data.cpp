@@ -2,8 +2,12 @@
 
 #include <spdlog/spdlog.h>
 
+#include "launch/resident_batches.h"
+
 namespace diffprob::launch {
 namespace {
+
+constexpr double kGib = 1 << 30;
 
 data::AugmentOptions augmentation(const AugmentConfig& config) {
   data::AugmentOptions options;
@@ -32,18 +36,13 @@ data::LoaderOptions loader_options(const Config& config, const Runtime& runtime)
   return options;
 }
 
-TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dataset> dataset, std::uint64_t seed, const Runtime& runtime)
-    : config_(config),
-      dataset_(std::move(dataset)),
-      seed_(seed),
-      rank_(runtime.rank()),
-      world_size_(runtime.world_size()),
-      options_(loader_options(config, runtime)) {
+TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dataset> dataset, std::uint64_t seed, Runtime& runtime)
+    : config_(config), dataset_(std::move(dataset)), seed_(seed), runtime_(runtime), options_(loader_options(config, runtime)) {
   options_.flip = config.data.flip;
   options_.augment = augmentation(config.augment);
-  options_.cache = data::DecodedCache::when_it_fits(dataset_->size(), options_.image_size, config.data.cache_gib);
+  use_resident_ = wants_resident();
+  if (!use_resident_) options_.cache = data::DecodedCache::when_it_fits(dataset_->size(), options_.image_size, config.data.cache_gib);
   if (options_.cache) {
-    constexpr double kGib = 1 << 30;
     spdlog::info("decoded images stay in memory: {:.2f} GiB a rank when full",
                  static_cast<double>(data::DecodedCache::bytes_for(dataset_->size(), options_.image_size)) / kGib);
   }
@@ -51,7 +50,19 @@ TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dat
     weights_ = std::make_shared<data::AliasTable>(data::class_size_weights(*dataset_, config.data.sampling_power));
   }
   if (config.data.sampling == "balanced") by_class_ = std::make_shared<data::ClassIndex>(*dataset_);
-  steps_per_epoch_ = plan(0, rank_, world_size_)->num_batches();
+  steps_per_epoch_ = plan(0, runtime.rank(), runtime.world_size())->num_batches();
+}
+
+bool TrainingData::wants_resident() const {
+  if (config_.data.resident_gib <= 0) return false;
+  if (options_.augment.any()) {
+    spdlog::info("data.resident_gib={:g} is not used: augment.* changes images in other ways than data.flip", config_.data.resident_gib);
+    return false;
+  }
+  const double needed = static_cast<double>(ResidentImages::bytes_for(dataset_->size(), options_.image_size)) / kGib;
+  if (needed <= config_.data.resident_gib) return true;
+  spdlog::info("data.resident_gib={:g} is not used: {} decoded images are {:.2f} GiB", config_.data.resident_gib, dataset_->size(), needed);
+  return false;
 }
 
 std::shared_ptr<const data::BatchPlan> TrainingData::plan(std::int64_t epoch, int rank, int world_size) const {
@@ -61,8 +72,11 @@ std::shared_ptr<const data::BatchPlan> TrainingData::plan(std::int64_t epoch, in
   return std::make_shared<data::TrainPlan>(pass.epoch_samples, pass.global_batch, seed_, epoch, rank, world_size);
 }
 
-std::unique_ptr<data::Loader> TrainingData::loader(std::int64_t epoch, std::int64_t first_batch) const {
-  return std::make_unique<data::Loader>(dataset_, plan(epoch, rank_, world_size_), options_, first_batch);
+std::unique_ptr<data::BatchStream> TrainingData::loader(std::int64_t epoch, std::int64_t first_batch) {
+  auto order = plan(epoch, runtime_.rank(), runtime_.world_size());
+  if (use_resident_ && !resident_) resident_ = std::make_shared<ResidentImages>(dataset_, options_, runtime_);
+  if (resident_) return std::make_unique<ResidentBatches>(resident_, dataset_, std::move(order), options_.flip, first_batch);
+  return std::make_unique<data::Loader>(dataset_, std::move(order), options_, first_batch);
 }
 
 std::vector<std::int64_t> TrainingData::global_batch(std::int64_t epoch, std::int64_t batch) const {

@@ -1,5 +1,9 @@
 #include "model/activation_format.h"
 
+#include <variant>
+
+#include <ATen/ATen.h>
+
 namespace diffprob::model {
 namespace {
 
@@ -15,10 +19,19 @@ at::MemoryFormat format_for(const at::Tensor& faces, bool channels_last_on_cpu) 
 }  // namespace
 
 at::Tensor prepare_faces(const at::Tensor& faces, bool channels_last_on_cpu) {
-  TORCH_CHECK(faces.dim() == 4 && faces.size(1) == 3 && faces.size(2) == 112 && faces.size(3) == 112,
-              "backbone: want faces [b, 3, 112, 112], got ", faces.sizes());
+  const bool square = faces.dim() == 4 && faces.size(2) == 112 && faces.size(3) == 112;
+  TORCH_CHECK(square && (faces.size(1) == 3 || faces.size(1) == 4 || faces.size(1) == 8), "backbone: want faces [b, 3, 112, 112], got ",
+              faces.sizes());
   TORCH_CHECK(faces.is_floating_point(), "backbone: want normalised float faces, got ", faces.scalar_type());
   return faces.contiguous(format_for(faces, channels_last_on_cpu));
+}
+
+at::Tensor stem_convolution(torch::nn::Conv2dImpl& convolution, const at::Tensor& faces) {
+  const std::int64_t more = faces.size(1) - convolution.weight.size(1);
+  if (more == 0) return convolution.forward(faces);
+  const at::Tensor weight = at::constant_pad_nd(convolution.weight, {0, 0, 0, 0, 0, more});
+  const auto& padding = std::get<torch::ExpandingArray<2>>(convolution.options.padding());
+  return at::conv2d(faces, weight, convolution.bias, *convolution.options.stride(), *padding);
 }
 
 }  // namespace diffprob::model

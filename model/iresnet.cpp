@@ -133,7 +133,7 @@ nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64
 
 torch::Tensor IResNet::forward(torch::Tensor faces) {
   torch::Tensor x =
-      batch_norm_prelu(*bn1_, *prelu_, conv1_->forward(prepare_faces(faces, channels_last_on_cpu_)), *plan_, Next::kBatchNorm);
+      batch_norm_prelu(*bn1_, *prelu_, stem_convolution(*conv1_, prepare_faces(faces, channels_last_on_cpu_)), *plan_, Next::kBatchNorm);
   for (auto& stage : stages_) x = stage->forward(x);
   x = batch_norm(*bn2_, x, *plan_).flatten(1);
   if (is_training() && dropout_ > 0.0) x = keyed_dropout(x, dropout_, context_);

@@ -19,7 +19,14 @@ ConvolutionBlock::ConvolutionBlock(const ConvolutionShape& shape, std::shared_pt
 }
 
 torch::Tensor ConvolutionBlock::forward(const torch::Tensor& x) {
-  const torch::Tensor y = conv_->forward(x);
+  return normalized(conv_->forward(x));
+}
+
+torch::Tensor ConvolutionBlock::forward_faces(const torch::Tensor& faces) {
+  return normalized(stem_convolution(*conv_, faces));
+}
+
+torch::Tensor ConvolutionBlock::normalized(const torch::Tensor& y) {
   return prelu_.is_empty() ? batch_norm(*bn_, y, *plan_) : batch_norm_prelu(*bn_, *prelu_, y, *plan_);
 }
 
@@ -100,7 +107,7 @@ MobileFaceNet::MobileFaceNet(const BackboneOptions& options)
 }
 
 torch::Tensor MobileFaceNet::forward(torch::Tensor faces) {
-  torch::Tensor x = conv2_dw_->forward(conv1_->forward(prepare_faces(faces, plan_->fused)));
+  torch::Tensor x = conv2_dw_->forward(conv1_->forward_faces(prepare_faces(faces, plan_->fused)));
   x = conv_3_->forward(conv_23_->forward(x));
   x = conv_4_->forward(conv_34_->forward(x));
   x = conv_5_->forward(conv_45_->forward(x));

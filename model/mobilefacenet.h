@@ -28,10 +28,14 @@ class ConvolutionBlock : public torch::nn::Module {
  public:
   ConvolutionBlock(const ConvolutionShape& shape, std::shared_ptr<BatchNormPlan> plan);
   torch::Tensor forward(const torch::Tensor& x);
+  /// As the first layer of a network (stem_convolution).
+  torch::Tensor forward_faces(const torch::Tensor& faces);
   /// forward(x) + residual, for blocks without PReLU.
   torch::Tensor forward_add(const torch::Tensor& x, const torch::Tensor& residual);
 
  private:
+  torch::Tensor normalized(const torch::Tensor& y);
+
   std::shared_ptr<BatchNormPlan> plan_;
   torch::nn::Conv2d conv_{nullptr};
   torch::nn::BatchNorm2d bn_{nullptr};

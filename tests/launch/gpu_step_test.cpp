@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include "launch/resident_batches.h"
 #include "launch/trainer.h"
+#include "launch/training_data.h"
+#include "tests/data/memory_set.h"
 #include "tests/support/mpi_world.h"
 #include "tests/support/test_device.h"
 
@@ -160,6 +163,45 @@ TEST_F(GpuStep, NeverWaitsForTheDevice) {
       }
       c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED);
       EXPECT_TRUE(std::isfinite(trainer.take_means().loss));
+    }
+  }
+}
+
+/// The same of batches that are gathered from images in memory of the GPU.
+TEST_F(GpuStep, ResidentBatchesNeverWaitForTheDevice) {
+  Config config = small_config();
+  Runtime runtime(tests::mpi(), config);
+  Trainer trainer(config, 7, 1, runtime);
+  const auto set = std::make_shared<data::test::MemorySet>(18 * kBatch);
+  const auto images = std::make_shared<ResidentImages>(set, loader_options(config, runtime), runtime);
+  ResidentBatches batches(images, set, data::test::train_plan(*set, kBatch), /*flip=*/true);
+  data::Batch batch;
+  std::int64_t step = 0;
+  try {
+    for (; batches.next(batch); ++step) {
+      if (step == 8) c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_ERROR);
+      trainer.step(batch, step, 0.01);
+    }
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << "step " << step << ": " << error.what();
+  }
+  c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED);
+  EXPECT_EQ(step, 18);
+  EXPECT_TRUE(std::isfinite(trainer.take_means().loss));
+}
+
+TEST_F(GpuStep, FacesByTheirOwnKernelTrainTheSame) {
+  for (const char* precision : {"fp32", "bf16", "fp16"}) {
+    Config config = small_config();
+    config.train.precision = precision;
+    Config own = config;
+    own.train.untried_kernels = {"faces"};
+    const Outcome a = train(config, 12);
+    const Outcome b = train(own, 12);
+    const bool fp32 = std::string(precision) == "fp32";
+    EXPECT_NEAR(b.losses[0], a.losses[0], (fp32 ? 1e-4 : 1e-2) * std::abs(a.losses[0])) << precision;
+    for (std::size_t i = 1; i < a.losses.size(); ++i) {
+      EXPECT_NEAR(b.losses[i], a.losses[i], (fp32 ? 2e-2 : 1e-1) * (1 + std::abs(a.losses[i]))) << precision << ", step " << i;
     }
   }
 }

@@ -99,8 +99,10 @@ resume() {
   for _ in $(seq 600); do [ -e "$killed/checkpoints/step_00000006/manifest.json" ] && break; sleep 0.1; done
   pkill -KILL -f -- "--output=$killed" || die "training ended before it could be killed"
   wait "$job" && die "a killed job must not end with 0"
-  exits 0 ranks 2 train "$work/config.yaml" --data.train="$base/data" --output="$killed" --train.epochs=4
+  # The rest with images that stay in memory of the device: the same bits.
+  exits 0 ranks 2 train "$work/config.yaml" --data.train="$base/data" --output="$killed" --train.epochs=4 --data.resident_gib=1
   says "continues"
+  says "decode into memory of cpu"
   local last
   last=$(basename "$(ls -d "$whole"/checkpoints/step_* | tail -n 1)")
   for file in "$whole/checkpoints/$last"/*.pth; do
@@ -215,7 +217,8 @@ options() {  # other losses, optimisers, number formats; what may change at resu
   local train=(--data.train="$base/data" --train.epochs=1 --train.checkpoint_every=0)
   exits 0 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out" --model.loss=curricularface --model.margin=-1 \
     --train.optimizer=adamw --train.lr=0.001 --train.schedule=cosine --train.warmup_epochs=0.5 --train.ema_decay=0.9 \
-    --augment.preset=adaface --data.sampling=balanced --train.accumulate=2 --model.recompute=true --profile=2
+    --augment.preset=adaface --data.sampling=balanced --train.accumulate=2 --model.recompute=true --profile=2 --data.resident_gib=1
+  says "data.resident_gib=1 is not used: augment.* changes images"
   [ -s "$out"/trace.rank00000.json ] || die "no trace"
   ls "$out"/tensorboard/train/events.out.tfevents.* >/dev/null || die "no event file"
   exits 1 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out" --model.loss=arcface --train.epochs=2
@@ -238,7 +241,7 @@ options() {  # other losses, optimisers, number formats; what may change at resu
 }
 
 corrupt_image() {  # one rank throws in the middle of training: all end, in bounded time
-  rm -rf "$work/corrupt" "$work/corrupt_out" "$work/corrupt_ok"
+  rm -rf "$work/corrupt" "$work/corrupt_out" "$work/corrupt_ok" "$work/corrupt_resident"
   cp -r "$base/data" "$work/corrupt"
   local offset
   offset=$(awk '$1 == 60 {print $2}' "$work/corrupt/train.idx")
@@ -247,9 +250,16 @@ corrupt_image() {  # one rank throws in the middle of training: all end, in boun
   exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/corrupt" --output="$work/corrupt_out"
   says "train.rec"
   says "all ranks end"
+  exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/corrupt" --output="$work/corrupt_out" --data.resident_gib=1
+  says "train.rec"
+  says "all ranks end"
   [ $((SECONDS - started)) -lt 60 ] || die "it took $((SECONDS - started)) s to end"
   exits 0 ranks 2 train "$work/config.yaml" --data.train="$work/corrupt" --output="$work/corrupt_ok" --data.on_corrupt=replace
   says "unreadable image replaced"
+  exits 0 ranks 2 train "$work/config.yaml" --data.train="$work/corrupt" --output="$work/corrupt_resident" --data.on_corrupt=replace \
+    --data.resident_gib=1
+  [ "$(grep -cF "unreadable image replaced" "$log")" -eq 1 ] || die "expected one line for the one image"
+  same_result "$work/corrupt_ok" "$work/corrupt_resident"
 }
 
 bad_input() {

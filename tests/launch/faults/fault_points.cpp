@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "data/atomic_file.h"
-#include "data/loader.h"
+#include "data/batch_stream.h"
 #include "dist/mpi_environment.h"
 #include "eval/embedder.h"
 #include "launch/checkpoint_manifest.h"
@@ -43,8 +43,8 @@ DIFFPROB_FAULT_POINT("_ZN8diffprob4dist14MpiEnvironmentC1EPiPPPc", fault_point, 
 // after MPI_Init, before the ranks have met
 DIFFPROB_FAULT_POINT("_ZN8diffprob6launch13agreed_configERKNS0_11CommandLineERKNS_4dist14MpiEnvironmentE", fault_point, "start",
                      launch::Config, agreed_config, (const launch::CommandLine& line, const dist::MpiEnvironment& mpi), (line, mpi))
-DIFFPROB_FAULT_POINT("_ZN8diffprob4data6Loader4nextERNS0_5BatchE", fault_point, "data_wait", bool, next_batch,
-                     (data::Loader * self, data::Batch& batch), (self, batch))
+DIFFPROB_FAULT_POINT("_ZN8diffprob4data11BatchStream4nextERNS0_5BatchE", fault_point, "data_wait", bool, next_batch,
+                     (data::BatchStream * self, data::Batch& batch), (self, batch))
 // in the head: the embeddings are there, the backward pass is to come
 DIFFPROB_FAULT_POINT("_ZN8diffprob5model11ShardedHead16forward_backwardERKN2at6TensorES5_RKSt6vectorIlSaIlEERKNS0_15HeadStepOptionsE",
                      fault_point, "forward", model::HeadStep, head_step,
