@@ -99,7 +99,7 @@ class LoadedBatches final : public BatchSource {
  private:
   std::shared_ptr<const data::Dataset> dataset_;
   launch::TrainingData data_;
-  std::unique_ptr<data::Loader> loader_;
+  std::unique_ptr<data::BatchStream> loader_;
   std::int64_t epoch_ = 0;
   double ended_wait_ = 0;  ///< in epochs that have ended
 };
