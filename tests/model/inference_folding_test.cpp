@@ -75,7 +75,7 @@ TEST(Folding, BorderedPreluIsBiasThenPrelu) {
       const at::Tensor x = random_pictures(3, channels, side, random);
       at::Tensor found = x.clone();
 
-      BorderedPrelu(folded, slope, side, at::kCPU).apply(found);
+      BorderedPrelu(folded, slope, side, at::kFloat).apply(found);
 
       for (std::int64_t r = 0; r < side; ++r) {
         for (std::int64_t c = 0; c < side; ++c) {
@@ -95,7 +95,7 @@ TEST(Folding, PassesOverChannelsLastPictures) {
     at::Tensor activated = x.clone(), sum = random_pictures(3, channels, 7, random);
     const at::Tensor scale = at::rand({3, channels, 1, 1}, random), before = sum.clone();
 
-    InferencePrelu(slope, channels, at::kCPU).apply(activated);
+    InferencePrelu(slope, channels, at::kFloat).apply(activated);
     add_scaled(sum, x, scale);
 
     EXPECT_TRUE(at::equal(activated, at::prelu(x, slope)));
@@ -113,7 +113,7 @@ TEST(Folding, ConvolutionsEqualThoseOfLibTorch) {
   for (const Case& c :
        {Case{3, 16, 3, 13, {13, 2, 1, 1}}, {16, 24, 1, 8, {8, 2, 0, 1}}, {32, 32, 3, 9, {9, 1, 1, 32}}, {16, 16, 3, 8, {8, 1, 1, 1}}}) {
     const at::Tensor weight = at::randn({c.out, c.in / c.place.groups, c.kernel, c.kernel}, random), bias = at::randn({c.out}, random);
-    const InferenceConvolution convolution(weight, bias, c.place, at::kCPU);
+    const InferenceConvolution convolution(weight, bias, c.place, at::kFloat);
     for (const std::int64_t batch : {1, 3, 17}) {
       const at::Tensor x = random_pictures(batch, c.in, c.side, random);
       const at::Tensor wanted = at::conv2d(x, weight, bias, c.place.stride, c.place.padding, 1, c.place.groups);
