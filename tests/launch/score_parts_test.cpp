@@ -125,6 +125,7 @@ TEST_F(ScorePartsTest, DamagedPartsAreSetAsideAndMissingAgain) {
   const std::string victim = folder_ + "/part.000000000000-000000000032." + last_rank;
   control_.barrier("written");
   const std::string whole = prune::read_text_file(victim);
+  control_.barrier("read by all");  // before rank 0 damages it
   std::vector<std::string> damaged = {"", whole.substr(0, 40), whole.substr(0, whole.size() - 1), whole + "x"};
   for (const std::size_t at : {std::size_t{3}, whole.size() / 2, whole.size() - 70, whole.size() - 3}) {
     damaged.push_back(whole);
