@@ -25,7 +25,8 @@ Field flag(std::string key, bool* target, std::string help) {
 void add_data(Config& c, std::vector<Field>& f) {
   f.push_back({"data.train",
                &c.data.train,
-               "training sets: folder with train.rec, .rec file, .lst list, folder of one sub-folder a class, or 'synthetic'; several are "
+               "training sets: folder with train.rec, .rec file, .lst list, folder of one sub-folder a class, or, for run and sweep, "
+               "'synthetic'; several are "
                "joined, each with identities of its own",
                0,
                0,

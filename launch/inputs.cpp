@@ -86,6 +86,11 @@ bool is_synthetic(const Config& config) {
 }
 
 std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime) {
+  if (is_synthetic(config)) {
+    throw ConfigError(
+        {"data.train is synthetic, which run and sweep alone make for themselves: give a data set of yours, or make faces with "
+         "`diffprob data synth FOLDER` and give --data.train=FOLDER"});
+  }
   const auto place = node_place(runtime.mpi());
   const auto paths = config.data.stage_dir.empty() ? config.data.train
                                                    : stage_datasets(config.data.train, config.data.stage_dir, place, runtime.control());
