@@ -206,7 +206,7 @@ void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
   f.push_back(flag("score.fold", &c.score.fold, "BatchNorm folded into convolutions: the same scores within rounding, faster"));
   f.push_back(text("score.precision", &c.score.precision,
                    "of the network in the scoring pass, its last layer and the head stay fp32 (products in TF32 on a GPU, unless "
-                   "train.precision=fp32); 16 bit is faster on a GPU, slower on a CPU",
+                   "train.precision=fp32); 16 bit has not been measured on a GPU yet, fp16 is slow on CPUs",
                    {"fp32", "bf16", "fp16"}));
   f.push_back(number("score.margin", &c.score.margin, 0, 2, "margin in the probability: 0 as the paper, model.margin as its code"));
   f.push_back(

@@ -12,7 +12,7 @@ namespace diffprob::model {
 /// rounded), pictures are channels last, PReLU and bias are one pass, and on the CPU few images at a time go through all layers, so that
 /// they stay in the cache. Embeddings are those of Backbone::forward within rounding.
 /// Holds a copy of the weights: make it anew after they change. On the device of the backbone.
-/// In float32, or with all layers but the last linear map in 16 bit (folded in float64, then rounded), which a GPU computes faster:
+/// In float32, or with all layers but the last linear map in 16 bit (folded in float64, then rounded):
 /// embeddings are then less exact, and numbers beyond 65504 become infinite in float16.
 class InferenceNetwork {
  public:

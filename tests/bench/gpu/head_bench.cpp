@@ -5,14 +5,12 @@
 #include <torch/types.h>
 
 #include <chrono>
-#include <cstdio>
 #include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "data/keyed_random.h"
-#include "dist/mpi_environment.h"
 #include "launch/autocast.h"
 #include "launch/head_optimizer.h"
 #include "launch/trainer.h"
@@ -20,6 +18,7 @@
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"
 #include "tests/bench/gpu/hashed_values.h"
+#include "tests/bench/gpu/run_benchmark.h"
 
 namespace {
 
@@ -37,6 +36,13 @@ struct Options {
   std::int64_t classes = 93431;
   std::vector<launch::Override> config = {{"train.batch_size", "512"}};
 };
+
+Options parse(int argc, char** argv) {
+  Options options;
+  bench::Arguments{{{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}}, {}, options.config}.parse(argc,
+                                                                                                                                      argv);
+  return options;
+}
 
 class HeadSteps {
  public:
@@ -119,18 +125,5 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
 }  // namespace
 
 int main(int argc, char** argv) {
-  dist::MpiEnvironment mpi(&argc, &argv);
-  try {
-    Options options;
-    bench::Arguments{{{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}}, {}, options.config}.parse(
-        argc, argv);
-    const launch::Config config = launch::parse_config("gpu_head_bench", "", options.config);
-    launch::Runtime runtime(mpi, config);
-    const auto result = measure(options, config, runtime);
-    if (runtime.is_root()) std::printf("%s\n", result.dump().c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    mpi.abort(1);
-  }
-  return 0;
+  return bench::run_benchmark("gpu_head_bench", argc, argv, parse, measure);
 }

@@ -1,17 +1,16 @@
 // Scoring on one device, as diffprob score does it once images are there (uint8 on the device): embeddings by the network rebuilt for
 // speed, the whole score record of every image, and its copy to the host. One JSON line. The peer is peer_gpu_score.py.
 //   gpu_score_bench [--warmup=3] [--steps=20] [--classes=93431] [--precision=auto|fp32|tf32|fp16|bf16] [--section.key=value ...]
-// --precision: of the network (16 bit: score.precision, the head in tf32); auto: tf32 on a GPU, fp32 on a CPU. Keys are those of the configuration: --score.batch_size,
+// --precision: of the network (16 bit: score.precision, the head in tf32); auto: tf32 on a GPU, fp32 on a CPU. Keys are those of the
+// configuration: --score.batch_size,
 // --model.backbone ... "first_log_probability": of the own class, mean over the first batch.
 #include <torch/types.h>
 
 #include <chrono>
-#include <cstdio>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
-#include "dist/mpi_environment.h"
 #include "launch/autocast.h"
 #include "launch/runtime.h"
 #include "launch/score.h"
@@ -20,6 +19,7 @@
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"
 #include "tests/bench/gpu/hashed_values.h"
+#include "tests/bench/gpu/run_benchmark.h"
 
 namespace {
 
@@ -138,16 +138,5 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
 }  // namespace
 
 int main(int argc, char** argv) {
-  dist::MpiEnvironment mpi(&argc, &argv);
-  try {
-    const Options options = parse(argc, argv);
-    const launch::Config config = launch::parse_config("gpu_score_bench", "", options.config);
-    launch::Runtime runtime(mpi, config);
-    const auto result = measure(options, config, runtime);
-    if (runtime.is_root()) std::printf("%s\n", result.dump().c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    mpi.abort(1);
-  }
-  return 0;
+  return bench::run_benchmark("gpu_score_bench", argc, argv, parse, measure);
 }

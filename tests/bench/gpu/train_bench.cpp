@@ -6,12 +6,10 @@
 #include <torch/types.h>
 
 #include <chrono>
-#include <cstdio>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
-#include "dist/mpi_environment.h"
 #include "launch/autocast.h"
 #include "launch/inputs.h"
 #include "launch/profile_trace.h"
@@ -20,6 +18,7 @@
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"
 #include "tests/bench/gpu/hashed_values.h"
+#include "tests/bench/gpu/run_benchmark.h"
 
 namespace {
 
@@ -191,16 +190,5 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
 }  // namespace
 
 int main(int argc, char** argv) {
-  dist::MpiEnvironment mpi(&argc, &argv);
-  try {
-    const Options options = parse(argc, argv);
-    const launch::Config config = launch::parse_config("train_bench", "", options.config);
-    launch::Runtime runtime(mpi, config);
-    const auto result = measure(options, config, runtime);
-    if (runtime.is_root()) std::printf("%s\n", result.dump().c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    mpi.abort(1);
-  }
-  return 0;
+  return bench::run_benchmark("train_bench", argc, argv, parse, measure);
 }
