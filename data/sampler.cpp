@@ -34,8 +34,10 @@ std::int64_t Permutation::operator()(std::int64_t position) const noexcept {
   return static_cast<std::int64_t>(x);
 }
 
-RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size) {
-  return {global_batch * rank / world_size, global_batch * (rank + 1) / world_size};
+RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size, std::int64_t unit) {
+  const std::int64_t units = (global_batch + unit - 1) / unit;
+  const auto border = [&](int r) { return std::min(global_batch, units * r / world_size * unit); };
+  return {border(rank), border(rank + 1)};
 }
 
 std::uint64_t BatchPlan::augment_key(std::int64_t /*batch*/, std::int64_t /*row*/, std::int64_t index) const {
@@ -83,12 +85,14 @@ void SequentialPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out)
   for (std::int64_t row = rows.begin; row < rows.end; ++row) out.push_back(first + row);
 }
 
-ChosenBatches::ChosenBatches(std::shared_ptr<const BatchPlan> plan, std::vector<std::int64_t> batches)
-    : plan_(std::move(plan)), batches_(std::move(batches)) {
-  for (const auto batch : batches_) {
-    if (batch >= 0 && batch < plan_->num_batches()) continue;
-    throw DataError("batch " + std::to_string(batch) + " was chosen, expected 0 to " + std::to_string(plan_->num_batches() - 1));
-  }
+RangePlan::RangePlan(std::vector<RowRange> batches, std::int64_t unit, int rank, int world_size)
+    : batches_(std::move(batches)), unit_(unit), rank_(rank), world_size_(world_size) {}
+
+void RangePlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
+  const RowRange& range = batches_[static_cast<std::size_t>(batch)];
+  const RowRange rows = rows_of_rank(range.end - range.begin, rank_, world_size_, unit_);
+  out.clear();
+  for (std::int64_t row = rows.begin; row < rows.end; ++row) out.push_back(range.begin + row);
 }
 
 }  // namespace diffprob::data

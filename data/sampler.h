@@ -20,12 +20,13 @@ class Permutation {
   std::uint64_t round_keys_[6];
 };
 
-/// Rows [begin, end) of a global batch that belong to `rank`: B*r/W .. B*(r+1)/W.
+/// Rows [begin, end) of a global batch that belong to `rank`: B*r/W .. B*(r+1)/W. With a unit, ranks share whole units of so many rows, the
+/// last of which may be short.
 struct RowRange {
   std::int64_t begin;
   std::int64_t end;
 };
-[[nodiscard]] RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size);
+[[nodiscard]] RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size, std::int64_t unit = 1);
 
 /// Whether random flipping mirrors the row of this augmentation key (BatchPlan::augment_key): p = 0.5.
 [[nodiscard]] bool is_mirrored(std::uint64_t augment_key) noexcept;
@@ -76,23 +77,19 @@ class SequentialPlan final : public BatchPlan {
   int world_size_;
 };
 
-/// Some batches of another plan, in the order given.
-class ChosenBatches final : public BatchPlan {
+/// Each batch one of the given ranges of consecutive samples, which the ranks share in whole units of rows.
+class RangePlan final : public BatchPlan {
  public:
-  /// Throws DataError when a number is not one of the plan's.
-  ChosenBatches(std::shared_ptr<const BatchPlan> plan, std::vector<std::int64_t> batches);
+  RangePlan(std::vector<RowRange> batches, std::int64_t unit, int rank, int world_size);
   [[nodiscard]] std::int64_t num_batches() const override { return static_cast<std::int64_t>(batches_.size()); }
-  void indices(std::int64_t batch, std::vector<std::int64_t>& out) const override { plan_->indices(number(batch), out); }
-  [[nodiscard]] std::uint64_t key() const override { return plan_->key(); }
-  [[nodiscard]] std::uint64_t augment_key(std::int64_t batch, std::int64_t row, std::int64_t index) const override {
-    return plan_->augment_key(number(batch), row, index);
-  }
+  void indices(std::int64_t batch, std::vector<std::int64_t>& out) const override;
+  [[nodiscard]] std::uint64_t key() const override { return 0; }
 
  private:
-  [[nodiscard]] std::int64_t number(std::int64_t batch) const { return batches_[static_cast<std::size_t>(batch)]; }
-
-  std::shared_ptr<const BatchPlan> plan_;
-  std::vector<std::int64_t> batches_;
+  std::vector<RowRange> batches_;
+  std::int64_t unit_;
+  int rank_;
+  int world_size_;
 };
 
 }  // namespace diffprob::data

@@ -11,20 +11,21 @@
 #include "eval/resident_set.h"
 #include "eval/set_report.h"
 #include "model/backbone.h"
+#include "model/face_embedder.h"
 
 namespace diffprob::eval {
 
 struct EmbedderOptions {
-  std::int64_t batch_per_rank = 64;
-  int folds = 10;                    ///< of verify_set()
-  bool fold = true;                  ///< embed with model::InferenceNetwork where it knows the backbone (equal within rounding)
-  at::ScalarType type = at::kFloat;  ///< of that network's layers
+  std::int64_t batch_per_rank = 64;     ///< images decoded and embedded at a time, rounded up to whole blocks; results do not depend on it
+  int folds = 10;                       ///< of verify_set()
+  model::FaceEmbedderOptions network{};  ///< how the backbone computes
 };
 
 /// Embeddings of a verification set over all ranks: each rank embeds a contiguous part of the images, both orientations, and all
 /// ranks get all. [images, D] float32 on the CPU: sum of the embeddings of the image and its mirror image (not normalised). The backbone is
-/// put into eval mode and back. Batches are cut the same way for any number of ranks. An unreadable image: data::DataError on all ranks;
-/// that of the rank that met it names set and image. Collective. `communicator` carries tensors of the backbone's device.
+/// put into eval mode and back. Ranks share whole blocks (model::embedding_block): on a CPU an embedding has the same bits for any number of
+/// ranks and threads and any batch. An unreadable image: data::DataError on all ranks; that of the rank that met it names set and image.
+/// Collective. `communicator` carries tensors of the backbone's device.
 [[nodiscard]] at::Tensor embed_flip_sum(ResidentSet& set, model::Backbone& backbone, dist::Communicator& communicator,
                                         const EmbedderOptions& options);
 

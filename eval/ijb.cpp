@@ -28,9 +28,9 @@ IjbProtocol read_ijb_protocol(const std::string& folder, dist::HostCollectives& 
 
 namespace {
 
-/// Template features of a rank's share of the templates, and what was missing. Positions are cut into the same batches whatever the number
-/// of ranks; a rank asks for every batch that its templates touch. Neighbours both ask for the one at their border: that costs one batch,
-/// and an image always meets the same others in its batch.
+/// Template features of a rank's share of the templates, and what was missing. Positions are cut into the same blocks whatever the number
+/// of ranks; a rank asks for every block that its templates touch. Neighbours both ask for the one at their border: that costs one block,
+/// and an image always meets the same others in its block.
 class OwnTemplates {
  public:
   OwnTemplates(const IjbProtocol& protocol, const ImageFeatures& features, const IjbOptions& options,
@@ -40,17 +40,20 @@ class OwnTemplates {
         options_(options),
         begin_(order_.begin[static_cast<std::size_t>(range.first)]),
         end_(order_.begin[static_cast<std::size_t>(range.second)]),
-        next_(begin_ / options.batch * options.batch),
+        batch_rows_((options.batch + features.block - 1) / features.block * features.block),
+        next_(begin_ / features.block * features.block),
         pooler_(order_, protocol.images, options.variants, features.dim, features.views, range),
-        batch_(static_cast<std::size_t>(options.batch * features.views * features.dim)),
-        there_(static_cast<std::size_t>(options.batch)) {}
+        batch_(static_cast<std::size_t>(batch_rows_ * features.views * features.dim)),
+        there_(static_cast<std::size_t>(batch_rows_)) {}
 
-  [[nodiscard]] std::int64_t batches() const { return end_ <= next_ ? 0 : (end_ - next_ + options_.batch - 1) / options_.batch; }
+  [[nodiscard]] std::int64_t batches() const { return end_ <= next_ ? 0 : (end_ - next_ + batch_rows_ - 1) / batch_rows_; }
 
   /// The next batch; nothing when all are done.
   void step() {
     if (next_ >= end_) return;
-    const std::int64_t last = std::min(next_ + options_.batch, static_cast<std::int64_t>(order_.rows.size()));
+    const std::int64_t border = std::min((end_ + features_.block - 1) / features_.block * features_.block,
+                                         static_cast<std::int64_t>(order_.rows.size()));
+    const std::int64_t last = std::min(next_ + batch_rows_, border);
     const auto count = static_cast<std::size_t>(last - next_);
     const auto width = static_cast<std::size_t>(features_.views * features_.dim);
     const auto rows = std::span(order_.rows).subspan(static_cast<std::size_t>(next_), count);
@@ -60,7 +63,7 @@ class OwnTemplates {
       if (there_[i] == 0) missing.push_back(rows[i]);
       pooler_.add(there_[i] != 0 ? std::span<const float>(batch_).subspan(i * width, width) : std::span<const float>());
     }
-    next_ += options_.batch;
+    next_ += batch_rows_;
     if (options_.progress) options_.progress(std::min(last, end_) - begin_, end_ - begin_);
   }
   void finish() {
@@ -78,6 +81,7 @@ class OwnTemplates {
   const IjbOptions& options_;
   std::int64_t begin_;
   std::int64_t end_;
+  std::int64_t batch_rows_;
   std::int64_t next_;
   TemplatePooler pooler_;
   std::vector<float> batch_;
@@ -185,7 +189,7 @@ IjbResult evaluate_ijb(const IjbProtocol& protocol, const ImageFeatures& feature
                        dist::HostCollectives& control) {
   TORCH_CHECK(features.dim > 0 && (features.views == 1 || features.views == 2), "IJB: features of ", features.dim, " numbers, ",
               features.views, " an image");
-  TORCH_CHECK(!options.variants.empty() && options.batch > 0, "IJB: want at least one pooling variant and a positive batch");
+  TORCH_CHECK(!options.variants.empty() && options.batch > 0 && features.block > 0, "IJB: want at least one pooling variant and a positive batch");
   OwnTemplates pooled = pool_own_templates(protocol, features, options, control);
 
   IjbResult result;

@@ -31,15 +31,16 @@ struct IjbProtocol {
 struct ImageFeatures {
   std::int64_t dim = 0;
   std::int64_t views = 2;  ///< 2: image and mirror image; 1: image alone
-  /// Image rows [b] -> features [b, views, dim] and whether each is there [b] (1; 0: the image is missing or bad). Called with the same
-  /// groups of rows whatever the number of ranks; a rank calls it for its own share alone. Not collective.
+  /// Image rows [b] -> features [b, views, dim] and whether each is there [b] (1; 0: the image is missing or bad). A block has the same rows
+  /// whatever the number of ranks; a rank calls it for its own share alone. Not collective.
   std::function<void(std::span<const std::int64_t> rows, std::span<float> features, std::span<std::uint8_t> there)> read;
+  std::int64_t block = 1;  ///< rows that read() works on together: groups start at multiples of it in the order of templates
 };
 
 struct IjbOptions {
   std::vector<PoolingVariant> variants;  ///< at least one
   std::vector<double> fars = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1};
-  std::int64_t batch = 64;  ///< images asked for at once
+  std::int64_t batch = 64;  ///< images asked for at once, rounded up to whole blocks
   /// This rank's images so far, of how many.
   std::function<void(std::int64_t done, std::int64_t total)> progress;
 };

@@ -9,7 +9,7 @@
 #include "data/error.h"
 #include "data/input_file.h"
 #include "eval/align.h"
-#include "eval/face_network.h"
+#include "model/face_embedder.h"
 
 namespace diffprob::eval {
 namespace {
@@ -70,17 +70,16 @@ at::Tensor LooseCrops::read(std::span<const std::int64_t> rows, std::span<std::u
 }
 
 ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at::Device device, bool fold, at::ScalarType type) {
-  const auto network =
-      std::make_shared<FaceNetwork>(backbone, device, fold ? FaceNetwork::Fold::kWhereKnown : FaceNetwork::Fold::kNever, type);
+  const auto network = std::make_shared<model::FaceEmbedder>(backbone, device, model::FaceEmbedderOptions{fold, type});
   const auto read = [&crops, network](std::span<const std::int64_t> rows, std::span<float> features, std::span<std::uint8_t> there) {
-    const auto [straight, mirrored] = network->embed(crops.read(rows, there, network->device().is_cuda()));
+    const auto [straight, mirrored] = network->embed_with_mirror(crops.read(rows, there, network->device().is_cuda()));
     const auto both = at::stack({straight, mirrored}, 1).to(at::kCPU, at::kFloat).contiguous();  // [b, 2, D]
     TORCH_CHECK(both.numel() == static_cast<std::int64_t>(features.size()), "backbone: want embeddings [", rows.size(), ", ",
                 network->dim(), "], got ", straight.sizes());
     const float* const values = both.const_data_ptr<float>();
     std::copy(values, values + both.numel(), features.begin());
   };
-  return {network->dim(), 2, read};
+  return {network->dim(), 2, read, network->block()};
 }
 
 }  // namespace diffprob::eval

@@ -14,6 +14,12 @@
 namespace diffprob::launch {
 namespace {
 
+/// What there is instead of a key that earlier versions had; "" for any other.
+std::string replacement_of(const std::string& key) {
+  if (key == "score.batch_size") return "scores do not depend on the batch (score.batch_per_rank says how many images a rank takes at a time)";
+  return {};
+}
+
 /// Shortest text that reads back to the same value.
 std::string format_number(double value) {
   char text[32];
@@ -167,6 +173,7 @@ class Reader {
   }
 
   [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+  [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   void read_map(const std::string& file, const YAML::Node& map, const std::string& prefix) {
@@ -185,6 +192,10 @@ class Reader {
   }
 
   void set(const std::string& place, const std::string& key, const YAML::Node& value) {
+    if (const std::string instead = replacement_of(key); !instead.empty()) {
+      (place.starts_with("--") ? problems_ : notes_).push_back(place + ": not used any more, " + instead);
+      return;
+    }
     const auto field = std::find_if(fields_.begin(), fields_.end(), [&](const auto& f) { return f.key == key; });
     if (field == fields_.end()) {
       problems_.push_back(place + ": unknown key" + suggestion(key, keys_));
@@ -197,6 +208,7 @@ class Reader {
   std::vector<std::string> keys_;
   std::vector<std::string> seen_;
   std::vector<std::string> problems_;
+  std::vector<std::string> notes_;
 };
 
 template <class T>
@@ -281,6 +293,7 @@ Config parse_config(const std::string& file_name, const std::string& text, const
   std::vector<std::string> problems = reader.problems();
   if (problems.empty()) check_together(config, problems);
   if (!problems.empty()) throw ConfigError(problems);
+  config.notes = reader.notes();
   return config;
 }
 

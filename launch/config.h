@@ -111,7 +111,7 @@ struct TrainConfig {
 };
 
 struct ScoreConfig {
-  std::int64_t batch_size = 512;
+  std::int64_t batch_per_rank = 256;
   bool fold = true;
   std::string precision = "fp32";
   double margin = 0;
@@ -184,6 +184,8 @@ struct Config {
   RunConfig run;
   SweepConfig sweep;
   DistConfig dist;
+  /// Lines to tell the user: keys of the file that an earlier version had and that are not used any more.
+  std::vector<std::string> notes;
 };
 
 /// One `--section.key=value` of the command line, in order.
@@ -192,7 +194,8 @@ struct Override {
   std::string value;
 };
 
-/// Default < file < command line. All problems are found before it throws: ConfigError lists them with file:line and a suggestion.
+/// Default < file < command line. A key that an earlier version had is a note when the file has it and a problem on the command line.
+/// All problems are found before it throws: ConfigError lists them with file:line and a suggestion.
 /// `file_name` is used in messages alone; `text` is the YAML.
 [[nodiscard]] Config parse_config(const std::string& file_name, const std::string& text, const std::vector<Override>& overrides);
 

@@ -10,7 +10,7 @@
 #include "data/atomic_file.h"
 #include "eval/loose_crops.h"
 #include "eval/together.h"
-#include "launch/autocast.h"
+#include "launch/precision.h"
 #include "launch/checkpoint.h"
 #include "launch/eval_results.h"
 #include "launch/feature_file.h"

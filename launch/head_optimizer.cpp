@@ -1,6 +1,6 @@
 #include "launch/head_optimizer.h"
 
-#include "launch/autocast.h"
+#include "launch/precision.h"
 #include "launch/optimizers.h"
 
 namespace diffprob::launch {

@@ -56,7 +56,9 @@ std::string process_name() {
 int run_command(const launch::CommandLine& line, dist::MpiEnvironment& mpi) {
   launch::set_up_log(mpi.rank(), mpi.world_size());
   try {
-    run_distributed_command(line, launch::agreed_config(line, mpi), mpi);
+    const launch::Config config = launch::agreed_config(line, mpi);
+    for (const auto& note : mpi.rank() == 0 ? config.notes : std::vector<std::string>()) spdlog::warn("{}", note);
+    run_distributed_command(line, config, mpi);
     return 0;
   } catch (const launch::ConfigError& error) {  // the same on every rank
     if (mpi.rank() == 0) std::fprintf(stderr, "%s\n", error.what());

@@ -9,7 +9,7 @@
 
 #include "data/sampler.h"
 #include "dist/device.h"
-#include "launch/autocast.h"
+#include "launch/precision.h"
 #include "launch/step_graph.h"
 
 namespace diffprob::launch {

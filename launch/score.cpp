@@ -57,7 +57,6 @@ model::MarginOptions scoring_margin(const model::ShardedHead& head, double margi
 ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const Config& config) {
   const auto& margin = model.head->options().margin;
   return {dataset.size(),
-          config.score.batch_size,
           dataset.fingerprint(),
           model.fingerprint,
           config.score.margin,
@@ -75,8 +74,9 @@ class PartByPart {
         runtime_(runtime),
         parts_(parts),
         margin_(scoring_margin(*model.head, config.score.margin)),
-        batches_(parts.missing_batches()),
-        part_batches_(config.score.part_samples == 0 ? 1 : batches_of(config.score.part_samples)),
+        batch_(scoring_batch(config, runtime)),
+        batches_(cut_into_batches(parts.missing(), batch_)),
+        part_samples_(std::max<std::int64_t>(1, config.score.part_samples)),
         stop_(config.train.max_time, runtime.control()) {}
 
   void run(const std::shared_ptr<const data::Dataset>& dataset) {
@@ -100,35 +100,32 @@ class PartByPart {
  private:
   using Clock = std::chrono::steady_clock;
 
-  [[nodiscard]] std::int64_t batches_of(std::int64_t samples) const {
-    return std::max<std::int64_t>(1, samples / config_.score.batch_size);
-  }
-
   void add(const EmbeddedBatch& batch) {
-    append_records(batch.indices, model_.head->score(batch.embeddings, batch.labels, batch.row_counts, margin_), records_);
+    append_records(batch.indices, model_.head->score(batch.embeddings, batch.labels, batch.row_counts, margin_, batch.samples.first), records_);
+    if (collected_ == 0) part_first_ = batch.samples.first;
+    collected_ = batch.samples.last - part_first_;
     ++next_;
-    ++collected_;
-    const bool gap = next_ == batches_.size() || batches_[next_] != batch.number + 1;
+    const bool gap = next_ == batches_.size() || batches_[next_].first != batch.samples.last;
     const bool stop = next_ < batches_.size() && stop_.agreed();
-    if (collected_ == part_batches_ || gap || stop) end_part(batch.number + 1);
+    if (collected_ >= part_samples_ || gap || stop) end_part();
     if (stop)
       throw Stopped(fmt::format("score: stopped by {} with {} of {} batches still to do; the others are written", stop_.reason(),
                                 batches_.size() - next_, batches_.size()));
   }
 
-  void end_part(std::int64_t last) {
-    parts_.write({last - collected_, last}, records_);
-    if (config_.score.part_samples == 0 && next_ < batches_.size()) part_batches_ = next_part();
+  void end_part() {
+    parts_.write({part_first_, part_first_ + collected_}, records_);
+    if (config_.score.part_samples == 0 && next_ < batches_.size()) part_samples_ = next_part();
     records_.clear();
     collected_ = 0;
     part_start_ = Clock::now();
   }
 
-  /// As many batches as rank 0 would score in a minute.
+  /// As many samples as rank 0 would score in a minute.
   [[nodiscard]] std::int64_t next_part() {
     const double seconds = std::chrono::duration<double>(Clock::now() - part_start_).count();
-    const double batches = kPartSeconds * static_cast<double>(collected_) / std::max(seconds, 1e-6);
-    const auto own = static_cast<std::int64_t>(std::clamp(batches, 1.0, static_cast<double>(batches_of(kLargestPart))));
+    const double samples = kPartSeconds * static_cast<double>(collected_) / std::max(seconds, 1e-6);
+    const auto own = static_cast<std::int64_t>(std::clamp(samples, 1.0, static_cast<double>(kLargestPart)));
     return runtime_.control().all_reduce(runtime_.is_root() ? own : std::int64_t{0}, dist::ReduceOp::kMax);
   }
 
@@ -137,10 +134,12 @@ class PartByPart {
   Runtime& runtime_;
   ScoreParts& parts_;
   model::MarginOptions margin_;
-  std::vector<std::int64_t> batches_;
+  std::int64_t batch_;
+  std::vector<prune::SampleRange> batches_;
   std::size_t next_ = 0;  ///< of batches_
-  std::int64_t part_batches_;
-  std::int64_t collected_ = 0;  ///< batches in records_
+  std::int64_t part_samples_;  ///< a part ends with the batch that reaches it
+  std::int64_t part_first_ = 0;
+  std::int64_t collected_ = 0;  ///< samples of all ranks since part_first_
   StopAgreement stop_;
   std::vector<prune::ScoreRecord> records_;
   Clock::time_point part_start_{};
@@ -182,7 +181,7 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
       model.fingerprint,
       config.score.margin,
       head.margin.scale,
-      dump_sections(config, {"score.batch_size", "score.fold", "score.precision", "score.margin", "data.train", "data.on_corrupt"}),
+      dump_sections(config, {"score.fold", "score.precision", "score.margin", "data.train", "data.on_corrupt"}),
       dataset->num_classes()};
   table.records = parts.read_all();
   if (runtime.is_root()) {
@@ -197,14 +196,14 @@ std::vector<prune::EpochRecord> record_samples(const std::shared_ptr<const data:
                                                const std::vector<std::int64_t>& samples, model::Backbone& backbone,
                                                model::ShardedHead& head, const Config& config, Runtime& runtime) {
   const auto part = std::make_shared<data::Subset>(dataset, samples, std::vector<std::int64_t>());
-  std::vector<std::int64_t> batches(static_cast<std::size_t>(scoring_batches(*part, config)));
-  std::iota(batches.begin(), batches.end(), 0);
+  const auto batches = cut_into_batches({{0, part->size()}}, scoring_batch(config, runtime));
   std::vector<prune::EpochRecord> records;
   backbone.eval();
   embed_batches(part, batches, backbone, config, runtime, [&](const EmbeddedBatch& batch) {
-    const auto with_margin = head.score(batch.embeddings, batch.labels, batch.row_counts, head.margin().options());
+    const auto with_margin = head.score(batch.embeddings, batch.labels, batch.row_counts, head.margin().options(), batch.samples.first);
     std::vector<prune::ScoreRecord> plain;
-    append_records(batch.indices, head.score(batch.embeddings, batch.labels, batch.row_counts, scoring_margin(head, 0)), plain);
+    append_records(batch.indices,
+                   head.score(batch.embeddings, batch.labels, batch.row_counts, scoring_margin(head, 0), batch.samples.first), plain);
     const at::Tensor probability = with_margin.probability.to(at::kCPU).contiguous();
     const at::Tensor labels = batch.labels.to(at::kCPU).contiguous();
     for (std::size_t i = 0; i < plain.size(); ++i) {

@@ -20,7 +20,7 @@ namespace diffprob::launch {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = 2;
 constexpr std::size_t kDigestSize = 64;
 constexpr std::size_t kRecordSize = sizeof(prune::ScoreRecord);
 constexpr const char* kFormat = "part.%12lld-%12lld.%5d-of-%5d%n";
@@ -71,7 +71,6 @@ std::string ScoreParts::header(const Part& part, int rank, std::int64_t records)
   const nlohmann::json json = {{"format", "diffprob-score-part"},
                                {"format_version", kFormatVersion},
                                {"num_samples", plan_.num_samples},
-                               {"batch_size", plan_.batch_size},
                                {"dataset_fingerprint", plan_.dataset_fingerprint},
                                {"model_fingerprint", plan_.model_fingerprint},
                                {"margin", plan_.margin},
@@ -172,15 +171,15 @@ void ScoreParts::set_aside(const Part& part, Verdict verdict) const {
   }
 }
 
-std::vector<std::int64_t> ScoreParts::missing_batches() const {
-  std::vector<bool> done(static_cast<std::size_t>(num_batches()), false);
-  for (const Part& part : whole_) {
-    for (std::int64_t first = part.first; first < part.last; first += plan_.batch_size)
-      done[static_cast<std::size_t>(first / plan_.batch_size)] = true;
-  }
-  std::vector<std::int64_t> missing;
-  for (std::size_t batch = 0; batch < done.size(); ++batch) {
-    if (!done[batch]) missing.push_back(static_cast<std::int64_t>(batch));
+std::vector<prune::SampleRange> ScoreParts::missing() const {
+  std::vector<Part> parts = whole_;
+  std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.first < b.first; });
+  parts.push_back({plan_.num_samples, plan_.num_samples, 0});
+  std::vector<prune::SampleRange> missing;
+  std::int64_t covered = 0;
+  for (const Part& part : parts) {
+    if (part.first > covered) missing.push_back({covered, part.first});
+    covered = std::max(covered, part.last);
   }
   return missing;
 }
@@ -191,8 +190,8 @@ std::int64_t ScoreParts::samples_done() const {
   return samples;
 }
 
-void ScoreParts::write(BatchRange batches, std::span<const prune::ScoreRecord> records) {
-  const Part part{batches.first * plan_.batch_size, std::min(plan_.num_samples, batches.last * plan_.batch_size), control_.world_size()};
+void ScoreParts::write(prune::SampleRange samples, std::span<const prune::ScoreRecord> records) {
+  const Part part{samples.first, samples.last, control_.world_size()};
   const auto bytes = std::as_bytes(records);
   std::string content = header(part, control_.rank(), static_cast<std::int64_t>(records.size())) + "\n";
   content.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dist/host_collectives.h"
+#include "prune/sample_range.h"
 #include "prune/score_table.h"
 
 namespace diffprob::launch {
@@ -13,7 +14,6 @@ namespace diffprob::launch {
 /// What the records of a scoring depend on: parts of another one are not used.
 struct ScorePlan {
   std::int64_t num_samples = 0;
-  std::int64_t batch_size = 0;  ///< global
   std::string dataset_fingerprint;
   std::string model_fingerprint;
   double margin = 0;
@@ -21,13 +21,7 @@ struct ScorePlan {
   std::string settings;  ///< whatever else, as text
 };
 
-/// Global batches [first, last).
-struct BatchRange {
-  std::int64_t first = 0;
-  std::int64_t last = 0;
-};
-
-/// A scoring on disk, part by part: the records of some consecutive global batches, one file a rank (launch/SCORE_PARTS_FORMAT.md). A part
+/// A scoring on disk, part by part: the records of some consecutive samples, one file a rank (launch/SCORE_PARTS_FORMAT.md). A part
 /// counts when the files of all ranks that wrote it are there and whole; any number of ranks continues from it. All ranks see the folder.
 class ScoreParts {
  public:
@@ -35,12 +29,12 @@ class ScoreParts {
   /// warning and renamed to *.damaged, *.foreign; what a killed run was writing is removed.
   ScoreParts(std::string folder, ScorePlan plan, dist::HostCollectives& control);
 
-  /// Global batches that no whole part has, ascending. The same on every rank.
-  [[nodiscard]] std::vector<std::int64_t> missing_batches() const;
+  /// Samples that no whole part has, ascending. The same on every rank.
+  [[nodiscard]] std::vector<prune::SampleRange> missing() const;
   /// Samples in whole parts.
   [[nodiscard]] std::int64_t samples_done() const;
-  /// This rank's records of missing batches, any order. Every rank calls it with the same range; waits for nobody.
-  void write(BatchRange batches, std::span<const prune::ScoreRecord> records);
+  /// This rank's records of missing samples, any order. Every rank calls it with the same range; waits for nobody.
+  void write(prune::SampleRange samples, std::span<const prune::ScoreRecord> records);
 
   /// The whole table in index order on rank 0, empty elsewhere. Collective. Throws PruneError on a sample that is missing or twice, and
   /// c10::Error on a file that is not whole any more, on rank 0.
@@ -63,12 +57,11 @@ class ScoreParts {
   enum class Verdict : std::int32_t { kWhole, kIncomplete, kForeign, kDamaged };
   [[nodiscard]] Verdict judge(const Part& part) const;
   void set_aside(const Part& part, Verdict verdict) const;
-  [[nodiscard]] std::int64_t num_batches() const { return (plan_.num_samples + plan_.batch_size - 1) / plan_.batch_size; }
 
   std::string folder_;
   ScorePlan plan_;
   dist::HostCollectives& control_;
-  std::vector<Part> whole_;  ///< the same on every rank
+  std::vector<Part> whole_;  ///< by first sample until write() adds some; the same on every rank
 };
 
 }  // namespace diffprob::launch

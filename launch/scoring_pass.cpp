@@ -1,60 +1,58 @@
 #include "launch/scoring_pass.h"
 
-#include <ATen/ATen.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 
 #include "data/loader.h"
-#include "launch/autocast.h"
+#include "data/sampler.h"
+#include "launch/precision.h"
 #include "launch/training_data.h"
-#include "model/inference_network.h"
-#include "model/normalize.h"
+#include "model/face_embedder.h"
 
 namespace diffprob::launch {
 namespace {
 
-/// The network as score.fold and score.precision ask for it.
-class Embed {
- public:
-  Embed(model::Backbone& backbone, const Config& config) : backbone_(backbone), type_(scalar_type(config.score.precision)) {
-    if (config.score.fold && model::InferenceNetwork::can_rebuild(backbone)) {
-      folded_ = std::make_unique<model::InferenceNetwork>(backbone, type_);
-    }
+std::vector<std::int64_t> rows_per_rank(std::int64_t samples, std::int64_t unit, int world_size) {
+  std::vector<std::int64_t> rows;
+  for (int rank = 0; rank < world_size; ++rank) {
+    const data::RowRange range = data::rows_of_rank(samples, rank, world_size, unit);
+    rows.push_back(range.end - range.begin);
   }
-  /// uint8 images [b, h, w, 3] on the device -> [b, D] float32.
-  at::Tensor operator()(const at::Tensor& images) const {
-    if (folded_) return (*folded_)(images);
-    const at::Tensor faces = model::normalize_faces(images, images.device());
-    if (images.size(0) == 0) return at::zeros({0, backbone_.embedding_dim()}, faces.options());
-    const Autocast autocast(faces.device(), type_);
-    return backbone_.forward(faces).to(at::kFloat);
-  }
-
- private:
-  model::Backbone& backbone_;
-  at::ScalarType type_;
-  std::unique_ptr<model::InferenceNetwork> folded_;
-};
+  return rows;
+}
 
 }  // namespace
 
-std::int64_t scoring_batches(const data::Dataset& dataset, const Config& config) {
-  return (dataset.size() + config.score.batch_size - 1) / config.score.batch_size;
+std::int64_t scoring_batch(const Config& config, const Runtime& runtime) {
+  return model::whole_blocks(config.score.batch_per_rank, runtime.device()) * runtime.world_size();
 }
 
-void embed_batches(const std::shared_ptr<const data::Dataset>& dataset, const std::vector<std::int64_t>& batches, model::Backbone& backbone,
-                   const Config& config, Runtime& runtime, const std::function<void(const EmbeddedBatch&)>& use) {
+std::vector<prune::SampleRange> cut_into_batches(const std::vector<prune::SampleRange>& ranges, std::int64_t batch) {
+  std::vector<prune::SampleRange> batches;
+  for (const prune::SampleRange& range : ranges) {
+    for (std::int64_t first = range.first; first < range.last; first += batch) {
+      batches.push_back({first, std::min(first + batch, range.last)});
+    }
+  }
+  return batches;
+}
+
+void embed_batches(const std::shared_ptr<const data::Dataset>& dataset, const std::vector<prune::SampleRange>& batches,
+                   model::Backbone& backbone, const Config& config, Runtime& runtime,
+                   const std::function<void(const EmbeddedBatch&)>& use) {
   const at::NoGradGuard no_grad;
-  const std::int64_t size = config.score.batch_size;
-  const auto all = std::make_shared<data::SequentialPlan>(dataset->size(), size, runtime.rank(), runtime.world_size());
-  data::Loader loader(dataset, std::make_shared<data::ChosenBatches>(all, batches), loader_options(config, runtime));
-  const Embed embed(backbone, config);
+  const std::int64_t unit = model::embedding_block(runtime.device());
+  std::vector<data::RowRange> ranges;
+  for (const prune::SampleRange& samples : batches) ranges.push_back({samples.first, samples.last});
+  data::Loader loader(dataset, std::make_shared<data::RangePlan>(std::move(ranges), unit, runtime.rank(), runtime.world_size()),
+                      loader_options(config, runtime));
+  const model::FaceEmbedder embedder(backbone, runtime.device(), {config.score.fold, scalar_type(config.score.precision)});
   data::Batch batch;
   for (std::size_t i = 0; loader.next(batch); ++i) {
-    const at::Tensor embeddings = embed(batch.images.to(runtime.device(), /*non_blocking=*/true));
+    const at::Tensor embeddings = embedder.embed(batch.images);
     const at::Tensor labels = batch.labels.to(runtime.device(), /*non_blocking=*/true);
-    use({batches[i], batch.indices, embeddings, labels, runtime.rows_per_rank(std::min(size, dataset->size() - batches[i] * size))});
+    use({batches[i], batch.indices, embeddings, labels, rows_per_rank(batches[i].size(), unit, runtime.world_size())});
   }
   for (const auto& what : loader.replaced()) spdlog::warn("score: unreadable image scored as black: {}", what);
 }

@@ -11,25 +11,31 @@
 #include "launch/config.h"
 #include "launch/runtime.h"
 #include "model/backbone.h"
+#include "prune/sample_range.h"
 
 namespace diffprob::launch {
 
 /// This rank's rows of one global batch, embedded.
 struct EmbeddedBatch {
-  std::int64_t number = 0;               ///< of the global batch
+  prune::SampleRange samples;            ///< the global batch
   at::Tensor indices;                    ///< [b] int64 on the host, of the data set
   at::Tensor embeddings;                 ///< [b, D] float32 on the device
   at::Tensor labels;                     ///< [b] int64 on the device
   std::vector<std::int64_t> row_counts;  ///< of every rank
 };
 
-/// Decodes and embeds global batches of score.batch_size samples in order, without augmentation, with the network as score.fold and
-/// score.precision ask for it. What a batch gives does not depend on the batches before it. The backbone is in evaluation mode. `batches`:
-/// ascending numbers. Collective insofar as `use` is; called for empty batches too.
-void embed_batches(const std::shared_ptr<const data::Dataset>& dataset, const std::vector<std::int64_t>& batches, model::Backbone& backbone,
-                   const Config& config, Runtime& runtime, const std::function<void(const EmbeddedBatch&)>& use);
+/// Samples of a global batch: score.batch_per_rank of each rank, rounded up to whole blocks (model::embedding_block). Scores do not depend on
+/// it.
+[[nodiscard]] std::int64_t scoring_batch(const Config& config, const Runtime& runtime);
 
-/// ceil(size / score.batch_size)
-[[nodiscard]] std::int64_t scoring_batches(const data::Dataset& dataset, const Config& config);
+/// Global batches of at most `batch` samples that make up the ranges.
+[[nodiscard]] std::vector<prune::SampleRange> cut_into_batches(const std::vector<prune::SampleRange>& ranges, std::int64_t batch);
+
+/// Decodes and embeds global batches in order, without augmentation, with the network as score.fold and score.precision ask for it.
+/// `batches`: ascending; each starts at a multiple of a block, so that (on a CPU) what a sample gives depends on the samples of its block
+/// alone. The backbone is in evaluation mode meanwhile. Collective insofar as `use` is; called for batches without rows of this rank too.
+void embed_batches(const std::shared_ptr<const data::Dataset>& dataset, const std::vector<prune::SampleRange>& batches,
+                   model::Backbone& backbone, const Config& config, Runtime& runtime,
+                   const std::function<void(const EmbeddedBatch&)>& use);
 
 }  // namespace diffprob::launch

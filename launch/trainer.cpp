@@ -4,8 +4,9 @@
 #include <limits>
 
 #include "data/keyed_random.h"
-#include "launch/autocast.h"
 #include "launch/optimizers.h"
+#include "launch/precision.h"
+#include "model/autocast.h"
 #include "model/faces_gpu_ops.h"
 #include "model/gradient_clip.h"
 #include "model/normalize.h"
@@ -152,7 +153,7 @@ void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Bat
   const at::Tensor faces = faces_of(input.batch.images.narrow(0, micro * rows, rows));
   at::Tensor embeddings;  // [rows, D]
   {
-    const Autocast autocast(runtime_.device(), precision_);
+    const model::Autocast autocast(runtime_.device(), precision_);
     embeddings = backbone_->forward(faces);
   }
   timer_.enter(Phase::kHead);

@@ -30,7 +30,7 @@ GatheredBatch::GatheredBatch(const at::Tensor& embeddings, const at::Tensor& lab
   const std::int64_t rows = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
 
   own_embeddings_ = embeddings.detach().to(at::TensorOptions().device(communicator.device()).dtype(at::kFloat));
-  const at::Tensor norms = at::linalg_vector_norm(own_embeddings_, 2, at::IntArrayRef{1});
+  const at::Tensor norms = row_norms(own_embeddings_);
   own_inverse_norms_ = inverse_of_norms(norms);
   const at::Tensor own = at::zeros({counts[rank], dim + kExtraColumns}, own_embeddings_.options());
   own.narrow(1, 0, dim).copy_(own_embeddings_).mul_(own_inverse_norms_.unsqueeze(1));

@@ -1,21 +1,13 @@
 #include "model/inference_network.h"
 
-#include <algorithm>
-
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "model/normalize.h"
 
 namespace diffprob::model {
 namespace {
 
-// On the CPU, of each thread. Images per CPU second for 1, 2, 4, 8, 16 (one thread, AVX-512, 2 MiB second cache, busy machine):
-// iresnet18 19.1 19.7 21.1 21.0 19.4, mobilefacenet 116 142 150 158 146, tiny 531 838 898 1047 1077.
-constexpr std::int64_t kImagesAtOnce = 8;
-
-// Of the last product. For fewer, MKL takes another kernel, ten times less exact (3e-5 of 6 at 25088 columns): an embedding would depend on
-// how many rows came with it, and so on the number of ranks.
+// Of the last product. For fewer, MKL takes another kernel, ten times less exact (3e-5 of 6 at 25088 columns).
 constexpr std::int64_t kFewestRows = 4;
 
 std::unique_ptr<InferenceTrunk> make_trunk(const NamedWeights& weights, const at::TensorOptions& options) {
@@ -69,15 +61,10 @@ at::Tensor InferenceNetwork::operator()(const at::Tensor& images) const {
   const std::int64_t count = images.size(0);
   if (count == 0) return at::empty({0, embedding_dim()}, bias_.options());
   if (!options_.device().is_cpu()) return at::addmm(bias_, features(images), weight_);
-  const std::int64_t at_once = kImagesAtOnce * at::get_num_threads();
-  // The last map reads its large weights once.
-  const at::Tensor all = at::empty({std::max(count, kFewestRows), weight_.size(0)}, bias_.options());
-  if (count < kFewestRows) all.zero_();
-  for (std::int64_t begin = 0; begin < count; begin += at_once) {
-    const std::int64_t size = std::min(at_once, count - begin);
-    all.narrow(0, begin, size).copy_(features(images.narrow(0, begin, size)));
-  }
-  return at::addmm(bias_, all, weight_).narrow(0, 0, count);
+  if (count >= kFewestRows) return at::addmm(bias_, features(images), weight_);
+  const at::Tensor filled = at::zeros({kFewestRows, weight_.size(0)}, bias_.options());
+  filled.narrow(0, 0, count).copy_(features(images));
+  return at::addmm(bias_, filled, weight_).narrow(0, 0, count);
 }
 
 }  // namespace diffprob::model

@@ -9,8 +9,8 @@
 namespace diffprob::model {
 
 /// A backbone in evaluation mode, rebuilt for speed: batch norms are folded into convolutions and the last linear map (in float64, then
-/// rounded), pictures are channels last, PReLU and bias are one pass, and on the CPU few images at a time go through all layers, so that
-/// they stay in the cache. Embeddings are those of Backbone::forward within rounding.
+/// rounded), pictures are channels last, PReLU and bias are one pass. Embeddings are those of Backbone::forward within rounding. All images
+/// given go through a layer together: FaceEmbedder cuts them into blocks that stay in the cache.
 /// Holds a copy of the weights: make it anew after they change. On the device of the backbone.
 /// In float32, or with all layers but the last linear map in 16 bit (folded in float64, then rounded):
 /// embeddings are then less exact, and numbers beyond 65504 become infinite in float16.

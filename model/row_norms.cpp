@@ -1,8 +1,11 @@
 #include "model/row_norms.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
+
+#include "model/score_kernels.h"
 
 namespace diffprob::model {
 namespace {
@@ -12,8 +15,20 @@ constexpr std::int64_t kChunkElements = 4 << 20;
 
 }  // namespace
 
+at::Tensor row_norms(const at::Tensor& rows) {
+  if (!rows.device().is_cpu() || rows.scalar_type() != at::kFloat) return at::linalg_vector_norm(rows, 2, at::IntArrayRef{1});
+  const at::Tensor whole = rows.stride(1) == 1 ? rows : rows.contiguous();
+  const at::Tensor norms = at::empty({rows.size(0)}, rows.options());
+  const std::int64_t stride = whole.stride(0), dim = rows.size(1);
+  at::parallel_for(0, rows.size(0), kChunkElements / 64 / std::max<std::int64_t>(1, dim) + 1, [&](std::int64_t begin, std::int64_t end) {
+    kernels::row_norms(whole.const_data_ptr<float>() + begin * stride, stride, end - begin, dim,
+                       norms.mutable_data_ptr<float>() + begin);
+  });
+  return norms;
+}
+
 at::Tensor inverse_row_norms(const at::Tensor& rows) {
-  return inverse_of_norms(at::linalg_vector_norm(rows, 2, at::IntArrayRef{1}));
+  return inverse_of_norms(row_norms(rows));
 }
 
 at::Tensor inverse_of_norms(const at::Tensor& norms) {

@@ -4,6 +4,8 @@
 
 namespace diffprob::model {
 
+/// L2 norms of rows [n, D] -> [n]. float32 on a CPU: the bits of a norm depend on its row alone.
+[[nodiscard]] at::Tensor row_norms(const at::Tensor& rows);
 /// 1 / L2 norm of rows [n, D] -> [n]. 0 for rows shorter than 1e-12: they have no direction, their cosines and gradients are 0.
 [[nodiscard]] at::Tensor inverse_row_norms(const at::Tensor& rows);
 /// The same from the norms themselves.

@@ -6,12 +6,14 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
 #include "data/keyed_random.h"
 #include "model/gathered_batch.h"
 #include "model/row_norms.h"
+#include "model/score_pass.h"
 #include "model/stream_capture.h"
 
 namespace diffprob::model {
@@ -73,19 +75,23 @@ struct RowSoftmax {
   at::Tensor best_other;  ///< float64: largest cosine to another class, -inf when there is none
 };
 
-/// Collective: one all_gather of [4, B]. Ranks are merged in rank order, so all get the same bits.
+/// Collective: a maximum of [4, B] float32 and a sum of [B] int64, whatever the number of ranks. Maxima are exact and integers add up exactly,
+/// so all ranks get the same bits in whatever order the network combines them. Each rank's sum is rounded once, to 2^-40 of the largest term
+/// (less beyond 4 million classes).
 RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_cosine, const at::Tensor& target_logit, double scale,
-                            dist::Communicator& communicator) {
-  const at::Tensor own =
-      at::stack({shard.maxima.below.to(at::kDouble), shard.maxima.above.to(at::kDouble), shard.reference.to(at::kDouble), shard.sums});
-  const at::Tensor all = at::empty({communicator.world_size() * own.size(0), own.size(1)}, own.options());
-  communicator.all_gather(all, own)->wait_stream();
-  const at::Tensor ranks = all.view({communicator.world_size(), own.size(0), own.size(1)});
-  const at::Tensor below = ranks.select(1, 0).amax(0);
-  const at::Tensor above = ranks.select(1, 1).amax(0);
-  const at::Tensor references = ranks.select(1, 2);  // [W, B]
-  const at::Tensor reference = references.amax(0);
-  const at::Tensor sum = at::sub(references, reference).mul_(scale).exp_().mul_(ranks.select(1, 3)).sum(0);
+                            std::int64_t num_classes, dist::Communicator& communicator) {
+  // A maximum need not carry what is not a number, and an integer cannot: a flag does.
+  const at::Tensor spoilt = at::isfinite(shard.sums).logical_not_().to(at::kFloat);
+  const at::Tensor maxima = at::stack({shard.maxima.below, shard.maxima.above, shard.reference, spoilt});
+  communicator.all_reduce(maxima, dist::ReduceOp::kMax)->wait_stream();
+  const at::Tensor below = maxima.select(0, 0).to(at::kDouble);
+  const at::Tensor above = maxima.select(0, 1).to(at::kDouble);
+  const at::Tensor reference = maxima.select(0, 2).to(at::kDouble);
+  const double units = std::ldexp(1.0, fraction_bits(num_classes));
+  const at::Tensor units_of_sum =
+      at::sub(shard.reference.to(at::kDouble), reference).mul_(scale).exp_().mul_(shard.sums).mul_(units).round_().to(at::kLong);
+  communicator.all_reduce(units_of_sum, dist::ReduceOp::kSum)->wait_stream();
+  const at::Tensor sum = units_of_sum.to(at::kDouble).div_(units).masked_fill_(maxima.select(0, 3) > 0, std::nan(""));
   // Equal cosines below and above the label decide differently: the lowest class wins.
   return {reference.to(at::kFloat), sum, sum.log().add_(reference, scale).sub_(target_logit),
           at::logical_and(target_cosine > below, target_cosine >= above), at::maximum(below, above)};
@@ -228,7 +234,7 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
   communicator_.all_reduce(target_cosine, dist::ReduceOp::kMax)->wait_stream();
   const TargetLogits target = margin_->target({target_cosine, batch.norms(), step_options.key});
   const ShardSoftmax shard = pass.first_pass();
-  const RowSoftmax rows = exchange_softmax(shard, target_cosine, target.logits, scale, communicator_);
+  const RowSoftmax rows = exchange_softmax(shard, target_cosine, target.logits, scale, options_.num_classes, communicator_);
   const CosineGradients gradients = cosine_gradients(rows, target.slope, scale, step_options.weight);
 
   HeadStep step;

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "dist/communicator.h"
+#include "model/block_workers.h"
 #include "model/head_pass.h"
 #include "model/head_update.h"
 #include "model/label_check.h"
@@ -57,7 +58,7 @@ struct HeadStep {
   at::Tensor label_margin;
 };
 
-/// One row a sample, all [b]. nll and probability use the margin asked for; all else is margin-free.
+/// One row a sample, all [b] on the host. nll and probability use the margin asked for; all else is margin-free.
 struct HeadScores {
   at::Tensor nll;              ///< float32, -log p of the own label, computed without going through p
   at::Tensor probability;      ///< float32
@@ -72,7 +73,7 @@ struct HeadScores {
 
 /// Cosine softmax classifier with its classes split over ranks: rank r holds rows [C*r/W, C*(r+1)/W). Loss, gradients and
 /// probabilities equal those of a replicated head (over the sampled classes, when classes are sampled). Distributed softmax: all_gather of
-/// the normalised embeddings, logits of own classes chunk by chunk, all_reduce of target cosines, all_gather of row maxima and sums,
+/// the normalised embeddings, logits of own classes chunk by chunk, all_reduce of target cosines, of row maxima and of sums (as integers),
 /// reduce_scatter of embedding gradients.
 ///
 /// A step with an optimiser of its own for the centres, which sampling and bfloat16 storage need and which is fastest for all:
@@ -111,9 +112,12 @@ class ShardedHead {
   void replayed() { label_check_.submitted_by_replay(weight_.device()); }
 
   /// Collective. Scores for the same arguments (B may be 0), with the given margin for nll and probability and its scale for all.
-  /// Errors as above, but always from this call. Extra memory O(B * W + 32 Mi logits).
+  /// Errors as above, but always from this call. Extra memory O(B * D) + 32 Mi logits (for more than half a million classes a rank, 64 rows
+  /// of them). Exchanges three times O(B) integers.
+  /// first_row: number of the batch's first row in its data set. On a CPU the scores of a row depend on its embedding and on that number
+  /// modulo a constant; they have the same bits for any number of ranks and threads and any batch.
   [[nodiscard]] HeadScores score(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
-                                 const MarginOptions& margin);
+                                 const MarginOptions& margin, std::int64_t first_row = 0);
 
  private:
   [[nodiscard]] GatheredBatch gather(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts);
@@ -130,6 +134,7 @@ class ShardedHead {
   at::Tensor buffer_;              // float32, grows
   std::vector<HeadPass> pending_;  // deferred steps
   LabelCheck label_check_;
+  std::unique_ptr<BlockWorkers> workers_;  // for score() on a CPU
 };
 
 /// First class row of `rank`: C * rank / W.

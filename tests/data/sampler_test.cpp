@@ -167,22 +167,30 @@ TEST(SequentialPlan, LeavesRanksEmptyWhenTheLastBatchIsShort) {
   EXPECT_EQ(rows, Indices{32});
 }
 
-TEST(ChosenBatches, GivesThoseOfTheOtherPlan) {
-  const auto plan = std::make_shared<TrainPlan>(103, 10, 5, 2, 1, 3);
-  const ChosenBatches chosen(plan, {7, 2, 9});
-  ASSERT_EQ(chosen.num_batches(), 3);
-  EXPECT_EQ(chosen.key(), plan->key());
-  const std::vector<std::int64_t> numbers = {7, 2, 9};
-  for (std::int64_t i = 0; i < 3; ++i) {
-    std::vector<std::int64_t> found, wanted;
-    chosen.indices(i, found);
-    plan->indices(numbers[static_cast<std::size_t>(i)], wanted);
-    EXPECT_EQ(found, wanted);
-    EXPECT_EQ(chosen.augment_key(i, 1, found[1]), plan->augment_key(numbers[static_cast<std::size_t>(i)], 1, found[1]));
+TEST(RangePlan, SharesEachRangeInWholeUnits) {
+  // Units of 4: 13 samples from 8 are 4 units, 3 from 30 are one, which the last rank of two gets; a range may be empty.
+  const std::vector<RowRange> ranges = {{8, 21}, {30, 33}, {40, 40}};
+  const auto rows_of = [&](int rank, int ranks, std::int64_t batch) {
+    Indices rows;
+    RangePlan(ranges, 4, rank, ranks).indices(batch, rows);
+    return rows;
+  };
+  EXPECT_EQ(RangePlan(ranges, 4, 0, 2).num_batches(), 3);
+  EXPECT_EQ(rows_of(0, 2, 0), (Indices{8, 9, 10, 11, 12, 13, 14, 15}));
+  EXPECT_EQ(rows_of(1, 2, 0), (Indices{16, 17, 18, 19, 20}));
+  EXPECT_EQ(rows_of(0, 2, 1), Indices{});
+  EXPECT_EQ(rows_of(1, 2, 1), (Indices{30, 31, 32}));
+  EXPECT_EQ(rows_of(1, 2, 2), Indices{});
+  for (const int ranks : {1, 3, 5, 7}) {
+    Indices all;
+    for (int rank = 0; rank < ranks; ++rank) {
+      const Indices rows = rows_of(rank, ranks, 0);
+      EXPECT_TRUE(rows.empty() || (rows.front() - 8) % 4 == 0) << rank << " of " << ranks;
+      all.insert(all.end(), rows.begin(), rows.end());
+    }
+    EXPECT_EQ(all.size(), 13U);
+    EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
   }
-  EXPECT_EQ(ChosenBatches(plan, {}).num_batches(), 0);
-  EXPECT_THROW(ChosenBatches(plan, {10}), DataError);
-  EXPECT_THROW(ChosenBatches(plan, {-1}), DataError);
 }
 
 }  // namespace

@@ -6,10 +6,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <ATen/Parallel.h>
 #include <torch/nn.h>
 
 #include "data/error.h"
 #include "data/jpeg_decoder.h"
+#include "data/sampler.h"
 #include "dist/communicator.h"
 
 namespace diffprob::eval {
@@ -81,17 +83,26 @@ at::Tensor slow_faces(const data::VerificationSet& set, std::int64_t begin, std:
   return faces;
 }
 
-/// On one rank, `batch` images at a time. [images, D]
-at::Tensor slow_embeddings(const data::VerificationSet& set, SmallBackbone& backbone, std::int64_t batch) {
+/// On one rank and one thread, a block at a time, the last one filled up with black images. [images, D]
+at::Tensor slow_embeddings(const data::VerificationSet& set, SmallBackbone& backbone) {
   const torch::NoGradGuard no_grad;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
   backbone.eval();
   std::vector<at::Tensor> parts;
   const auto images = static_cast<std::int64_t>(set.images.size());
-  for (std::int64_t begin = 0; begin < images; begin += batch) {
-    const auto end = std::min(images, begin + batch);
-    parts.push_back(backbone.forward(slow_faces(set, begin, end, false)) + backbone.forward(slow_faces(set, begin, end, true)));
+  const std::int64_t block = model::embedding_block(at::kCPU);
+  for (std::int64_t begin = 0; begin < images; begin += block) {
+    const auto end = std::min(images, begin + block);
+    const auto embed = [&](bool mirrored) {
+      const auto black = torch::full({block - (end - begin), 3, kSize, kSize}, -1.0F);
+      const auto faces = torch::cat({slow_faces(set, begin, end, mirrored), black}).contiguous(at::MemoryFormat::ChannelsLast);
+      return backbone.forward(faces).narrow(0, 0, end - begin);
+    };
+    parts.push_back(embed(false) + embed(true));
   }
   backbone.train();
+  at::set_num_threads(threads);
   return torch::cat(parts);
 }
 
@@ -105,26 +116,46 @@ class Embedder : public ::testing::Test {
   std::shared_ptr<SmallBackbone> backbone = std::make_shared<SmallBackbone>();
 };
 
-TEST_F(Embedder, BitEqualToOneRankWithTheSameBatches) {
-  // 26 images: in batches of 4 the last is short and the seven do not divide by 2 or 3 ranks; 26 and 100: one batch, ranks without work.
-  const auto set = make_set(13);
-  for (const std::int64_t batch : {1, 4, 5, 26, 100}) {
-    const auto got = embed(set, batch);
+/// While one lives, LibTorch computes with so many threads.
+class Threads {
+ public:
+  explicit Threads(int threads) : before_(at::get_num_threads()) { at::set_num_threads(threads); }
+  ~Threads() { at::set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
 
-    EXPECT_EQ(got.scalar_type(), at::kFloat);
-    EXPECT_TRUE(torch::equal(got, slow_embeddings(set, *backbone, batch))) << "batch " << batch << "\n" << got;
+ private:
+  int before_;
+};
+
+TEST_F(Embedder, BitsDependNeitherOnRanksNorOnBatchNorOnThreads) {
+  // 26 images: three blocks and two images, which do not divide by 2 or 3 ranks.
+  const auto set = make_set(13);
+  const auto want = slow_embeddings(set, *backbone);
+  ASSERT_GT((want[0] - want[1]).abs().max().item<float>(), 1e-2);  // images are told apart
+
+  for (const int threads : {1, 2, 3}) {
+    const Threads guard(threads);
+    for (const std::int64_t batch : {1, 7, 64, 500}) {
+      const auto got = embed(set, batch, threads - 1);
+
+      EXPECT_EQ(got.scalar_type(), at::kFloat);
+      EXPECT_TRUE(torch::equal(got, want)) << threads << " threads, batch " << batch << ": " << (got - want).abs().max();
+    }
   }
 }
 
-TEST_F(Embedder, BatchSizeAndThreadsChangeRoundingOnly) {
-  const auto set = make_set(13);
-  const auto want = slow_embeddings(set, *backbone, 1);
-  ASSERT_GT((want[0] - want[1]).abs().max().item<float>(), 1e-2);  // images are told apart
-
-  for (const int threads : {0, 1, 5}) {
-    const auto got = embed(set, 7, threads);
-
-    EXPECT_TRUE(torch::allclose(got, want, 1e-5, 1e-5)) << (got - want).abs().max();
+TEST_F(Embedder, BitsOfAFoldedNetworkDependNeitherOnBatchNorOnThreads) {
+  ResidentSet set(make_set(10), 112, 2, /*keep=*/false);
+  const auto tiny = model::make_backbone({.name = "tiny", .embedding_dim = 32});
+  at::Tensor first;
+  for (const int threads : {1, 2, 3}) {
+    const Threads guard(threads);
+    for (const std::int64_t batch : {1, 7, 64}) {
+      const auto got = embed_flip_sum(set, *tiny, *communicator, {.batch_per_rank = batch});
+      if (!first.defined()) first = got;
+      EXPECT_TRUE(torch::equal(got, first)) << threads << " threads, batch " << batch << ": " << (got - first).abs().max();
+    }
   }
 }
 
@@ -132,9 +163,9 @@ TEST_F(Embedder, FoldedNetworkGivesTheSameWithinRounding) {
   ResidentSet set(make_set(3), 112, 2, /*keep=*/true);
   const auto tiny = model::make_backbone({.name = "tiny", .embedding_dim = 8});
   EmbedderOptions options{.batch_per_rank = 2};
-  options.fold = false;
+  options.network.fold = false;
   const auto plain = embed_flip_sum(set, *tiny, *communicator, options);
-  options.fold = true;
+  options.network.fold = true;
   const auto folded = embed_flip_sum(set, *tiny, *communicator, options);
 
   EXPECT_FALSE(torch::equal(folded, plain));  // else the option would do nothing
@@ -145,7 +176,7 @@ TEST_F(Embedder, FoldedNetworkGivesTheSameWithinRounding) {
 TEST_F(Embedder, MoreRanksThanImages) {
   const auto set = make_set(1);
 
-  EXPECT_TRUE(torch::equal(embed(set, 1), slow_embeddings(set, *backbone, 1)));
+  EXPECT_TRUE(torch::equal(embed(set, 1), slow_embeddings(set, *backbone)));
   EXPECT_EQ(embed(make_set(0), 4).sizes(), (at::IntArrayRef{0, 6}));
 }
 
@@ -186,8 +217,8 @@ TEST_F(Embedder, CorruptImageEndsAllRanksAndNamesIt) {
 
   ASSERT_TRUE(message.has_value());
   EXPECT_THAT(*message, ::testing::HasSubstr("verification set small"));
-  const std::int64_t batches = 12, ranks = communicator->world_size(), rank = communicator->rank();
-  if (batches * rank / ranks <= 7 && 7 < batches * (rank + 1) / ranks) {
+  const auto rows = data::rows_of_rank(12, communicator->rank(), communicator->world_size(), model::embedding_block(at::kCPU));
+  if (rows.begin <= 7 && 7 < rows.end) {
     EXPECT_THAT(*message, ::testing::HasSubstr("image 7 (pair 3)"));
   } else {
     EXPECT_THAT(*message, ::testing::HasSubstr("unreadable image"));
@@ -201,11 +232,11 @@ TEST_F(Embedder, KeptImagesAreDecodedOnce) {
   ResidentSet set(make_set(13), kSize, 2, /*keep=*/true);
   const auto first = embed_flip_sum(set, *backbone, *communicator, {4});
   const auto bytes = set.resident_bytes();
-  const auto* const pixels = communicator->rank() == 0 ? set.images(0, 4, false).const_data_ptr<std::uint8_t>() : nullptr;
+  const auto* const pixels = communicator->rank() == 0 ? set.images(0, 8, false).const_data_ptr<std::uint8_t>() : nullptr;
 
   EXPECT_TRUE(torch::equal(embed_flip_sum(set, *backbone, *communicator, {4}), first));
   if (pixels != nullptr) {
-    EXPECT_EQ(set.images(0, 4, false).const_data_ptr<std::uint8_t>(), pixels);
+    EXPECT_EQ(set.images(0, 8, false).const_data_ptr<std::uint8_t>(), pixels);
   }
   EXPECT_EQ(set.resident_bytes(), bytes);
   auto total = at::full({1}, bytes, at::kLong);
@@ -223,7 +254,7 @@ TEST_F(Embedder, RefusesBrokenSetsAndOptions) {
 
 TEST_F(Embedder, ReportIsThatOfTheEmbeddings) {
   const auto set = make_set(20);
-  const auto distances = pair_distances(slow_embeddings(set, *backbone, 8));
+  const auto distances = pair_distances(slow_embeddings(set, *backbone));
   const auto want = verify(distances, set.same, 4);
 
   ResidentSet resident(set, kSize, 2, /*keep=*/false);

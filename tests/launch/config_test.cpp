@@ -82,6 +82,15 @@ TEST(Config, DumpsReadBackEqual) {
   }
 }
 
+TEST(Config, AKeyOfEarlierVersionsIsANoteInAFileAndAProblemOnTheCommandLine) {
+  const Config config = parse_config("old.yaml", "score:\n  batch_size: 64\n  margin: 0.1\n", {});
+  ASSERT_EQ(config.notes.size(), 1U);
+  EXPECT_THAT(config.notes[0], HasSubstr("old.yaml:2  score.batch_size: not used any more, scores do not depend on the batch"));
+  EXPECT_EQ(config.score.margin, 0.1);
+
+  EXPECT_THAT(problems_of("", {{"score.batch_size", "64"}}), HasSubstr("--score.batch_size: not used any more"));
+}
+
 TEST(Config, EveryKeyHasAHelpText) {
   Config config;
   for (const auto& field : config_fields(config)) EXPECT_GT(field.help.size(), 5u) << field.key;
@@ -91,7 +100,7 @@ TEST(Config, HelpOfASectionShowsDefaultRangeAndMeaningOfItsKeysAlone) {
   const std::string text = config_help("score");
 
   EXPECT_THAT(text,
-              HasSubstr("  score.batch_size\n      default 512; a whole number in [1, 1e+07]\n      GLOBAL batch of the scoring pass\n"));
+              HasSubstr("  score.batch_per_rank\n      default 256; a whole number in [1, 1e+06]\n      images of each rank at a time"));
   EXPECT_THAT(text, HasSubstr("  score.fold\n      default true; true or false\n"));
   EXPECT_THAT(text, Not(HasSubstr("\n  train.")));
 }

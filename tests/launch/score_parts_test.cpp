@@ -19,10 +19,9 @@ namespace diffprob::launch {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::ElementsAre;
+using prune::SampleRange;
 
 constexpr std::int64_t kSamples = 53;
-constexpr std::int64_t kBatch = 8;  // 7 batches, the last of 5
 
 class ScorePartsTest : public ::testing::Test {
  protected:
@@ -38,7 +37,7 @@ class ScorePartsTest : public ::testing::Test {
   [[nodiscard]] bool is_root() const { return control_.rank() == 0; }
   [[nodiscard]] bool is_last() const { return control_.rank() == control_.world_size() - 1; }
 
-  static ScorePlan plan() { return {kSamples, kBatch, "data", "model", 0.25, 32, "fold: true\n"}; }
+  static ScorePlan plan() { return {kSamples, "data", "model", 0.25, 32, "fold: true\n"}; }
   static prune::ScoreRecord record(std::int64_t index) {
     prune::ScoreRecord r;
     r.index = static_cast<std::uint32_t>(index);
@@ -47,15 +46,19 @@ class ScorePartsTest : public ::testing::Test {
     r.norm = static_cast<float>(index);
     return r;
   }
-  [[nodiscard]] std::vector<prune::ScoreRecord> own_records(BatchRange batches) const {
+  [[nodiscard]] std::vector<prune::ScoreRecord> own_records(SampleRange samples) const {
     std::vector<prune::ScoreRecord> records;
-    for (std::int64_t batch = batches.first; batch < batches.last; ++batch) {
-      const auto rows = data::rows_of_rank(std::min(kBatch, kSamples - batch * kBatch), control_.rank(), control_.world_size());
-      for (auto row = rows.begin; row < rows.end; ++row) records.push_back(record(batch * kBatch + row));
-    }
+    const auto rows = data::rows_of_rank(samples.size(), control_.rank(), control_.world_size());
+    for (auto row = rows.begin; row < rows.end; ++row) records.push_back(record(samples.first + row));
     return records;
   }
-  void write(ScoreParts& parts, BatchRange batches) const { parts.write(batches, own_records(batches)); }
+  void write(ScoreParts& parts, SampleRange samples) const { parts.write(samples, own_records(samples)); }
+  /// "first-last first-last ..."
+  [[nodiscard]] static std::string missing(const ScoreParts& parts) {
+    std::string text;
+    for (const SampleRange& range : parts.missing()) text += fmt::format("{}{}-{}", text.empty() ? "" : " ", range.first, range.last);
+    return text;
+  }
 
   /// Names in the folder, sorted. Collective.
   [[nodiscard]] std::vector<std::string> names() {
@@ -88,8 +91,9 @@ class ScorePartsTest : public ::testing::Test {
 
 TEST_F(ScorePartsTest, UnbrokenScoringReadsBackInIndexOrderAndLeavesNothing) {
   ScoreParts parts(folder_, plan(), control_);
-  EXPECT_THAT(parts.missing_batches(), ElementsAre(0, 1, 2, 3, 4, 5, 6));
-  for (const BatchRange range : {BatchRange{0, 2}, {2, 6}, {6, 7}}) write(parts, range);
+  EXPECT_EQ(missing(parts), "0-53");
+  for (const SampleRange range : {SampleRange{0, 16}, {16, 48}, {48, 53}}) write(parts, range);
+  EXPECT_EQ(missing(parts), "");
   EXPECT_EQ(count(""), 3 * control_.world_size());
 
   expect_whole_table(parts);
@@ -101,26 +105,26 @@ TEST_F(ScorePartsTest, UnbrokenScoringReadsBackInIndexOrderAndLeavesNothing) {
 TEST_F(ScorePartsTest, APartCountsWhenTheFilesOfAllRanksAreThere) {
   {
     ScoreParts parts(folder_, plan(), control_);
-    write(parts, {0, 2});
-    if (!is_last()) write(parts, {2, 4});
-    write(parts, {4, 5});
+    write(parts, {0, 16});
+    if (!is_last()) write(parts, {16, 32});
+    write(parts, {32, 40});
     if (is_root()) std::ofstream(folder_ + "/part.000000000040-000000000048.00000-of-00001.tmp.77.1") << "half a file";
     control_.barrier("killed");
   }
 
   ScoreParts parts(folder_, plan(), control_);
 
-  EXPECT_THAT(parts.missing_batches(), ElementsAre(2, 3, 5, 6));
-  EXPECT_EQ(parts.samples_done(), 3 * kBatch);
+  EXPECT_EQ(missing(parts), "16-32 40-53");
+  EXPECT_EQ(parts.samples_done(), 24);
   EXPECT_EQ(count(""), 2 * control_.world_size());  // what was being written is gone
-  for (const BatchRange range : {BatchRange{2, 4}, {5, 6}, {6, 7}}) write(parts, range);
+  for (const SampleRange range : {SampleRange{40, 50}, {16, 32}, {50, 53}}) write(parts, range);  // other sizes, any order
   expect_whole_table(parts);
 }
 
 TEST_F(ScorePartsTest, DamagedPartsAreSetAsideAndMissingAgain) {
   ScoreParts first(folder_, plan(), control_);
-  write(first, {0, 4});
-  write(first, {4, 7});
+  write(first, {0, 32});
+  write(first, {32, 53});
   const std::string last_rank = fmt::format("{:05d}-of-{:05d}", control_.world_size() - 1, control_.world_size());
   const std::string victim = folder_ + "/part.000000000000-000000000032." + last_rank;
   control_.barrier("written");
@@ -137,9 +141,9 @@ TEST_F(ScorePartsTest, DamagedPartsAreSetAsideAndMissingAgain) {
 
     ScoreParts parts(folder_, plan(), control_);
 
-    EXPECT_THAT(parts.missing_batches(), ElementsAre(0, 1, 2, 3));
+    EXPECT_EQ(missing(parts), "0-32");
     EXPECT_EQ(count(".damaged"), control_.world_size());
-    write(parts, {0, 4});
+    write(parts, {0, 32});
     expect_whole_table(parts);
   }
 }
@@ -150,12 +154,11 @@ TEST_F(ScorePartsTest, PartsOfAnotherScoringAreSetAside) {
                                                                 [](ScorePlan& p) { p.margin = 0; },
                                                                 [](ScorePlan& p) { p.scale = 64; },
                                                                 [](ScorePlan& p) { p.settings = "fold: false\n"; },
-                                                                [](ScorePlan& p) { p.num_samples = kSamples + 1; },
-                                                                [](ScorePlan& p) { p.batch_size = 4; }};
+                                                                [](ScorePlan& p) { p.num_samples = kSamples + 1; }};
   for (const auto& change : changes) {
     {
       ScoreParts parts(folder_, plan(), control_);
-      write(parts, {0, 2});
+      write(parts, {0, 16});
       control_.barrier("written");
     }
     ScorePlan other = plan();
@@ -170,10 +173,10 @@ TEST_F(ScorePartsTest, PartsOfAnotherScoringAreSetAside) {
 }
 
 TEST_F(ScorePartsTest, ASampleTwiceOrNotAtAllIsAnError) {
-  const auto refusal = [&](BatchRange doubled) {
+  const auto refusal = [&](SampleRange doubled) {
     ScoreParts parts(folder_, plan(), control_);
-    write(parts, {0, 4});
-    parts.write({4, 7}, own_records(doubled));
+    write(parts, {0, 32});
+    parts.write({32, 53}, own_records(doubled));
     std::string message;
     try {
       (void)parts.read_all();
@@ -184,8 +187,8 @@ TEST_F(ScorePartsTest, ASampleTwiceOrNotAtAllIsAnError) {
     return message;
   };
 
-  const std::string twice = refusal({3, 7});
-  const std::string hole = refusal({4, 6});
+  const std::string twice = refusal({24, 53});
+  const std::string hole = refusal({32, 48});
 
   if (is_root()) {
     EXPECT_THAT(twice, ::testing::HasSubstr("was scored twice"));

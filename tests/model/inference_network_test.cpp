@@ -78,22 +78,6 @@ TEST(InferenceNetwork, SixteenBitLayersAreNearTheFloatOnes) {
   EXPECT_THROW(InferenceNetwork(*trained_like("tiny"), at::kDouble), c10::Error);
 }
 
-TEST(InferenceNetwork, RowsDoNotDependOnTheBatchOrTheThreads) {
-  const auto backbone = trained_like("tiny");
-  const InferenceNetwork network(*backbone);
-  const at::Tensor images = pictures(17);
-  const at::Tensor together = network(images);
-  const double largest = together.abs().max().item<double>();
-  for (std::int64_t i = 0; i < 17; i += 8) {
-    EXPECT_LT((network(images.narrow(0, i, 1)) - together.narrow(0, i, 1)).abs().max().item<double>(), 1e-5 * largest);
-  }
-  const int threads = at::get_num_threads();
-  at::set_num_threads(1);
-  EXPECT_LT((network(images) - together).abs().max().item<double>(), 1e-5 * largest);
-  at::set_num_threads(threads);
-}
-
-/// Scores of different numbers of ranks agree because of it: few rows a rank must not be less exact than many.
 TEST(InferenceNetwork, AFewImagesAreEmbeddedAsExactlyAsMany) {
   const int threads = at::get_num_threads();
   at::set_num_threads(1);

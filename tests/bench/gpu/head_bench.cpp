@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/keyed_random.h"
-#include "launch/autocast.h"
+#include "launch/precision.h"
 #include "launch/head_optimizer.h"
 #include "launch/trainer.h"
 #include "model/loss_scaler.h"

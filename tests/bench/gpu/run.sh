@@ -96,7 +96,7 @@ head_case() { # BATCH CLASSES SAMPLE_RATE
 score_case() { # NETWORK BATCH CLASSES
   local precision
   for precision in fp16 tf32 fp32; do
-    ours gpu_score_bench --model.backbone="$1" --score.batch_size="$2" --classes="$3" --precision=$precision
+    ours gpu_score_bench --model.backbone="$1" --score.batch_per_rank="$2" --classes="$3" --precision=$precision
   done
   for precision in fp16 fp32; do peer peer_gpu_score.py --network "$1" --batch "$2" --classes "$3" --precision $precision; done
 }

@@ -2,7 +2,7 @@
 // speed, the whole score record of every image, and its copy to the host. One JSON line. The peer is peer_gpu_score.py.
 //   gpu_score_bench [--warmup=3] [--steps=20] [--classes=93431] [--precision=auto|fp32|tf32|fp16|bf16] [--section.key=value ...]
 // --precision: of the network (16 bit: score.precision, the head in tf32); auto: tf32 on a GPU, fp32 on a CPU. Keys are those of the
-// configuration: --score.batch_size,
+// configuration: --score.batch_per_rank (images, in blocks of 256 on a GPU),
 // --model.backbone ... "first_log_probability": of the own class, mean over the first batch.
 #include <torch/types.h>
 
@@ -11,11 +11,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "launch/autocast.h"
+#include "launch/precision.h"
 #include "launch/runtime.h"
 #include "launch/score.h"
+#include "model/face_embedder.h"
 #include "launch/trainer.h"
-#include "model/inference_network.h"
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"
 #include "tests/bench/gpu/hashed_values.h"
@@ -59,19 +59,19 @@ std::string used_precision(const Options& options, at::Device device) {
   return device.is_cpu() ? "fp32" : "tf32";
 }
 
-model::InferenceNetwork make_network(const launch::Config& config, at::Device device) {
+std::shared_ptr<model::Backbone> make_network(const launch::Config& config, at::Device device) {
   const auto backbone = model::make_backbone({.name = config.model.backbone, .embedding_dim = config.model.embedding_dim});
   backbone->to(device);
-  backbone->eval();
   bench::fill_network(*backbone);
-  return model::InferenceNetwork(*backbone, launch::scalar_type(config.score.precision));
+  return backbone;
 }
 
 class Scoring {
  public:
   Scoring(const launch::Config& config, std::int64_t classes, launch::Runtime& runtime)
-      : rows_(runtime.rows_per_rank(config.score.batch_size)),
-        network_(make_network(config, runtime.device())),
+      : rows_(static_cast<std::size_t>(runtime.world_size()), config.score.batch_per_rank),
+        backbone_(make_network(config, runtime.device())),
+        embedder_(*backbone_, runtime.device(), {config.score.fold, launch::scalar_type(config.score.precision)}),
         head_(launch::head_options(config, classes, 1), runtime.tensors()),
         margin_{.kind = model::MarginKind::kNone, .scale = config.model.scale, .margin = 0} {
     bench::fill_centres(head_.weight());
@@ -86,7 +86,7 @@ class Scoring {
     for (const std::int64_t end = next_ + count; next_ < end; ++next_) {
       const auto& [images, labels] = batches_[static_cast<std::size_t>(next_ % kBatches)];
       records_.clear();
-      launch::append_records(indices_, head_.score(network_(images), labels, rows_, margin_), records_);
+      launch::append_records(indices_, head_.score(embedder_.embed(images), labels, rows_, margin_), records_);
     }
   }
   /// Mean over the last batch.
@@ -102,7 +102,8 @@ class Scoring {
     at::Tensor labels;
   };
   std::vector<std::int64_t> rows_;
-  model::InferenceNetwork network_;
+  std::shared_ptr<model::Backbone> backbone_;
+  model::FaceEmbedder embedder_;
   model::ShardedHead head_;
   model::MarginOptions margin_;
   at::Tensor indices_;
@@ -125,10 +126,10 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
 
   nlohmann::ordered_json out = {{"bench", "score"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
   out["network"] = config.model.backbone;
-  out["batch"] = config.score.batch_size;
+  out["batch"] = config.score.batch_per_rank;
   out["classes"] = options.classes;
   out["precision"] = used_precision(options, runtime.device());
-  out["images_per_second"] = static_cast<double>(config.score.batch_size * options.steps) / seconds;
+  out["images_per_second"] = static_cast<double>(config.score.batch_per_rank * options.steps) / seconds;
   out["step_ms"] = 1000 * seconds / static_cast<double>(options.steps);
   bench::add_peak_memory(out, runtime.device());
   out["first_log_probability"] = first;

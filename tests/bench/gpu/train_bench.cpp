@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "launch/autocast.h"
+#include "launch/precision.h"
 #include "launch/inputs.h"
 #include "launch/profile_trace.h"
 #include "launch/trainer.h"

@@ -52,7 +52,7 @@ synthetic: {identities: 12, images_per_identity: 12, verification_pairs: 40, ver
 data: {decode_threads: 1}
 model: {backbone: tiny, embedding_dim: 32, dropout: 0.2, scale: 32, margin: 0.1}
 train: {epochs: $1, batch_size: 24, lr: 0.05, lr_reference_batch: 0, milestones: [$(($1 - 1))], log_every: 10, checkpoint_every: 5, tensorboard: false, eval_every_epochs: 0}
-score: {batch_size: 32}
+score: {batch_per_rank: 16}
 YAML
 }
 

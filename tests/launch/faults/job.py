@@ -18,7 +18,7 @@ data: {{train: {data}, decode_threads: 1}}
 model: {{backbone: tiny, embedding_dim: 16, dropout: 0.2, scale: 32, margin: 0.1}}
 train: {{epochs: 2, batch_size: 16, lr: 0.05, lr_reference_batch: 0, milestones: [1], log_every: 1, checkpoint_every: 2, record: true}}
 eval: {{sets: [{data}/synthetic_verification.bin]}}
-score: {{batch_size: 16, part_samples: 16}}
+score: {{batch_per_rank: 8, part_samples: 16}}
 """
 SYNTHETIC = ["--synthetic.identities=8", "--synthetic.images_per_identity=8", "--synthetic.verification_pairs=20",
              "--synthetic.verification_identities=4", "--seed=3"]
