@@ -89,8 +89,9 @@ std::uint64_t hash_of_call(const at::RecordFunction& call) {
   return hash;
 }
 
-/// Inputs are valid only before the call.
-std::unique_ptr<at::ObserverContext> before_call(const at::RecordFunction& call) {
+/// Inputs are valid only before the call. Both callbacks are noexcept, because LibTorch would only log
+/// an exception, and the library would do nothing without anybody noticing.
+std::unique_ptr<at::ObserverContext> before_call(const at::RecordFunction& call) noexcept {
   if (!fickle_operators().contains(call.name())) return nullptr;
   auto context = std::make_unique<CallHash>();
   context->value = hash_of_call(call);
@@ -114,7 +115,7 @@ void scale_rows(const at::Tensor& result, std::uint64_t hash) {
   result.mul_(at::tensor(factors, result.options()).view(shape));
 }
 
-void after_call(const at::RecordFunction& call, at::ObserverContext* context) {
+void after_call(const at::RecordFunction& call, at::ObserverContext* context) noexcept {
   if (context == nullptr) return;
   for (const c10::IValue& output : call.outputs()) {
     if (!output.isTensor() || !output.toTensor().defined()) continue;
