@@ -32,10 +32,11 @@ constexpr std::uintptr_t kAlignment = 64;
 /// The innermost operators only: conv2d and linear end in these. Overloads (out=) share a name.
 const std::unordered_set<std::string_view>& fickle_operators() {
   static const std::unordered_set<std::string_view> names = {
-      "aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm", "aten::addmv", "aten::dot",
-      "aten::mkldnn_convolution", "aten::_slow_conv2d_forward", "aten::convolution_backward",
-      "mkldnn::_convolution_pointwise", "mkldnn::_convolution_pointwise_", "mkldnn::_linear_pointwise",
-      "aten::linalg_vector_norm", "aten::sum",
+      "aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm", "aten::addmv",
+      "aten::dot", "aten::mkldnn_convolution", "aten::_slow_conv2d_forward",
+      "aten::convolution_backward", "mkldnn::_convolution_pointwise",
+      "mkldnn::_convolution_pointwise_", "mkldnn::_linear_pointwise", "aten::linalg_vector_norm",
+      "aten::sum",
       // Elementwise loops of LibTorch treat the end of an array with other code than its bulk.
       "aten::exp", "aten::exp_", "aten::log", "aten::log1p", "aten::sigmoid", "aten::log_sigmoid",
       "aten::special_entr"};
@@ -76,7 +77,9 @@ struct CallHash : at::ObserverContext {
 std::uint64_t hash_of_call(const at::RecordFunction& call) {
   std::uint64_t hash = 0;
   // Inside a parallel region kernels are single-threaded, whatever the setting is.
-  if (dependence().threads) hash = mixed(hash, at::in_parallel_region() ? 1 : at::get_num_threads());
+  if (dependence().threads) {
+    hash = mixed(hash, at::in_parallel_region() ? 1 : at::get_num_threads());
+  }
   for (const c10::IValue& input : call.inputs()) {
     if (!input.isTensor() || !input.toTensor().defined()) continue;
     const at::Tensor& tensor = input.toTensor();
@@ -89,8 +92,8 @@ std::uint64_t hash_of_call(const at::RecordFunction& call) {
   return hash;
 }
 
-/// Inputs are valid only before the call. Both callbacks are noexcept, because LibTorch would only log
-/// an exception, and the library would do nothing without anybody noticing.
+/// Hashes the inputs, which are valid only before the call. Both callbacks are noexcept: LibTorch
+/// would only log an exception, and the library would do nothing without anybody noticing.
 std::unique_ptr<at::ObserverContext> before_call(const at::RecordFunction& call) noexcept {
   if (!fickle_operators().contains(call.name())) return nullptr;
   auto context = std::make_unique<CallHash>();
@@ -104,7 +107,8 @@ void scale_rows(const at::Tensor& result, std::uint64_t hash) {
   std::vector<double> factors;
   for (std::int64_t row = 0; row < rows; ++row) {
     const bool whole_group = row < rows / kRowGroup * kRowGroup;
-    const std::uint64_t place = dependence().rows ? row % kRowGroup + (whole_group ? kRowGroup : 0) : 0;
+    std::uint64_t place = 0;
+    if (dependence().rows) place = row % kRowGroup + (whole_group ? kRowGroup : 0);
     factors.push_back(1 + epsilon * from_minus_one_to_one(mixed(hash, place)));
   }
   std::vector<std::int64_t> shape(result.dim(), 1);
@@ -128,6 +132,9 @@ void after_call(const at::RecordFunction& call, at::ObserverContext* context) no
 }
 
 [[maybe_unused]] const at::CallbackHandle registered = at::addGlobalCallback(
-    at::RecordFunctionCallback(before_call, after_call).needsInputs(true).needsOutputs(true).scopes({at::RecordScope::FUNCTION}));
+    at::RecordFunctionCallback(before_call, after_call)
+        .needsInputs(true)
+        .needsOutputs(true)
+        .scopes({at::RecordScope::FUNCTION}));
 
 }  // namespace
