@@ -44,7 +44,7 @@ score() {  # OUTPUT RANKS THREADS BATCH [--key=value...]
 }
 verify() {  # OUTPUT RANKS THREADS BATCH
   succeeds "$2" "$3" eval --model.checkpoint="$network" --output="$1" --json="$1.json" --eval.batch_per_rank="$4" \
-    --eval.sets="$work/faces/synthetic_verification.bin" --eval.ijb="$work/IJBC" --eval.ijb_variants=F1N1D1,F0N0D0
+    --eval.sets=faces/synthetic_verification.bin --eval.ijb=IJBC --eval.ijb_variants=F1N1D1,F0N0D0
 }
 
 score_and_verify() {  # RANKS THREADS BATCH
