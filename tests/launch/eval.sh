@@ -2,6 +2,7 @@
 # `diffprob eval` as users run it: networks and features on a .bin set and on a small IJB folder: eval.sh DIFFPROB_PROGRAM WORK_FOLDER.
 set -euo pipefail
 program=$1 work=$2
+here=$(cd "$(dirname "$0")" && pwd)
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
 rm -rf "$work" && mkdir -p "$work" && cd "$work"
 log=$work/log
@@ -18,36 +19,12 @@ exits 0 ranks 1 train --threads=1 --data.train=faces --output=run --model.backbo
   --train.epochs=1 --train.batch_size=20 --train.lr=0.05 --train.lr_reference_batch=0 --train.milestones=1
 network=$(ls -d run/checkpoints/step_* | tail -n 1)
 set=$(ls faces/*.bin)
+python3 "$here/small_ijb.py" faces IJBC 60
+rm IJBC/loose_crop/7.jpg
+printf 'no picture' >IJBC/loose_crop/20.jpg
 python3 - <<'PY'
-import os, random, struct
-os.makedirs("IJBC/meta"), os.makedirs("IJBC/loose_crop")
+import random, struct
 random.seed(3)
-offsets = {int(k): int(o) for k, o in (line.split("\t") for line in open("faces/train.idx"))}
-records = open("faces/train.rec", "rb")
-template = [38.2946, 51.6963, 73.5318, 51.5014, 56.0252, 71.7366, 41.5493, 92.3655, 70.7299, 92.2041]
-media, points, labels = [], [], {}
-for key in range(1, 61):
-    records.seek(offsets[key])
-    length = struct.unpack("<II", records.read(8))[1] & 0x1FFFFFFF
-    payload = records.read(length)
-    flag = struct.unpack("<I", payload[:4])[0]
-    label = int(struct.unpack("<f", payload[24:28] if flag else payload[4:8])[0])
-    tid = 100 + (key - 1) // 3
-    labels.setdefault(tid, label)
-    open(f"IJBC/loose_crop/{key}.jpg", "wb").write(payload[24 + 4 * flag:])
-    media.append(f"{key}.jpg {tid} {key // 2}\n")
-    points.append(f"{key}.jpg " + " ".join(f"{v + random.uniform(-1, 1):.3f}" for v in template) + " 0.95\n")
-os.remove("IJBC/loose_crop/7.jpg")
-open("IJBC/loose_crop/20.jpg", "wb").write(b"no picture")
-write = lambda name, lines: open("IJBC/meta/ijbc_" + name, "w").write("".join(lines))
-write("face_tid_mid.txt", media)
-write("name_5pts_score.txt", points)
-ids = sorted(labels)
-write("template_pair_label.txt", [f"{a} {b} {int(labels[a] == labels[b])}\n" for a in ids for b in ids if a < b])
-heading = "TEMPLATE_ID,SUBJECT_ID\n"
-write("1N_gallery_G1.csv", [heading] + [f"{t},{labels[t]}\n" for t in ids[:4]])
-write("1N_gallery_G2.csv", [heading] + [f"{t},{labels[t]}\n" for t in ids[8:12]])
-write("1N_probe_mixed.csv", [heading] + [f"{t},{labels[t]}\n" for t in ids[4:8] + ids[12:]])
 
 # Features of others: .npy written out by hand, image and mirror image.
 def npy(name, rows):

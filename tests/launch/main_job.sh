@@ -84,6 +84,7 @@ world_sizes() {
     exits 0 ranks "$n" prune --prune.scores="$base/score/scores.h5" --output="$work/p$n"
   done
   for n in 2 3; do
+    cmp "$work/w1/scores.h5" "$work/w$n/scores.h5" || die "scores of $n ranks differ from those of one"
     for file in kept_index.txt label_map.txt index_set.h5; do
       cmp "$work/p1/$file" "$work/p$n/$file" || die "$file of $n ranks differs from that of one"
     done
