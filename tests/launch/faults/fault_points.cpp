@@ -72,7 +72,7 @@ DIFFPROB_FAULT_POINT(
     (set, backbone, communicator, options))
 DIFFPROB_FAULT_POINT("_ZN8diffprob6launch10ScoreParts5writeENS0_10BatchRangeESt4spanIKNS_5prune11ScoreRecordELm18446744073709551615EE",
                      fault_point, "score_part", void, write_part,
-                     (launch::ScoreParts * self, launch::BatchRange batches, std::span<const prune::ScoreRecord> records),
+                     (launch::ScoreParts * self, prune::SampleRange batches, std::span<const prune::ScoreRecord> records),
                      (self, batches, records))
 DIFFPROB_FAULT_POINT("_ZN8diffprob5prune12write_scoresERK" DIFFPROB_STRING "RKNS0_10ScoreTableE", fault_point_of_root, "scores_written",
                      void, write_scores, (const std::string& path, const prune::ScoreTable& table), (path, table))
