@@ -168,7 +168,7 @@ double float32_tolerance(std::vector<double> rounding, double floor, double publ
   if (rounding.size() < 2) return published;
   std::partial_sort(rounding.begin(), rounding.begin() + 2, rounding.end(), std::greater<>());
   const double tolerance = kRoundingFactor * rounding[1] + floor;
-  EXPECT_LE(rounding[0], tolerance) << what << ": the float32 and float64 runs of the golden file contradict each other";
+  EXPECT_LE(rounding[0], kRoundingFactor * tolerance) << what << ": the float32 and float64 runs of the golden file contradict each other";
   return tolerance;
 }
 

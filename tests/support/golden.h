@@ -58,8 +58,9 @@ inline constexpr double kRoundingFactor = 10;
 
 /// Tolerance of a float32 result: kRoundingFactor times the rounding that the file shows, plus `floor`. `rounding` has the differences
 /// of the file's float32 and float64 runs on the scale of the comparison. The largest of them does not count, so that one wrong number
-/// in the file cannot widen the tolerance that should find it; the test fails if that one is not within the tolerance itself. Where the
-/// file has fewer than two differences the result is `published`, the tolerance that the golden README names.
+/// in the file cannot widen the tolerance that should find it; the test fails if that one is beyond kRoundingFactor times the tolerance, as
+/// one of the two runs is wrong then. Where the file has fewer than two differences the result is `published`, the tolerance that the
+/// golden README names.
 [[nodiscard]] double float32_tolerance(std::vector<double> rounding, double floor, double published, const std::string& what);
 
 /// Prints that a part of the set is missing or cannot be compared, and why.
