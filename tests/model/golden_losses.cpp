@@ -63,7 +63,7 @@ model::MarginOptions golden_margin(const Golden& golden, const std::string& obje
   options.elastic_std = golden.number_or(object, "std", options.elastic_std);
   options.adaface_h = golden.number_or(object, "h", options.adaface_h);
   options.adaface_t_alpha = golden.number_or(object, "alpha", options.adaface_t_alpha);
-  options.curricular_momentum = golden.number_or(object, "momentum", options.curricular_momentum);
+  options.curricular_momentum = golden.number_or(object, "t_momentum", options.curricular_momentum);
   return options;
 }
 

@@ -17,7 +17,7 @@ struct LossCase {
 /// All of the file.
 [[nodiscard]] std::vector<LossCase> loss_cases();
 
-/// Options of the head that a file names ("ArcFace", or a name of model::margin_kind) from the attributes s, m, std, h, alpha and momentum
+/// Options of the head that a file names ("ArcFace", or a name of model::margin_kind) from the attributes s, m, std, h, alpha and t_momentum
 /// of `object`. Those that the object lacks are the published ones.
 [[nodiscard]] model::MarginOptions golden_margin(const Golden& golden, const std::string& object, const std::string& head);
 
