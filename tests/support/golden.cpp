@@ -172,6 +172,14 @@ double float32_tolerance(std::vector<double> rounding, double floor, double publ
   return tolerance;
 }
 
+double number_in_name(const std::string& name, const std::string& prefix) {
+  std::size_t used = 0;
+  const std::string rest = name.substr(prefix.size());
+  const double value = std::stod(rest, &used);
+  if (used != rest.size()) throw std::runtime_error("golden: attribute " + name + " does not end in a number");
+  return value;
+}
+
 void print_skipped(const std::string& what, const std::string& why) {
   std::printf("[ golden   ] skipped %s: %s\n", what.c_str(), why.c_str());
 }

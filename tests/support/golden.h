@@ -63,6 +63,9 @@ inline constexpr double kRoundingFactor = 10;
 /// golden README names.
 [[nodiscard]] double float32_tolerance(std::vector<double> rounding, double floor, double published, const std::string& what);
 
+/// Value at the end of an attribute's name: 0.001 for "val_at_far_1e-3" and the prefix "val_at_far_".
+[[nodiscard]] double number_in_name(const std::string& name, const std::string& prefix);
+
 /// Prints that a part of the set is missing or cannot be compared, and why.
 void print_skipped(const std::string& what, const std::string& why);
 
