@@ -5,7 +5,10 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <random>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -150,20 +153,60 @@ TEST_F(IjbMeta, PartsTogetherAreTheFileAndNameTheRightLine) {
   }
 }
 
-TEST_F(IjbMeta, GoldenFiles) {
+/// Fields of a text file, line by line, read as plainly as can be.
+std::vector<std::vector<std::string>> plain_lines(const std::string& path) {
+  std::ifstream file(path);
+  std::vector<std::vector<std::string>> lines;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream fields(line);
+    lines.emplace_back(std::istream_iterator<std::string>(fields), std::istream_iterator<std::string>());
+  }
+  return lines;
+}
+
+TEST_F(IjbMeta, GoldenImages) {
   const auto files = find_ijb_files(tests::golden_dir() + "/ijbc_meta");
+  const auto media = plain_lines(files.face_tid_mid);
+  const auto points = plain_lines(files.name_5pts_score);
+  ASSERT_FALSE(media.empty());
+  ASSERT_EQ(points.size(), media.size());
+
   const auto read = read_ijb_images(files);
-  std::vector<std::int64_t> ids = read.template_id;
-  std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
 
   EXPECT_EQ(files.name, "IJB-C");
-  EXPECT_EQ(read.size(), 1500);
-  EXPECT_EQ(ids.size(), 200U);
-  EXPECT_EQ(read_template_pairs(files.template_pair_label, ids).size(), 20000);
-  EXPECT_EQ(read.name(2), "3.jpg");
-  EXPECT_EQ(read.landmarks[0][0], 55.112F);
-  EXPECT_EQ(read.detector_score[1], 0.751730F);
+  ASSERT_EQ(read.size(), static_cast<std::int64_t>(media.size()));
+  EXPECT_EQ(read.size(), tests::Golden("ijbc.h5").shape("template_index_of_image").at(0));
+  for (std::size_t i = 0; i < media.size(); ++i) {
+    SCOPED_TRACE(i);
+    ASSERT_EQ(read.name(static_cast<std::int64_t>(i)), media[i].at(0));
+    ASSERT_EQ(read.template_id[i], std::stoll(media[i].at(1)));
+    ASSERT_EQ(read.media_id[i], std::stoll(media[i].at(2)));
+    ASSERT_EQ(points[i].size(), 12U);
+    for (std::size_t k = 0; k < 10; ++k) ASSERT_EQ(read.landmarks[i][k], std::stof(points[i][1 + k]));
+    ASSERT_EQ(read.detector_score[i], std::stof(points[i][11]));
+  }
+}
+
+TEST_F(IjbMeta, GoldenPairs) {
+  const auto files = find_ijb_files(tests::golden_dir() + "/ijbc_meta");
+  std::set<std::int64_t> distinct;
+  for (const auto& line : plain_lines(files.face_tid_mid)) distinct.insert(std::stoll(line.at(1)));
+  const std::vector<std::int64_t> ids(distinct.begin(), distinct.end());
+  const auto lines = plain_lines(files.template_pair_label);
+  ASSERT_FALSE(lines.empty());
+
+  const auto read = read_template_pairs(files.template_pair_label, ids);
+
+  const tests::Golden golden("ijbc.h5");
+  EXPECT_EQ(static_cast<std::int64_t>(ids.size()), golden.shape("subject_of_template").at(0));
+  EXPECT_EQ(static_cast<double>(read.size()), golden.number_or("/", "pairs", static_cast<double>(read.size())));
+  ASSERT_EQ(read.size(), static_cast<std::int64_t>(lines.size()));
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    SCOPED_TRACE(i);
+    ASSERT_EQ(ids.at(static_cast<std::size_t>(read.first[i])), std::stoll(lines[i].at(0)));
+    ASSERT_EQ(ids.at(static_cast<std::size_t>(read.second[i])), std::stoll(lines[i].at(1)));
+    ASSERT_EQ(std::to_string(read.same[i]), lines[i].at(2));
+  }
 }
 
 }  // namespace

@@ -21,29 +21,30 @@
 namespace diffprob::eval {
 namespace {
 
-constexpr std::int64_t kDim = 512;
-
 /// Features as the golden README makes them: h(t, i) = 2 u(seed, t, i) - 1.
 class GoldenFeatures {
  public:
   explicit GoldenFeatures(const tests::Golden& golden)
       : seed_(static_cast<std::uint64_t>(golden.number("/", "seed"))),
         noise_(golden.number("/", "noise")),
+        dim_(golden.shape("feature_first_rows").at(1) / 2),
         subject_(golden.integers("subject_of_template")),
         template_(golden.integers("template_index_of_image")) {}
 
+  [[nodiscard]] std::int64_t dim() const { return dim_; }
+  [[nodiscard]] std::int64_t images() const { return static_cast<std::int64_t>(template_.size()); }
   [[nodiscard]] std::vector<float> row(std::int64_t image) const {
     const auto subject = subject_[static_cast<std::size_t>(template_[static_cast<std::size_t>(image)])];
-    std::vector<float> f(2 * kDim);
-    for (std::int64_t i = 0; i < kDim; ++i) {
-      const double base = h(20, subject * kDim + i);
-      f[static_cast<std::size_t>(i)] = static_cast<float>(base + noise_ * h(21, image * kDim + i));
-      f[static_cast<std::size_t>(kDim + i)] = static_cast<float>(base + noise_ * h(22, image * kDim + i));
+    std::vector<float> f(2 * dim_);
+    for (std::int64_t i = 0; i < dim_; ++i) {
+      const double base = h(20, subject * dim_ + i);
+      f[static_cast<std::size_t>(i)] = static_cast<float>(base + noise_ * h(21, image * dim_ + i));
+      f[static_cast<std::size_t>(dim_ + i)] = static_cast<float>(base + noise_ * h(22, image * dim_ + i));
     }
     return f;
   }
   [[nodiscard]] ImageFeatures as_features() const {
-    return {kDim, 2, [this](std::span<const std::int64_t> rows, std::span<float> out, std::span<std::uint8_t> there) {
+    return {dim_, 2, [this](std::span<const std::int64_t> rows, std::span<float> out, std::span<std::uint8_t> there) {
               for (std::size_t i = 0; i < rows.size(); ++i) {
                 const auto f = row(rows[i]);
                 std::copy(f.begin(), f.end(), out.begin() + static_cast<std::ptrdiff_t>(i * f.size()));
@@ -58,6 +59,7 @@ class GoldenFeatures {
   }
   std::uint64_t seed_;
   double noise_;
+  std::int64_t dim_;
   std::vector<std::int64_t> subject_;
   std::vector<std::int64_t> template_;
 };
@@ -101,26 +103,44 @@ class Ijb : public ::testing::Test {
   dist::HostCollectives control;
 };
 
+/// Groups of the file that are runs of the reference script: F1N1D1 and so on. Attributes of the switches must say the same.
+std::vector<std::string> golden_variants(const tests::Golden& golden) {
+  std::vector<std::string> groups;
+  for (const auto& name : golden.names("/")) {
+    if (name.size() != 6 || name[0] != 'F') continue;
+    const PoolingVariant variant = parse_pooling_variant(name);
+    EXPECT_EQ(variant.flip, golden.number_or(name, "use_flip_test", variant.flip) != 0) << name;
+    EXPECT_EQ(variant.norm_score, golden.number_or(name, "use_norm_score", variant.norm_score) != 0) << name;
+    EXPECT_EQ(variant.detector_score, golden.number_or(name, "use_detector_score", variant.detector_score) != 0) << name;
+    groups.push_back(name);
+  }
+  return groups;
+}
+
 TEST_F(Ijb, Golden) {
   const tests::Golden golden("ijbc.h5");
   const GoldenFeatures features(golden);
   const auto protocol = read_ijb_protocol(tests::golden_dir() + "/ijbc_meta", control);
   const auto first_rows = golden.floats("feature_first_rows");
-  for (std::size_t i = 0; i < 2 * kDim; ++i) ASSERT_EQ(features.row(0)[i], first_rows[i]) << i;
+  const auto width = static_cast<std::size_t>(2 * features.dim());
+  ASSERT_FALSE(first_rows.empty());
+  for (std::size_t i = 0; i < first_rows.size(); ++i) {
+    ASSERT_EQ(features.row(static_cast<std::int64_t>(i / width))[i % width], first_rows[i]) << i;
+  }
   IjbOptions options;
   options.fars = golden.doubles("fpr_points");
-  std::vector<std::string> groups;
-  for (const auto& name : golden.names("/")) {
-    if (name.size() != 6 || name[0] != 'F') continue;
-    groups.push_back(name);
-    options.variants.push_back(parse_pooling_variant(name));
-  }
-  ASSERT_EQ(groups.size(), 8U);
+  ASSERT_FALSE(options.fars.empty());
+  const auto groups = golden_variants(golden);
+  ASSERT_FALSE(groups.empty()) << "ijbc.h5 has no run of the reference script";
+  for (const auto& group : groups) options.variants.push_back(parse_pooling_variant(group));
 
   const IjbResult result = evaluate_ijb(protocol, features.as_features(), options, control);
 
-  EXPECT_EQ(result.templates, 200);
-  EXPECT_EQ(result.pairs, 20000);
+  EXPECT_EQ(protocol.images.size(), features.images());
+  EXPECT_EQ(result.templates, golden.shape("subject_of_template").at(0));
+  EXPECT_GT(result.pairs, 0);
+  EXPECT_EQ(static_cast<double>(result.pairs), golden.number_or("/", "pairs", static_cast<double>(result.pairs)));
+  ASSERT_EQ(result.variants.size(), groups.size());
   EXPECT_TRUE(result.missing_images.empty());
   for (std::size_t v = 0; v < groups.size(); ++v) {
     SCOPED_TRACE(groups[v]);
@@ -130,6 +150,9 @@ TEST_F(Ijb, Golden) {
     const auto nearest = golden.doubles(groups[v] + "/tpr_nearest_fpr");
     const auto nearest_fpr = golden.doubles(groups[v] + "/fpr_nearest");
     const auto not_above = golden.doubles(groups[v] + "/tpr_at_fpr_not_above");
+    ASSERT_EQ(nearest.size(), options.fars.size());
+    ASSERT_EQ(nearest_fpr.size(), options.fars.size());
+    ASSERT_EQ(not_above.size(), options.fars.size());
     for (std::size_t i = 0; i < options.fars.size(); ++i) {
       EXPECT_NEAR(got.tar[i].tar_nearest, nearest[i], tolerance) << options.fars[i];
       EXPECT_NEAR(got.tar[i].far_nearest, nearest_fpr[i], 2.0 / static_cast<double>(got.impostors)) << options.fars[i];
@@ -137,7 +160,8 @@ TEST_F(Ijb, Golden) {
       EXPECT_EQ(got.tar[i].meaningful, options.fars[i] * static_cast<double>(got.impostors) >= 1);
     }
     EXPECT_NEAR(got.auc, golden.number(groups[v], "auc"), 1e-5);
-    EXPECT_NEAR(got.eer, golden.number(groups[v], "eer"), 1e-3);
+    // Scores as near as rounding may change places: one pair of the rarer kind.
+    EXPECT_NEAR(got.eer, golden.number(groups[v], "eer"), 1.0 / static_cast<double>(std::min(got.genuine, got.impostors)));
   }
   expect_the_same_everywhere(result, "golden", control);
 }
@@ -149,23 +173,33 @@ TEST_F(Ijb, GoldenTemplatesAndScores) {
   const IjbImages images = read_ijb_images(files);
   const TemplateOrder order = order_templates(images);
   const TemplatePairs pairs = read_template_pairs(files.template_pair_label, order.ids);
-  EXPECT_EQ(order.ids, golden.integers("F1N1D1/unique_template"));
-  for (const auto& group : golden.names("/")) {
-    if (!golden.has(group + "/score")) continue;
+  int compared = 0;
+  for (const auto& group : golden_variants(golden)) {
+    if (golden.has(group + "/unique_template")) {
+      EXPECT_EQ(order.ids, golden.integers(group + "/unique_template"));
+    }
+    if (!golden.has(group + "/score")) {
+      tests::print_skipped(group + "/score", "the set does not have it");
+      continue;
+    }
     SCOPED_TRACE(group);
-    TemplatePooler pooler(order, images, {parse_pooling_variant(group)}, kDim, 2, {0, order.templates()});
+    ++compared;
+    TemplatePooler pooler(order, images, {parse_pooling_variant(group)}, features.dim(), 2, {0, order.templates()});
     for (const auto row : order.rows) pooler.add(features.row(row));
     const auto templates = pooler.finish()[0];
 
-    const auto scores = pair_scores(templates, kDim, pairs);
+    const auto scores = pair_scores(templates, features.dim(), pairs);
 
     const auto want = golden.doubles(group + "/score");
+    ASSERT_FALSE(want.empty());
     ASSERT_LE(want.size(), scores.size());
     for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(scores[i], want[i], 2e-6) << i;
     if (!golden.has(group + "/template_feature_first")) continue;
     const auto first = golden.doubles(group + "/template_feature_first");
+    ASSERT_LE(first.size(), templates.size());
     for (std::size_t i = 0; i < first.size(); ++i) ASSERT_NEAR(templates[i], first[i], 2e-6) << i;
   }
+  if (compared == 0) GTEST_SKIP() << "ijbc.h5 has no scores";
 }
 
 /// A small protocol in memory, images of several ranks' worth, some missing.

@@ -209,18 +209,21 @@ TEST(Roc, Golden) {
 
     const Roc roc(c.distances, c.same);
 
-    if (!golden.has_attribute(group, "auc")) {
+    if (roc.genuine() == 0 || roc.impostors() == 0) {
       EXPECT_TRUE(std::isnan(roc.auc()));
+      EXPECT_FALSE(golden.has_attribute(group, "auc"));
+      tests::print_skipped(group, "pairs of one kind have no ROC curve");
       continue;
     }
     EXPECT_NEAR(roc.auc(), golden.number(group, "auc"), 1e-12);
     EXPECT_NEAR(roc.eer(), golden.number(group, "eer"), 1e-12);
-    for (const auto& [name, far] : {std::pair{"0.001", 0.001}, {"0.01", 0.01}, {"0.1", 0.1}}) {
-      EXPECT_NEAR(roc.tar_at_far(far), golden.number(group, std::string("tar_at_far_") + name), 1e-12) << name;
+    const std::string prefix = "tar_at_far_";
+    for (const auto& name : golden.attributes(group, prefix)) {
+      EXPECT_NEAR(roc.tar_at_far(tests::number_in_name(name, prefix)), golden.number(group, name), 1e-12) << name;
     }
     ++compared;
   }
-  EXPECT_GT(compared, 0);
+  EXPECT_GT(compared, 0) << "verification.h5 has no group with pairs of both kinds";
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Backbones against the reference implementation: names, order, shapes and counts of every network, numbers of the networks in
 // backbones.h5.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include <gtest/gtest.h>
@@ -24,7 +25,7 @@ TEST(BackboneManifest, NamesOrderShapesAndCountsAreThoseOfTheReference) {
   int compared = 0;
   for (const auto& [network, wanted] : networks.items()) {
     if (!is_known(network)) {
-      std::printf("skipped: network %s is unknown to this build\n", network.c_str());
+      tests::print_skipped("network " + network, "unknown to this build");
       continue;
     }
     SCOPED_TRACE(network);
@@ -108,80 +109,141 @@ double relative_error(const at::Tensor& found, const std::vector<double>& wanted
   return ((found - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
+/// Tolerances of one network. Those of embeddings and running_sum are relative to the largest value, those of norms to each value, that of
+/// gradient sums to the norm of the gradient; zero_gradient is absolute.
 struct Tolerances {
-  double eval = 1e-5, train = 3e-4, grad_l2 = 2e-3, grad_sum = 5e-3, grad_zero = 1e-3, running_l2 = 1e-6, running_sum = 1e-4;
+  double eval, train, eval_after, grad_l2, grad_sum, zero_gradient, running_l2, running_sum;
 };
+constexpr Tolerances kDoubleTolerances = {1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9};
+/// For sets that do not show their rounding: what the golden README asks of float32, four times as much in training mode. There the
+/// difference of two float32 runs depends on the batch; one of 3 samples differed by 6e-3 in grad_sum, where the README, of 4, has 5e-3.
+constexpr Tolerances kPublished = {1e-5, 1.2e-3, 1e-5, 8e-3, 2e-2, 1e-3, 1e-6, 1e-6};
+/// Added to the rounding that a set shows. A value on the other side of a PReLU moves gradients by more than rounding.
+constexpr Tolerances kCpuFloor = {5e-6, 5e-5, 5e-6, 5e-4, 5e-4, 1e-4, 5e-7, 1e-7};
 /// cuDNN's float32 convolutions differ by some 1e-6, which puts more values on the other side of a PReLU; sums of gradients cancel.
-Tolerances float_tolerances() {
-  Tolerances within;
-  if (tests::test_device().is_cuda()) within.grad_l2 = 5e-3, within.grad_sum = 3e-2;
-  return within;
+constexpr Tolerances kGpuFloor = {1e-5, 3e-4, 1e-5, 5e-3, 3e-2, 1e-3, 1e-6, 1e-6};
+
+/// Parameters whose gradient is zero, such as biases in front of a batch norm: rounding is all that there is to compare.
+std::vector<bool> zero_gradients(const tests::Golden& golden, const std::string& network) {
+  constexpr double kOfLargest = 1e-6;
+  const auto l2 = golden.reference(network + "/grad_l2");
+  const double largest = *std::max_element(l2.begin(), l2.end());
+  std::vector<bool> zero;
+  for (const double norm : l2) zero.push_back(norm <= kOfLargest * largest);
+  return zero;
 }
-constexpr Tolerances kDoubleTolerances = {1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9};
+
+Tolerances float_tolerances(const tests::Golden& golden, const std::string& network) {
+  const bool gpu = tests::test_device().is_cuda();
+  const Tolerances& floor = gpu ? kGpuFloor : kCpuFloor;
+  const auto zero = zero_gradients(golden, network);
+  const auto l2 = golden.reference(network + "/grad_l2");
+  const auto l2_rounding = golden.rounding(network + "/grad_l2"), sum_rounding = golden.rounding(network + "/grad_sum");
+  std::vector<double> of_l2, of_sum, of_zero;
+  for (std::size_t i = 0; i < l2_rounding.size(); ++i) {
+    if (zero[i]) {
+      of_zero.push_back(std::max(l2_rounding[i], sum_rounding.at(i)));
+    } else {
+      of_l2.push_back(l2_rounding[i] / l2[i]);
+      of_sum.push_back(sum_rounding.at(i) / l2[i]);
+    }
+  }
+  const auto within = [&](const char* leaf, std::vector<double> rounding, double Tolerances::*which) {
+    return tests::float32_tolerance(std::move(rounding), floor.*which, gpu ? std::max(floor.*which, kPublished.*which) : kPublished.*which,
+                                    network + "/" + leaf);
+  };
+  const auto relative = [&](const char* leaf) { return golden.relative_rounding(network + "/" + leaf); };
+  return {within("eval_embedding", relative("eval_embedding"), &Tolerances::eval),
+          within("train_embedding", relative("train_embedding"), &Tolerances::train),
+          within("eval_embedding_after", relative("eval_embedding_after"), &Tolerances::eval_after),
+          within("grad_l2", of_l2, &Tolerances::grad_l2),
+          within("grad_sum", of_sum, &Tolerances::grad_sum),
+          within("gradients of zero", of_zero, &Tolerances::zero_gradient),
+          within("running_l2", golden.elementwise_rounding(network + "/running_l2"), &Tolerances::running_l2),
+          within("running_sum", relative("running_sum"), &Tolerances::running_sum)};
+}
 
 void compare_gradients(const tests::Golden& golden, const std::string& network, const Run& run, const Tolerances& within) {
-  const auto sum = golden.doubles(network + "/grad_sum_f64"), l2 = golden.doubles(network + "/grad_l2_f64");
+  const auto sum = golden.reference(network + "/grad_sum"), l2 = golden.reference(network + "/grad_l2");
+  const auto zero = zero_gradients(golden, network);
   ASSERT_EQ(run.grad_k, golden.integers(network + "/grad_k"));
+  ASSERT_EQ(run.grad_k.size(), l2.size());
+  ASSERT_EQ(run.grad_k.size(), sum.size());
   double worst = 0;
   for (std::size_t i = 0; i < l2.size(); ++i) {
-    if (l2[i] > 1e-6) {
+    if (!zero[i]) {
       worst = std::max(worst, std::abs(run.grad_l2[i] - l2[i]) / l2[i]);
     } else {
-      EXPECT_NEAR(run.grad_l2[i], l2[i], within.grad_zero) << "gradient k " << run.grad_k[i];
+      EXPECT_NEAR(run.grad_l2[i], l2[i], within.zero_gradient) << "gradient k " << run.grad_k[i];
     }
-    EXPECT_NEAR(run.grad_sum[i], sum[i], within.grad_sum * l2[i] + within.grad_zero) << "gradient k " << run.grad_k[i];
+    EXPECT_NEAR(run.grad_sum[i], sum[i], within.grad_sum * l2[i] + within.zero_gradient) << "gradient k " << run.grad_k[i];
   }
-  std::printf("  gradient norms: worst relative error %.2g\n", worst);
+  std::printf("  gradient norms: worst relative error %.2g (allowed %.2g)\n", worst, within.grad_l2);
   EXPECT_LE(worst, within.grad_l2);
 }
 
 void compare_running(const tests::Golden& golden, const std::string& network, const Run& run, const Tolerances& within) {
-  const auto sum = golden.doubles(network + "/running_sum_f64"), l2 = golden.doubles(network + "/running_l2_f64");
+  const auto sum = golden.reference(network + "/running_sum"), l2 = golden.reference(network + "/running_l2");
   ASSERT_EQ(run.running_k, golden.integers(network + "/running_k"));
+  ASSERT_EQ(run.running_k.size(), l2.size());
+  ASSERT_EQ(run.running_k.size(), sum.size());
+  double largest_sum = 0;
+  for (const double value : sum) largest_sum = std::max(largest_sum, std::abs(value));
   for (std::size_t i = 0; i < l2.size(); ++i) {
     EXPECT_NEAR(run.running_l2[i], l2[i], within.running_l2 * l2[i]) << "running statistic k " << run.running_k[i];
-    EXPECT_NEAR(run.running_sum[i], sum[i], within.running_sum) << "running statistic k " << run.running_k[i];
+    EXPECT_NEAR(run.running_sum[i], sum[i], within.running_sum * largest_sum) << "running statistic k " << run.running_k[i];
   }
 }
 
 void compare(const tests::Golden& golden, const std::string& network, const Run& run, const Tolerances& within) {
-  const double eval = relative_error(run.eval_embedding, golden.doubles(network + "/eval_embedding_f64"));
-  const double train = relative_error(run.train_embedding, golden.doubles(network + "/train_embedding_f64"));
-  const double after = relative_error(run.eval_embedding_after, golden.doubles(network + "/eval_embedding_after_f64"));
-  std::printf("%s: relative errors: eval %.2g, train %.2g, eval after %.2g\n", network.c_str(), eval, train, after);
+  const double eval = relative_error(run.eval_embedding, golden.reference(network + "/eval_embedding"));
+  const double train = relative_error(run.train_embedding, golden.reference(network + "/train_embedding"));
+  const double after = relative_error(run.eval_embedding_after, golden.reference(network + "/eval_embedding_after"));
+  std::printf("%s: relative errors (allowed): eval %.2g (%.2g), train %.2g (%.2g), eval after %.2g (%.2g)\n", network.c_str(), eval,
+              within.eval, train, within.train, after, within.eval_after);
   EXPECT_LE(eval, within.eval);
   EXPECT_LE(train, within.train);
-  EXPECT_LE(after, within.eval);
+  EXPECT_LE(after, within.eval_after);
   compare_gradients(golden, network, run, within);
   compare_running(golden, network, run, within);
 }
 
-void compare_all(at::ScalarType type, const Tolerances& within, double most_macs) {
+/// Multiply-adds of a network by the manifest; 0 for one that it does not list.
+double macs_of(const nlohmann::json& networks, const std::string& network) {
+  return networks.contains(network) ? networks.at(network).at("macs_conv_linear").get<double>() : 0;
+}
+
+/// Compares every network of the file that may be compared in `type`; returns how many those are.
+int compare_all(at::ScalarType type, double most_macs) {
   const tests::Golden golden("backbones.h5");
   const nlohmann::json networks = tests::golden_json("backbones.json");
   const auto seed = static_cast<std::uint64_t>(golden.number("/", "seed"));
   const auto batch = static_cast<std::int64_t>(golden.number("/", "batch"));
   int compared = 0;
   for (const std::string& network : golden.names("/")) {
+    const bool in_double = type == at::kDouble;
     if (!is_known(network)) {
-      std::printf("skipped: network %s is unknown to this build\n", network.c_str());
-      continue;
+      tests::print_skipped("network " + network, "unknown to this build");
+    } else if (in_double && !golden.has_float64(network + "/eval_embedding")) {
+      tests::print_skipped("network " + network, "the set has no float64 run of it");
+    } else if (macs_of(networks, network) > most_macs) {
+      tests::print_skipped("network " + network, "too large for float64 on a CPU");
+    } else {
+      SCOPED_TRACE(network);
+      compare(golden, network, run_network(network, seed, batch, type), in_double ? kDoubleTolerances : float_tolerances(golden, network));
+      ++compared;
     }
-    if (networks.at(network).at("macs_conv_linear").get<double>() > most_macs) continue;
-    SCOPED_TRACE(network);
-    compare(golden, network, run_network(network, seed, batch, type), within);
-    ++compared;
   }
-  EXPECT_GT(compared, 0);
+  return compared;
 }
 
 TEST(BackboneNumbers, Float32AgreesWithTheReference) {
-  compare_all(at::kFloat, float_tolerances(), 1e300);
+  EXPECT_GT(compare_all(at::kFloat, 1e300), 0) << "backbones.h5 has no network that this build knows";
 }
 
 TEST(BackboneNumbers, Float64AgreesWithTheReferenceTo1e9) {
   constexpr double kMostMacs = 3e9;  // larger networks take minutes in float64 on a CPU
-  compare_all(at::kDouble, kDoubleTolerances, kMostMacs);
+  if (compare_all(at::kDouble, kMostMacs) == 0) GTEST_SKIP() << "backbones.h5 has no float64 run of a network small enough";
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "tests/model/golden_losses.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "model/margin_elastic.h"
 
 namespace diffprob::tests {
@@ -25,7 +28,12 @@ model::MarginKind kind_of(const std::string& head) {
   for (const auto& [name, kind] : kinds) {
     if (head == name) return kind;
   }
-  throw std::runtime_error("losses.h5 has a loss " + head + " that this test does not know");
+  return model::margin_kind(head);
+}
+
+/// "step10" comes after "step9".
+bool in_order(const std::string& a, const std::string& b) {
+  return a.size() != b.size() ? a.size() < b.size() : a < b;
 }
 
 torch::Tensor ones_but(std::int64_t size, const torch::Tensor& indices) {
@@ -48,17 +56,35 @@ std::vector<LossCase> loss_cases() {
   return cases;
 }
 
+model::MarginOptions golden_margin(const Golden& golden, const std::string& object, const std::string& head) {
+  model::MarginOptions options = model::margin_defaults(kind_of(head));
+  options.scale = golden.number_or(object, "s", options.scale);
+  options.margin = golden.number_or(object, "m", options.margin);
+  options.elastic_std = golden.number_or(object, "std", options.elastic_std);
+  options.adaface_h = golden.number_or(object, "h", options.adaface_h);
+  options.adaface_t_alpha = golden.number_or(object, "alpha", options.adaface_t_alpha);
+  options.curricular_momentum = golden.number_or(object, "t_momentum", options.curricular_momentum);
+  return options;
+}
+
+bool is_angular(const model::MarginOptions& options) {
+  using enum model::MarginKind;
+  return options.kind == kArcFace || options.kind == kElasticArcFace || options.kind == kElasticArcFacePlus ||
+         options.kind == kCurricularFace || options.kind == kAdaFace;
+}
+
+double singular_logit_tolerance(const model::MarginOptions& options, double epsilon) {
+  return options.scale * std::sqrt(epsilon);
+}
+
 model::MarginOptions GoldenLoss::options() const {
   const bool paper = case_.group.ends_with(kPaper);
   const bool adaface = case_.group == kAdaFacePaper;
-  model::MarginOptions options;
-  options.kind = adaface ? model::MarginKind::kAdaFace : kind_of(without_suffix(case_.group, kPaper));
-  const std::string home = adaface ? path() : without_suffix(case_.group, kPaper);
-  options.scale = golden_.number(home, "s");
-  options.margin = golden_.number(home, "m");
-  if (golden_.has_attribute(home, "std")) options.elastic_std = golden_.number(home, "std");
-  if (adaface) options.adaface_h = golden_.number(home, "h");
-  if (adaface) options.adaface_t_alpha = golden_.number(home, "alpha");
+  // Groups of a paper's formula have the attributes of the released head where they have none of their own.
+  const std::string head = adaface ? "AdaFace" : without_suffix(case_.group, kPaper);
+  std::string home = adaface ? path() : case_.group;
+  if (!golden_.has_attribute(home, "s") && golden_.has(head)) home = head;
+  model::MarginOptions options = golden_margin(golden_, home, head);
   options.reference = !paper && !adaface;
   return options;
 }
@@ -72,11 +98,17 @@ HeadProblem GoldenLoss::input(const std::string& group) const {
 
 torch::Tensor GoldenLoss::wanted(const LossStep& step, const std::string& leaf) const {
   const std::string single = step.path + "/" + leaf;
-  return golden_tensor64(golden_, golden_.has(single + "_f64") ? single + "_f64" : single);
+  return golden_tensor64(golden_, golden_.has_float64(single) ? single + "_f64" : single);
+}
+
+torch::Tensor GoldenLoss::rounding(const LossStep& step, const std::string& leaf) const {
+  const std::string single = step.path + "/" + leaf;
+  if (!golden_.has(single) || !golden_.has_float64(single)) return {};
+  return (golden_tensor64(golden_, single) - golden_tensor64(golden_, single + "_f64")).abs();
 }
 
 LossStep GoldenLoss::step(const std::string& path, const std::string& input_group) const {
-  LossStep step{path, input(input_group), {}, {}, {}};
+  LossStep step{path, input_group, input(input_group), {}, {}, {}};
   const std::int64_t rows = step.problem.labels.size(0);
   const std::int64_t classes = step.problem.weight.size(0);
   const torch::Tensor none = torch::empty({0}, torch::kLong);
@@ -97,9 +129,14 @@ std::vector<LossStep> GoldenLoss::steps() const {
     const bool own_input = golden_.has(path() + "/embedding");
     return {step(path(), own_input ? path() : "input/" + case_.name)};
   }
-  const std::vector<std::string> batches = {"main", "batch2", "batch3"};
+  // main, batch2, batch3, ...
+  auto names = golden_.names(path());
+  std::sort(names.begin(), names.end(), in_order);
   std::vector<LossStep> steps;
-  for (const auto& name : golden_.names(path())) steps.push_back(step(path() + "/" + name, "input/" + batches.at(steps.size())));
+  for (const auto& name : names) {
+    const std::string batch = steps.empty() ? "main" : "batch" + std::to_string(steps.size() + 1);
+    steps.push_back(step(path() + "/" + name, "input/" + batch));
+  }
   return steps;
 }
 
@@ -113,6 +150,12 @@ std::vector<std::pair<std::string, double>> GoldenLoss::state(const LossStep& st
     state.emplace_back(name, golden_.number(step.path, golden_.has_attribute(step.path, exact) ? exact : attribute));
   }
   return state;
+}
+
+std::vector<double> elements(const torch::Tensor& values) {
+  if (!values.defined()) return {};
+  const auto flat = values.to(torch::kDouble).contiguous();
+  return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
 }
 
 void give_margins(model::Margin& margin, const LossStep& step) {

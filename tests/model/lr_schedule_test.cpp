@@ -15,6 +15,23 @@ void expect_relative(double value, double wanted, const std::string& what) {
   EXPECT_LE(std::abs(value - wanted), 1e-15 * std::abs(wanted)) << what << ": " << value << ", expected " << wanted;
 }
 
+/// Epochs whose rate is not that of the epoch before. A single wrong rate gives two more of them, and rates that do not fit.
+std::vector<std::int64_t> milestones_of(const std::vector<double>& rates) {
+  std::vector<std::int64_t> milestones;
+  for (std::size_t epoch = 1; epoch < rates.size(); ++epoch) {
+    if (rates[epoch] != rates[epoch - 1]) milestones.push_back(static_cast<std::int64_t>(epoch));
+  }
+  return milestones;
+}
+
+TEST(LrSchedule, DefaultsAreThePapers) {
+  const model::LrScheduleOptions options;
+  EXPECT_EQ(options.base_lr, 0.1);
+  EXPECT_EQ(options.reference_batch, 512);
+  EXPECT_EQ(options.milestones, (std::vector<std::int64_t>{19, 27, 31}));
+  EXPECT_EQ(options.gamma, 0.1);
+}
+
 TEST(LrSchedule, AgreesWithTheReferenceInEveryEpoch) {
   const auto golden = golden_json("lr.json");
   ASSERT_FALSE(golden.at("cases").empty());
@@ -22,11 +39,14 @@ TEST(LrSchedule, AgreesWithTheReferenceInEveryEpoch) {
     const std::int64_t global_batch = entry.at("batch_size").get<std::int64_t>() * entry.at("world_size").get<std::int64_t>();
     const auto steps = entry.at("steps_per_epoch").get<std::int64_t>();
     model::LrScheduleOptions options;
+    const auto rates = entry.at("lr_per_epoch").get<std::vector<double>>();
     options.base_lr = golden.at("base_lr").get<double>();
+    options.reference_batch = golden.value("reference_batch", options.reference_batch);
+    options.gamma = golden.value("gamma", options.gamma);
+    options.milestones = golden.value("milestones", milestones_of(rates));
     const model::LrSchedule schedule(options, global_batch, steps);
 
     expect_relative(schedule.initial_lr(), entry.at("initial_lr").get<double>(), "initial rate");
-    const auto rates = entry.at("lr_per_epoch").get<std::vector<double>>();
     ASSERT_EQ(static_cast<std::int64_t>(rates.size()), golden.at("epochs").get<std::int64_t>());
     for (std::size_t epoch = 0; epoch < rates.size(); ++epoch) {
       const auto first = static_cast<std::int64_t>(epoch) * steps;

@@ -1,9 +1,14 @@
 #include "tests/support/golden.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <stdexcept>
+
+#include <gtest/gtest.h>
 
 #include "data/keyed_random.h"
 
@@ -82,6 +87,21 @@ std::vector<std::int64_t> Golden::integers(const std::string& dataset) const {
   return read<std::int64_t>(dataset, H5T_NATIVE_INT64);
 }
 
+std::vector<std::string> Golden::attributes(const std::string& object, const std::string& prefix) const {
+  const hid_t id = H5Oopen(file_, object.c_str(), H5P_DEFAULT);
+  if (id < 0) throw std::runtime_error("golden: no object " + object);
+  std::vector<std::string> all;
+  const auto add = [](hid_t /*object*/, const char* name, const H5A_info_t* /*info*/, void* names) -> herr_t {
+    static_cast<std::vector<std::string>*>(names)->emplace_back(name);
+    return 0;
+  };
+  H5Aiterate2(id, H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &all);
+  H5Oclose(id);
+  std::erase_if(all, [&](const std::string& name) { return !name.starts_with(prefix); });
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
 bool Golden::has_attribute(const std::string& object, const std::string& name) const {
   return H5Aexists_by_name(file_, object.c_str(), name.c_str(), H5P_DEFAULT) > 0;
 }
@@ -95,6 +115,10 @@ double Golden::number(const std::string& object, const std::string& name) const 
   return value;
 }
 
+double Golden::number_or(const std::string& object, const std::string& name, double fallback) const {
+  return has_attribute(object, name) ? number(object, name) : fallback;
+}
+
 std::string Golden::text(const std::string& object, const std::string& name) const {
   const hid_t id = H5Aopen_by_name(file_, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT);
   if (id < 0) throw std::runtime_error("golden: no attribute " + name + " on " + object);
@@ -105,6 +129,59 @@ std::string Golden::text(const std::string& object, const std::string& name) con
   H5Aclose(id);
   value.resize(value.find_last_not_of('\0') + 1);
   return value;
+}
+
+std::vector<double> Golden::reference(const std::string& dataset) const {
+  return doubles(has_float64(dataset) ? dataset + "_f64" : dataset);
+}
+
+std::vector<double> Golden::rounding(const std::string& dataset) const {
+  if (!has(dataset) || !has_float64(dataset)) return {};
+  auto differences = doubles(dataset);
+  const auto exact = doubles(dataset + "_f64");
+  if (differences.size() != exact.size()) throw std::runtime_error("golden: " + dataset + " and its _f64 differ in size");
+  for (std::size_t i = 0; i < exact.size(); ++i) differences[i] = std::abs(differences[i] - exact[i]);
+  return differences;
+}
+
+std::vector<double> Golden::relative_rounding(const std::string& dataset) const {
+  auto differences = rounding(dataset);
+  if (differences.empty()) return {};
+  double largest = 0;
+  for (const double value : doubles(dataset + "_f64")) largest = std::max(largest, std::abs(value));
+  for (double& difference : differences) difference /= largest;
+  return differences;
+}
+
+std::vector<double> Golden::elementwise_rounding(const std::string& dataset, double smallest) const {
+  const auto differences = rounding(dataset);
+  if (differences.empty()) return {};
+  const auto exact = doubles(dataset + "_f64");
+  std::vector<double> relative;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    if (std::abs(exact[i]) > smallest) relative.push_back(differences[i] / std::abs(exact[i]));
+  }
+  return relative;
+}
+
+double float32_tolerance(std::vector<double> rounding, double floor, double published, const std::string& what) {
+  if (rounding.size() < 2) return published;
+  std::partial_sort(rounding.begin(), rounding.begin() + 2, rounding.end(), std::greater<>());
+  const double tolerance = kRoundingFactor * rounding[1] + floor;
+  EXPECT_LE(rounding[0], kRoundingFactor * tolerance) << what << ": the float32 and float64 runs of the golden file contradict each other";
+  return tolerance;
+}
+
+double number_in_name(const std::string& name, const std::string& prefix) {
+  std::size_t used = 0;
+  const std::string rest = name.substr(prefix.size());
+  const double value = std::stod(rest, &used);
+  if (used != rest.size()) throw std::runtime_error("golden: attribute " + name + " does not end in a number");
+  return value;
+}
+
+void print_skipped(const std::string& what, const std::string& why) {
+  std::printf("[ golden   ] skipped %s: %s\n", what.c_str(), why.c_str());
 }
 
 nlohmann::json golden_json(const std::string& file_name) {
