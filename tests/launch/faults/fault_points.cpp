@@ -70,10 +70,10 @@ DIFFPROB_FAULT_POINT(
     "evaluation", eval::SetReport, verify_set,
     (eval::ResidentSet & set, model::Backbone& backbone, dist::Communicator& communicator, const eval::EmbedderOptions& options),
     (set, backbone, communicator, options))
-DIFFPROB_FAULT_POINT("_ZN8diffprob6launch10ScoreParts5writeENS0_10BatchRangeESt4spanIKNS_5prune11ScoreRecordELm18446744073709551615EE",
+DIFFPROB_FAULT_POINT("_ZN8diffprob6launch10ScoreParts5writeENS_5prune11SampleRangeESt4spanIKNS2_11ScoreRecordELm18446744073709551615EE",
                      fault_point, "score_part", void, write_part,
-                     (launch::ScoreParts * self, prune::SampleRange batches, std::span<const prune::ScoreRecord> records),
-                     (self, batches, records))
+                     (launch::ScoreParts * self, prune::SampleRange samples, std::span<const prune::ScoreRecord> records),
+                     (self, samples, records))
 DIFFPROB_FAULT_POINT("_ZN8diffprob5prune12write_scoresERK" DIFFPROB_STRING "RKNS0_10ScoreTableE", fault_point_of_root, "scores_written",
                      void, write_scores, (const std::string& path, const prune::ScoreTable& table), (path, table))
 DIFFPROB_FAULT_POINT("_ZN8diffprob5prune5pruneERKNS0_10PruneFilesERKNS0_12PruneOptionsERNS_4dist15HostCollectivesERKNS0_9PruneWorkE",
