@@ -51,8 +51,8 @@ class OwnTemplates {
   /// The next batch; nothing when all are done.
   void step() {
     if (next_ >= end_) return;
-    const std::int64_t border = std::min((end_ + features_.block - 1) / features_.block * features_.block,
-                                         static_cast<std::int64_t>(order_.rows.size()));
+    const std::int64_t border =
+        std::min((end_ + features_.block - 1) / features_.block * features_.block, static_cast<std::int64_t>(order_.rows.size()));
     const std::int64_t last = std::min(next_ + batch_rows_, border);
     const auto count = static_cast<std::size_t>(last - next_);
     const auto width = static_cast<std::size_t>(features_.views * features_.dim);
@@ -189,7 +189,8 @@ IjbResult evaluate_ijb(const IjbProtocol& protocol, const ImageFeatures& feature
                        dist::HostCollectives& control) {
   TORCH_CHECK(features.dim > 0 && (features.views == 1 || features.views == 2), "IJB: features of ", features.dim, " numbers, ",
               features.views, " an image");
-  TORCH_CHECK(!options.variants.empty() && options.batch > 0 && features.block > 0, "IJB: want at least one pooling variant and a positive batch");
+  TORCH_CHECK(!options.variants.empty() && options.batch > 0 && features.block > 0,
+              "IJB: want at least one pooling variant and a positive batch");
   OwnTemplates pooled = pool_own_templates(protocol, features, options, control);
 
   IjbResult result;

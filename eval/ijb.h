@@ -31,8 +31,8 @@ struct IjbProtocol {
 struct ImageFeatures {
   std::int64_t dim = 0;
   std::int64_t views = 2;  ///< 2: image and mirror image; 1: image alone
-  /// Image rows [b] -> features [b, views, dim] and whether each is there [b] (1; 0: the image is missing or bad). A block has the same rows
-  /// whatever the number of ranks; a rank calls it for its own share alone. Not collective.
+  /// Image rows [b] -> features [b, views, dim] and whether each is there [b] (1; 0: the image is missing or bad). A block has the same
+  /// rows whatever the number of ranks; a rank calls it for its own share alone. Not collective.
   std::function<void(std::span<const std::int64_t> rows, std::span<float> features, std::span<std::uint8_t> there)> read;
   std::int64_t block = 1;  ///< rows that read() works on together: groups start at multiples of it in the order of templates
 };

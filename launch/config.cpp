@@ -16,7 +16,8 @@ namespace {
 
 /// What there is instead of a key that earlier versions had; "" for any other.
 std::string replacement_of(const std::string& key) {
-  if (key == "score.batch_size") return "scores do not depend on the batch (score.batch_per_rank says how many images a rank takes at a time)";
+  if (key == "score.batch_size")
+    return "scores do not depend on the batch (score.batch_per_rank says how many images a rank takes at a time)";
   return {};
 }
 

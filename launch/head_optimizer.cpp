@@ -1,7 +1,7 @@
 #include "launch/head_optimizer.h"
 
-#include "launch/precision.h"
 #include "launch/optimizers.h"
+#include "launch/precision.h"
 
 namespace diffprob::launch {
 

@@ -101,7 +101,8 @@ class PartByPart {
   using Clock = std::chrono::steady_clock;
 
   void add(const EmbeddedBatch& batch) {
-    append_records(batch.indices, model_.head->score(batch.embeddings, batch.labels, batch.row_counts, margin_, batch.samples.first), records_);
+    append_records(batch.indices, model_.head->score(batch.embeddings, batch.labels, batch.row_counts, margin_, batch.samples.first),
+                   records_);
     if (collected_ == 0) part_first_ = batch.samples.first;
     collected_ = batch.samples.last - part_first_;
     ++next_;
@@ -136,7 +137,7 @@ class PartByPart {
   model::MarginOptions margin_;
   std::int64_t batch_;
   std::vector<prune::SampleRange> batches_;
-  std::size_t next_ = 0;  ///< of batches_
+  std::size_t next_ = 0;       ///< of batches_
   std::int64_t part_samples_;  ///< a part ends with the batch that reaches it
   std::int64_t part_first_ = 0;
   std::int64_t collected_ = 0;  ///< samples of all ranks since part_first_
@@ -176,13 +177,12 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
   PartByPart(model, config, runtime, parts).run(dataset);
 
   prune::ScoreTable table;
-  table.source = {
-      dataset->fingerprint(),
-      model.fingerprint,
-      config.score.margin,
-      head.margin.scale,
-      dump_sections(config, {"score.fold", "score.precision", "score.margin", "data.train", "data.on_corrupt"}),
-      dataset->num_classes()};
+  table.source = {dataset->fingerprint(),
+                  model.fingerprint,
+                  config.score.margin,
+                  head.margin.scale,
+                  dump_sections(config, {"score.fold", "score.precision", "score.margin", "data.train", "data.on_corrupt"}),
+                  dataset->num_classes()};
   table.records = parts.read_all();
   if (runtime.is_root()) {
     for (std::int64_t i = 0; i < dataset->size(); ++i) table.labels.push_back(static_cast<std::int32_t>(dataset->label(i)));

@@ -24,8 +24,8 @@ struct EmbeddedBatch {
   std::vector<std::int64_t> row_counts;  ///< of every rank
 };
 
-/// Samples of a global batch: score.batch_per_rank of each rank, rounded up to whole blocks (model::embedding_block). Scores do not depend on
-/// it.
+/// Samples of a global batch: score.batch_per_rank of each rank, rounded up to whole blocks (model::embedding_block). Scores do not depend
+/// on it.
 [[nodiscard]] std::int64_t scoring_batch(const Config& config, const Runtime& runtime);
 
 /// Global batches of at most `batch` samples that make up the ranges.
@@ -35,7 +35,6 @@ struct EmbeddedBatch {
 /// `batches`: ascending; each starts at a multiple of a block, so that (on a CPU) what a sample gives depends on the samples of its block
 /// alone. The backbone is in evaluation mode meanwhile. Collective insofar as `use` is; called for batches without rows of this rank too.
 void embed_batches(const std::shared_ptr<const data::Dataset>& dataset, const std::vector<prune::SampleRange>& batches,
-                   model::Backbone& backbone, const Config& config, Runtime& runtime,
-                   const std::function<void(const EmbeddedBatch&)>& use);
+                   model::Backbone& backbone, const Config& config, Runtime& runtime, const std::function<void(const EmbeddedBatch&)>& use);
 
 }  // namespace diffprob::launch

@@ -6,12 +6,12 @@
 #include <cmath>
 #include <filesystem>
 
-#include "launch/precision.h"
 #include "launch/checkpoint_writer.h"
 #include "launch/dynamics_recorder.h"
 #include "launch/memory_use.h"
 #include "launch/optimizers.h"
 #include "launch/order_trace.h"
+#include "launch/precision.h"
 #include "launch/profile_trace.h"
 #include "launch/progress.h"
 #include "launch/score.h"
@@ -382,8 +382,8 @@ std::string training_settings(const Config& config) {
 
 std::vector<eval::SetReport> verify_sets(const std::string& what, std::vector<eval::ResidentSet>& sets, model::Backbone& backbone,
                                          const Config& config, Runtime& runtime) {
-  const eval::EmbedderOptions options{config.eval.batch_per_rank, static_cast<int>(config.eval.folds),
-                                      {/*fold=*/true, scalar_type(config.eval.precision)}};
+  const eval::EmbedderOptions options{
+      config.eval.batch_per_rank, static_cast<int>(config.eval.folds), {/*fold=*/true, scalar_type(config.eval.precision)}};
   std::vector<eval::SetReport> reports;
   for (auto& set : sets) {
     const double start = steady_seconds();

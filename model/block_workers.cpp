@@ -16,7 +16,8 @@ BlockWorkers::BlockWorkers(int threads) {
     std::unique_lock lock(mutex_);
     finished_.wait(lock, [&] { return ready_ == threads_.size(); });
   }
-  // at::set_num_threads sets the calling thread, and what threads that LibTorch meets later start with: the workers have changed the latter.
+  // at::set_num_threads sets the calling thread, and what threads that LibTorch meets later start with: the workers have changed the
+  // latter.
   at::set_num_threads(of_caller);
 }
 

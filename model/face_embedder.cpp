@@ -10,7 +10,13 @@
 namespace diffprob::model {
 namespace {
 
-constexpr std::int64_t kHostBlock = 8;
+constexpr std::int64_t kHostBlock = 16;
+// Images of a block that go through all layers but the last together, by one thread, so that they stay in the cache. Images per CPU second
+// for 1, 2, 4, 8, 16 (AVX-512, 2 MiB second cache): iresnet18 19.1 19.7 21.1 21.0 19.4, mobilefacenet 116 142 150 158 146, tiny 531 838 898
+// 1047 1077.
+constexpr std::int64_t kAtOnce = 8;
+constexpr std::int64_t kFeatureRows = 512;  // whose features are held at a time: 100 KiB each for an IResNet
+static_assert(kHostBlock % kAtOnce == 0 && kFeatureRows % kHostBlock == 0);
 constexpr std::int64_t kDeviceBlock = 256;
 
 }  // namespace
@@ -50,36 +56,68 @@ at::Tensor FaceEmbedder::forward(const at::Tensor& images) const {
   return backbone_.forward(normalize_faces(images, device_)).to(at::kFloat);
 }
 
-void FaceEmbedder::embed_block(const at::Tensor& images, std::int64_t index, bool mirrored, at::Tensor out) const {
-  const std::int64_t rows = block();
-  const std::int64_t first = index * rows;
-  const std::int64_t count = std::min(rows, images.size(0) - first);
-  at::Tensor faces = images.narrow(0, first, count);
+at::Tensor FaceEmbedder::filled_images(const Job& job, std::int64_t first, std::int64_t rows) {
+  const std::int64_t count = std::min(rows, job.images.size(0) - first);
+  at::Tensor images = job.images.narrow(0, first, count);
   if (count < rows) {
     const at::Tensor filled = at::zeros({rows, images.size(1), images.size(2), images.size(3)}, images.options());
-    filled.narrow(0, 0, count).copy_(faces);
-    faces = filled;
+    filled.narrow(0, 0, count).copy_(images);
+    images = filled;
   }
-  const at::Tensor embeddings = forward(mirrored ? faces.flip(2) : faces);
-  TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) == rows && embeddings.size(1) == dim(), "backbone: want embeddings [", rows,
-              ", ", dim(), "], got ", embeddings.sizes());
-  out.narrow(0, first, count).copy_(embeddings.narrow(0, 0, count));
-}
-
-void FaceEmbedder::for_each(std::int64_t blocks, const std::function<void(std::int64_t)>& work) const {
-  if (workers_) return workers_->run(blocks, work);
-  for (std::int64_t i = 0; i < blocks; ++i) work(i);
+  return job.mirrored ? images.flip(2) : images;
 }
 
 std::int64_t FaceEmbedder::batch_of(std::int64_t images) const {
   return whole_blocks(std::max(images, workers_ ? workers_->threads() * block() : 1), device_);
 }
 
+void FaceEmbedder::run_rebuilt_on_host(std::vector<Job>& jobs) const {
+  const std::int64_t images = jobs.front().images.size(0);
+  const auto ways = static_cast<std::int64_t>(jobs.size());
+  for (Job& job : jobs) job.features = at::zeros({whole_blocks(images, device_), folded_->feature_count()}, job.out.options());
+  workers_->run(ways * ((images + kAtOnce - 1) / kAtOnce), [&](std::int64_t i) {
+    const Job& job = jobs[static_cast<std::size_t>(i % ways)];
+    const std::int64_t first = i / ways * kAtOnce;
+    job.features.narrow(0, first, kAtOnce).copy_(folded_->features(filled_images(job, first, kAtOnce)));
+  });
+  workers_->run(ways * (whole_blocks(images, device_) / block()), [&](std::int64_t i) {
+    const Job& job = jobs[static_cast<std::size_t>(i % ways)];
+    const std::int64_t first = i / ways * block();
+    const std::int64_t count = std::min(block(), images - first);
+    job.out.narrow(0, first, count).copy_(folded_->output(job.features.narrow(0, first, block())).narrow(0, 0, count));
+  });
+}
+
+void FaceEmbedder::run(std::vector<Job> jobs) const {
+  const std::int64_t images = jobs.front().images.size(0);
+  if (folded_ && workers_) {
+    for (std::int64_t first = 0; first < images; first += kFeatureRows) {
+      std::vector<Job> part;
+      const std::int64_t count = std::min(kFeatureRows, images - first);
+      for (const Job& job : jobs) part.push_back({job.images.narrow(0, first, count), job.mirrored, job.out.narrow(0, first, count)});
+      run_rebuilt_on_host(part);
+    }
+    return;
+  }
+  const auto ways = static_cast<std::int64_t>(jobs.size());
+  const auto one = [&](std::int64_t i) {
+    const Job& job = jobs[static_cast<std::size_t>(i % ways)];
+    const std::int64_t first = i / ways * block();
+    const at::Tensor embeddings = forward(filled_images(job, first, block()));
+    TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) == block() && embeddings.size(1) == dim(), "backbone: want embeddings [",
+                block(), ", ", dim(), "], got ", embeddings.sizes());
+    const std::int64_t count = std::min(block(), images - first);
+    job.out.narrow(0, first, count).copy_(embeddings.narrow(0, 0, count));
+  };
+  const std::int64_t tasks = ways * (whole_blocks(images, device_) / block());
+  if (workers_) return workers_->run(tasks, one);
+  for (std::int64_t i = 0; i < tasks; ++i) one(i);
+}
+
 at::Tensor FaceEmbedder::embed(const at::Tensor& images) const {
   const at::NoGradGuard no_grad;
-  const at::Tensor faces = images.to(device_, /*non_blocking=*/images.is_pinned());
   const at::Tensor out = at::empty({images.size(0), dim()}, at::TensorOptions(at::kFloat).device(device_));
-  for_each(whole_blocks(images.size(0), device_) / block(), [&](std::int64_t i) { embed_block(faces, i, false, out); });
+  run({{images.to(device_, /*non_blocking=*/images.is_pinned()), false, out}});
   return out;
 }
 
@@ -88,8 +126,7 @@ std::pair<at::Tensor, at::Tensor> FaceEmbedder::embed_with_mirror(const at::Tens
   const at::Tensor faces = images.to(device_, /*non_blocking=*/images.is_pinned());
   const at::Tensor straight = at::empty({images.size(0), dim()}, at::TensorOptions(at::kFloat).device(device_));
   const at::Tensor mirrored = at::empty_like(straight);
-  for_each(2 * (whole_blocks(images.size(0), device_) / block()),
-           [&](std::int64_t i) { embed_block(faces, i / 2, i % 2 == 1, i % 2 == 1 ? mirrored : straight); });
+  run({{faces, false, straight}, {faces, true, mirrored}});
   return {straight, mirrored};
 }
 

@@ -51,20 +51,25 @@ InferenceNetwork::InferenceNetwork(const Backbone& backbone, at::ScalarType type
 }
 
 at::Tensor InferenceNetwork::features(const at::Tensor& images) const {
+  const at::NoGradGuard no_grad;
+  check_images(images);
   const at::Tensor faces = (images.scalar_type() == at::kByte ? normalize_faces(images, options_.device()) : images).to(options_);
   return trunk_->run(faces.contiguous(at::MemoryFormat::ChannelsLast)).permute({0, 2, 3, 1}).flatten(1).to(at::kFloat);
 }
 
-at::Tensor InferenceNetwork::operator()(const at::Tensor& images) const {
+at::Tensor InferenceNetwork::output(const at::Tensor& features) const {
   const at::NoGradGuard no_grad;
+  const std::int64_t rows = features.size(0);
+  if (rows >= kFewestRows || !features.device().is_cpu()) return at::addmm(bias_, features, weight_);
+  const at::Tensor filled = at::zeros({kFewestRows, feature_count()}, features.options());
+  filled.narrow(0, 0, rows).copy_(features);
+  return at::addmm(bias_, filled, weight_).narrow(0, 0, rows);
+}
+
+at::Tensor InferenceNetwork::operator()(const at::Tensor& images) const {
   check_images(images);
-  const std::int64_t count = images.size(0);
-  if (count == 0) return at::empty({0, embedding_dim()}, bias_.options());
-  if (!options_.device().is_cpu()) return at::addmm(bias_, features(images), weight_);
-  if (count >= kFewestRows) return at::addmm(bias_, features(images), weight_);
-  const at::Tensor filled = at::zeros({kFewestRows, weight_.size(0)}, bias_.options());
-  filled.narrow(0, 0, count).copy_(features(images));
-  return at::addmm(bias_, filled, weight_).narrow(0, 0, count);
+  if (images.size(0) == 0) return at::empty({0, embedding_dim()}, bias_.options());
+  return output(features(images));
 }
 
 }  // namespace diffprob::model

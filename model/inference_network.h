@@ -24,12 +24,16 @@ class InferenceNetwork {
   /// images: uint8 [b, 112, 112, 3], RGB, on any device (see normalize_faces), or float faces [b, 3, 112, 112] on the network's device.
   /// -> embeddings [b, D] float32. b may be 0. Never builds a gradient graph. Throws c10::Error on another shape or type.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& images) const;
+
+  /// operator() in two steps: all layers but the last, and the last linear map, whose large weights want many rows at a time.
+  /// [b, feature_count()] float32; b > 0.
+  [[nodiscard]] at::Tensor features(const at::Tensor& images) const;
+  /// features [b, feature_count()] -> [b, D]
+  [[nodiscard]] at::Tensor output(const at::Tensor& features) const;
+  [[nodiscard]] std::int64_t feature_count() const { return weight_.size(0); }
   [[nodiscard]] std::int64_t embedding_dim() const { return bias_.numel(); }
 
  private:
-  /// float32 [b, h * w * channels]
-  [[nodiscard]] at::Tensor features(const at::Tensor& images) const;
-
   at::TensorOptions options_;  ///< of the layers
   std::unique_ptr<InferenceTrunk> trunk_;
   at::Tensor weight_;  ///< [h * w * channels, D]

@@ -100,7 +100,8 @@ DIFFPROB_INLINE void norms_body(const float* rows, std::int64_t stride, std::int
     const float* __restrict row = rows + r * stride;
     double lanes[kLanes] = {};
     for (std::int64_t d = 0; d < whole; d += kLanes) {
-      for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += static_cast<double>(row[d + lane]) * static_cast<double>(row[d + lane]);
+      for (std::int64_t lane = 0; lane < kLanes; ++lane)
+        lanes[lane] += static_cast<double>(row[d + lane]) * static_cast<double>(row[d + lane]);
     }
     double sum = 0;
     for (const double lane : lanes) sum += lane;

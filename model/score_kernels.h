@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-/// Loops over one block of classes of the scoring pass, on host memory. A block is always kBlockClasses wide and starts at a multiple of that
-/// number of all classes, so an element goes through the same instructions however the classes are split over ranks.
+/// Loops over one block of classes of the scoring pass, on host memory. A block is always kBlockClasses wide and starts at a multiple of
+/// that number of all classes, so an element goes through the same instructions however the classes are split over ranks.
 namespace diffprob::model::kernels {
 
 inline constexpr std::int64_t kBlockClasses = 256;
@@ -28,8 +28,8 @@ struct RowExtremes {
 /// target_columns [rows]: column of the row's target class, anything outside [0, kBlockClasses) where it is in no column.
 void cosines_of_block(CosineBlock block, const float* inverse_norms, const std::int64_t* target_columns, RowExtremes* extremes);
 
-/// Sums over e = exp(scale * (cosine - reference)) in units of 2^-fraction_bits, each term rounded once: integers add up to the same bits in
-/// any order.
+/// Sums over e = exp(scale * (cosine - reference)) in units of 2^-fraction_bits, each term rounded once: integers add up to the same bits
+/// in any order.
 struct FixedSums {
   std::int64_t e;        ///< sum of e
   std::int64_t squares;  ///< sum of e^2

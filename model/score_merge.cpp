@@ -31,8 +31,7 @@ void margin_free(const RowStatistics& row, std::int64_t label, double scale, Row
   const double rest = other_weight + rest_weight * row.e;
   const double squares = other_weight * other_weight + rest_weight * rest_weight * row.squares;
   // Sum of weight * (top - logit).
-  const double distance =
-      product(other_weight, top - other) + rest_weight * row.entropy + product(rest_weight * row.e, top - second);
+  const double distance = product(other_weight, top - other) + rest_weight * row.entropy + product(rest_weight * row.e, top - second);
   const double log_total = std::log1p(rest);
   const double runner_up = target_is_top ? first : std::max(target, second);
   scores.top1 = target_is_top ? label : row.first_class;

@@ -23,8 +23,8 @@ struct RowScores {
   float top1_log_prob, second_log_prob, sum_p2, entropy;
 };
 
-/// target_logit: of the target class, with the margin. Terms that may be all but 1 or 0 are kept apart and meet in log1p: no digits are lost
-/// when one class has nearly all the probability. Not-a-number among the cosines: all of it is, and top1 is -1.
+/// target_logit: of the target class, with the margin. Terms that may be all but 1 or 0 are kept apart and meet in log1p: no digits are
+/// lost when one class has nearly all the probability. Not-a-number among the cosines: all of it is, and top1 is -1.
 [[nodiscard]] RowScores merge_scores(const RowStatistics& row, std::int64_t label, double scale, double target_logit);
 
 }  // namespace diffprob::model

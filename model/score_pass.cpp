@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 constexpr std::int64_t kNoClass = std::numeric_limits<std::int32_t>::max();
-constexpr std::int64_t kHostRows = 64;     // of a product: MKL packs the classes of a block anew for each
+constexpr std::int64_t kHostRows = 64;  // of a product: MKL packs the classes of a block anew for each
 constexpr std::int64_t kDeviceRows = 256;
 constexpr std::int64_t kDeviceClasses = 16 << 10;
 constexpr int kMostFractionBits = 40;
@@ -85,7 +85,8 @@ std::int64_t ScorePass::block_rows(at::Device device) {
 }
 
 std::int64_t ScorePass::rows_at_once(std::int64_t num_classes, int world_size, std::int64_t elements, at::Device device) {
-  const std::int64_t classes = (num_classes + world_size - 1) / world_size + 2 * (device.is_cpu() ? kernels::kBlockClasses : kDeviceClasses);
+  const std::int64_t classes =
+      (num_classes + world_size - 1) / world_size + 2 * (device.is_cpu() ? kernels::kBlockClasses : kDeviceClasses);
   const std::int64_t rows = block_rows(device);
   return std::max<std::int64_t>(1, elements / classes / rows) * rows;
 }

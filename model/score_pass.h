@@ -11,8 +11,8 @@
 
 namespace diffprob::model {
 
-/// A row's cosine as an integer that orders as the cosines do (not-a-number above all), with the class below it: of equal cosines the lowest
-/// class has the largest key. A maximum of keys is exact, whatever the order in which it is taken.
+/// A row's cosine as an integer that orders as the cosines do (not-a-number above all), with the class below it: of equal cosines the
+/// lowest class has the largest key. A maximum of keys is exact, whatever the order in which it is taken.
 [[nodiscard]] std::int64_t cosine_key(float cosine, std::int64_t class_id);
 [[nodiscard]] float cosine_of_key(std::int64_t key);
 /// -1 for the key of no class (cosine -inf).
@@ -23,7 +23,8 @@ namespace diffprob::model {
 
 /// This rank's part of scoring some rows: cosines to its classes and what they come to, in three steps between which the ranks exchange
 /// O(rows) integers. All of it has the same bits however the classes are split over ranks (on a CPU):
-/// - products are made in blocks of fixed shape, cut by class and row number, the borders filled up with zeros; on a CPU each on one thread;
+/// - products are made in blocks of fixed shape, cut by class and row number, the borders filled up with zeros; on a CPU each on one
+/// thread;
 /// - maxima are exact; sums are integers, each term rounded alike.
 /// Keeps the cosines from the first step to the last: 4 bytes * rows * (C_r + 2 blocks).
 class ScorePass {
@@ -59,7 +60,8 @@ class ScorePass {
   [[nodiscard]] kernels::CosineBlock host_block(std::int64_t block) const;
   void host_maxima(std::int64_t block, const at::Tensor& labels);
   void device_maxima(std::int64_t block, const at::Tensor& labels);
-  void host_sums(std::int64_t block, const at::Tensor& first, const at::Tensor& references, kernels::FixedSums* sums, double scale, int bits);
+  void host_sums(std::int64_t block, const at::Tensor& first, const at::Tensor& references, kernels::FixedSums* sums, double scale,
+                 int bits);
   [[nodiscard]] at::Tensor device_sums(std::int64_t block, const at::Tensor& first, const at::Tensor& references, double scale, int bits);
 
   at::Tensor weight_;

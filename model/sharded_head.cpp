@@ -75,9 +75,9 @@ struct RowSoftmax {
   at::Tensor best_other;  ///< float64: largest cosine to another class, -inf when there is none
 };
 
-/// Collective: a maximum of [4, B] float32 and a sum of [B] int64, whatever the number of ranks. Maxima are exact and integers add up exactly,
-/// so all ranks get the same bits in whatever order the network combines them. Each rank's sum is rounded once, to 2^-40 of the largest term
-/// (less beyond 4 million classes).
+/// Collective: a maximum of [4, B] float32 and a sum of [B] int64, whatever the number of ranks. Maxima are exact and integers add up
+/// exactly, so all ranks get the same bits in whatever order the network combines them. Each rank's sum is rounded once, to 2^-40 of the
+/// largest term (less beyond 4 million classes).
 RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_cosine, const at::Tensor& target_logit, double scale,
                             std::int64_t num_classes, dist::Communicator& communicator) {
   // A maximum need not carry what is not a number, and an integer cannot: a flag does.

@@ -20,8 +20,8 @@ constexpr std::int64_t kMarginRows = 8;  // rows of which margins are computed t
 /// What the ranks have found out about a row, as it travels: int64.
 enum Column : std::int64_t { kFirst, kTarget, kSecond, kSums, kColumns = kSums + 3 };
 
-/// [b] float64 target logits with a margin. The elementwise functions of LibTorch may give another last bit at the end of a tensor than in the
-/// middle: rows are taken in equal groups from the first one on.
+/// [b] float64 target logits with a margin. The elementwise functions of LibTorch may give another last bit at the end of a tensor than in
+/// the middle: rows are taken in equal groups from the first one on.
 at::Tensor target_logits(const at::Tensor& cosines, const MarginOptions& margin) {
   const at::Tensor logits = at::empty_like(cosines);
   for (std::int64_t begin = 0; begin < cosines.size(0); begin += kMarginRows) {
@@ -75,8 +75,7 @@ HeadScores merge_rows(const RowReader& rows, const at::Tensor& labels, const Mar
   for (std::int64_t i = 0; i < count; ++i) cosine[i] = rows(i).target;
   const at::Tensor logits = target_logits(scores.cosine.to(at::kDouble), margin);
   for (std::int64_t i = 0; i < count; ++i) {
-    const RowScores row =
-        merge_scores(rows(i), labels.const_data_ptr<std::int64_t>()[i], margin.scale, logits.const_data_ptr<double>()[i]);
+    const RowScores row = merge_scores(rows(i), labels.const_data_ptr<std::int64_t>()[i], margin.scale, logits.const_data_ptr<double>()[i]);
     scores.nll.mutable_data_ptr<float>()[i] = row.nll;
     scores.probability.mutable_data_ptr<float>()[i] = row.probability;
     scores.top1.mutable_data_ptr<std::int64_t>()[i] = row.top1;

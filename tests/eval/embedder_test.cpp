@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/Parallel.h>
 #include <torch/nn.h>
 
 #include "data/error.h"
@@ -129,7 +129,7 @@ class Threads {
 };
 
 TEST_F(Embedder, BitsDependNeitherOnRanksNorOnBatchNorOnThreads) {
-  // 26 images: three blocks and two images, which do not divide by 2 or 3 ranks.
+  // 26 images: a block and ten images, which do not divide by 2 or 3 ranks.
   const auto set = make_set(13);
   const auto want = slow_embeddings(set, *backbone);
   ASSERT_GT((want[0] - want[1]).abs().max().item<float>(), 1e-2);  // images are told apart
@@ -229,19 +229,20 @@ TEST_F(Embedder, CorruptImageEndsAllRanksAndNamesIt) {
 }
 
 TEST_F(Embedder, KeptImagesAreDecodedOnce) {
-  ResidentSet set(make_set(13), kSize, 2, /*keep=*/true);
+  const Threads guard(1);  // one block a batch
+  ResidentSet set(make_set(24), kSize, 2, /*keep=*/true);
   const auto first = embed_flip_sum(set, *backbone, *communicator, {4});
   const auto bytes = set.resident_bytes();
-  const auto* const pixels = communicator->rank() == 0 ? set.images(0, 8, false).const_data_ptr<std::uint8_t>() : nullptr;
+  const auto* const pixels = communicator->rank() == 0 ? set.images(0, 16, false).const_data_ptr<std::uint8_t>() : nullptr;
 
   EXPECT_TRUE(torch::equal(embed_flip_sum(set, *backbone, *communicator, {4}), first));
   if (pixels != nullptr) {
-    EXPECT_EQ(set.images(0, 8, false).const_data_ptr<std::uint8_t>(), pixels);
+    EXPECT_EQ(set.images(0, 16, false).const_data_ptr<std::uint8_t>(), pixels);
   }
   EXPECT_EQ(set.resident_bytes(), bytes);
   auto total = at::full({1}, bytes, at::kLong);
   communicator->all_reduce(total, dist::ReduceOp::kSum)->wait_host();
-  EXPECT_EQ(total.item<std::int64_t>(), 26 * kSize * kSize * 3);  // every image by one rank
+  EXPECT_EQ(total.item<std::int64_t>(), 48 * kSize * kSize * 3);  // every image by one rank
 }
 
 TEST_F(Embedder, RefusesBrokenSetsAndOptions) {

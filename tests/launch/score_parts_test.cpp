@@ -116,7 +116,7 @@ TEST_F(ScorePartsTest, APartCountsWhenTheFilesOfAllRanksAreThere) {
 
   EXPECT_EQ(missing(parts), "16-32 40-53");
   EXPECT_EQ(parts.samples_done(), 24);
-  EXPECT_EQ(count(""), 2 * control_.world_size());  // what was being written is gone
+  EXPECT_EQ(count(""), 2 * control_.world_size());                                                // what was being written is gone
   for (const SampleRange range : {SampleRange{40, 50}, {16, 32}, {50, 53}}) write(parts, range);  // other sizes, any order
   expect_whole_table(parts);
 }

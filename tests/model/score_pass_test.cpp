@@ -134,8 +134,8 @@ TEST(ScoreMerge, IsTheSoftmaxOfTheRow) {
     const auto at = [&](std::int64_t column) { return found[column][row].item<std::int64_t>(); };
     const auto sum = [&](std::int64_t column) { return unit * static_cast<double>(at(column)); };
     const std::int64_t label = p.labels[row].item<std::int64_t>();
-    const RowStatistics statistics{cosine_of_key(at(1)), cosine_of_key(at(0)), class_of_key(at(0)), cosine_of_key(at(2)),
-                                   sum(3),               sum(4),               sum(5)};
+    const RowStatistics statistics{
+        cosine_of_key(at(1)), cosine_of_key(at(0)), class_of_key(at(0)), cosine_of_key(at(2)), sum(3), sum(4), sum(5)};
 
     const RowScores scores = merge_scores(statistics, label, kScale, kScale * static_cast<double>(statistics.target));
 

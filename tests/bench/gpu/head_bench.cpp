@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "data/keyed_random.h"
-#include "launch/precision.h"
 #include "launch/head_optimizer.h"
+#include "launch/precision.h"
 #include "launch/trainer.h"
 #include "model/loss_scaler.h"
 #include "tests/bench/gpu/bench_arguments.h"

@@ -10,8 +10,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "launch/precision.h"
 #include "launch/inputs.h"
+#include "launch/precision.h"
 #include "launch/profile_trace.h"
 #include "launch/trainer.h"
 #include "launch/training_data.h"
