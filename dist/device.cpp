@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
 #include "dist/cuda_device.h"
@@ -35,10 +36,14 @@ at::Device choose_device(const std::string& request, const MpiEnvironment& mpi) 
   for (const auto& rank : ranks) {
     TORCH_CHECK(rank.count > 0, "device: rank ", rank.rank, " has no usable GPU",
                 rank.rank == mpi.rank() ? " (" + own.why_none + ")" : std::string(), "; all ranks must run on the same kind of device");
-    TORCH_CHECK(rank.local_rank < rank.count, "device: rank ", rank.rank, " is number ", rank.local_rank, " on its node, which has ",
-                rank.count, " GPU(s): start one rank a GPU, or ask for the CPU");
+    TORCH_CHECK(rank.local_rank < rank.count || rank.count == 1, "device: rank ", rank.rank, " is number ", rank.local_rank,
+                " on its node and sees ", rank.count, " GPUs: start one rank for each GPU, let each rank see a GPU of its own, or ask for the CPU");
   }
-  return {at::kCUDA, static_cast<at::DeviceIndex>(mpi.local_rank())};
+  return {at::kCUDA, static_cast<at::DeviceIndex>(own.count == 1 ? 0 : mpi.local_rank())};
+}
+
+void make_current(at::Device device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
 }
 
 std::string describe_devices() {

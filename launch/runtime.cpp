@@ -38,6 +38,7 @@ void set_gpu_arithmetic(const Config& config, at::Device device) {
 Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), control_(deadlines_of(config)) {
   set_threads(config, mpi);
   const at::Device device = dist::choose_device(config.device, mpi);
+  dist::make_current(device);
   if (device.is_cuda()) set_gpu_arithmetic(config, device);
   leave_default_stream(device);
   tensors_ =

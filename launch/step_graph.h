@@ -12,7 +12,8 @@ namespace diffprob::launch {
 /// Addresses and host values are frozen when it is recorded: what changes from step to step must lie in device memory.
 class StepGraph {
  public:
-  StepGraph();
+  /// Of a step on this device; a CPU records nothing.
+  explicit StepGraph(c10::Device device);
   ~StepGraph();
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;

@@ -6,7 +6,7 @@ namespace diffprob::launch {
 
 struct StepGraph::Impl {};
 
-StepGraph::StepGraph() = default;
+StepGraph::StepGraph(c10::Device /*device*/) {}
 StepGraph::~StepGraph() = default;
 
 bool StepGraph::is_recorded() const noexcept {

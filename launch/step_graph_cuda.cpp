@@ -1,6 +1,7 @@
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <optional>
@@ -10,11 +11,13 @@
 namespace diffprob::launch {
 
 struct StepGraph::Impl {
+  explicit Impl(c10::Device of_step) : device(of_step) {}
+  c10::Device device;
   std::optional<at::cuda::CUDAGraph> graph;  // made late: its constructor wants a driver, and the job may run on CPUs
   bool recorded = false;
 };
 
-StepGraph::StepGraph() : impl_(std::make_unique<Impl>()) {}
+StepGraph::StepGraph(c10::Device device) : impl_(std::make_unique<Impl>(device)) {}
 StepGraph::~StepGraph() = default;
 
 bool StepGraph::is_recorded() const noexcept {
@@ -22,6 +25,7 @@ bool StepGraph::is_recorded() const noexcept {
 }
 
 void StepGraph::record(const std::function<void()>& work) {
+  const c10::cuda::CUDAGuard guard(impl_->device);  // all of the below is about the current device
   c10::cuda::device_synchronize();
   c10::cuda::CUDACachingAllocator::emptyCache();
   // Thread-local: threads that watch collectives or read images go on using CUDA meanwhile.
@@ -33,6 +37,7 @@ void StepGraph::record(const std::function<void()>& work) {
 }
 
 void StepGraph::replay() {
+  const c10::cuda::CUDAGuard guard(impl_->device);
   impl_->graph->replay();
 }
 

@@ -128,6 +128,7 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
       timer_(runtime.device()),
       upload_(runtime.device()),
       use_graph_(wants_graph(config, runtime)),
+      graph_(runtime.device()),
       precision_(scalar_type(precision_on(runtime.device(), config.train.precision))),
       own_faces_(uses_kernel(config, "faces")),
       micro_rows_(rows_of_micro_batch(config, runtime)),

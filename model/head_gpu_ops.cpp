@@ -12,7 +12,9 @@
 namespace diffprob::model {
 
 bool is_recording(at::Device device) {
-  return device.is_cuda() && c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
+  if (!device.is_cuda()) return false;
+  const c10::cuda::CUDAGuard guard(device);  // the current stream is that of the current device
+  return c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
 }
 
 }  // namespace diffprob::model

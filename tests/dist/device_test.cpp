@@ -1,6 +1,8 @@
 // Device choice must hold with and without CUDA, with and without a driver. Own main: choose_device wants the process's environment.
 #include "dist/device.h"
 
+#include <c10/core/impl/FakeGuardImpl.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -47,6 +49,20 @@ TEST(Devices, AutoAndCudaFollowTheMachine) {
     EXPECT_EQ(choose_device("auto", *environment), at::Device(at::kCUDA, 0));
     EXPECT_EQ(choose_device("cuda", *environment), at::Device(at::kCUDA, 0));
   }
+}
+
+/// LibTorch's eight pretended devices, of a kind that nothing else here has.
+C10_REGISTER_GUARD_IMPL(PrivateUse1, c10::impl::FakeGuardImpl<c10::DeviceType::PrivateUse1>)
+
+TEST(Devices, TheRanksDeviceBecomesTheCurrentOneOfTheThread) {
+  const c10::impl::VirtualGuardImpl devices(c10::DeviceType::PrivateUse1);
+  ASSERT_EQ(devices.getDevice().index(), 0);
+
+  make_current(at::Device(c10::DeviceType::PrivateUse1, 3));
+
+  EXPECT_EQ(devices.getDevice().index(), 3);
+  make_current(at::kCPU);
+  EXPECT_EQ(devices.getDevice().index(), 3);
 }
 
 TEST(Devices, UnknownNamesAreRefused) {
