@@ -1,6 +1,7 @@
 #include "dist/mpi_environment.h"
 
 #include <mpi.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,7 +12,21 @@
 
 namespace diffprob::dist {
 
+namespace {
+
+/// Open MPI over TCP holds a socket for each rank that it talks to: the usual soft limit of 1,024 descriptors stops a job near 1,000 ranks.
+/// The hard limit is what the administrator allows.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));  // without it smaller jobs run as well as before
+}
+
+}  // namespace
+
 MpiEnvironment::MpiEnvironment(int* argc, char*** argv) {
+  raise_descriptor_limit();
   int initialized = 0;
   MPI_Initialized(&initialized);
   if (initialized != 0) throw CommError("MPI was started before: a process holds one MpiEnvironment");

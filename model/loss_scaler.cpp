@@ -1,6 +1,13 @@
 #include "model/loss_scaler.h"
 
+#include <cmath>
+
 namespace diffprob::model {
+
+double initial_loss_scale(std::int64_t global_batch) {
+  TORCH_CHECK(global_batch > 0, "loss scale: want a positive batch, got ", global_batch);
+  return std::exp2(std::floor(std::log2(256.0 * static_cast<double>(global_batch))));
+}
 
 LossScaler::LossScaler(const LossScalerOptions& options, at::Device device)
     : options_(options),

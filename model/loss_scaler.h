@@ -13,6 +13,10 @@ struct LossScalerOptions {
   std::int64_t growth_interval = 2000;  ///< updates in a row without an overflow before the scale grows
 };
 
+/// Scale to start with: 65536, what torch.amp starts with, at 256 rows, and in proportion to the global batch, rounded down to a power of two. The
+/// loss is a mean over the global batch, so the gradient of one row shrinks as the batch grows, and fp16 has no digits to spare below 6e-5.
+[[nodiscard]] double initial_loss_scale(std::int64_t global_batch);
+
 /// Scale of the loss for training in fp16, as torch.amp.GradScaler keeps it: halved when a gradient overflowed, doubled after a long time
 /// without. Lives on the device; the host never reads it. Ranks that give the same answers to update() hold the same scale.
 class LossScaler {

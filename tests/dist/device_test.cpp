@@ -4,6 +4,7 @@
 #include <c10/core/impl/FakeGuardImpl.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +24,12 @@ TEST(Environment, AgreesWithMpi) {
   EXPECT_EQ(environment->local_rank(), environment->rank());  // the test runs on one machine
   EXPECT_EQ(environment->local_size(), environment->world_size());
   EXPECT_FALSE(environment->host_name().empty());
+}
+
+TEST(Environment, AsManyDescriptorsAsThisUserMayHave) {
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(limit.rlim_cur, limit.rlim_max);
 }
 
 TEST(Environment, IsOneAProcess) {

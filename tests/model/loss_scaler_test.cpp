@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "model/gradient_clip.h"
@@ -51,6 +52,25 @@ TEST(LossScaler, RestoredStateContinues) {
   EXPECT_EQ(after.scale().item<double>(), 4);
   after.update(flag(true));
   EXPECT_EQ(after.scale().item<double>(), 8);
+}
+
+TEST(LossScaler, StartsInProportionToTheGlobalBatch) {
+  EXPECT_EQ(model::initial_loss_scale(256), 65536);
+  EXPECT_EQ(model::initial_loss_scale(1), 256);
+  EXPECT_EQ(model::initial_loss_scale(511), 65536);
+  EXPECT_EQ(model::initial_loss_scale(512), 131072);
+  EXPECT_EQ(model::initial_loss_scale(262144), 67108864);
+  EXPECT_THROW((void)model::initial_loss_scale(0), c10::Error);
+
+  // The gradient of one row of a mean over 262,144, here 1e-4 of the loss's own, in fp16: it keeps its digits, with the scale of 256 rows it
+  // does not.
+  const double gradient = 1e-4 / 262144;
+  const auto digits_left = [gradient](double scale) {
+    const double held = at::full({}, gradient * scale).to(at::kHalf).item<double>() / scale;
+    return std::abs(held / gradient - 1) < 1e-3;
+  };
+  EXPECT_TRUE(digits_left(model::initial_loss_scale(262144)));
+  EXPECT_FALSE(digits_left(model::initial_loss_scale(256)));
 }
 
 TEST(LossScaler, RefusesSettingsThatDoNotWork) {
