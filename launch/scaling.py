@@ -54,7 +54,7 @@ def head(a, world):
     whole = 10 * rows * a.dim * 4 / a.memory / 1e9   # gathered embeddings and their gradients, a few passes
     gather = transfer(a, world, rows * (a.dim + 4) * 4)
     scatter = transfer(a, world, rows * a.dim * 4)
-    softmax = 2 * transfer(a, world, rows * 32)
+    softmax = sum(transfer(a, world, rows * size, passes=2) for size in (8, 16, 8))  # all-reduces: cosine, maxima and a flag, sum
     return products + logits + centres + whole, gather + scatter + softmax
 
 
