@@ -3,6 +3,7 @@
 #include <mpi.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -18,8 +19,9 @@ namespace {
 /// The hard limit is what the administrator allows.
 void raise_descriptor_limit() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
+  constexpr rlim_t kEnough = rlim_t{1} << 20;  // where the hard limit is a billion, children that close all descriptors take minutes
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= std::min(limit.rlim_max, kEnough)) return;
+  limit.rlim_cur = std::min(limit.rlim_max, kEnough);
   static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));  // without it smaller jobs run as well as before
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 void end_process_with(const std::string& reason) {
   spdlog::critical("{}; NCCL did not end its communicator after that: this process ends now", reason);
-  spdlog::shutdown();
+  spdlog::default_logger()->flush();  // not shutdown(): other threads may log
   std::_Exit(1);
 }
 
@@ -67,7 +67,8 @@ void NcclHandle::settle(ncclComm_t comm, ncclResult_t state, const std::string& 
     const ncclResult_t asked = ncclCommGetAsyncError(comm, &state);
     if (asked != ncclSuccess) state = asked;
     if (state == ncclInProgress && backoff.pause() > timeout) {
-      throw CommError(c10::str(what, ": rank ", rank_, " waited ", std::chrono::duration<double>(backoff.elapsed()).count(), " s for NCCL"));
+      throw CommError(
+          c10::str(what, ": rank ", rank_, " waited ", std::chrono::duration<double>(backoff.elapsed()).count(), " s for NCCL"));
     }
   }
   if (state == ncclSuccess) return;

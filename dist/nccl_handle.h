@@ -34,9 +34,10 @@ class NcclHandle {
   /// Throws CommError with the reason when the communicator has been aborted or NCCL reports an error.
   void check_alive(const std::string& what);
   /// The first reason counts. Running kernels end, streams go on with undefined results; launch() and check_alive() throw from now on.
-  /// ncclCommAbort itself returns only when every CUDA graph that holds operations of the communicator is destroyed, and the thread that owns
-  /// such a graph may be the caller or wait for this object: so it runs on a thread of its own, outside of any lock, and a caller waits for
-  /// it for a moment only. When it has not ended by the last resort's time, the process ends: nobody has destroyed the graph.
+  /// ncclCommAbort itself returns only when every CUDA graph that holds operations of the communicator is destroyed, and the thread that
+  /// owns such a graph may be the caller or wait for this object: so it runs on a thread of its own, outside of any lock, and a caller
+  /// waits for it for a moment only. When it has not ended by the last resort's time, the process ends: nobody has destroyed the graph, be
+  /// it that its owner is busy elsewhere for so long.
   void abort(const std::string& reason) noexcept;
 
  private:

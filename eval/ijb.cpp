@@ -40,7 +40,7 @@ class OwnTemplates {
         options_(options),
         begin_(order_.begin[static_cast<std::size_t>(range.first)]),
         end_(order_.begin[static_cast<std::size_t>(range.second)]),
-        batch_rows_((options.batch + features.block - 1) / features.block * features.block),
+        batch_rows_((std::max(options.batch, features.at_least) + features.block - 1) / features.block * features.block),
         next_(begin_ / features.block * features.block),
         pooler_(order_, protocol.images, options.variants, features.dim, features.views, range),
         batch_(static_cast<std::size_t>(batch_rows_ * features.views * features.dim)),

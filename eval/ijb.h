@@ -34,7 +34,8 @@ struct ImageFeatures {
   /// Image rows [b] -> features [b, views, dim] and whether each is there [b] (1; 0: the image is missing or bad). A block has the same
   /// rows whatever the number of ranks; a rank calls it for its own share alone. Not collective.
   std::function<void(std::span<const std::int64_t> rows, std::span<float> features, std::span<std::uint8_t> there)> read;
-  std::int64_t block = 1;  ///< rows that read() works on together: groups start at multiples of it in the order of templates
+  std::int64_t block = 1;     ///< rows that read() works on together: groups start at multiples of it in the order of templates
+  std::int64_t at_least = 1;  ///< rows that keep all its threads busy
 };
 
 struct IjbOptions {

@@ -79,7 +79,7 @@ ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at:
     const float* const values = both.const_data_ptr<float>();
     std::copy(values, values + both.numel(), features.begin());
   };
-  return {network->dim(), 2, read, network->block()};
+  return {network->dim(), 2, read, network->block(), network->batch_of(1)};
 }
 
 }  // namespace diffprob::eval

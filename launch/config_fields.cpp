@@ -203,7 +203,7 @@ void add_pruning(PruneConfig& p, std::vector<Field>& f) {
 
 void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
   f.push_back(number("score.batch_per_rank", &c.score.batch_per_rank, 1, 1e6,
-                     "images of each rank at a time, rounded up to whole blocks (16 on a CPU, 256 on a GPU); scores do not depend on it"));
+                     "images of each rank at a time, on a CPU in blocks of 16, at least one per thread; scores do not depend on it"));
   f.push_back(flag("score.fold", &c.score.fold, "BatchNorm folded into convolutions: the same scores within rounding, faster"));
   f.push_back(text("score.precision", &c.score.precision,
                    "of the network in the scoring pass, its last layer and the head stay fp32 (products in TF32 on a GPU, unless "

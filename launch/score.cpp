@@ -1,5 +1,6 @@
 #include "launch/score.h"
 
+#include <ATen/Context.h>
 #include <spdlog/spdlog.h>
 
 #include <unistd.h>
@@ -54,7 +55,13 @@ model::MarginOptions scoring_margin(const model::ShardedHead& head, double margi
   return options;
 }
 
-ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const Config& config) {
+/// What the arithmetic of a device depends on: parts made on a CPU and on a GPU differ within rounding.
+std::string arithmetic_of(at::Device device) {
+  if (device.is_cpu()) return "device: cpu\n";
+  return at::globalContext().allowTF32CuBLAS() ? "device: cuda, tf32\n" : "device: cuda, fp32\n";
+}
+
+ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const Config& config, at::Device device) {
   const auto& margin = model.head->options().margin;
   return {dataset.size(),
           dataset.fingerprint(),
@@ -62,7 +69,7 @@ ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const 
           config.score.margin,
           margin.scale,
           dump_sections(config, {"score.fold", "score.precision", "data.on_corrupt", "data.image_size"}) +
-              "loss: " + model::margin_name(margin.kind) + "\n"};
+              "loss: " + model::margin_name(margin.kind) + "\n" + arithmetic_of(device)};
 }
 
 /// Scores what is missing, part by part.
@@ -173,7 +180,8 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
   TORCH_CHECK(dataset->size() <= std::numeric_limits<std::uint32_t>::max(), "score: ", dataset->size(), " samples, at most 2^32 - 1");
   TORCH_CHECK(dataset->num_classes() <= head.num_classes, "score: the data set has ", dataset->num_classes(),
               " identities, the head of the checkpoint only ", head.num_classes, ": it was trained on another set");
-  ScoreParts parts(std::filesystem::path(path).replace_extension(".parts"), plan_of(*dataset, model, config), runtime.control());
+  ScoreParts parts(std::filesystem::path(path).replace_extension(".parts"), plan_of(*dataset, model, config, runtime.device()),
+                   runtime.control());
   PartByPart(model, config, runtime, parts).run(dataset);
 
   prune::ScoreTable table;

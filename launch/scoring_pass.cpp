@@ -1,5 +1,6 @@
 #include "launch/scoring_pass.h"
 
+#include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -24,8 +25,10 @@ std::vector<std::int64_t> rows_per_rank(std::int64_t samples, std::int64_t unit,
 
 }  // namespace
 
-std::int64_t scoring_batch(const Config& config, const Runtime& runtime) {
-  return model::whole_blocks(config.score.batch_per_rank, runtime.device()) * runtime.world_size();
+std::int64_t scoring_batch(const Config& config, Runtime& runtime) {
+  const std::int64_t busy = runtime.device().is_cpu() ? at::get_num_threads() * model::embedding_block(runtime.device()) : 1;
+  const std::int64_t rows = runtime.control().all_reduce(std::max(config.score.batch_per_rank, busy), dist::ReduceOp::kMax);
+  return model::whole_blocks(rows, runtime.device()) * runtime.world_size();
 }
 
 std::vector<prune::SampleRange> cut_into_batches(const std::vector<prune::SampleRange>& ranges, std::int64_t batch) {

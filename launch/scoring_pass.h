@@ -24,9 +24,10 @@ struct EmbeddedBatch {
   std::vector<std::int64_t> row_counts;  ///< of every rank
 };
 
-/// Samples of a global batch: score.batch_per_rank of each rank, rounded up to whole blocks (model::embedding_block). Scores do not depend
+/// Samples of a global batch: score.batch_per_rank of each rank, rounded up to whole blocks (model::embedding_block), at least one for each
+/// thread. Collective. Scores do not depend
 /// on it.
-[[nodiscard]] std::int64_t scoring_batch(const Config& config, const Runtime& runtime);
+[[nodiscard]] std::int64_t scoring_batch(const Config& config, Runtime& runtime);
 
 /// Global batches of at most `batch` samples that make up the ranges.
 [[nodiscard]] std::vector<prune::SampleRange> cut_into_batches(const std::vector<prune::SampleRange>& ranges, std::int64_t batch);

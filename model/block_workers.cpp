@@ -11,7 +11,14 @@ BlockWorkers::BlockWorkers(int threads) {
   const int of_caller = at::get_num_threads();
   const int count = threads > 0 ? threads : of_caller;
   threads_.reserve(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; ++i) threads_.emplace_back([this] { serve(); });
+  try {
+    for (int i = 0; i < count; ++i) threads_.emplace_back([this] { serve(); });
+  } catch (...) {  // no thread to be had: those that run must not wait for work for ever
+    stop();
+    threads_.clear();
+    at::set_num_threads(of_caller);
+    throw;
+  }
   {
     std::unique_lock lock(mutex_);
     finished_.wait(lock, [&] { return ready_ == threads_.size(); });
@@ -22,6 +29,10 @@ BlockWorkers::BlockWorkers(int threads) {
 }
 
 BlockWorkers::~BlockWorkers() {
+  stop();
+}
+
+void BlockWorkers::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

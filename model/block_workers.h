@@ -28,6 +28,7 @@ class BlockWorkers {
 
  private:
   void serve();
+  void stop();
   void take_blocks(std::unique_lock<std::mutex>& lock);
 
   std::mutex mutex_;

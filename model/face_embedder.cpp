@@ -17,12 +17,11 @@ constexpr std::int64_t kHostBlock = 16;
 constexpr std::int64_t kAtOnce = 8;
 constexpr std::int64_t kFeatureRows = 512;  // whose features are held at a time: 100 KiB each for an IResNet
 static_assert(kHostBlock % kAtOnce == 0 && kFeatureRows % kHostBlock == 0);
-constexpr std::int64_t kDeviceBlock = 256;
 
 }  // namespace
 
 std::int64_t embedding_block(at::Device device) {
-  return device.is_cpu() ? kHostBlock : kDeviceBlock;
+  return device.is_cpu() ? kHostBlock : 1;
 }
 
 std::int64_t whole_blocks(std::int64_t images, at::Device device) {
@@ -99,19 +98,20 @@ void FaceEmbedder::run(std::vector<Job> jobs) const {
     }
     return;
   }
+  const std::int64_t rows = workers_ ? block() : images;  // that go together
   const auto ways = static_cast<std::int64_t>(jobs.size());
   const auto one = [&](std::int64_t i) {
     const Job& job = jobs[static_cast<std::size_t>(i % ways)];
-    const std::int64_t first = i / ways * block();
-    const at::Tensor embeddings = forward(filled_images(job, first, block()));
-    TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) == block() && embeddings.size(1) == dim(), "backbone: want embeddings [",
-                block(), ", ", dim(), "], got ", embeddings.sizes());
-    const std::int64_t count = std::min(block(), images - first);
+    const std::int64_t first = i / ways * rows;
+    const at::Tensor embeddings = forward(filled_images(job, first, rows));
+    TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) == rows && embeddings.size(1) == dim(), "backbone: want embeddings [", rows,
+                ", ", dim(), "], got ", embeddings.sizes());
+    const std::int64_t count = std::min(rows, images - first);
     job.out.narrow(0, first, count).copy_(embeddings.narrow(0, 0, count));
   };
-  const std::int64_t tasks = ways * (whole_blocks(images, device_) / block());
-  if (workers_) return workers_->run(tasks, one);
-  for (std::int64_t i = 0; i < tasks; ++i) one(i);
+  if (images == 0) return;
+  if (workers_) return workers_->run(ways * (whole_blocks(images, device_) / rows), one);
+  for (std::int64_t i = 0; i < ways; ++i) one(i);
 }
 
 at::Tensor FaceEmbedder::embed(const at::Tensor& images) const {

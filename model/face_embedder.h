@@ -14,9 +14,9 @@
 
 namespace diffprob::model {
 
-/// Images that belong together when a network embeds, so that an embedding does not depend on how many images come with it. CPU: 16; the
-/// last linear map of an IResNet takes 3.3 ms of 8 images for 16 rows, 4.8 for 8, 2.2 for 64 (of 174 for all of iresnet18). Elsewhere: 256,
-/// which fill a GPU.
+/// Images that belong together when a network embeds on a CPU, so that an embedding does not depend on how many images come with it: 16.
+/// The last linear map of an IResNet takes 3.3 ms of 8 images for 16 rows, 4.8 for 8, 2.2 for 64 (of 174 for all of iresnet18). Elsewhere
+/// 1: all images given go through the network together.
 [[nodiscard]] std::int64_t embedding_block(at::Device device);
 
 /// The smallest number of whole blocks, in images, that holds `images`.
@@ -27,10 +27,11 @@ struct FaceEmbedderOptions {
   at::ScalarType type = at::kFloat;  ///< of its layers: float32, bfloat16 or float16; the last linear map stays float32 when it is rebuilt
 };
 
-/// Embeds faces with a backbone that does not train: scoring and verification. Images are cut into blocks of embedding_block() rows, the
-/// last one filled up, and every block goes through the network alone, on a CPU on one thread: on a CPU the bits of an embedding depend on
-/// its image and its place in the block, and neither on the number of images given nor on that of threads. Callers that want the same bits
-/// for any number of ranks or batch size start each call at a multiple of embedding_block() of the set.
+/// Embeds faces with a backbone that does not train: scoring and verification. On a CPU images are cut into blocks of embedding_block()
+/// rows, the last one filled up, and every block goes through the network alone, on one thread: the bits of an embedding depend on its
+/// image and its place in the block, and neither on the number of images given nor on that of threads. Callers that want the same bits for
+/// any number of ranks or batch size start each call at a multiple of embedding_block() of the set. On a GPU they are the same within
+/// rounding.
 ///
 /// The backbone is in eval mode while this lives; each of its modules gets its own mode back afterwards. It outlives this, and its weights
 /// must not change meanwhile. Builds no gradient graph. One caller at a time.

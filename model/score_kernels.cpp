@@ -82,7 +82,7 @@ DIFFPROB_INLINE void exponentials_body(CosineBlock block, float scale, const flo
     std::int64_t entropy_sum = 0;
     for (std::int64_t i = 0; i < kBlockClasses; ++i) {
       const float x = scale * (row[i] - reference);
-      const float bounded = x < -100.0f ? -100.0f : x;  // e is 0 there; a product of 0 and infinity would be no number
+      const float bounded = x >= -100.0f ? x : -100.0f;  // e is 0 there, and for what is no number: its row is marked already
       const double e = exp_of(bounded);
       e_sum += units_of(e, rounder);
       square_sum += units_of(e * e, rounder);

@@ -17,12 +17,13 @@ namespace {
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 constexpr std::int64_t kNoClass = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kHostRows = 64;  // of a product: MKL packs the classes of a block anew for each
-constexpr std::int64_t kDeviceRows = 256;
 constexpr std::int64_t kDeviceClasses = 16 << 10;
 constexpr int kMostFractionBits = 40;
+constexpr std::int32_t kNotANumber = 0x7FC00000;  // above the bits of infinity
 
 /// Bits of a float as an integer of the same order.
 std::int64_t ordered(float value) {
+  if (std::isnan(value)) return kNotANumber;  // of either sign: x86 makes negative ones
   const auto bits = std::bit_cast<std::int32_t>(value);
   return bits < 0 ? bits ^ std::numeric_limits<std::int32_t>::max() : bits;
 }
@@ -30,7 +31,9 @@ std::int64_t ordered(float value) {
 /// cosine_key() of tensors: cosines [n] float32, classes [n] int64.
 at::Tensor keys_of(const at::Tensor& cosines, const at::Tensor& classes) {
   const at::Tensor bits = cosines.contiguous().view(at::kInt);
-  const at::Tensor order = at::where(bits < 0, bits.bitwise_xor(std::numeric_limits<std::int32_t>::max()), bits).to(at::kLong);
+  const at::Tensor order = at::where(bits < 0, bits.bitwise_xor(std::numeric_limits<std::int32_t>::max()), bits)
+                               .masked_fill_(cosines.isnan(), kNotANumber)
+                               .to(at::kLong);
   const at::Tensor ids = classes.masked_fill(cosines == kMinusInfinity, kNoClass);
   return order.mul(std::int64_t{1} << 32).add_(kNoClass).sub_(ids);
 }
@@ -76,24 +79,28 @@ ScorePass::ScorePass(const at::Tensor& weight, std::int64_t first_class, BlockWo
       first_class_(first_class),
       last_class_(first_class + weight.size(0)),
       workers_(workers),
-      block_classes_(workers != nullptr ? kernels::kBlockClasses : kDeviceClasses),
-      first_block_(first_class_ / block_classes_),
-      last_block_(weight.size(0) == 0 ? first_block_ : (last_class_ + block_classes_ - 1) / block_classes_) {}
+      block_classes_(kernels::kBlockClasses),
+      first_start_(first_class_ / block_classes_ * block_classes_) {
+  if (workers == nullptr) {
+    const std::int64_t blocks = std::max<std::int64_t>(1, (weight.size(0) + kDeviceClasses - 1) / kDeviceClasses);
+    block_classes_ = std::max<std::int64_t>(1, (weight.size(0) + blocks - 1) / blocks);
+    first_start_ = first_class_;
+  }
+  if (weight.size(0) > 0) blocks_ = (last_class_ - first_start_ + block_classes_ - 1) / block_classes_;
+}
 
 std::int64_t ScorePass::block_rows(at::Device device) {
-  return device.is_cpu() ? kHostRows : kDeviceRows;
+  return device.is_cpu() ? kHostRows : 1;
 }
 
 std::int64_t ScorePass::rows_at_once(std::int64_t num_classes, int world_size, std::int64_t elements, at::Device device) {
-  const std::int64_t classes =
-      (num_classes + world_size - 1) / world_size + 2 * (device.is_cpu() ? kernels::kBlockClasses : kDeviceClasses);
-  const std::int64_t rows = block_rows(device);
-  return std::max<std::int64_t>(1, elements / classes / rows) * rows;
+  const std::int64_t classes = (num_classes + world_size - 1) / world_size + (device.is_cpu() ? 2 * kernels::kBlockClasses : 0);
+  return std::max<std::int64_t>(1, elements / classes / block_rows(device)) * block_rows(device);
 }
 
 void ScorePass::for_each_block(const std::function<void(std::int64_t)>& work) {
-  if (workers_ != nullptr) return workers_->run(blocks(), work);
-  for (std::int64_t block = 0; block < blocks(); ++block) work(block);
+  if (workers_ != nullptr) return workers_->run(blocks_, work);
+  for (std::int64_t block = 0; block < blocks_; ++block) work(block);
 }
 
 at::Tensor ScorePass::make_products(std::int64_t block) {
@@ -114,7 +121,7 @@ at::Tensor ScorePass::make_products(std::int64_t block) {
 }
 
 std::int64_t ScorePass::rows_of_block() const {
-  return workers_ != nullptr ? kHostRows : kDeviceRows;
+  return workers_ != nullptr ? kHostRows : std::max<std::int64_t>(1, rows_);
 }
 
 at::Tensor ScorePass::maxima(const at::Tensor& x, const at::Tensor& labels, std::int64_t place) {
@@ -126,19 +133,19 @@ at::Tensor ScorePass::maxima(const at::Tensor& x, const at::Tensor& labels, std:
   x_.narrow(0, 0, place_).zero_();
   x_.narrow(0, place_, rows_).copy_(x);
   x_.narrow(0, place_ + rows_, padded - place_ - rows_).zero_();
-  cosines_ = at::empty({blocks(), padded, block_classes_}, x.options());
+  cosines_ = at::empty({blocks_, padded, block_classes_}, x.options());
   const std::int64_t none = cosine_key(static_cast<float>(kMinusInfinity), 0);
   keys_ = at::full({3, rows_}, none, labels.options());
   if (workers_ == nullptr) {
     for_each_block([&](std::int64_t i) { device_maxima(i, labels); });
   } else {
-    extremes_.resize(static_cast<std::size_t>(blocks() * rows_));
+    extremes_.resize(static_cast<std::size_t>(blocks_ * rows_));
     const at::Tensor own_labels = labels.contiguous();
     for_each_block([&](std::int64_t i) { host_maxima(i, own_labels); });
     auto* first = keys_.mutable_data_ptr<std::int64_t>();
     auto* second = first + rows_;
     auto* target = second + rows_;
-    for (std::int64_t i = 0; i < blocks(); ++i) {
+    for (std::int64_t i = 0; i < blocks_; ++i) {
       for (std::int64_t row = 0; row < rows_; ++row) {
         const kernels::RowExtremes& found = extremes_[static_cast<std::size_t>(i * rows_ + row)];
         const std::int64_t first_class = block_start(i) + found.first_column;
@@ -235,7 +242,8 @@ at::Tensor ScorePass::device_sums(std::int64_t block, const at::Tensor& first, c
   at::Tensor cosines = cosines_of(block);
   const at::Tensor classes = at::arange(block_start(block), block_start(block) + block_classes_, first.options());
   cosines.masked_fill_(classes == classes_of_keys(first).unsqueeze(1), kMinusInfinity);
-  const at::Tensor x = cosines.sub_(references.unsqueeze(1)).mul_(scale).clamp_min_(-100.0);
+  const at::Tensor exponents = cosines.sub_(references.unsqueeze(1)).mul_(scale);
+  const at::Tensor x = at::where(exponents >= -100.0, exponents, -100.0);  // what is no number, too: its row is marked already
   const at::Tensor e = at::exp(x).masked_fill_(x < -87.0, 0.0).to(at::kDouble);
   const double units = std::ldexp(1.0, bits);
   const auto total = [&](const at::Tensor& terms) { return terms.mul(units).round_().to(at::kLong).sum(1); };

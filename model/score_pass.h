@@ -22,18 +22,17 @@ namespace diffprob::model {
 [[nodiscard]] int fraction_bits(std::int64_t num_classes);
 
 /// This rank's part of scoring some rows: cosines to its classes and what they come to, in three steps between which the ranks exchange
-/// O(rows) integers. All of it has the same bits however the classes are split over ranks (on a CPU):
-/// - products are made in blocks of fixed shape, cut by class and row number, the borders filled up with zeros; on a CPU each on one
-/// thread;
-/// - maxima are exact; sums are integers, each term rounded alike.
-/// Keeps the cosines from the first step to the last: 4 bytes * rows * (C_r + 2 blocks).
+/// O(rows) integers. Maxima are exact; sums are integers, each term rounded alike. On a CPU all of it has the same bits however the classes
+/// are split over ranks: products are made in blocks of fixed shape, cut by class and row number, the borders filled up with zeros, each
+/// on one thread. On other devices the classes of a rank are cut into equal blocks, and all rows go together.
+/// Keeps the cosines from the first step to the last: 4 bytes * rows * C_r, on a CPU for two blocks of classes more.
 class ScorePass {
  public:
   /// weight [C_r, D] float32 or bfloat16: rows first_class .. of all classes. workers: for host tensors, null for those of other devices
   /// (LibTorch's operators; on the host tests compare the two).
   ScorePass(const at::Tensor& weight, std::int64_t first_class, BlockWorkers* workers);
 
-  /// Rows a block.
+  /// Rows per block: 1 where rows are not padded.
   [[nodiscard]] static std::int64_t block_rows(at::Device device);
   /// The most rows at a time whose cosines stay within `elements`, at least one block; the same on all ranks.
   [[nodiscard]] static std::int64_t rows_at_once(std::int64_t num_classes, int world_size, std::int64_t elements, at::Device device);
@@ -49,8 +48,7 @@ class ScorePass {
   [[nodiscard]] at::Tensor sums(const at::Tensor& first, const at::Tensor& second, double scale, int bits);
 
  private:
-  [[nodiscard]] std::int64_t blocks() const { return last_block_ - first_block_; }
-  [[nodiscard]] std::int64_t block_start(std::int64_t block) const { return (first_block_ + block) * block_classes_; }
+  [[nodiscard]] std::int64_t block_start(std::int64_t block) const { return first_start_ + block * block_classes_; }
   /// Products of all rows and the classes of a block, into its slice of cosines_; the inverse norms of its centres.
   [[nodiscard]] at::Tensor make_products(std::int64_t block);
   void for_each_block(const std::function<void(std::int64_t)>& work);
@@ -69,8 +67,8 @@ class ScorePass {
   std::int64_t last_class_;
   BlockWorkers* workers_;
   std::int64_t block_classes_;
-  std::int64_t first_block_;
-  std::int64_t last_block_;
+  std::int64_t first_start_;  ///< first class of the first block; on a CPU a multiple of block_classes_
+  std::int64_t blocks_ = 0;
   at::Tensor x_;  // [whole blocks of rows, D]
   std::int64_t place_ = 0;
   std::int64_t rows_ = 0;

@@ -88,8 +88,14 @@ RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_
   const at::Tensor above = maxima.select(0, 1).to(at::kDouble);
   const at::Tensor reference = maxima.select(0, 2).to(at::kDouble);
   const double units = std::ldexp(1.0, fraction_bits(num_classes));
-  const at::Tensor units_of_sum =
-      at::sub(shard.reference.to(at::kDouble), reference).mul_(scale).exp_().mul_(shard.sums).mul_(units).round_().to(at::kLong);
+  const at::Tensor units_of_sum = at::sub(shard.reference.to(at::kDouble), reference)
+                                      .mul_(scale)
+                                      .exp_()
+                                      .mul_(shard.sums)
+                                      .mul_(units)
+                                      .round_()
+                                      .masked_fill_(spoilt > 0, 0.0)
+                                      .to(at::kLong);
   communicator.all_reduce(units_of_sum, dist::ReduceOp::kSum)->wait_stream();
   const at::Tensor sum = units_of_sum.to(at::kDouble).div_(units).masked_fill_(maxima.select(0, 3) > 0, std::nan(""));
   // Equal cosines below and above the label decide differently: the lowest class wins.

@@ -112,8 +112,8 @@ class ShardedHead {
   void replayed() { label_check_.submitted_by_replay(weight_.device()); }
 
   /// Collective. Scores for the same arguments (B may be 0), with the given margin for nll and probability and its scale for all.
-  /// Errors as above, but always from this call. Extra memory O(B * D) + 32 Mi logits (for more than half a million classes a rank, 64 rows
-  /// of them). Exchanges three times O(B) integers.
+  /// Errors as above, but always from this call. Extra memory O(B * D) + 32 Mi logits (on a CPU those of 64 rows, when that is more).
+  /// Exchanges three times O(B) integers.
   /// first_row: number of the batch's first row in its data set. On a CPU the scores of a row depend on its embedding and on that number
   /// modulo a constant; they have the same bits for any number of ranks and threads and any batch.
   [[nodiscard]] HeadScores score(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -29,7 +30,7 @@ TEST(Environment, AgreesWithMpi) {
 TEST(Environment, AsManyDescriptorsAsThisUserMayHave) {
   rlimit limit{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
-  EXPECT_EQ(limit.rlim_cur, limit.rlim_max);
+  EXPECT_GE(limit.rlim_cur, std::min(limit.rlim_max, rlim_t{1} << 20));
 }
 
 TEST(Environment, IsOneAProcess) {

@@ -58,7 +58,7 @@ TEST(FaceEmbedder, BatchesAreWholeBlocksForEveryThread) {
   EXPECT_EQ(whole_blocks(1, at::kCPU), 16);
   EXPECT_EQ(whole_blocks(64, at::kCPU), 64);
   EXPECT_EQ(whole_blocks(500, at::kCPU), 512);
-  EXPECT_EQ(whole_blocks(257, at::kCUDA), 512);
+  EXPECT_EQ(whole_blocks(257, at::kCUDA), 257);
   const auto backbone = make_backbone({.name = "tiny", .embedding_dim = 8});
   const int before = at::get_num_threads();
   at::set_num_threads(3);

@@ -106,6 +106,7 @@ TEST(ScorePass, KeysOrderAsCosinesDoAndTheLowestClassWins) {
     if (i + 1 < ascending.size()) {
       EXPECT_EQ(cosine_of_key(key), ascending[i]);
       EXPECT_LT(key, cosine_key(ascending[i + 1], 1000000000));
+      EXPECT_LT(key, cosine_key(-std::nanf(""), 77));  // negative ones, too
     }
   }
   EXPECT_GT(cosine_key(0.25F, 3), cosine_key(0.25F, 4));
@@ -115,12 +116,19 @@ TEST(ScorePass, KeysOrderAsCosinesDoAndTheLowestClassWins) {
 
 TEST(ScorePass, WhatIsNoNumberShows) {
   Problem p = make_problem(6, 300, 16);
-  p.weight[260].fill_(std::nan(""));
   BlockWorkers workers(2);
-  const at::Tensor found = exchange(p, 2, &workers);
-  for (std::int64_t row = 0; row < 6; ++row) {
-    const bool target = p.labels[row].item<std::int64_t>() == 260;
-    EXPECT_TRUE(std::isnan(cosine_of_key(found[target ? 1 : 0][row].item<std::int64_t>())));
+  const float infinity = kInfinity;
+  for (const float spoilt : {std::nanf(""), -std::nanf(""), infinity, infinity - infinity}) {
+    p.weight[260].fill_(spoilt);
+    p.labels[0] = 260;
+    p.labels[1] = 3;
+    for (BlockWorkers* of_device : {&workers, static_cast<BlockWorkers*>(nullptr)}) {
+      const at::Tensor found = exchange(p, 2, of_device);
+      for (std::int64_t row = 0; row < 6; ++row) {
+        const bool target = p.labels[row].item<std::int64_t>() == 260;
+        EXPECT_TRUE(std::isnan(cosine_of_key(found[target ? 1 : 0][row].item<std::int64_t>()))) << spoilt << ", row " << row;
+      }
+    }
   }
 }
 

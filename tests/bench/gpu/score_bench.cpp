@@ -2,7 +2,7 @@
 // speed, the whole score record of every image, and its copy to the host. One JSON line. The peer is peer_gpu_score.py.
 //   gpu_score_bench [--warmup=3] [--steps=20] [--classes=93431] [--precision=auto|fp32|tf32|fp16|bf16] [--section.key=value ...]
 // --precision: of the network (16 bit: score.precision, the head in tf32); auto: tf32 on a GPU, fp32 on a CPU. Keys are those of the
-// configuration: --score.batch_per_rank (images, in blocks of 256 on a GPU),
+// configuration: --score.batch_per_rank (images),
 // --model.backbone ... "first_log_probability": of the own class, mean over the first batch.
 #include <torch/types.h>
 
