@@ -37,7 +37,8 @@ at::Device choose_device(const std::string& request, const MpiEnvironment& mpi) 
     TORCH_CHECK(rank.count > 0, "device: rank ", rank.rank, " has no usable GPU",
                 rank.rank == mpi.rank() ? " (" + own.why_none + ")" : std::string(), "; all ranks must run on the same kind of device");
     TORCH_CHECK(rank.local_rank < rank.count || rank.count == 1, "device: rank ", rank.rank, " is number ", rank.local_rank,
-                " on its node and sees ", rank.count, " GPUs: start one rank for each GPU, let each rank see a GPU of its own, or ask for the CPU");
+                " on its node and sees ", rank.count,
+                " GPUs: start one rank for each GPU, let each rank see a GPU of its own, or ask for the CPU");
   }
   return {at::kCUDA, static_cast<at::DeviceIndex>(own.count == 1 ? 0 : mpi.local_rank())};
 }

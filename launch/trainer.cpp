@@ -133,7 +133,8 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
       own_faces_(uses_kernel(config, "faces")),
       micro_rows_(rows_of_micro_batch(config, runtime)),
       sums_(at::zeros({kSums}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {
-  if (precision_ == at::kHalf) scaler_.emplace(model::LossScalerOptions{model::initial_loss_scale(config.train.batch_size)}, runtime.device());
+  if (precision_ == at::kHalf)
+    scaler_.emplace(model::LossScalerOptions{model::initial_loss_scale(config.train.batch_size)}, runtime.device());
   if (config.train.ema_decay > 0) ema_.emplace(*backbone_, config.train.ema_decay);
 }
 
