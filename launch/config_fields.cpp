@@ -255,7 +255,8 @@ void add_rest(Config& c, std::vector<Field>& f) {
                    "a row is the feature of the image, or that of the image followed by that of its mirror image",
                    {"image", "image_mirror"}));
   f.push_back(text("eval.json", &c.eval.json, "`diffprob eval` also writes all results to this file (--json=FILE)"));
-  f.push_back(number("eval.batch_per_rank", &c.eval.batch_per_rank, 1, 1e6, "images embedded at once on a rank"));
+  f.push_back(number("eval.batch_per_rank", &c.eval.batch_per_rank, 1, 1e6,
+                     "images of each rank at a time, on a CPU in blocks of 16, at least one per thread; results do not depend on it"));
   f.push_back(text("eval.precision", &c.eval.precision, "of the network in verification, as score.precision", {"fp32", "bf16", "fp16"}));
   f.push_back(number("eval.folds", &c.eval.folds, 2, 1000, "folds of the verification protocol"));
   f.push_back(number("run.seeds", &c.run.seeds, 1, 100,

@@ -24,9 +24,8 @@ struct EmbeddedBatch {
   std::vector<std::int64_t> row_counts;  ///< of every rank
 };
 
-/// Samples of a global batch: score.batch_per_rank of each rank, rounded up to whole blocks (model::embedding_block), at least one for each
-/// thread. Collective. Scores do not depend
-/// on it.
+/// Returns how many samples a global batch has: score.batch_per_rank of each rank, rounded up to whole blocks (model::embedding_block) and
+/// to at least one block per thread. Scores do not depend on it. Collective.
 [[nodiscard]] std::int64_t scoring_batch(const Config& config, Runtime& runtime);
 
 /// Global batches of at most `batch` samples that make up the ranges.
