@@ -132,6 +132,16 @@ template void HostCollectives::all_reduce(std::span<std::int32_t>, ReduceOp, std
 template void HostCollectives::all_reduce(std::span<std::int64_t>, ReduceOp, std::source_location);
 template void HostCollectives::all_reduce(std::span<std::uint64_t>, ReduceOp, std::source_location);
 
+std::int32_t HostCollectives::max_of_last_call(std::int32_t own, std::source_location where) {
+  if (own < 0) throw std::invalid_argument("max_of_last_call: " + std::to_string(own) + " is negative");
+  const RecordedOperation recorded(*impl_->recorder, {"all_reduce", type_name<std::int32_t>(), shape_of(std::span(&own, 1)), where});
+  return impl_->transport.max_of_last_call(own, "all_reduce begun in the call before");
+}
+
+void HostCollectives::progress() noexcept {
+  impl_->transport.progress();
+}
+
 std::vector<std::byte> HostCollectives::gather_bytes(std::span<const std::byte> bytes, std::vector<std::int64_t>& counts,
                                                      const std::source_location& where) {
   const RecordedOperation recorded(*impl_->recorder, {"all_gather", "byte", shape_of(bytes), where});

@@ -47,6 +47,13 @@ class HostCollectives {
     return value;
   }
 
+  /// The largest of the numbers (none negative) that the ranks gave in the call before this one, 0 in the first. No round trip in this
+  /// call: the exchange of its numbers goes on while the ranks work, and the next call takes the result. Behind a result other than 0,
+  /// which ends what the ranks do, the next call is a first one again.
+  [[nodiscard]] std::int32_t max_of_last_call(std::int32_t own, std::source_location where = std::source_location::current());
+  /// Not collective; for loops in which the host waits for a device: lets the exchange of max_of_last_call go on.
+  void progress() noexcept;
+
   /// One value a rank -> world_size values in rank order, on every rank.
   template <class T>
   [[nodiscard]] std::vector<T> all_gather(const T& value, std::source_location where = std::source_location::current()) {

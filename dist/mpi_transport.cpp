@@ -4,6 +4,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <random>
 #include <stdexcept>
 #include <utility>
@@ -25,6 +26,8 @@ constexpr int kProgressTag = RollCall::kAnswerTag + 1;  // nobody sends it; ever
 constexpr int kStartTag = kProgressTag + 1;             // on MPI_COMM_WORLD
 // Below this many bytes, all ranks of a node reducing everything beats a share each and a second round of waiting.
 constexpr std::int64_t kNodeDirectBytes = 16 << 10;
+// How long the end of a communicator waits for an exchange whose result nobody will read: all ranks that end well have begun it.
+constexpr std::chrono::milliseconds kLastAhead{5000};
 
 std::string seconds_text(std::chrono::nanoseconds waited) {
   char text[32];
@@ -46,6 +49,13 @@ struct MpiTransport::Start {
   MPI_Comm copy = MPI_COMM_NULL;
   std::byte own{};
   std::vector<std::byte> arrivals;
+};
+
+/// One exchange of max_of_last_call.
+struct MpiTransport::Ahead {
+  std::int32_t own = 0;
+  std::int32_t largest = 0;
+  MPI_Request request = MPI_REQUEST_NULL;
 };
 
 MpiTransport::MpiTransport(std::chrono::milliseconds timeout, TransportOptions options) : timeout_(timeout), options_(std::move(options)) {
@@ -83,7 +93,19 @@ MpiTransport::~MpiTransport() {
   roll_call_.reset();
   int finalized = 0;
   MPI_Finalized(&finalized);
-  if (comm_ != MPI_COMM_NULL && failure_.empty() && finalized == 0) MPI_Comm_free(&comm_);
+  if (comm_ != MPI_COMM_NULL && failure_.empty() && finalized == 0 && end_ahead()) MPI_Comm_free(&comm_);
+}
+
+/// Whether nothing is under way on the communicator, which may go then.
+bool MpiTransport::end_ahead() noexcept {
+  if (!ahead_ || ahead_->request == MPI_REQUEST_NULL) return true;
+  Backoff backoff;
+  int done = 0;
+  const auto patience = std::uncaught_exceptions() > 0 ? std::chrono::milliseconds(0) : std::min(timeout_, kLastAhead);
+  while (MPI_Test(&ahead_->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done == 0 && backoff.pause() < patience) {
+  }
+  if (done == 0) abandon(ahead_);
+  return done != 0;
 }
 
 void MpiTransport::begin(std::string_view what) {
@@ -98,6 +120,7 @@ void MpiTransport::fail(const std::string& message) {
   if (scratch_) abandon(std::exchange(scratch_, nullptr));
   if (offer_) abandon(offer_);
   if (start_) abandon(start_);
+  if (ahead_) abandon(ahead_);
   throw CommError(message);
 }
 
@@ -246,6 +269,30 @@ void MpiTransport::all_gather(const std::byte* input, std::byte* output, std::sp
     output += n;
   }
   exchange(outgoing, incoming, what);
+}
+
+std::int32_t MpiTransport::max_of_last_call(std::int32_t own, std::string_view what) {
+  begin(what);
+  std::int32_t largest = 0;
+  if (ahead_) {
+    if (world_size_ > 1) {
+      requests_ = {ahead_->request};
+      await(0, what);
+    }
+    largest = ahead_->largest;
+    ahead_.reset();
+  }
+  if (largest != 0) return largest;
+  ahead_ = std::make_shared<Ahead>(Ahead{own, own});
+  if (world_size_ == 1) return 0;
+  check(MPI_Iallreduce(&ahead_->own, &ahead_->largest, 1, MPI_INT32_T, MPI_MAX, comm_, &ahead_->request), what);
+  return 0;
+}
+
+void MpiTransport::progress() noexcept {
+  if (!ahead_ || ahead_->request == MPI_REQUEST_NULL || !failure_.empty()) return;
+  int done = 0;
+  MPI_Request_get_status(ahead_->request, &done, MPI_STATUS_IGNORE);  // an error shows in the next call of max_of_last_call
 }
 
 void MpiTransport::all_reduce(std::byte* data, std::int64_t count, LocalReduce reduce, std::string_view what) {

@@ -70,6 +70,13 @@ class MpiTransport {
                       std::string_view what);
   void broadcast(std::byte* data, std::int64_t bytes, int root, std::string_view what);
 
+  /// The largest of the numbers that the ranks gave in the call before this one, 0 in the first. The exchange of this call's numbers goes
+  /// on while the ranks do other work: O(log W) messages a rank, made by MPI, and no waiting when the next call comes late enough and
+  /// MPI has been entered meanwhile (by any operation, or by progress()). A result other than 0 starts no new exchange: `own` is dropped.
+  [[nodiscard]] std::int32_t max_of_last_call(std::int32_t own, std::string_view what);
+  /// Lets such an exchange go on. Not collective; one thread at a time with the calls above; does nothing on a dead object.
+  void progress() noexcept;
+
  private:
   struct Receipt {
     int source;
@@ -86,6 +93,7 @@ class MpiTransport {
   [[noreturn]] void fail_late(std::string_view what, std::chrono::nanoseconds waited, const std::vector<int>& missing);
   void check(int code, std::string_view what);
   void begin(std::string_view what);
+  [[nodiscard]] bool end_ahead() noexcept;
   void duplicate_world(std::string_view what);
   void share_node_memory(std::string_view what);
   [[nodiscard]] bool agree(bool own, std::string_view what);
@@ -110,6 +118,8 @@ class MpiTransport {
   struct NodeOffer;
   std::shared_ptr<NodeOffer> offer_;  // null until the first all_reduce
   std::unique_ptr<NodeMemory> node_;  // null: messages
+  struct Ahead;
+  std::shared_ptr<Ahead> ahead_;  // null: no exchange of max_of_last_call is under way
   std::atomic<bool> aborted_{false};
   std::string failure_;
   std::unique_ptr<RollCall> roll_call_;  // null without a recorder or peers

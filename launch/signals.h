@@ -27,13 +27,14 @@ class Stopped : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Whether training or scoring is to stop: a signal on any rank, or the time is over. One small exchange over MPI a step, on the host.
+/// Whether training or scoring is to stop: a signal on any rank, or the time is over. One number a step goes over MPI, on the host, while
+/// the step runs: the ranks act on it a step later.
 class StopAgreement {
  public:
   /// max_seconds: since rank 0's process began; 0: no limit.
   StopAgreement(double max_seconds, dist::HostCollectives& control);
 
-  /// Once a step, by all ranks: the same answer on all. Collective.
+  /// Once a step, by all ranks: whether a rank wished to stop when it made the call before. The same answer on all. Collective.
   [[nodiscard]] bool agreed();
   /// After agreed() said so: "SIGUSR1", "train.max_time".
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }

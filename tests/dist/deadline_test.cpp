@@ -79,6 +79,22 @@ TEST_F(DeadlineTest, HostCollectivesNameTheMissingRank) {
   EXPECT_LT(again.seconds, 0.1);
 }
 
+TEST_F(DeadlineTest, ANumberThatIsExchangedAheadNamesTheRankThatGaveNone) {
+  HostCollectives host(kShort);
+  host.set_phase(Phase::kStep);
+  MPI_Barrier(MPI_COMM_WORLD);
+  if (is_late()) std::this_thread::sleep_for(kLate);
+
+  const auto first = measure([&] { EXPECT_EQ(host.max_of_last_call(0), 0); });
+  const auto second = measure([&] { (void)host.max_of_last_call(0); });
+
+  if (is_late()) return;
+  EXPECT_EQ(first.message, "");
+  expect_timely(second, "all_reduce begun in the call before");
+  const std::string absent = "; rank " + std::to_string(world_size() - 1) + " did not arrive: ";
+  EXPECT_NE(second.message.find(absent), std::string::npos) << second.message;
+}
+
 TEST_F(DeadlineTest, BarrierNamesItsPurpose) {
   HostCollectives host(kShort);
   host.set_phase(Phase::kStep);

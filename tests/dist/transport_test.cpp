@@ -7,6 +7,31 @@
 #include "dist/mpi_transport.h"
 #include "tests/dist/ranks.h"
 
+namespace {
+
+/// What this rank has asked MPI for: the calls below stand before those of the library.
+struct MpiCalls {
+  int sends = 0;
+  int reductions = 0;
+};
+MpiCalls calls;
+
+}  // namespace
+
+extern "C" {
+
+int MPI_Isend(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request* request) {
+  ++calls.sends;
+  return PMPI_Isend(data, count, type, to, tag, comm, request);
+}
+
+int MPI_Iallreduce(const void* own, void* result, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm, MPI_Request* request) {
+  ++calls.reductions;
+  return PMPI_Iallreduce(own, result, count, type, op, comm, request);
+}
+
+}  // extern "C"
+
 namespace diffprob::dist {
 namespace {
 
@@ -158,6 +183,35 @@ TEST(SharedNodeTransport, LengthsThatDisagreeAreNamed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(ChunkBytes, TransportTest, ::testing::Values(16, 56, 1000, TransportOptions{}.chunk_bytes));
+
+/// The last rank gives 10, 11, ..., all others less.
+TEST(MaxOfLastCall, IsACallBehindAndSendsNoMessagesOfOurs) {
+  MpiTransport transport(seconds(60));
+  constexpr int kCalls = 20;
+  calls = {};
+  EXPECT_EQ(transport.max_of_last_call(0, "first"), 0);
+  for (int i = 0; i < kCalls; ++i) EXPECT_EQ(transport.max_of_last_call(0, "nothing"), 0);
+  const int last = world_size() - 1;
+  EXPECT_EQ(transport.max_of_last_call(world_rank() == last ? 10 : world_rank(), "the wish"), 0);
+  EXPECT_EQ(transport.max_of_last_call(99, "the answer"), 10);
+  EXPECT_EQ(transport.max_of_last_call(3, "a first call again"), 0) << "99 was dropped";
+  EXPECT_EQ(transport.max_of_last_call(0, "the next"), 3);
+  EXPECT_EQ(calls.sends, 0);
+  EXPECT_EQ(calls.reductions, world_size() == 1 ? 0 : kCalls + 3);
+}
+
+TEST(MaxOfLastCall, GoesOnBesideOtherOperationsAndMayBeLeftUnread) {
+  MpiTransport transport(seconds(60));
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(transport.max_of_last_call(0, "max"), 0);
+    std::int64_t one = 1;
+    transport.all_reduce(bytes(&one), 1, local_reduce<std::int64_t>(ReduceOp::kSum), "sum");
+    EXPECT_EQ(one, world_size());
+    transport.progress();
+    transport.barrier("barrier");
+  }
+  EXPECT_EQ(transport.max_of_last_call(5, "never read"), 0);
+}
 
 TEST(TransportErrors, SizesThatDisagreeAreNamed) {
   if (world_size() < 2) GTEST_SKIP() << "needs two ranks";
