@@ -2,7 +2,9 @@
 
 #include <cuda_runtime.h>
 
+#include <cstring>
 #include <sstream>
+#include <stdexcept>
 
 namespace diffprob::dist {
 namespace {
@@ -38,6 +40,16 @@ CudaDevices find_cuda_devices() {
   if (found.count == 0) found.description += "no usable device (" + found.why_none + ")";
   for (int i = 0; i < found.count; ++i) found.description += (i == 0 ? "" : "; ") + std::to_string(i) + ": " + device_text(i);
   return found;
+}
+
+CudaUuid uuid_of_cuda_device(int index) {
+  cudaDeviceProp properties{};
+  const cudaError_t state = cudaGetDeviceProperties(&properties, index);
+  if (state != cudaSuccess) throw std::runtime_error("GPU " + std::to_string(index) + ": " + cudaGetErrorString(state));
+  CudaUuid uuid{};
+  static_assert(sizeof(uuid) == sizeof(properties.uuid));
+  std::memcpy(uuid.data(), &properties.uuid, uuid.size());
+  return uuid;
 }
 
 }  // namespace diffprob::dist

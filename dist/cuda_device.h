@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 
 namespace diffprob::dist {
@@ -13,5 +14,9 @@ struct CudaDevices {
 };
 
 [[nodiscard]] CudaDevices find_cuda_devices();
+
+/// The same for two processes only if they hold the same GPU. Throws std::runtime_error when the device cannot be asked.
+using CudaUuid = std::array<char, 16>;
+[[nodiscard]] CudaUuid uuid_of_cuda_device(int index);
 
 }  // namespace diffprob::dist

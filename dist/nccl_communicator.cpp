@@ -1,23 +1,26 @@
-#include <c10/cuda/CUDACachingAllocator.h>
-#include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGraphsC10Utils.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
+#include "dist/nccl_communicator.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <nccl.h>
 #include <spdlog/spdlog.h>
 
-#include <array>
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <optional>
 
 #include "dist/backoff.h"
-#include "dist/communicator.h"
+#include "dist/cuda_device.h"
 #include "dist/error.h"
 #include "dist/flight_recorder.h"
-#include "dist/host_collectives.h"
 #include "dist/mpi_transport.h"
 #include "dist/nccl_handle.h"
 #include "dist/nccl_watchdog.h"
+#include "dist/padded_rows.h"
+#include "dist/stream_capture.h"
 
 namespace diffprob::dist {
 namespace {
@@ -48,10 +51,11 @@ ncclRedOp_t nccl_op(ReduceOp op) {
 }
 
 bool all_equal(const std::vector<std::int64_t>& counts) {
-  for (const auto n : counts) {
-    if (n != counts.front()) return false;
-  }
-  return true;
+  return std::all_of(counts.begin(), counts.end(), [&](std::int64_t n) { return n == counts.front(); });
+}
+
+c10::Stream current_stream(at::Device device) {
+  return c10::impl::VirtualGuardImpl(device.type()).getStream(device);
 }
 
 class NcclWork final : public Work {
@@ -70,27 +74,31 @@ class NcclWork final : public Work {
   void wait_stream() override {
     waited_ = true;
     handle_->check_alive(operation_->what);
-    C10_CUDA_CHECK(cudaStreamWaitEvent(c10::cuda::getCurrentCUDAStream(device_.index()), operation_->done, 0));
+    operation_->done.block(current_stream(device_));
   }
 
   void wait_host() override {
     waited_ = true;
-    const c10::cuda::CUDAGuard guard(device_);
     Backoff backoff;
-    while (true) {
-      const cudaError_t state = cudaEventQuery(operation_->done);
-      // Also after success: an abort ends kernels early, and their events look like those of finished ones.
-      if (state == cudaSuccess) return handle_->check_alive(operation_->what);
-      if (state != cudaErrorNotReady) throw_failed(cudaGetErrorString(state));
+    while (!is_done()) {
       handle_->check_alive(operation_->what);
       if (backoff.pause() > operation_->timeout) {
         const std::string why = "waited " + std::to_string(std::chrono::duration<double>(backoff.elapsed()).count()) + " s";
         throw_failed(why + operation_->roll_call(operation_->what + " " + why));
       }
     }
+    // An abort ends kernels early, and their events look like those of finished ones.
+    handle_->check_alive(operation_->what);
   }
 
  private:
+  [[nodiscard]] bool is_done() {
+    try {
+      return operation_->done.query();
+    } catch (const c10::Error& error) {
+      throw_failed(error.what_without_backtrace());
+    }
+  }
   [[noreturn]] void throw_failed(const std::string& why) {
     const std::string message = operation_->what + " failed: " + why;
     handle_->abort(message);
@@ -111,125 +119,132 @@ class NcclCommunicator final : public Communicator {
       : Communicator(std::move(recorder), device, deadlines),
         handle_(std::move(handle)),
         messages_(std::move(messages)),
-        stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true, device.index())),
-        watchdog_(handle_, device.index()) {}
+        stream_(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device, /*isHighPriority=*/true)),
+        native_stream_(static_cast<cudaStream_t>(stream_.native_handle())),
+        watchdog_(handle_, device) {}
 
   void abort() noexcept override { handle_->abort("it was aborted"); }
 
   void watch_replay() override {
-    const c10::cuda::CUDAGuard guard(device());
     auto operation = make_operation("replay of a recorded step");
     operation->finished = [] {};
-    C10_CUDA_CHECK(cudaEventRecord(operation->done, c10::cuda::getCurrentCUDAStream(device().index())));
+    operation->done.record(current_stream(device()));
     watchdog_.watch(std::move(operation));
   }
 
  private:
   [[nodiscard]] std::shared_ptr<NcclOperation> make_operation(const std::string& what) {
-    auto operation =
-        std::make_shared<NcclOperation>(what + ": rank " + std::to_string(rank()) + " of " + std::to_string(world_size()), timeout());
+    const std::string who = what + ": rank " + std::to_string(rank()) + " of " + std::to_string(world_size());
+    auto operation = std::make_shared<NcclOperation>(NcclOperation{who, timeout(), c10::Event(device().type())});
     operation->roll_call = [messages = messages_](const std::string& reason) { return messages->roll_call(reason); };
     return operation;
   }
 
-  /// Orders the own stream behind the current one, enqueues the calls as one group, records the end.
-  template <class Calls>
-  std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls) {
-    const c10::cuda::CUDAGuard guard(device());
+  /// Orders the own stream behind the current one, enqueues the calls as one group, then, on the own stream, what `behind` does; records
+  /// the end. NcclWork keeps the tensors until a stream that may use their memory again has waited.
+  template <class Calls, class Behind>
+  std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls, Behind behind) {
+    const c10::DeviceGuard guard(device());
     auto operation = make_operation(std::string(name) + " " + recorder()->describe(sequence()));
     operation->finished = [records = recorder(), number = sequence()] { records->finish(number); };
-    // Events of a capture tell nothing about a replay.
-    const bool recording = c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
-    C10_CUDA_CHECK(cudaEventRecord(operation->done, c10::cuda::getCurrentCUDAStream(device().index())));
-    C10_CUDA_CHECK(cudaStreamWaitEvent(stream_, operation->done, 0));
-    // In a capture the memory stays with the graph, and NcclWork keeps its tensors until the stream has waited.
-    if (!recording) {
-      for (const auto& tensor : tensors) c10::cuda::CUDACachingAllocator::recordStream(tensor.storage().data_ptr(), stream_);
-    }
+    const bool recording = is_recording(device());  // events of a capture tell nothing about a replay
+    operation->done.record(current_stream(device()));
+    operation->done.block(stream_);
     handle_->launch(operation->what, timeout(), calls);
-    C10_CUDA_CHECK(cudaEventRecord(operation->done, stream_));
+    {
+      const c10::StreamGuard own(stream_);
+      behind();
+    }
+    operation->done.record(stream_);
     recording ? operation->finished() : watchdog_.watch(operation);
     return std::make_unique<NcclWork>(handle_, std::move(operation), device(), std::move(tensors));
+  }
+  template <class Calls>
+  std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls) {
+    return enqueue(name, std::move(tensors), calls, [] {});
   }
 
   std::unique_ptr<Work> do_all_reduce(at::Tensor tensor, ReduceOp op) override {
     const auto type = nccl_type(tensor.scalar_type());
     return enqueue("all_reduce", {tensor}, [&](ncclComm_t comm) {
-      ncclAllReduce(tensor.data_ptr(), tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()), type, nccl_op(op), comm, stream_);
+      ncclAllReduce(tensor.data_ptr(), tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()), type, nccl_op(op), comm,
+                    native_stream_);
     });
   }
 
   std::unique_ptr<Work> do_all_gather_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> counts) override {
-    const auto type = nccl_type(input.scalar_type());
-    const std::int64_t row = row_elements(output);
-    return enqueue("all_gather", {output, input}, [&](ncclComm_t comm) {
-      if (all_equal(counts)) {
-        ncclAllGather(input.data_ptr(), output.data_ptr(), static_cast<std::size_t>(input.numel()), type, comm, stream_);
-        return;
-      }
-      auto* to = static_cast<std::byte*>(output.data_ptr());
-      for (int root = 0; root < world_size(); ++root) {
-        const std::int64_t n = counts[static_cast<std::size_t>(root)] * row;
-        if (n > 0) ncclBroadcast(input.data_ptr(), to, static_cast<std::size_t>(n), type, root, comm, stream_);
-        to += n * output.element_size();
-      }
-    });
+    if (all_equal(counts)) return gather(output, input, {output, input}, [] {});
+    const PaddedRows& padded = padded_rows(std::move(counts));
+    const at::Tensor part = padded.pad_own(input);
+    auto sizes = part.sizes().vec();
+    sizes[0] *= world_size();
+    const at::Tensor whole = at::empty(sizes, part.options());
+    return gather(whole, part, {output, whole, part, padded.places()}, [&] { padded.unpad_all(output, whole); });
+  }
+  template <class Behind>
+  std::unique_ptr<Work> gather(const at::Tensor& whole, const at::Tensor& part, std::vector<at::Tensor> kept, Behind behind) {
+    const auto n = static_cast<std::size_t>(part.numel());
+    const auto calls = [&](ncclComm_t comm) {
+      ncclAllGather(part.data_ptr(), whole.data_ptr(), n, nccl_type(part.scalar_type()), comm, native_stream_);
+    };
+    return enqueue("all_gather", std::move(kept), calls, behind);
   }
 
   std::unique_ptr<Work> do_reduce_scatter_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> counts) override {
-    const auto type = nccl_type(input.scalar_type());
-    const std::int64_t row = row_elements(input);
-    return enqueue("reduce_scatter", {output, input}, [&](ncclComm_t comm) {
-      if (all_equal(counts)) {
-        ncclReduceScatter(input.data_ptr(), output.data_ptr(), static_cast<std::size_t>(output.numel()), type, ncclSum, comm, stream_);
-        return;
-      }
-      const auto* from = static_cast<const std::byte*>(input.data_ptr());
-      for (int root = 0; root < world_size(); ++root) {
-        const std::int64_t n = counts[static_cast<std::size_t>(root)] * row;
-        if (n > 0) ncclReduce(from, output.data_ptr(), static_cast<std::size_t>(n), type, ncclSum, root, comm, stream_);
-        from += n * input.element_size();
-      }
-    });
+    if (all_equal(counts)) return scatter(output, input, {output, input}, [] {});
+    const PaddedRows& padded = padded_rows(std::move(counts));
+    const at::Tensor whole = padded.pad_all(input);
+    auto sizes = whole.sizes().vec();
+    sizes[0] = padded.block();
+    const at::Tensor part = at::empty(sizes, whole.options());
+    return scatter(part, whole, {output, whole, part}, [&] { output.copy_(part.narrow(0, 0, output.size(0))); });
+  }
+  template <class Behind>
+  std::unique_ptr<Work> scatter(const at::Tensor& part, const at::Tensor& whole, std::vector<at::Tensor> kept, Behind behind) {
+    const auto n = static_cast<std::size_t>(part.numel());
+    const auto calls = [&](ncclComm_t comm) {
+      ncclReduceScatter(whole.data_ptr(), part.data_ptr(), n, nccl_type(part.scalar_type()), ncclSum, comm, native_stream_);
+    };
+    return enqueue("reduce_scatter", std::move(kept), calls, behind);
   }
 
   std::unique_ptr<Work> do_broadcast(at::Tensor tensor, int root) override {
     const auto type = nccl_type(tensor.scalar_type());
     return enqueue("broadcast", {tensor}, [&](ncclComm_t comm) {
-      ncclBroadcast(tensor.data_ptr(), tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()), type, root, comm, stream_);
+      ncclBroadcast(tensor.data_ptr(), tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()), type, root, comm, native_stream_);
     });
   }
 
   std::unique_ptr<Work> do_barrier() override {
     if (!token_.defined()) token_ = at::zeros({1}, at::TensorOptions(device()).dtype(at::kFloat));
-    return enqueue("barrier", {token_},
-                   [&](ncclComm_t comm) { ncclAllReduce(token_.data_ptr(), token_.data_ptr(), 1, ncclFloat32, ncclSum, comm, stream_); });
+    return enqueue("barrier", {token_}, [&](ncclComm_t comm) {
+      ncclAllReduce(token_.data_ptr(), token_.data_ptr(), 1, ncclFloat32, ncclSum, comm, native_stream_);
+    });
   }
 
-  static std::int64_t row_elements(const at::Tensor& tensor) {
-    std::int64_t row = 1;
-    for (const auto n : tensor.sizes().slice(1)) row *= n;
-    return row;
+  /// Of the last uneven operation: a training has the same counts in all its steps, and a recorded step can take no copy from the host.
+  const PaddedRows& padded_rows(std::vector<std::int64_t> counts) {
+    if (!padded_ || padded_->counts() != counts) padded_.emplace(std::move(counts), device());
+    return *padded_;
   }
 
   std::shared_ptr<NcclHandle> handle_;
   std::shared_ptr<MpiTransport> messages_;  // for the roll call after a deadline
-  c10::cuda::CUDAStream stream_;
+  c10::Stream stream_;
+  cudaStream_t native_stream_;
   NcclWatchdog watchdog_;
   at::Tensor token_;
+  std::optional<PaddedRows> padded_;
 };
 
 /// NCCL hangs or fails obscurely when two ranks hold one GPU.
 void refuse_shared_gpu(at::Device device, HostCollectives& host) {
-  cudaDeviceProp properties{};
-  C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, device.index()));
-  std::array<char, sizeof(properties.uuid)> uuid{};
-  std::memcpy(uuid.data(), &properties.uuid, uuid.size());
-  const auto all = host.all_gather(uuid);
-  for (std::size_t a = 0; a < all.size(); ++a) {
-    for (std::size_t b = a + 1; b < all.size(); ++b) {
-      TORCH_CHECK(all[a] != all[b], "ranks ", a, " and ", b, " hold the same GPU (equal UUIDs): give each rank its own, or use the CPU");
-    }
+  std::map<CudaUuid, int> owners;
+  int rank = 0;
+  for (const CudaUuid& uuid : host.all_gather(uuid_of_cuda_device(device.index()))) {
+    const auto [owner, alone] = owners.emplace(uuid, rank);
+    TORCH_CHECK(alone, "ranks ", owner->second, " and ", rank, " hold the same GPU (equal UUIDs): give each rank its own, or use the CPU");
+    ++rank;
   }
 }
 
@@ -250,11 +265,8 @@ ncclUniqueId share_unique_id(HostCollectives& host) {
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_nccl_communicator(at::Device device, Deadlines deadlines) {
-  TORCH_CHECK(device.is_cuda() && device.has_index(), "NCCL wants a CUDA device with an index, got ", device);
-  const c10::cuda::CUDAGuard guard(device);
-  HostCollectives host(deadlines);
-  if (std::getenv("DIFFPROB_TEST_SHARED_GPU") == nullptr) refuse_shared_gpu(device, host);  // tests give each rank an NCCL_HOSTID
+std::unique_ptr<Communicator> connect_nccl(at::Device device, HostCollectives& host, Deadlines deadlines) {
+  const c10::DeviceGuard guard(device);
   const ncclUniqueId id = share_unique_id(host);
   auto handle = std::make_shared<NcclHandle>(id, host.rank(), host.world_size(), deadlines.startup);
   auto recorder = FlightRecorder::make("tensors on " + device.str(), host.rank(), host.world_size());
@@ -262,6 +274,13 @@ std::unique_ptr<Communicator> make_nccl_communicator(at::Device device, Deadline
   options.recorder = recorder;
   auto messages = std::make_shared<MpiTransport>(deadlines.startup, std::move(options));
   return std::make_unique<NcclCommunicator>(std::move(handle), std::move(recorder), std::move(messages), device, deadlines);
+}
+
+std::unique_ptr<Communicator> make_nccl_communicator(at::Device device, Deadlines deadlines) {
+  TORCH_CHECK(device.is_cuda() && device.has_index(), "NCCL wants a CUDA device with an index, got ", device);
+  HostCollectives host(deadlines);
+  if (std::getenv("DIFFPROB_TEST_SHARED_GPU") == nullptr) refuse_shared_gpu(device, host);  // tests give each rank an NCCL_HOSTID
+  return connect_nccl(device, host, deadlines);
 }
 
 }  // namespace diffprob::dist

@@ -1,10 +1,11 @@
 #include "dist/nccl_watchdog.h"
 
-#include <c10/cuda/CUDAException.h>
+#include <c10/util/Exception.h>
 #include <spdlog/spdlog.h>
 
 #include <utility>
 
+#include "dist/device.h"
 #include "dist/error.h"
 
 namespace diffprob::dist {
@@ -14,15 +15,7 @@ constexpr std::chrono::milliseconds kInterval{20};
 
 }  // namespace
 
-NcclOperation::NcclOperation(std::string name, std::chrono::milliseconds limit) : what(std::move(name)), timeout(limit) {
-  C10_CUDA_CHECK(cudaEventCreateWithFlags(&done, cudaEventDisableTiming));
-}
-
-NcclOperation::~NcclOperation() {
-  cudaEventDestroy(done);
-}
-
-NcclWatchdog::NcclWatchdog(std::shared_ptr<NcclHandle> handle, int device)
+NcclWatchdog::NcclWatchdog(std::shared_ptr<NcclHandle> handle, c10::Device device)
     : handle_(std::move(handle)), thread_([this, device] { loop(device); }) {}
 
 NcclWatchdog::~NcclWatchdog() {
@@ -43,32 +36,33 @@ void NcclWatchdog::watch(std::shared_ptr<NcclOperation> operation) {
   operations_.push_back(std::move(operation));
 }
 
-void NcclWatchdog::loop(int device) {
-  cudaSetDevice(device);
+void NcclWatchdog::loop(c10::Device device) {
+  make_current(device);
   std::unique_lock lock(mutex_);
   while (!stop_) {
     changed_.wait(lock, [this] { return stop_ || !operations_.empty(); });
-    while (!operations_.empty()) {
-      const cudaError_t state = cudaEventQuery(operations_.front()->done);
-      if (state != cudaSuccess) {
-        inspect(lock, state);
-        break;
-      }
+    while (!operations_.empty() && is_done(*operations_.front())) {
       operations_.front()->finished();
       operations_.pop_front();
       front_since_ = std::chrono::steady_clock::now();
     }
+    if (!operations_.empty()) inspect(lock);
     changed_.wait_for(lock, kInterval, [this] { return stop_; });
   }
 }
 
-void NcclWatchdog::inspect(std::unique_lock<std::mutex>& lock, cudaError_t state) {
-  const auto front = operations_.front();
-  if (state != cudaErrorNotReady) {
-    handle_->abort(front->what + " failed: " + cudaGetErrorString(state));
-    operations_.clear();
-    return;
+/// An operation that failed on the device ends the communicator, and is not done.
+bool NcclWatchdog::is_done(const NcclOperation& operation) {
+  try {
+    return operation.done.query();
+  } catch (const c10::Error& error) {
+    handle_->abort(operation.what + " failed: " + error.what_without_backtrace());
+    return false;
   }
+}
+
+void NcclWatchdog::inspect(std::unique_lock<std::mutex>& lock) {
+  const auto front = operations_.front();
   try {
     handle_->check_alive(front->what);
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - front_since_;

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <cuda_runtime.h>
+#include <c10/core/Device.h>
+#include <c10/core/Event.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -17,23 +18,18 @@ namespace diffprob::dist {
 
 /// One collective on the stream; `done` is recorded behind it.
 struct NcclOperation {
-  NcclOperation(std::string name, std::chrono::milliseconds limit);
-  ~NcclOperation();
-  NcclOperation(const NcclOperation&) = delete;
-  NcclOperation& operator=(const NcclOperation&) = delete;
-
   std::string what;
   std::chrono::milliseconds timeout;
-  std::function<void()> finished;                                   // called by the watchdog
-  std::function<std::string(const std::string& reason)> roll_call;  // after the deadline: who did not arrive
-  cudaEvent_t done = nullptr;
+  c10::Event done;
+  std::function<void()> finished{};                                   ///< called by the watchdog
+  std::function<std::string(const std::string& reason)> roll_call{};  ///< after the deadline: who did not arrive
 };
 
 /// Watches the operations of one stream, oldest first, and aborts the communicator when one fails or passes its deadline: the host may be
 /// blocked in a CUDA call that only an abort ends.
 class NcclWatchdog {
  public:
-  NcclWatchdog(std::shared_ptr<NcclHandle> handle, int device);
+  NcclWatchdog(std::shared_ptr<NcclHandle> handle, c10::Device device);
   ~NcclWatchdog();
   NcclWatchdog(const NcclWatchdog&) = delete;
   NcclWatchdog& operator=(const NcclWatchdog&) = delete;
@@ -41,8 +37,9 @@ class NcclWatchdog {
   void watch(std::shared_ptr<NcclOperation> operation);
 
  private:
-  void loop(int device);
-  void inspect(std::unique_lock<std::mutex>& lock, cudaError_t state);
+  void loop(c10::Device device);
+  [[nodiscard]] bool is_done(const NcclOperation& operation);
+  void inspect(std::unique_lock<std::mutex>& lock);
 
   std::shared_ptr<NcclHandle> handle_;
   std::mutex mutex_;

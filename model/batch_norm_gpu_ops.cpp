@@ -1,9 +1,9 @@
 #include "model/batch_norm_gpu_ops.h"
 
-#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAGuard.h>
 
 #include "model/batch_norm_gpu.h"
+#include "model/gpu_stream.h"
 
 namespace diffprob::model::gpu {
 namespace {
@@ -11,14 +11,6 @@ namespace {
 Rows rows_of(const at::Tensor& x) {
   const Number type = x.scalar_type() == at::kHalf ? Number::kHalf : x.scalar_type() == at::kBFloat16 ? Number::kBFloat16 : Number::kFloat;
   return {type, x.numel() / x.size(1), static_cast<int>(x.size(1))};
-}
-
-int multiprocessors() {
-  return at::cuda::getCurrentDeviceProperties()->multiProcessorCount;
-}
-
-CUstream_st* stream() {
-  return at::cuda::getCurrentCUDAStream();
 }
 
 at::TensorOptions options_of(const at::Tensor& x, at::ScalarType type) {
@@ -50,9 +42,9 @@ const void* data_or_null(const at::Tensor& tensor) {
 /// [blocks, 2, C] sums of (x - first row) and squares: those that are there, or else of x.
 at::Tensor moment_sums(const at::Tensor& x, const at::Tensor& there) {
   if (there.defined()) return there;
-  const int blocks = moment_blocks(rows_of(x), multiprocessors());
+  const int blocks = moment_blocks(rows_of(x), multiprocessors_of(x));
   const at::Tensor partials = at::empty({blocks, 2, x.size(1)}, options_of(x, at::kFloat));
-  add_moments(rows_of(x), x.const_data_ptr(), partials.mutable_data_ptr<float>(), blocks, stream());
+  add_moments(rows_of(x), x.const_data_ptr(), partials.mutable_data_ptr<float>(), blocks, stream_of(x));
   return partials;
 }
 
@@ -77,7 +69,7 @@ at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& sums) {
   const at::Tensor moments = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
   auto* mean = moments.mutable_data_ptr<double>();
   finish_moments(rows, x.const_data_ptr(), partials.const_data_ptr<float>(), blocks_of(partials),
-                 {mean, mean + x.size(1), nullptr, 0, nullptr, nullptr, 0, nullptr}, stream());
+                 {mean, mean + x.size(1), nullptr, 0, nullptr, nullptr, 0, nullptr}, stream_of(x));
   return moments;
 }
 
@@ -94,7 +86,7 @@ BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningS
                  {mean, nullptr, mean + x.size(1), eps, kept ? running.mean.mutable_data_ptr<float>() : nullptr,
                   kept ? running.variance.mutable_data_ptr<float>() : nullptr, running.momentum,
                   counted ? running.num_batches.mutable_data_ptr<std::int64_t>() : nullptr},
-                 stream());
+                 stream_of(x));
   return {both[0], both[1], static_cast<double>(rows.count), {}, false};
 }
 
@@ -104,10 +96,10 @@ at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine, const
   const at::Tensor other = beside(residual, x);
   const at::Tensor y = at::empty_like(x);
   const bool summing = sums_of_output != nullptr;
-  const int blocks = normalize_blocks(rows_of(x), {affine.slope.defined(), other.defined(), summing}, multiprocessors());
+  const int blocks = normalize_blocks(rows_of(x), {affine.slope.defined(), other.defined(), summing}, multiprocessors_of(x));
   if (summing) *sums_of_output = at::empty({blocks, 2, x.size(1)}, options_of(x, at::kFloat));
   normalize(rows_of(x), x.const_data_ptr(), data_or_null(other), arrays_of(affine, statistics), y.mutable_data_ptr(),
-            summing ? sums_of_output->mutable_data_ptr<float>() : nullptr, blocks, stream());
+            summing ? sums_of_output->mutable_data_ptr<float>() : nullptr, blocks, stream_of(x));
   return y;
 }
 
@@ -115,10 +107,10 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
                                       const BatchStatistics& statistics) {
   const c10::cuda::CUDAGuard guard(x.device());
   const Rows rows = rows_of(x);
-  const int blocks = gradient_blocks(rows, multiprocessors());
+  const int blocks = gradient_blocks(rows, multiprocessors_of(x));
   const kernels::ChannelArrays arrays = arrays_of(affine, statistics);
   const at::Tensor partials = at::empty({blocks, 3, x.size(1)}, options_of(x, at::kFloat));
-  add_gradient_sums(rows, grad.const_data_ptr(), x.const_data_ptr(), arrays, partials.mutable_data_ptr<float>(), blocks, stream());
+  add_gradient_sums(rows, grad.const_data_ptr(), x.const_data_ptr(), arrays, partials.mutable_data_ptr<float>(), blocks, stream_of(x));
   BatchGradientSums found;
   found.sums = at::empty({3, x.size(1)}, options_of(x, at::kDouble));
   const auto like = [](const at::Tensor& parameter) { return parameter.defined() ? at::empty_like(parameter) : at::Tensor(); };
@@ -127,7 +119,7 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
   found.slope = like(affine.slope);
   const auto floats = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr; };
   finish_gradient_sums(rows, partials.const_data_ptr<float>(), blocks, arrays, found.sums.mutable_data_ptr<double>(),
-                       {floats(found.weight), floats(found.bias), floats(found.slope)}, stream());
+                       {floats(found.weight), floats(found.bias), floats(found.slope)}, stream_of(x));
   return found;
 }
 
@@ -139,7 +131,7 @@ at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x, con
   const BatchSums batch = {statistics.frozen ? nullptr : sums.const_data_ptr<double>(), statistics.count,
                            statistics.shared_count.defined() ? statistics.shared_count.const_data_ptr<double>() : nullptr};
   input_gradients(rows_of(x), grad.const_data_ptr(), x.const_data_ptr(), data_or_null(other), arrays_of(affine, statistics), batch,
-                  grad_x.mutable_data_ptr(), multiprocessors(), stream());
+                  grad_x.mutable_data_ptr(), multiprocessors_of(x), stream_of(x));
   return grad_x;
 }
 

@@ -1,10 +1,10 @@
 #include "model/dropout_gpu_ops.h"
 
-#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/autograd.h>
 
 #include "model/dropout_gpu.h"
+#include "model/gpu_stream.h"
 
 namespace diffprob::model::gpu {
 namespace {
@@ -19,8 +19,7 @@ at::Tensor masked(const at::Tensor& values, double p, const StepContext& context
   const Dropout options = {context.key, context.device_key.defined() ? context.device_key.const_data_ptr<std::int64_t>() : nullptr,
                            context.first_row, static_cast<std::uint64_t>(p * 0x1p32), static_cast<float>(1.0 / (1.0 - p))};
   const at::Tensor y = at::empty_like(x);
-  dropout({type, x.size(0), static_cast<int>(x.size(1))}, x.const_data_ptr(), options, y.mutable_data_ptr(),
-          at::cuda::getCurrentCUDAStream());
+  dropout({type, x.size(0), static_cast<int>(x.size(1))}, x.const_data_ptr(), options, y.mutable_data_ptr(), stream_of(x));
   return y;
 }
 

@@ -1,12 +1,12 @@
 #include "model/faces_gpu_ops.h"
 
 #include <ATen/ATen.h>
-#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAGuard.h>
 
 #include <limits>
 
 #include "model/faces_gpu.h"
+#include "model/gpu_stream.h"
 
 namespace diffprob::model::gpu {
 namespace {
@@ -49,7 +49,7 @@ at::Tensor make_faces(const at::Tensor& images, const FaceOptions& options) {
   const kernels::FaceImages from = {images.const_data_ptr<std::uint8_t>(), rows.defined() ? rows.const_data_ptr<std::int64_t>() : nullptr,
                                     flips.defined() ? static_cast<const std::uint8_t*>(flips.const_data_ptr()) : nullptr,
                                     static_cast<int>(side)};
-  make_faces(from, count, number, static_cast<int>(channels), faces.mutable_data_ptr(), at::cuda::getCurrentCUDAStream());
+  make_faces(from, count, number, static_cast<int>(channels), faces.mutable_data_ptr(), stream_of(images));
   return faces;
 }
 

@@ -2,16 +2,6 @@
 
 #include <c10/util/Exception.h>
 
-#include "model/stream_capture.h"
-
-namespace diffprob::model {
-
-bool is_recording(at::Device /*device*/) {
-  return false;
-}
-
-}  // namespace diffprob::model
-
 namespace diffprob::model::gpu {
 namespace {
 

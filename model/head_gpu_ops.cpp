@@ -1,30 +1,14 @@
 #include "model/head_gpu_ops.h"
 
 #include <ATen/ATen.h>
-#include <ATen/cuda/CUDAContext.h>
-#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/cuda/CUDAGuard.h>
 
 #include "data/keyed_random.h"
+#include "model/gpu_stream.h"
 #include "model/head_gpu.h"
-#include "model/stream_capture.h"
-
-namespace diffprob::model {
-
-bool is_recording(at::Device device) {
-  if (!device.is_cuda()) return false;
-  const c10::cuda::CUDAGuard guard(device);  // the current stream is that of the current device
-  return c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
-}
-
-}  // namespace diffprob::model
 
 namespace diffprob::model::gpu {
 namespace {
-
-CUstream_st* stream() {
-  return at::cuda::getCurrentCUDAStream();
-}
 
 Products products_of(const Chunk& chunk, const OwnPositions& own) {
   return {chunk.values.mutable_data_ptr<float>(),
@@ -36,10 +20,6 @@ Products products_of(const Chunk& chunk, const OwnPositions& own) {
           own.here.const_data_ptr<bool>()};
 }
 
-int parts_of(const Products& products) {
-  return class_parts(products, at::cuda::getCurrentDeviceProperties()->multiProcessorCount);
-}
-
 }  // namespace
 
 bool has_product_kernels(const at::Tensor& values) {
@@ -49,10 +29,10 @@ bool has_product_kernels(const at::Tensor& values) {
 void maxima_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima) {
   const c10::cuda::CUDAGuard guard(chunk.values.device());
   const Products products = products_of(chunk, own);
-  const int parts = parts_of(products);
+  const int parts = class_parts(products, multiprocessors_of(chunk.values));
   const at::Tensor found = at::empty({2, parts, products.rows}, chunk.values.options());
   auto* below = found.mutable_data_ptr<float>();
-  other_maxima(products, parts, below, below + parts * products.rows, stream());
+  other_maxima(products, parts, below, below + parts * products.rows, stream_of(chunk.values));
   const at::Tensor largest = found.amax(1);
   maxima.below = at::maximum(maxima.below, largest[0]);
   maxima.above = at::maximum(maxima.above, largest[1]);
@@ -62,10 +42,10 @@ void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, doubl
                               const at::Tensor& sums) {
   const c10::cuda::CUDAGuard guard(chunk.values.device());
   const Products products = products_of(chunk, own);
-  const int parts = parts_of(products);
+  const int parts = class_parts(products, multiprocessors_of(chunk.values));
   const at::Tensor found = at::empty({parts, products.rows}, chunk.values.options());
   exponentials(products, static_cast<float>(scale), reference.contiguous().const_data_ptr<float>(), parts, found.mutable_data_ptr<float>(),
-               stream());
+               stream_of(chunk.values));
   at::Tensor(sums).add_(found.sum(0, /*keepdim=*/false, at::kDouble));
 }
 
@@ -92,7 +72,7 @@ void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::H
                          state.first_class,
                          data::splitmix64(data::combine_key(state.key, 0)),
                          data::splitmix64(data::combine_key(state.key, 1))};
-  head_sgd(work, step, {pointer(apply), pointer(rate)}, stream());
+  head_sgd(work, step, {pointer(apply), pointer(rate)}, stream_of(state.weight));
 }
 
 }  // namespace diffprob::model::gpu

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "model/stream_capture.h"
+#include "dist/stream_capture.h"
 
 namespace diffprob::model {
 
@@ -28,7 +28,7 @@ void LabelCheck::submit(const at::Tensor& labels, std::int64_t num_classes, cons
   if (!sticky_.defined()) sticky_ = at::zeros({3}, finding.options());
   sticky_.copy_(at::where(sticky_[0] > 0, sticky_, finding));
   finding_.copy_(sticky_, /*non_blocking=*/true);
-  if (!is_recording(labels.device())) mark_copied(labels.device());
+  if (!dist::is_recording(labels.device())) mark_copied(labels.device());
 }
 
 void LabelCheck::submitted_by_replay(at::Device device) {

@@ -11,10 +11,10 @@
 #include <utility>
 
 #include "data/keyed_random.h"
+#include "dist/stream_capture.h"
 #include "model/gathered_batch.h"
 #include "model/row_norms.h"
 #include "model/score_pass.h"
-#include "model/stream_capture.h"
 
 namespace diffprob::model {
 namespace {
@@ -184,7 +184,7 @@ ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator)
 }
 
 GatheredBatch ShardedHead::gather(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts) {
-  if (!is_recording(weight_.device())) label_check_.settle();
+  if (!dist::is_recording(weight_.device())) label_check_.settle();
   TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(1) == options_.embedding_dim, "head: embeddings of sizes ", embeddings.sizes(),
               ", expected [rows, ", options_.embedding_dim, "]");
   return GatheredBatch(embeddings, labels, counts, communicator_);

@@ -1,11 +1,10 @@
-// On one rank a GPU: what NCCL does with the values is checked against the same collectives over MPI on host tensors.
+// What NCCL does with the values is checked against the same collectives over MPI on host tensors: on one rank a GPU, or with a pretended
+// NCCL on pretended devices.
 #include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <torch/cuda.h>
 #include <torch/types.h>
 
 #include "dist/communicator.h"
+#include "tests/dist/nccl_under_test.h"
 #include "tests/dist/ranks.h"
 
 namespace diffprob::dist {
@@ -17,15 +16,10 @@ using tests::world_size;
 class NcclCommunicatorTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    // Every rank sees the same machine here: all skip, or none.
-    if (!torch::cuda::is_available()) GTEST_SKIP() << "DIFFPROB_TEST_SKIPPED_ENTIRELY: no CUDA device";
-    const bool shared = std::getenv("DIFFPROB_TEST_SHARED_GPU") != nullptr;  // NCCL takes the ranks for hosts: NCCL_HOSTID
-    if (!shared && static_cast<int>(torch::cuda::device_count()) < world_size()) {
-      EXPECT_THROW((void)make_nccl_communicator(at::Device(at::kCUDA, 0)), c10::Error);  // two ranks on one GPU
-      GTEST_SKIP() << "fewer GPUs than ranks";
-    }
-    device_ = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(shared ? 0 : world_rank()));
-    nccl_ = make_nccl_communicator(device_);
+    auto made = tests::make_nccl_under_test();
+    if (!made.communicator) GTEST_SKIP() << made.why_none;
+    device_ = made.device;
+    nccl_ = std::move(made.communicator);
     mpi_ = make_mpi_communicator();
   }
 
@@ -72,6 +66,22 @@ TEST_F(NcclCommunicatorTest, UnevenGatherAndScatter) {
 
   EXPECT_TRUE(torch::equal(whole.cpu(), host_whole));
   EXPECT_TRUE(torch::equal(gpu_part.cpu(), host_part));
+}
+
+TEST_F(NcclCommunicatorTest, ManyPiecesInOneOperation) {
+  auto host = values({300, 257}, at::kFloat);
+  auto gpu = host.to(device_);
+  auto host_part = torch::zeros({300 / world_size(), 257});
+  auto gpu_part = host_part.to(device_);
+  host = host.narrow(0, 0, host_part.size(0) * world_size());
+  gpu = gpu.narrow(0, 0, host.size(0));
+
+  nccl_->reduce_scatter(gpu_part, gpu)->wait_stream();
+  nccl_->all_gather(gpu, gpu_part)->wait_stream();
+  mpi_->reduce_scatter(host_part, host)->wait_host();
+  mpi_->all_gather(host, host_part)->wait_host();
+
+  EXPECT_TRUE(torch::equal(gpu.cpu(), host));
 }
 
 TEST_F(NcclCommunicatorTest, BroadcastAndBarrier) {

@@ -19,11 +19,11 @@ namespace diffprob::dist {
 namespace {
 
 using namespace std::chrono_literals;
-using tests::FakeNccl;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using tests::FakeNccl;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
