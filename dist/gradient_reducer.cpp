@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "dist/gradient_buckets.h"
 
@@ -45,6 +46,11 @@ void check_parameters(const std::vector<at::Tensor>& parameters, Communicator& c
 }
 
 }  // namespace
+
+std::int64_t most_ranks_adding_in(at::ScalarType communication_dtype, at::Device device) {
+  if (device.is_cpu() || communication_dtype == at::kFloat) return std::numeric_limits<std::int64_t>::max();
+  return communication_dtype == at::kBFloat16 ? 256 : 2048;
+}
 
 struct GradientReducer::Impl {
   Impl(std::vector<at::Tensor> model_parameters, Communicator& ranks, GradientReducerOptions settings)

@@ -98,6 +98,7 @@ struct TrainConfig {
   double max_time = 0;
   std::string init;
   std::vector<std::string> allow_changes;
+  bool deterministic = false;
   bool record = false;
   bool trace_order = false;
   std::int64_t profile_steps = 0;

@@ -1,7 +1,9 @@
 #include "launch/memory_use.h"
 
 #include <c10/core/CachingDeviceAllocator.h>
+#include <spdlog/spdlog.h>
 
+#include <exception>
 #include <fstream>
 #include <limits>
 #include <string>
@@ -42,6 +44,15 @@ MemoryUse memory_use(c10::Device device) {
 
 void reset_device_peak(c10::Device device) {
   if (auto* allocator = allocator_of(device)) allocator->resetPeakStats(device.index());
+}
+
+void give_back_kept_memory(c10::Device device) noexcept {
+  if (std::uncaught_exceptions() > 0) return;
+  try {
+    if (auto* allocator = allocator_of(device)) allocator->emptyCache();
+  } catch (const std::exception& error) {
+    spdlog::warn("memory is not given back to {}: {}", device.str(), error.what());
+  }
 }
 
 }  // namespace diffprob::launch

@@ -18,4 +18,9 @@ struct MemoryUse {
 [[nodiscard]] MemoryUse memory_use(c10::Device device);
 void reset_device_peak(c10::Device device);
 
+/// Gives memory that the allocator keeps for later tensors back to the device: pieces of a large block could stand in the way of the next
+/// one. Does nothing while an exception is on its way: the device may hang in a collective then, this would wait for it, and the process
+/// is about to end. Never throws; says so when it fails.
+void give_back_kept_memory(c10::Device device) noexcept;
+
 }  // namespace diffprob::launch

@@ -1,7 +1,6 @@
 #include "launch/resident_images.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/CachingDeviceAllocator.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "data/error.h"
 #include "data/sampler.h"
+#include "launch/memory_use.h"
 #include "launch/progress.h"
 
 namespace diffprob::launch {
@@ -65,12 +65,7 @@ ResidentImages::ResidentImages(std::shared_ptr<const data::Dataset> dataset, con
 ResidentImages::~ResidentImages() {
   const at::Device device = images_.device();
   images_.reset();
-  if (device.is_cpu()) return;
-  try {
-    at::getDeviceAllocator(device.type())->emptyCache();  // or pieces of the block could stand in the way of the next set
-  } catch (const std::exception& error) {
-    spdlog::warn("memory of decoded images is not given back to {}: {}", device.str(), error.what());
-  }
+  give_back_kept_memory(device);
 }
 
 void ResidentImages::fill(const std::shared_ptr<const data::Dataset>& dataset, const data::LoaderOptions& options, Runtime& runtime) {

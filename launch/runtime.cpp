@@ -1,6 +1,5 @@
 #include "launch/runtime.h"
 
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
 
@@ -9,7 +8,7 @@
 
 #include "data/sampler.h"
 #include "dist/device.h"
-#include "launch/precision.h"
+#include "launch/gpu_arithmetic.h"
 #include "launch/step_graph.h"
 
 namespace diffprob::launch {
@@ -25,21 +24,13 @@ void set_threads(const Config& config, const dist::MpiEnvironment& mpi) {
   at::set_num_threads(config.threads > 0 ? static_cast<int>(config.threads) : std::max(1, cores / mpi.local_size()));
 }
 
-/// Float32 stays float32 when training is in it; beside 16-bit numbers, TF32 (as many digits as fp16) is no loss.
-void set_gpu_arithmetic(const Config& config, at::Device device) {
-  const bool tf32 = precision_on(device, config.train.precision) != "fp32";
-  at::globalContext().setAllowTF32CuDNN(tf32);
-  at::globalContext().setAllowTF32CuBLAS(tf32);
-  at::globalContext().setBenchmarkCuDNN(!at::globalContext().deterministicCuDNN());  // tests ask for equal bits
-}
-
 }  // namespace
 
 Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), control_(deadlines_of(config)) {
   set_threads(config, mpi);
   const at::Device device = dist::choose_device(config.device, mpi);
   dist::make_current(device);
-  if (device.is_cuda()) set_gpu_arithmetic(config, device);
+  set_gpu_arithmetic(config, device);
   leave_default_stream(device);
   tensors_ =
       device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config)) : dist::make_mpi_communicator(deadlines_of(config));

@@ -366,6 +366,7 @@ std::string training_settings(const Config& config) {
   train.max_skipped = defaults.max_skipped;
   train.max_time = defaults.max_time;
   train.allow_changes = defaults.allow_changes;
+  train.deterministic = defaults.deterministic;
   train.trace_order = defaults.trace_order;
   train.profile_steps = defaults.profile_steps;
   train.tensorboard = defaults.tensorboard;

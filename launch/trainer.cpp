@@ -1,6 +1,7 @@
 #include "launch/trainer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 
 #include "data/keyed_random.h"
@@ -53,7 +54,11 @@ model::HeadOptions head_options(const Config& config, std::int64_t num_classes, 
 
 namespace {
 
-dist::GradientReducerOptions reducer_options(const Config& config) {
+dist::GradientReducerOptions reducer_options(const Config& config, const Runtime& runtime) {
+  const std::int64_t most = dist::most_ranks_adding_in(scalar_type(config.train.grad_dtype), runtime.device());
+  TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", config.train.grad_dtype, " on ", runtime.world_size(),
+              " GPUs: NCCL adds up gradients in that type, and beyond ", most, " GPUs the terms are smaller than its last digit. Use ",
+              config.train.grad_dtype == "bf16" ? "fp16 (up to 2048 GPUs) or fp32" : "fp32");
   dist::GradientReducerOptions options;
   options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * (1 << 20));
   options.combine = dist::GradientReducerOptions::Combine::kSum;  // the loss is already a mean over the global batch
@@ -121,13 +126,14 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
       backbone_(make_network(config, seed, runtime)),
       head_(head_options(config, num_classes, seed), runtime.tensors()),
       parameters_(trained_parameters(*backbone_)),
-      reducer_(parameters_, runtime.tensors(), reducer_options(config)),
+      reducer_(parameters_, runtime.tensors(), reducer_options(config, runtime)),
       optimizer_(make_optimizer(config, parameters_, network_decays(config, *backbone_))),
       head_optimizer_(config, head_),
       kept_(*backbone_),
       timer_(runtime.device()),
       upload_(runtime.device()),
       use_graph_(wants_graph(config, runtime)),
+      run_ahead_(runtime.device(), std::chrono::milliseconds(static_cast<std::int64_t>(2000 * config.dist.step_timeout))),
       graph_(runtime.device()),
       precision_(scalar_type(precision_on(runtime.device(), config.train.precision))),
       own_faces_(uses_kernel(config, "faces")),
@@ -246,6 +252,7 @@ void Trainer::replay(const Input& input) {
 
 void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
   runtime_.set_step(step);
+  run_ahead_.wait([this] { runtime_.control().progress(); });
   const Input input{upload_.upload(batch), data::combine_key(seed_, static_cast<std::uint64_t>(step)), {}, step, learning_rate, {}};
   if (use_graph_ && records_ == nullptr && own_steps_ >= kStepsBeforeGraph) {
     replay(input);
@@ -253,6 +260,7 @@ void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_
     update(input, records_ != nullptr ? &batch : nullptr);
   }
   upload_.used();
+  run_ahead_.mark();
   ++own_steps_;
   skipped_.note(step, apply_);
   if (records_ != nullptr) records_->end_update(apply_);

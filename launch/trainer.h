@@ -12,6 +12,7 @@
 #include "launch/checkpoint.h"
 #include "launch/config.h"
 #include "launch/head_optimizer.h"
+#include "launch/run_ahead.h"
 #include "launch/runtime.h"
 #include "launch/step_graph.h"
 #include "launch/step_records.h"
@@ -112,6 +113,7 @@ class Trainer {
   BatchUpload upload_;
   bool use_graph_;
   std::int64_t own_steps_ = 0;  ///< made by this object
+  RunAhead run_ahead_;
   StepGraph graph_;
   Input recorded_{};  ///< what the graph reads
   at::Tensor apply_;  ///< scalar: whether the last update was made

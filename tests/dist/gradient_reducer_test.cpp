@@ -309,6 +309,27 @@ INSTANTIATE_TEST_SUITE_P(Layouts, GradientReducerTest, ::testing::Values(at::Mem
                            return std::string(layout.param == at::MemoryFormat::Contiguous ? "Contiguous" : "ChannelsLast");
                          });
 
+/// A ring in the type itself: each rank adds its term and rounds. Share of the sum that is lost.
+double lost_in_a_ring(at::ScalarType type, std::int64_t ranks) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(std::uint64_t{5});
+  const auto terms = torch::rand({ranks}, generator).add_(0.5).to(type);
+  auto sum = torch::zeros({}, type);
+  for (std::int64_t rank = 0; rank < ranks; ++rank) sum = sum + terms[rank];
+  const double exact = terms.to(at::kDouble).sum().item<double>();
+  return std::abs(sum.to(at::kDouble).item<double>() - exact) / exact;
+}
+
+TEST(GradientReducerTypes, GpusAddInSixteenBitsAsFarAsTheDigitsGo) {
+  const at::Device gpu(at::kCUDA, 0);
+  for (const auto type : {at::kBFloat16, at::kHalf}) {
+    const std::int64_t most = most_ranks_adding_in(type, gpu);
+    EXPECT_LT(lost_in_a_ring(type, most), 0.05) << type;
+    EXPECT_GT(lost_in_a_ring(type, 8 * most), 0.2) << type;
+    EXPECT_GT(most_ranks_adding_in(type, at::kCPU), 1 << 20) << type;
+  }
+  EXPECT_GT(most_ranks_adding_in(at::kFloat, gpu), 1 << 20);
+}
+
 TEST(GradientReducerErrors, AreSaid) {
   auto comm = make_mpi_communicator();
   auto weight = torch::ones({3}, torch::requires_grad());

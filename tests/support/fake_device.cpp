@@ -6,10 +6,12 @@
 #include <ATen/ops/as_strided_native.h>
 #include <ATen/ops/view_native.h>
 #include <c10/core/CPUAllocator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -206,7 +208,7 @@ void wait_for_stream_of(const at::Tensor& tensor) {
 
 // ---- memory and operators
 
-struct FakeAllocator final : c10::Allocator {
+struct FakeAllocator final : c10::DeviceAllocator {
   c10::DataPtr allocate(std::size_t bytes) override {
     note_work(current_device);
     void* memory = bytes == 0 ? nullptr : c10::GetCPUAllocator()->raw_allocate(bytes);
@@ -216,6 +218,17 @@ struct FakeAllocator final : c10::Allocator {
     return [](void* p) { c10::GetCPUAllocator()->raw_deallocate(p); };
   }
   void copy_data(void* to, const void* from, std::size_t bytes) const override { default_copy_data(to, from, bytes); }
+  bool initialized() override { return true; }
+  void emptyCache(c10::MempoolId_t) override {
+    FakeGuard().synchronizeDevice(current_device);
+    ++times_emptied;
+  }
+  void recordStream(const c10::DataPtr&, c10::Stream) override {}
+  c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex) override { return {}; }
+  void resetAccumulatedStats(c10::DeviceIndex) override {}
+  void resetPeakStats(c10::DeviceIndex) override {}
+
+  std::atomic<int> times_emptied = 0;
 };
 FakeAllocator allocator;
 
@@ -312,6 +325,10 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, others) {
 
 void enqueue_on_fake_stream(void* native_stream, std::function<void()> work) {
   static_cast<FakeStream*>(native_stream)->enqueue(std::move(work));
+}
+
+int times_fake_memory_was_given_back() {
+  return allocator.times_emptied;
 }
 
 std::set<int> worked_on_fake_devices() {

@@ -16,6 +16,9 @@ constexpr c10::DeviceType kFakeDevices = c10::DeviceType::PrivateUse1;
 /// Puts work behind what the stream has; `native_stream`: of a c10::Stream of such a device. From any thread.
 void enqueue_on_fake_stream(void* native_stream, std::function<void()> work);
 
+/// How often the allocator was asked to give memory back, for which it waits for the device, as CUDA does.
+[[nodiscard]] int times_fake_memory_was_given_back();
+
 /// Devices on which this process has had memory, streams, events or operators.
 [[nodiscard]] std::set<int> worked_on_fake_devices();
 /// Devices that were the current one of a thread at the end of a guard or by order.
