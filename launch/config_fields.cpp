@@ -140,10 +140,12 @@ void add_train(Config& c, std::vector<Field>& f) {
       {"train.untried_kernels",
        &t.untried_kernels,
        "own kernels that are tested on CPUs and have not run on a GPU yet: sum_statistics (the batch norm that writes a block's output "
-       "also sums it up for the next one), faces (normalised images in the precision of the step; GPU alone)",
+       "also sums it up for the next one), faces (normalised images in the precision of the step; GPU alone), own_classes (the head's work "
+       "on own classes on the rows of this "
+       "rank; GPU alone)",
        0,
        0,
-       {"sum_statistics", "faces"}});
+       {"sum_statistics", "faces", "own_classes"}});
   f.push_back(
       number("train.ema_decay", &t.ema_decay, 0, 0.999999, "moving average of the weights, used for verification and export; 0: off"));
   f.push_back(

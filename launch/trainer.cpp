@@ -49,6 +49,7 @@ model::HeadOptions head_options(const Config& config, std::int64_t num_classes, 
   options.max_buffer_bytes = static_cast<std::int64_t>(config.model.head_buffer_mib * (1 << 20));
   options.sample_rate = config.model.sample_rate;
   options.storage = scalar_type(config.model.head_storage);
+  options.own_class_kernel = uses_kernel(config, "own_classes");
   return options;
 }
 

@@ -88,6 +88,54 @@ __device__ void store4(void* to, std::int64_t at, float4 values, std::uint64_t b
   *reinterpret_cast<ushort4*>(static_cast<std::uint16_t*>(to) + at) = bits;
 }
 
+/// A warp a row of the batch. Null when its class is on another rank.
+__device__ bool own_row(const OwnRows& rows, std::int64_t* row, std::int64_t* shard_row) {
+  *row = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.y;
+  if (*row >= rows.rows || !rows.own_here[*row]) return false;
+  const std::int64_t position = rows.own[*row];
+  *shard_row = rows.classes != nullptr ? rows.classes[position] : position;
+  return true;
+}
+__device__ float centre_number(const OwnRows& rows, std::int64_t at) {
+  if (!rows.weight_is_bfloat16) return static_cast<const float*>(rows.weight)[at];
+  return __uint_as_float(static_cast<unsigned>(static_cast<const std::uint16_t*>(rows.weight)[at]) << 16);
+}
+
+__global__ void __launch_bounds__(kWarp* kWarps)
+    diffprob_own_cosines(OwnRows rows, const float* x, std::int64_t stride, double* cosine, float* inverse_norms) {
+  std::int64_t row = 0;
+  std::int64_t shard_row = 0;
+  if (!own_row(rows, &row, &shard_row)) return;
+  double product = 0, centre_square = 0, embedding_square = 0;
+  for (int d = threadIdx.x; d < rows.dim; d += kWarp) {
+    const double c = centre_number(rows, shard_row * rows.dim + d);
+    const double e = x[row * stride + d];
+    product += c * e;
+    centre_square += c * c;
+    embedding_square += e * e;
+  }
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+    product += __shfl_xor_sync(0xffffffffu, product, offset);
+    centre_square += __shfl_xor_sync(0xffffffffu, centre_square, offset);
+    embedding_square += __shfl_xor_sync(0xffffffffu, embedding_square, offset);
+  }
+  if (threadIdx.x != 0) return;
+  cosine[row] = kernels::own_cosine(product, centre_square, embedding_square);
+  inverse_norms[row] = kernels::inverse_length(centre_square);
+}
+
+__global__ void __launch_bounds__(kWarp* kWarps)
+    diffprob_add_own_gradients(OwnRows rows, const float* inverse_norms, const float* slope, float* gradients) {
+  std::int64_t row = 0;
+  std::int64_t shard_row = 0;
+  if (!own_row(rows, &row, &shard_row)) return;
+  const float factor = slope[row];
+  const float inverse = inverse_norms[row];
+  for (int d = threadIdx.x; d < rows.dim; d += kWarp) {
+    gradients[row * rows.dim + d] += factor * (centre_number(rows, shard_row * rows.dim + d) * inverse);
+  }
+}
+
 /// A warp a class row.
 template <bool narrow_weight, bool narrow_momentum>
 __global__ void __launch_bounds__(kWarp* kWarps) diffprob_head_sgd(HeadRows rows, kernels::HeadSgdStep step, DeviceControl control) {
@@ -143,6 +191,18 @@ void other_maxima(const Products& products, int parts, float* below, float* abov
 void exponentials(const Products& products, float scale, const float* reference, int parts, float* sums, CUstream_st* stream) {
   diffprob_exponentials<<<grid_of(products, parts), kThreads, 0, stream>>>(products, scale, reference, sums);
   check_launch("exponentials");
+}
+
+void own_cosines(const OwnRows& rows, const float* x, std::int64_t stride, double* cosine, float* inverse_norms, CUstream_st* stream) {
+  const auto blocks = static_cast<unsigned>((rows.rows + kWarps - 1) / kWarps);
+  diffprob_own_cosines<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, x, stride, cosine, inverse_norms);
+  check_launch("own cosines");
+}
+
+void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const float* slope, float* gradients, CUstream_st* stream) {
+  const auto blocks = static_cast<unsigned>((rows.rows + kWarps - 1) / kWarps);
+  diffprob_add_own_gradients<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, inverse_norms, slope, gradients);
+  check_launch("own gradients");
 }
 
 void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control, CUstream_st* stream) {

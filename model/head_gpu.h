@@ -27,6 +27,22 @@ void other_maxima(const Products& products, int parts, float* below, float* abov
 /// values <- e * inverse_norm with e = exp(scale * (cosine - reference[row])), 0 for the own class; sums [parts, rows] <- sums of e.
 void exponentials(const Products& products, float scale, const float* reference, int parts, float* sums, CUstream_st* stream);
 
+/// The own classes of a batch; rows whose class is on another rank are passed over.
+struct OwnRows {
+  const void* weight;  ///< [shard, dim] float32, or bfloat16 bits
+  bool weight_is_bfloat16;
+  const std::int64_t* classes;  ///< [n] rows of the shard that take part; null: all
+  const std::int64_t* own;      ///< [rows] position of each sample's own class among them
+  const bool* own_here;         ///< [rows]
+  std::int64_t rows;
+  int dim;
+};
+/// x: embeddings, `stride` numbers from row to row. cosine [rows] float64, inverse_norms [rows] of the centres: written where the class is
+/// here, left alone elsewhere.
+void own_cosines(const OwnRows& rows, const float* x, std::int64_t stride, double* cosine, float* inverse_norms, CUstream_st* stream);
+/// gradients [rows, dim] += slope * centre / |centre| where the class is here.
+void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const float* slope, float* gradients, CUstream_st* stream);
+
 /// Rows of a shard's weights and momenta that an update is for.
 struct HeadRows {
   void* weight;    ///< [shard, dim] float32, or bfloat16 bits

@@ -24,6 +24,20 @@ void exponentials_of_products(const Chunk& /*chunk*/, const OwnPositions& /*own*
   absent();
 }
 
+bool has_own_classes(const at::Tensor& /*x*/) {
+  return false;
+}
+
+void own_cosines(const StepClasses& /*classes*/, const at::Tensor& /*x*/, const at::Tensor& /*cosine*/,
+                 const at::Tensor& /*inverse_norms*/) {
+  absent();
+}
+
+void add_own_gradients(const StepClasses& /*classes*/, const at::Tensor& /*inverse_norms*/, const at::Tensor& /*slope*/,
+                       const at::Tensor& /*gradients*/) {
+  absent();
+}
+
 bool has_head_sgd(const at::Tensor& /*weight*/) {
   return false;
 }

@@ -20,6 +20,17 @@ Products products_of(const Chunk& chunk, const OwnPositions& own) {
           own.here.const_data_ptr<bool>()};
 }
 
+OwnRows own_rows_of(const StepClasses& classes, std::int64_t dim) {
+  const at::Tensor& weight = classes.weight();
+  return {weight.const_data_ptr(),
+          weight.scalar_type() == at::kBFloat16,
+          classes.rows().defined() ? classes.rows().const_data_ptr<std::int64_t>() : nullptr,
+          classes.own().position.const_data_ptr<std::int64_t>(),
+          classes.own().here.const_data_ptr<bool>(),
+          classes.own().position.size(0),
+          static_cast<int>(dim)};
+}
+
 }  // namespace
 
 bool has_product_kernels(const at::Tensor& values) {
@@ -47,6 +58,22 @@ void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, doubl
   exponentials(products, static_cast<float>(scale), reference.contiguous().const_data_ptr<float>(), parts, found.mutable_data_ptr<float>(),
                stream_of(chunk.values));
   at::Tensor(sums).add_(found.sum(0, /*keepdim=*/false, at::kDouble));
+}
+
+bool has_own_classes(const at::Tensor& x) {
+  return x.is_cuda() && x.scalar_type() == at::kFloat && x.stride(1) == 1 && x.numel() > 0;
+}
+
+void own_cosines(const StepClasses& classes, const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& inverse_norms) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  own_cosines(own_rows_of(classes, x.size(1)), x.const_data_ptr<float>(), x.stride(0), cosine.mutable_data_ptr<double>(),
+              inverse_norms.mutable_data_ptr<float>(), stream_of(x));
+}
+
+void add_own_gradients(const StepClasses& classes, const at::Tensor& inverse_norms, const at::Tensor& slope, const at::Tensor& gradients) {
+  const c10::cuda::CUDAGuard guard(gradients.device());
+  add_own_gradients(own_rows_of(classes, gradients.size(1)), inverse_norms.const_data_ptr<float>(), slope.const_data_ptr<float>(),
+                    gradients.mutable_data_ptr<float>(), stream_of(gradients));
 }
 
 bool has_head_sgd(const at::Tensor& weight) {

@@ -8,6 +8,7 @@
 #include "model/head_threads.h"
 #include "model/head_update.h"
 #include "model/optimizer.h"
+#include "model/step_classes.h"
 
 /// The head's element-wise work by the GPU's own kernels. One of two sibling files implements them: head_gpu_ops.cpp, or, in a build
 /// without CUDA, head_gpu_absent.cpp. All on the current stream; nothing waits.
@@ -19,6 +20,13 @@ namespace diffprob::model::gpu {
 void maxima_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima);
 void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, double scale, const at::Tensor& reference,
                               const at::Tensor& sums);
+
+/// x [B, D] float32 on a GPU, numbers of a row side by side.
+[[nodiscard]] bool has_own_classes(const at::Tensor& x);
+/// Writes cosine [B] float64 and inverse_norms [B] where the own class is among `classes`; leaves the others as they are.
+void own_cosines(const StepClasses& classes, const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& inverse_norms);
+/// As OwnClasses::add_gradients.
+void add_own_gradients(const StepClasses& classes, const at::Tensor& inverse_norms, const at::Tensor& slope, const at::Tensor& gradients);
 
 /// Weights [C_r, D] on a GPU with D a multiple of 4.
 [[nodiscard]] bool has_head_sgd(const at::Tensor& weight);

@@ -25,6 +25,19 @@ DIFFPROB_HOST_DEVICE Side side_of(std::int64_t row, std::int64_t own, bool here)
   return row < own ? Side::kBelow : Side::kAbove;
 }
 
+/// Cosine of a centre and a normalised embedding from their product and the squares of their lengths.
+DIFFPROB_HOST_DEVICE double own_cosine(double product, double centre_square, double embedding_square) {
+  const double lengths = std::sqrt(centre_square) * std::sqrt(embedding_square);
+  const double cosine = product / (lengths > 1e-300 ? lengths : 1e-300);
+  const double low = cosine < -1.0 ? -1.0 : cosine;
+  return low > 1.0 ? 1.0 : low;
+}
+/// 1 / length; 0 for what is too short to have a direction.
+DIFFPROB_HOST_DEVICE float inverse_length(double square) {
+  const auto length = static_cast<float>(std::sqrt(square));
+  return length <= 1e-12f ? 0.0f : 1.0f / length;
+}
+
 DIFFPROB_HOST_DEVICE float exponential_of_cosine(float cosine, float scale, float reference) {
   return std::exp(scale * (cosine - reference));
 }

@@ -13,13 +13,13 @@
 #include "data/keyed_random.h"
 #include "dist/stream_capture.h"
 #include "model/gathered_batch.h"
+#include "model/own_classes.h"
 #include "model/row_norms.h"
 #include "model/score_pass.h"
 
 namespace diffprob::model {
 namespace {
 
-constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 constexpr float kInitialDeviation = 0.01f;
 constexpr std::int64_t kHostChunkElements = 512 << 10;  // of logits: a chunk, its centres and their gradients stay in the caches
 constexpr std::int64_t kSmallestChunk = 64;
@@ -36,34 +36,6 @@ at::Tensor initial_centres(const HeadOptions& options, std::int64_t first_class,
     }
   });
   return centres;
-}
-
-/// Own classes of the global batch, as far as this rank has them.
-struct OwnClasses {
-  at::Tensor directions;     // [B, D] normalised centres, 0 elsewhere
-  at::Tensor inverse_norms;  // [B], 0 elsewhere
-  at::Tensor cosine;         // [B] float64, -inf elsewhere
-};
-at::Tensor own_cosines(const at::Tensor& centres, const at::Tensor& x) {
-  const at::Tensor c = centres.to(at::kDouble);
-  const at::Tensor e = x.to(at::kDouble);
-  const at::Tensor lengths = at::linalg_vector_norm(c, 2, at::IntArrayRef{1}).mul_(at::linalg_vector_norm(e, 2, at::IntArrayRef{1}));
-  return at::mul(c, e).sum(1).div_(lengths.clamp_min_(1e-300)).clamp_(-1.0, 1.0);
-}
-
-OwnClasses own_classes(const StepClasses& classes, const at::Tensor& x) {
-  const auto rows = x.size(0);
-  if (classes.count() == 0) {
-    const at::Tensor zeros = at::zeros({rows}, x.options());
-    return {at::zeros({rows, x.size(1)}, x.options()), zeros, at::full({rows}, kMinusInfinity, x.options().dtype(at::kDouble))};
-  }
-  const at::Tensor elsewhere = at::logical_not(classes.own().here);
-  at::Tensor centres = classes.own_centres();
-  // In float64: an arc cosine near +-1 turns the 6e-8 of a float32 cosine into 3e-4 of angle.
-  const at::Tensor cosine = own_cosines(centres, x);
-  const at::Tensor inverse = inverse_row_norms(centres).masked_fill_(elsewhere, 0.0);
-  centres.mul_(inverse.unsqueeze(1));
-  return {centres, inverse, cosine.masked_fill(elsewhere, kMinusInfinity)};
 }
 
 /// Softmax of a row over all ranks, split into the own class and all others, so that neither is lost when the other is nearly 1. All [B].
@@ -120,7 +92,9 @@ at::Tensor embedding_gradients(const ShardSoftmax& shard, const OwnClasses& own,
                                double scale) {
   const at::Tensor factor =
       at::sub(shard.reference.to(at::kDouble), rows.reference).mul_(scale).exp_().mul_(gradients.factor).to(at::kFloat);
-  return at::mul(shard.weighted_centres, factor.unsqueeze(1)).addcmul_(own.directions, gradients.own.to(at::kFloat).unsqueeze(1));
+  at::Tensor all = at::mul(shard.weighted_centres, factor.unsqueeze(1));
+  own.add_gradients(all, gradients.own.to(at::kFloat));
+  return all;
 }
 
 /// Puts pieces of the centre gradients into one tensor.
@@ -235,8 +209,8 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
   const double scale = margin_->options().scale;
   const StepClasses classes = step_classes(batch.labels(), step_options.key);
   HeadPass pass(classes, batch.normalised(), *margin_, logit_buffer(classes.count(), batch.rows()));
-  const OwnClasses own = own_classes(classes, batch.normalised());
-  const at::Tensor target_cosine = own.cosine.to(at::kDouble);
+  const OwnClasses own(classes, batch.normalised(), options_.own_class_kernel);
+  const at::Tensor target_cosine = own.cosine();
   communicator_.all_reduce(target_cosine, dist::ReduceOp::kMax)->wait_stream();
   const TargetLogits target = margin_->target({target_cosine, batch.norms(), step_options.key});
   const ShardSoftmax shard = pass.first_pass();
@@ -247,7 +221,7 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
   const at::Tensor all_grads = embedding_gradients(shard, own, rows, gradients, scale);
   step.grad_embeddings = at::empty({batch.own_rows(), options_.embedding_dim}, all_grads.options());
   const auto scatter = communicator_.reduce_scatter_v(step.grad_embeddings, all_grads, counts);
-  pass.set_terms({rows.reference, gradients.factor.to(at::kFloat), gradients.own.to(at::kFloat).mul_(own.inverse_norms)});
+  pass.set_terms({rows.reference, gradients.factor.to(at::kFloat), own.over_norms(gradients.own.to(at::kFloat))});
   settle_centres(std::move(pass), step_options.centre_gradients);
   scatter->wait_stream();
   normalise_rows_backward(step.grad_embeddings, batch.own_embeddings(), batch.own_inverse_norms());

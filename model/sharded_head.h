@@ -30,6 +30,7 @@ struct HeadOptions {
   std::int64_t chunk_classes = 0;  ///< classes worked on at a time; 0: what suits caches on the CPU, what max_buffer_bytes allows elsewhere
   /// Share of other classes in the softmax of a training step, (0, 1]; below 1 see class_sampler.h. Own classes always take part.
   double sample_rate = 1.0;
+  bool own_class_kernel = false;        ///< on a GPU, the own kernel for own classes (see own_classes.h)
   at::ScalarType storage = at::kFloat;  ///< of weight(): float32 or bfloat16. All sums are float32 or wider.
 };
 

@@ -31,8 +31,9 @@ at::Tensor StepClasses::centres(std::int64_t begin, std::int64_t c) const {
   return stored.to(at::kFloat);
 }
 
-at::Tensor StepClasses::own_centres() const {
-  const at::Tensor position = own_.position.clamp_max(count_ - 1);
+at::Tensor StepClasses::own_centres(const at::Tensor& batch_rows) const {
+  const at::Tensor positions = batch_rows.defined() ? own_.position.index_select(0, batch_rows) : own_.position;
+  const at::Tensor position = positions.clamp_max(count_ - 1);
   return weight_.index_select(0, rows_.defined() ? rows_.index_select(0, position) : position).to(at::kFloat);
 }
 

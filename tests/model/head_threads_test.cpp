@@ -21,6 +21,17 @@ TEST(HeadThreads, CosinesAreClampedAndKeepNotANumber) {
   EXPECT_TRUE(std::isnan(kernels::cosine_of_product(std::numeric_limits<float>::quiet_NaN(), 1.0f)));
 }
 
+TEST(HeadThreads, OwnCosinesAreInTheirRangeAndShortCentresHaveNone) {
+  EXPECT_DOUBLE_EQ(kernels::own_cosine(3, 4, 9), 0.5);
+  EXPECT_EQ(kernels::own_cosine(6.1, 4, 9), 1.0);
+  EXPECT_EQ(kernels::own_cosine(-6.1, 4, 9), -1.0);
+  EXPECT_EQ(kernels::own_cosine(0, 0, 1), 0.0);
+  EXPECT_TRUE(std::isnan(kernels::own_cosine(std::nan(""), 1, 1)));
+  EXPECT_EQ(kernels::inverse_length(4), 0.5f);
+  EXPECT_EQ(kernels::inverse_length(0), 0.0f);
+  EXPECT_EQ(kernels::inverse_length(1e-25), 0.0f);  // shorter than 1e-12, as everywhere
+}
+
 TEST(HeadThreads, SidesOfTheOwnClass) {
   EXPECT_EQ(kernels::side_of(3, 5, true), Side::kBelow);
   EXPECT_EQ(kernels::side_of(5, 5, true), Side::kOwn);

@@ -79,7 +79,7 @@ peer() { # SCRIPT ARGUMENTS...
 train_case() { # NETWORK BATCH CLASSES
   # First with the kernels that have not run on a GPU yet.
   ours train_bench --model.backbone="$1" --train.batch_size="$2" --classes="$3" --train.precision=fp16 \
-    --train.untried_kernels=faces,sum_statistics
+    --train.untried_kernels=faces,sum_statistics,own_classes
   ours train_bench --model.backbone="$1" --train.batch_size="$2" --classes="$3" --train.precision=fp16
   peer peer_train.py --network "$1" --batch "$2" --classes "$3"
 }
