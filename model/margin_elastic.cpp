@@ -49,7 +49,7 @@ TargetLogits ElasticMargin::do_target(const MarginBatch& batch) {
   if (!margins.defined()) {
     margins = draw_margins(batch.key, cosine.size(0), options().margin, options().elastic_std);
     // Pinned: a pageable copy would make the host wait for the stream.
-    if (device_.is_cuda()) margins = margins.pin_memory().to(device_, at::kDouble, /*non_blocking=*/true);
+    if (!device_.is_cpu()) margins = margins.pin_memory().to(device_, at::kDouble, /*non_blocking=*/true);
   }
   TORCH_CHECK(margins.sizes() == cosine.sizes(), "elastic margin: ", margins.size(0), " margins for a batch of ", cosine.size(0));
   if (is_plus(options().kind)) margins = deal_margins(margins, cosine, options().reference ? DealRule::kReference : DealRule::kPaper);

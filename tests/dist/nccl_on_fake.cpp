@@ -1,10 +1,15 @@
 #include "tests/dist/nccl_on_fake.h"
 
+#include <gtest/gtest.h>
+
+#include <set>
+
 #include "dist/device.h"
 #include "dist/nccl_communicator.h"
 #include "tests/dist/nccl_under_test.h"
 #include "tests/dist/ranks.h"
 #include "tests/support/fake_device.h"
+#include "tests/support/test_device.h"
 
 namespace diffprob::tests {
 
@@ -18,6 +23,25 @@ std::unique_ptr<dist::Communicator> connect_fake_nccl(at::Device device, dist::D
   dist::HostCollectives host(deadlines);
   return dist::connect_nccl(device, host, deadlines);
 }
+
+namespace {
+
+[[maybe_unused]] const bool pretended_devices_are_there = [] {
+  pretended_devices = {take_fake_device, [](at::Device device) { return connect_fake_nccl(device); }};
+  return true;
+}();
+
+/// Whatever a program tests: all that its ranks did was on their own devices.
+class OwnDeviceAlone : public ::testing::Environment {
+  void TearDown() override {
+    const std::set<int> devices = worked_on_fake_devices();
+    EXPECT_TRUE(devices.empty() || devices == std::set<int>{world_rank() + 1})
+        << "rank " << world_rank() << " has worked on devices " << ::testing::PrintToString(devices);
+  }
+};
+[[maybe_unused]] const auto* const own_device_alone = ::testing::AddGlobalTestEnvironment(new OwnDeviceAlone);
+
+}  // namespace
 
 NcclUnderTest make_nccl_under_test() {
   const at::Device device = take_fake_device();

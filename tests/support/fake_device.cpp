@@ -208,14 +208,25 @@ void wait_for_stream_of(const at::Tensor& tensor) {
 
 // ---- memory and operators
 
+/// Memory belongs to the stream that was current when it was made: it is free once that stream has come to where it was given back.
+struct FakeBlock {
+  void* memory;
+  FakeStream* stream;
+  static void give_back(void* block) {
+    auto* const self = static_cast<FakeBlock*>(block);
+    self->stream->enqueue([self] {
+      c10::GetCPUAllocator()->raw_deallocate(self->memory);
+      delete self;
+    });
+  }
+};
+
 struct FakeAllocator final : c10::DeviceAllocator {
   c10::DataPtr allocate(std::size_t bytes) override {
-    note_work(current_device);
-    void* memory = bytes == 0 ? nullptr : c10::GetCPUAllocator()->raw_allocate(bytes);
-    return {memory, memory, [](void* p) { c10::GetCPUAllocator()->raw_deallocate(p); }, c10::Device(kFakeDevices, current_device)};
-  }
-  c10::DeleterFnPtr raw_deleter() const override {
-    return [](void* p) { c10::GetCPUAllocator()->raw_deallocate(p); };
+    const c10::Device device(kFakeDevices, current_device);
+    if (bytes == 0) return {nullptr, device};
+    auto* const block = new FakeBlock{c10::GetCPUAllocator()->raw_allocate(bytes), &stream_of(FakeGuard().getStream(device))};
+    return {block->memory, block, FakeBlock::give_back, device};
   }
   void copy_data(void* to, const void* from, std::size_t bytes) const override { default_copy_data(to, from, bytes); }
   bool initialized() override { return true; }
@@ -240,6 +251,7 @@ struct FakeHooks final : at::PrivateUse1HooksInterface {
   c10::DeviceIndex deviceCount() const override { return kDevices; }
 };
 [[maybe_unused]] const bool hooks_are_there = [] {
+  c10::register_privateuse1_backend("pretended");
   at::RegisterPrivateUse1HooksInterface(new FakeHooks);
   c10::SetAllocator(kFakeDevices, &allocator);
   return true;
