@@ -29,17 +29,33 @@ void set_threads(const Config& config, const dist::MpiEnvironment& mpi) {
 Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), control_(deadlines_of(config)) {
   set_threads(config, mpi);
   const at::Device device = dist::choose_device(config.device, mpi);
+  take_device(device, config);
+  tensors_ =
+      device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config)) : dist::make_mpi_communicator(deadlines_of(config));
+  start();
+}
+
+Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config, std::unique_ptr<dist::Communicator> tensors)
+    : mpi_(mpi), control_(deadlines_of(config)), tensors_(std::move(tensors)) {
+  set_threads(config, mpi);
+  take_device(tensors_->device(), config);
+  start();
+}
+
+void Runtime::take_device(at::Device device, const Config& config) {
   dist::make_current(device);
   set_gpu_arithmetic(config, device);
   leave_default_stream(device);
-  tensors_ =
-      device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config)) : dist::make_mpi_communicator(deadlines_of(config));
+}
+
+/// Collective; from here on every wait has the deadline of a step.
+void Runtime::start() {
   tensors_->barrier()->wait_host();
   control_.barrier("start-up");
   control_.set_phase(dist::Phase::kStep);
   tensors_->set_phase(dist::Phase::kStep);
-  spdlog::info("{} rank{} on {}, {} CPU thread{} each", mpi.world_size(), mpi.world_size() == 1 ? "" : "s", device.str(),
-               at::get_num_threads(), at::get_num_threads() == 1 ? "" : "s");
+  spdlog::info("{} rank{} on {}, {} CPU thread{} each", world_size(), world_size() == 1 ? "" : "s", device().str(), at::get_num_threads(),
+               at::get_num_threads() == 1 ? "" : "s");
 }
 
 std::vector<std::int64_t> Runtime::rows_per_rank(std::int64_t global_batch) const {

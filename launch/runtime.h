@@ -15,6 +15,8 @@ namespace diffprob::launch {
 class Runtime {
  public:
   Runtime(dist::MpiEnvironment& mpi, const Config& config);
+  /// On the device of tensor traffic that is there already, whatever config.device says; for tests on pretended devices.
+  Runtime(dist::MpiEnvironment& mpi, const Config& config, std::unique_ptr<dist::Communicator> tensors);
 
   [[nodiscard]] int rank() const noexcept { return mpi_.rank(); }
   [[nodiscard]] int world_size() const noexcept { return mpi_.world_size(); }
@@ -33,6 +35,9 @@ class Runtime {
   [[nodiscard]] std::vector<std::int64_t> rows_per_rank(std::int64_t global_batch) const;
 
  private:
+  void take_device(at::Device device, const Config& config);
+  void start();
+
   dist::MpiEnvironment& mpi_;
   dist::HostCollectives control_;
   std::unique_ptr<dist::Communicator> tensors_;

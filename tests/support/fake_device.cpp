@@ -243,6 +243,7 @@ struct FakeAllocator final : c10::DeviceAllocator {
 };
 FakeAllocator allocator;
 
+/// Pinned memory is plain memory.
 struct FakeHooks final : at::PrivateUse1HooksInterface {
   bool isBuilt() const override { return true; }
   bool isAvailable() const override { return true; }
@@ -318,7 +319,30 @@ at::Tensor view(const at::Tensor& tensor, c10::SymIntArrayRef sizes) {
   return at::native::view(tensor, C10_AS_INTARRAYREF_SLOW(sizes));
 }
 
+at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
+                       at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
+                       std::int64_t groups) {
+  wait_for_stream_of(input);
+  const auto host_bias = bias && bias->defined() ? std::optional<at::Tensor>(on_host(*bias)) : std::nullopt;
+  return at::convolution(on_host(input), on_host(weight), host_bias, stride, padding, dilation, transposed, output_padding, groups)
+      .to(input.device());
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(const at::Tensor& grad, const at::Tensor& input,
+                                                                    const at::Tensor& weight, at::IntArrayRef stride,
+                                                                    at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
+                                                                    at::IntArrayRef output_padding, std::int64_t groups,
+                                                                    std::array<bool, 3> wanted) {
+  wait_for_stream_of(grad);
+  const auto found = at::convolution_backward(on_host(grad), on_host(input), on_host(weight), at::IntArrayRef{weight.size(0)}, stride,
+                                              padding, dilation, transposed, output_padding, groups, wanted);
+  const auto there = [&](const at::Tensor& t) { return t.defined() ? t.to(grad.device()) : t; };
+  return {there(std::get<0>(found)), there(std::get<1>(found)), there(std::get<2>(found))};
+}
+
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, operators) {
+  operators.impl("convolution_overrideable", TORCH_FN(convolution));
+  operators.impl("convolution_backward_overrideable", TORCH_FN(convolution_backward));
   operators.impl("empty.memory_format", TORCH_FN(empty));
   operators.impl("empty_strided", TORCH_FN(empty_strided));
   operators.impl("as_strided", TORCH_FN(at::native::as_strided_tensorimpl));
@@ -327,6 +351,18 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, operators) {
   operators.impl("_copy_from", TORCH_FN(copy_from));
   operators.impl("_copy_from_and_resize", TORCH_FN(copy_from_and_resize));
   operators.impl("_local_scalar_dense", TORCH_FN(local_scalar));
+}
+
+TORCH_LIBRARY_IMPL(_, AutocastPrivateUse1, others) {  // float32 stays float32
+  others.fallback(torch::CppFunction::makeFallthrough());
+}
+
+/// torch::nn::Module::to refuses tensors of kinds that it does not know.
+bool same_kind(const at::Tensor&, const at::Tensor&) {
+  return true;
+}
+TORCH_LIBRARY_IMPL(aten, AutogradPrivateUse1, moves) {
+  moves.impl("_has_compatible_shallow_copy_type", TORCH_FN(same_kind));
 }
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, others) {
