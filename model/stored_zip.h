@@ -10,8 +10,8 @@
 
 namespace diffprob::model {
 
-/// CRC-32 of zip and gzip (polynomial 0xEDB88320).
-[[nodiscard]] std::uint32_t crc32(std::span<const std::byte> bytes) noexcept;
+/// Returns the CRC-32 of zip and gzip (polynomial 0xEDB88320) of the bytes that had the CRC `before` (none: 0) followed by `bytes`.
+[[nodiscard]] std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) noexcept;
 
 /// A zip whose records are stored, not compressed (as torch.save writes them; zip64 too). LibTorch's own reader does not check the records'
 /// CRC, so a damaged weight file would pass: this one does. No length or offset of the file is trusted. All members throw data::DataError.

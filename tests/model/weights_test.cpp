@@ -253,5 +253,18 @@ TEST(Crc32, IsThatOfZip) {
   EXPECT_EQ(crc32({}), 0u);
 }
 
+TEST(Crc32, OfPiecesIsThatOfTheWhole) {
+  std::vector<std::byte> bytes(100);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * i + 3 * i);
+  const std::span<const std::byte> whole(bytes);
+
+  std::uint32_t byte_by_byte = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(crc32(whole.first(i)), byte_by_byte) << i;
+    EXPECT_EQ(crc32(whole.subspan(i), crc32(whole.first(i))), crc32(whole)) << i;
+    byte_by_byte = crc32(whole.subspan(i, 1), byte_by_byte);
+  }
+}
+
 }  // namespace
 }  // namespace diffprob::model
