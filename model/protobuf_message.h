@@ -6,13 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace diffprob::model {
+#include "model/little_endian.h"
 
-/// Little-endian on every machine.
-template <class Unsigned>
-void append_little_endian(std::string& bytes, Unsigned value) {
-  for (std::size_t i = 0; i < sizeof(value); ++i) bytes += static_cast<char>(value >> (8 * i) & 0xff);
-}
+namespace diffprob::model {
 
 /// A protobuf message under construction (https://protobuf.dev/programming-guides/encoding). Fields stand in the order of the calls; a
 /// repeated field is a call for each value.
