@@ -1,12 +1,9 @@
-// Writes .pth files: the zip through LibTorch's writer, data.pkl by hand, because torch.load with weights_only refuses what
-// torch::pickle_save puts there.
-#include <exception>
+// Writes .pth files. data.pkl is written by hand, because torch.load with weights_only refuses what torch::pickle_save puts there.
 #include <limits>
-
-#include <caffe2/serialize/inline_container.h>
 
 #include "data/atomic_file.h"
 #include "data/sha256.h"
+#include "model/pth_archive.h"
 #include "model/pth_storage.h"
 #include "model/weights.h"
 
@@ -59,58 +56,66 @@ class PickleText {
 };
 
 /// name: _rebuild_tensor_v2(('storage', torch.XStorage, key, 'cpu', numel), 0, sizes, strides, False, OrderedDict())
-void append_tensor(PickleText& pickle, const std::string& name, const at::Tensor& tensor, std::size_t key) {
-  pickle.string(name).global("torch._utils", "_rebuild_tensor_v2").op('(');
-  pickle.op('(').string("storage").global("torch", storage_class_of(name, tensor.scalar_type()));
-  pickle.string(std::to_string(key)).string("cpu").integer(tensor.numel()).op('t').op('Q');
-  // Strides of the contiguous copy that is written.
-  pickle.integer(0).integers(tensor.sizes()).integers(at::empty(tensor.sizes(), tensor.options().device(at::kMeta)).strides());
+void append_tensor(PickleText& pickle, const WeightEntry& entry, std::size_t key) {
+  pickle.string(entry.name).global("torch._utils", "_rebuild_tensor_v2").op('(');
+  pickle.op('(').string("storage").global("torch", storage_class_of(entry.name, entry.type));
+  pickle.string(std::to_string(key)).string("cpu").integer(c10::multiply_integers(entry.sizes)).op('t').op('Q');
+  // Strides of the contiguous values that are written.
+  pickle.integer(0).integers(entry.sizes).integers(at::empty(entry.sizes, at::device(at::kMeta).dtype(entry.type)).strides());
   pickle.op('\x89').empty_ordered_dict().op('t').op('R');
 }
 
-std::string pickle_of(const StateDict& entries) {
+std::string pickle_of(const std::vector<WeightEntry>& entries) {
   PickleText pickle;
   pickle.empty_ordered_dict().op('(');
-  for (std::size_t k = 0; k < entries.size(); ++k) append_tensor(pickle, entries[k].first, entries[k].second, k);
+  for (std::size_t k = 0; k < entries.size(); ++k) append_tensor(pickle, entries[k], k);
   return pickle.op('u').op('.').text();
 }
 
-/// Pieces that stay in the cache between digest and copy, and in the file's buffer.
-void write_pieces(std::span<const std::byte> bytes, data::AtomicFile& file, data::Sha256& digest) {
-  constexpr std::size_t kPiece = std::size_t{1} << 18;
-  for (; !bytes.empty(); bytes = bytes.subspan(std::min(kPiece, bytes.size()))) {
-    const auto piece = bytes.first(std::min(kPiece, bytes.size()));
-    digest.update(piece);
-    file.write(piece);
+void check_parts(const WeightEntry& entry) {
+  std::int64_t values = 0;
+  for (const at::Tensor& part : entry.parts) {
+    TORCH_CHECK(part.scalar_type() == entry.type, "weight file: entry ", entry.name, " is of type ", entry.type, ", a part of it of type ",
+                part.scalar_type());
+    values += part.numel();
   }
+  TORCH_CHECK(values == c10::multiply_integers(entry.sizes), "weight file: entry ", entry.name, " has the shape ",
+              at::IntArrayRef(entry.sizes), ", its parts have ", values, " values");
+}
+
+void write_values(const std::string& name, const WeightEntry& entry, PthArchive& archive) {
+  const auto values = static_cast<std::uint64_t>(c10::multiply_integers(entry.sizes));
+  archive.begin(name, values * c10::elementSize(entry.type));
+  for (const at::Tensor& part : entry.parts) {
+    const at::Tensor tensor = part.detach().cpu().contiguous();
+    archive.append({static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()});
+  }
+  archive.end();
 }
 
 }  // namespace
 
-WrittenFile write_pth(const std::string& path, const StateDict& entries) {
+WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& entries) {
+  for (const WeightEntry& entry : entries) check_parts(entry);
   const std::string pickle = pickle_of(entries);
   data::AtomicFile file(path);
   data::Sha256 digest;
-  std::exception_ptr failure;
-  // An exception must not cross the zip writer, whose destructor would write on: it is kept, and thrown when the writer is done.
-  caffe2::serialize::PyTorchStreamWriter zip([&](const void* bytes, std::size_t size) {
-    try {
-      if (!failure) write_pieces({static_cast<const std::byte*>(bytes), size}, file, digest);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    return size;
+  PthArchive archive([&](std::span<const std::byte> bytes) {
+    digest.update(bytes);
+    file.write(bytes);
   });
-  zip.writeRecord("data.pkl", pickle.data(), pickle.size());
-  zip.writeRecord("byteorder", "little", 6);
-  for (std::size_t k = 0; k < entries.size(); ++k) {
-    const at::Tensor tensor = entries[k].second.detach().cpu().contiguous();
-    zip.writeRecord("data/" + std::to_string(k), tensor.data_ptr(), tensor.nbytes());
-  }
-  zip.writeEndOfFile();
-  if (failure) std::rethrow_exception(failure);
+  archive.write("data.pkl", pickle);
+  archive.write("byteorder", "little");
+  for (std::size_t k = 0; k < entries.size(); ++k) write_values("data/" + std::to_string(k), entries[k], archive);
+  archive.finish();
   file.commit();
   return {file.size(), digest.hex()};
+}
+
+WrittenFile write_pth(const std::string& path, const StateDict& entries) {
+  std::vector<WeightEntry> whole;
+  for (const auto& [name, tensor] : entries) whole.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), {tensor}});
+  return write_pth(path, whole);
 }
 
 }  // namespace diffprob::model

@@ -79,6 +79,39 @@ TEST_F(Weights, SameEntriesGiveTheSameBytesAndNothingIsLeftBeside) {
   EXPECT_THROW(write_pth(folder_.file("no/such/folder/w.pth"), small_state_dict()), data::DataError);
 }
 
+/// Entries cut into `count` parts between rows; those without rows are one part.
+std::vector<WeightEntry> in_parts(const StateDict& entries, std::int64_t count) {
+  std::vector<WeightEntry> cut;
+  for (const auto& [name, tensor] : entries) {
+    const bool has_rows = tensor.dim() > 0 && tensor.size(0) > 0;
+    cut.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), has_rows ? tensor.chunk(count) : std::vector<at::Tensor>{tensor}});
+  }
+  return cut;
+}
+
+TEST_F(Weights, InPartsGiveTheSameFile) {
+  StateDict entries = small_state_dict();
+  entries.emplace_back("turned", at::arange(35, at::kFloat).view({5, 7}).t());
+  entries.emplace_back("channels_last", at::rand({5, 3, 4, 5}).contiguous(at::MemoryFormat::ChannelsLast));
+  const WrittenFile whole = write_pth(path_, entries);
+
+  for (const std::int64_t count : {2, 3, 100}) {
+    const WrittenFile cut = write_pth(folder_.file("cut.pth"), in_parts(entries, count));
+    EXPECT_TRUE(read_bytes(folder_.file("cut.pth")) == read_bytes(path_)) << count;
+    EXPECT_EQ(cut.sha256, whole.sha256);
+    EXPECT_EQ(cut.bytes, whole.bytes);
+  }
+}
+
+TEST_F(Weights, PartsThatDoNotMakeUpTheirEntryAreErrorsAndLeaveNoFile) {
+  const at::Tensor part = at::ones({2, 3});
+  const std::vector<std::vector<at::Tensor>> wrong = {{}, {part}, {part, part, part}, {part, part.to(at::kDouble)}};
+  for (const auto& parts : wrong) {
+    EXPECT_THROW(write_pth(path_, std::vector<WeightEntry>{{"fc", {4, 3}, at::kFloat, parts}}), c10::Error) << parts.size();
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
 TEST_F(Weights, GoFromOneNetworkToAnotherWithAndWithoutPrefix) {
   const auto from = make_backbone({.name = "tiny", .embedding_dim = 16, .seed = 1});
   const auto to = make_backbone({.name = "tiny", .embedding_dim = 16, .seed = 2});
