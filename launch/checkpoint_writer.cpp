@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <bit>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <random>
@@ -84,13 +86,20 @@ void clear_leftovers(const std::string& folder) {
 
 }  // namespace
 
+std::vector<at::Tensor> pieces_of(const at::Tensor& tensor, std::int64_t piece_bytes) {
+  const auto bytes = static_cast<std::int64_t>(tensor.nbytes());
+  if (bytes <= piece_bytes) return {tensor};
+  const at::Tensor rows = tensor.is_contiguous() ? tensor.view(-1) : tensor;
+  return rows.split(std::max<std::int64_t>(piece_bytes / (bytes / rows.size(0)), 1));
+}
+
 /// One checkpoint: what the background thread works on.
 struct CheckpointWriter::Job {
   std::string folder;
   std::string temporary;
   Retention retention;
   CheckpointInfo info;
-  std::vector<std::pair<std::string, model::StateDict>> files;
+  std::vector<std::pair<std::string, std::vector<model::WeightEntry>>> files;
   std::string shard;  ///< the one of `files` that holds class rows
   std::int64_t first_class;
   std::int64_t num_rows;
@@ -168,8 +177,8 @@ struct CheckpointWriter::Job {
   }
 };
 
-CheckpointWriter::CheckpointWriter(std::string folder, Retention retention, dist::HostCollectives& control)
-    : folder_(std::move(folder)), retention_(retention), control_(control) {
+CheckpointWriter::CheckpointWriter(std::string folder, Retention retention, dist::HostCollectives& control, std::int64_t piece_bytes)
+    : folder_(std::move(folder)), retention_(retention), control_(control), piece_bytes_(piece_bytes) {
   if (control_.rank() == 0) clear_leftovers(folder_);
   id_ = control_.broadcast(fmt::format("{:08x}", std::random_device()()), 0);
 }
@@ -179,17 +188,23 @@ CheckpointWriter::~CheckpointWriter() {
   if (written_.valid()) written_.wait();
 }
 
-model::StateDict CheckpointWriter::copied(const std::string& kind, const model::StateDict& entries) {
-  model::StateDict copies;
+std::vector<model::WeightEntry> CheckpointWriter::copied(const std::string& kind, const model::StateDict& entries) {
+  std::vector<model::WeightEntry> copied;
   for (const auto& [name, tensor] : entries) {
-    at::Tensor& copy = copies_[kind + "/" + name];
-    if (!copy.defined() || copy.sizes() != tensor.sizes() || copy.scalar_type() != tensor.scalar_type()) {
-      copy = at::empty_like(tensor, tensor.options().device(at::kCPU).pinned_memory(tensor.is_cuda()));
+    const std::vector<at::Tensor> pieces = pieces_of(tensor.detach(), piece_bytes_);
+    std::vector<at::Tensor>& copies = copies_[kind + "/" + name];
+    copies.resize(pieces.size());
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      at::Tensor& copy = copies[i];
+      if (!copy.defined() || copy.sizes() != pieces[i].sizes() || copy.scalar_type() != pieces[i].scalar_type()) {
+        copy = at::empty_like(pieces[i], pieces[i].options().device(at::kCPU).pinned_memory(tensor.is_cuda()));
+        if (tensor.is_cuda()) page_locked_bytes_ += std::bit_ceil(copy.nbytes());
+      }
+      copy.copy_(pieces[i], /*non_blocking=*/true);
     }
-    copy.copy_(tensor.detach(), /*non_blocking=*/true);
-    copies.emplace_back(name, copy);
+    copied.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), copies});
   }
-  return copies;
+  return copied;
 }
 
 CheckpointWriter::Job CheckpointWriter::make_job(const CheckpointInfo& info, const CheckpointState& state) {
@@ -222,7 +237,11 @@ void CheckpointWriter::start(const CheckpointInfo& info, const CheckpointState& 
   const at::NoGradGuard no_grad;
   finish();
   newest_ = folder_ + "/" + checkpoint_name(info.step);
+  const bool first = copies_.empty();
   written_ = std::async(std::launch::async, [job = make_job(info, state)] { job.run(); });
+  if (first && page_locked_bytes_ > 0) {
+    spdlog::info("checkpoints: {:.2f} GiB of page-locked host memory on this rank", std::ldexp(page_locked_bytes_, -30));
+  }
 }
 
 void CheckpointWriter::finish() {

@@ -1,23 +1,34 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <future>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "dist/host_collectives.h"
 #include "launch/checkpoint.h"
 
 namespace diffprob::launch {
 
+/// Views of a tensor's values, one after the other in row-major order, of at most `piece_bytes` (at least 1) each or of a single value. A
+/// tensor that is not contiguous is cut between rows only: then the least is a row.
+[[nodiscard]] std::vector<at::Tensor> pieces_of(const at::Tensor& tensor, std::int64_t piece_bytes);
+
 /// Writes the checkpoints of one training in the background. start() copies the tensors to host memory and returns; a thread a rank writes
 /// this rank's files into FOLDER/step_XXXXXXXX.tmp.ID and says so in a small file there; rank 0's thread waits until all ranks have, writes
 /// manifest.json, gives the folder its name and removes old checkpoints. The threads use no MPI: the folder must be one that all ranks see.
-/// Host memory: one copy of this rank's tensors (pinned when they are on a GPU), kept between checkpoints.
+/// Host memory: one copy of this rank's tensors (page-locked when they are on a GPU), kept between checkpoints.
 class CheckpointWriter {
  public:
-  /// Collective; makes the folder and clears what a killed run has left half-written.
-  CheckpointWriter(std::string folder, Retention retention, dist::HostCollectives& control);
+  /// Bytes of the largest block of host memory. A power of two: LibTorch rounds page-locked blocks up to one, so that a single block for
+  /// all class rows could take twice their size, and locks a block in one call, which larger blocks would make long.
+  static constexpr std::int64_t kPieceBytes = std::int64_t{256} << 20;
+
+  /// Collective; makes the folder and clears what a killed run has left half-written. A tensor is copied to
+  /// a block of memory for each of its pieces_of `piece_bytes`; the files do not depend on it.
+  CheckpointWriter(std::string folder, Retention retention, dist::HostCollectives& control, std::int64_t piece_bytes = kPieceBytes);
   /// Waits for this rank's files, and on rank 0 some seconds for the other ranks; an error is lost unless finish() asked before.
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
@@ -36,14 +47,16 @@ class CheckpointWriter {
  private:
   struct Job;
   [[noreturn]] void throw_problems(const std::string& own);
-  [[nodiscard]] model::StateDict copied(const std::string& kind, const model::StateDict& entries);
+  [[nodiscard]] std::vector<model::WeightEntry> copied(const std::string& kind, const model::StateDict& entries);
   [[nodiscard]] Job make_job(const CheckpointInfo& info, const CheckpointState& state);
 
   std::string folder_;
   Retention retention_;
   dist::HostCollectives& control_;
   std::string id_;  ///< of this process group: in the names of temporary folders
-  std::map<std::string, at::Tensor> copies_;
+  std::int64_t piece_bytes_;
+  std::map<std::string, std::vector<at::Tensor>> copies_;  ///< by kind and name: pieces of one tensor
+  std::size_t page_locked_bytes_ = 0;                      ///< that copies took so far, as LibTorch rounds them
   std::string newest_;
   std::atomic<bool> leaving_{false};
   std::future<void> written_;

@@ -41,6 +41,66 @@ TEST_F(CheckpointWriting, BuffersAreUsedAgainAndEveryCheckpointIsItsOwn) {
   }
 }
 
+constexpr std::int64_t kTinyPieces = 4096;
+
+/// Tensors of all kinds, most of them of several tiny pieces; `rows` that no piece's size divides.
+model::StateDict entries_of_all_kinds(std::int64_t rows) {
+  at::manual_seed(rows);
+  return {{"float32", at::rand({rows, 24})},
+          {"bfloat16", at::rand({rows, 33}).to(at::kBFloat16)},
+          {"int64", at::randint(1 << 30, {5 * rows}, at::kLong)},
+          {"long_rows", at::rand({3, 5000})},
+          {"one_row", at::rand({1, rows, 100})},
+          {"no_rows", at::zeros({0, 512})},
+          {"scalar", at::full({}, rows, at::kLong)},
+          {"one_piece", at::rand({kTinyPieces / 4})},
+          {"channels_last", at::rand({rows / 4, 16, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast)},
+          {"channels_last_long_rows", at::rand({2, 128, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast)},
+          {"transposed", at::rand({30, rows}).t()},
+          {"with_gradient", at::rand({rows, 30}, at::requires_grad())}};
+}
+
+TEST(PiecesOf, ATensorAreSmallAndInOrder) {
+  for (const auto& [name, tensor] : entries_of_all_kinds(403)) {
+    const auto pieces = pieces_of(tensor, kTinyPieces);
+
+    std::vector<at::Tensor> values;
+    for (const at::Tensor& piece : pieces) {
+      values.push_back(piece.reshape(-1));
+      const bool long_row = name == "channels_last_long_rows" && piece.size(0) == 1;
+      EXPECT_TRUE(static_cast<std::int64_t>(piece.nbytes()) <= kTinyPieces || long_row) << name << ": " << piece.nbytes();
+      EXPECT_TRUE(piece.is_alias_of(tensor) || tensor.numel() == 0) << name;
+    }
+    EXPECT_TRUE(at::equal(at::cat(values), tensor.reshape(-1))) << name;
+    if (tensor.is_contiguous() && tensor.numel() > 0) {  // nothing is lost by rounding: all pieces but the last are full
+      EXPECT_EQ(pieces.size(), (tensor.nbytes() + kTinyPieces - 1) / kTinyPieces) << name;
+    }
+  }
+  EXPECT_EQ(pieces_of(at::rand({2, 3}), 1).size(), 6u);
+}
+
+TEST_F(CheckpointWriting, FilesFromSmallPiecesAreThoseFromWholeTensors) {
+  CheckpointWriter whole(folder_ + "/whole", {2, 0}, control_);
+  CheckpointWriter cut(folder_ + "/cut", {2, 0}, control_, kTinyPieces);
+  cut.resumed(save(1, 0));
+
+  for (const std::int64_t step : {5, 6, 7}) {  // the second has other sizes, in fewer pieces
+    CheckpointState state = own_state(0);
+    state.backbone = entries_of_all_kinds(step == 6 ? 101 : 403);
+    state.rows = {{"weight", at::rand({401, 24})}, {"momentum", at::rand({401, 24}).to(at::kBFloat16)}};
+    for (CheckpointWriter* writer : {&whole, &cut}) {
+      writer->start(info_of(step), state);
+      writer->finish();
+    }
+    for (const auto& file : fs::directory_iterator(whole.newest())) {
+      const std::string name = file.path().filename();
+      EXPECT_EQ(data::sha256_file(cut.newest() + "/" + name), data::sha256_file(file.path())) << name;
+    }
+    expect_equal(model::read_pth(cut.newest() + "/backbone.pth"), state.backbone);
+    control_.barrier("read");
+  }
+}
+
 TEST_F(CheckpointWriting, ManifestHoldsTheDigestsOfTheFilesAsTheyAre) {
   const std::string path = save(5, 1);
 

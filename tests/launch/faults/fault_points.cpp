@@ -56,9 +56,9 @@ DIFFPROB_FAULT_POINT("MPI_Isend", fault_point, "collective", int, isend,
                      (const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request* request),
                      (data, count, type, to, tag, comm, request))
 // each file of a rank's checkpoint, in the background
-DIFFPROB_FAULT_POINT("_ZN8diffprob5model9write_pthERK" DIFFPROB_STRING "RKSt6vectorISt4pairIS6_N2at6TensorEESaISD_EE", fault_point,
-                     "checkpoint_staged", model::WrittenFile, write_pth, (const std::string& path, const model::StateDict& entries),
-                     (path, entries))
+DIFFPROB_FAULT_POINT("_ZN8diffprob5model9write_pthERK" DIFFPROB_STRING "RKSt6vectorINS0_11WeightEntryESaISA_EE", fault_point,
+                     "checkpoint_staged", model::WrittenFile, write_pth,
+                     (const std::string& path, const std::vector<model::WeightEntry>& entries), (path, entries))
 // the files of all ranks are written, the manifest is not
 DIFFPROB_FAULT_POINT("_ZN8diffprob6launch14write_manifestERK" DIFFPROB_STRING "RKNS0_8ManifestE", fault_point_of_root, "checkpoint_written",
                      void, write_manifest, (const std::string& checkpoint, const launch::Manifest& manifest), (checkpoint, manifest))
