@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <filesystem>
 #include <limits>
 #include <numeric>
@@ -106,10 +107,15 @@ class PartByPart {
 
  private:
   using Clock = std::chrono::steady_clock;
+  struct Pending {
+    at::Tensor indices;
+    model::PendingScores scores;
+  };
 
   void add(const EmbeddedBatch& batch) {
-    append_records(batch.indices, model_.head->score(batch.embeddings, batch.labels, batch.row_counts, margin_, batch.samples.first),
-                   records_);
+    pending_.push_back(
+        {batch.indices, model_.head->begin_score(batch.embeddings, batch.labels, batch.row_counts, margin_, batch.samples.first)});
+    take_pending(1);  // the GPU is at work on this batch while the host reads the one before
     if (collected_ == 0) part_first_ = batch.samples.first;
     collected_ = batch.samples.last - part_first_;
     ++next_;
@@ -121,7 +127,15 @@ class PartByPart {
                                 batches_.size() - next_, batches_.size()));
   }
 
+  /// Records of all but the newest `left` batches.
+  void take_pending(std::size_t left) {
+    for (; pending_.size() > left; pending_.pop_front())
+      append_records(pending_.front().indices, pending_.front().scores.finish(), records_);
+  }
+
   void end_part() {
+    take_pending(0);
+    model_.head->check_labels();
     parts_.write({part_first_, part_first_ + collected_}, records_);
     if (config_.score.part_samples == 0 && next_ < batches_.size()) part_samples_ = next_part();
     records_.clear();
@@ -149,7 +163,8 @@ class PartByPart {
   std::int64_t part_first_ = 0;
   std::int64_t collected_ = 0;  ///< samples of all ranks since part_first_
   StopAgreement stop_;
-  std::vector<prune::ScoreRecord> records_;
+  std::deque<Pending> pending_;
+  std::vector<prune::ScoreRecord> records_;  ///< of the batches since part_first_ that are not pending
   Clock::time_point part_start_{};
 };
 

@@ -13,6 +13,7 @@
 #include "model/head_update.h"
 #include "model/label_check.h"
 #include "model/margin.h"
+#include "model/pending_scores.h"
 
 namespace diffprob::model {
 
@@ -57,19 +58,6 @@ struct HeadStep {
   /// [b] float32, margin-free log-probability of the own label minus that of the best other class that takes part: scale * (difference of
   /// the cosines); no other class counts as a cosine of -1.
   at::Tensor label_margin;
-};
-
-/// One row a sample, all [b] on the host. nll and probability use the margin asked for; all else is margin-free.
-struct HeadScores {
-  at::Tensor nll;              ///< float32, -log p of the own label, computed without going through p
-  at::Tensor probability;      ///< float32
-  at::Tensor top1;             ///< int64, arg max class (lowest id among equals)
-  at::Tensor top1_log_prob;    ///< float32
-  at::Tensor second_log_prob;  ///< float32, of the second largest logit (-inf when C is 1)
-  at::Tensor sum_p2;           ///< float32, sum over classes of p^2
-  at::Tensor entropy;          ///< float32, nats
-  at::Tensor cosine;           ///< float32, to the own class centre
-  at::Tensor norm;             ///< float32, L2 norm of the embedding
 };
 
 /// Cosine softmax classifier with its classes split over ranks: rank r holds rows [C*r/W, C*(r+1)/W). Loss, gradients and
@@ -119,6 +107,10 @@ class ShardedHead {
   /// modulo a constant; they have the same bits for any number of ranks and threads and any batch.
   [[nodiscard]] HeadScores score(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
                                  const MarginOptions& margin, std::int64_t first_row = 0);
+  /// The same without waiting for a GPU: the numbers are good once finish() has returned and check_labels(), or a later call, has not
+  /// thrown. Another batch can be begun meanwhile.
+  [[nodiscard]] PendingScores begin_score(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
+                                          const MarginOptions& margin, std::int64_t first_row = 0);
 
  private:
   [[nodiscard]] GatheredBatch gather(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts);

@@ -283,9 +283,13 @@ at::Tensor on_host(const at::Tensor& tensor) {
   return at::from_blob(tensor.data_ptr(), tensor.sizes(), tensor.strides(), at::TensorOptions().dtype(tensor.scalar_type()));
 }
 
+std::atomic<int> copies_to_host = 0;
+thread_local bool in_fallback = false;  // whose copies nobody has asked for
+
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool /*non_blocking*/) {
   wait_for_stream_of(from);
   wait_for_stream_of(to);
+  if (!in_fallback && to.device().is_cpu() && from.device().type() == kFakeDevices) ++copies_to_host;
   on_host(to).copy_(on_host(from));
   return to;
 }
@@ -312,7 +316,14 @@ void on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   for (const auto& argument : torch::jit::last(*stack, op.schema().arguments().size())) {
     if (argument.isTensor()) wait_for_stream_of(argument.toTensor());
   }
-  at::native::cpu_fallback(op, stack);
+  const bool outer = std::exchange(in_fallback, true);
+  try {
+    at::native::cpu_fallback(op, stack);
+  } catch (...) {
+    in_fallback = outer;
+    throw;
+  }
+  in_fallback = outer;
 }
 
 at::Tensor view(const at::Tensor& tensor, c10::SymIntArrayRef sizes) {
@@ -373,6 +384,10 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, others) {
 
 void enqueue_on_fake_stream(void* native_stream, std::function<void()> work) {
   static_cast<FakeStream*>(native_stream)->enqueue(std::move(work));
+}
+
+int copies_from_fake_devices() {
+  return copies_to_host;
 }
 
 int times_fake_memory_was_given_back() {

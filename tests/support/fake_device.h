@@ -16,6 +16,8 @@ constexpr c10::DeviceType kFakeDevices = c10::DeviceType::PrivateUse1;
 /// Puts work behind what the stream has; `native_stream`: of a c10::Stream of such a device. From any thread.
 void enqueue_on_fake_stream(void* native_stream, std::function<void()> work);
 
+/// Tensors that the program has copied to the host.
+[[nodiscard]] int copies_from_fake_devices();
 /// How often the allocator was asked to give memory back, for which it waits for the device, as CUDA does.
 [[nodiscard]] int times_fake_memory_was_given_back();
 
