@@ -23,7 +23,7 @@
 namespace diffprob::tests {
 namespace {
 
-constexpr c10::DeviceIndex kDevices = 8;
+constexpr c10::DeviceIndex kDevices = 16;
 
 // ---- what was used
 

@@ -5,7 +5,7 @@
 #include <functional>
 #include <set>
 
-/// Eight pretended devices of LibTorch's kind for makers of hardware (PrivateUse1). Tensors lie in host memory, a stream is a thread that
+/// Sixteen pretended devices of LibTorch's kind for makers of hardware (PrivateUse1). Tensors lie in host memory, a stream is a thread that
 /// does its work in order, events are those of its threads; an operator waits for the current stream and then runs on the CPU. So what is
 /// written for any device runs without one, with the freedom of order that a GPU has. They are there in a program that links
 /// fake_device.cpp.
