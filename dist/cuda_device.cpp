@@ -2,6 +2,8 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <sstream>
 #include <stdexcept>
@@ -50,6 +52,18 @@ CudaUuid uuid_of_cuda_device(int index) {
   static_assert(sizeof(uuid) == sizeof(properties.uuid));
   std::memcpy(uuid.data(), &properties.uuid, uuid.size());
   return uuid;
+}
+
+std::string cuda_pci_address(int index) {
+  std::array<char, 32> text{};  // CUDA writes 13 characters, more for a domain beyond 16 bits
+  if (cudaDeviceGetPCIBusId(text.data(), static_cast<int>(text.size()), index) != cudaSuccess) {
+    cudaGetLastError();  // as above
+    return "";
+  }
+  std::string address = text.data();
+  std::transform(address.begin(), address.end(), address.begin(),
+                 [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return address;
 }
 
 }  // namespace diffprob::dist

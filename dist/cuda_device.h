@@ -19,4 +19,8 @@ struct CudaDevices {
 using CudaUuid = std::array<char, 16>;
 [[nodiscard]] CudaUuid uuid_of_cuda_device(int index);
 
+/// Returns the PCI address of a device as sysfs writes it ("0000:4e:00.0", in lower case), or "" when CUDA does not tell. `index` counts
+/// the devices that this process sees. Never throws for a device that is missing.
+[[nodiscard]] std::string cuda_pci_address(int index);
+
 }  // namespace diffprob::dist

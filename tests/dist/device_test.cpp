@@ -3,6 +3,7 @@
 
 #include <c10/core/impl/FakeGuardImpl.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -11,6 +12,8 @@
 #include <cstdlib>
 
 #include "dist/communicator.h"
+#include "dist/cpu_binding.h"
+#include "dist/cuda_device.h"
 #include "dist/error.h"
 #include "tests/dist/ranks.h"
 
@@ -37,10 +40,27 @@ TEST(Environment, IsOneAProcess) {
   EXPECT_THROW(MpiEnvironment(nullptr, nullptr), CommError);
 }
 
+TEST(CpusOfNode, ComeFromEveryRankInRankOrder) {
+  HostCollectives control;
+  const auto cpus_of = [](int rank) { return rank % 2 == 0 ? CpuNumbers{0, 1, 2, 100 + rank} : CpuNumbers{4000}; };
+
+  const std::vector<CpuNumbers> of_node = cpus_of_node(cpus_of(environment->rank()), *environment, control);
+
+  ASSERT_EQ(std::ssize(of_node), environment->local_size());
+  for (int rank = 0; rank < environment->local_size(); ++rank) EXPECT_EQ(of_node[static_cast<std::size_t>(rank)], cpus_of(rank));
+}
+
 TEST(Devices, AreDescribedInOneLine) {
   const std::string text = describe_devices();
   EXPECT_EQ(text.rfind("CUDA: ", 0), 0U) << text;
   EXPECT_EQ(text.find('\n'), std::string::npos);
+}
+
+TEST(Devices, HaveAPciAddressAsSysfsWritesIt) {
+  const int count = find_cuda_devices().count;
+
+  for (int i = 0; i < count; ++i) EXPECT_THAT(cuda_pci_address(i), ::testing::MatchesRegex("[0-9a-f]+:[0-9a-f]+:[0-9a-f]+[.][0-7]"));
+  EXPECT_EQ(cuda_pci_address(count), "");
 }
 
 TEST(Devices, TheCpuIsAlwaysThere) {
