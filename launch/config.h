@@ -167,6 +167,7 @@ struct DistConfig {
   double startup_timeout = 300;
   double step_timeout = 100;
   double bucket_mib = 25;
+  std::string bind = "auto";
 };
 
 struct Config {

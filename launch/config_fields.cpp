@@ -273,6 +273,10 @@ void add_rest(Config& c, std::vector<Field>& f) {
                      "seconds that the first collective, and the others for the synthetic faces of rank 0, may wait"));
   f.push_back(number("dist.step_timeout", &c.dist.step_timeout, 1, 1e6, "seconds that any later collective may wait"));
   f.push_back(number("dist.bucket_mib", &c.dist.bucket_mib, 0.001, 4096, "gradients are sent in buckets of this size"));
+  f.push_back(text("dist.bind", &c.dist.bind,
+                   "CPUs of a rank that uses a GPU; auto: of those that it was started on, the ones on the NUMA node of its GPU; none: all "
+                   "that it was started on",
+                   {"auto", "none"}));
 }
 
 }  // namespace
@@ -282,7 +286,8 @@ std::vector<Field> config_fields(Config& c) {
   fields.push_back(text("output", &c.output, "folder of this run: checkpoints, scores, kept lists, summary"));
   fields.push_back(number("seed", &c.seed, 0, 9e15, "of weights, order, augmentation, dropout and random selection"));
   fields.push_back(text("device", &c.device, "auto: the GPU of the node-local rank, else the CPU", {"auto", "cpu", "cuda"}));
-  fields.push_back(number("threads", &c.threads, 0, 4096, "CPU threads a rank for tensor work; 0: cores of the node / ranks on it"));
+  fields.push_back(number("threads", &c.threads, 0, 4096,
+                          "CPU threads a rank for tensor work; 0: CPUs that the rank may run on / ranks that share them"));
   add_data(c, fields);
   add_model(c, fields);
   add_train(c, fields);

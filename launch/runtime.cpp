@@ -3,10 +3,9 @@
 #include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <thread>
-
 #include "data/sampler.h"
+#include "dist/cpu_binding.h"
+#include "dist/cuda_device.h"
 #include "dist/device.h"
 #include "launch/gpu_arithmetic.h"
 #include "launch/step_graph.h"
@@ -19,15 +18,26 @@ dist::Deadlines deadlines_of(const Config& config) {
   return {seconds(config.dist.startup_timeout), seconds(config.dist.step_timeout)};
 }
 
-void set_threads(const Config& config, const dist::MpiEnvironment& mpi) {
-  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  at::set_num_threads(config.threads > 0 ? static_cast<int>(config.threads) : std::max(1, cores / mpi.local_size()));
+/// Before NCCL, the loader and LibTorch make threads, which inherit it.
+void keep_near_gpu(at::Device device) {
+  const dist::CpuBinding binding = dist::bind_near_pci_device(dist::cuda_pci_address(device.index()));
+  const bool is_slow = binding.outcome == dist::CpuBinding::Outcome::kElsewhere;
+  spdlog::log(is_slow ? spdlog::level::warn : spdlog::level::info, "{}", dist::describe(binding));
+}
+
+/// After the rank is bound: fewer CPUs are its own then. Collective.
+void set_threads(const Config& config, const dist::MpiEnvironment& mpi, dist::HostCollectives& control) {
+  int threads = static_cast<int>(config.threads);
+  if (threads == 0) {
+    const dist::CpuNumbers own = dist::allowed_cpus();
+    threads = dist::threads_per_rank(own, dist::cpus_of_node(own, mpi, control));
+  }
+  at::set_num_threads(threads);
 }
 
 }  // namespace
 
 Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), control_(deadlines_of(config)) {
-  set_threads(config, mpi);
   const at::Device device = dist::choose_device(config.device, mpi);
   take_device(device, config);
   tensors_ =
@@ -37,13 +47,15 @@ Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), c
 
 Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config, std::unique_ptr<dist::Communicator> tensors)
     : mpi_(mpi), control_(deadlines_of(config)), tensors_(std::move(tensors)) {
-  set_threads(config, mpi);
   take_device(tensors_->device(), config);
   start();
 }
 
+/// Collective.
 void Runtime::take_device(at::Device device, const Config& config) {
   dist::make_current(device);
+  if (device.is_cuda() && config.dist.bind == "auto") keep_near_gpu(device);
+  set_threads(config, mpi_, control_);
   set_gpu_arithmetic(config, device);
   leave_default_stream(device);
 }
@@ -54,8 +66,8 @@ void Runtime::start() {
   control_.barrier("start-up");
   control_.set_phase(dist::Phase::kStep);
   tensors_->set_phase(dist::Phase::kStep);
-  spdlog::info("{} rank{} on {}, {} CPU thread{} each", world_size(), world_size() == 1 ? "" : "s", device().str(), at::get_num_threads(),
-               at::get_num_threads() == 1 ? "" : "s");
+  spdlog::info("{} rank{} on {}, {} CPU thread{} on rank 0", world_size(), world_size() == 1 ? "" : "s", device().str(),
+               at::get_num_threads(), at::get_num_threads() == 1 ? "" : "s");
 }
 
 std::vector<std::int64_t> Runtime::rows_per_rank(std::int64_t global_batch) const {

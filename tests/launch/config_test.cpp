@@ -54,6 +54,12 @@ TEST(Config, ReportsAllProblemsWithLineAndSuggestion) {
   EXPECT_THAT(message, HasSubstr("--prune.keep_ratio: want a number in [0, 1], got \"1.2\""));
 }
 
+TEST(Config, BindingOfCpusIsAutoOrNone) {
+  EXPECT_EQ(Config().dist.bind, "auto");
+  EXPECT_EQ(parse_config("my.yaml", "dist:\n  bind: none\n", {}).dist.bind, "none");
+  EXPECT_THAT(problems_of("dist:\n  bind: core\n"), HasSubstr("my.yaml:2  dist.bind: want one of auto none"));
+}
+
 TEST(Config, ListsOfNumbersAndWordsAreChecked) {
   EXPECT_EQ(parse_config("my.yaml", "sweep:\n  ratios: [0.9, 0.125]\n", {}).sweep.ratios, (std::vector<double>{0.9, 0.125}));
   const std::string message = problems_of("sweep:\n  methods: [diffprob, clean+difprob]\n  ratios: [0.5, 1.5]\n");
