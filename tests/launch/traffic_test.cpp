@@ -1,5 +1,5 @@
-// What a training step sends, by the flight recorders and by counting calls of MPI, against the formula of launch/SCALING.md. On pretended
-// devices: tensors then go to the (pretended) NCCL, and whatever MPI is asked for is control traffic.
+// What a training step sends, by the flight recorders and by counting calls of MPI, against the formula of launch/SCALING.md. On CPUs
+// tensors go through MPI as well; on pretended devices they go to the (pretended) NCCL, and whatever MPI is asked for is control traffic.
 #include <gtest/gtest.h>
 #include <mpi.h>
 #include <torch/types.h>
@@ -119,7 +119,9 @@ TEST(Traffic, AStepSendsWhatTheFormulaSays) {
     EXPECT_EQ(traffic.operations.at("all_gather"), 1);
     EXPECT_EQ(traffic.operations.at("reduce_scatter"), 1);
     EXPECT_GT(traffic.operations.at("all_reduce"), 3 + 1 + 2);  // softmax, finite or not, several buckets
-    EXPECT_EQ(calls.messages, 0) << "control traffic of our own";
+    if (!runtime->device().is_cpu()) {
+      EXPECT_EQ(calls.messages, 0) << "control traffic of our own";
+    }
     EXPECT_EQ(calls.reductions, runtime->world_size() == 1 ? 0 : 1);
     if (!runtime->is_root()) continue;
     std::printf(

@@ -2,6 +2,9 @@
 # On the machine with the GPU: unpacks build/gpu/pack.tar.gz (made by pack.sh) and runs what it is asked to.
 #   run.sh tests [NAME...]     tests of the label gpu on the first GPU, side by side; last line: "N passed, N failed"
 #   run.sh tests2 [NAME...]    the same with two ranks that share the GPU, by NCCL over sockets: those of the tests that take two
+#   run.sh tests4 [NAME...]    the same with four ranks
+#   run.sh faults              trainings of two ranks on the GPU, recorded steps and plain ones; one rank is stopped or killed on its way:
+#                              how long until all have ended. A line of JSON each; the deadline of a step is 20 s
 #   run.sh benches [--quick] [train] [head] [score]
 #                              ours and the peer, one after the other, all of them or those named; a line of JSON each, and a table
 #                              at the end. --quick: one or two cases of each, for some minutes. DIFFPROB_BENCH_DATA=FOLDER (InsightFace
@@ -22,18 +25,23 @@ if [ ! -e "$pack/gpu_programs.txt" ]; then
 fi
 
 # NCCL refuses two ranks on one GPU unless it takes them for two hosts.
-two_ranks=false
-launch_test() {
-  if $two_ranks; then
-    DIFFPROB_TEST_RANKS=2 DIFFPROB_TEST_SHARED_GPU=1 NCCL_SOCKET_IFNAME=lo timeout 150 "$pack/bin/mpirun" --oversubscribe --bind-to none \
-      -np 1 -x NCCL_HOSTID=first "$pack/bin/$1" : -np 1 -x NCCL_HOSTID=second "$pack/bin/$1"
-  else
-    timeout 150 "$pack/bin/mpirun" -np 1 --bind-to none "$pack/bin/$1"
+ranks=1
+launch() { # PROGRAM ARGUMENTS...
+  local rank parts=()
+  if [ "$ranks" = 1 ]; then
+    timeout 150 "$pack/bin/mpirun" -np 1 --bind-to none "$@"
+    return
   fi
+  for ((rank = 0; rank < ranks; ++rank)); do
+    [ "$rank" = 0 ] || parts+=(:)
+    parts+=(-np 1 -x "NCCL_HOSTID=host$rank" "$@")
+  done
+  DIFFPROB_TEST_RANKS=$ranks DIFFPROB_TEST_SHARED_GPU=1 NCCL_SOCKET_IFNAME=lo \
+    timeout 150 "$pack/bin/mpirun" --oversubscribe --bind-to none "${parts[@]}"
 }
 
 run_test() {
-  launch_test "$1" >"$out/$1.log" 2>&1
+  launch "$pack/bin/$1" >"$out/$1.log" 2>&1
   local state=$?
   if [ $state -eq 0 ] && grep -q DIFFPROB_TEST_SKIPPED_ENTIRELY "$out/$1.log"; then state=skipped; fi
   echo "$state" >"$out/$1.rc"
@@ -57,6 +65,31 @@ run_tests() {
   done
   printf '%d passed, %d failed\n' "$passed" "$failed"
   [ $failed -eq 0 ]
+}
+
+# A training of very many steps, of which one rank gets a signal.
+fault() { # SIGNAL CUDA_GRAPH
+  local log=$out/fault_$1_$2.log job pids start code=0
+  launch "$pack/bin/train_bench" --model.backbone=iresnet18 --train.batch_size=64 --classes=1000 --steps=1000000 --train.cuda_graph="$2" \
+    --dist.step_timeout=20 >"$log" 2>&1 &
+  job=$!
+  sleep 40
+  mapfile -t pids < <(pgrep -f "^$pack/bin/train_bench")
+  start=$SECONDS
+  [ ${#pids[@]} -eq 2 ] && kill "-$1" "${pids[1]}"
+  wait "$job" || code=$?
+  printf '{"signal": "%s", "cuda_graph": %s, "ranks_found": %d, "seconds": %d, "exit_code": %d, "left": %d, "message": "%s"}\n' "$1" "$2" \
+    ${#pids[@]} $((SECONDS - start)) "$code" "$(pgrep -cf "^$pack/bin/train_bench")" \
+    "$(grep -m 1 -E 'waited|did not arrive|dead since' "$log" | tr -d '"' | cut -c1-200)"
+  pkill -KILL -f "^$pack/bin/train_bench"
+}
+
+run_faults() {
+  local signal graph
+  ranks=2
+  for signal in STOP KILL; do
+    for graph in true false; do fault $signal $graph | tee -a "$out/faults.jsonl"; done
+  done
 }
 
 # What ran out of memory or of time says so and has no line.
@@ -154,14 +187,15 @@ run_benches() {
 
 case ${1:-} in
   tests) shift; run_tests "$@" ;;
-  tests2)
+  tests2 | tests4)
+    ranks=${1#tests}
     shift
-    two_ranks=true
     [ $# -gt 0 ] || set -- dist_nccl_communicator_test model_sharded_head_test model_head_golden_test model_head_score_test \
       model_head_chunked_test model_head_sampled_test model_margin_ranks_test launch_trainer_test launch_gpu_step_test
     run_tests "$@"
     ;;
+  faults) run_faults ;;
   benches) shift; run_benches "$@" ;;
   exec) shift; program=$1; shift; exec "$pack/bin/$program" "$@" ;;
-  *) sed -n '2,10p' "$0"; exit 2 ;;
+  *) sed -n '2,13p' "$0"; exit 2 ;;
 esac

@@ -153,7 +153,7 @@ OTHERS = (
     Case("second job in the folder", says=(r"is in use by another job, process \d+ on \S+, since",), check="second_job", limit=40,
          quick=True),
     Case("signal twice", "forward:usr1twice:1:3", code=138, says=("second signal: ends at once",), quick=True),
-    Case("signal before the first checkpoint", "data_wait:usr1:1:1", code=75, says=("stopped by SIGUSR1 after step 1 of 8",), quick=True),
+    Case("signal before the first checkpoint", "data_wait:usr1:1:1", code=75, says=("stopped by SIGUSR1 after step 2 of 8",), quick=True),
     Case("link down between two nodes", check="link_down", code=(1, 205), arguments=FROZEN,
          says=(r"nothing from rank 1|lost|node2",)),
 )
