@@ -63,7 +63,7 @@ class Communicator {
   /// Not collective: the step that is recorded with operations called from now on.
   void set_step(std::int64_t step) noexcept { recorder_->set_step(step); }
   /// Not collective. Operations may be recorded into a CUDA graph (stream capture); none of them has a deadline then. Call this behind each
-  /// replay on the current stream: the whole replay gets one.
+  /// replay on the current stream: the whole replay gets one. Throws CommError when the communicator is dead.
   virtual void watch_replay() {}
   /// Ends outstanding operations (their waits throw). The communicator is dead afterwards.
   virtual void abort() noexcept = 0;

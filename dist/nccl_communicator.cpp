@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <optional>
+#include <vector>
 
 #include "dist/backoff.h"
 #include "dist/cuda_device.h"
@@ -127,6 +127,7 @@ class NcclCommunicator final : public Communicator {
 
   void watch_replay() override {
     auto operation = make_operation("replay of a recorded step");
+    handle_->check_alive(operation->what);  // nothing else asks between replays, and an abort waits for the owner of the graph
     operation->finished = [] {};
     operation->done.record(current_stream(device()));
     watchdog_.watch(std::move(operation));
@@ -223,8 +224,10 @@ class NcclCommunicator final : public Communicator {
   }
 
   /// Of the last uneven operation: a training has the same counts in all its steps, and a recorded step can take no copy from the host.
+  /// What a recorded step reads stays as long as this object.
   const PaddedRows& padded_rows(std::vector<std::int64_t> counts) {
-    if (!padded_ || padded_->counts() != counts) padded_.emplace(std::move(counts), device());
+    if (!padded_ || padded_->counts() != counts) padded_ = std::make_shared<const PaddedRows>(std::move(counts), device());
+    if (is_recording(device())) recorded_.push_back(padded_);
     return *padded_;
   }
 
@@ -234,7 +237,8 @@ class NcclCommunicator final : public Communicator {
   cudaStream_t native_stream_;
   NcclWatchdog watchdog_;
   at::Tensor token_;
-  std::optional<PaddedRows> padded_;
+  std::shared_ptr<const PaddedRows> padded_;
+  std::vector<std::shared_ptr<const PaddedRows>> recorded_;
 };
 
 /// NCCL hangs or fails obscurely when two ranks hold one GPU.

@@ -107,9 +107,10 @@ TEST_F(NcclFaultsTest, AReplayThatHangsEndsAlthoughTheAbortWaitsForItsGraph) {
   nccl_->watch_replay();
   const std::string error = error_of([&] {
     stream.synchronize();
-    nccl_->all_reduce(values_)->wait_host();
+    nccl_->watch_replay();  // behind the next one
   });
-  EXPECT_THAT(error, HasSubstr("replay of a recorded step"));
+  EXPECT_THAT(error, HasSubstr("dead since: replay of a recorded step"));
+  EXPECT_THAT(error_of([&] { nccl_->all_reduce(values_)->wait_host(); }), HasSubstr("replay of a recorded step"));
   EXPECT_THAT(tests::fake_nccl_calls(), Not(Contains("abort ended")));
   tests::destroy_fake_graph();  // unwinding does it
   nccl_.reset();
