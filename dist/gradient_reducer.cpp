@@ -159,7 +159,7 @@ struct GradientReducer::Impl {
     }
     while (works.size() < layout.buckets.size()) send_next();
     for (std::size_t b = 0; b < works.size(); ++b) receive(b);
-    if (!ordered) {
+    if (options.reorder && !ordered) {
       ordered = true;
       install(agreed_order());
     }

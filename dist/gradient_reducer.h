@@ -20,6 +20,9 @@ struct GradientReducerOptions {
   /// added in float32; NCCL adds in the 16-bit type. float16 overflows beyond 65504: the result is then infinite, as a step of the loss
   /// scaler expects. kAverage divides before the gradients are rounded.
   at::ScalarType communication_dtype = at::kFloat;
+  /// Whether buckets follow the order of the first backward from the second step on. If not, they keep the reverse order of the parameters:
+  /// where NCCL adds a number up depends on its place in a bucket, so a training that goes on gives equal bits only so.
+  bool reorder = true;
 };
 
 /// Largest number of ranks of a device whose gradients may travel in this type. Host tensors are added in float32. NCCL adds in the type

@@ -55,6 +55,7 @@ struct MpiTransport::Start {
 struct MpiTransport::Ahead {
   std::int32_t own = 0;
   std::int32_t largest = 0;
+  std::int64_t sequence = 0;  // of the call that began it: ranks that have not made that call are missed
   MPI_Request request = MPI_REQUEST_NULL;
 };
 
@@ -150,14 +151,15 @@ std::vector<int> MpiTransport::silent_senders() {
   return silent;
 }
 
-void MpiTransport::fail_late(std::string_view what, std::chrono::nanoseconds waited, const std::vector<int>& missing) {
+void MpiTransport::fail_late(std::string_view what, std::chrono::nanoseconds waited, const std::vector<int>& missing,
+                             std::int64_t sequence) {
   std::string text = who(what) + " waited " + seconds_text(waited) + ", the deadline is " + seconds_text(timeout_);
   if (!missing.empty()) text += "; nothing from rank";
   for (const int rank : missing) text += " " + std::to_string(rank);
-  fail(text + roll_call(text));
+  fail(text + roll_call(text, sequence));
 }
 
-void MpiTransport::await(std::int64_t bytes, std::string_view what) {
+void MpiTransport::await(std::int64_t bytes, std::string_view what, std::int64_t sequence) {
   std::vector<MPI_Status> statuses(requests_.size());
   Backoff backoff(bytes);
   while (true) {
@@ -171,7 +173,7 @@ void MpiTransport::await(std::int64_t bytes, std::string_view what) {
     check(code, what);
     if (done != 0) break;
     if (aborted_.load(std::memory_order_relaxed)) fail(who(what) + " was aborted after " + seconds_text(backoff.elapsed()));
-    if (backoff.pause() > timeout_) fail_late(what, backoff.elapsed(), silent_senders());
+    if (backoff.pause() > timeout_) fail_late(what, backoff.elapsed(), silent_senders(), sequence);
   }
   check_receipts(statuses, what);
 }
@@ -277,13 +279,13 @@ std::int32_t MpiTransport::max_of_last_call(std::int32_t own, std::string_view w
   if (ahead_) {
     if (world_size_ > 1) {
       requests_ = {ahead_->request};
-      await(0, what);
+      await(0, what, ahead_->sequence);
     }
     largest = ahead_->largest;
     ahead_.reset();
   }
   if (largest != 0) return largest;
-  ahead_ = std::make_shared<Ahead>(Ahead{own, own});
+  ahead_ = std::make_shared<Ahead>(Ahead{own, own, options_.recorder ? options_.recorder->enqueued() : 0});
   if (world_size_ == 1) return 0;
   check(MPI_Iallreduce(&ahead_->own, &ahead_->largest, 1, MPI_INT32_T, MPI_MAX, comm_, &ahead_->request), what);
   return 0;

@@ -56,7 +56,9 @@ class MpiTransport {
   /// From any thread: a wait in progress ends with CommError within a poll.
   void abort() noexcept { aborted_.store(true, std::memory_order_relaxed); }
   /// For operations that wait elsewhere (NCCL): what RollCall::call() returns; empty without a recorder or peers. From any thread.
-  [[nodiscard]] std::string roll_call(const std::string& reason) noexcept { return roll_call_ ? roll_call_->call(reason) : ""; }
+  [[nodiscard]] std::string roll_call(const std::string& reason, std::int64_t sequence = 0) noexcept {
+    return roll_call_ ? roll_call_->call(reason, sequence) : "";
+  }
 
   void barrier(std::string_view what);
   /// outgoing[r] goes to rank r, incoming[r] comes from it. Both sides know the sizes; own part is copied.
@@ -84,13 +86,14 @@ class MpiTransport {
   };
   void post_receives(std::span<const Incoming> incoming, int tag, std::string_view what);
   void post_sends(std::span<const Outgoing> outgoing, int tag, std::string_view what);
-  void await(std::int64_t bytes, std::string_view what);
+  void await(std::int64_t bytes, std::string_view what, std::int64_t sequence = 0);
   void check_receipts(const std::vector<MPI_Status>& statuses, std::string_view what);
   void await_node(NodeMemory::Stage stage, std::uint64_t piece, std::int64_t bytes, std::string_view what);
   [[nodiscard]] std::vector<int> silent_senders();
   [[nodiscard]] std::string who(std::string_view what) const;
   [[noreturn]] void fail(const std::string& message);
-  [[noreturn]] void fail_late(std::string_view what, std::chrono::nanoseconds waited, const std::vector<int>& missing);
+  [[noreturn]] void fail_late(std::string_view what, std::chrono::nanoseconds waited, const std::vector<int>& missing,
+                              std::int64_t sequence = 0);
   void check(int code, std::string_view what);
   void begin(std::string_view what);
   [[nodiscard]] bool end_ahead() noexcept;

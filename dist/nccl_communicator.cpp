@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <type_traits>
 #include <vector>
 
 #include "dist/backoff.h"
@@ -141,10 +142,15 @@ class NcclCommunicator final : public Communicator {
     return operation;
   }
 
+  /// Nothing is done behind an operation.
+  struct Nothing {
+    void operator()() const {}
+  };
+
   /// Orders the own stream behind the current one, enqueues the calls as one group, then, on the own stream, what `behind` does; records
   /// the end. NcclWork keeps the tensors until a stream that may use their memory again has waited.
-  template <class Calls, class Behind>
-  std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls, Behind behind) {
+  template <class Calls, class Behind = Nothing>
+  std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls, Behind behind = {}) {
     const c10::DeviceGuard guard(device());
     auto operation = make_operation(std::string(name) + " " + recorder()->describe(sequence()));
     operation->finished = [records = recorder(), number = sequence()] { records->finish(number); };
@@ -152,17 +158,15 @@ class NcclCommunicator final : public Communicator {
     operation->done.record(current_stream(device()));
     operation->done.block(stream_);
     handle_->launch(operation->what, timeout(), calls);
-    {
+    operation->done.record(stream_);
+    auto work = std::make_unique<NcclWork>(handle_, operation, device(), std::move(tensors));  // waits when `behind` throws
+    if constexpr (!std::is_same_v<Behind, Nothing>) {
       const c10::StreamGuard own(stream_);
       behind();
+      operation->done.record(stream_);
     }
-    operation->done.record(stream_);
-    recording ? operation->finished() : watchdog_.watch(operation);
-    return std::make_unique<NcclWork>(handle_, std::move(operation), device(), std::move(tensors));
-  }
-  template <class Calls>
-  std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls) {
-    return enqueue(name, std::move(tensors), calls, [] {});
+    recording ? operation->finished() : watchdog_.watch(std::move(operation));
+    return work;
   }
 
   std::unique_ptr<Work> do_all_reduce(at::Tensor tensor, ReduceOp op) override {
@@ -174,8 +178,8 @@ class NcclCommunicator final : public Communicator {
   }
 
   std::unique_ptr<Work> do_all_gather_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> counts) override {
-    if (all_equal(counts)) return gather(output, input, {output, input}, [] {});
-    const PaddedRows& padded = padded_rows(std::move(counts));
+    if (all_equal(counts)) return gather(output, input, {output, input}, Nothing{});
+    const PaddedRows& padded = padded_rows(counts);
     const at::Tensor part = padded.pad_own(input);
     auto sizes = part.sizes().vec();
     sizes[0] *= world_size();
@@ -192,8 +196,8 @@ class NcclCommunicator final : public Communicator {
   }
 
   std::unique_ptr<Work> do_reduce_scatter_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> counts) override {
-    if (all_equal(counts)) return scatter(output, input, {output, input}, [] {});
-    const PaddedRows& padded = padded_rows(std::move(counts));
+    if (all_equal(counts)) return scatter(output, input, {output, input}, Nothing{});
+    const PaddedRows& padded = padded_rows(counts);
     const at::Tensor whole = padded.pad_all(input);
     auto sizes = whole.sizes().vec();
     sizes[0] = padded.block();
@@ -223,12 +227,12 @@ class NcclCommunicator final : public Communicator {
     });
   }
 
-  /// Of the last uneven operation: a training has the same counts in all its steps, and a recorded step can take no copy from the host.
-  /// What a recorded step reads stays as long as this object.
-  const PaddedRows& padded_rows(std::vector<std::int64_t> counts) {
-    if (!padded_ || padded_->counts() != counts) padded_ = std::make_shared<const PaddedRows>(std::move(counts), device());
-    if (is_recording(device())) recorded_.push_back(padded_);
-    return *padded_;
+  /// Kept as long as this object, one for each way in which batches fall on the ranks, of which there are few: a recorded step can take no
+  /// copy from the host, and goes on reading them.
+  const PaddedRows& padded_rows(const std::vector<std::int64_t>& counts) {
+    auto found = padded_.find(counts);
+    if (found == padded_.end()) found = padded_.emplace(counts, PaddedRows(counts, device())).first;
+    return found->second;
   }
 
   std::shared_ptr<NcclHandle> handle_;
@@ -237,8 +241,7 @@ class NcclCommunicator final : public Communicator {
   cudaStream_t native_stream_;
   NcclWatchdog watchdog_;
   at::Tensor token_;
-  std::shared_ptr<const PaddedRows> padded_;
-  std::vector<std::shared_ptr<const PaddedRows>> recorded_;
+  std::map<std::vector<std::int64_t>, PaddedRows> padded_;
 };
 
 /// NCCL hangs or fails obscurely when two ranks hold one GPU.

@@ -30,16 +30,19 @@ PaddedRows::PaddedRows(std::vector<std::int64_t> counts, at::Device device)
 
 at::Tensor PaddedRows::pad_own(const at::Tensor& rows) const {
   if (rows.size(0) == block_) return rows;
+  const at::NoGradGuard no_grad;
   const at::Tensor padded = zeros_like_rows(rows, block_);
   padded.narrow(0, 0, rows.size(0)).copy_(rows);
   return padded;
 }
 
 at::Tensor PaddedRows::pad_all(const at::Tensor& rows) const {
+  const at::NoGradGuard no_grad;
   return zeros_like_rows(rows, block_ * static_cast<std::int64_t>(counts_.size())).index_copy_(0, places_, rows);
 }
 
 void PaddedRows::unpad_all(const at::Tensor& rows, const at::Tensor& padded) const {
+  const at::NoGradGuard no_grad;
   at::Tensor output = rows;
   at::index_select_out(output, padded, 0, places_);
 }

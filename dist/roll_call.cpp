@@ -80,10 +80,10 @@ void RollCall::answer(int asker) {
   check_mpi(MPI_Isend(message.get(), sizeof(Answer), MPI_BYTE, asker, kAnswerTag, comm_, &request), "MPI_Isend");
 }
 
-std::string RollCall::call(const std::string& reason) noexcept {
+std::string RollCall::call(const std::string& reason, std::int64_t sequence) noexcept {
   const std::lock_guard lock(call_mutex_);
   try {
-    if (!std::exchange(called_, true)) absentees_text_ = ask(reason);
+    if (!std::exchange(called_, true)) absentees_text_ = ask(reason, sequence);
     return absentees_text_;
   } catch (const std::exception& error) {
     spdlog::error("roll call of rank {}: {}", recorder_->rank(), error.what());
@@ -91,11 +91,11 @@ std::string RollCall::call(const std::string& reason) noexcept {
   }
 }
 
-std::string RollCall::ask(const std::string& reason) {
+std::string RollCall::ask(const std::string& reason, std::int64_t sequence) {
   const auto file = write_operations(reason);
   const auto ranks = static_cast<std::size_t>(recorder_->world_size());
   const auto answers = std::make_shared<std::vector<Answer>>(ranks);
-  const auto question = std::make_shared<std::int64_t>(recorder_->oldest_open());
+  const auto question = std::make_shared<std::int64_t>(sequence > 0 ? sequence : recorder_->oldest_open());
   abandon(answers);  // silent ranks leave their requests open
   abandon(question);
   std::vector<MPI_Request> receives(ranks, MPI_REQUEST_NULL);

@@ -32,15 +32,16 @@ class RollCall {
 
   /// Writes this rank's operations, asks all others, waits up to two seconds. Returns "; rank 1 did not answer (frozen, gone or cut
   /// off); rank 2 did not arrive: done with all_gather #11 ...; the last operations are in FILE", or "" when that fails. Asks once: later
-  /// calls, which wait for the first, get the same text.
-  [[nodiscard]] std::string call(const std::string& reason) noexcept;
+  /// calls, which wait for the first, get the same text. sequence: of the operation that others may not have called; 0: the oldest that is
+  /// open here.
+  [[nodiscard]] std::string call(const std::string& reason, std::int64_t sequence = 0) noexcept;
 
  private:
   struct Answer;
   void listen();
   void answer_questions();
   void answer(int asker);
-  [[nodiscard]] std::string ask(const std::string& reason);
+  [[nodiscard]] std::string ask(const std::string& reason, std::int64_t sequence);
   [[nodiscard]] std::string absentees(const std::vector<Answer>& answers, std::vector<MPI_Request>& requests, std::int64_t sequence) const;
 
   MPI_Comm comm_;

@@ -64,6 +64,7 @@ dist::GradientReducerOptions reducer_options(const Config& config, const Runtime
   options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * (1 << 20));
   options.combine = dist::GradientReducerOptions::Combine::kSum;  // the loss is already a mean over the global batch
   options.communication_dtype = scalar_type(config.train.grad_dtype);
+  options.reorder = !config.train.deterministic;
   return options;
 }
 
@@ -134,7 +135,7 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
       timer_(runtime.device()),
       upload_(runtime.device()),
       use_graph_(wants_graph(config, runtime)),
-      run_ahead_(runtime.device(), std::chrono::milliseconds(static_cast<std::int64_t>(2000 * config.dist.step_timeout))),
+      run_ahead_(runtime.device(), std::chrono::milliseconds(static_cast<std::int64_t>(10000 * config.dist.step_timeout))),
       graph_(runtime.device()),
       precision_(scalar_type(precision_on(runtime.device(), config.train.precision))),
       own_faces_(uses_kernel(config, "faces")),

@@ -1,7 +1,6 @@
 #include "tests/dist/fake_nccl.h"
 
 #include <ATen/ATen.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <random>
 
 #include "tests/dist/fake_nccl_ranks.h"
 #include "tests/support/fake_device.h"
@@ -164,8 +164,8 @@ using namespace diffprob::tests;
 extern "C" {
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
-  static std::atomic<int> next = 0;
-  std::snprintf(id->internal, sizeof(id->internal), "/diffprob.fake-nccl.%d.%d", static_cast<int>(::getpid()), ++next);
+  std::random_device random;  // a process number may come again, and find what a killed one has left
+  std::snprintf(id->internal, sizeof(id->internal), "/diffprob.fake-nccl.%08x%08x%08x", random(), random(), random());
   return ncclSuccess;
 }
 

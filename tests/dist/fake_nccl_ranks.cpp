@@ -30,7 +30,8 @@ FakeNcclRanks::FakeNcclRanks(const std::string& name, int rank, int size, std::f
   ::close(file);
   if (mapped == MAP_FAILED) throw std::runtime_error("shared memory cannot be mapped: " + name);
   memory_ = static_cast<Memory*>(mapped);
-  if (meet()) ::shm_unlink(name.c_str());  // all have it; in vain for all but one
+  static_cast<void>(meet());
+  ::shm_unlink(name.c_str());  // all have it, or nobody will need it; in vain for all but one
 }
 
 FakeNcclRanks::~FakeNcclRanks() {

@@ -419,6 +419,22 @@ TEST(GradientReducerOverlap, SilentMicroStepsSendNothing) {
   EXPECT_EQ(a.grad()[0].item<float>(), 3.0F);
 }
 
+/// A reducer that begins anew, as after a resume, sends what one that goes on sends.
+TEST(GradientReducerOverlap, BucketsKeepTheirOrderWhenAsked) {
+  std::vector<std::string> log;
+  RecordingCommunicator comm(log);
+  auto a = torch::ones({16}, torch::requires_grad());
+  auto b = torch::ones({32}, torch::requires_grad());
+  GradientReducer reducer({a, b}, comm, {.bucket_bytes = 1, .first_bucket_bytes = 1, .reorder = false});
+  for (int step = 0; step < 3; ++step) {
+    log.clear();
+    reducer.zero_grad();
+    (b.sum() * a).sum().backward();  // a's gradient comes first
+    reducer.finish();
+    EXPECT_EQ(log, (std::vector<std::string>{"send 32", "send 16"})) << step;
+  }
+}
+
 TEST(GradientReducerOverlap, BucketsFollowTheTrueOrderAndLeaveDuringBackward) {
   std::vector<std::string> log;
   RecordingCommunicator comm(log);

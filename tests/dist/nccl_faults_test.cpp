@@ -130,6 +130,7 @@ TEST_F(NcclFaultsTest, AnErrorOfAPeerEndsAWait) {
 }
 
 TEST_F(NcclFaultsTest, AnAbortFromElsewhereEndsAWait) {
+  nccl_->set_phase(Phase::kStartup);  // a deadline that no slow machine passes
   if (is_late()) return;
   const auto work = nccl_->all_reduce(values_);
   const auto other = std::async(std::launch::async, [&] {
@@ -164,6 +165,7 @@ TEST_F(NcclFaultsTest, AnEndThatHangsIsAborted) {
 
 /// Without a fault: slow answers, and the end while operations are under way.
 TEST_F(NcclFaultsTest, StatesInProgressAreNoFault) {
+  nccl_->set_phase(Phase::kStartup);  // a deadline that no slow machine passes
   tests::set_fake_nccl({.in_progress = 3});
   for (int i = 0; i < 10; ++i) nccl_->all_reduce(values_)->wait_stream();
   double expected = 1;
@@ -174,6 +176,7 @@ TEST_F(NcclFaultsTest, StatesInProgressAreNoFault) {
 
 /// Blocks that differ in length travel as equal ones: no operation a rank.
 TEST_F(NcclFaultsTest, UnevenBlocksAreOneOperationEach) {
+  nccl_->set_phase(Phase::kStartup);  // a deadline that no slow machine passes
   std::vector<std::int64_t> counts(static_cast<std::size_t>(world_size()), 2);
   counts.front() = 3;
   const auto own = counts[static_cast<std::size_t>(world_rank())];
@@ -187,10 +190,11 @@ TEST_F(NcclFaultsTest, UnevenBlocksAreOneOperationEach) {
 }
 
 TEST_F(NcclFaultsTest, NothingIsDoneOnTheDeviceOfAnotherRank) {
+  nccl_->set_phase(Phase::kStartup);  // a deadline that no slow machine passes
   tests::forget_fake_devices();
   nccl_->all_reduce(values_)->wait_stream();
   nccl_->barrier()->wait_host();
-  const auto again = tests::connect_fake_nccl(device_, {10s, kStep});
+  const auto again = tests::connect_fake_nccl(device_, {10s, 10s});
   again->all_reduce(values_)->wait_host();
   EXPECT_THAT(tests::worked_on_fake_devices(), ::testing::ElementsAre(device_.index()));
   EXPECT_THAT(tests::current_fake_devices(), ::testing::IsSubsetOf({static_cast<int>(device_.index())}));

@@ -206,6 +206,18 @@ TEST_F(GpuStep, FacesByTheirOwnKernelTrainTheSame) {
   }
 }
 
+TEST_F(GpuStep, OwnClassesByTheirOwnKernelTrainTheSame) {
+  const Config config = small_config();
+  Config own = config;
+  own.train.untried_kernels = {"own_classes"};
+  const Outcome a = train(config, 12);
+  const Outcome b = train(own, 12);
+  EXPECT_NEAR(b.losses[0], a.losses[0], 1e-5 * std::abs(a.losses[0]));
+  for (std::size_t i = 1; i < a.losses.size(); ++i) {
+    EXPECT_NEAR(b.losses[i], a.losses[i], 2e-2 * (1 + std::abs(a.losses[i]))) << "step " << i;
+  }
+}
+
 TEST_F(GpuStep, FirstStepsAreThoseOfTheCpu) {
   if (tests::mpi().world_size() > 1) GTEST_SKIP() << "one rank is enough";
   for (const auto& loss : model::margin_names()) {

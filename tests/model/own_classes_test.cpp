@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "model/class_sampler.h"
+#include "tests/support/test_device.h"
 
 namespace diffprob::model {
 namespace {
@@ -18,7 +19,14 @@ struct Case {
   at::Tensor weight;  // [kLocal, kDim]
   at::Tensor labels;  // [B]
   at::Tensor x;       // [B, kDim], a view of longer rows
+  [[nodiscard]] StepClasses all() const { return StepClasses::all(weight, kFirst, labels); }
 };
+
+Case on_device(const Case& c) {
+  const at::Device device = tests::test_device();
+  const at::Tensor long_rows = at::constant_pad_nd(c.x, {0, 4}).to(device);
+  return {c.weight.to(device), c.labels.to(device), long_rows.narrow(1, 0, kDim)};
+}
 
 Case make_case(std::int64_t rows, at::ScalarType storage) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(std::uint64_t{9});
@@ -37,17 +45,22 @@ bool is_here(const Case& c, std::int64_t row) {
   return label >= kFirst && label < kFirst + kLocal;
 }
 
-void expect_equal_to_loops(const Case& c, const StepClasses& classes) {
-  const OwnClasses own(classes, c.x, /*own_kernel=*/true);
+/// With the own kernel where there is a GPU, and without it.
+void expect_equal_to_loops(const Case& c, const StepClasses& classes, bool own_kernel = true) {
+  if (own_kernel) expect_equal_to_loops(c, classes, false);
+  const Case there = on_device(c);
+  const OwnClasses own(classes, there.x, own_kernel);
   const std::int64_t rows = c.labels.size(0);
   const at::Tensor slope = torch::rand({rows}) + 0.5;
   const at::Tensor before = torch::rand({rows, kDim});
-  const at::Tensor gradients = before.clone();
-  own.add_gradients(gradients, slope);
-  const at::Tensor over = own.over_norms(slope);
+  const at::Tensor device_gradients = before.clone().to(tests::test_device());
+  own.add_gradients(device_gradients, slope.to(tests::test_device()));
+  const at::Tensor gradients = device_gradients.cpu();
+  const at::Tensor over = own.over_norms(slope.to(tests::test_device())).cpu();
+  const at::Tensor cosine = own.cosine().cpu();
   for (std::int64_t b = 0; b < rows; ++b) {
     if (!is_here(c, b)) {
-      EXPECT_EQ(own.cosine()[b].item<double>(), -std::numeric_limits<double>::infinity()) << b;
+      EXPECT_EQ(cosine[b].item<double>(), -std::numeric_limits<double>::infinity()) << b;
       EXPECT_EQ(over[b].item<float>(), 0) << b;
       EXPECT_TRUE(torch::equal(gradients[b], before[b])) << b;
       continue;
@@ -56,7 +69,7 @@ void expect_equal_to_loops(const Case& c, const StepClasses& classes) {
     const double length = centre.norm().item<double>();
     const at::Tensor direction = length > 0 ? centre / length : centre;
     const at::Tensor e = c.x[b].to(at::kDouble);
-    EXPECT_NEAR(own.cosine()[b].item<double>(), (direction * e).sum().item<double>() / e.norm().item<double>(), 1e-14) << b;
+    EXPECT_NEAR(cosine[b].item<double>(), (direction * e).sum().item<double>() / e.norm().item<double>(), 1e-14) << b;
     EXPECT_NEAR(over[b].item<double>(), length > 0 ? slope[b].item<double>() / length : 0.0, 1e-6) << b;
     EXPECT_LT((gradients[b] - before[b] - slope[b] * direction).abs().max().item<double>(), 1e-6) << b;
   }
@@ -67,7 +80,7 @@ TEST(OwnClasses, AreThoseOfASlowLoop) {
     for (const auto storage : {at::kFloat, at::kBFloat16}) {
       SCOPED_TRACE(c10::str(rows, " rows, ", storage));
       const Case c = make_case(rows, storage);
-      expect_equal_to_loops(c, StepClasses::all(c.weight, kFirst, c.labels));
+      expect_equal_to_loops(c, on_device(c).all());
     }
   }
 }
@@ -75,7 +88,9 @@ TEST(OwnClasses, AreThoseOfASlowLoop) {
 TEST(OwnClasses, OfASample) {
   const Case c = make_case(50, at::kFloat);
   const auto count = sampled_count(0.9, kLocal, 50);
-  expect_equal_to_loops(c, StepClasses::sampled(c.weight, kFirst, c.labels, sample_classes(c.labels, kFirst, kLocal, count, 7)));
+  const Case there = on_device(c);
+  const SampledClasses sample = sample_classes(there.labels, kFirst, kLocal, count, 7);
+  expect_equal_to_loops(c, StepClasses::sampled(there.weight, kFirst, there.labels, sample));
 }
 
 TEST(OwnClasses, NothingOfOtherRanksIsRead) {
@@ -84,7 +99,7 @@ TEST(OwnClasses, NothingOfOtherRanksIsRead) {
   for (std::int64_t b = 0; b < 50; ++b) {
     if (!is_here(c, b)) c.x[b].fill_(std::nan(""));
   }
-  expect_equal_to_loops(c, StepClasses::all(c.weight, kFirst, c.labels));
+  expect_equal_to_loops(c, on_device(c).all());
 }
 
 TEST(OwnClasses, OfAShardWithoutClasses) {
