@@ -32,17 +32,30 @@ int create_temporary(const std::string& path, std::string& name) {
   fail(path, "cannot create a temporary file beside it");
 }
 
+/// A folder that is open: it can be synced although it has another name by then.
+class OpenFolder {
+ public:
+  explicit OpenFolder(std::string path) : path_(std::move(path)), file_(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (file_ < 0) fail(path_, "cannot open this folder");
+  }
+  ~OpenFolder() { ::close(file_); }
+  OpenFolder(const OpenFolder&) = delete;
+  OpenFolder& operator=(const OpenFolder&) = delete;
+
+  /// Some file systems (FUSE, old NFS) do not sync folders; a rename is still atomic there.
+  void sync() const {
+    if (::fsync(file_) != 0 && errno != EINVAL && errno != ENOSYS) fail(path_, "cannot sync this folder");
+  }
+
+ private:
+  std::string path_;
+  int file_;
+};
+
 }  // namespace
 
 void sync_folder(const std::string& folder) {
-  const int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0) fail(folder, "cannot open this folder");
-  const int result = ::fsync(file);
-  const int reason = errno;
-  ::close(file);
-  errno = reason;
-  // Some file systems (FUSE, old NFS) do not sync folders; the rename is still atomic there.
-  if (result != 0 && reason != EINVAL && reason != ENOSYS) fail(folder, "cannot sync this folder");
+  OpenFolder(folder).sync();
 }
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
@@ -87,10 +100,11 @@ void AtomicFile::stage() {
 void AtomicFile::commit() {
   if (committed_) return;
   stage();
+  const std::string name = std::filesystem::path(path_).parent_path();
+  const OpenFolder folder(name.empty() ? "." : name);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "cannot rename " + temporary_ + " to it");
   committed_ = true;
-  const std::string folder = std::filesystem::path(path_).parent_path();
-  sync_folder(folder.empty() ? "." : folder);
+  folder.sync();  // whoever waited for the file may have renamed the folder by now
 }
 
 void write_file_atomically(const std::string& path, std::string_view content) {

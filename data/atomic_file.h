@@ -10,7 +10,8 @@
 namespace diffprob::data {
 
 /// A file that appears whole or not at all: bytes go to a temporary name in the same folder; commit() syncs it, renames it and syncs the
-/// folder. Without commit() the destructor removes it. All members throw DataError that names the file.
+/// folder, which others may rename as soon as they see the file. Without commit() the destructor removes it. All members throw DataError
+/// that names the file.
 class AtomicFile {
  public:
   /// The folder must exist.

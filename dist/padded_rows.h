@@ -14,7 +14,6 @@ class PaddedRows {
   /// counts[r] rows of rank r, at least one of them not 0; `device`: of the tensors.
   PaddedRows(std::vector<std::int64_t> counts, at::Device device);
 
-  [[nodiscard]] const std::vector<std::int64_t>& counts() const noexcept { return counts_; }
   /// On the device; what is queued there may still read it when this object goes.
   [[nodiscard]] const at::Tensor& places() const noexcept { return places_; }
   /// Rows of a block.

@@ -152,10 +152,10 @@ void add_train(Config& c, std::vector<Field>& f) {
       number("train.max_skipped", &t.max_skipped, 1, 1e9, "updates in a row that may be skipped for a non-finite loss or gradient"));
   f.push_back(
       number("train.max_time", &t.max_time, 0, 1e9, "seconds after which training stops with a checkpoint and exit code 75; 0: never"));
-  f.push_back(
-      flag("train.deterministic", &t.deterministic,
-           "on GPUs: equal runs on equal machines, also those that were stopped and continued, give equal bits; slower; a CPU does so "
-           "anyway"));
+  f.push_back(flag(
+      "train.deterministic", &t.deterministic,
+      "on GPUs: equal runs on equal machines, also those that were stopped and continued, give equal bits; may be slower; a CPU does so "
+      "anyway"));
   f.push_back(text("train.init", &t.init, "start from the backbone of this checkpoint folder or .pth (fine-tuning; new head)"));
   f.push_back({"train.allow_changes",
                &t.allow_changes,

@@ -6,31 +6,7 @@
 #include "dist/error.h"
 #include "dist/mpi_transport.h"
 #include "tests/dist/ranks.h"
-
-namespace {
-
-/// What this rank has asked MPI for: the calls below stand before those of the library.
-struct MpiCalls {
-  int sends = 0;
-  int reductions = 0;
-};
-MpiCalls calls;
-
-}  // namespace
-
-extern "C" {
-
-int MPI_Isend(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request* request) {
-  ++calls.sends;
-  return PMPI_Isend(data, count, type, to, tag, comm, request);
-}
-
-int MPI_Iallreduce(const void* own, void* result, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm, MPI_Request* request) {
-  ++calls.reductions;
-  return PMPI_Iallreduce(own, result, count, type, op, comm, request);
-}
-
-}  // extern "C"
+#include "tests/support/mpi_calls.h"
 
 namespace diffprob::dist {
 namespace {
@@ -188,7 +164,7 @@ INSTANTIATE_TEST_SUITE_P(ChunkBytes, TransportTest, ::testing::Values(16, 56, 10
 TEST(MaxOfLastCall, IsACallBehindAndSendsNoMessagesOfOurs) {
   MpiTransport transport(seconds(60));
   constexpr int kCalls = 20;
-  calls = {};
+  tests::mpi_calls = {};
   EXPECT_EQ(transport.max_of_last_call(0, "first"), 0);
   for (int i = 0; i < kCalls; ++i) EXPECT_EQ(transport.max_of_last_call(0, "nothing"), 0);
   const int last = world_size() - 1;
@@ -196,8 +172,8 @@ TEST(MaxOfLastCall, IsACallBehindAndSendsNoMessagesOfOurs) {
   EXPECT_EQ(transport.max_of_last_call(99, "the answer"), 10);
   EXPECT_EQ(transport.max_of_last_call(3, "a first call again"), 0) << "99 was dropped";
   EXPECT_EQ(transport.max_of_last_call(0, "the next"), 3);
-  EXPECT_EQ(calls.sends, 0);
-  EXPECT_EQ(calls.reductions, world_size() == 1 ? 0 : kCalls + 3);
+  EXPECT_EQ(tests::mpi_calls.messages, 0);
+  EXPECT_EQ(tests::mpi_calls.reductions, world_size() == 1 ? 0 : kCalls + 3);
 }
 
 TEST(MaxOfLastCall, GoesOnBesideOtherOperationsAndMayBeLeftUnread) {

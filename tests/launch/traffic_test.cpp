@@ -1,7 +1,6 @@
 // What a training step sends, by the flight recorders and by counting calls of MPI, against the formula of launch/SCALING.md. On CPUs
 // tensors go through MPI as well; on pretended devices they go to the (pretended) NCCL, and whatever MPI is asked for is control traffic.
 #include <gtest/gtest.h>
-#include <mpi.h>
 #include <torch/types.h>
 
 #include <cstdio>
@@ -12,30 +11,7 @@
 #include "launch/signals.h"
 #include "launch/trainer.h"
 #include "tests/launch/runtime_under_test.h"
-
-namespace {
-
-struct MpiCalls {
-  int messages = 0;
-  int reductions = 0;
-};
-MpiCalls calls;
-
-}  // namespace
-
-extern "C" {
-
-int MPI_Isend(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request* request) {
-  ++calls.messages;
-  return PMPI_Isend(data, count, type, to, tag, comm, request);
-}
-
-int MPI_Iallreduce(const void* own, void* result, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm, MPI_Request* request) {
-  ++calls.reductions;
-  return PMPI_Iallreduce(own, result, count, type, op, comm, request);
-}
-
-}  // extern "C"
+#include "tests/support/mpi_calls.h"
 
 namespace diffprob::launch {
 namespace {
@@ -107,7 +83,7 @@ TEST(Traffic, AStepSendsWhatTheFormulaSays) {
     StopAgreement stop(0, runtime->control());
     constexpr std::int64_t kStep = 3;
     for (std::int64_t step = 0; step <= kStep; ++step) {
-      calls = {};
+      tests::mpi_calls = {};
       trainer.step(batch_of(c, *runtime), step, 0.01);
       EXPECT_FALSE(stop.agreed());
     }
@@ -120,16 +96,16 @@ TEST(Traffic, AStepSendsWhatTheFormulaSays) {
     EXPECT_EQ(traffic.operations.at("reduce_scatter"), 1);
     EXPECT_GT(traffic.operations.at("all_reduce"), 3 + 1 + 2);  // softmax, finite or not, several buckets
     if (!runtime->device().is_cpu()) {
-      EXPECT_EQ(calls.messages, 0) << "control traffic of our own";
+      EXPECT_EQ(tests::mpi_calls.messages, 0) << "control traffic of our own";
     }
-    EXPECT_EQ(calls.reductions, runtime->world_size() == 1 ? 0 : 1);
+    EXPECT_EQ(tests::mpi_calls.reductions, runtime->world_size() == 1 ? 0 : 1);
     if (!runtime->is_root()) continue;
     std::printf(
         "{\"W\": %d, \"B\": %ld, \"C\": %ld, \"D\": %ld, \"head_bytes\": %ld, \"gradient_bytes\": %ld, \"all_reduces\": %ld, "
         "\"mpi_messages\": %d, \"mpi_reductions\": %d}\n",
         runtime->world_size(), c.batch, c.classes, c.dim,
         traffic.bytes.at("all_gather") + traffic.bytes.at("reduce_scatter") + c.batch * 32, gradients, traffic.operations.at("all_reduce"),
-        calls.messages, calls.reductions);
+        tests::mpi_calls.messages, tests::mpi_calls.reductions);
   }
 }
 
