@@ -26,7 +26,7 @@ namespace diffprob::dist {
 ///
 /// Every operation has a sequence number and is recorded with the line that called it (`where`: leave it out). When one passes its
 /// deadline, the error names it, its step and the ranks that did not arrive, and all ranks that still run write their last 256
-/// operations (dist/operations_file.h: set_dump_folder()).
+/// operations (dist/mpi/operations_file.h: set_dump_folder()).
 class Communicator {
  public:
   Communicator(const Communicator&) = delete;

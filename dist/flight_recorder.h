@@ -43,7 +43,7 @@ struct OperationRecord {
 };
 
 /// The last operations of one communicator, for the day when one does not end. A record costs a clock and an uncontended lock.
-/// Thread-safe. All recorders of a process are written together by write_operations() (dist/operations_file.h).
+/// Thread-safe. All recorders of a process are written together by write_operations() (dist/mpi/operations_file.h).
 class FlightRecorder {
  public:
   static constexpr std::size_t kCapacity = 256;
@@ -64,7 +64,7 @@ class FlightRecorder {
   [[nodiscard]] std::int64_t enqueued() const;
   /// The oldest operation that has not finished, 0 when none is open.
   [[nodiscard]] std::int64_t oldest_open() const;
-  /// "#12 float32 [64, 512] (step 7, launch/trainer.cpp:88)"; "" for an operation that is no longer held.
+  /// "#12 float32 [64, 512] (step 7, launch/train/trainer.cpp:88)"; "" for an operation that is no longer held.
   [[nodiscard]] std::string describe(std::int64_t sequence) const;
   /// Where this rank stands: "in all_reduce #12 ..." or "done with all_reduce #12 ...".
   [[nodiscard]] std::string position() const;
@@ -99,7 +99,7 @@ class FlightRecorder {
 [[nodiscard]] std::string_view to_string(Phase phase);
 /// "[64, 512]"
 [[nodiscard]] std::string shape_text(const OperationRecord& record);
-/// "launch/trainer.cpp:88": the last two parts of the path.
+/// "launch/train/trainer.cpp:88": the last two parts of the path.
 [[nodiscard]] std::string source_text(const std::source_location& where);
 
 /// A collective that runs while this object lives: started now, finished or (when left by an exception) failed at the end.

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "data/error.h"
-#include "dist/host_collectives.h"
+#include "dist/mpi/host_collectives.h"
 
 namespace diffprob::eval {
 

@@ -7,14 +7,14 @@
 #include <optional>
 #include <thread>
 
-#include "dist/host_allocator.h"
-#include "dist/watchdog.h"
-#include "launch/commands.h"
-#include "launch/log.h"
-#include "launch/rank_agreement.h"
-#include "launch/read_config.h"
-#include "launch/signals.h"
-#include "launch/train.h"
+#include "launch/job/host_allocator.h"
+#include "dist/mpi/watchdog.h"
+#include "launch/cli/commands.h"
+#include "launch/observe/log.h"
+#include "launch/job/rank_agreement.h"
+#include "launch/job/read_config.h"
+#include "launch/job/signals.h"
+#include "launch/train/train.h"
 
 namespace {
 

@@ -3,7 +3,7 @@
 #include <functional>
 #include <string>
 
-#include "dist/host_collectives.h"
+#include "dist/mpi/host_collectives.h"
 #include "prune/error.h"
 
 namespace diffprob::prune {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "prune/sample_stream.h"
+#include "prune/select/sample_stream.h"
 
 namespace diffprob::prune {
 namespace {

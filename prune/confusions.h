@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "dist/host_collectives.h"
+#include "dist/mpi/host_collectives.h"
 #include "prune/prune.h"
 
 namespace diffprob::prune {

@@ -4,10 +4,10 @@
 #include <span>
 #include <vector>
 
-#include "dist/host_collectives.h"
-#include "prune/identity_counts.h"
+#include "dist/mpi/host_collectives.h"
+#include "prune/select/identity_counts.h"
 #include "prune/row_blocks.h"
-#include "prune/selection.h"
+#include "prune/select/selection.h"
 
 namespace diffprob::prune {
 

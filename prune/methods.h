@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "prune/ccs.h"
-#include "prune/diffprob.h"
-#include "prune/random.h"
-#include "prune/ranked.h"
+#include "prune/select/ccs.h"
+#include "prune/select/diffprob.h"
+#include "prune/select/random.h"
+#include "prune/select/ranked.h"
 
 namespace diffprob::prune {
 

@@ -6,11 +6,11 @@
 #include <limits>
 
 #include "prune/agreement.h"
-#include "prune/cleaning.h"
+#include "prune/select/cleaning.h"
 #include "prune/confusions.h"
 #include "prune/error.h"
 #include "prune/identity_exchange.h"
-#include "prune/matched_fraction.h"
+#include "prune/select/matched_fraction.h"
 #include "prune/sample_rows.h"
 
 namespace diffprob::prune {

@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include "dist/host_collectives.h"
-#include "prune/identity_counts.h"
+#include "dist/mpi/host_collectives.h"
+#include "prune/select/identity_counts.h"
 #include "prune/methods.h"
 #include "prune/row_blocks.h"
-#include "prune/score_table.h"
-#include "prune/threshold_search.h"
+#include "prune/tables/score_table.h"
+#include "prune/select/threshold_search.h"
 
 namespace diffprob::prune {
 
@@ -67,7 +67,7 @@ struct PruneWork {
 [[nodiscard]] PruneResult prune(const PruneFiles& files, const PruneOptions& options, dist::HostCollectives& collectives,
                                 const PruneWork& work = {});
 
-/// index_set.h5, kept_index.txt, label_map.txt and summary.json (SCORES_FORMAT.md) in an existing folder. Rank 0 writes the index set and
+/// index_set.h5, kept_index.txt, label_map.txt and summary.json (prune/tables/SCORES_FORMAT.md) in an existing folder. Rank 0 writes the index set and
 /// the summary, another one, if there is one, the texts. Collective; throws PruneError on all ranks together.
 void write_pruning(const std::string& folder, const PruneResult& result, dist::HostCollectives& collectives);
 

@@ -2,8 +2,8 @@
 #include <memory>
 
 #include "prune/agreement.h"
-#include "prune/index_set_writer.h"
-#include "prune/kept_index_writer.h"
+#include "prune/lists/index_set_writer.h"
+#include "prune/lists/kept_index_writer.h"
 #include "prune/prune.h"
 #include "prune/prune_summary.h"
 

@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "prune/atomic_file.h"
+#include "prune/files/atomic_file.h"
 #include "prune/error.h"
-#include "prune/kept_index_writer.h"
+#include "prune/lists/kept_index_writer.h"
 
 namespace diffprob::prune {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "prune/sample_range.h"
+#include "prune/tables/sample_range.h"
 
 namespace diffprob::prune {
 

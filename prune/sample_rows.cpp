@@ -6,11 +6,11 @@
 #include <iterator>
 #include <limits>
 
-#include "prune/cleaning.h"
-#include "prune/dynamics_file.h"
+#include "prune/select/cleaning.h"
+#include "prune/tables/dynamics_file.h"
 #include "prune/error.h"
-#include "prune/score_file.h"
-#include "prune/source_attributes.h"
+#include "prune/tables/score_file.h"
+#include "prune/tables/source_attributes.h"
 
 namespace diffprob::prune {
 namespace {

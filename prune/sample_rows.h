@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "prune/hdf5_file.h"
+#include "prune/files/hdf5_file.h"
 #include "prune/methods.h"
-#include "prune/row_problems.h"
-#include "prune/score_table.h"
+#include "prune/tables/row_problems.h"
+#include "prune/tables/score_table.h"
 
 namespace diffprob::prune {
 

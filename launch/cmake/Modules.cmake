@@ -1,4 +1,4 @@
-# diffprob_add_module(NAME SRCS ... DEPS ... PRIVATE_DEPS ... [TORCH_PCH]) and diffprob_add_test(...): one target a folder, one form for all.
+# diffprob_add_module, diffprob_add_room, diffprob_add_test, diffprob_add_bench: one target a folder, one form for all.
 
 add_library(diffprob_warnings INTERFACE)
 target_compile_options(diffprob_warnings INTERFACE $<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-Wall;-Wextra;-Wshadow;-Wnon-virtual-dtor;-Woverloaded-virtual;-Wimplicit-fallthrough>
@@ -34,13 +34,34 @@ target_precompile_headers(diffprob_torch_pch PRIVATE <torch/types.h> <torch/csrc
   <torch/nn/module.h> <algorithm> <chrono> <filesystem> <functional> <memory> <optional>
   <span> <string> <vector>)
 
+# A library of one folder; its rooms add their sources with diffprob_add_room.
 function(diffprob_add_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH" "" "SRCS;DEPS;PRIVATE_DEPS")
-  add_library(diffprob_${name} STATIC ${arg_SRCS})
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH" "" "DEPS;PRIVATE_DEPS")
+  add_library(diffprob_${name} STATIC)
   add_library(diffprob::${name} ALIAS diffprob_${name})
   target_link_libraries(diffprob_${name} PUBLIC diffprob_flags ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS} diffprob_warnings)
   if(arg_TORCH_PCH)
     target_precompile_headers(diffprob_${name} REUSE_FROM diffprob_torch_pch)
+  endif()
+endfunction()
+
+# diffprob_add_room(MODULE [TORCH ...] [PLAIN ...] [VECTOR ...] [KERNELS ...]): the sources of a room, each named once.
+# TORCH: compiled with LibTorch's precompiled header. PLAIN: without it, which saves seconds per file. VECTOR: without it, and
+# with -O3, because -O2 leaves their loops scalar. KERNELS: for nvcc.
+function(diffprob_add_room module)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "TORCH;PLAIN;VECTOR;KERNELS")
+  target_sources(diffprob_${module} PRIVATE ${arg_TORCH} ${arg_PLAIN} ${arg_VECTOR} ${arg_KERNELS})
+  if(arg_PLAIN OR arg_VECTOR)
+    set_source_files_properties(${arg_PLAIN} ${arg_VECTOR} TARGET_DIRECTORY diffprob_${module}
+      PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+  endif()
+  if(arg_VECTOR)
+    set_source_files_properties(${arg_VECTOR} TARGET_DIRECTORY diffprob_${module}
+      PROPERTIES COMPILE_OPTIONS -O3)
+  endif()
+  if(arg_KERNELS)
+    set_source_files_properties(${arg_KERNELS} TARGET_DIRECTORY diffprob_${module}
+      PROPERTIES COMPILE_OPTIONS --expt-relaxed-constexpr)
   endif()
 endfunction()
 

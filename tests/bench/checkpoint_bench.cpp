@@ -8,11 +8,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/atomic_file.h"
-#include "dist/mpi_environment.h"
-#include "launch/checkpoint_writer.h"
-#include "model/backbone.h"
-#include "model/sharded_head.h"
+#include "data/files/atomic_file.h"
+#include "dist/mpi/mpi_environment.h"
+#include "launch/checkpoint/checkpoint_writer.h"
+#include "model/networks/backbone.h"
+#include "model/head/sharded_head.h"
 
 namespace {
 

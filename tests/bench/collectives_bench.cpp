@@ -9,7 +9,7 @@
 #include <cstdio>
 
 #include "dist/communicator.h"
-#include "dist/mpi_environment.h"
+#include "dist/mpi/mpi_environment.h"
 
 namespace {
 

@@ -13,11 +13,11 @@
 
 #include <torch/torch.h>
 
-#include "dist/host_allocator.h"
-#include "dist/mpi_environment.h"
-#include "model/head_sgd.h"
-#include "model/sgd.h"
-#include "model/sharded_head.h"
+#include "launch/job/host_allocator.h"
+#include "dist/mpi/mpi_environment.h"
+#include "model/head/head_sgd.h"
+#include "model/optim/sgd.h"
+#include "model/head/sharded_head.h"
 
 namespace {
 

@@ -17,10 +17,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/atomic_file.h"
-#include "data/keyed_random.h"
-#include "dist/mpi_environment.h"
-#include "eval/ijb.h"
+#include "data/files/atomic_file.h"
+#include "data/random/keyed_random.h"
+#include "dist/mpi/mpi_environment.h"
+#include "eval/ijb/ijb.h"
 
 namespace {
 

@@ -12,9 +12,9 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "model/backbone.h"
-#include "model/face_embedder.h"
-#include "model/normalize.h"
+#include "model/networks/backbone.h"
+#include "model/inference/face_embedder.h"
+#include "model/input/normalize.h"
 
 namespace {
 

@@ -21,9 +21,9 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "data/loader.h"
-#include "data/weighted_sampler.h"
-#include "dist/host_allocator.h"
+#include "data/loading/loader.h"
+#include "data/loading/weighted_sampler.h"
+#include "launch/job/host_allocator.h"
 
 namespace {
 

@@ -14,12 +14,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "dist/mpi_environment.h"
-#include "prune/hdf5_file.h"
+#include "dist/mpi/mpi_environment.h"
+#include "prune/files/hdf5_file.h"
 #include "prune/prune.h"
-#include "prune/sample_stream.h"
-#include "prune/score_file.h"
-#include "prune/source_attributes.h"
+#include "prune/select/sample_stream.h"
+#include "prune/tables/score_file.h"
+#include "prune/tables/source_attributes.h"
 
 namespace {
 

@@ -16,10 +16,10 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "dist/mpi_environment.h"
-#include "model/backbone.h"
-#include "model/face_embedder.h"
-#include "model/sharded_head.h"
+#include "dist/mpi/mpi_environment.h"
+#include "model/networks/backbone.h"
+#include "model/inference/face_embedder.h"
+#include "model/head/sharded_head.h"
 
 namespace {
 

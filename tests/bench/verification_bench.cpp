@@ -14,9 +14,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/atomic_file.h"
-#include "data/keyed_random.h"
-#include "eval/embedder.h"
+#include "data/files/atomic_file.h"
+#include "data/random/keyed_random.h"
+#include "eval/embed/embedder.h"
 
 namespace {
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "data/error.h"
-#include "data/jpeg_decoder.h"
-#include "data/loader.h"
+#include "data/images/jpeg_decoder.h"
+#include "data/loading/loader.h"
 
 namespace diffprob::data::test {
 

@@ -4,9 +4,9 @@
 
 #include <gtest/gtest.h>
 
-#include "data/dataset.h"
-#include "data/record_io.h"
-#include "data/verification_set.h"
+#include "data/sets/dataset.h"
+#include "data/records/record_io.h"
+#include "data/sets/verification_set.h"
 #include "tests/data/test_files.h"
 
 namespace diffprob::data {

@@ -8,7 +8,7 @@
 #include <sstream>
 #include <thread>
 
-#include "dist/operations_file.h"
+#include "dist/mpi/operations_file.h"
 
 namespace diffprob::dist {
 namespace {

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "data/data_check.h"
+#include "data/check/data_check.h"
 #include "data/error.h"
-#include "data/jpeg_decoder.h"
-#include "data/pack_records.h"
+#include "data/images/jpeg_decoder.h"
+#include "data/records/pack_records.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

@@ -1,9 +1,9 @@
 // Score, dynamics and index set files: [choice][HDF5]. Libhdf5 itself is not instrumented; what it says of broken files must come out as
 // ours.
-#include "prune/dynamics.h"
+#include "prune/tables/dynamics.h"
 #include "prune/error.h"
-#include "prune/index_set.h"
-#include "prune/score_table.h"
+#include "prune/lists/index_set.h"
+#include "prune/tables/score_table.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

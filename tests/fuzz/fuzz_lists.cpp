@@ -1,11 +1,11 @@
 // Kept and dropped lists of all kinds, and score files of others: [choice of reader][choice of kind][choice of meaning][content].
 #include <vector>
 
-#include "prune/dynamics_import.h"
+#include "prune/foreign/dynamics_import.h"
 #include "prune/error.h"
-#include "prune/list_file.h"
-#include "prune/score_csv.h"
-#include "prune/score_import.h"
+#include "prune/lists/list_file.h"
+#include "prune/foreign/score_csv.h"
+#include "prune/foreign/score_import.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

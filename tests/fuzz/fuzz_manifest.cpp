@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/sha256.h"
-#include "launch/checkpoint_manifest.h"
+#include "data/files/sha256.h"
+#include "launch/checkpoint/checkpoint_manifest.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

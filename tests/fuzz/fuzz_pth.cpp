@@ -1,6 +1,6 @@
 // Weights of torch.save: a zip with a pickle and storages.
 #include "data/error.h"
-#include "model/weights.h"
+#include "model/weights/weights.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "data/dataset.h"
+#include "data/sets/dataset.h"
 #include "data/error.h"
-#include "data/jpeg_decoder.h"
+#include "data/images/jpeg_decoder.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

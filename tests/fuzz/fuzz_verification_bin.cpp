@@ -1,6 +1,6 @@
 // The pickle of a .bin verification set.
 #include "data/error.h"
-#include "data/verification_set.h"
+#include "data/sets/verification_set.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

@@ -1,6 +1,6 @@
 // The names that the schema of the configuration offers; the networks and margins behind them are not needed to read one.
-#include "model/backbone.h"
-#include "model/margin.h"
+#include "model/networks/backbone.h"
+#include "model/margin/margin.h"
 
 namespace diffprob::model {
 

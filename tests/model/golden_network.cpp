@@ -3,7 +3,7 @@
 #include <cmath>
 #include <string>
 
-#include "model/weights.h"
+#include "model/weights/weights.h"
 #include "tests/support/golden.h"
 
 namespace diffprob::tests {

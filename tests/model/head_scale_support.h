@@ -3,7 +3,7 @@
 #include <numeric>
 #include <vector>
 
-#include "model/head_sgd.h"
+#include "model/head/head_sgd.h"
 #include "tests/model/head_test_support.h"
 
 namespace diffprob::tests {

@@ -9,7 +9,7 @@
 #include <torch/nn.h>
 
 #include "dist/communicator.h"
-#include "model/sharded_head.h"
+#include "model/head/sharded_head.h"
 #include "tests/support/golden.h"
 #include "tests/support/test_device.h"
 

@@ -4,11 +4,11 @@
 #include <cmath>
 #include <cstdio>
 
-#include "model/backbone.h"
-#include "model/gradient_clip.h"
-#include "model/margin_elastic.h"
-#include "model/sgd.h"
-#include "model/weights.h"
+#include "model/networks/backbone.h"
+#include "model/optim/gradient_clip.h"
+#include "model/margin/margin_elastic.h"
+#include "model/optim/sgd.h"
+#include "model/weights/weights.h"
 #include "tests/model/golden_losses.h"
 #include "tests/model/golden_network.h"
 

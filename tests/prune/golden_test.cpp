@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "prune/cleaning.h"
-#include "prune/dynamics.h"
+#include "prune/select/cleaning.h"
+#include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
 #include "tests/support/golden.h"
 

@@ -6,10 +6,10 @@
 #include <functional>
 #include <utility>
 
-#include "prune/diffprob.h"
-#include "prune/index_set.h"
-#include "prune/random.h"
-#include "prune/ranked.h"
+#include "prune/select/diffprob.h"
+#include "prune/lists/index_set.h"
+#include "prune/select/random.h"
+#include "prune/select/ranked.h"
 #include "tests/prune/synthetic.h"
 
 namespace diffprob::prune::tests {

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "prune/dynamics.h"
+#include "prune/tables/dynamics.h"
 #include "prune/prune.h"
 #include "tests/prune/in_memory.h"
 

@@ -12,11 +12,11 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "prune/dynamics.h"
+#include "prune/tables/dynamics.h"
 #include "prune/error.h"
-#include "prune/hdf5_file.h"
+#include "prune/files/hdf5_file.h"
 #include "prune/prune_summary.h"
-#include "prune/sample_stream.h"
+#include "prune/select/sample_stream.h"
 #include "tests/prune/in_memory.h"
 #include "tests/prune/obvious_pruning.h"
 

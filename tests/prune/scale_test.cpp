@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "prune/threshold_search.h"
+#include "prune/select/threshold_search.h"
 #include "tests/prune/in_memory.h"
 
 namespace diffprob::prune::tests {

@@ -13,7 +13,7 @@
 
 #include <openssl/evp.h>
 
-#include "prune/score_table.h"
+#include "prune/tables/score_table.h"
 
 namespace diffprob::prune::tests {
 

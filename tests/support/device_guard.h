@@ -6,7 +6,7 @@
 
 #include <ATen/Context.h>
 
-#include "dist/cuda_device.h"
+#include "dist/gpu/cuda_device.h"
 
 namespace diffprob::tests {
 

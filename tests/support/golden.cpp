@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-#include "data/keyed_random.h"
+#include "data/random/keyed_random.h"
 
 namespace diffprob::tests {
 

@@ -6,7 +6,7 @@
 
 #include <ATen/ATen.h>
 
-#include "model/weights.h"
+#include "model/weights/weights.h"
 
 /// Inputs of the benchmarks as a function of (key, element) alone, the same on every device and, from hashed_values.py, in Python: ours and
 /// the peer work on the same numbers.

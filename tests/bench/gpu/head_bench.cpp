@@ -10,11 +10,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/keyed_random.h"
-#include "launch/head_optimizer.h"
-#include "launch/precision.h"
-#include "launch/trainer.h"
-#include "model/loss_scaler.h"
+#include "data/random/keyed_random.h"
+#include "launch/train/head_optimizer.h"
+#include "launch/config/precision.h"
+#include "launch/train/trainer.h"
+#include "model/optim/loss_scaler.h"
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"
 #include "tests/bench/gpu/hashed_values.h"

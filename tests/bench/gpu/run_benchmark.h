@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <exception>
 
-#include "dist/mpi_environment.h"
-#include "launch/config.h"
-#include "launch/runtime.h"
+#include "dist/mpi/mpi_environment.h"
+#include "launch/config/config.h"
+#include "launch/job/runtime.h"
 
 namespace diffprob::bench {
 

@@ -11,11 +11,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "launch/precision.h"
-#include "launch/runtime.h"
-#include "launch/score.h"
-#include "launch/trainer.h"
-#include "model/face_embedder.h"
+#include "launch/config/precision.h"
+#include "launch/job/runtime.h"
+#include "launch/score/score.h"
+#include "launch/train/trainer.h"
+#include "model/inference/face_embedder.h"
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"
 #include "tests/bench/gpu/hashed_values.h"

@@ -10,11 +10,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "launch/inputs.h"
-#include "launch/precision.h"
-#include "launch/profile_trace.h"
-#include "launch/trainer.h"
-#include "launch/training_data.h"
+#include "launch/inputs/inputs.h"
+#include "launch/config/precision.h"
+#include "launch/observe/profile_trace.h"
+#include "launch/train/trainer.h"
+#include "launch/inputs/training_data.h"
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"
 #include "tests/bench/gpu/hashed_values.h"

@@ -73,7 +73,7 @@ score_killed() {
 
 "$program" data synth faces --synthetic.identities=40 --synthetic.images_per_identity=9 --synthetic.verification_pairs=150 >"$log" 2>&1 || die synth
 "$program" data synth few --synthetic.identities=40 --synthetic.images_per_identity=2 --synthetic.verification_pairs=10 >"$log" 2>&1 || die synth
-python3 "$here/../small_ijb.py" faces IJBC 60
+python3 "$here/../evaluate/small_ijb.py" faces IJBC 60
 cat >config.yaml <<YAML
 seed: 3
 device: cpu

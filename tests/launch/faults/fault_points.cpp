@@ -9,20 +9,20 @@
 #include <utility>
 #include <vector>
 
-#include "data/atomic_file.h"
-#include "data/batch_stream.h"
-#include "dist/mpi_environment.h"
-#include "eval/embedder.h"
-#include "launch/checkpoint_manifest.h"
-#include "launch/rank_agreement.h"
-#include "launch/report.h"
-#include "launch/score_parts.h"
-#include "model/sharded_head.h"
-#include "model/weights.h"
-#include "prune/index_set_writer.h"
-#include "prune/kept_index_writer.h"
+#include "data/files/atomic_file.h"
+#include "data/loading/batch_stream.h"
+#include "dist/mpi/mpi_environment.h"
+#include "eval/embed/embedder.h"
+#include "launch/checkpoint/checkpoint_manifest.h"
+#include "launch/job/rank_agreement.h"
+#include "launch/report/report.h"
+#include "launch/score/score_parts.h"
+#include "model/head/sharded_head.h"
+#include "model/weights/weights.h"
+#include "prune/lists/index_set_writer.h"
+#include "prune/lists/kept_index_writer.h"
 #include "prune/prune.h"
-#include "prune/score_table.h"
+#include "prune/tables/score_table.h"
 #include "tests/launch/faults/fault.h"
 
 // "Real" functions are those of the program. The linker reads the symbols from wrapped_symbols.txt.

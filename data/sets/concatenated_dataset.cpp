@@ -1,0 +1,74 @@
+#include "data/sets/concatenated_dataset.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "data/sets/class_count.h"
+#include "data/error.h"
+#include "data/files/sha256.h"
+
+namespace diffprob::data {
+namespace fs = std::filesystem;
+
+ConcatenatedDataset::ConcatenatedDataset(std::vector<Part> parts) : parts_(std::move(parts)) {
+  if (parts_.empty()) throw DataError("concatenated data set: no parts");
+  std::int64_t samples = 0;
+  std::int64_t classes = 0;
+  for (const auto& part : parts_) {
+    sample_ends_.push_back(samples += part.dataset->size());
+    class_ends_.push_back(classes += part.dataset->num_classes());
+  }
+  if (classes > kMostClasses)
+    throw DataError("concatenated data set: " + std::to_string(classes) + " classes in all, at most " + std::to_string(kMostClasses) +
+                    " are understood");
+}
+
+ConcatenatedDataset::Place ConcatenatedDataset::place_of(std::int64_t index) const {
+  if (index < 0 || index >= size())
+    throw DataError("concatenated data set: sample " + std::to_string(index) + " of " + std::to_string(size()));
+  const auto part = static_cast<std::size_t>(std::ranges::upper_bound(sample_ends_, index) - sample_ends_.begin());
+  return {part, part == 0 ? index : index - sample_ends_[part - 1]};
+}
+
+std::int64_t ConcatenatedDataset::label(std::int64_t index) const {
+  const auto [part, inside] = place_of(index);
+  return parts_[part].dataset->label(inside) + (part == 0 ? 0 : class_ends_[part - 1]);
+}
+
+void ConcatenatedDataset::read(std::int64_t index, std::vector<std::byte>& bytes) const {
+  const auto [part, inside] = place_of(index);
+  parts_[part].dataset->read(inside, bytes);
+}
+
+std::string ConcatenatedDataset::describe(std::int64_t index) const {
+  const auto [part, inside] = place_of(index);
+  return parts_[part].name + ": " + parts_[part].dataset->describe(inside);
+}
+
+std::string ConcatenatedDataset::fingerprint() const {
+  Sha256 digest;
+  digest.update("concatenated sets");
+  digest.update(static_cast<std::int64_t>(parts_.size()));
+  for (const auto& part : parts_) digest.update(part.dataset->fingerprint());
+  return digest.hex();
+}
+
+std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths) {
+  if (paths.empty()) throw DataError("no data set is given");
+  if (paths.size() == 1) return open_dataset(paths.front());
+  std::set<fs::path> seen;
+  std::vector<ConcatenatedDataset::Part> parts;
+  for (const auto& path : paths) {
+    std::error_code error;
+    const auto resolved = fs::canonical(path, error);
+    if (!error && !seen.insert(resolved).second)
+      throw DataError(path + ": given twice; the people of each set count as different ones, so a set must be given once");
+    parts.push_back({path, open_dataset(path)});
+  }
+  return std::make_shared<ConcatenatedDataset>(std::move(parts));
+}
+
+}  // namespace diffprob::data

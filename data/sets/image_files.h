@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/sets/dataset.h"
+
+namespace diffprob::data {
+
+/// Labelled image files under one folder: what image folders and lists become. Names sit end to end in one text (12 bytes a sample and the
+/// name).
+class ImageFiles final : public Dataset {
+ public:
+  /// `kind` is part of the fingerprint.
+  ImageFiles(std::string folder, std::string kind);
+  /// `name` is relative to the folder, or absolute.
+  void add(std::string_view name, std::uint32_t label);
+  /// Counts the classes. Throws DataError without images.
+  void finish();
+
+  [[nodiscard]] std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
+  [[nodiscard]] std::int64_t num_classes() const override { return num_classes_; }
+  [[nodiscard]] std::int64_t label(std::int64_t index) const override { return labels_[checked(index)]; }
+  void read(std::int64_t index, std::vector<std::byte>& bytes) const override;
+  [[nodiscard]] std::string describe(std::int64_t index) const override;
+  /// Reads the size of every file.
+  [[nodiscard]] std::string fingerprint() const override;
+
+ private:
+  [[nodiscard]] std::size_t checked(std::int64_t index) const;
+  [[nodiscard]] std::string_view name(std::size_t index) const;
+  [[nodiscard]] std::string path(std::size_t index) const;
+
+  std::string folder_;
+  std::string kind_;
+  std::string names_;
+  std::vector<std::int64_t> ends_;
+  std::vector<std::uint32_t> labels_;
+  std::int64_t num_classes_ = 0;
+};
+
+}  // namespace diffprob::data

@@ -1,0 +1,144 @@
+#include "dist/mpi/operations_file.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <mutex>
+#include <string>
+#include <system_error>
+
+#include "dist/flight_recorder.h"
+
+namespace diffprob::dist {
+namespace {
+
+using Time = std::chrono::system_clock::time_point;
+
+constexpr std::size_t kLogged = 8;  // operations a communicator, when there is no folder
+
+struct Target {
+  std::mutex mutex;
+  std::filesystem::path folder;
+  std::filesystem::path written;
+  std::chrono::steady_clock::time_point written_at;
+};
+
+Target& target() {
+  static auto* const instance = new Target;
+  return *instance;
+}
+
+/// "02:15:03.123456" UTC, "-" for the epoch.
+std::string time_text(Time time) {
+  if (time == Time{}) return "-";
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+  const std::time_t seconds = micros / 1'000'000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  std::snprintf(text, sizeof(text), "%02d:%02d:%02d.%06lld", utc.tm_hour, utc.tm_min, utc.tm_sec,
+                static_cast<long long>(micros % 1'000'000));
+  return text;
+}
+
+std::string line_of(const OperationRecord& record) {
+  std::string line = std::to_string(record.sequence);
+  const auto add = [&line](const std::string& text) { line += "\t" + text; };
+  add(std::string(to_string(record.state)));
+  add(std::string(record.kind));
+  add(record.dtype.empty() ? "-" : std::string(record.dtype));
+  add(shape_text(record));
+  add(std::string(to_string(record.phase)));
+  add(record.step < 0 ? "-" : std::to_string(record.step));
+  add(time_text(record.enqueued));
+  add(time_text(record.started));
+  add(time_text(record.finished));
+  add(source_text(record.where));
+  return line + "\n";
+}
+
+std::string header_of(const FlightRecorder& recorder) {
+  return "# communicator " + recorder.name() + ": " + std::to_string(recorder.enqueued()) + " operations called, " + recorder.position() +
+         "\n";
+}
+
+std::string text_of(std::string_view reason) {
+  std::string text = "# diffprob operations 1; times are UTC\n# " + std::string(reason) + "\n";
+  for (const auto& recorder : live_recorders()) {
+    text += header_of(*recorder);
+    text += "sequence\tstate\tkind\tdtype\tshape\tphase\tstep\tenqueued\tstarted\tfinished\tsource\n";
+    for (const auto& record : recorder->records()) text += line_of(record);
+  }
+  return text;
+}
+
+void log_newest(std::string_view reason) {
+  for (const auto& recorder : live_recorders()) {
+    const auto records = recorder->records();
+    std::string text = std::string(reason) + "\n" + header_of(*recorder);
+    for (std::size_t i = records.size() - std::min(records.size(), kLogged); i < records.size(); ++i) text += line_of(records[i]);
+    spdlog::warn("{}", text);
+  }
+}
+
+[[noreturn]] void fail(const std::filesystem::path& path, const char* action) {
+  throw std::system_error(errno, std::generic_category(), path.string() + ": " + action);
+}
+
+void write_file(const std::filesystem::path& path, const std::string& text) {
+  auto temporary = path;
+  temporary += ".tmp";
+  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file < 0) fail(temporary, "open");
+  bool good = true;
+  for (std::size_t at = 0; good && at < text.size();) {
+    const ssize_t n = write(file, text.data() + at, text.size() - at);
+    if (n < 0 && errno == EINTR) continue;
+    good = n > 0;
+    if (good) at += static_cast<std::size_t>(n);
+  }
+  good = good && fsync(file) == 0;
+  good = close(file) == 0 && good;
+  if (!good) fail(temporary, "write");
+  if (rename(temporary.c_str(), path.c_str()) != 0) fail(path, "rename");
+}
+
+}  // namespace
+
+void set_dump_folder(std::filesystem::path folder) {
+  auto& to = target();
+  const std::lock_guard lock(to.mutex);
+  to.folder = std::move(folder);
+  to.written.clear();
+}
+
+std::filesystem::path write_operations(std::string_view reason) noexcept {
+  try {
+    auto& to = target();
+    const std::lock_guard lock(to.mutex);
+    const auto recorders = live_recorders();
+    if (recorders.empty()) return {};
+    const auto now = std::chrono::steady_clock::now();
+    if (to.written_at != std::chrono::steady_clock::time_point{} && now - to.written_at < std::chrono::seconds(1)) return to.written;
+    to.written_at = now;
+    if (to.folder.empty()) {
+      log_newest(reason);
+      return {};
+    }
+    char name[48];
+    std::snprintf(name, sizeof(name), "operations.rank%05d.txt", recorders.front()->rank());
+    write_file(to.folder / name, text_of(reason));
+    return to.written = to.folder / name;
+  } catch (const std::exception& error) {
+    spdlog::error("the last operations could not be written: {}", error.what());
+    return {};
+  }
+}
+
+}  // namespace diffprob::dist

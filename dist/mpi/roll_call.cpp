@@ -1,0 +1,135 @@
+#include "dist/mpi/roll_call.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "dist/mpi/abandoned.h"
+#include "dist/mpi/backoff.h"
+#include "dist/mpi/mpi_check.h"
+#include "dist/mpi/operations_file.h"
+
+namespace diffprob::dist {
+namespace {
+
+constexpr std::chrono::milliseconds kInterval{100};
+constexpr std::chrono::seconds kPatience{2};
+
+}  // namespace
+
+struct RollCall::Answer {
+  std::int64_t enqueued = 0;
+  char position[248] = {};
+};
+
+RollCall::RollCall(MPI_Comm comm, std::shared_ptr<FlightRecorder> recorder)
+    : comm_(comm), recorder_(std::move(recorder)), thread_([this] { listen(); }) {}
+
+RollCall::~RollCall() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+  for (auto& [request, buffer] : sent_) {
+    int done = 0;
+    if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || done == 0) abandon(std::move(buffer));
+  }
+}
+
+void RollCall::listen() {
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kInterval, [this] { return stop_; })) {
+    lock.unlock();
+    int finalized = 0;
+    if (MPI_Finalized(&finalized) != MPI_SUCCESS || finalized != 0) return;
+    try {
+      answer_questions();
+    } catch (const std::exception& error) {
+      spdlog::error("roll call on rank {}: {}", recorder_->rank(), error.what());
+      return;
+    }
+    lock.lock();
+  }
+}
+
+void RollCall::answer_questions() {
+  while (true) {
+    int found = 0;
+    MPI_Status status;
+    check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kQuestionTag, comm_, &found, &status), "MPI_Iprobe");
+    if (found == 0) return;
+    std::int64_t sequence = 0;
+    check_mpi(MPI_Recv(&sequence, 1, MPI_INT64_T, status.MPI_SOURCE, kQuestionTag, comm_, MPI_STATUS_IGNORE), "MPI_Recv");
+    (void)write_operations("rank " + std::to_string(status.MPI_SOURCE) + " passed its deadline in operation #" + std::to_string(sequence) +
+                           " of communicator " + recorder_->name());
+    answer(status.MPI_SOURCE);
+  }
+}
+
+void RollCall::answer(int asker) {
+  auto message = std::make_shared<Answer>();
+  message->enqueued = recorder_->enqueued();
+  const std::string position = recorder_->position();
+  std::memcpy(message->position, position.data(), std::min(position.size(), sizeof(message->position) - 1));
+  auto& [request, buffer] = sent_.emplace_back(MPI_REQUEST_NULL, message);
+  check_mpi(MPI_Isend(message.get(), sizeof(Answer), MPI_BYTE, asker, kAnswerTag, comm_, &request), "MPI_Isend");
+}
+
+std::string RollCall::call(const std::string& reason, std::int64_t sequence) noexcept {
+  const std::lock_guard lock(call_mutex_);
+  try {
+    if (!std::exchange(called_, true)) absentees_text_ = ask(reason, sequence);
+    return absentees_text_;
+  } catch (const std::exception& error) {
+    spdlog::error("roll call of rank {}: {}", recorder_->rank(), error.what());
+    return "";
+  }
+}
+
+std::string RollCall::ask(const std::string& reason, std::int64_t sequence) {
+  const auto file = write_operations(reason);
+  const auto ranks = static_cast<std::size_t>(recorder_->world_size());
+  const auto answers = std::make_shared<std::vector<Answer>>(ranks);
+  const auto question = std::make_shared<std::int64_t>(sequence > 0 ? sequence : recorder_->oldest_open());
+  abandon(answers);  // silent ranks leave their requests open
+  abandon(question);
+  std::vector<MPI_Request> receives(ranks, MPI_REQUEST_NULL);
+  std::vector<MPI_Request> sends(ranks, MPI_REQUEST_NULL);
+  for (int r = 0; r < recorder_->world_size(); ++r) {
+    const auto i = static_cast<std::size_t>(r);
+    if (r == recorder_->rank()) continue;
+    check_mpi(MPI_Irecv(&(*answers)[i], sizeof(Answer), MPI_BYTE, r, kAnswerTag, comm_, &receives[i]), "MPI_Irecv");
+    check_mpi(MPI_Isend(question.get(), 1, MPI_INT64_T, r, kQuestionTag, comm_, &sends[i]), "MPI_Isend");
+  }
+  Backoff backoff;
+  int done = 0;
+  while (done == 0 && backoff.pause() < kPatience) {
+    check_mpi(MPI_Testall(static_cast<int>(ranks), receives.data(), &done, MPI_STATUSES_IGNORE), "MPI_Testall");
+  }
+  const std::string text = absentees(*answers, receives, *question);
+  return file.empty() ? text : text + "; the last operations are in " + file.string();
+}
+
+std::string RollCall::absentees(const std::vector<Answer>& answers, std::vector<MPI_Request>& requests, std::int64_t sequence) const {
+  std::string text;
+  for (int r = 0; r < recorder_->world_size(); ++r) {
+    const auto i = static_cast<std::size_t>(r);
+    if (r == recorder_->rank()) continue;
+    int done = 0;
+    const bool answered = MPI_Test(&requests[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done != 0;
+    const std::string rank = "; rank " + std::to_string(r);
+    if (!answered) {
+      text += rank + " did not answer (frozen, gone or cut off)";
+    } else if (answers[i].enqueued < sequence) {
+      text += rank + " did not arrive: " + answers[i].position;
+    }
+  }
+  return text.empty() ? "; all ranks have called this operation" : text;
+}
+
+}  // namespace diffprob::dist

@@ -1,0 +1,119 @@
+#include <spdlog/spdlog.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "data/sets/dataset.h"
+#include "data/records/record_io.h"
+#include "dist/gpu/device.h"
+#include "launch/cli/commands.h"
+#include "launch/config/config_help.h"
+#include "launch/cli/convert.h"
+#include "launch/cli/data_check.h"
+#include "launch/cli/export.h"
+#include "launch/inputs/inputs.h"
+#include "launch/job/read_config.h"
+#include "launch/report/report.h"
+#include "model/networks/backbone.h"
+#include "model/networks/network_info.h"
+
+namespace diffprob::launch {
+namespace fs = std::filesystem;
+namespace {
+
+bool has_flag(const CommandLine& line, const std::string& flag) {
+  return std::find(line.flags.begin(), line.flags.end(), flag) != line.flags.end();
+}
+
+[[noreturn]] void bad_usage(const std::string& command) {
+  throw ConfigError({"usage:\n" + help_text(command)});
+}
+
+int show_config(const CommandLine& line) {
+  if (has_flag(line, "print-defaults")) {
+    fmt::print("{}", dump_config(Config(), DumpStyle::kWithHelp));
+  } else {
+    fmt::print("{}", dump_config(read_config(line), DumpStyle::kPlain));
+  }
+  return 0;
+}
+
+int show_data(const std::string& path) {
+  const auto dataset = data::open_dataset(path);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset->num_classes()), 0);
+  for (std::int64_t i = 0; i < dataset->size(); ++i) ++counts[static_cast<std::size_t>(dataset->label(i))];
+  std::sort(counts.begin(), counts.end());
+  fmt::print("{}\n  images       {}\n  identities   {}\n", path, dataset->size(), dataset->num_classes());
+  if (!counts.empty()) {
+    fmt::print("  images an identity   min {}  median {}  max {}  without any {}\n", counts.front(), counts[counts.size() / 2],
+               counts.back(), std::count(counts.begin(), counts.end(), 0));
+  }
+  fmt::print("  fingerprint  {}\n", dataset->fingerprint());
+  return 0;
+}
+
+int data_command(const CommandLine& line) {
+  const auto& words = line.positional;
+  const std::string action = words.empty() ? "" : words[0];
+  if (action == "info" && words.size() == 2) return show_data(words[1]);
+  if (action == "check") return check_command(line);
+  if (action == "pack") return pack_command(line);
+  if (action == "synth" && words.size() == 2) {
+    const Config config = parse_config("", "", line.overrides);
+    fs::create_directories(words[1]);
+    data::write_synthetic_faces(words[1], synthetic_options(config));
+    return show_data(words[1]);
+  }
+  bad_usage("data");
+}
+
+int describe_network(const std::string& name, std::int64_t dim) {
+  const model::NetworkInfo info = model::network_info({name, dim, 0.0, 1});
+  fmt::print("{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} an image (convolutions and linear layers)\n",
+             name, dim, info.parameters, info.trainable_parameters, info.macs);
+  return 0;
+}
+
+int info_command(const CommandLine& line) {
+  std::string network;
+  std::int64_t dim = 512;
+  for (const auto& item : line.overrides) {
+    if (item.key == "model") network = item.value;
+    if (item.key == "dim") dim = std::stoll(item.value);
+    if (item.key != "model" && item.key != "dim") bad_usage("info");
+  }
+  if (!network.empty()) return describe_network(network, dim);
+  fmt::print("diffprob {}\n  LibTorch   {}\n  devices    {}\n  backbones ", DIFFPROB_VERSION, TORCH_VERSION, dist::describe_devices());
+  for (const auto& name : model::backbone_names()) fmt::print(" {}", name);
+  fmt::print("\n");
+  return 0;
+}
+
+}  // namespace
+
+int run_local_command(const CommandLine& line) {
+  if (has_flag(line, "version")) {
+    fmt::print("diffprob {}\n", DIFFPROB_VERSION);
+    return 0;
+  }
+  if (line.command.empty() || line.command == "help" || has_flag(line, "help")) {
+    if (line.command == "config" && !line.positional.empty()) {
+      fmt::print("{}", config_help(line.positional[0]));
+      return 0;
+    }
+    const std::string topic = line.command == "help" ? (line.positional.empty() ? "" : line.positional[0]) : line.command;
+    fmt::print("{}", help_text(topic));
+    return line.command.empty() && !has_flag(line, "help") ? 2 : 0;
+  }
+  if (line.command == "config") return show_config(line);
+  if (line.command == "data") return data_command(line);
+  if (line.command == "convert") return convert_command(line);
+  if (line.command == "export") return export_command(line);
+  if (line.command == "report") return report_command(line);
+  if (line.command == "info") return info_command(line);
+  return -1;
+}
+
+}  // namespace diffprob::launch

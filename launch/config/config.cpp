@@ -1,0 +1,340 @@
+#include "launch/config/config.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <optional>
+#include <sstream>
+
+#include "launch/config/config_fields.h"
+#include "launch/config/suggest.h"
+
+namespace diffprob::launch {
+namespace {
+
+/// What there is instead of a key that earlier versions had; "" for any other.
+std::string replacement_of(const std::string& key) {
+  if (key == "score.batch_size")
+    return "scores do not depend on the batch (score.batch_per_rank says how many images a rank takes at a time)";
+  return {};
+}
+
+/// Shortest text that reads back to the same value.
+std::string format_number(double value) {
+  char text[32];
+  const auto [end, error] = std::to_chars(std::begin(text), std::end(text), value);
+  return {text, end};
+}
+
+template <class T>
+std::optional<T> parse_number(const std::string& text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::string in_range(const Field& field) {
+  return "in [" + format_number(field.low) + ", " + format_number(field.high) + "]";
+}
+
+template <class T>
+constexpr bool kIsList = false;
+template <class T>
+constexpr bool kIsList<std::vector<T>> = true;
+
+/// What one value, or one item of a list, may be.
+template <class T>
+std::string fitting(const Field& field) {
+  if constexpr (std::is_same_v<T, bool>) return "true or false";
+  if constexpr (std::is_same_v<T, std::int64_t>) return "a whole number " + in_range(field);
+  if constexpr (std::is_same_v<T, double>) return "a number " + in_range(field);
+  if (field.choices.empty()) return "text";
+  std::string text = "one of";
+  for (const auto& choice : field.choices) text += " " + choice;
+  return text;
+}
+
+/// Each setter returns what was wanted when the text does not fit, nothing when it was set.
+using Complaint = std::optional<std::string>;
+
+Complaint set_scalar(const Field& field, std::string* target, const std::string& text) {
+  if (!field.choices.empty() && std::find(field.choices.begin(), field.choices.end(), text) == field.choices.end()) {
+    const std::string wanted = "want " + fitting<std::string>(field);
+    const std::string near = suggestion(text, field.choices);
+    return near.empty() ? wanted : wanted + " (" + near.substr(2) + ")";
+  }
+  *target = text;
+  return std::nullopt;
+}
+
+Complaint set_scalar(const Field& field, std::int64_t* target, const std::string& text) {
+  const auto value = parse_number<std::int64_t>(text);
+  if (!value || static_cast<double>(*value) < field.low || static_cast<double>(*value) > field.high) {
+    return "want " + fitting<std::int64_t>(field);
+  }
+  *target = *value;
+  return std::nullopt;
+}
+
+Complaint set_scalar(const Field& field, double* target, const std::string& text) {
+  const auto value = parse_number<double>(text);
+  if (!value || !(*value >= field.low && *value <= field.high)) return "want " + fitting<double>(field);
+  *target = *value;
+  return std::nullopt;
+}
+
+Complaint set_scalar(const Field& field, bool* target, const std::string& text) {
+  if (text != "true" && text != "false") return "want " + fitting<bool>(field);
+  *target = text == "true";
+  return std::nullopt;
+}
+
+template <class T>
+Complaint set_list(const Field& field, std::vector<T>* target, const std::vector<std::string>& items) {
+  std::vector<T> values;
+  for (const auto& item : items) {
+    T value{};
+    if (const auto complaint = set_scalar(field, &value, item))
+      return "want a list, each item " + complaint->substr(5) + ", not \"" + item + '"';
+    values.push_back(value);
+  }
+  *target = values;
+  return std::nullopt;
+}
+
+/// A list may be given as YAML sequence, or as "a,b,c" on the command line.
+std::vector<std::string> items_of(const YAML::Node& node) {
+  std::vector<std::string> items;
+  if (node.IsSequence()) {
+    for (const auto& item : node) items.push_back(item.Scalar());
+    return items;
+  }
+  std::istringstream text(node.IsNull() ? std::string() : node.Scalar());
+  for (std::string item; std::getline(text, item, ',');) {
+    if (!item.empty()) items.push_back(item);
+  }
+  return items;
+}
+
+std::string shown(const YAML::Node& node) {
+  if (node.IsScalar()) return '"' + node.Scalar() + '"';
+  return node.IsNull() ? "nothing" : node.IsSequence() ? "a list" : "a section";
+}
+
+Complaint set_field(const Field& field, const YAML::Node& node) {
+  return std::visit(
+      [&](auto* target) -> Complaint {
+        using T = std::remove_pointer_t<decltype(target)>;
+        if constexpr (kIsList<T>) {
+          if (node.IsMap()) return "want a list";
+          return set_list(field, target, items_of(node));
+        } else {
+          if (node.IsNull() && std::is_same_v<T, std::string>) return set_scalar(field, target, std::string());
+          if (!node.IsScalar()) return "want one value";
+          return set_scalar(field, target, node.Scalar());
+        }
+      },
+      field.target);
+}
+
+class Reader {
+ public:
+  explicit Reader(Config& config) : fields_(config_fields(config)) {
+    for (const auto& field : fields_) keys_.push_back(field.key);
+  }
+
+  void read_file(const std::string& file, const std::string& text) {
+    YAML::Node root;
+    try {
+      root = YAML::Load(text);
+    } catch (const YAML::Exception& error) {
+      problems_.push_back(file + ":" + std::to_string(error.mark.line + 1) + "  not YAML: " + error.msg);
+      return;
+    }
+    if (root.IsNull()) return;
+    if (!root.IsMap()) {
+      problems_.push_back(file + ":1  want sections and keys, found " + shown(root));
+      return;
+    }
+    read_map(file, root, "");
+  }
+
+  void read_override(const Override& item) {
+    YAML::Node value;
+    try {
+      value = YAML::Load(item.value);
+    } catch (const YAML::Exception&) {
+      value = YAML::Node(item.value);
+    }
+    if (value.IsMap()) value = YAML::Node(item.value);
+    set("--" + item.key, item.key, value);
+  }
+
+  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+  [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  void read_map(const std::string& file, const YAML::Node& map, const std::string& prefix) {
+    for (const auto& entry : map) {
+      const std::string key = prefix + entry.first.Scalar();
+      const std::string place = file + ":" + std::to_string(entry.first.Mark().line + 1) + "  " + key;
+      if (std::find(seen_.begin(), seen_.end(), key) != seen_.end()) problems_.push_back(place + ": given twice");
+      seen_.push_back(key);
+      const bool section = std::any_of(keys_.begin(), keys_.end(), [&](const auto& k) { return k.starts_with(key + "."); });
+      if (section && entry.second.IsMap()) {
+        read_map(file, entry.second, key + ".");
+      } else if (!section || !entry.second.IsNull()) {
+        set(place, key, entry.second);
+      }
+    }
+  }
+
+  void set(const std::string& place, const std::string& key, const YAML::Node& value) {
+    if (const std::string instead = replacement_of(key); !instead.empty()) {
+      (place.starts_with("--") ? problems_ : notes_).push_back(place + ": not used any more, " + instead);
+      return;
+    }
+    const auto field = std::find_if(fields_.begin(), fields_.end(), [&](const auto& f) { return f.key == key; });
+    if (field == fields_.end()) {
+      problems_.push_back(place + ": unknown key" + suggestion(key, keys_));
+    } else if (const auto complaint = set_field(*field, value)) {
+      problems_.push_back(place + ": " + *complaint + ", got " + shown(value));
+    }
+  }
+
+  std::vector<Field> fields_;
+  std::vector<std::string> keys_;
+  std::vector<std::string> seen_;
+  std::vector<std::string> problems_;
+  std::vector<std::string> notes_;
+};
+
+template <class T>
+void check_list(const std::string& key, std::vector<T> items, std::vector<std::string>& problems) {
+  if (items.empty()) problems.push_back(key + ": want at least one, got none");
+  std::sort(items.begin(), items.end());
+  const auto twice = std::adjacent_find(items.begin(), items.end());
+  if (twice == items.end()) return;
+  if constexpr (std::is_same_v<T, double>)
+    problems.push_back(key + ": " + format_number(*twice) + " is there twice");
+  else
+    problems.push_back(key + ": " + *twice + " is there twice");
+}
+
+void check_together(const Config& c, std::vector<std::string>& problems) {
+  if (c.prune.keep_ratio == 0 && c.prune.threshold == 0 && c.prune.method == "diffprob") {
+    problems.push_back("prune: give prune.keep_ratio or prune.threshold, both are 0");
+  }
+  if (c.prune.method != "diffprob" && c.prune.method != "none" && c.prune.keep_ratio == 0) {
+    problems.push_back("prune.keep_ratio: method " + c.prune.method + " needs one above 0");
+  }
+  check_list("sweep.methods", c.sweep.methods, problems);
+  check_list("sweep.ratios", c.sweep.ratios, problems);
+  if (c.output.empty()) problems.push_back("output: want a folder, got nothing");
+  if (c.data.train.empty()) problems.push_back("data.train: want a data set, got nothing");
+}
+
+std::string in_quotes(const std::string& text) {
+  YAML::Emitter out;
+  out << YAML::DoubleQuoted << text;
+  return out.c_str();
+}
+
+}  // namespace
+
+std::string value_text(const Field& field) {
+  return std::visit(
+      [](auto* target) -> std::string {
+        using T = std::remove_pointer_t<decltype(target)>;
+        if constexpr (std::is_same_v<T, std::string>)
+          return in_quotes(*target);
+        else if constexpr (std::is_same_v<T, bool>)
+          return *target ? "true" : "false";
+        else if constexpr (std::is_same_v<T, double>)
+          return format_number(*target);
+        else if constexpr (std::is_same_v<T, std::int64_t>)
+          return std::to_string(*target);
+        else {
+          std::string list = "[";
+          for (const auto& item : *target) {
+            if (list.size() > 1) list += ", ";
+            if constexpr (std::is_same_v<T, std::vector<std::string>>)
+              list += in_quotes(item);
+            else if constexpr (std::is_same_v<T, std::vector<double>>)
+              list += format_number(item);
+            else
+              list += std::to_string(item);
+          }
+          return list + "]";
+        }
+      },
+      field.target);
+}
+
+std::string range_text(const Field& field) {
+  return std::visit(
+      [&](auto* target) -> std::string {
+        using T = std::remove_pointer_t<decltype(target)>;
+        if constexpr (kIsList<T>)
+          return "a list, each item " + fitting<typename T::value_type>(field);
+        else
+          return fitting<T>(field);
+      },
+      field.target);
+}
+
+Config parse_config(const std::string& file_name, const std::string& text, const std::vector<Override>& overrides) {
+  Config config;
+  Reader reader(config);
+  reader.read_file(file_name, text);
+  for (const auto& item : overrides) reader.read_override(item);
+  std::vector<std::string> problems = reader.problems();
+  if (problems.empty()) check_together(config, problems);
+  if (!problems.empty()) throw ConfigError(problems);
+  config.notes = reader.notes();
+  return config;
+}
+
+std::string dump_config(const Config& config, DumpStyle style) {
+  Config copy = config;
+  std::string section;
+  std::string out;
+  for (const auto& field : config_fields(copy)) {
+    const auto dot = field.key.find('.');
+    const std::string own = dot == std::string::npos ? "" : field.key.substr(0, dot);
+    if (own != section) out += (style == DumpStyle::kWithHelp ? "\n" : "") + own + ":\n";
+    section = own;
+    std::string line = (own.empty() ? "" : "  ") + field.key.substr(dot == std::string::npos ? 0 : dot + 1) + ": " + value_text(field);
+    if (style == DumpStyle::kWithHelp) {
+      line.resize(std::max<std::size_t>(line.size(), 34), ' ');
+      line += "  # " + field.help;
+      for (std::size_t i = 0; i < field.choices.size(); ++i) line += (i == 0 ? " (" : ", ") + field.choices[i];
+      if (!field.choices.empty()) line += ")";
+    }
+    out += line + "\n";
+  }
+  return out;
+}
+
+std::string dump_sections(const Config& config, const std::vector<std::string>& sections) {
+  Config copy = config;
+  std::string out;
+  for (const auto& field : config_fields(copy)) {
+    const std::string section = field.key.substr(0, field.key.find('.'));
+    const bool wanted = std::any_of(sections.begin(), sections.end(), [&](const auto& s) { return s == section || s == field.key; });
+    if (wanted) out += field.key + "=" + value_text(field) + "\n";
+  }
+  return out;
+}
+
+ConfigError::ConfigError(const std::vector<std::string>& problems)
+    : std::runtime_error([&] {
+        std::string message = "config: " + std::to_string(problems.size()) + (problems.size() == 1 ? " problem" : " problems");
+        for (const auto& problem : problems) message += "\n  " + problem;
+        return message;
+      }()) {}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,211 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "launch/config/problems.h"
+
+namespace diffprob::launch {
+
+/// Everything that a run can be told. Plain data with defaults (the paper's recipe for CASIA-WebFace); keys, help texts and ranges are
+/// in config_fields.cpp, the YAML reader in config.cpp. Only config.cpp knows yaml-cpp.
+struct DataConfig {
+  std::vector<std::string> train = {"synthetic"};
+  std::string kept;
+  std::string stage_dir;
+  std::string on_corrupt = "fail";
+  bool flip = true;
+  std::int64_t image_size = 112;
+  std::int64_t decode_threads = 2;
+  std::int64_t prefetch_batches = 4;
+  double cache_gib = 2;
+  double resident_gib = 0;
+  std::string sampling = "uniform";
+  double sampling_power = 1;
+};
+
+struct AugmentConfig {
+  std::string preset = "none";
+  double crop = -1;
+  double low_resolution = -1;
+  double blur = -1;
+  double photometric = -1;
+  double grayscale = -1;
+};
+
+struct SyntheticConfig {
+  std::int64_t identities = 100;
+  std::int64_t images_per_identity = 24;
+  double near_duplicates = 0.30;
+  double flipped_labels = 0.02;
+  double hard_samples = 0.05;
+  std::int64_t verification_pairs = 1000;
+  std::int64_t verification_identities = 100;
+};
+
+struct ModelConfig {
+  std::string backbone = "iresnet50";
+  std::int64_t embedding_dim = 512;
+  double dropout = 0.4;
+  std::string loss = "cosface";
+  std::string loss_preset = "default";
+  double scale = 64;
+  double margin = -1;
+  double m1 = 1;
+  double m2 = 0.5;
+  double m3 = 0;
+  double elastic_std = -1;
+  double curricular_momentum = 0.01;
+  double adaface_h = 0.333;
+  double adaface_t_alpha = 0.01;
+  double filter_threshold = 0;
+  double sample_rate = 1;
+  double head_buffer_mib = 512;
+  std::string head_storage = "fp32";
+  bool recompute = false;
+  bool sync_batch_norm = false;
+  bool fused_batch_norm = true;
+  std::string checkpoint;
+};
+
+struct TrainConfig {
+  std::int64_t epochs = 34;
+  std::int64_t batch_size = 512;
+  double lr = 0.1;
+  std::int64_t lr_reference_batch = 512;
+  std::vector<std::int64_t> milestones = {19, 27, 31};
+  double lr_gamma = 0.1;
+  std::string schedule = "milestones";
+  double lr_power = 2;
+  double lr_final = 0;
+  double warmup_epochs = 0;
+  std::string optimizer = "sgd";
+  double momentum = 0.9;
+  bool nesterov = false;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double weight_decay = 5e-4;
+  bool decay_norm_and_bias = true;
+  double clip_grad_norm = 5;
+  std::int64_t accumulate = 1;
+  std::string precision = "auto";
+  std::string grad_dtype = "fp32";
+  std::string cuda_graph = "auto";
+  std::vector<std::string> untried_kernels;
+  double ema_decay = 0;
+  std::int64_t max_skipped = 20;
+  double max_time = 0;
+  std::string init;
+  std::vector<std::string> allow_changes;
+  bool deterministic = false;
+  bool record = false;
+  bool trace_order = false;
+  std::int64_t profile_steps = 0;
+  bool tensorboard = true;
+  std::int64_t log_every = 50;
+  std::int64_t checkpoint_every = 0;
+  std::int64_t keep_checkpoints = 2;
+  std::int64_t keep_every_epochs = 0;
+  std::string best_set;
+  std::int64_t eval_every_epochs = 1;
+};
+
+struct ScoreConfig {
+  std::int64_t batch_per_rank = 256;
+  bool fold = true;
+  std::string precision = "fp32";
+  double margin = 0;
+  std::int64_t part_samples = 0;
+};
+
+struct PruneConfig {
+  std::string scores;
+  std::string dynamics;
+  std::string method = "diffprob";
+  std::string score = "scores";
+  bool clean = true;
+  std::string clean_rule = "mispredicted";
+  double clean_margin = 0;
+  double keep_ratio = 0.5;
+  double threshold = 0;
+  std::int64_t min_kept = 5;
+  double min_kept_share = 0;
+  std::string preset = "default";
+  std::string keep_end = "highest";
+  std::string draw = "random";
+  std::string ccs_score = "aum";
+  double ccs_beta = 0.1;
+  std::int64_t ccs_strata = 50;
+};
+
+struct EvalConfig {
+  std::vector<std::string> sets;
+  std::vector<std::string> ijb;
+  std::vector<std::string> ijb_variants;
+  std::string features;
+  std::string features_dataset = "features";
+  std::string features_hold = "image";
+  std::string json;
+  std::int64_t batch_per_rank = 64;
+  std::int64_t folds = 10;
+  std::string precision = "fp32";
+};
+
+struct RunConfig {
+  std::int64_t seeds = 1;
+  bool compare_random = false;
+};
+
+struct SweepConfig {
+  std::vector<std::string> methods = {"diffprob", "clean+diffprob", "random", "dynunc"};
+  std::vector<double> ratios = {0.75, 0.5, 0.25};
+  std::int64_t cell = -1;
+};
+
+struct DistConfig {
+  double startup_timeout = 300;
+  double step_timeout = 100;
+  double bucket_mib = 25;
+  std::string bind = "auto";
+};
+
+struct Config {
+  std::string output = "runs/default";
+  std::int64_t seed = 1;
+  std::string device = "auto";
+  std::int64_t threads = 0;
+  DataConfig data;
+  AugmentConfig augment;
+  SyntheticConfig synthetic;
+  ModelConfig model;
+  TrainConfig train;
+  ScoreConfig score;
+  PruneConfig prune;
+  EvalConfig eval;
+  RunConfig run;
+  SweepConfig sweep;
+  DistConfig dist;
+  /// Lines to tell the user: keys of the file that an earlier version had and that are not used any more.
+  std::vector<std::string> notes;
+};
+
+/// One `--section.key=value` of the command line, in order.
+struct Override {
+  std::string key;
+  std::string value;
+};
+
+/// Default < file < command line. A key that an earlier version had is a note when the file has it and a problem on the command line.
+/// All problems are found before it throws: ConfigError lists them with file:line and a suggestion.
+/// `file_name` is used in messages alone; `text` is the YAML.
+[[nodiscard]] Config parse_config(const std::string& file_name, const std::string& text, const std::vector<Override>& overrides);
+
+/// YAML that parse_config reads back to an equal Config; with `with_help`, every key carries its help text as a comment.
+enum class DumpStyle { kPlain, kWithHelp };
+[[nodiscard]] std::string dump_config(const Config& config, DumpStyle style);
+
+/// Plain dump of some sections ("train", "model", ...; top-level keys by name), to fingerprint what a stage depends on.
+[[nodiscard]] std::string dump_sections(const Config& config, const std::vector<std::string>& sections);
+
+}  // namespace diffprob::launch

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "launch/config/config.h"
+
+namespace diffprob::launch {
+
+/// One key of the configuration: where its value lives, what it may be, and what it means.
+struct Field {
+  using Target = std::variant<std::string*, std::int64_t*, double*, bool*, std::vector<std::string>*, std::vector<std::int64_t>*,
+                              std::vector<double>*>;
+  std::string key;  ///< "train.batch_size"
+  Target target;
+  std::string help;
+  double low = 0;  ///< numbers, also of lists: inclusive range
+  double high = 0;
+  std::vector<std::string> choices;  ///< strings, also of lists: empty = anything
+};
+
+/// Every key there is, in the order in which --print-defaults shows them. Targets point into `config`.
+[[nodiscard]] std::vector<Field> config_fields(Config& config);
+
+/// The value that a field has now, as YAML.
+[[nodiscard]] std::string value_text(const Field& field);
+/// What a field may be: "a number in [0, 1]", "one of a b", "a list, each item ...".
+[[nodiscard]] std::string range_text(const Field& field);
+
+}  // namespace diffprob::launch

@@ -1,0 +1,88 @@
+#include "launch/inputs/training_data.h"
+
+#include <spdlog/spdlog.h>
+
+#include "launch/inputs/resident_batches.h"
+
+namespace diffprob::launch {
+namespace {
+
+constexpr double kGib = 1 << 30;
+
+data::AugmentOptions augmentation(const AugmentConfig& config) {
+  data::AugmentOptions options;
+  if (config.preset == "adaface") options = data::adaface_augmentation();
+  if (config.preset == "arcface_torch") options = data::arcface_torch_augmentation();
+  const auto replace = [](float& probability, double given) {
+    if (given >= 0) probability = static_cast<float>(given);
+  };
+  replace(options.crop_probability, config.crop);
+  replace(options.low_resolution_probability, config.low_resolution);
+  replace(options.blur_probability, config.blur);
+  replace(options.photometric_probability, config.photometric);
+  replace(options.grayscale_probability, config.grayscale);
+  return options;
+}
+
+}  // namespace
+
+data::LoaderOptions loader_options(const Config& config, const Runtime& runtime) {
+  data::LoaderOptions options;
+  options.image_size = static_cast<int>(config.data.image_size);
+  options.decode_threads = static_cast<int>(config.data.decode_threads);
+  options.prefetch_batches = static_cast<int>(config.data.prefetch_batches);
+  options.pin_memory = runtime.device().is_cuda();
+  options.on_corrupt = config.data.on_corrupt == "fail" ? data::OnCorrupt::kFail : data::OnCorrupt::kReplace;
+  return options;
+}
+
+TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dataset> dataset, std::uint64_t seed, Runtime& runtime)
+    : config_(config), dataset_(std::move(dataset)), seed_(seed), runtime_(runtime), options_(loader_options(config, runtime)) {
+  options_.flip = config.data.flip;
+  options_.augment = augmentation(config.augment);
+  use_resident_ = wants_resident();
+  if (!use_resident_) options_.cache = data::DecodedCache::when_it_fits(dataset_->size(), options_.image_size, config.data.cache_gib);
+  if (options_.cache) {
+    spdlog::info("decoded images stay in memory: {:.2f} GiB a rank when full",
+                 static_cast<double>(data::DecodedCache::bytes_for(dataset_->size(), options_.image_size)) / kGib);
+  }
+  if (config.data.sampling == "weighted") {
+    weights_ = std::make_shared<data::AliasTable>(data::class_size_weights(*dataset_, config.data.sampling_power));
+  }
+  if (config.data.sampling == "balanced") by_class_ = std::make_shared<data::ClassIndex>(*dataset_);
+  steps_per_epoch_ = plan(0, runtime.rank(), runtime.world_size())->num_batches();
+}
+
+bool TrainingData::wants_resident() const {
+  if (config_.data.resident_gib <= 0) return false;
+  if (options_.augment.any()) {
+    spdlog::info("data.resident_gib={:g} is not used: augment.* changes images in other ways than data.flip", config_.data.resident_gib);
+    return false;
+  }
+  const double needed = static_cast<double>(ResidentImages::bytes_for(dataset_->size(), options_.image_size)) / kGib;
+  if (needed <= config_.data.resident_gib) return true;
+  spdlog::info("data.resident_gib={:g} is not used: {} decoded images are {:.2f} GiB", config_.data.resident_gib, dataset_->size(), needed);
+  return false;
+}
+
+std::shared_ptr<const data::BatchPlan> TrainingData::plan(std::int64_t epoch, int rank, int world_size) const {
+  const data::PassOptions pass{dataset_->size(), config_.train.batch_size, seed_, epoch, rank, world_size};
+  if (weights_) return std::make_shared<data::WeightedPlan>(weights_, pass);
+  if (by_class_) return std::make_shared<data::ClassBalancedPlan>(by_class_, pass);
+  return std::make_shared<data::TrainPlan>(pass.epoch_samples, pass.global_batch, seed_, epoch, rank, world_size);
+}
+
+std::unique_ptr<data::BatchStream> TrainingData::loader(std::int64_t epoch, std::int64_t first_batch) {
+  auto order = plan(epoch, runtime_.rank(), runtime_.world_size());
+  if (use_resident_ && !resident_) resident_ = std::make_shared<ResidentImages>(dataset_, options_, runtime_);
+  if (resident_) return std::make_unique<ResidentBatches>(resident_, dataset_, std::move(order), options_.flip, first_batch);
+  return std::make_unique<data::Loader>(dataset_, std::move(order), options_, first_batch);
+}
+
+std::vector<std::int64_t> TrainingData::global_batch(std::int64_t epoch, std::int64_t batch) const {
+  std::vector<std::int64_t> indices;
+  plan(epoch, 0, 1)->indices(batch, indices);
+  return indices;
+}
+
+}  // namespace diffprob::launch

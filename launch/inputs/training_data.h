@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "data/loading/batch_stream.h"
+#include "data/loading/decoded_cache.h"
+#include "data/loading/loader.h"
+#include "data/loading/weighted_sampler.h"
+#include "launch/config/config.h"
+#include "launch/inputs/resident_images.h"
+#include "launch/job/runtime.h"
+
+namespace diffprob::launch {
+
+/// What the configuration says of reading images, without augmentation: for scoring; training adds to it.
+[[nodiscard]] data::LoaderOptions loader_options(const Config& config, const Runtime& runtime);
+
+/// The training set in the order of its epochs: sampling, augmentation and where decoded images stay as the configuration says. One per
+/// rank. Images that stay in memory of the device (data.resident_gib) are there as long as this object and its streams.
+class TrainingData {
+ public:
+  TrainingData(const Config& config, std::shared_ptr<const data::Dataset> dataset, std::uint64_t seed, Runtime& runtime);
+
+  [[nodiscard]] std::int64_t steps_per_epoch() const noexcept { return steps_per_epoch_; }
+  /// Batches of an epoch from `first_batch` on. Collective: the first call brings the images that are to stay on the device there, and
+  /// throws as ResidentImages does.
+  [[nodiscard]] std::unique_ptr<data::BatchStream> loader(std::int64_t epoch, std::int64_t first_batch);
+  /// Samples of global batch `batch`, of all ranks.
+  [[nodiscard]] std::vector<std::int64_t> global_batch(std::int64_t epoch, std::int64_t batch) const;
+
+ private:
+  /// Whether images are to stay in memory of the device; when that was asked for and cannot be, a line says why.
+  [[nodiscard]] bool wants_resident() const;
+  [[nodiscard]] std::shared_ptr<const data::BatchPlan> plan(std::int64_t epoch, int rank, int world_size) const;
+
+  const Config& config_;
+  std::shared_ptr<const data::Dataset> dataset_;
+  std::uint64_t seed_;
+  Runtime& runtime_;
+  data::LoaderOptions options_;
+  std::shared_ptr<const data::AliasTable> weights_;   ///< data.sampling=weighted
+  std::shared_ptr<const data::ClassIndex> by_class_;  ///< data.sampling=balanced
+  std::int64_t steps_per_epoch_;
+  bool use_resident_;
+  std::shared_ptr<const ResidentImages> resident_;  ///< null before the first epoch
+};
+
+}  // namespace diffprob::launch

@@ -1,0 +1,24 @@
+#include "launch/observe/json_file.h"
+
+#include <fstream>
+#include <stdexcept>
+
+#include "data/files/atomic_file.h"
+
+namespace diffprob::launch {
+
+nlohmann::json read_json(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error(path + ": cannot be opened");
+  try {
+    return nlohmann::json::parse(file);
+  } catch (const nlohmann::json::exception& error) {
+    throw std::runtime_error(path + ": not JSON: " + error.what());
+  }
+}
+
+void write_json(const std::string& path, const nlohmann::json& value) {
+  data::write_file_atomically(path, value.dump(2) + "\n");
+}
+
+}  // namespace diffprob::launch

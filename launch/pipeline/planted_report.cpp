@@ -1,0 +1,80 @@
+#include "launch/pipeline/planted_report.h"
+
+#include <spdlog/fmt/fmt.h>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <vector>
+
+namespace diffprob::launch {
+namespace {
+
+/// Column `kind` of planted.csv (index,label,true_label,kind,source), by index.
+std::vector<std::string> read_kinds(const std::string& path, std::int64_t num_samples) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error(path + ": cannot be opened");
+  std::vector<std::string> kinds(static_cast<std::size_t>(num_samples));
+  std::string line;
+  std::getline(file, line);  // header
+  for (std::int64_t number = 2; std::getline(file, line); ++number) {
+    std::istringstream cells(line);
+    std::string index, label, true_label, kind;
+    std::getline(cells, index, ',');
+    std::getline(cells, label, ',');
+    std::getline(cells, true_label, ',');
+    std::getline(cells, kind, ',');
+    const bool digits = !index.empty() && index.size() < 12 && index.find_first_not_of("0123456789") == std::string::npos;
+    if (!digits || std::stoll(index) >= num_samples || kind.empty()) {
+      throw std::runtime_error(
+          fmt::format("{}:{}: want 'index,label,true_label,kind,source' with index below {}, found '{}'", path, number, num_samples, line));
+    }
+    kinds[static_cast<std::size_t>(std::stoll(index))] = kind;
+  }
+  return kinds;
+}
+
+double share(std::int64_t part, std::int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
+}
+
+}  // namespace
+
+nlohmann::json judge_planted(const std::string& planted_csv, const prune::IndexSet& set) {
+  const auto kinds = read_kinds(planted_csv, set.num_samples);
+  std::int64_t flips = 0, cleaned = 0, cleaned_flips = 0, usable = 0, usable_copies = 0, pruned = 0, pruned_copies = 0;
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    const bool flip = kinds[i] == "flipped_label", copy = kinds[i] == "near_duplicate";
+    const prune::Reason reason = set.reasons[i];
+    flips += flip;
+    if (reason == prune::Reason::kMislabelled) {
+      ++cleaned;
+      cleaned_flips += flip;
+      continue;
+    }
+    ++usable;
+    usable_copies += copy;
+    if (reason == prune::Reason::kRedundant) {
+      ++pruned;
+      pruned_copies += copy;
+    }
+  }
+  return {{"planted_flips", flips},
+          {"cleaned", cleaned},
+          {"cleaned_flips", cleaned_flips},
+          {"precision", share(cleaned_flips, cleaned)},
+          {"recall", share(cleaned_flips, flips)},
+          {"pruned", pruned},
+          {"pruned_near_duplicates", share(pruned_copies, pruned)},
+          {"usable_near_duplicates", share(usable_copies, usable)}};
+}
+
+std::string planted_text(const nlohmann::json& r) {
+  return fmt::format(
+      "  planted flips: {} of {} found among {} cleaned (recall {:.2f}, precision {:.2f})\n"
+      "  planted near-duplicates: {:.1f} % of the {} pruned, {:.1f} % of all usable (what a random choice drops)\n",
+      r.at("cleaned_flips").get<std::int64_t>(), r.at("planted_flips").get<std::int64_t>(), r.at("cleaned").get<std::int64_t>(),
+      r.at("recall").get<double>(), r.at("precision").get<double>(), 100 * r.at("pruned_near_duplicates").get<double>(),
+      r.at("pruned").get<std::int64_t>(), 100 * r.at("usable_near_duplicates").get<double>());
+}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,56 @@
+#include "launch/train/head_optimizer.h"
+
+#include "launch/train/optimizers.h"
+#include "launch/config/precision.h"
+
+namespace diffprob::launch {
+
+HeadOptimizer::HeadOptimizer(const Config& config, model::ShardedHead& head) : head_(head) {
+  const auto& train = config.train;
+  const bool partial = config.model.sample_rate < 1 || config.model.head_storage != "fp32";
+  const bool one_pass = train.accumulate == 1 || !head.margin().changes_others();
+  TORCH_CHECK(!partial || train.optimizer == "sgd", "model.sample_rate below 1 and model.head_storage=bf16 need train.optimizer=sgd, got ",
+              train.optimizer);
+  TORCH_CHECK(config.model.sample_rate == 1 || train.accumulate == 1, "model.sample_rate below 1 needs train.accumulate=1, got ",
+              train.accumulate);
+  TORCH_CHECK(!partial || one_pass, "model.head_storage=bf16 with model.loss=", config.model.loss, " needs train.accumulate=1, got ",
+              train.accumulate);
+  if (train.optimizer == "sgd" && one_pass) {
+    by_rows_ = std::make_unique<model::HeadSgd>(head.weight(), head.first_class(),
+                                                model::HeadSgdOptions{train.momentum, train.weight_decay, train.nesterov,
+                                                                      scalar_type(config.model.head_storage), head.options().seed});
+  } else {
+    whole_ = make_optimizer(config, {head.weight()}, {train.weight_decay});
+  }
+}
+
+model::CentreGradients HeadOptimizer::gradients(std::int64_t micro) const {
+  if (by_rows_) return model::CentreGradients::kDefer;
+  return micro == 0 ? model::CentreGradients::kWrite : model::CentreGradients::kAccumulate;
+}
+
+void HeadOptimizer::step(const model::StepControl& control, std::int64_t step) {
+  if (whole_) return whole_->step(control);
+  by_rows_->begin_step(control, static_cast<std::uint64_t>(step));
+  head_.apply(*by_rows_);
+}
+
+model::StateDict HeadOptimizer::rows() {
+  if (by_rows_) return {{"momentum", by_rows_->momentum()}};
+  model::StateDict rows;
+  for (const auto& kind : whole_->state()) {
+    if (kind.tensors.front().dim() > 0) rows.emplace_back(kind.suffix, kind.tensors.front());
+  }
+  return rows;
+}
+
+model::StateDict HeadOptimizer::replicated() {
+  model::StateDict entries;
+  if (by_rows_) return entries;
+  for (const auto& kind : whole_->state()) {
+    if (kind.tensors.front().dim() == 0) entries.emplace_back("head." + kind.suffix, kind.tensors.front());
+  }
+  return entries;
+}
+
+}  // namespace diffprob::launch

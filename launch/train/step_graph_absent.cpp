@@ -1,0 +1,26 @@
+#include <c10/util/Exception.h>
+
+#include "launch/train/step_graph.h"
+
+namespace diffprob::launch {
+
+struct StepGraph::Impl {};
+
+StepGraph::StepGraph(c10::Device /*device*/) {}
+StepGraph::~StepGraph() = default;
+
+bool StepGraph::is_recorded() const noexcept {
+  return false;
+}
+
+void StepGraph::record(const std::function<void()>& /*work*/) {
+  TORCH_CHECK(false, "recorded steps: this build has no CUDA");
+}
+
+void StepGraph::replay() {
+  TORCH_CHECK(false, "recorded steps: this build has no CUDA");
+}
+
+void leave_default_stream(c10::Device /*device*/) {}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/sets/dataset.h"
+#include "eval/embed/embedder.h"
+#include "launch/config/config.h"
+#include "launch/observe/metrics.h"
+#include "launch/job/runtime.h"
+#include "launch/job/signals.h"
+
+namespace diffprob::launch {
+
+struct TrainJob {
+  std::string name;    ///< in log lines and metrics: "train_original"
+  std::string folder;  ///< checkpoints go to folder/checkpoints
+  std::shared_ptr<const data::Dataset> dataset;
+  std::uint64_t seed = 1;
+  bool verify_untrained = false;  ///< also verify the initial network, before the first step
+};
+
+struct TrainOutcome {
+  std::string checkpoint;  ///< the last one
+  std::string dynamics;    ///< file of training dynamics, or "" without train.record
+  std::int64_t steps = 0;
+  double seconds = 0;  ///< of training, without verification and checkpoints, over all restarts
+  std::vector<eval::SetReport> untrained;
+  std::vector<eval::SetReport> reports;  ///< of the final network
+};
+
+/// The configuration that trained weights depend on, one key=value a line; keys that only watch or stop a training are not in it.
+[[nodiscard]] std::string training_settings(const Config& config);
+
+/// Trains from the newest whole checkpoint in the job's folder, or from scratch. Collective.
+[[nodiscard]] TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets, Metrics& metrics,
+                                 Runtime& runtime);
+
+/// Verifies a network on every set and logs a line for each. Collective.
+[[nodiscard]] std::vector<eval::SetReport> verify_sets(const std::string& what, std::vector<eval::ResidentSet>& sets,
+                                                       model::Backbone& backbone, const Config& config, Runtime& runtime);
+
+}  // namespace diffprob::launch

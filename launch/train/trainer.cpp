@@ -1,0 +1,328 @@
+#include "launch/train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "data/random/keyed_random.h"
+#include "launch/train/optimizers.h"
+#include "launch/config/precision.h"
+#include "model/inference/autocast.h"
+#include "model/input/faces_gpu_ops.h"
+#include "model/optim/gradient_clip.h"
+#include "model/input/normalize.h"
+
+namespace diffprob::launch {
+namespace {
+
+enum Sum : std::int64_t { kLoss, kNorm, kSteps, kRight, kRows, kSums };
+
+std::vector<at::Tensor> trained_parameters(const model::Backbone& backbone) {
+  std::vector<at::Tensor> parameters;
+  for (const auto& parameter : backbone.parameters()) {
+    if (parameter.requires_grad()) parameters.push_back(parameter);
+  }
+  return parameters;
+}
+
+bool uses_kernel(const Config& config, const std::string& name) {
+  const auto& names = config.train.untried_kernels;
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_t seed, Runtime& runtime) {
+  model::BackboneOptions options{config.model.backbone, config.model.embedding_dim, config.model.dropout, seed};
+  options.recompute = config.model.recompute;
+  options.fused_batch_norm = config.model.fused_batch_norm;
+  options.sum_outputs = uses_kernel(config, "sum_statistics");
+  if (config.model.sync_batch_norm) options.sync_batch_norm = &runtime.tensors();
+  auto backbone = model::make_backbone(options);
+  backbone->to(runtime.device());
+  backbone->train();
+  return backbone;
+}
+
+}  // namespace
+
+model::HeadOptions head_options(const Config& config, std::int64_t num_classes, std::uint64_t seed) {
+  model::HeadOptions options{num_classes, config.model.embedding_dim, margin_options(config), seed};
+  options.max_buffer_bytes = static_cast<std::int64_t>(config.model.head_buffer_mib * (1 << 20));
+  options.sample_rate = config.model.sample_rate;
+  options.storage = scalar_type(config.model.head_storage);
+  options.own_class_kernel = uses_kernel(config, "own_classes");
+  return options;
+}
+
+namespace {
+
+dist::GradientReducerOptions reducer_options(const Config& config, const Runtime& runtime) {
+  const std::int64_t most = dist::most_ranks_adding_in(scalar_type(config.train.grad_dtype), runtime.device());
+  TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", config.train.grad_dtype, " on ", runtime.world_size(),
+              " GPUs: NCCL adds up gradients in that type, and beyond ", most, " GPUs the terms are smaller than its last digit. Use ",
+              config.train.grad_dtype == "bf16" ? "fp16 (up to 2048 GPUs) or fp32" : "fp32");
+  dist::GradientReducerOptions options;
+  options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * (1 << 20));
+  options.combine = dist::GradientReducerOptions::Combine::kSum;  // the loss is already a mean over the global batch
+  options.communication_dtype = scalar_type(config.train.grad_dtype);
+  options.reorder = !config.train.deterministic;
+  return options;
+}
+
+std::vector<double> network_decays(const Config& config, const model::Backbone& backbone) {
+  return model::weight_decays(backbone, config.train.weight_decay,
+                              config.train.decay_norm_and_bias ? model::DecayOn::kAll : model::DecayOn::kWeights);
+}
+
+/// Steps before one is recorded: the reducer orders its buckets, cuDNN tries its algorithms, lazy buffers come into being.
+constexpr std::int64_t kStepsBeforeGraph = 4;
+
+bool wants_graph(const Config& config, const Runtime& runtime) {
+  if (config.train.cuda_graph == "false") return false;
+  const std::string obstacle = graph_obstacle(config, runtime);
+  TORCH_CHECK(obstacle.empty() || config.train.cuda_graph == "auto", "train.cuda_graph=true is not possible: ", obstacle);
+  return obstacle.empty();
+}
+
+std::vector<std::int64_t> rows_of_micro_batch(const Config& config, const Runtime& runtime) {
+  const std::int64_t parts = config.train.accumulate;
+  TORCH_CHECK(parts == 1 || config.train.batch_size % (parts * runtime.world_size()) == 0, "train.batch_size is ", config.train.batch_size,
+              ", expected a multiple of train.accumulate * ranks = ", parts, " * ", runtime.world_size());
+  return runtime.rows_per_rank(config.train.batch_size / parts);
+}
+
+}  // namespace
+
+std::string graph_obstacle(const Config& config, const Runtime& runtime) {
+  if (!runtime.device().is_cuda()) return "the device is not a GPU";
+  if (config.train.optimizer != "sgd") return "train.optimizer is not sgd";
+  if (config.model.sample_rate < 1) return "model.sample_rate is below 1";
+  if (margin_options(config).elastic_std > 0 && config.model.loss.starts_with("elastic"))
+    return "margins of model.loss are drawn on the host";
+  if (config.model.embedding_dim % 4 != 0) return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
+  if (config.model.head_storage != "fp32") return "model.head_storage is not fp32";
+  if (config.train.record) return "train.record wants the numbers of each step";
+  return "";
+}
+
+model::MarginOptions margin_options(const Config& config) {
+  const auto& m = config.model;
+  model::MarginOptions options = model::margin_defaults(model::margin_kind(m.loss));
+  options.scale = m.scale;
+  if (m.margin >= 0) options.margin = m.margin;
+  options.m1 = m.m1;
+  options.m2 = m.m2;
+  options.m3 = m.m3;
+  if (m.elastic_std >= 0) options.elastic_std = m.elastic_std;
+  options.curricular_momentum = m.curricular_momentum;
+  options.adaface_h = m.adaface_h;
+  options.adaface_t_alpha = m.adaface_t_alpha;
+  options.reference = m.loss_preset == "reference";
+  options.filter_threshold = m.filter_threshold;
+  return options;
+}
+
+Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t seed, Runtime& runtime)
+    : config_(config),
+      seed_(seed),
+      runtime_(runtime),
+      backbone_(make_network(config, seed, runtime)),
+      head_(head_options(config, num_classes, seed), runtime.tensors()),
+      parameters_(trained_parameters(*backbone_)),
+      reducer_(parameters_, runtime.tensors(), reducer_options(config, runtime)),
+      optimizer_(make_optimizer(config, parameters_, network_decays(config, *backbone_))),
+      head_optimizer_(config, head_),
+      kept_(*backbone_),
+      timer_(runtime.device()),
+      upload_(runtime.device()),
+      use_graph_(wants_graph(config, runtime)),
+      run_ahead_(runtime.device(), std::chrono::milliseconds(static_cast<std::int64_t>(10000 * config.dist.step_timeout))),
+      graph_(runtime.device()),
+      precision_(scalar_type(precision_on(runtime.device(), config.train.precision))),
+      own_faces_(uses_kernel(config, "faces")),
+      micro_rows_(rows_of_micro_batch(config, runtime)),
+      sums_(at::zeros({kSums}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {
+  if (precision_ == at::kHalf)
+    scaler_.emplace(model::LossScalerOptions{model::initial_loss_scale(config.train.batch_size)}, runtime.device());
+  if (config.train.ema_decay > 0) ema_.emplace(*backbone_, config.train.ema_decay);
+}
+
+at::Tensor Trainer::faces_of(const at::Tensor& images) const {
+  if (!own_faces_ || !model::gpu::has_faces(images)) return model::normalize_faces(images, runtime_.device());
+  model::gpu::FaceOptions options;
+  options.type = precision_;
+  options.channels = precision_ == at::kFloat ? 4 : 8;
+  return model::gpu::make_faces(images, options);
+}
+
+void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Batch* records_of) {
+  const std::int64_t rows = micro_rows_[static_cast<std::size_t>(runtime_.rank())];
+  const auto own = data::rows_of_rank(config_.train.batch_size, runtime_.rank(), runtime_.world_size());
+  backbone_->set_step_context({input.key, own.begin + micro * rows, input.device_key});
+
+  timer_.enter(Phase::kForward);
+  const at::Tensor faces = faces_of(input.batch.images.narrow(0, micro * rows, rows));
+  at::Tensor embeddings;  // [rows, D]
+  {
+    const model::Autocast autocast(runtime_.device(), precision_);
+    embeddings = backbone_->forward(faces);
+  }
+  timer_.enter(Phase::kHead);
+  const at::Tensor labels = input.batch.labels.narrow(0, micro * rows, rows);
+  model::HeadStepOptions options;
+  options.key = data::combine_key(input.key, static_cast<std::uint64_t>(micro));
+  options.weight = 1.0 / static_cast<double>(config_.train.accumulate);
+  options.centre_gradients = head_optimizer_.gradients(micro);
+  if (scaler_) options.loss_scale = scaler_->scale();
+  const model::HeadStep head = head_.forward_backward(embeddings.detach(), labels, micro_rows_, options);
+
+  timer_.enter(Phase::kBackward);
+  embeddings.backward(head.grad_embeddings.to(embeddings.scalar_type()));
+  const at::NoGradGuard no_grad;
+  if (records_of != nullptr) records_->add(records_of->indices.narrow(0, micro * rows, rows), head);
+  const at::Tensor right = head.correct.sum();
+  loss_ = micro == 0 ? head.loss * options.weight : loss_ + head.loss * options.weight;
+  correct_ = micro == 0 ? right : correct_ + right;
+}
+
+model::StepControl Trainer::decide(const Input& input) {
+  model::ClipOptions options;
+  options.max_norm = config_.train.clip_grad_norm;
+  if (scaler_) options.loss_scale = scaler_->scale();
+  const model::GradientNorm gradient = model::gradient_norm(model::gradients_of(parameters_), options);
+  const at::Tensor apply = at::mul(gradient.finite, loss_.isfinite().to(gradient.finite.scalar_type()));
+  runtime_.tensors().all_reduce(apply, dist::ReduceOp::kMin)->wait_stream();
+
+  const at::Tensor use = apply.to(at::kDouble);
+  sums_[kLoss] += at::where(use > 0, loss_.to(at::kDouble), at::zeros_like(use));
+  sums_[kNorm] += at::where(use > 0, gradient.norm.to(at::kDouble), at::zeros_like(use));
+  sums_[kSteps] += use;
+  return {input.learning_rate, apply, input.device_rate, gradient.divisor};
+}
+
+void Trainer::update(const Input& input, const data::Batch* records_of) {
+  reducer_.zero_grad();
+  {
+    const at::NoGradGuard no_grad;
+    kept_.keep();
+  }
+  for (std::int64_t micro = 0; micro < config_.train.accumulate; ++micro) {
+    reducer_.set_communicate(micro + 1 == config_.train.accumulate);
+    micro_step(input, micro, records_of);
+  }
+  timer_.enter(Phase::kCommunication);
+  reducer_.finish();
+
+  timer_.enter(Phase::kOptimizer);
+  const at::NoGradGuard no_grad;
+  const model::StepControl control = decide(input);
+  apply_ = control.apply;
+  optimizer_->step(control);
+  head_optimizer_.step({control.learning_rate, control.apply, control.device_rate}, input.step);
+  kept_.restore_unless(apply_);
+  if (scaler_) scaler_->update(apply_);
+  if (ema_) ema_->update();
+  sums_[kRight] += correct_;
+  sums_[kRows] += input.batch.labels.size(0);
+}
+
+void Trainer::replay(const Input& input) {
+  const at::NoGradGuard no_grad;
+  if (!recorded_.device_key.defined()) {
+    recorded_ = input;
+    recorded_.batch = {at::empty_like(input.batch.images), at::empty_like(input.batch.labels)};
+    recorded_.device_key = at::empty({1}, at::TensorOptions().dtype(at::kLong).device(runtime_.device()));
+    recorded_.device_rate = at::empty({}, at::TensorOptions().dtype(at::kFloat).device(runtime_.device()));
+  }
+  recorded_.batch.images.copy_(input.batch.images);
+  recorded_.batch.labels.copy_(input.batch.labels);
+  recorded_.device_key.fill_(static_cast<std::int64_t>(input.key));
+  recorded_.device_rate.fill_(input.learning_rate);
+  if (!graph_.is_recorded()) {
+    head_.check_labels();
+    timer_.set_recording(true);
+    graph_.record([&] {
+      const at::AutoGradMode grad(true);
+      update(recorded_, nullptr);
+    });
+    timer_.set_recording(false);
+  }
+  timer_.enter(Phase::kReplay);
+  graph_.replay();
+  head_.replayed();
+  runtime_.tensors().watch_replay();
+}
+
+void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
+  runtime_.set_step(step);
+  run_ahead_.wait([this] { runtime_.control().progress(); });
+  const Input input{upload_.upload(batch), data::combine_key(seed_, static_cast<std::uint64_t>(step)), {}, step, learning_rate, {}};
+  if (use_graph_ && records_ == nullptr && own_steps_ >= kStepsBeforeGraph) {
+    replay(input);
+  } else {
+    update(input, records_ != nullptr ? &batch : nullptr);
+  }
+  upload_.used();
+  run_ahead_.mark();
+  ++own_steps_;
+  skipped_.note(step, apply_);
+  if (records_ != nullptr) records_->end_update(apply_);
+  timer_.end_step();
+}
+
+RunningMeans Trainer::take_means() {
+  head_.check_labels();  // on CUDA a step does not wait for the check of its own labels
+  const at::Tensor own = sums_.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);  // not a view: it is summed below
+  const double steps = own[kSteps].item<double>();  // loss, norm and steps are the same on every rank
+  runtime_.tensors().all_reduce(sums_)->wait_stream();
+  const double right = sums_[kRight].item<double>();
+  const double rows = sums_[kRows].item<double>();
+  const double nothing = std::numeric_limits<double>::quiet_NaN();
+  const RunningMeans means{steps > 0 ? own[kLoss].item<double>() / steps : nothing, right / std::max(1.0, rows),
+                           steps > 0 ? own[kNorm].item<double>() / steps : nothing};
+  sums_.zero_();
+  return means;
+}
+
+Trainer::ForEvaluation::ForEvaluation(Trainer& trainer)
+    : swapped_(trainer.ema_ ? std::optional<model::Ema::Swapped>(std::in_place, *trainer.ema_) : std::nullopt),
+      statistics_(statistics_of(*trainer.backbone_), trainer.runtime_.tensors()) {}
+
+model::StateDict Trainer::statistics() const {
+  model::StateDict statistics = statistics_of(*backbone_);
+  if (!ema_) return statistics;
+  const std::size_t own = statistics.size();
+  for (std::size_t i = 0; i < own; ++i) {
+    const std::string name = statistics[i].first;  // a copy: the list grows below
+    for (const auto& [shadow, tensor] : ema_->state()) {
+      if (shadow == name) statistics.emplace_back("ema." + name, tensor);
+    }
+  }
+  return statistics;
+}
+
+CheckpointState Trainer::state(model::StateDict local) {
+  CheckpointState state;
+  state.rank = runtime_.rank();
+  state.world_size = runtime_.world_size();
+  state.backbone = model::state_dict(*backbone_);
+  state.local = std::move(local);
+
+  ReplicatedPart optimizer{"optimizer", head_optimizer_.replicated()};
+  for (const auto& kind : optimizer_->state()) {
+    std::size_t next = 0;
+    for (const auto& named : backbone_->named_parameters()) {
+      if (named.value().requires_grad()) optimizer.entries.emplace_back(named.key() + "." + kind.suffix, kind.tensors[next++]);
+    }
+  }
+  state.replicated.push_back(std::move(optimizer));
+  if (const auto loss = head_.margin().state(); !loss.empty()) state.replicated.push_back({"loss", loss});
+  if (scaler_) state.replicated.push_back({"scaler", scaler_->state()});
+  if (ema_) state.replicated.push_back({"ema", ema_->state()});
+
+  state.rows = head_optimizer_.rows();
+  state.rows.insert(state.rows.begin(), {"weight", head_.weight()});
+  state.first_class = head_.first_class();
+  return state;
+}
+
+}  // namespace diffprob::launch

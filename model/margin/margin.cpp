@@ -1,0 +1,158 @@
+#include "model/margin/margin.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/util/Exception.h>
+
+#include <cmath>
+#include <limits>
+
+#include "model/margin/margin_adaface.h"
+#include "model/margin/margin_angle.h"
+#include "model/margin/margin_curricular.h"
+#include "model/margin/margin_elastic.h"
+#include "model/margin/margin_fixed.h"
+
+namespace diffprob::model {
+namespace {
+
+/// Name, and what the kind's paper trains with.
+struct KnownKind {
+  MarginKind kind;
+  const char* name;
+  double margin;
+  double elastic_std;
+};
+constexpr KnownKind kKinds[] = {{MarginKind::kNone, "none", 0.0, 0.0},
+                                {MarginKind::kCosFace, "cosface", 0.35, 0.0},
+                                {MarginKind::kArcFace, "arcface", 0.5, 0.0},
+                                {MarginKind::kCombined, "combined", 0.0, 0.0},
+                                {MarginKind::kElasticArcFace, "elastic_arcface", 0.5, 0.05},
+                                {MarginKind::kElasticCosFace, "elastic_cosface", 0.35, 0.05},
+                                {MarginKind::kElasticArcFacePlus, "elastic_arcface_plus", 0.5, 0.0175},
+                                {MarginKind::kElasticCosFacePlus, "elastic_cosface_plus", 0.35, 0.02},
+                                {MarginKind::kCurricularFace, "curricularface", 0.5, 0.0},
+                                {MarginKind::kAdaFace, "adaface", 0.4, 0.0}};
+
+const KnownKind& known(MarginKind kind) {
+  for (const auto& entry : kKinds) {
+    if (kind == entry.kind) return entry;
+  }
+  TORCH_CHECK(false, "margin kind ", static_cast<int>(kind), " has no name");
+}
+
+void check_range(const char* option, double value, double low, double high) {
+  TORCH_CHECK(value >= low && value <= high, "margin: ", option, " must be in [", low, ", ", high, "], got ", value);
+}
+
+void check_options(const MarginOptions& options) {
+  TORCH_CHECK(options.scale > 0.0 && std::isfinite(options.scale), "margin: scale must be positive, got ", options.scale);
+  check_range("margin", options.margin, 0.0, 3.0);
+  check_range("m1", options.m1, 0.0, 10.0);
+  check_range("m2", options.m2, 0.0, 3.0);
+  check_range("m3", options.m3, 0.0, 3.0);
+  check_range("elastic_std", options.elastic_std, 0.0, 1.0);
+  check_range("curricular_momentum", options.curricular_momentum, 0.0, 1.0);
+  check_range("adaface_h", options.adaface_h, 0.0, 10.0);
+  check_range("adaface_t_alpha", options.adaface_t_alpha, 0.0, 1.0);
+  check_range("filter_threshold", options.filter_threshold, 0.0, 1.0);
+}
+
+}  // namespace
+
+MarginOptions margin_defaults(MarginKind kind) {
+  const KnownKind& entry = known(kind);
+  MarginOptions options;
+  options.kind = kind;
+  options.margin = entry.margin;
+  options.elastic_std = entry.elastic_std;
+  return options;
+}
+
+MarginKind margin_kind(const std::string& name) {
+  std::string names;
+  for (const auto& entry : kKinds) {
+    if (name == entry.name) return entry.kind;
+    names += std::string(names.empty() ? "" : ", ") + entry.name;
+  }
+  TORCH_CHECK(false, "unknown margin \"", name, "\", there are: ", names);
+}
+
+std::string margin_name(MarginKind kind) {
+  return known(kind).name;
+}
+
+std::vector<std::string> margin_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : kKinds) names.emplace_back(entry.name);
+  return names;
+}
+
+TargetLogits apply_margin(const at::Tensor& target_cosine, const MarginOptions& options) {
+  switch (options.kind) {
+    case MarginKind::kElasticArcFace:
+    case MarginKind::kElasticArcFacePlus:
+      return logits_at_angle(target_cosine, angle_of(target_cosine).add_(options.margin), 1.0, options.scale);
+    case MarginKind::kElasticCosFace:
+    case MarginKind::kElasticCosFacePlus:
+    case MarginKind::kAdaFace:
+      return additive_logits(target_cosine, options.margin, options.scale);
+    case MarginKind::kCurricularFace:
+      return curricular_target(target_cosine, options.margin, options.scale);
+    default:
+      return fixed_target(target_cosine, options);
+  }
+}
+
+TargetLogits Margin::target(const MarginBatch& batch) {
+  const at::NoGradGuard no_grad;
+  TORCH_CHECK(batch.target_cosine.dim() == 1 && batch.norms.sizes() == batch.target_cosine.sizes(),
+              "margin: want [B] cosines and norms, got ", batch.target_cosine.sizes(), " and ", batch.norms.sizes());
+  TargetLogits logits = do_target(batch);
+  // No rank has the label of such a row: its loss has to stay infinite, whatever the formula makes of it.
+  logits.logits.masked_fill_(batch.target_cosine.isneginf(), -std::numeric_limits<double>::infinity());
+  return logits;
+}
+
+bool Margin::changes_others() const {
+  return options_.filter_threshold > 0.0 || kind_changes_others();
+}
+
+void Margin::others(at::Tensor cosines) const {
+  const at::NoGradGuard no_grad;
+  // First: what is filtered is 0, which every kind leaves at 0.
+  if (options_.filter_threshold > 0.0) cosines.masked_fill_(cosines > options_.filter_threshold, 0.0);
+  if (kind_changes_others()) do_others(cosines);
+}
+
+at::Tensor Margin::others_slope(const at::Tensor& cosines) const {
+  const at::NoGradGuard no_grad;
+  at::Tensor slope = kind_changes_others() ? do_others_slope(cosines) : at::ones_like(cosines);
+  if (options_.filter_threshold > 0.0) slope.masked_fill_(cosines > options_.filter_threshold, 0.0);
+  return slope;
+}
+
+void Margin::do_others(at::Tensor& /*cosines*/) const {}
+
+at::Tensor Margin::do_others_slope(const at::Tensor& cosines) const {
+  return at::ones_like(cosines);
+}
+
+std::unique_ptr<Margin> make_margin(const MarginOptions& options, at::Device device) {
+  check_options(options);
+  switch (options.kind) {
+    case MarginKind::kElasticArcFace:
+    case MarginKind::kElasticCosFace:
+    case MarginKind::kElasticArcFacePlus:
+    case MarginKind::kElasticCosFacePlus:
+      return std::make_unique<ElasticMargin>(options, device);
+    case MarginKind::kCurricularFace:
+      return std::make_unique<CurricularMargin>(options, device);
+    case MarginKind::kAdaFace:
+      return std::make_unique<AdaFaceMargin>(options, adaface_rules(options), device);
+    default:
+      return std::make_unique<FixedMargin>(options);
+  }
+}
+
+}  // namespace diffprob::model

@@ -1,0 +1,70 @@
+#include "model/optim/lr_schedule.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace diffprob::model {
+namespace {
+
+/// The linear rule: as many times the rate as there are reference batches in the global one.
+double scaled(double rate, const LrScheduleOptions& options, std::int64_t global_batch) {
+  if (options.reference_batch <= 0) return rate;
+  return rate / static_cast<double>(options.reference_batch) * static_cast<double>(global_batch);
+}
+
+}  // namespace
+
+LrKind lr_kind(const std::string& name) {
+  if (name == "milestones") return LrKind::kMilestones;
+  if (name == "polynomial") return LrKind::kPolynomial;
+  if (name == "cosine") return LrKind::kCosine;
+  TORCH_CHECK(false, "learning-rate schedule: want milestones, polynomial or cosine, got \"", name, "\"");
+}
+
+LrSchedule::LrSchedule(LrScheduleOptions options, std::int64_t global_batch, std::int64_t steps_per_epoch)
+    : options_(std::move(options)), steps_per_epoch_(steps_per_epoch) {
+  TORCH_CHECK(steps_per_epoch > 0, "learning-rate schedule: steps_per_epoch must be positive, got ", steps_per_epoch);
+  initial_lr_ = scaled(options_.base_lr, options_, global_batch);
+  final_lr_ = scaled(options_.final_lr, options_, global_batch);
+  warmup_steps_ = options_.warmup_epochs * static_cast<double>(steps_per_epoch_);
+  if (options_.kind == LrKind::kMilestones) return;
+  TORCH_CHECK(static_cast<double>(options_.total_steps) > warmup_steps_, "learning-rate schedule: a training of ", options_.total_steps,
+              " updates ends within the warm-up of ", warmup_steps_);
+  TORCH_CHECK(options_.kind != LrKind::kPolynomial || options_.power > 0, "learning-rate schedule: the power must be positive, got ",
+              options_.power);
+}
+
+double LrSchedule::milestone_rate(std::int64_t step) const {
+  const std::int64_t epoch = step / steps_per_epoch_;
+  double lr = initial_lr_;
+  for (const auto milestone : options_.milestones) {
+    if (epoch >= milestone) lr *= options_.gamma;
+  }
+  return lr;
+}
+
+double LrSchedule::progress(std::int64_t step) const {
+  return std::clamp((static_cast<double>(step) - warmup_steps_) / (static_cast<double>(options_.total_steps) - warmup_steps_), 0.0, 1.0);
+}
+
+double LrSchedule::at_step(std::int64_t step) const {
+  double lr = 0;
+  switch (options_.kind) {
+    case LrKind::kMilestones:
+      lr = milestone_rate(step);
+      break;
+    case LrKind::kPolynomial:
+      lr = final_lr_ + (initial_lr_ - final_lr_) * std::pow(1 - progress(step), options_.power);
+      break;
+    case LrKind::kCosine:
+      lr = final_lr_ + (initial_lr_ - final_lr_) * 0.5 * (1 + std::cos(std::numbers::pi * progress(step)));
+      break;
+  }
+  const double done = static_cast<double>(step + 1);
+  return done < warmup_steps_ ? lr * done / warmup_steps_ : lr;
+}
+
+}  // namespace diffprob::model

@@ -1,0 +1,109 @@
+#include "prune/files/text_lines.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+
+#include "prune/error.h"
+
+namespace diffprob::prune {
+namespace {
+
+constexpr std::string_view kBlanks = " \t\r\n";
+
+template <class T>
+bool parse_whole(std::string_view text, T& value) {
+  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+  const char* const end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
+/// Numbers too small for T are 0 (from_chars calls both ends out of range).
+template <class T>
+bool parse_real(std::string_view text, T& value) {
+  if (parse_whole(text, value)) return true;
+  double wide = 0;
+  std::string copy(text);
+  if (copy.empty() || copy.find_first_not_of("+-.0123456789eE") != std::string::npos) return false;
+  char* end = nullptr;
+  wide = std::strtod(copy.c_str(), &end);
+  if (end != copy.c_str() + copy.size() || std::abs(wide) >= 1) return false;
+  value = static_cast<T>(wide);
+  return true;
+}
+
+}  // namespace
+
+TextLines::TextLines(const std::string& path) : path_(path), in_(path, std::ios::binary) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error) || !in_) throw PruneError(path + ": cannot open");
+}
+
+bool TextLines::next() {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  while (std::getline(in_, line_)) {
+    text_ = line_;
+    if (++number_ == 1 && text_.starts_with(kByteOrderMark)) text_.remove_prefix(kByteOrderMark.size());
+    text_ = without_blanks(text_);
+    if (!text_.empty()) return true;
+  }
+  if (in_.bad()) throw PruneError(path_ + ": cannot be read");
+  return false;
+}
+
+void TextLines::fail(const std::string& expected, std::string_view found) const {
+  fail("expected " + expected + ", found '" + shown(found) + "'");
+}
+
+void TextLines::fail(const std::string& what) const {
+  throw PruneError(path_ + ": line " + std::to_string(number_) + ": " + what);
+}
+
+std::string_view without_blanks(std::string_view text) {
+  const auto first = text.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+bool parse_number(std::string_view text, double& value) {
+  return parse_real(text, value);
+}
+
+bool parse_number(std::string_view text, float& value) {
+  return parse_real(text, value);
+}
+
+bool parse_number(std::string_view text, std::int64_t& value) {
+  return parse_whole(text, value);
+}
+
+void split(std::string_view text, char separator, std::vector<std::string_view>& fields) {
+  fields.clear();
+  if (separator == ' ') {
+    for (std::size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos; at = text.find_first_not_of(kBlanks, at)) {
+      const auto end = std::min(text.find_first_of(kBlanks, at), text.size());
+      fields.push_back(text.substr(at, end - at));
+      at = end;
+    }
+    return;
+  }
+  while (true) {
+    const auto end = text.find(separator);
+    fields.push_back(without_blanks(text.substr(0, end)));
+    if (end == std::string_view::npos) return;
+    text.remove_prefix(end + 1);
+  }
+}
+
+std::string shown(std::string_view text) {
+  constexpr std::size_t kShown = 24;
+  std::string found(text.substr(0, kShown));
+  std::replace_if(
+      found.begin(), found.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return found;
+}
+
+}  // namespace diffprob::prune

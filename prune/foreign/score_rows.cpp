@@ -1,0 +1,70 @@
+#include "prune/foreign/score_rows.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "prune/files/atomic_file.h"
+#include "prune/error.h"
+#include "prune/files/text_lines.h"
+
+namespace diffprob::prune {
+namespace {
+
+void parse_row(const TextLines& lines, std::vector<std::string_view>& fields, std::vector<double>& values) {
+  split(lines.text(), lines.text().find(',') == std::string_view::npos ? ' ' : ',', fields);
+  if (fields.size() > 1 && fields.back().empty()) fields.pop_back();  // a comma at the end
+  values.resize(fields.size());
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (!parse_number(fields[i], values[i])) lines.fail("a number", fields[i]);
+    if (std::isnan(values[i])) lines.fail("a score", fields[i]);
+  }
+}
+
+}  // namespace
+
+void read_text_rows(const std::string& path, const TakeRow& take) {
+  TextLines lines(path);
+  std::vector<std::string_view> fields;
+  std::vector<double> values;
+  std::vector<double> column;
+  std::int64_t row = 0;
+  std::size_t width = 0;
+  while (lines.next()) {
+    if (lines.text().starts_with('#')) continue;
+    parse_row(lines, fields, values);
+    if (width != 0 && values.size() != width) {
+      lines.fail(std::to_string(width) + " numbers, as in the lines before", std::to_string(values.size()) + " numbers");
+    }
+    width = values.size();
+    if (width == 1) {
+      column.push_back(values[0]);
+    } else {
+      take(row++, values);
+    }
+  }
+  if (width == 0) throw PruneError(path + ": no scores in it");
+  if (width == 1) take(0, column);
+}
+
+void read_score_rows(const std::string& path, const TakeRow& take) {
+  if (is_npy_file(path)) {
+    read_npy_rows(path, take);
+  } else {
+    read_text_rows(path, take);
+  }
+}
+
+void write_text_column(const std::string& path, std::span<const double> values) {
+  AtomicFile file(path);
+  std::ofstream out(file.temporary(), std::ios::binary);
+  char line[40];
+  for (const double value : values) {
+    const int length = std::snprintf(line, sizeof line, "%.18e\n", value);
+    out.write(line, length);
+  }
+  out.close();
+  if (!out) throw PruneError(file.temporary() + ": cannot be written");
+  file.commit();
+}
+
+}  // namespace diffprob::prune

@@ -1,0 +1,161 @@
+#include "prune/lists/index_set.h"
+
+#include <filesystem>
+
+#include "prune/files/atomic_file.h"
+#include "prune/error.h"
+#include "prune/files/hdf5_file.h"
+#include "prune/lists/index_set_writer.h"
+#include "prune/lists/kept_index_text.h"
+#include "prune/lists/list_file.h"
+
+namespace diffprob::prune {
+namespace {
+
+void check_kept(const std::string& where, const IndexSet& set) {
+  std::int64_t previous = -1;
+  for (std::size_t i = 0; i < set.kept.size(); ++i) {
+    if (set.kept[i] <= previous || set.kept[i] >= set.num_samples) {
+      throw PruneError(where + ": kept[" + std::to_string(i) + "] is " + std::to_string(set.kept[i]) + ", expected " +
+                       std::to_string(previous + 1) + " to " + std::to_string(set.num_samples - 1) + " (increasing)");
+    }
+    previous = set.kept[i];
+  }
+}
+
+void check_label_map(const std::string& where, const IndexSet& set) {
+  std::int64_t next = 0;
+  for (std::size_t c = 0; c < set.label_map.size(); ++c) {
+    if (set.label_map[c] == -1) continue;
+    if (set.label_map[c] != next) {
+      throw PruneError(where + ": label_map[" + std::to_string(c) + "] is " + std::to_string(set.label_map[c]) + ", expected -1 or " +
+                       std::to_string(next));
+    }
+    ++next;
+  }
+}
+
+/// Reasons, when there are any, say the same as the kept list.
+void check_reasons(const std::string& where, const IndexSet& set) {
+  if (set.reasons.empty()) return;
+  if (static_cast<std::int64_t>(set.reasons.size()) != set.num_samples) {
+    throw PruneError(where + ": " + std::to_string(set.reasons.size()) + " reasons for " + std::to_string(set.num_samples) + " samples");
+  }
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < set.reasons.size(); ++i) {
+    if (set.reasons[i] > Reason::kUnreadable) {
+      throw PruneError(where + ": sample " + std::to_string(i) + " has the unknown reason code " +
+                       std::to_string(static_cast<int>(set.reasons[i])));
+    }
+    const bool listed = next < set.kept.size() && set.kept[next] == static_cast<std::int64_t>(i);
+    if (listed != is_kept(set.reasons[i])) {
+      throw PruneError(where + ": sample " + std::to_string(i) + " has the reason " + reason_name(set.reasons[i]) + ", but is " +
+                       (listed ? "" : "not ") + "in the kept list");
+    }
+    if (listed) ++next;
+  }
+}
+
+void check_set(const std::string& where, const IndexSet& set) {
+  if (set.num_samples < 0) throw PruneError(where + ": num_samples is " + std::to_string(set.num_samples));
+  check_kept(where, set);
+  check_label_map(where, set);
+  check_reasons(where, set);
+}
+
+void write_hdf5(const std::string& path, const IndexSet& set) {
+  check_set(path, set);
+  if (!set.reasons.empty() || set.num_samples == 0) {
+    IndexSetWriter writer(path, set, static_cast<std::int64_t>(set.kept.size()));
+    writer.append(set.reasons);
+    writer.finish();
+    return;
+  }
+  HdfWriter file(path);
+  write_index_set_head(file, set);
+  file.dataset<std::int64_t>("kept", set.kept);
+  file.dataset<std::int64_t>("label_map", set.label_map);
+  file.dataset<std::uint8_t>("reason", {});
+  file.commit();
+}
+
+IndexSet read_hdf5(const std::string& path, std::int64_t num_samples) {
+  const HdfReader file(path);
+  file.check_format(kIndexSetFormat, kIndexSetVersion);
+  IndexSet set;
+  set.dataset_fingerprint = file.text("dataset_fingerprint");
+  set.num_samples = file.integer("num_samples");
+  set.method = file.text("method");
+  set.threshold = file.number("threshold");
+  set.kept = file.dataset<std::int64_t>("kept");
+  set.label_map = file.dataset<std::int64_t>("label_map");
+  for (const std::uint8_t code : file.dataset<std::uint8_t>("reason")) set.reasons.push_back(static_cast<Reason>(code));
+  check_set(path, set);
+  if (num_samples > 0 && num_samples != set.num_samples) {
+    throw PruneError(path + ": made from a data set of " + std::to_string(set.num_samples) + " samples, expected " +
+                     std::to_string(num_samples));
+  }
+  return set;
+}
+
+bool named_hdf5(const std::string& path) {
+  return std::filesystem::path(path).extension() == ".h5";
+}
+
+}  // namespace
+
+IndexSet make_index_set(const Selection& selection, const std::vector<std::int32_t>& labels, std::int64_t num_classes) {
+  if (selection.reasons.size() != labels.size()) {
+    throw PruneError("index set: " + std::to_string(selection.reasons.size()) + " reasons for " + std::to_string(labels.size()) +
+                     " labels");
+  }
+  IndexSet set;
+  set.num_samples = static_cast<std::int64_t>(labels.size());
+  set.kept = selection.kept_indices();
+  set.reasons = selection.reasons;
+  set.label_map.assign(static_cast<std::size_t>(num_classes), -1);
+  for (const std::int64_t i : set.kept) {
+    const std::int64_t label = labels[static_cast<std::size_t>(i)];
+    if (label < 0 || label >= num_classes) {
+      throw PruneError("index set: sample " + std::to_string(i) + " has label " + std::to_string(label) + ", expected 0 to " +
+                       std::to_string(num_classes - 1));
+    }
+    set.label_map[static_cast<std::size_t>(label)] = 0;
+  }
+  std::int64_t next = 0;
+  for (auto& label : set.label_map) {
+    if (label == 0) label = next++;
+  }
+  return set;
+}
+
+void write_index_set(const std::string& path, const IndexSet& set) {
+  if (named_hdf5(path)) {
+    write_hdf5(path, set);
+  } else {
+    write_kept_index_text(path, set);
+  }
+}
+
+IndexSet read_index_set(const std::string& path, std::int64_t num_samples) {
+  const ListKind kind = detect_list_kind(path);
+  if (kind == ListKind::kNpyMask) {
+    throw PruneError(
+        path +
+        ": a mask does not say whether True means kept or dropped (cleanlab's True is a label issue); convert it once: diffprob convert " +
+        path + " kept.h5 --list=kept (or --list=dropped)");
+  }
+  // A list without a name was given as the kept one.
+  const bool says = info_of(kind).meaning != ListMeaning::kUnsaid;
+  return read_list(path, {kind, says ? ListMeaning::kUnsaid : ListMeaning::kKept, num_samples, IndexBase::kIndex, nullptr});
+}
+
+void write_index_set_hdf5(const std::string& path, const IndexSet& set) {
+  write_hdf5(path, set);
+}
+
+IndexSet read_index_set_hdf5(const std::string& path, std::int64_t num_samples) {
+  return read_hdf5(path, num_samples);
+}
+
+}  // namespace diffprob::prune

@@ -1,0 +1,28 @@
+#include "prune/select/ranked.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "prune/select/fraction.h"
+
+namespace diffprob::prune {
+
+void check(const RankedOptions& options) {
+  check_fraction("prune", options.fraction);
+  check(options.floor);
+}
+
+double el2n(float sum_p2, float nll) {
+  const double squared = static_cast<double>(sum_p2) - 2 * std::exp(-static_cast<double>(nll)) + 1;
+  return std::sqrt(std::max(squared, 0.0));
+}
+
+void select_ranked(const SortedIdentities& sorted, const RankedOptions& options, std::span<Reason> reasons) {
+  check(options);
+  for (std::int64_t c = 0; c < sorted.identities(); ++c) {
+    const auto slots = sorted.slots(c);
+    FractionOf(static_cast<std::int64_t>(slots.size()), options.fraction, options.floor).write(slots, reasons);
+  }
+}
+
+}  // namespace diffprob::prune

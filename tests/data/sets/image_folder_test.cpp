@@ -1,0 +1,158 @@
+#include "data/sets/image_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "tests/data/test_files.h"
+
+namespace diffprob::data {
+namespace {
+
+using test::error_of;
+using test::TemporaryFolder;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::string image(const Dataset& set, std::int64_t index) {
+  std::vector<std::byte> bytes;
+  set.read(index, bytes);
+  return test::text_of(bytes);
+}
+
+void put(const TemporaryFolder& folder, const std::string& name, const std::string& content) {
+  std::filesystem::create_directories(std::filesystem::path(folder / name).parent_path());
+  test::write_file(folder / name, content);
+}
+
+TEST(ImageFolder, ClassesAndImagesAreSorted) {
+  const TemporaryFolder folder;
+  put(folder, "bob/2.PNG", "b2");
+  put(folder, "bob/10.jpg", "b10");
+  put(folder, "alice/z.webp", "az");
+  put(folder, "alice/notes.txt", "no image");
+  put(folder, "alice/.hidden.jpg", "no image");
+  put(folder, ".git/x.jpg", "no class");
+  put(folder, "readme.jpg", "not in a class");
+  put(folder, "carol/c.JpEg", "c");
+  put(folder, "carol/d.bmp", "d");
+  const auto set = open_image_folder(folder.path());
+  ASSERT_EQ(set->size(), 5);
+  EXPECT_EQ(set->num_classes(), 3);
+  const std::pair<std::int64_t, std::string> expected[] = {{0, "az"}, {1, "b10"}, {1, "b2"}, {2, "c"}, {2, "d"}};
+  for (std::int64_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(set->label(i), expected[i].first);
+    EXPECT_EQ(image(*set, i), expected[i].second);
+  }
+  EXPECT_EQ(set->describe(1), "bob/10.jpg");
+  EXPECT_THROW(static_cast<void>(set->label(5)), DataError);
+}
+
+TEST(ImageFolder, FingerprintDoesNotHoldThePlace) {
+  const TemporaryFolder a, b, c;
+  for (const auto* folder : {&a, &b, &c}) put(*folder, "x/1.jpg", "one");
+  put(c, "x/1.jpg", "longer");
+  EXPECT_EQ(open_image_folder(a.path())->fingerprint(), open_image_folder(b.path())->fingerprint());
+  EXPECT_NE(open_image_folder(a.path())->fingerprint(), open_image_folder(c.path())->fingerprint());
+  put(b, "x/2.jpg", "two");
+  EXPECT_NE(open_image_folder(a.path())->fingerprint(), open_image_folder(b.path())->fingerprint());
+}
+
+TEST(ImageFolder, ErrorsNameThePlace) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_image_folder(folder.path())); }), HasSubstr("sub-folder"));
+  put(folder, "empty/readme.txt", "x");
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_image_folder(folder.path())); }), HasSubstr("empty: a class without images"));
+  EXPECT_THROW(static_cast<void>(open_image_folder(folder / "absent")), DataError);
+  put(folder, "empty/a.jpg", "");
+  const auto set = open_image_folder(folder.path());
+  EXPECT_THAT(error_of([&] { static_cast<void>(image(*set, 0)); }), HasSubstr("a.jpg"));
+  std::filesystem::remove(folder / "empty/a.jpg");
+  EXPECT_THAT(error_of([&] { static_cast<void>(image(*set, 0)); }), HasSubstr("a.jpg"));
+}
+
+TEST(ImageList, Im2recKindIsOrderedByIndex) {
+  const TemporaryFolder folder;
+  put(folder, "a/1.jpg", "one");
+  put(folder, "b/2.jpg", "two");
+  put(folder, "three.jpg", "three");
+  test::write_file(folder / "s.lst", "5\t1.000000\t0.5\tb/2.jpg\r\n0\t0.000000\ta/1.jpg\n\n9\t3\tthree.jpg");
+  const auto set = open_image_list(folder / "s.lst");
+  ASSERT_EQ(set->size(), 3);
+  EXPECT_EQ(set->num_classes(), 4);
+  EXPECT_EQ(image(*set, 0), "one");
+  EXPECT_EQ(image(*set, 1), "two");
+  EXPECT_EQ(image(*set, 2), "three");
+  EXPECT_EQ(set->label(0), 0);
+  EXPECT_EQ(set->label(1), 1);
+  EXPECT_EQ(set->label(2), 3);
+}
+
+TEST(ImageList, InsightFaceKind) {
+  const TemporaryFolder folder;
+  const TemporaryFolder elsewhere;
+  put(folder, "a/1.jpg", "one");
+  put(elsewhere, "2.jpg", "two");
+  test::write_file(folder / "s.lst", "1\ta/1.jpg\t1\n1\t" + (elsewhere / "2.jpg") + "\t0\t1\t2\t3\t4\n");
+  const auto set = open_image_list(folder / "s.lst");
+  ASSERT_EQ(set->size(), 2);
+  EXPECT_EQ(set->num_classes(), 2);
+  EXPECT_EQ(image(*set, 0), "one");
+  EXPECT_EQ(image(*set, 1), "two");
+  EXPECT_EQ(set->label(0), 1);
+  EXPECT_EQ(set->label(1), 0);
+}
+
+TEST(ImageList, BadLinesAreNamed) {
+  const TemporaryFolder folder;
+  const std::pair<std::string, std::string> cases[] = {
+      {"", "lists no images"},
+      {"0\t0\ta.jpg\n1\ta.jpg\n", "line 2"},
+      {"0\t0\ta.jpg\n1\t-1\ta.jpg\n", "line 2: label -1"},
+      {"0\t0.5\ta.jpg\n", "line 1: label 0.5"},
+      {"0\tnan\ta.jpg\n", "line 1: label nan"},
+      {"0\t3000000000\ta.jpg\n", "line 1: label 3000000000"},
+      {"0\t0\ta.jpg\n0\t0\tb.jpg\n", "index 0 appears twice"},
+      {"x\t0\ta.jpg\n", "line 1: index x"},
+      {"nan\t0\ta.jpg\n", "line 1: index nan"},
+      {"0\t1\tbad\ta.jpg\n", "line 1: label bad"},
+      {"0\t1\t2\n", "line 1"},
+      {"0\t1\t\n", "line 1"},
+      {"1\ta.jpg\t0\n2\t0\ta.jpg\n", "line 2: another kind"},
+      {"0\ta.jpg\t0\n", "line 1: a face that is not aligned"},
+      {"2\ta.jpg\t0\n", "line 1: aligned must be"},
+      {"1\ta.jpg\tx\n", "line 1"},
+  };
+  for (const auto& [content, message] : cases) {
+    test::write_file(folder / "s.lst", content);
+    EXPECT_THAT(error_of([&] { static_cast<void>(open_image_list(folder / "s.lst")); }), HasSubstr(message)) << content;
+  }
+}
+
+/// Lists come from others and may name anything.
+TEST(ImageList, NamedPipesAreNotWaitedFor) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe.jpg").c_str(), 0600), 0);
+  put(folder, "faces.lst", "0\t0\tpipe.jpg\n");
+  const auto set = open_image_list(folder / "faces.lst");
+
+  EXPECT_THAT(error_of([&] { image(*set, 0); }), AllOf(HasSubstr("pipe.jpg"), HasSubstr("not a regular file")));
+}
+
+TEST(ImageList, EveryTruncationIsSafe) {
+  const TemporaryFolder folder;
+  const std::string content = "0\t0\ta/1.jpg\n1\t1\tb/2.jpg\n2\t1\tb/3.jpg\n";
+  for (std::size_t length = 0; length < content.size(); ++length) {
+    test::write_file(folder / "s.lst", content.substr(0, length));
+    try {
+      const auto set = open_image_list(folder / "s.lst");
+      EXPECT_LE(set->size(), 3);
+      EXPECT_LE(set->num_classes(), 2);
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("s.lst"));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace diffprob::data

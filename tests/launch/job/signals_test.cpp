@@ -1,0 +1,52 @@
+#include "launch/job/signals.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+
+namespace diffprob::launch {
+namespace {
+
+class Signals : public ::testing::TestWithParam<int> {};
+
+TEST_P(Signals, TheFirstOnlySetsAFlag) {
+  const SignalGuard guard;
+  EXPECT_EQ(SignalGuard::received(), 0);
+  ::raise(GetParam());
+  EXPECT_EQ(SignalGuard::received(), GetParam());
+}
+
+TEST_P(Signals, TheSecondEndsAtOnceWithItsNumber) {
+  const SignalGuard guard;
+  const auto twice = [] {
+    ::raise(SIGUSR1);
+    ::raise(GetParam());
+    std::exit(0);
+  };
+  EXPECT_EXIT(twice(), ::testing::ExitedWithCode(128 + GetParam()), "second signal");
+}
+
+TEST_P(Signals, AfterTheGuardAllIsAsBefore) {
+  const auto unguarded = [] {
+    std::signal(GetParam(), SIG_DFL);  // what a shell starts in the background ignores SIGINT
+    { const SignalGuard guard; }
+    ::raise(GetParam());
+    std::exit(0);
+  };
+  EXPECT_EXIT(unguarded(), ::testing::KilledBySignal(GetParam()), "");
+}
+
+TEST(SignalsAnew, AGuardStartsWithoutASignal) {
+  {
+    const SignalGuard guard;
+    ::raise(SIGTERM);
+  }
+  const SignalGuard guard;
+  EXPECT_EQ(SignalGuard::received(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Signals, ::testing::Values(SIGTERM, SIGUSR1, SIGINT));
+
+}  // namespace
+}  // namespace diffprob::launch
