@@ -13,7 +13,8 @@ struct Registry {
 };
 
 Registry& registry() {
-  static auto* const instance = new Registry;  // never destroyed: a deadline may pass while static objects go
+  static auto* const instance =
+      new Registry;  // never destroyed: a deadline may pass while static objects go
   return *instance;
 }
 
@@ -23,7 +24,8 @@ std::string location_text(const OperationRecord& record) {
 }
 
 std::string describe_record(const OperationRecord& record) {
-  const std::string dtype = record.dtype.empty() ? "" : " " + std::string(record.dtype) + " " + shape_text(record);
+  const std::string dtype =
+      record.dtype.empty() ? "" : " " + std::string(record.dtype) + " " + shape_text(record);
   return "#" + std::to_string(record.sequence) + dtype + " " + location_text(record);
 }
 
@@ -129,7 +131,9 @@ std::string FlightRecorder::position() const {
 std::vector<OperationRecord> FlightRecorder::records() const {
   const std::lock_guard lock(mutex_);
   std::vector<OperationRecord> result;
-  for (std::int64_t n = std::max<std::int64_t>(1, enqueued_ - static_cast<std::int64_t>(kCapacity) + 1); n <= enqueued_; ++n) {
+  for (std::int64_t n =
+           std::max<std::int64_t>(1, enqueued_ - static_cast<std::int64_t>(kCapacity) + 1);
+       n <= enqueued_; ++n) {
     result.push_back(ring_[static_cast<std::size_t>(n) % kCapacity]);
   }
   return result;
@@ -174,7 +178,8 @@ std::string_view to_string(Phase phase) {
 
 std::string shape_text(const OperationRecord& record) {
   std::string text = "[";
-  for (std::size_t i = 0; i < record.dims; ++i) text += (i == 0 ? "" : ", ") + std::to_string(record.sizes[i]);
+  for (std::size_t i = 0; i < record.dims; ++i)
+    text += (i == 0 ? "" : ", ") + std::to_string(record.sizes[i]);
   return text + "]";
 }
 
@@ -189,12 +194,15 @@ std::string source_text(const std::source_location& where) {
 }
 
 RecordedOperation::RecordedOperation(FlightRecorder& recorder, const OperationInfo& operation)
-    : recorder_(recorder), sequence_(recorder.enqueue(operation)), exceptions_(std::uncaught_exceptions()) {
+    : recorder_(recorder),
+      sequence_(recorder.enqueue(operation)),
+      exceptions_(std::uncaught_exceptions()) {
   recorder_.start(sequence_);
 }
 
 RecordedOperation::~RecordedOperation() {
-  std::uncaught_exceptions() > exceptions_ ? recorder_.fail(sequence_) : recorder_.finish(sequence_);
+  std::uncaught_exceptions() > exceptions_ ? recorder_.fail(sequence_)
+                                           : recorder_.finish(sequence_);
 }
 
 }  // namespace diffprob::dist

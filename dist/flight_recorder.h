@@ -17,7 +17,8 @@ namespace diffprob::dist {
 
 enum class OperationState : std::uint8_t { kEnqueued, kStarted, kFinished, kFailed };
 
-/// What a collective is: `kind` and `dtype` have static storage; `where` is the line that called it.
+/// What a collective is: `kind` and `dtype` have static storage; `where` is the line that called
+/// it.
 struct OperationInfo {
   std::string_view kind;
   std::string_view dtype;
@@ -42,14 +43,16 @@ struct OperationRecord {
   std::chrono::system_clock::time_point finished;  ///< or failed; epoch before
 };
 
-/// The last operations of one communicator, for the day when one does not end. A record costs a clock and an uncontended lock.
-/// Thread-safe. All recorders of a process are written together by write_operations() (dist/mpi/operations_file.h).
+/// The last operations of one communicator, for the day when one does not end. A record costs a
+/// clock and an uncontended lock. Thread-safe. All recorders of a process are written together by
+/// write_operations() (dist/mpi/operations_file.h).
 class FlightRecorder {
  public:
   static constexpr std::size_t kCapacity = 256;
 
   /// Enters the new recorder in the list of the process.
-  [[nodiscard]] static std::shared_ptr<FlightRecorder> make(std::string name, int rank, int world_size);
+  [[nodiscard]] static std::shared_ptr<FlightRecorder> make(std::string name, int rank,
+                                                            int world_size);
 
   void set_phase(Phase phase) noexcept;
   void set_step(std::int64_t step) noexcept;
@@ -64,7 +67,8 @@ class FlightRecorder {
   [[nodiscard]] std::int64_t enqueued() const;
   /// The oldest operation that has not finished, 0 when none is open.
   [[nodiscard]] std::int64_t oldest_open() const;
-  /// "#12 float32 [64, 512] (step 7, launch/train/trainer.cpp:88)"; "" for an operation that is no longer held.
+  /// "#12 float32 [64, 512] (step 7, launch/train/trainer.cpp:88)"; "" for an operation that is no
+  /// longer held.
   [[nodiscard]] std::string describe(std::int64_t sequence) const;
   /// Where this rank stands: "in all_reduce #12 ..." or "done with all_reduce #12 ...".
   [[nodiscard]] std::string position() const;
@@ -102,7 +106,8 @@ class FlightRecorder {
 /// "launch/train/trainer.cpp:88": the last two parts of the path.
 [[nodiscard]] std::string source_text(const std::source_location& where);
 
-/// A collective that runs while this object lives: started now, finished or (when left by an exception) failed at the end.
+/// A collective that runs while this object lives: started now, finished or (when left by an
+/// exception) failed at the end.
 class RecordedOperation {
  public:
   RecordedOperation(FlightRecorder& recorder, const OperationInfo& operation);

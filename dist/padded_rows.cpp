@@ -38,7 +38,8 @@ at::Tensor PaddedRows::pad_own(const at::Tensor& rows) const {
 
 at::Tensor PaddedRows::pad_all(const at::Tensor& rows) const {
   const at::NoGradGuard no_grad;
-  return zeros_like_rows(rows, block_ * static_cast<std::int64_t>(counts_.size())).index_copy_(0, places_, rows);
+  return zeros_like_rows(rows, block_ * static_cast<std::int64_t>(counts_.size()))
+      .index_copy_(0, places_, rows);
 }
 
 void PaddedRows::unpad_all(const at::Tensor& rows, const at::Tensor& padded) const {

@@ -7,8 +7,9 @@
 
 namespace diffprob::dist {
 
-/// Blocks of rows, one a rank, whose lengths differ, laid out as equal blocks of the longest length: NCCL gathers and scatters only equal
-/// blocks in one operation, and a broadcast or reduction a rank instead costs hundreds of them at hundreds of ranks.
+/// Blocks of rows, one a rank, whose lengths differ, laid out as equal blocks of the longest
+/// length: NCCL gathers and scatters only equal blocks in one operation, and a broadcast or
+/// reduction a rank instead costs hundreds of them at hundreds of ranks.
 class PaddedRows {
  public:
   /// counts[r] rows of rank r, at least one of them not 0; `device`: of the tensors.

@@ -7,13 +7,13 @@
 #include <optional>
 #include <thread>
 
-#include "launch/job/host_allocator.h"
 #include "dist/mpi/watchdog.h"
 #include "launch/cli/commands.h"
-#include "launch/observe/log.h"
+#include "launch/job/host_allocator.h"
 #include "launch/job/rank_agreement.h"
 #include "launch/job/read_config.h"
 #include "launch/job/signals.h"
+#include "launch/observe/log.h"
 #include "launch/train/train.h"
 
 namespace {
@@ -30,18 +30,25 @@ std::string first_lines(const std::string& message) {
   return message.substr(0, backtrace);
 }
 
-/// Reports and ends all ranks. When all ranks fail alike, rank 0 speaks for them: the others wait a moment first.
+/// Reports and ends all ranks. When all ranks fail alike, rank 0 speaks for them: the others wait a
+/// moment first.
 [[noreturn]] void fail(dist::MpiEnvironment& mpi, const std::string& message) {
-  if (mpi.rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(300 + 20 * std::min(mpi.rank(), 50)));
-  spdlog::error("rank {} of {} on {}: {}", mpi.rank(), mpi.world_size(), mpi.host_name(), first_lines(message));
-  spdlog::error("all ranks end. Mend the cause and start the same command again: finished stages and checkpoints are used.");
+  if (mpi.rank() != 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(300 + 20 * std::min(mpi.rank(), 50)));
+  spdlog::error("rank {} of {} on {}: {}", mpi.rank(), mpi.world_size(), mpi.host_name(),
+                first_lines(message));
+  spdlog::error(
+      "all ranks end. Mend the cause and start the same command again: finished stages and "
+      "checkpoints are used.");
   mpi.abort(kError);
 }
 
-/// How long MPI itself may wait for all ranks. A configuration that cannot be read is reported later, once.
+/// How long MPI itself may wait for all ranks. A configuration that cannot be read is reported
+/// later, once.
 std::chrono::milliseconds patience_of(const launch::CommandLine& line) {
   try {
-    return std::chrono::milliseconds(static_cast<std::int64_t>(1000 * launch::read_config(line).dist.startup_timeout));
+    return std::chrono::milliseconds(
+        static_cast<std::int64_t>(1000 * launch::read_config(line).dist.startup_timeout));
   } catch (const launch::ConfigError&) {
     return dist::Deadlines().startup;
   }
@@ -57,7 +64,8 @@ int run_command(const launch::CommandLine& line, dist::MpiEnvironment& mpi) {
   launch::set_up_log(mpi.rank(), mpi.world_size());
   try {
     const launch::Config config = launch::agreed_config(line, mpi);
-    for (const auto& note : mpi.rank() == 0 ? config.notes : std::vector<std::string>()) spdlog::warn("{}", note);
+    for (const auto& note : mpi.rank() == 0 ? config.notes : std::vector<std::string>())
+      spdlog::warn("{}", note);
     run_distributed_command(line, config, mpi);
     return 0;
   } catch (const launch::ConfigError& error) {  // the same on every rank

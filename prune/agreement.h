@@ -8,12 +8,12 @@
 
 namespace diffprob::prune {
 
-/// Runs `work` on every rank; when it throws PruneError on some, all throw the message of the lowest of them. `work` is not collective.
-/// Collective.
+/// Runs `work` on every rank; when it throws PruneError on some, all throw the message of the
+/// lowest of them. `work` is not collective. Collective.
 void together(dist::HostCollectives& collectives, const std::function<void()>& work);
 
-/// First PruneError of work that runs between collectives: kept until all ranks can throw it together, so that no rank waits for one that
-/// gave up.
+/// First PruneError of work that runs between collectives: kept until all ranks can throw it
+/// together, so that no rank waits for one that gave up.
 class FirstProblem {
  public:
   /// Does nothing once there is a problem.

@@ -14,7 +14,8 @@ namespace diffprob::prune {
 }
 
 /// All ranks' pairs -> the `listed` most frequent ones, the same on every rank. Collective.
-[[nodiscard]] std::vector<Confusion> most_frequent_confusions(std::vector<std::uint64_t> pairs, std::size_t listed,
+[[nodiscard]] std::vector<Confusion> most_frequent_confusions(std::vector<std::uint64_t> pairs,
+                                                              std::size_t listed,
                                                               dist::HostCollectives& collectives);
 
 }  // namespace diffprob::prune

@@ -13,12 +13,14 @@ namespace diffprob::prune {
 
 enum class CleanRule {
   kMispredicted,  ///< the most probable class without margin is not the label
-  kConfident,     ///< and its probability reaches the mean probability that samples of that class give it (confident learning)
+  kConfident,  ///< and its probability reaches the mean probability that samples of that class give
+               ///< it (confident learning)
 };
 
 struct CleanOptions {
   CleanRule rule = CleanRule::kMispredicted;
-  double margin = 0;  ///< natural log: above 0, the most probable class must exceed the own label by more than this
+  double margin = 0;  ///< natural log: above 0, the most probable class must exceed the own label
+                      ///< by more than this
 };
 
 /// Where DiffProb's score of a sample comes from.
@@ -31,9 +33,11 @@ enum class ScoreKind {
 struct PruneOptions {
   std::string method = "diffprob";   ///< see methods()
   bool clean = true;                 ///< drop mislabelled samples first
-  std::optional<double> keep_ratio;  ///< of all N samples, above 0 to 1. diffprob: the threshold is searched. ccs needs it
-  /// random and the ranked methods: the fraction is searched so that keep_ratio is met as nearly as floors and rounding allow, for
-  /// comparisons at equal size. Otherwise it is keep_ratio of the usable samples, rounded down in each identity, as the paper has it.
+  std::optional<double> keep_ratio;  ///< of all N samples, above 0 to 1. diffprob: the threshold is
+                                     ///< searched. ccs needs it
+  /// random and the ranked methods: the fraction is searched so that keep_ratio is met as nearly as
+  /// floors and rounding allow, for comparisons at equal size. Otherwise it is keep_ratio of the
+  /// usable samples, rounded down in each identity, as the paper has it.
   bool match_ratio = false;
   ScoreKind score = ScoreKind::kScores;  ///< of diffprob
   CleanOptions cleaning;
@@ -65,7 +69,8 @@ struct Method {
 [[nodiscard]] bool needs_dynamics(const PruneOptions& options);
 /// The one of select_ranked: dynunc, el2n, forgetting, aum.
 [[nodiscard]] bool is_ranked(const std::string& method);
-/// Throws PruneError on an unknown method (the known ones are listed) and on options outside their ranges.
+/// Throws PruneError on an unknown method (the known ones are listed) and on options outside their
+/// ranges.
 void check(const PruneOptions& options);
 /// "diffprob", "clean+diffprob", "clean" (method none), ...
 [[nodiscard]] std::string full_name(const PruneOptions& options);

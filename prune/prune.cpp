@@ -6,22 +6,24 @@
 #include <limits>
 
 #include "prune/agreement.h"
-#include "prune/select/cleaning.h"
 #include "prune/confusions.h"
 #include "prune/error.h"
 #include "prune/identity_exchange.h"
-#include "prune/select/matched_fraction.h"
 #include "prune/sample_rows.h"
+#include "prune/select/cleaning.h"
+#include "prune/select/matched_fraction.h"
 
 namespace diffprob::prune {
 namespace {
 
-static_assert(RowBlocks::kRows == static_cast<std::int64_t>(kHdfChunkElements), "blocks are chunks, so that no chunk is read twice");
+static_assert(RowBlocks::kRows == static_cast<std::int64_t>(kHdfChunkElements),
+              "blocks are chunks, so that no chunk is read twice");
 
 /// One pruning from files to reasons, on one rank of many.
 class Pruning {
  public:
-  Pruning(SampleRows& rows, const PruneOptions& options, dist::HostCollectives& collectives, const PruneWork& work)
+  Pruning(SampleRows& rows, const PruneOptions& options, dist::HostCollectives& collectives,
+          const PruneWork& work)
       : rows_(rows),
         collectives_(collectives),
         work_(work),
@@ -42,7 +44,8 @@ class Pruning {
     } else {
       IdentityExchange exchange(result_.counts, blocks_, collectives_);
       bring_to_owners(exchange);
-      std::vector<Reason> decided(static_cast<std::size_t>(exchange.slots().slots()), Reason::kKept);
+      std::vector<Reason> decided(static_cast<std::size_t>(exchange.slots().slots()),
+                                  Reason::kKept);
       select(exchange.slots(), decided);
       count_decided(exchange, decided);
       timed("return", [&] { exchange.send_back(decided, labels_, reasons_); });
@@ -75,7 +78,9 @@ class Pruning {
     if (work_.progress) work_.progress(step, round + 1, blocks_.rounds());
   }
 
-  [[nodiscard]] std::size_t offset(std::int64_t round) const { return static_cast<std::size_t>(blocks_.own_offset(round)); }
+  [[nodiscard]] std::size_t offset(std::int64_t round) const {
+    return static_cast<std::size_t>(blocks_.own_offset(round));
+  }
   template <class T>
   [[nodiscard]] std::span<T> of_round(std::vector<T>& rows, std::int64_t round) const {
     const auto size = static_cast<std::size_t>(blocks_.own(round).size());
@@ -117,7 +122,8 @@ class Pruning {
         const auto labels = of_round(labels_, round);
         clean({labels, top1, top1_log_prob, own_log_prob}, cleaning, thresholds, reasons);
         for (std::size_t i = 0; i < reasons.size(); ++i) {
-          if (reasons[i] == Reason::kMislabelled) pairs_.push_back(confusion_pair(labels[i], top1[i]));
+          if (reasons[i] == Reason::kMislabelled)
+            pairs_.push_back(confusion_pair(labels[i], top1[i]));
         }
         report("read", round);
       }
@@ -128,26 +134,31 @@ class Pruning {
 
   void count_samples() {
     result_.counts = IdentityCounts(result_.source.num_classes);
-    for (std::size_t i = 0; i < labels_.size(); ++i) result_.counts.add(labels_[i], is_kept(reasons_[i]));
+    for (std::size_t i = 0; i < labels_.size(); ++i)
+      result_.counts.add(labels_[i], is_kept(reasons_[i]));
     result_.counts.sum(collectives_);
     for (std::int64_t c = 0; c < result_.counts.num_classes(); ++c) {
       result_.usable += result_.counts.usable(c);
       result_.identities_before += result_.counts.before(c) > 0 ? 1 : 0;
       // Every method keeps at least one usable sample of an identity.
       result_.identities_after += result_.counts.usable(c) > 0 ? 1 : 0;
-      if (result_.counts.before(c) > 0 && result_.counts.usable(c) == 0) result_.vanished.push_back(c);
+      if (result_.counts.before(c) > 0 && result_.counts.usable(c) == 0)
+        result_.vanished.push_back(c);
     }
     result_.mislabelled = result_.num_samples - result_.usable;
     if (result_.usable == 0) {
-      throw PruneError("prune: no sample is left: " + std::to_string(result_.num_samples) + " samples, all cleaned away as mislabelled");
+      throw PruneError("prune: no sample is left: " + std::to_string(result_.num_samples) +
+                       " samples, all cleaned away as mislabelled");
     }
   }
 
   void decide_by_cleaning_alone() {
     result_.kept = result_.usable;
     std::vector<std::int64_t> before(static_cast<std::size_t>(result_.counts.num_classes()) + 1, 0);
-    for (std::size_t c = 1; c < before.size(); ++c) before[c] = before[c - 1] + result_.counts.usable(static_cast<std::int64_t>(c) - 1);
-    result_.own_identities = identities_of_rank(before, collectives_.rank(), collectives_.world_size());
+    for (std::size_t c = 1; c < before.size(); ++c)
+      before[c] = before[c - 1] + result_.counts.usable(static_cast<std::int64_t>(c) - 1);
+    result_.own_identities =
+        identities_of_rank(before, collectives_.rank(), collectives_.world_size());
     for (std::int64_t c = result_.own_identities.first; c < result_.own_identities.last; ++c) {
       result_.kept_of_own.push_back(static_cast<std::int32_t>(result_.counts.usable(c)));
     }
@@ -172,9 +183,13 @@ class Pruning {
     for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
       keys.resize(with_keys ? static_cast<std::size_t>(blocks_.own(round).size()) : 0);
       problem.run([&] {
-        if (with_keys) timed("read", [&] { rows_.read_keys(blocks_.own(round).first, std::span(keys)); });
+        if (with_keys)
+          timed("read", [&] { rows_.read_keys(blocks_.own(round).first, std::span(keys)); });
       });
-      timed("exchange", [&] { exchange.send(of_round(labels_, round), std::span<const Key>(keys), of_round(reasons_, round), arrived); });
+      timed("exchange", [&] {
+        exchange.send(of_round(labels_, round), std::span<const Key>(keys),
+                      of_round(reasons_, round), arrived);
+      });
       report("exchange", round);
     }
     problem.run([&] { rows_.throw_if_bad(); });
@@ -192,28 +207,35 @@ class Pruning {
     }
     if (method == "random") {
       RandomOptions& options = result_.options.random;
-      options.fraction =
-          fraction(options.fraction, options.draw == RandomOptions::Draw::kTail ? Preset::kReference : Preset::kDefault, options.floor);
+      options.fraction = fraction(
+          options.fraction,
+          options.draw == RandomOptions::Draw::kTail ? Preset::kReference : Preset::kDefault,
+          options.floor);
       timed("select", [&] { select_random(slots, options, decided); });
     }
     if (method == "ccs") {
       doubles_.insert(doubles_.end(), floats_.begin(), floats_.end());
-      timed("select", [&] { select_ccs(slots, doubles_, target(), result_.options.ccs, collectives_, decided); });
+      timed("select", [&] {
+        select_ccs(slots, doubles_, target(), result_.options.ccs, collectives_, decided);
+      });
     }
   }
 
-  /// Share of an identity's usable samples that leads to keep_ratio; the paper's code takes the ratio itself.
+  /// Share of an identity's usable samples that leads to keep_ratio; the paper's code takes the
+  /// ratio itself.
   [[nodiscard]] double fraction(double given, Preset preset, const Floor& floor) const {
     if (!result_.options.keep_ratio) return given;
     if (result_.options.match_ratio) return matched_fraction(result_.counts, floor, target());
     const double ratio = *result_.options.keep_ratio;
     if (preset == Preset::kReference || result_.usable == result_.num_samples) return ratio;
-    return std::min(1.0, ratio * static_cast<double>(result_.num_samples) / static_cast<double>(result_.usable));
+    return std::min(1.0, ratio * static_cast<double>(result_.num_samples) /
+                             static_cast<double>(result_.usable));
   }
 
   /// Wanted number of samples; not more than cleaning left.
   [[nodiscard]] std::int64_t target() const {
-    const auto wanted = static_cast<std::int64_t>(std::llround(*result_.options.keep_ratio * static_cast<double>(result_.num_samples)));
+    const auto wanted = static_cast<std::int64_t>(
+        std::llround(*result_.options.keep_ratio * static_cast<double>(result_.num_samples)));
     return std::clamp<std::int64_t>(wanted, 1, result_.usable);
   }
 
@@ -240,11 +262,12 @@ class Pruning {
     if (result_.options.keep_ratio) {
       timed("search", [&] {
         ThresholdCounter counter(sorted, options);
-        result_.search = search_threshold(target(), result_.usable, [&](std::span<const double> thresholds) {
-          auto kept = counter.count(thresholds);
-          collectives_.all_reduce(std::span<std::int64_t>(kept), dist::ReduceOp::kSum);
-          return kept;
-        });
+        result_.search =
+            search_threshold(target(), result_.usable, [&](std::span<const double> thresholds) {
+              auto kept = counter.count(thresholds);
+              collectives_.all_reduce(std::span<std::int64_t>(kept), dist::ReduceOp::kSum);
+              return kept;
+            });
       });
       options.threshold = result_.search->threshold;
     }
@@ -257,7 +280,8 @@ class Pruning {
     for (std::int64_t c = 0; c < slots.identities(); ++c) {
       std::int32_t kept = 0;
       std::int64_t by_floor = 0;
-      for (std::int64_t slot = slots.begin[static_cast<std::size_t>(c)]; slot < slots.begin[static_cast<std::size_t>(c) + 1]; ++slot) {
+      for (std::int64_t slot = slots.begin[static_cast<std::size_t>(c)];
+           slot < slots.begin[static_cast<std::size_t>(c) + 1]; ++slot) {
         kept += is_kept(decided[static_cast<std::size_t>(slot)]) ? 1 : 0;
         by_floor += decided[static_cast<std::size_t>(slot)] == Reason::kKeptByFloor ? 1 : 0;
       }
@@ -297,23 +321,28 @@ std::vector<std::int64_t> PruneResult::label_map() const {
   return map;
 }
 
-PruneResult prune(const PruneFiles& files, const PruneOptions& options, dist::HostCollectives& collectives, const PruneWork& work) {
+PruneResult prune(const PruneFiles& files, const PruneOptions& options,
+                  dist::HostCollectives& collectives, const PruneWork& work) {
   std::optional<SampleRows> rows;
   together(collectives, [&] {
     check(options);
     rows.emplace(files, options);
-    if (work.block_rows < 1) throw PruneError("prune: blocks of " + std::to_string(work.block_rows) + " rows, expected at least 1");
+    if (work.block_rows < 1)
+      throw PruneError("prune: blocks of " + std::to_string(work.block_rows) +
+                       " rows, expected at least 1");
   });
   const auto identity = [&] {
     const ScoreSource& source = rows->source();
-    return std::to_string(rows->num_samples()) + " samples, " + std::to_string(source.num_classes) + " identities, data set '" +
-           source.dataset_fingerprint + "', model '" + source.model_fingerprint + "'";
+    return std::to_string(rows->num_samples()) + " samples, " + std::to_string(source.num_classes) +
+           " identities, data set '" + source.dataset_fingerprint + "', model '" +
+           source.model_fingerprint + "'";
   };
   const std::string of_root = collectives.broadcast(identity(), 0);
   together(collectives, [&] {
     if (identity() == of_root) return;
-    throw PruneError("prune: rank " + std::to_string(collectives.rank()) + " reads another file (" + identity() + ") than rank 0 (" +
-                     of_root + "); every node needs the same copy");
+    throw PruneError("prune: rank " + std::to_string(collectives.rank()) + " reads another file (" +
+                     identity() + ") than rank 0 (" + of_root +
+                     "); every node needs the same copy");
   });
   return Pruning(*rows, options, collectives, work).run();
 }

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "dist/mpi/host_collectives.h"
-#include "prune/select/identity_counts.h"
 #include "prune/methods.h"
 #include "prune/row_blocks.h"
-#include "prune/tables/score_table.h"
+#include "prune/select/identity_counts.h"
 #include "prune/select/threshold_search.h"
+#include "prune/tables/score_table.h"
 
 namespace diffprob::prune {
 
@@ -37,10 +37,11 @@ struct PruneResult {
   std::optional<ThresholdSearch> search;
   std::int64_t identities_before = 0;
   std::int64_t identities_after = 0;
-  std::int64_t identities_at_floor = 0;                 ///< that keep samples by the floor alone
-  std::vector<std::int64_t> vanished;                   ///< old labels
-  std::vector<Confusion> confusions;                    ///< the 100 most frequent; ties: smaller label, then smaller top1
-  IdentityCounts counts;                                ///< before pruning
+  std::int64_t identities_at_floor = 0;  ///< that keep samples by the floor alone
+  std::vector<std::int64_t> vanished;    ///< old labels
+  std::vector<Confusion>
+      confusions;         ///< the 100 most frequent; ties: smaller label, then smaller top1
+  IdentityCounts counts;  ///< before pruning
   std::vector<std::pair<std::string, double>> seconds;  ///< wall time of each step (of this rank)
 
   RowBlocks blocks;                       ///< which samples this rank has the reasons of
@@ -49,8 +50,11 @@ struct PruneResult {
   std::vector<std::int32_t> kept_of_own;  ///< [own_identities]
 
   /// 0 when the method has none.
-  [[nodiscard]] double threshold() const { return options.method == "diffprob" ? options.diffprob.threshold : 0; }
-  /// Old label -> new label, or -1: dense from 0, increasing in the old label, over the identities that keep a sample.
+  [[nodiscard]] double threshold() const {
+    return options.method == "diffprob" ? options.diffprob.threshold : 0;
+  }
+  /// Old label -> new label, or -1: dense from 0, increasing in the old label, over the identities
+  /// that keep a sample.
   [[nodiscard]] std::vector<std::int64_t> label_map() const;
 };
 
@@ -61,14 +65,17 @@ struct PruneWork {
   std::function<void(std::string_view, std::int64_t, std::int64_t)> progress;
 };
 
-/// The whole pruning from files: rows are read in slices (only the columns that the method needs), travel once to the rank that owns their
-/// identity, are decided there, and the reasons travel back. The same result for any number of ranks. Collective; files and options are the
-/// same on all ranks. Throws PruneError, on all ranks together.
-[[nodiscard]] PruneResult prune(const PruneFiles& files, const PruneOptions& options, dist::HostCollectives& collectives,
-                                const PruneWork& work = {});
+/// The whole pruning from files: rows are read in slices (only the columns that the method needs),
+/// travel once to the rank that owns their identity, are decided there, and the reasons travel
+/// back. The same result for any number of ranks. Collective; files and options are the same on all
+/// ranks. Throws PruneError, on all ranks together.
+[[nodiscard]] PruneResult prune(const PruneFiles& files, const PruneOptions& options,
+                                dist::HostCollectives& collectives, const PruneWork& work = {});
 
-/// index_set.h5, kept_index.txt, label_map.txt and summary.json (prune/tables/SCORES_FORMAT.md) in an existing folder. Rank 0 writes the index set and
-/// the summary, another one, if there is one, the texts. Collective; throws PruneError on all ranks together.
-void write_pruning(const std::string& folder, const PruneResult& result, dist::HostCollectives& collectives);
+/// index_set.h5, kept_index.txt, label_map.txt and summary.json (prune/tables/SCORES_FORMAT.md) in
+/// an existing folder. Rank 0 writes the index set and the summary, another one, if there is one,
+/// the texts. Collective; throws PruneError on all ranks together.
+void write_pruning(const std::string& folder, const PruneResult& result,
+                   dist::HostCollectives& collectives);
 
 }  // namespace diffprob::prune

@@ -13,7 +13,8 @@ namespace {
 /// The files of a pruning while the reasons come in, block after block in the order of the samples.
 class ResultFiles {
  public:
-  ResultFiles(const std::string& folder, const PruneResult& result, dist::HostCollectives& collectives)
+  ResultFiles(const std::string& folder, const PruneResult& result,
+              dist::HostCollectives& collectives)
       : folder_(folder),
         result_(result),
         collectives_(collectives),
@@ -26,7 +27,8 @@ class ResultFiles {
     for (std::int64_t round = 0; round < result_.blocks.rounds(); ++round) {
       const auto reasons = reasons_of_round(round);
       if (reasons.empty()) continue;
-      // Block by block: the order in which chunks are written does not depend on the number of ranks.
+      // Block by block: the order in which chunks are written does not depend on the number of
+      // ranks.
       std::size_t at = 0;
       for (int rank = 0; rank < collectives_.world_size(); ++rank) {
         const SampleRange block = result_.blocks.block(round, rank);
@@ -61,7 +63,9 @@ class ResultFiles {
   std::vector<Reason> reasons_of_round(std::int64_t round) {
     const auto size = static_cast<std::size_t>(result_.blocks.own(round).size());
     std::span<const Reason> own;
-    if (size > 0) own = std::span(result_.own_reasons).subspan(static_cast<std::size_t>(result_.blocks.own_offset(round)), size);
+    if (size > 0)
+      own = std::span(result_.own_reasons)
+                .subspan(static_cast<std::size_t>(result_.blocks.own_offset(round)), size);
     std::vector<std::int64_t> counts(static_cast<std::size_t>(collectives_.world_size()), 0);
     std::vector<Reason> sent;
     for (int rank = 0; rank <= text_rank(); ++rank) {
@@ -113,7 +117,8 @@ class ResultFiles {
 
 }  // namespace
 
-void write_pruning(const std::string& folder, const PruneResult& result, dist::HostCollectives& collectives) {
+void write_pruning(const std::string& folder, const PruneResult& result,
+                   dist::HostCollectives& collectives) {
   ResultFiles(folder, result, collectives).write();
 }
 

@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "prune/files/atomic_file.h"
 #include "prune/error.h"
+#include "prune/files/atomic_file.h"
 #include "prune/lists/kept_index_writer.h"
 
 namespace diffprob::prune {
@@ -23,7 +23,9 @@ void add_floor(Json& json, const Floor& floor) {
 }
 
 void add_diffprob(Json& json, const PruneOptions& options) {
-  json["score"] = options.score == ScoreKind::kMean ? "mean" : options.score == ScoreKind::kLastEpoch ? "last_epoch" : "scores";
+  json["score"] = options.score == ScoreKind::kMean        ? "mean"
+                  : options.score == ScoreKind::kLastEpoch ? "last_epoch"
+                                                           : "scores";
   json["preset"] = preset_name(options.diffprob.preset);
   add_floor(json, options.diffprob.floor);
   json["threshold"] = options.diffprob.threshold;
@@ -32,7 +34,8 @@ void add_diffprob(Json& json, const PruneOptions& options) {
 Json options_json(const PruneOptions& options) {
   Json json = {{"method", options.method}, {"clean", options.clean}};
   if (options.clean) {
-    json["clean_rule"] = options.cleaning.rule == CleanRule::kConfident ? "confident" : "mispredicted";
+    json["clean_rule"] =
+        options.cleaning.rule == CleanRule::kConfident ? "confident" : "mispredicted";
     json["clean_margin"] = options.cleaning.margin;
   }
   if (options.match_ratio) json["match_ratio"] = true;
@@ -61,10 +64,11 @@ Json options_json(const PruneOptions& options) {
 
 /// Reasons that do occur, in the order of their codes.
 Json reasons_json(const PruneResult& result) {
-  const std::pair<Reason, std::int64_t> counts[] = {{Reason::kKept, result.kept - result.kept_by_floor},
-                                                    {Reason::kRedundant, result.redundant},
-                                                    {Reason::kMislabelled, result.mislabelled},
-                                                    {Reason::kKeptByFloor, result.kept_by_floor}};
+  const std::pair<Reason, std::int64_t> counts[] = {
+      {Reason::kKept, result.kept - result.kept_by_floor},
+      {Reason::kRedundant, result.redundant},
+      {Reason::kMislabelled, result.mislabelled},
+      {Reason::kKeptByFloor, result.kept_by_floor}};
   Json json = Json::object();
   for (const auto& [reason, count] : counts) {
     if (count > 0) json[reason_name(reason)] = count;
@@ -74,13 +78,18 @@ Json reasons_json(const PruneResult& result) {
 
 Json search_json(const ThresholdSearch& search) {
   Json curve = Json::array();
-  for (const auto& point : search.curve) curve.push_back({{"threshold", point.threshold}, {"kept", point.kept}});
-  return {{"target", search.target}, {"threshold", search.threshold}, {"kept", search.kept}, {"curve", std::move(curve)}};
+  for (const auto& point : search.curve)
+    curve.push_back({{"threshold", point.threshold}, {"kept", point.kept}});
+  return {{"target", search.target},
+          {"threshold", search.threshold},
+          {"kept", search.kept},
+          {"curve", std::move(curve)}};
 }
 
 Json confusions_json(const std::vector<Confusion>& confusions) {
   Json json = Json::array();
-  for (const auto& one : confusions) json.push_back({{"label", one.label}, {"top1", one.top1}, {"samples", one.samples}});
+  for (const auto& one : confusions)
+    json.push_back({{"label", one.label}, {"top1", one.top1}, {"samples", one.samples}});
   return json;
 }
 
@@ -106,8 +115,10 @@ Json head_json(const PruneResult& result) {
   json["samples"] = result.num_samples;
   json["usable"] = result.usable;
   json["kept"] = result.kept;
-  json["ratio_wanted"] = result.options.keep_ratio ? Json(*result.options.keep_ratio) : Json(nullptr);
-  json["ratio_achieved"] = static_cast<double>(result.kept) / static_cast<double>(std::max<std::int64_t>(result.num_samples, 1));
+  json["ratio_wanted"] =
+      result.options.keep_ratio ? Json(*result.options.keep_ratio) : Json(nullptr);
+  json["ratio_achieved"] = static_cast<double>(result.kept) /
+                           static_cast<double>(std::max<std::int64_t>(result.num_samples, 1));
   json["reasons"] = reasons_json(result);
   json["identities_before"] = result.identities_before;
   json["identities_after"] = result.identities_after;
@@ -125,17 +136,24 @@ std::string describe(const PruneOptions& options) {
   return json.dump();
 }
 
-void write_prune_summary(const std::string& path, const PruneResult& result, std::span<const std::int32_t> kept) {
+void write_prune_summary(const std::string& path, const PruneResult& result,
+                         std::span<const std::int32_t> kept) {
   const std::int64_t classes = result.counts.num_classes();
   if (static_cast<std::int64_t>(kept.size()) != classes) {
-    throw PruneError(path + ": kept samples of " + std::to_string(kept.size()) + " identities, expected " + std::to_string(classes));
+    throw PruneError(path + ": kept samples of " + std::to_string(kept.size()) +
+                     " identities, expected " + std::to_string(classes));
   }
   std::string text = head_json(result).dump(1, ' ', false, Json::error_handler_t::replace);
   text.resize(text.rfind('}') - 1);  // the closing brace and the line end before it
   const auto vanished = static_cast<std::int64_t>(result.vanished.size());
-  text += ",\n \"vanished\": " + compact(vanished, [&](std::int64_t i) { return result.vanished[static_cast<std::size_t>(i)]; });
-  text += ",\n \"per_identity\": {\n  \"before\": " + compact(classes, [&](std::int64_t c) { return result.counts.before(c); });
-  text += ",\n  \"after\": " + compact(classes, [&](std::int64_t c) { return kept[static_cast<std::size_t>(c)]; }) + "\n }\n}\n";
+  text += ",\n \"vanished\": " + compact(vanished, [&](std::int64_t i) {
+            return result.vanished[static_cast<std::size_t>(i)];
+          });
+  text += ",\n \"per_identity\": {\n  \"before\": " +
+          compact(classes, [&](std::int64_t c) { return result.counts.before(c); });
+  text += ",\n  \"after\": " +
+          compact(classes, [&](std::int64_t c) { return kept[static_cast<std::size_t>(c)]; }) +
+          "\n }\n}\n";
   write_text_file(path, text);
 }
 

@@ -6,9 +6,9 @@
 #include <iterator>
 #include <limits>
 
+#include "prune/error.h"
 #include "prune/select/cleaning.h"
 #include "prune/tables/dynamics_file.h"
-#include "prune/error.h"
 #include "prune/tables/score_file.h"
 #include "prune/tables/source_attributes.h"
 
@@ -22,18 +22,23 @@ std::string shortest(double value) {
 }
 
 bool needs_scores_for_key(const PruneOptions& options) {
-  return (options.method == "diffprob" && options.score == ScoreKind::kScores) || options.method == "el2n" ||
+  return (options.method == "diffprob" && options.score == ScoreKind::kScores) ||
+         options.method == "el2n" ||
          (options.method == "ccs" && options.ccs.score == CcsOptions::Score::kEl2n);
 }
 
-void check_same_data(const ScoreSource& a, std::int64_t a_samples, const ScoreSource& b, std::int64_t b_samples, const PruneFiles& files) {
-  if (a_samples == b_samples && a.num_classes == b.num_classes && a.dataset_fingerprint == b.dataset_fingerprint) return;
+void check_same_data(const ScoreSource& a, std::int64_t a_samples, const ScoreSource& b,
+                     std::int64_t b_samples, const PruneFiles& files) {
+  if (a_samples == b_samples && a.num_classes == b.num_classes &&
+      a.dataset_fingerprint == b.dataset_fingerprint)
+    return;
   const auto text = [](const ScoreSource& source, std::int64_t samples) {
-    return std::to_string(samples) + " samples, " + std::to_string(source.num_classes) + " identities, fingerprint '" +
-           source.dataset_fingerprint.substr(0, 12) + "'";
+    return std::to_string(samples) + " samples, " + std::to_string(source.num_classes) +
+           " identities, fingerprint '" + source.dataset_fingerprint.substr(0, 12) + "'";
   };
-  throw PruneError(files.dynamics + " was recorded on another data set (" + text(b, b_samples) + ") than " + files.scores + " (" +
-                   text(a, a_samples) + "); use files of one data set");
+  throw PruneError(files.dynamics + " was recorded on another data set (" + text(b, b_samples) +
+                   ") than " + files.scores + " (" + text(a, a_samples) +
+                   "); use files of one data set");
 }
 
 }  // namespace
@@ -44,7 +49,8 @@ SampleRows::Key SampleRows::key_of(const PruneOptions& options) {
     if (options.score == ScoreKind::kLastEpoch) return Key::kLastProbability;
     return options.diffprob.preset == Preset::kReference ? Key::kProbability : Key::kNll;
   }
-  if (options.method == "ccs") return options.ccs.score == CcsOptions::Score::kAum ? Key::kAum : Key::kEl2n;
+  if (options.method == "ccs")
+    return options.ccs.score == CcsOptions::Score::kAum ? Key::kAum : Key::kEl2n;
   if (options.method == "dynunc") return Key::kUncertainty;
   if (options.method == "el2n") return Key::kEl2n;
   if (options.method == "forgetting") return Key::kForgetting;
@@ -57,21 +63,27 @@ SampleRows::SampleRows(const PruneFiles& files, const PruneOptions& options)
               (options.method == "ccs" && options.ccs.score == CcsOptions::Score::kAum)),
       files_(files) {
   const bool any_labels = files.dynamics.empty() && !needs_dynamics(options);
-  if (options.clean || needs_scores_for_key(options) || any_labels) open_scores(files.scores, options);
+  if (options.clean || needs_scores_for_key(options) || any_labels)
+    open_scores(files.scores, options);
   if (needs_dynamics(options) || !scores_) open_dynamics(files.dynamics, options);
   check_data_set();
 }
 
 void SampleRows::check_data_set() const {
-  if (files_.dataset_fingerprint.empty() || files_.dataset_fingerprint == source_.dataset_fingerprint) return;
-  throw PruneError(where() + ": of another data set (fingerprint '" + source_.dataset_fingerprint.substr(0, 12) + "') than data.train ('" +
-                   files_.dataset_fingerprint.substr(0, 12) + "'); score that data set, or leave data.train out");
+  if (files_.dataset_fingerprint.empty() ||
+      files_.dataset_fingerprint == source_.dataset_fingerprint)
+    return;
+  throw PruneError(where() + ": of another data set (fingerprint '" +
+                   source_.dataset_fingerprint.substr(0, 12) + "') than data.train ('" +
+                   files_.dataset_fingerprint.substr(0, 12) +
+                   "'); score that data set, or leave data.train out");
 }
 
 void SampleRows::open_scores(const std::string& path, const PruneOptions& options) {
   if (path.empty()) {
-    throw PruneError("prune: " + full_name(options) + " reads a score file: give prune.scores" +
-                     (options.clean && !needs_scores_for_key(options) ? " (or prune.clean=false)" : ""));
+    throw PruneError(
+        "prune: " + full_name(options) + " reads a score file: give prune.scores" +
+        (options.clean && !needs_scores_for_key(options) ? " (or prune.clean=false)" : ""));
   }
   scores_.emplace(path);
   scores_->check_format(kScoreFormat, kScoreVersion);
@@ -83,19 +95,23 @@ void SampleRows::open_scores(const std::string& path, const PruneOptions& option
                      std::to_string(scores_->extent<std::int32_t>("label")) + " labels");
   }
   if (key_ == Key::kEl2n) need_no_margin("EL2N");
-  if (options.clean && options.cleaning.rule == CleanRule::kConfident) need_no_margin("prune.clean_rule=confident");
+  if (options.clean && options.cleaning.rule == CleanRule::kConfident)
+    need_no_margin("prune.clean_rule=confident");
   if (options.clean && options.cleaning.margin > 0) need_no_margin("prune.clean_margin");
 }
 
 void SampleRows::need_no_margin(const std::string& what) const {
   if (source_.margin == 0) return;
-  throw PruneError(files_.scores + ": " + what + " needs the own label's probability without margin, but the file was scored with margin " +
-                   shortest(source_.margin) + "; it cannot be had from that, score again with score.margin=0");
+  throw PruneError(
+      files_.scores + ": " + what +
+      " needs the own label's probability without margin, but the file was scored with margin " +
+      shortest(source_.margin) + "; it cannot be had from that, score again with score.margin=0");
 }
 
 void SampleRows::open_dynamics(const std::string& path, const PruneOptions& options) {
   if (path.empty()) {
-    throw PruneError("prune: " + full_name(options) + " reads a file of training dynamics: give prune.dynamics");
+    throw PruneError("prune: " + full_name(options) +
+                     " reads a file of training dynamics: give prune.dynamics");
   }
   dynamics_.emplace(path);
   dynamics_->check_format(kDynamicsFormat, kDynamicsVersion);
@@ -109,7 +125,8 @@ void SampleRows::open_dynamics(const std::string& path, const PruneOptions& opti
   const std::int64_t epochs = dynamics_->integer("epochs");
   const std::int64_t window = dynamics_->integer("window");
   if (options.method == "dynunc" && epochs <= window) {
-    throw PruneError(path + ": " + std::to_string(epochs) + " epochs were recorded; dynunc needs more than its window of " +
+    throw PruneError(path + ": " + std::to_string(epochs) +
+                     " epochs were recorded; dynunc needs more than its window of " +
                      std::to_string(window));
   }
   if (scores_) check_same_data(source_, samples_, source, samples, files_);
@@ -118,12 +135,15 @@ void SampleRows::open_dynamics(const std::string& path, const PruneOptions& opti
 }
 
 std::string SampleRows::where() const {
-  return !scores_ ? files_.dynamics : !dynamics_ ? files_.scores : files_.scores + " and " + files_.dynamics;
+  return !scores_     ? files_.dynamics
+         : !dynamics_ ? files_.scores
+                      : files_.scores + " and " + files_.dynamics;
 }
 
 SampleRows::KeyType SampleRows::key_type() const {
   if (key_ == Key::kNone) return KeyType::kNone;
-  const bool wide = key_ == Key::kMeanProbability || key_ == Key::kUncertainty || key_ == Key::kEl2n;
+  const bool wide =
+      key_ == Key::kMeanProbability || key_ == Key::kUncertainty || key_ == Key::kEl2n;
   return wide ? KeyType::kDouble : KeyType::kFloat;
 }
 
@@ -132,8 +152,10 @@ void SampleRows::bad(std::int64_t row, const char* name, double value, const cha
 }
 
 template <class T>
-void SampleRows::read(const HdfReader& file, const char* name, std::int64_t first, std::span<T> values) const {
-  file.read_rows<T>(name, static_cast<std::size_t>(samples_), static_cast<std::size_t>(first), values);
+void SampleRows::read(const HdfReader& file, const char* name, std::int64_t first,
+                      std::span<T> values) const {
+  file.read_rows<T>(name, static_cast<std::size_t>(samples_), static_cast<std::size_t>(first),
+                    values);
 }
 
 void SampleRows::read_labels(std::int64_t first, std::span<std::int32_t> labels) const {
@@ -141,8 +163,9 @@ void SampleRows::read_labels(std::int64_t first, std::span<std::int32_t> labels)
   RowProblems problems;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] >= 0 && labels[i] < source_.num_classes) continue;
-    problems.add(first + static_cast<std::int64_t>(i),
-                 "label is " + std::to_string(labels[i]) + ", expected 0 to " + std::to_string(source_.num_classes - 1));
+    problems.add(first + static_cast<std::int64_t>(i), "label is " + std::to_string(labels[i]) +
+                                                           ", expected 0 to " +
+                                                           std::to_string(source_.num_classes - 1));
   }
   problems.throw_if_any(where());
 }
@@ -155,13 +178,16 @@ void SampleRows::read_top1(std::int64_t first, std::span<std::int32_t> top1) {
   }
 }
 
-void SampleRows::read_log_probs(std::int64_t first, std::span<float> top1_log_prob, std::span<float> own_log_prob) {
+void SampleRows::read_log_probs(std::int64_t first, std::span<float> top1_log_prob,
+                                std::span<float> own_log_prob) {
   read(*scores_, "top1_log_prob", first, top1_log_prob);
   read(*scores_, "nll", first, own_log_prob);
   for (std::size_t i = 0; i < own_log_prob.size(); ++i) {
     const auto row = first + static_cast<std::int64_t>(i);
-    if (!(top1_log_prob[i] <= 1e-3F)) bad(row, "top1_log_prob", static_cast<double>(top1_log_prob[i]), "at most 0");
-    if (!(own_log_prob[i] >= 0)) bad(row, "nll", static_cast<double>(own_log_prob[i]), "at least 0");
+    if (!(top1_log_prob[i] <= 1e-3F))
+      bad(row, "top1_log_prob", static_cast<double>(top1_log_prob[i]), "at most 0");
+    if (!(own_log_prob[i] >= 0))
+      bad(row, "nll", static_cast<double>(own_log_prob[i]), "at least 0");
     own_log_prob[i] = -own_log_prob[i];
   }
 }
@@ -169,7 +195,8 @@ void SampleRows::read_log_probs(std::int64_t first, std::span<float> top1_log_pr
 void SampleRows::read_keys(std::int64_t first, std::span<float> keys) {
   const auto check_each = [&](const char* name, float low, float high, const char* expected) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (!(keys[i] >= low && keys[i] <= high)) bad(first + static_cast<std::int64_t>(i), name, static_cast<double>(keys[i]), expected);
+      if (!(keys[i] >= low && keys[i] <= high))
+        bad(first + static_cast<std::int64_t>(i), name, static_cast<double>(keys[i]), expected);
     }
   };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -192,7 +219,8 @@ void SampleRows::read_keys(std::int64_t first, std::span<float> keys) {
     std::copy(counts.begin(), counts.end(), keys.begin());
     check_each("forgetting", 0, kLargest, "0 or more");
   }
-  if (negate_) std::transform(keys.begin(), keys.end(), keys.begin(), [](float key) { return 0.0F - key; });
+  if (negate_)
+    std::transform(keys.begin(), keys.end(), keys.begin(), [](float key) { return 0.0F - key; });
 }
 
 void SampleRows::read_keys(std::int64_t first, std::span<double> keys) {
@@ -205,7 +233,8 @@ void SampleRows::read_keys(std::int64_t first, std::span<double> keys) {
   } else if (key_ == Key::kUncertainty) {
     read(*dynamics_, "uncertainty", first, keys);
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (!(keys[i] >= 0 && std::isfinite(keys[i]))) bad(row(i), "uncertainty", keys[i], "a finite number, 0 or more");
+      if (!(keys[i] >= 0 && std::isfinite(keys[i])))
+        bad(row(i), "uncertainty", keys[i], "a finite number, 0 or more");
     }
   } else {
     std::vector<float> sum_p2(keys.size());
@@ -213,12 +242,14 @@ void SampleRows::read_keys(std::int64_t first, std::span<double> keys) {
     read(*scores_, "sum_p2", first, std::span(sum_p2));
     read(*scores_, "nll", first, std::span(nll));
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (!(sum_p2[i] >= 0 && sum_p2[i] <= 1.001F)) bad(row(i), "sum_p2", static_cast<double>(sum_p2[i]), "0 to 1");
+      if (!(sum_p2[i] >= 0 && sum_p2[i] <= 1.001F))
+        bad(row(i), "sum_p2", static_cast<double>(sum_p2[i]), "0 to 1");
       if (!(nll[i] >= 0)) bad(row(i), "nll", static_cast<double>(nll[i]), "at least 0");
       keys[i] = el2n(sum_p2[i], nll[i]);
     }
   }
-  if (negate_) std::transform(keys.begin(), keys.end(), keys.begin(), [](double key) { return 0.0 - key; });
+  if (negate_)
+    std::transform(keys.begin(), keys.end(), keys.begin(), [](double key) { return 0.0 - key; });
 }
 
 }  // namespace diffprob::prune

@@ -12,12 +12,14 @@
 
 namespace diffprob::prune {
 
-/// Rows of the files of a pruning, the columns that one pruning needs and no others. Values that are NaN or out of range are collected:
-/// throw_if_bad() names their rows. Everything else that is wrong throws PruneError at once.
+/// Rows of the files of a pruning, the columns that one pruning needs and no others. Values that
+/// are NaN or out of range are collected: throw_if_bad() names their rows. Everything else that is
+/// wrong throws PruneError at once.
 class SampleRows {
  public:
-  /// Opens what the options need. Throws PruneError when a file is missing, malformed, of another data set than the other, or cannot give
-  /// what the options ask for (margin-free probabilities from a file that was scored with a margin).
+  /// Opens what the options need. Throws PruneError when a file is missing, malformed, of another
+  /// data set than the other, or cannot give what the options ask for (margin-free probabilities
+  /// from a file that was scored with a margin).
   SampleRows(const PruneFiles& files, const PruneOptions& options);
 
   [[nodiscard]] const ScoreSource& source() const { return source_; }
@@ -26,19 +28,31 @@ class SampleRows {
   enum class KeyType { kNone, kFloat, kDouble };
   [[nodiscard]] KeyType key_type() const;
 
-  /// Rows [first, first + n) of a column, n the size of the output. labels out of range throw at once.
+  /// Rows [first, first + n) of a column, n the size of the output. labels out of range throw at
+  /// once.
   void read_labels(std::int64_t first, std::span<std::int32_t> labels) const;
   void read_top1(std::int64_t first, std::span<std::int32_t> top1);
-  void read_log_probs(std::int64_t first, std::span<float> top1_log_prob, std::span<float> own_log_prob);
-  /// What the method sorts by: -log p of the own label (diffprob, default preset, score file), or the value of which the largest come
-  /// first.
+  void read_log_probs(std::int64_t first, std::span<float> top1_log_prob,
+                      std::span<float> own_log_prob);
+  /// What the method sorts by: -log p of the own label (diffprob, default preset, score file), or
+  /// the value of which the largest come first.
   void read_keys(std::int64_t first, std::span<float> keys);
   void read_keys(std::int64_t first, std::span<double> keys);
   [[nodiscard]] bool keys_are_nll() const { return key_ == Key::kNll; }
   void throw_if_bad() const { problems_.throw_if_any(where()); }
 
  private:
-  enum class Key { kNone, kNll, kProbability, kLastProbability, kAum, kForgetting, kMeanProbability, kUncertainty, kEl2n };
+  enum class Key {
+    kNone,
+    kNll,
+    kProbability,
+    kLastProbability,
+    kAum,
+    kForgetting,
+    kMeanProbability,
+    kUncertainty,
+    kEl2n
+  };
   static Key key_of(const PruneOptions& options);
   void open_scores(const std::string& path, const PruneOptions& options);
   void open_dynamics(const std::string& path, const PruneOptions& options);

@@ -37,7 +37,8 @@ std::vector<Verdict> verdicts_of(const std::vector<Finding>& findings, std::int6
     if (finding.index < 0) continue;
     auto& verdict = verdicts[static_cast<std::size_t>(finding.index)];
     const auto found = verdict_of(finding.kind);
-    if (verdict == Verdict::kSound || (found != Verdict::kSound && found < verdict)) verdict = found;
+    if (verdict == Verdict::kSound || (found != Verdict::kSound && found < verdict))
+      verdict = found;
   }
   return verdicts;
 }
@@ -46,8 +47,9 @@ void try_to_open(CheckReport& report) {
   try {
     const auto set = open_dataset(report.path);
     if (set->size() != report.samples->size())
-      throw DataError(report.path + ": opens with " + std::to_string(set->size()) + " images, the check found " +
-                      std::to_string(report.samples->size()) + " (changed in between?)");
+      throw DataError(report.path + ": opens with " + std::to_string(set->size()) +
+                      " images, the check found " + std::to_string(report.samples->size()) +
+                      " (changed in between?)");
     report.fingerprint = set->fingerprint();
     report.opened_classes = set->num_classes();
   } catch (const DataError& error) {
@@ -59,15 +61,19 @@ void try_to_open(CheckReport& report) {
 
 bool is_record_file(const std::string& path) {
   std::error_code error;
-  return fs::is_directory(path, error) ? fs::exists(fs::path(path) / "train.rec", error) : fs::path(path).extension() == ".rec";
+  return fs::is_directory(path, error) ? fs::exists(fs::path(path) / "train.rec", error)
+                                       : fs::path(path).extension() == ".rec";
 }
 
 CheckReport check_dataset(const std::string& path, const CheckOptions& options) {
   std::error_code error;
   const auto file = fs::is_directory(path, error) ? (fs::path(path) / "train.rec").string() : path;
-  auto report = is_record_file(path) ? check_record_file(file, options) : check_image_files(path, options);
+  auto report =
+      is_record_file(path) ? check_record_file(file, options) : check_image_files(path, options);
   report.path = path;
-  std::ranges::stable_sort(report.findings, {}, [](const Finding& f) { return std::tuple(f.kind, f.index, f.offset, f.label); });
+  std::ranges::stable_sort(report.findings, {}, [](const Finding& f) {
+    return std::tuple(f.kind, f.index, f.offset, f.label);
+  });
   report.verdicts = verdicts_of(report.findings, report.samples->size());
   try_to_open(report);
   return report;

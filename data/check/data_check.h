@@ -6,16 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "data/sets/dataset.h"
 #include "data/check/finding.h"
+#include "data/sets/dataset.h"
 
 namespace diffprob::data {
 
 struct CheckProgress {
-  std::int64_t done = 0;      ///< bytes of a .rec, image files of a folder or list
-  std::int64_t total = 0;     ///< in the same unit
-  std::int64_t images = 0;    ///< looked at so far
-  std::int64_t findings = 0;  ///< so far; copies and what concerns the set as a whole come at the end
+  std::int64_t done = 0;    ///< bytes of a .rec, image files of a folder or list
+  std::int64_t total = 0;   ///< in the same unit
+  std::int64_t images = 0;  ///< looked at so far
+  std::int64_t findings =
+      0;  ///< so far; copies and what concerns the set as a whole come at the end
 };
 
 struct CheckOptions {
@@ -34,24 +35,27 @@ struct CheckReport {
   std::int64_t num_classes = 0;
   std::vector<Finding> findings;  ///< by kind, then index, offset and label
   std::vector<Verdict> verdicts;  ///< [samples]
-  /// Every image record or file that was found, sound or not, in the order in which open_dataset numbers them when it accepts the set.
-  /// The label of a sample with a label that cannot be is 2^32 - 1.
+  /// Every image record or file that was found, sound or not, in the order in which open_dataset
+  /// numbers them when it accepts the set. The label of a sample with a label that cannot be is
+  /// 2^32 - 1.
   std::shared_ptr<const Dataset> samples;
   std::string open_error;           ///< what open_dataset says; empty when it accepts the set
   std::string fingerprint;          ///< of the set, when it does
   std::int64_t opened_classes = 0;  ///< its classes, when it does
 };
 
-/// Reads and decodes every image of whatever open_dataset understands, and goes on behind everything that is wrong with it. Nothing in the
-/// files is trusted. Memory: some 50 bytes an image, and 4 MiB a thread. Throws DataError only where there is nothing to read: the path
-/// does not exist, or is no data set.
+/// Reads and decodes every image of whatever open_dataset understands, and goes on behind
+/// everything that is wrong with it. Nothing in the files is trusted. Memory: some 50 bytes an
+/// image, and 4 MiB a thread. Throws DataError only where there is nothing to read: the path does
+/// not exist, or is no data set.
 [[nodiscard]] CheckReport check_dataset(const std::string& path, const CheckOptions& options);
 
 /// Whether `path` is a .rec, or a folder with train.rec.
 [[nodiscard]] bool is_record_file(const std::string& path);
 
 // The two kinds of sets; for check_dataset.
-[[nodiscard]] CheckReport check_record_file(const std::string& rec_path, const CheckOptions& options);
+[[nodiscard]] CheckReport check_record_file(const std::string& rec_path,
+                                            const CheckOptions& options);
 [[nodiscard]] CheckReport check_image_files(const std::string& path, const CheckOptions& options);
 
 }  // namespace diffprob::data

@@ -6,11 +6,11 @@
 
 #include "data/check/data_check.h"
 #include "data/check/duplicate_search.h"
-#include "data/error.h"
 #include "data/check/identity_gaps.h"
 #include "data/check/image_check.h"
-#include "data/sets/image_folder.h"
+#include "data/error.h"
 #include "data/files/worker_threads.h"
+#include "data/sets/image_folder.h"
 
 namespace diffprob::data {
 namespace {
@@ -22,7 +22,8 @@ constexpr std::int64_t kFilesAtOnce = 64;
 
 class ImageFilesCheck {
  public:
-  ImageFilesCheck(std::string path, const CheckOptions& options) : path_(std::move(path)), options_(options) {}
+  ImageFilesCheck(std::string path, const CheckOptions& options)
+      : path_(std::move(path)), options_(options) {}
 
   CheckReport run() {
     open();
@@ -43,10 +44,11 @@ class ImageFilesCheck {
     }
     const auto note = [&](const ImageSetProblem& problem) {
       const bool empty = problem.label >= 0;
-      report_.findings.push_back({.kind = empty ? FindingKind::kEmptyIdentity : FindingKind::kLayout,
-                                  .label = problem.label,
-                                  .other = problem.label,
-                                  .message = problem.message});
+      report_.findings.push_back(
+          {.kind = empty ? FindingKind::kEmptyIdentity : FindingKind::kLayout,
+           .label = problem.label,
+           .other = problem.label,
+           .message = problem.message});
       if (empty) empty_classes_.push_back(static_cast<std::uint32_t>(problem.label));
     };
     files_ = folder ? scan_image_folder(path_, note) : scan_image_list(path_, note);
@@ -68,8 +70,10 @@ class ImageFilesCheck {
         const auto problem = check_file(i, check, bytes);
         read += static_cast<std::int64_t>(bytes.size());
         if (problem.has_value()) {
-          findings.push_back(
-              {.kind = problem->kind, .index = i, .label = files_->label(i), .message = files_->describe(i) + ": " + problem->message});
+          findings.push_back({.kind = problem->kind,
+                              .index = i,
+                              .label = files_->label(i),
+                              .message = files_->describe(i) + ": " + problem->message});
         } else {
           digests.push_back({check.digest(bytes), i});
         }
@@ -78,7 +82,8 @@ class ImageFilesCheck {
     }
   }
 
-  std::optional<ImageProblem> check_file(std::int64_t index, ImageCheck& check, std::vector<std::byte>& bytes) const {
+  std::optional<ImageProblem> check_file(std::int64_t index, ImageCheck& check,
+                                         std::vector<std::byte>& bytes) const {
     bytes.clear();
     try {
       files_->read(index, bytes);
@@ -88,28 +93,33 @@ class ImageFilesCheck {
     return check.problem(bytes);
   }
 
-  void collect(const std::vector<Finding>& findings, const std::vector<DigestedImage>& digests, std::int64_t files, std::int64_t bytes) {
+  void collect(const std::vector<Finding>& findings, const std::vector<DigestedImage>& digests,
+               std::int64_t files, std::int64_t bytes) {
     const std::lock_guard lock(mutex_);
     report_.findings.insert(report_.findings.end(), findings.begin(), findings.end());
     digests_.insert(digests_.end(), digests.begin(), digests.end());
     done_ += files;
     report_.bytes += bytes;
-    if (options_.progress) options_.progress({done_, files_->size(), done_, static_cast<std::int64_t>(report_.findings.size())});
+    if (options_.progress)
+      options_.progress(
+          {done_, files_->size(), done_, static_cast<std::int64_t>(report_.findings.size())});
   }
 
   /// Labels of a list; classes of a folder without images are known already.
   void find_labels_without_images() {
     std::vector<std::uint32_t> labels;
-    for (std::int64_t i = 0; i < files_->size(); ++i) labels.push_back(static_cast<std::uint32_t>(files_->label(i)));
+    for (std::int64_t i = 0; i < files_->size(); ++i)
+      labels.push_back(static_cast<std::uint32_t>(files_->label(i)));
     report_.num_classes = likely_class_count(labels);
     for (std::int64_t i = 0; i < files_->size(); ++i) {
       if (files_->label(i) < report_.num_classes) continue;
       report_.findings.push_back({.kind = FindingKind::kLabel,
                                   .index = i,
                                   .label = files_->label(i),
-                                  .message = files_->describe(i) + ": label " + std::to_string(files_->label(i)) +
-                                             " is far behind all others (the next one is " + std::to_string(report_.num_classes - 1) +
-                                             ")"});
+                                  .message = files_->describe(i) + ": label " +
+                                             std::to_string(files_->label(i)) +
+                                             " is far behind all others (the next one is " +
+                                             std::to_string(report_.num_classes - 1) + ")"});
     }
     labels.insert(labels.end(), empty_classes_.begin(), empty_classes_.end());
     find_empty_identities(std::move(labels), report_.num_classes, report_.findings);

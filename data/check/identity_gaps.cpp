@@ -14,13 +14,19 @@ std::int64_t longest_gap(std::size_t samples) {
 
 }  // namespace
 
-void find_empty_identities(std::vector<std::uint32_t> labels, std::int64_t num_classes, std::vector<Finding>& findings) {
-  // Time and memory for the labels alone, not for the number of classes: damaged files say billions.
+void find_empty_identities(std::vector<std::uint32_t> labels, std::int64_t num_classes,
+                           std::vector<Finding>& findings) {
+  // Time and memory for the labels alone, not for the number of classes: damaged files say
+  // billions.
   if (!std::ranges::is_sorted(labels)) std::ranges::sort(labels);
   const auto report = [&](std::int64_t first, std::int64_t last) {
     const auto which = first == last ? "identity " + std::to_string(first) + " has"
-                                     : "identities " + std::to_string(first) + " to " + std::to_string(last) + " have";
-    findings.push_back({.kind = FindingKind::kEmptyIdentity, .label = first, .other = last, .message = which + " no image"});
+                                     : "identities " + std::to_string(first) + " to " +
+                                           std::to_string(last) + " have";
+    findings.push_back({.kind = FindingKind::kEmptyIdentity,
+                        .label = first,
+                        .other = last,
+                        .message = which + " no image"});
   };
   std::int64_t expected = 0;
   for (const auto label : labels) {

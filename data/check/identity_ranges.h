@@ -19,10 +19,12 @@ class IdentityRanges {
     std::uint32_t key;    ///< of the identity record
   };
 
-  /// images, ranges: by key; labels [images], kNoLabel where a label is no witness; image keys end before `first_identity`.
-  IdentityRanges(std::span<const RecordEntry> images, std::span<const std::uint32_t> labels, std::span<const RangeRecord> ranges,
-                 std::int64_t first_identity);
-  /// Ranges outside the images, or with an end that neither the neighbour's range nor the labels support.
+  /// images, ranges: by key; labels [images], kNoLabel where a label is no witness; image keys end
+  /// before `first_identity`.
+  IdentityRanges(std::span<const RecordEntry> images, std::span<const std::uint32_t> labels,
+                 std::span<const RangeRecord> ranges, std::int64_t first_identity);
+  /// Ranges outside the images, or with an end that neither the neighbour's range nor the labels
+  /// support.
   [[nodiscard]] const std::vector<RangeRecord>& wrong() const noexcept { return wrong_; }
   /// Images inside a supported range with another label than most of it.
   [[nodiscard]] const std::vector<Stranger>& strangers() const noexcept { return strangers_; }
@@ -34,8 +36,8 @@ class IdentityRanges {
   [[nodiscard]] std::uint32_t label_at(std::int64_t key) const;
   /// Label that more than half of the images of a range have; kNoLabel when there is none.
   [[nodiscard]] std::uint32_t majority_label(const RangeRecord& range) const;
-  /// Label that the images of a range should have: the number of the identity where (nearly) all others are numbered so, else the
-  /// majority's.
+  /// Label that the images of a range should have: the number of the identity where (nearly) all
+  /// others are numbered so, else the majority's.
   [[nodiscard]] std::uint32_t common_label(const RangeRecord& range) const;
   [[nodiscard]] bool are_numbered() const;
   /// Whether the images themselves say that an identity spans exactly this range.

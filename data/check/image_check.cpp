@@ -27,8 +27,10 @@ bool ends_early(std::span<const std::byte> encoded) noexcept {
   const std::string_view text(reinterpret_cast<const char*>(encoded.data()), encoded.size());
   // Encoders and packers may leave zeros behind the end marker.
   const auto last = text.find_last_not_of('\0');
-  if (begins_with(text, "\xff\xd8")) return last == std::string_view::npos || last < 3 || text.substr(last - 1, 2) != "\xff\xd9";
-  if (begins_with(text, "\x89PNG")) return text.find("IEND", text.size() < 64 ? 0 : text.size() - 64) == std::string_view::npos;
+  if (begins_with(text, "\xff\xd8"))
+    return last == std::string_view::npos || last < 3 || text.substr(last - 1, 2) != "\xff\xd9";
+  if (begins_with(text, "\x89PNG"))
+    return text.find("IEND", text.size() < 64 ? 0 : text.size() - 64) == std::string_view::npos;
   if (begins_with(text, "BM")) return little_endian(text, 2) > text.size();
   if (begins_with(text, "RIFF")) return std::uint64_t{little_endian(text, 4)} + 8 > text.size();
   return false;
@@ -40,11 +42,13 @@ struct ImageCheck::Hash {
     void operator()(EVP_MD* algorithm) const noexcept { EVP_MD_free(algorithm); }
   };
   std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
-  std::unique_ptr<EVP_MD, Free> algorithm{EVP_MD_fetch(nullptr, "SHA256", nullptr)};  // found once, not once an image
+  std::unique_ptr<EVP_MD, Free> algorithm{
+      EVP_MD_fetch(nullptr, "SHA256", nullptr)};  // found once, not once an image
 };
 
 ImageCheck::ImageCheck(int image_size) : image_size_(image_size), hash_(std::make_unique<Hash>()) {
-  if (hash_->context == nullptr || hash_->algorithm == nullptr) throw DataError("SHA-256 is not available from OpenSSL");
+  if (hash_->context == nullptr || hash_->algorithm == nullptr)
+    throw DataError("SHA-256 is not available from OpenSSL");
 }
 
 ImageCheck::~ImageCheck() = default;
@@ -52,7 +56,8 @@ ImageCheck::~ImageCheck() = default;
 ImageDigest ImageCheck::digest(std::span<const std::byte> encoded) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> bytes;
   auto* const context = hash_->context.get();
-  if (EVP_DigestInit_ex2(context, hash_->algorithm.get(), nullptr) != 1 || EVP_DigestUpdate(context, encoded.data(), encoded.size()) != 1 ||
+  if (EVP_DigestInit_ex2(context, hash_->algorithm.get(), nullptr) != 1 ||
+      EVP_DigestUpdate(context, encoded.data(), encoded.size()) != 1 ||
       EVP_DigestFinal_ex(context, bytes.data(), nullptr) != 1)
     throw DataError("SHA-256 failed in OpenSSL");
   ImageDigest digest;
@@ -66,16 +71,20 @@ std::optional<ImageProblem> ImageCheck::problem(std::span<const std::byte> encod
     decoder_.decode(encoded, image_);
   } catch (const DataError& error) {
     const std::string_view message = error.what();
-    const bool truncated = ends_early(encoded) || message.find("Premature end of JPEG file") != std::string_view::npos;
+    const bool truncated =
+        ends_early(encoded) || message.find("Premature end of JPEG file") != std::string_view::npos;
     return ImageProblem{truncated ? FindingKind::kTruncated : FindingKind::kCorrupt, error.what()};
   }
   // OpenCV shows what there is of a picture that is cut off.
   if (encoded[0] != std::byte{0xff} && ends_early(encoded))
-    return ImageProblem{FindingKind::kTruncated, "the image ends before its end marker or announced length"};
-  if (image_size_ == 0 || (image_.width == image_size_ && image_.height == image_size_)) return std::nullopt;
+    return ImageProblem{FindingKind::kTruncated,
+                        "the image ends before its end marker or announced length"};
+  if (image_size_ == 0 || (image_.width == image_size_ && image_.height == image_size_))
+    return std::nullopt;
   const auto side = std::to_string(image_size_);
-  return ImageProblem{FindingKind::kWrongSize,
-                      std::to_string(image_.width) + " x " + std::to_string(image_.height) + " pixels, expected " + side + " x " + side};
+  return ImageProblem{FindingKind::kWrongSize, std::to_string(image_.width) + " x " +
+                                                   std::to_string(image_.height) +
+                                                   " pixels, expected " + side + " x " + side};
 }
 
 }  // namespace diffprob::data

@@ -12,7 +12,8 @@
 
 namespace diffprob::data {
 
-/// The first 16 bytes of the SHA-256 of an encoded image: equal for byte-identical images, for others with a probability of 2^-128 a pair.
+/// The first 16 bytes of the SHA-256 of an encoded image: equal for byte-identical images, for
+/// others with a probability of 2^-128 a pair.
 struct ImageDigest {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
@@ -24,11 +25,12 @@ struct ImageProblem {
   std::string message;
 };
 
-/// Whether an encoded image (JPEG, PNG, BMP, WebP) stops before its end: JPEG without end marker, PNG without IEND, BMP or WebP with
-/// fewer bytes than it announces. Other bytes: false.
+/// Whether an encoded image (JPEG, PNG, BMP, WebP) stops before its end: JPEG without end marker,
+/// PNG without IEND, BMP or WebP with fewer bytes than it announces. Other bytes: false.
 [[nodiscard]] bool ends_early(std::span<const std::byte> encoded) noexcept;
 
-/// Decodes images to see whether they can be. One object a thread; memory is reused from image to image.
+/// Decodes images to see whether they can be. One object a thread; memory is reused from image to
+/// image.
 class ImageCheck {
  public:
   /// `image_size`: wanted width and height in pixels; 0: any.

@@ -23,28 +23,35 @@ std::string shown(std::string_view text) {
 
 std::optional<Finding> problem_of(std::string_view text, std::int64_t rec_bytes, IndexLine& line) {
   if (!parse_index_line(text, line.key, line.offset))
-    return Finding{.kind = FindingKind::kIndex, .message = "expected key<TAB>offset, found \"" + shown(text) + "\""};
+    return Finding{.kind = FindingKind::kIndex,
+                   .message = "expected key<TAB>offset, found \"" + shown(text) + "\""};
   if (line.offset % 4 == 0 && line.offset < rec_bytes) return std::nullopt;
   return Finding{.kind = FindingKind::kIndex,
                  .key = line.key,
                  .offset = line.offset,
-                 .message = "offset " + std::to_string(line.offset) + " is not a record of the .rec (" + std::to_string(rec_bytes) +
+                 .message = "offset " + std::to_string(line.offset) +
+                            " is not a record of the .rec (" + std::to_string(rec_bytes) +
                             " bytes, records start at multiples of 4)"};
 }
 
-/// Leaves the first of equal ones, in the order of the file, and lists the others. Lines come sorted by `projection`, stably.
+/// Leaves the first of equal ones, in the order of the file, and lists the others. Lines come
+/// sorted by `projection`, stably.
 template <typename Projection>
 void drop_repeated(ScannedIndex& index, Projection projection, const char* what) {
-  const auto same = [&](const IndexLine& a, const IndexLine& b) { return std::invoke(projection, a) == std::invoke(projection, b); };
+  const auto same = [&](const IndexLine& a, const IndexLine& b) {
+    return std::invoke(projection, a) == std::invoke(projection, b);
+  };
   for (auto at = index.lines.begin(); at != index.lines.end();) {
-    const auto end = std::find_if_not(at, index.lines.end(), [&](const IndexLine& line) { return same(*at, line); });
+    const auto end = std::find_if_not(at, index.lines.end(),
+                                      [&](const IndexLine& line) { return same(*at, line); });
     for (auto repeated = std::next(at); repeated != end; ++repeated)
       index.findings.push_back({.kind = FindingKind::kIndex,
                                 .key = repeated->key,
                                 .offset = repeated->offset,
-                                .message = "key " + std::to_string(repeated->key) + " at offset " + std::to_string(repeated->offset) +
-                                           ": key " + std::to_string(at->key) + " at offset " + std::to_string(at->offset) +
-                                           " has the same " + what});
+                                .message = "key " + std::to_string(repeated->key) + " at offset " +
+                                           std::to_string(repeated->offset) + ": key " +
+                                           std::to_string(at->key) + " at offset " +
+                                           std::to_string(at->offset) + " has the same " + what});
     at = end;
   }
   index.lines.erase(std::unique(index.lines.begin(), index.lines.end(), same), index.lines.end());

@@ -8,22 +8,25 @@
 #include <fstream>
 #include <utility>
 
-#include "data/sets/class_count.h"
-#include "data/error.h"
 #include "data/check/identity_gaps.h"
 #include "data/check/identity_ranges.h"
+#include "data/error.h"
 #include "data/records/record_format.h"
+#include "data/sets/class_count.h"
 
 namespace diffprob::data {
 namespace {
 
 std::string keys_text(std::int64_t first, std::int64_t last) {
-  return first == last ? "key " + std::to_string(first) + " is" : "keys " + std::to_string(first) + " to " + std::to_string(last) + " are";
+  return first == last ? "key " + std::to_string(first) + " is"
+                       : "keys " + std::to_string(first) + " to " + std::to_string(last) + " are";
 }
 
 /// -1 for what is no whole number or too large for a key.
 std::int64_t whole(float value) {
-  return value >= 0 && value < 0x1p33f && value == std::floor(value) ? static_cast<std::int64_t>(value) : -1;
+  return value >= 0 && value < 0x1p33f && value == std::floor(value)
+             ? static_cast<std::int64_t>(value)
+             : -1;
 }
 
 class LayoutCheck {
@@ -47,10 +50,16 @@ class LayoutCheck {
 
  private:
   void add_layout(std::int64_t key, std::int64_t offset, std::string message) {
-    findings_.push_back({.kind = FindingKind::kLayout, .key = key, .offset = offset, .message = std::move(message)});
+    findings_.push_back({.kind = FindingKind::kLayout,
+                         .key = key,
+                         .offset = offset,
+                         .message = std::move(message)});
   }
-  [[nodiscard]] bool is_lost(std::int64_t key) const { return std::ranges::binary_search(set_.lost_keys, key); }
-  /// Whether all of [first, end) are records that are reported as broken. Those without a known key explain each key once.
+  [[nodiscard]] bool is_lost(std::int64_t key) const {
+    return std::ranges::binary_search(set_.lost_keys, key);
+  }
+  /// Whether all of [first, end) are records that are reported as broken. Those without a known key
+  /// explain each key once.
   bool explained(std::int64_t first, std::int64_t end) {
     std::int64_t unknown = 0;
     for (auto key = first; key < end; ++key) {
@@ -60,16 +69,21 @@ class LayoutCheck {
     return true;
   }
 
-  /// Without a header under key 0 these are no identities: a set of images of which some lost theirs, or one that lost its header.
+  /// Without a header under key 0 these are no identities: a set of images of which some lost
+  /// theirs, or one that lost its header.
   void check_without_header() {
     const bool plain_images = !set_.images.empty() && set_.images[0].key == 0;
     if (plain_images) {
       for (const auto& range : set_.ranges)
-        findings_.push_back({.kind = FindingKind::kRecord, .key = range.key, .offset = range.offset, .message = "no image bytes"});
+        findings_.push_back({.kind = FindingKind::kRecord,
+                             .key = range.key,
+                             .offset = range.offset,
+                             .message = "no image bytes"});
     } else if (!is_lost(0)) {
       add_layout(0, -1,
                  std::to_string(set_.ranges.size()) +
-                     " records without an image, but no header record under key 0 (InsightFace layout with its header lost?)");
+                     " records without an image, but no header record under key 0 (InsightFace "
+                     "layout with its header lost?)");
     }
   }
 
@@ -77,14 +91,18 @@ class LayoutCheck {
     const auto& header = set_.ranges[0];
     const auto identities = set_.ranges.subspan(1);
     const std::int64_t middle = set_.images.empty() ? 0 : set_.images[set_.images.size() / 2].key;
-    const auto first = std::ranges::find_if(identities, [&](const RangeRecord& range) { return range.key > middle; });
+    const auto first = std::ranges::find_if(
+        identities, [&](const RangeRecord& range) { return range.key > middle; });
     first_identity_ = first != identities.end() ? std::int64_t{first->key}
                       : set_.images.empty()     ? 1
                                                 : std::int64_t{set_.images.back().key} + 1;
-    const auto last = first != identities.end() ? std::int64_t{identities.back().key} : first_identity_ - 1;
+    const auto last =
+        first != identities.end() ? std::int64_t{identities.back().key} : first_identity_ - 1;
     check_header(header, last);
     for (auto range = identities.begin(); range != first; ++range)
-      add_layout(range->key, range->offset, "an identity record among the keys of images (below " + std::to_string(first_identity_) + ")");
+      add_layout(range->key, range->offset,
+                 "an identity record among the keys of images (below " +
+                     std::to_string(first_identity_) + ")");
     report_missing();
   }
 
@@ -93,22 +111,27 @@ class LayoutCheck {
     const auto first = whole(header.first);
     const auto end = whole(header.last);
     const bool first_ok =
-        header.first == static_cast<float>(first_identity_) || (first >= 1 && first < first_identity_ && explained(first, first_identity_));
+        header.first == static_cast<float>(first_identity_) ||
+        (first >= 1 && first < first_identity_ && explained(first, first_identity_));
     if (!first_ok)
       add_layout(0, header.offset,
-                 "the header record says that identities start at key " + std::to_string(header.first) + ", they start at key " +
+                 "the header record says that identities start at key " +
+                     std::to_string(header.first) + ", they start at key " +
                      std::to_string(first_identity_));
     else if (first >= 1 && first < first_identity_ && first_identity_ < kExactFloats)
       first_identity_ = first;
-    const bool end_ok = header.last == static_cast<float>(last + 1) || (end > last + 1 && explained(last + 1, end));
+    const bool end_ok =
+        header.last == static_cast<float>(last + 1) || (end > last + 1 && explained(last + 1, end));
     if (!end_ok)
       add_layout(0, header.offset,
-                 "the header record says that the last identity has the key before " + std::to_string(header.last) + ", it has key " +
-                     std::to_string(last));
-    identities_ = (end_ok && end > last + 1 && end < kExactFloats ? end : last + 1) - first_identity_;
+                 "the header record says that the last identity has the key before " +
+                     std::to_string(header.last) + ", it has key " + std::to_string(last));
+    identities_ =
+        (end_ok && end > last + 1 && end < kExactFloats ? end : last + 1) - first_identity_;
   }
 
-  /// Keys 1 .. first_identity - 1 are images, those behind are identities; what else there is, and what is not.
+  /// Keys 1 .. first_identity - 1 are images, those behind are identities; what else there is, and
+  /// what is not.
   void report_missing() {
     std::int64_t expected = 1;
     for (const auto& image : set_.images) {
@@ -117,7 +140,8 @@ class LayoutCheck {
                              .key = image.key,
                              .offset = image.offset,
                              .message = "an image under key " + std::to_string(image.key) +
-                                        ", where identity records are expected (from key " + std::to_string(first_identity_) + " on)"});
+                                        ", where identity records are expected (from key " +
+                                        std::to_string(first_identity_) + " on)"});
         continue;
       }
       report_missing_run(expected, image.key, "an image");
@@ -140,19 +164,22 @@ class LayoutCheck {
     add_layout(first, -1, keys_text(first, last) + " missing, " + what + " is expected there");
   }
 
-  /// By the identity records, else the property file, else the labels. Keys of identity records and the property file may be damaged: a
-  /// number far beyond all labels and records is not believed.
+  /// By the identity records, else the property file, else the labels. Keys of identity records and
+  /// the property file may be damaged: a number far beyond all labels and records is not believed.
   std::int64_t count_classes(std::optional<std::int64_t> announced) {
     if (announced.has_value() && identities_.has_value() && *announced != *identities_)
       add_layout(-1, -1,
-                 "the property file says " + std::to_string(*announced) + " classes, the records have " + std::to_string(*identities_) +
-                     " identities");
-    const auto records = static_cast<std::int64_t>(set_.ranges.size() + set_.lost_keys.size()) + set_.lost_without_key;
+                 "the property file says " + std::to_string(*announced) +
+                     " classes, the records have " + std::to_string(*identities_) + " identities");
+    const auto records = static_cast<std::int64_t>(set_.ranges.size() + set_.lost_keys.size()) +
+                         set_.lost_without_key;
     const auto most = largest_class_count(labels_) + records;
     if (identities_.has_value() && *identities_ <= most) return *identities_;
     if (announced.has_value() && *announced <= most) return *announced;
     if (announced.has_value() && !identities_.has_value())
-      add_layout(-1, -1, "the property file says " + std::to_string(*announced) + " classes, far more than the labels of the images");
+      add_layout(-1, -1,
+                 "the property file says " + std::to_string(*announced) +
+                     " classes, far more than the labels of the images");
     return likely_class_count(labels_);
   }
 
@@ -176,7 +203,8 @@ class LayoutCheck {
     if (std::sscanf(line.c_str(), "%*[0-9],%d,%d", &sides[0], &sides[1]) != 2) return;
     if (sides[0] != set_.image_size || sides[1] != set_.image_size)
       add_layout(-1, -1,
-                 "the property file says images of " + std::to_string(sides[0]) + " x " + std::to_string(sides[1]) + " pixels, expected " +
+                 "the property file says images of " + std::to_string(sides[0]) + " x " +
+                     std::to_string(sides[1]) + " pixels, expected " +
                      std::to_string(set_.image_size) + " x " + std::to_string(set_.image_size));
   }
 
@@ -194,7 +222,8 @@ class LayoutCheck {
   void check_labels(std::int64_t classes) {
     for (std::size_t i = 0; i < labels_.size(); ++i)
       if (labels_[i] != kNoLabel && labels_[i] >= classes)
-        add_label(i, "label " + std::to_string(labels_[i]) + " is out of range, the set has " + std::to_string(classes) + " classes");
+        add_label(i, "label " + std::to_string(labels_[i]) + " is out of range, the set has " +
+                         std::to_string(classes) + " classes");
   }
 
   void check_against_ranges() {
@@ -203,10 +232,13 @@ class LayoutCheck {
     const IdentityRanges ranges(images, labels_, set_.ranges.subspan(1), first_identity_);
     for (const auto& range : ranges.wrong())
       add_layout(range.key, range.offset,
-                 "the identity record says keys " + std::to_string(range.first) + " to " + std::to_string(range.last) +
-                     " (one past the last), which neither its neighbours nor the labels of the images support");
+                 "the identity record says keys " + std::to_string(range.first) + " to " +
+                     std::to_string(range.last) +
+                     " (one past the last), which neither its neighbours nor the labels of the "
+                     "images support");
     for (const auto& [sample, label, key] : ranges.strangers())
-      add_label(sample, "label " + std::to_string(labels_[sample]) + ", but the identity record of key " + std::to_string(key) +
+      add_label(sample, "label " + std::to_string(labels_[sample]) +
+                            ", but the identity record of key " + std::to_string(key) +
                             " puts the image among those of label " + std::to_string(label));
   }
 

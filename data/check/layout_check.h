@@ -21,7 +21,8 @@ struct RangeRecord {
 
 /// A .rec as it was found.
 struct RecordSet {
-  std::span<const RecordEntry> images;  ///< by key; sample i is images[i]; label kNoLabel: reported already
+  std::span<const RecordEntry>
+      images;  ///< by key; sample i is images[i]; label kNoLabel: reported already
   std::span<const RangeRecord> ranges;  ///< by key
   std::vector<std::int64_t> lost_keys;  ///< sorted: keys of records that are reported as broken
   std::int64_t lost_without_key = 0;    ///< broken records whose key is not known
@@ -29,9 +30,10 @@ struct RecordSet {
   int image_size = 0;                   ///< wanted, pixels; 0: any
 };
 
-/// Checks what the records say of each other: header, identity records, keys, labels, number of classes, the property file. Appends
-/// findings (kLayout, kRecord, kLabel, kEmptyIdentity). Returns the number of classes. Where two things disagree the one that a third
-/// supports is believed: a range by its neighbours and by the labels in it, a label by the range around it.
+/// Checks what the records say of each other: header, identity records, keys, labels, number of
+/// classes, the property file. Appends findings (kLayout, kRecord, kLabel, kEmptyIdentity). Returns
+/// the number of classes. Where two things disagree the one that a third supports is believed: a
+/// range by its neighbours and by the labels in it, a label by the range around it.
 std::int64_t check_layout(const RecordSet& set, std::vector<Finding>& findings);
 
 }  // namespace diffprob::data

@@ -7,13 +7,13 @@
 
 #include "data/check/data_check.h"
 #include "data/check/duplicate_search.h"
-#include "data/error.h"
 #include "data/check/found_records.h"
 #include "data/check/identity_gaps.h"
 #include "data/check/index_scan.h"
 #include "data/check/layout_check.h"
 #include "data/check/record_walk.h"
 #include "data/check/walked_records.h"
+#include "data/error.h"
 #include "data/files/worker_threads.h"
 
 namespace diffprob::data {
@@ -23,7 +23,8 @@ constexpr std::uint32_t kLargestKey = std::numeric_limits<std::uint32_t>::max();
 
 class RecordFileCheck {
  public:
-  RecordFileCheck(const std::string& path, const CheckOptions& options) : path_(path), options_(options), records_(path) {}
+  RecordFileCheck(const std::string& path, const CheckOptions& options)
+      : path_(path), options_(options), records_(path) {}
 
   CheckReport run() {
     const auto idx_path = std::filesystem::path(path_).replace_extension(".idx");
@@ -67,11 +68,14 @@ class RecordFileCheck {
     walked_.append(found);
     walked_to_ = std::max(walked_to_, end);
     if (options_.progress)
-      options_.progress({walked_to_, records_.file().size(), static_cast<std::int64_t>(walked_.images.size()),
+      options_.progress({walked_to_, records_.file().size(),
+                         static_cast<std::int64_t>(walked_.images.size()),
                          static_cast<std::int64_t>(walked_.findings.size())});
   }
 
-  [[nodiscard]] bool is_lost(const Finding& finding) const { return finding.kind == FindingKind::kRecord; }
+  [[nodiscard]] bool is_lost(const Finding& finding) const {
+    return finding.kind == FindingKind::kRecord;
+  }
 
   /// Gives records the keys of the .idx, and lists where the two disagree.
   void join_index() {
@@ -90,18 +94,20 @@ class RecordFileCheck {
         used[at] = true;
         const auto key = index_.lines[at].key;
         if (record.key != key && other_ids.size() <= records / 4)
-          other_ids.push_back(
-              {.kind = FindingKind::kIndex,
-               .key = key,
-               .offset = record.offset,
-               .message = "key " + std::to_string(key) + " in the .idx, but the record itself says " + std::to_string(record.key)});
+          other_ids.push_back({.kind = FindingKind::kIndex,
+                               .key = key,
+                               .offset = record.offset,
+                               .message = "key " + std::to_string(key) +
+                                          " in the .idx, but the record itself says " +
+                                          std::to_string(record.key)});
         record.key = key;
       }
     };
     join(walked_.images);
     join(walked_.ranges);
     // Some writers leave other ids in the records: only a few that differ are a sign of damage.
-    if (other_ids.size() <= records / 4) extra_.insert(extra_.end(), other_ids.begin(), other_ids.end());
+    if (other_ids.size() <= records / 4)
+      extra_.insert(extra_.end(), other_ids.begin(), other_ids.end());
     for (std::size_t i = 0; i < used.size(); ++i)
       if (!used[i]) resolve_unused(index_.lines[i]);
     extra_.insert(extra_.end(), index_.findings.begin(), index_.findings.end());
@@ -109,12 +115,16 @@ class RecordFileCheck {
 
   void report_unlisted(std::int64_t offset, std::uint32_t id) {
     if (!std::ranges::binary_search(index_.findings, offset, {}, &Finding::offset))
-      extra_.push_back({.kind = FindingKind::kIndex, .key = id, .offset = offset, .message = "a record that the .idx does not list"});
+      extra_.push_back({.kind = FindingKind::kIndex,
+                        .key = id,
+                        .offset = offset,
+                        .message = "a record that the .idx does not list"});
   }
 
   /// A line of the .idx at whose offset no sound record is: that of a broken one, or of none.
   void resolve_unused(const IndexLine& line) {
-    const auto [first, last] = std::ranges::equal_range(walked_.findings, line.offset, {}, &Finding::offset);
+    const auto [first, last] =
+        std::ranges::equal_range(walked_.findings, line.offset, {}, &Finding::offset);
     bool lost = false;
     for (auto finding = first; finding != last; ++finding) {
       if (!is_lost(*finding)) continue;
@@ -126,7 +136,8 @@ class RecordFileCheck {
       extra_.push_back({.kind = FindingKind::kIndex,
                         .key = line.key,
                         .offset = line.offset,
-                        .message = "the .idx points to offset " + std::to_string(line.offset) + ", where no record starts"});
+                        .message = "the .idx points to offset " + std::to_string(line.offset) +
+                                   ", where no record starts"});
   }
 
   /// Without an .idx: a broken record between keys k - 1 and k + 1 has key k.
@@ -137,7 +148,8 @@ class RecordFileCheck {
     std::ranges::sort(keys);
     for (auto& finding : walked_.findings) {
       if (!is_lost(finding)) continue;
-      const auto behind = std::ranges::lower_bound(keys, std::pair(finding.offset, std::uint32_t{0}));
+      const auto behind =
+          std::ranges::lower_bound(keys, std::pair(finding.offset, std::uint32_t{0}));
       if (behind == keys.begin() || behind == keys.end()) continue;
       const std::int64_t before = std::prev(behind)->second;
       if (behind->second != before + 2) continue;
@@ -151,19 +163,23 @@ class RecordFileCheck {
     std::ranges::sort(keys, {}, [](const auto& k) { return std::pair(k.second, k.first); });
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (keys[i].second == kLargestKey) {
-        extra_.push_back(
-            {.kind = FindingKind::kIndex, .offset = keys[i].first, .message = "its id cannot be a key; an .idx file is needed"});
+        extra_.push_back({.kind = FindingKind::kIndex,
+                          .offset = keys[i].first,
+                          .message = "its id cannot be a key; an .idx file is needed"});
       } else if (i > 0 && keys[i].second == keys[i - 1].second) {
         extra_.push_back({.kind = FindingKind::kIndex,
                           .key = keys[i].second,
                           .offset = keys[i].first,
-                          .message = "key " + std::to_string(keys[i].second) + " is also that of the record at offset " +
-                                     std::to_string(keys[i - 1].first) + " (without an .idx keys are the ids in the records)"});
+                          .message = "key " + std::to_string(keys[i].second) +
+                                     " is also that of the record at offset " +
+                                     std::to_string(keys[i - 1].first) +
+                                     " (without an .idx keys are the ids in the records)"});
       }
     }
   }
 
-  /// Samples are images in the order of keys. Findings and digests, which know offsets, get sample numbers.
+  /// Samples are images in the order of keys. Findings and digests, which know offsets, get sample
+  /// numbers.
   void number_samples() {
     auto& images = walked_.images;
     if (images.size() >= kNoLabel) throw DataError(path_ + ": more than 2^32 images");
@@ -194,10 +210,12 @@ class RecordFileCheck {
     CheckReport report;
     report.bytes = records_.file().size();
     std::ranges::sort(lost_keys_);
-    const auto lost_without_key = std::ranges::count_if(walked_.findings, [&](const Finding& f) { return is_lost(f) && f.key < 0; });
-    report.num_classes = check_layout({walked_.images, walked_.ranges, lost_keys_, lost_without_key,
-                                       std::filesystem::path(path_).parent_path().string(), options_.image_size},
-                                      walked_.findings);
+    const auto lost_without_key = std::ranges::count_if(
+        walked_.findings, [&](const Finding& f) { return is_lost(f) && f.key < 0; });
+    report.num_classes =
+        check_layout({walked_.images, walked_.ranges, lost_keys_, lost_without_key,
+                      std::filesystem::path(path_).parent_path().string(), options_.image_size},
+                     walked_.findings);
     report.samples = std::make_shared<FoundRecords>(path_, walked_.images, report.num_classes);
     leave_out_mislabelled();
     std::vector<Finding> copies;
@@ -218,7 +236,9 @@ class RecordFileCheck {
     for (const auto& finding : walked_.findings)
       if (finding.kind == FindingKind::kLabel) mislabelled.push_back(finding.index);
     std::ranges::sort(mislabelled);
-    std::erase_if(walked_.digests, [&](const DigestedImage& d) { return std::ranges::binary_search(mislabelled, d.sample); });
+    std::erase_if(walked_.digests, [&](const DigestedImage& d) {
+      return std::ranges::binary_search(mislabelled, d.sample);
+    });
   }
 
   std::string path_;

@@ -22,11 +22,13 @@ std::uint32_t load_word(const std::byte* from) {
 }
 
 bool can_start(const std::byte* head) {
-  return load_word(head) == kRecordMagic && load_word(head + 4) >> kLengthBits <= static_cast<std::uint32_t>(PartKind::kStart);
+  return load_word(head) == kRecordMagic &&
+         load_word(head + 4) >> kLengthBits <= static_cast<std::uint32_t>(PartKind::kStart);
 }
 
 /// Fills `out` with what can be read; zeros, and a finding, where nothing can.
-void read_what_can_be(const InputFile& file, std::int64_t offset, std::span<std::byte> out, std::vector<Finding>* findings) {
+void read_what_can_be(const InputFile& file, std::int64_t offset, std::span<std::byte> out,
+                      std::vector<Finding>* findings) {
   try {
     return file.read(offset, out);
   } catch (const DataError&) {
@@ -39,9 +41,10 @@ void read_what_can_be(const InputFile& file, std::int64_t offset, std::span<std:
     } catch (const DataError& error) {
       std::ranges::fill(piece, std::byte{0});
       if (findings != nullptr)
-        findings->push_back({.kind = FindingKind::kUnreadable,
-                             .offset = offset,
-                             .message = std::to_string(piece.size()) + " bytes cannot be read: " + error.what()});
+        findings->push_back(
+            {.kind = FindingKind::kUnreadable,
+             .offset = offset,
+             .message = std::to_string(piece.size()) + " bytes cannot be read: " + error.what()});
     }
     offset += static_cast<std::int64_t>(piece.size());
     out = out.subspan(piece.size());
@@ -72,7 +75,8 @@ std::int64_t RecordWalk::find_start(std::int64_t from, std::int64_t to) {
   while (from < to) {
     const auto span = std::min(to - from, kProbeBytes);
     const auto bytes = peek(from, span + 4);  // a head that begins in the last word
-    for (std::int64_t i = 0; i < span && i + kPartHeadBytes <= static_cast<std::int64_t>(bytes.size()); i += 4)
+    for (std::int64_t i = 0;
+         i < span && i + kPartHeadBytes <= static_cast<std::int64_t>(bytes.size()); i += 4)
       if (can_start(bytes.data() + i)) return from + i;
     from += span;
   }
@@ -89,23 +93,27 @@ std::string RecordWalk::follow_part(std::int64_t at) {
   const bool first = parts_.empty();
   if (magic != kRecordMagic)
     return first ? "magic number expected, found " + std::to_string(magic)
-                 : "a split record without its last part (no magic number at offset " + std::to_string(at) + ")";
+                 : "a split record without its last part (no magic number at offset " +
+                       std::to_string(at) + ")";
   if (code > 3) return "continuation flag " + std::to_string(code) + ", 0 to 3 are understood";
   const auto kind = static_cast<PartKind>(code);
   const bool starts = kind == PartKind::kWhole || kind == PartKind::kStart;
   if (first && !starts) return "inside a split record, not at its start";
-  if (!first && starts) return "a split record without its last part (another record starts at offset " + std::to_string(at) + ")";
+  if (!first && starts)
+    return "a split record without its last part (another record starts at offset " +
+           std::to_string(at) + ")";
   const auto begin = at + kPartHeadBytes;
   end_ = begin + padded_to_word(length);
   if (end_ > file_.size())
-    return "length " + std::to_string(length) + ", but the file ends " + std::to_string(file_.size() - begin) +
-           " bytes behind the record's head (cut off?)";
+    return "length " + std::to_string(length) + ", but the file ends " +
+           std::to_string(file_.size() - begin) + " bytes behind the record's head (cut off?)";
   last_part_ = kind == PartKind::kWhole || kind == PartKind::kEnd;
-  if (!last_part_ && length % 4 != 0) return "a part that is not the last has a length that is no multiple of 4";
+  if (!last_part_ && length % 4 != 0)
+    return "a part that is not the last has a length that is no multiple of 4";
   const auto inner = find_start(begin, end_);
   if (inner < end_)
-    return "length " + std::to_string(length) + " reaches to offset " + std::to_string(end_) + ", but another record starts at offset " +
-           std::to_string(inner);
+    return "length " + std::to_string(length) + " reaches to offset " + std::to_string(end_) +
+           ", but another record starts at offset " + std::to_string(inner);
   parts_.push_back({begin, length});
   return "";
 }
@@ -121,11 +129,13 @@ std::string RecordWalk::follow(std::int64_t offset) {
     if (last_part_) break;
   }
   if (ends_too_early(offset))
-    return "length " + std::to_string(total) + " ends at offset " + std::to_string(end_) + ", where no record starts (too short?)";
+    return "length " + std::to_string(total) + " ends at offset " + std::to_string(end_) +
+           ", where no record starts (too short?)";
   return "";
 }
 
-/// With an .idx only: without it damage behind a record looks the same as a length that is too short.
+/// With an .idx only: without it damage behind a record looks the same as a length that is too
+/// short.
 bool RecordWalk::ends_too_early(std::int64_t offset) {
   if (!std::ranges::binary_search(listed_, offset)) return false;
   const auto next = std::ranges::upper_bound(listed_, offset);
@@ -142,16 +152,18 @@ std::int64_t RecordWalk::resume_behind(std::int64_t offset) {
 /// The record that parts_ describe; it lies inside the window.
 void RecordWalk::add(RecordBlock& block, std::int64_t offset) const {
   const auto in_window = [&](const Part& part) {
-    return window_.subspan(static_cast<std::size_t>(part.begin - window_begin_), static_cast<std::size_t>(part.length));
+    return window_.subspan(static_cast<std::size_t>(part.begin - window_begin_),
+                           static_cast<std::size_t>(part.length));
   };
   if (parts_.size() == 1) {
-    block.pieces_.push_back(
-        {offset, static_cast<std::size_t>(parts_[0].begin - window_begin_), static_cast<std::size_t>(parts_[0].length), false});
+    block.pieces_.push_back({offset, static_cast<std::size_t>(parts_[0].begin - window_begin_),
+                             static_cast<std::size_t>(parts_[0].length), false});
     return;
   }
   const auto begin = block.joined_.size();
   for (std::size_t i = 0; i < parts_.size(); ++i) {
-    const auto magic = std::as_bytes(std::span(&kRecordMagic, 1));  // the writer dropped it where it split
+    const auto magic =
+        std::as_bytes(std::span(&kRecordMagic, 1));  // the writer dropped it where it split
     if (i > 0) block.joined_.insert(block.joined_.end(), magic.begin(), magic.end());
     const auto payload = in_window(parts_[i]);
     block.joined_.insert(block.joined_.end(), payload.begin(), payload.end());
@@ -171,12 +183,14 @@ bool RecordWalk::next(RecordBlock& block) {
   while (position_ < window_end()) {
     auto problem = follow(position_);
     if (!problem.empty()) {
-      block.findings.push_back({.kind = FindingKind::kRecord, .offset = position_, .message = std::move(problem)});
+      block.findings.push_back(
+          {.kind = FindingKind::kRecord, .offset = position_, .message = std::move(problem)});
       position_ = resume_behind(position_);
       continue;
     }
     if (end_ > window_end()) {
-      // The next block starts with this record; one that is longer than a block gets a block of its size.
+      // The next block starts with this record; one that is longer than a block gets a block of its
+      // size.
       if (position_ > window_begin_) break;
       load(block, end_ - position_);
     }

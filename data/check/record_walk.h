@@ -35,13 +35,17 @@ struct RecordBlock {
   std::vector<Piece> pieces_;
 };
 
-/// Walks a .rec from its first byte to its last in big reads and goes on behind damage: at the next offset at which a record can start
-/// (a writer never leaves the magic number at a multiple of 4 inside a record). No length is believed before the bytes behind it are seen.
+/// Walks a .rec from its first byte to its last in big reads and goes on behind damage: at the next
+/// offset at which a record can start (a writer never leaves the magic number at a multiple of 4
+/// inside a record). No length is believed before the bytes behind it are seen.
 class RecordWalk {
  public:
-  /// `listed`: record offsets of the .idx, increasing; empty without one. They tell a length that is too short from damage behind it.
-  RecordWalk(const InputFile& file, std::span<const std::int64_t> listed) : file_(file), listed_(listed) {}
-  /// The next block; false at the end of the file. Thread-safe: each call gets other records, in the order of the file.
+  /// `listed`: record offsets of the .idx, increasing; empty without one. They tell a length that
+  /// is too short from damage behind it.
+  RecordWalk(const InputFile& file, std::span<const std::int64_t> listed)
+      : file_(file), listed_(listed) {}
+  /// The next block; false at the end of the file. Thread-safe: each call gets other records, in
+  /// the order of the file.
   bool next(RecordBlock& block);
 
  private:
@@ -58,7 +62,8 @@ class RecordWalk {
   std::string follow(std::int64_t offset);
   std::string follow_part(std::int64_t at);
   [[nodiscard]] bool ends_too_early(std::int64_t offset);
-  /// Where to go on behind the broken record at `offset`: the next offset at which one can start, or that the .idx lists.
+  /// Where to go on behind the broken record at `offset`: the next offset at which one can start,
+  /// or that the .idx lists.
   std::int64_t resume_behind(std::int64_t offset);
   void add(RecordBlock& block, std::int64_t offset) const;
 

@@ -6,8 +6,8 @@
 #include "data/check/finding.h"
 #include "data/check/image_check.h"
 #include "data/check/layout_check.h"
-#include "data/records/record_index.h"
 #include "data/check/record_walk.h"
+#include "data/records/record_index.h"
 
 namespace diffprob::data {
 
@@ -19,7 +19,9 @@ struct WalkedRecords {
   std::vector<Finding> findings;
 
   void append(const WalkedRecords& more) {
-    const auto add = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+    const auto add = [](auto& to, const auto& from) {
+      to.insert(to.end(), from.begin(), from.end());
+    };
     add(images, more.images);
     add(ranges, more.ranges);
     add(digests, more.digests);

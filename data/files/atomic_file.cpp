@@ -20,7 +20,8 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
   throw DataError(path + ": " + what + ": " + std::strerror(errno));
 }
 
-/// Creates a file nobody else has: the name holds the process id and a counter, and O_EXCL settles the rest (other nodes).
+/// Creates a file nobody else has: the name holds the process id and a counter, and O_EXCL settles
+/// the rest (other nodes).
 int create_temporary(const std::string& path, std::string& name) {
   static std::atomic<unsigned> counter{0};
   for (int attempt = 0; attempt < 1000; ++attempt) {
@@ -35,7 +36,8 @@ int create_temporary(const std::string& path, std::string& name) {
 /// A folder that is open: it can be synced although it has another name by then.
 class OpenFolder {
  public:
-  explicit OpenFolder(std::string path) : path_(std::move(path)), file_(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  explicit OpenFolder(std::string path)
+      : path_(std::move(path)), file_(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     if (file_ < 0) fail(path_, "cannot open this folder");
   }
   ~OpenFolder() { ::close(file_); }
@@ -44,7 +46,8 @@ class OpenFolder {
 
   /// Some file systems (FUSE, old NFS) do not sync folders; a rename is still atomic there.
   void sync() const {
-    if (::fsync(file_) != 0 && errno != EINVAL && errno != ENOSYS) fail(path_, "cannot sync this folder");
+    if (::fsync(file_) != 0 && errno != EINVAL && errno != ENOSYS)
+      fail(path_, "cannot sync this folder");
   }
 
  private:
@@ -102,7 +105,8 @@ void AtomicFile::commit() {
   stage();
   const std::string name = std::filesystem::path(path_).parent_path();
   const OpenFolder folder(name.empty() ? "." : name);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "cannot rename " + temporary_ + " to it");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+    fail(path_, "cannot rename " + temporary_ + " to it");
   committed_ = true;
   folder.sync();  // whoever waited for the file may have renamed the folder by now
 }

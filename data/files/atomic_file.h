@@ -9,9 +9,10 @@
 
 namespace diffprob::data {
 
-/// A file that appears whole or not at all: bytes go to a temporary name in the same folder; commit() syncs it, renames it and syncs the
-/// folder, which others may rename as soon as they see the file. Without commit() the destructor removes it. All members throw DataError
-/// that names the file.
+/// A file that appears whole or not at all: bytes go to a temporary name in the same folder;
+/// commit() syncs it, renames it and syncs the folder, which others may rename as soon as they see
+/// the file. Without commit() the destructor removes it. All members throw DataError that names the
+/// file.
 class AtomicFile {
  public:
   /// The folder must exist.
@@ -25,7 +26,8 @@ class AtomicFile {
   void write(std::string_view text);
   /// Bytes written so far.
   [[nodiscard]] std::int64_t size() const noexcept { return size_; }
-  /// Name of the temporary file, for writers that must open it themselves (they write there, then commit()).
+  /// Name of the temporary file, for writers that must open it themselves (they write there, then
+  /// commit()).
   [[nodiscard]] const std::string& temporary_path() const noexcept { return temporary_; }
   /// Flush and sync without renaming: for groups of files, stage() all, then commit() all.
   void stage();

@@ -26,12 +26,14 @@ int open_regular(const std::string& path, std::int64_t& size) {
     return file;
   }
   ::close(file);
-  throw DataError(path + (ok ? std::string(": not a regular file") : std::string(": ") + std::strerror(reason)));
+  throw DataError(path + (ok ? std::string(": not a regular file")
+                             : std::string(": ") + std::strerror(reason)));
 }
 
 }  // namespace
 
-InputFile::InputFile(std::string path) : path_(std::move(path)), name_(std::filesystem::path(path_).filename().string()) {
+InputFile::InputFile(std::string path)
+    : path_(std::move(path)), name_(std::filesystem::path(path_).filename().string()) {
   file_ = open_regular(path_, size_);
 }
 
@@ -42,13 +44,18 @@ InputFile::~InputFile() {
 void InputFile::read(std::int64_t offset, std::span<std::byte> out) const {
   const auto wanted = static_cast<std::int64_t>(out.size());
   if (offset < 0 || offset > size_ || wanted > size_ - offset)
-    throw DataError(path_ + ": " + std::to_string(wanted) + " bytes wanted at offset " + std::to_string(offset) + ", but the file has " +
-                    std::to_string(size_) + " bytes");
+    throw DataError(path_ + ": " + std::to_string(wanted) + " bytes wanted at offset " +
+                    std::to_string(offset) + ", but the file has " + std::to_string(size_) +
+                    " bytes");
   while (!out.empty()) {
     const ssize_t got = ::pread(file_, out.data(), out.size(), offset);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw DataError(path_ + ": read failed at offset " + std::to_string(offset) + ": " + std::strerror(errno));
-    if (got == 0) throw DataError(path_ + ": became shorter while in use (end at offset " + std::to_string(offset) + ")");
+    if (got < 0)
+      throw DataError(path_ + ": read failed at offset " + std::to_string(offset) + ": " +
+                      std::strerror(errno));
+    if (got == 0)
+      throw DataError(path_ + ": became shorter while in use (end at offset " +
+                      std::to_string(offset) + ")");
     out = out.subspan(static_cast<std::size_t>(got));
     offset += got;
   }
@@ -61,7 +68,8 @@ void InputFile::will_need(std::int64_t offset, std::int64_t length) const noexce
 void read_whole_file(const std::string& path, std::int64_t limit, std::vector<std::byte>& bytes) {
   const InputFile file(path);
   if (file.size() > limit)
-    throw DataError(path + ": " + std::to_string(file.size()) + " bytes, at most " + std::to_string(limit) + " are understood");
+    throw DataError(path + ": " + std::to_string(file.size()) + " bytes, at most " +
+                    std::to_string(limit) + " are understood");
   bytes.resize(static_cast<std::size_t>(file.size()));
   file.read(0, bytes);
 }

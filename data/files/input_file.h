@@ -8,7 +8,8 @@
 
 namespace diffprob::data {
 
-/// A regular file, opened for reads at an offset (pread: safe from several threads). Throws DataError that names the file.
+/// A regular file, opened for reads at an offset (pread: safe from several threads). Throws
+/// DataError that names the file.
 class InputFile {
  public:
   explicit InputFile(std::string path);
@@ -33,7 +34,8 @@ class InputFile {
   int file_ = -1;
 };
 
-/// The whole file. Throws DataError, also when it is larger than `limit` bytes. `bytes` is resized; its capacity is reused.
+/// The whole file. Throws DataError, also when it is larger than `limit` bytes. `bytes` is resized;
+/// its capacity is reused.
 void read_whole_file(const std::string& path, std::int64_t limit, std::vector<std::byte>& bytes);
 
 }  // namespace diffprob::data

@@ -12,7 +12,8 @@
 
 namespace diffprob::data {
 
-static_assert(std::endian::native == std::endian::little, "digests and foreign formats are read as little-endian");
+static_assert(std::endian::native == std::endian::little,
+              "digests and foreign formats are read as little-endian");
 
 struct Sha256::Impl {
   struct Free {
@@ -22,14 +23,16 @@ struct Sha256::Impl {
 };
 
 Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
-  if (impl_->context == nullptr || EVP_DigestInit_ex(impl_->context.get(), EVP_sha256(), nullptr) != 1)
+  if (impl_->context == nullptr ||
+      EVP_DigestInit_ex(impl_->context.get(), EVP_sha256(), nullptr) != 1)
     throw DataError("SHA-256 is not available from OpenSSL");
 }
 
 Sha256::~Sha256() = default;
 
 void Sha256::update(std::span<const std::byte> bytes) {
-  if (EVP_DigestUpdate(impl_->context.get(), bytes.data(), bytes.size()) != 1) throw DataError("SHA-256 update failed in OpenSSL");
+  if (EVP_DigestUpdate(impl_->context.get(), bytes.data(), bytes.size()) != 1)
+    throw DataError("SHA-256 update failed in OpenSSL");
 }
 
 void Sha256::update(std::string_view text) {
@@ -42,7 +45,8 @@ void Sha256::update(std::int64_t value) {
 
 std::array<std::byte, 32> Sha256::bytes() {
   std::array<std::byte, 32> digest;
-  if (EVP_DigestFinal_ex(impl_->context.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr) != 1)
+  if (EVP_DigestFinal_ex(impl_->context.get(), reinterpret_cast<unsigned char*>(digest.data()),
+                         nullptr) != 1)
     throw DataError("SHA-256 could not be finished in OpenSSL");
   return digest;
 }
@@ -68,7 +72,8 @@ std::string sha256_file(const std::string& path) {
   Sha256 digest;
   std::vector<std::byte> block(std::size_t{1} << 20);
   for (std::int64_t at = 0; at < file.size();) {
-    const auto take = std::min<std::int64_t>(file.size() - at, static_cast<std::int64_t>(block.size()));
+    const auto take =
+        std::min<std::int64_t>(file.size() - at, static_cast<std::int64_t>(block.size()));
     const auto part = std::span(block).first(static_cast<std::size_t>(take));
     file.read(at, part);
     digest.update(std::span<const std::byte>(part));

@@ -7,7 +7,8 @@
 
 namespace diffprob::data {
 
-/// Runs `work()` on `threads` threads (at least one; the caller is one of them) and waits for all. Throws the first exception of any.
+/// Runs `work()` on `threads` threads (at least one; the caller is one of them) and waits for all.
+/// Throws the first exception of any.
 template <typename Work>
 void run_on_threads(int threads, const Work& work) {
   std::mutex mutex;

@@ -14,7 +14,8 @@ namespace diffprob::data {
 namespace {
 
 constexpr int kCropAttempts = 10;
-constexpr std::array<int, 5> kFilters{cv::INTER_NEAREST, cv::INTER_LINEAR, cv::INTER_AREA, cv::INTER_CUBIC, cv::INTER_LANCZOS4};
+constexpr std::array<int, 5> kFilters{cv::INTER_NEAREST, cv::INTER_LINEAR, cv::INTER_AREA,
+                                      cv::INTER_CUBIC, cv::INTER_LANCZOS4};
 
 KeyedRandom stream(std::uint64_t key, const char* change) {
   return KeyedRandom(combine_key(key, key_of_name(change)));
@@ -39,7 +40,8 @@ struct Box {
 Box draw_box(KeyedRandom& random, const AugmentOptions& options, int side) {
   const DrawRange log_aspect{std::log(options.crop_aspect.low), std::log(options.crop_aspect.high)};
   for (int attempt = 0; attempt < kCropAttempts; ++attempt) {
-    const float area = static_cast<float>(side) * static_cast<float>(side) * draw(random, options.crop_area);
+    const float area =
+        static_cast<float>(side) * static_cast<float>(side) * draw(random, options.crop_area);
     const float aspect = std::exp(draw(random, log_aspect));
     const int width = static_cast<int>(std::lround(std::sqrt(area * aspect)));
     const int height = static_cast<int>(std::lround(std::sqrt(area / aspect)));
@@ -52,7 +54,9 @@ Box draw_box(KeyedRandom& random, const AugmentOptions& options, int side) {
 }
 
 void require(bool good, const char* option, float found, const char* allowed) {
-  if (!good) throw DataError(std::string("augmentation: ") + option + " is " + std::to_string(found) + ", allowed is " + allowed);
+  if (!good)
+    throw DataError(std::string("augmentation: ") + option + " is " + std::to_string(found) +
+                    ", allowed is " + allowed);
 }
 
 void check_probability(const char* option, float value) {
@@ -72,8 +76,8 @@ DrawRange around_one(float strength) {
 }  // namespace
 
 bool AugmentOptions::any() const noexcept {
-  return crop_probability > 0 || low_resolution_probability > 0 || blur_probability > 0 || photometric_probability > 0 ||
-         grayscale_probability > 0;
+  return crop_probability > 0 || low_resolution_probability > 0 || blur_probability > 0 ||
+         photometric_probability > 0 || grayscale_probability > 0;
 }
 
 AugmentOptions adaface_augmentation() {
@@ -106,18 +110,24 @@ void check_augmentation(const AugmentOptions& options) {
   check_probability("grayscale_probability", options.grayscale_probability);
   check_range("crop_area", options.crop_area, 1.0f, "above 0, at most 1, low first");
   check_range("crop_aspect", options.crop_aspect, 100.0f, "above 0, at most 100, low first");
-  check_range("low_resolution_side", options.low_resolution_side, 1.0f, "above 0, at most 1, low first");
+  check_range("low_resolution_side", options.low_resolution_side, 1.0f,
+              "above 0, at most 1, low first");
   check_range("blur_sigma", options.blur_sigma, 16.0f, "above 0, at most 16, low first");
-  require(options.brightness >= 0.0f && options.brightness <= 10.0f, "brightness", options.brightness, "0 to 10");
-  require(options.contrast >= 0.0f && options.contrast <= 10.0f, "contrast", options.contrast, "0 to 10");
-  require(options.saturation >= 0.0f && options.saturation <= 10.0f, "saturation", options.saturation, "0 to 10");
+  require(options.brightness >= 0.0f && options.brightness <= 10.0f, "brightness",
+          options.brightness, "0 to 10");
+  require(options.contrast >= 0.0f && options.contrast <= 10.0f, "contrast", options.contrast,
+          "0 to 10");
+  require(options.saturation >= 0.0f && options.saturation <= 10.0f, "saturation",
+          options.saturation, "0 to 10");
   require(options.hue >= 0.0f && options.hue <= 0.5f, "hue", options.hue, "0 to 0.5");
 }
 
-Augmenter::Augmenter(AugmentOptions options, int image_size) : options_(options), side_(image_size) {
+Augmenter::Augmenter(AugmentOptions options, int image_size)
+    : options_(options), side_(image_size) {
   check_augmentation(options_);
   require(image_size >= 1, "image_size", static_cast<float>(image_size), "at least 1");
-  if (options_.any()) scratch_.resize(static_cast<std::size_t>(side_) * static_cast<std::size_t>(side_) * 3);
+  if (options_.any())
+    scratch_.resize(static_cast<std::size_t>(side_) * static_cast<std::size_t>(side_) * 3);
 }
 
 void Augmenter::apply(std::uint64_t key, std::uint8_t* image) {
@@ -146,7 +156,9 @@ void Augmenter::crop(std::uint64_t key, std::uint8_t* image) const {
 void Augmenter::low_resolution(std::uint64_t key, std::uint8_t* image) {
   KeyedRandom random = stream(key, "low resolution");
   if (random.uniform() >= options_.low_resolution_probability) return;
-  const int side = std::clamp(static_cast<int>(draw(random, options_.low_resolution_side) * static_cast<float>(side_)), 1, side_);
+  const int side = std::clamp(
+      static_cast<int>(draw(random, options_.low_resolution_side) * static_cast<float>(side_)), 1,
+      side_);
   const int down = draw_filter(random);
   const int up = draw_filter(random);
   cv::Mat whole(side_, side_, CV_8UC3, image);
@@ -173,7 +185,8 @@ void Augmenter::photometric(std::uint64_t key, std::uint8_t* image) const {
   const float saturation = draw(random, around_one(options_.saturation));
   const float turns = random.uniform(-options_.hue, options_.hue);
   std::array<int, 4> order{0, 1, 2, 3};
-  for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[static_cast<std::size_t>(random.below(i + 1))]);
+  for (std::size_t i = order.size() - 1; i > 0; --i)
+    std::swap(order[i], order[static_cast<std::size_t>(random.below(i + 1))]);
   const std::int64_t pixels = std::int64_t{side_} * side_;
   for (const int change : order) {
     if (change == 0 && options_.brightness > 0) colour::scale_brightness(image, pixels, brightness);

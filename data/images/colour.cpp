@@ -19,7 +19,8 @@ int luma(const std::uint8_t* rgb) {
 /// v -> centre + factor * (v - centre), the same for all bytes.
 void scale_about(std::uint8_t* rgb, std::int64_t pixels, float factor, float centre) {
   std::array<std::uint8_t, 256> table;
-  for (std::size_t v = 0; v < table.size(); ++v) table[v] = to_byte(centre + factor * (static_cast<float>(v) - centre));
+  for (std::size_t v = 0; v < table.size(); ++v)
+    table[v] = to_byte(centre + factor * (static_cast<float>(v) - centre));
   for (std::int64_t i = 0; i < 3 * pixels; ++i) rgb[i] = table[rgb[i]];
 }
 
@@ -31,10 +32,12 @@ float hue_of(const std::uint8_t* rgb, int largest, int smallest) {
     const float sixths = static_cast<float>(g - b) / chroma;
     return sixths < 0.0f ? sixths + 6.0f : sixths;
   }
-  return largest == g ? 2.0f + static_cast<float>(b - r) / chroma : 4.0f + static_cast<float>(r - g) / chroma;
+  return largest == g ? 2.0f + static_cast<float>(b - r) / chroma
+                      : 4.0f + static_cast<float>(r - g) / chroma;
 }
 
-/// One channel of the hexcone: a trapezoid over the hue, shifted by 5, 3 and 1 sixths for red, green and blue.
+/// One channel of the hexcone: a trapezoid over the hue, shifted by 5, 3 and 1 sixths for red,
+/// green and blue.
 std::uint8_t channel_at(float sixths, float shift, float largest, float chroma) {
   float at = sixths + shift;
   if (at >= 6.0f) at -= 6.0f;
@@ -56,7 +59,8 @@ void scale_contrast(std::uint8_t* rgb, std::int64_t pixels, float factor) {
 void scale_saturation(std::uint8_t* rgb, std::int64_t pixels, float factor) {
   for (std::uint8_t* pixel = rgb; pixel != rgb + 3 * pixels; pixel += 3) {
     const auto grey = static_cast<float>(luma(pixel));
-    for (int c = 0; c < 3; ++c) pixel[c] = to_byte(grey + factor * (static_cast<float>(pixel[c]) - grey));
+    for (int c = 0; c < 3; ++c)
+      pixel[c] = to_byte(grey + factor * (static_cast<float>(pixel[c]) - grey));
   }
 }
 

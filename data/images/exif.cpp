@@ -24,7 +24,8 @@ struct Tiff {
   [[nodiscard]] std::uint32_t number(std::size_t offset, std::size_t width) const {
     std::uint32_t value = 0;
     for (std::size_t i = 0; i < width; ++i) {
-      value = (value << 8) | std::to_integer<std::uint32_t>(bytes[offset + (little_endian ? width - 1 - i : i)]);
+      value = (value << 8) |
+              std::to_integer<std::uint32_t>(bytes[offset + (little_endian ? width - 1 - i : i)]);
     }
     return value;
   }
@@ -43,7 +44,8 @@ bool names_a_turn(Bytes block) {
   for (std::size_t i = 0; i < entries; ++i) {
     const std::size_t entry = directory + 2 + i * kEntryBytes;
     if (tiff.number(entry, 2) != kOrientationTag) continue;
-    const bool upright = tiff.number(entry + 2, 2) == kShort && tiff.number(entry + 4, 4) == 1 && tiff.number(entry + 8, 2) == 1;
+    const bool upright = tiff.number(entry + 2, 2) == kShort && tiff.number(entry + 4, 4) == 1 &&
+                         tiff.number(entry + 8, 2) == 1;
     if (!upright) return true;
   }
   return false;
@@ -57,7 +59,8 @@ bool may_need_turning(Bytes jpeg) {
   while (at + 4 <= jpeg.size() && jpeg[at] == std::byte{0xff}) {
     const auto marker = std::to_integer<unsigned>(jpeg[at + 1]);
     if (marker == 0xda || marker == 0xd9) return false;
-    const std::size_t length = (std::to_integer<std::size_t>(jpeg[at + 2]) << 8) | std::to_integer<std::size_t>(jpeg[at + 3]);
+    const std::size_t length = (std::to_integer<std::size_t>(jpeg[at + 2]) << 8) |
+                               std::to_integer<std::size_t>(jpeg[at + 3]);
     if (marker == 0xe1 && has_text(jpeg, at + 4, "Exif", 4)) {
       if (length + 2 < kHead || at + 2 + length > jpeg.size()) return true;
       if (names_a_turn(jpeg.subspan(at + kHead, length + 2 - kHead))) return true;

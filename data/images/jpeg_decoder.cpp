@@ -17,12 +17,14 @@ namespace {
 
 constexpr int kMaxSide = 16384;
 constexpr int kChannels = 3;
-// The slow, exact integer DCT and the accurate chroma upsampling: what libjpeg (hence OpenCV) does by default, bit for bit.
+// The slow, exact integer DCT and the accurate chroma upsampling: what libjpeg (hence OpenCV) does
+// by default, bit for bit.
 constexpr int kExactFlags = TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS;
 
 enum class Format { kJpeg, kPng, kBmp, kWebp, kUnknown };
 
-bool starts_with(std::span<const std::byte> bytes, std::size_t offset, const char* magic, std::size_t length) {
+bool starts_with(std::span<const std::byte> bytes, std::size_t offset, const char* magic,
+                 std::size_t length) {
   return bytes.size() >= offset + length && std::memcmp(bytes.data() + offset, magic, length) == 0;
 }
 
@@ -36,38 +38,44 @@ Format format_of(std::span<const std::byte> bytes) {
 
 std::int64_t big_endian(std::span<const std::byte> bytes, std::size_t offset) {
   std::uint32_t value = 0;
-  for (std::size_t i = 0; i < 4; ++i) value = (value << 8) | std::to_integer<std::uint32_t>(bytes[offset + i]);
+  for (std::size_t i = 0; i < 4; ++i)
+    value = (value << 8) | std::to_integer<std::uint32_t>(bytes[offset + i]);
   return value;
 }
 
 /// BMP sides are signed: a negative height means rows top down.
 std::int64_t little_endian_magnitude(std::span<const std::byte> bytes, std::size_t offset) {
   std::uint32_t value = 0;
-  for (std::size_t i = 4; i-- > 0;) value = (value << 8) | std::to_integer<std::uint32_t>(bytes[offset + i]);
+  for (std::size_t i = 4; i-- > 0;)
+    value = (value << 8) | std::to_integer<std::uint32_t>(bytes[offset + i]);
   const std::int64_t number = static_cast<std::int32_t>(value);
   return number < 0 ? -number : number;
 }
 
 void check_sides(std::int64_t width, std::int64_t height) {
   if (width >= 1 && height >= 1 && width <= kMaxSide && height <= kMaxSide) return;
-  throw DataError("image of " + std::to_string(width) + " x " + std::to_string(height) + " pixels: sides from 1 to " +
-                  std::to_string(kMaxSide) + " are understood");
+  throw DataError("image of " + std::to_string(width) + " x " + std::to_string(height) +
+                  " pixels: sides from 1 to " + std::to_string(kMaxSide) + " are understood");
 }
 
 /// Looks at the sides before anything is allocated for them. WebP cannot say more than 16383.
 void check_declared_sides(std::span<const std::byte> bytes, Format format) {
   if (format == Format::kPng) {
-    if (bytes.size() < 24) throw DataError("PNG of " + std::to_string(bytes.size()) + " bytes ends inside its header");
+    if (bytes.size() < 24)
+      throw DataError("PNG of " + std::to_string(bytes.size()) + " bytes ends inside its header");
     check_sides(big_endian(bytes, 16), big_endian(bytes, 20));
   } else if (format == Format::kBmp) {
-    if (bytes.size() < 26) throw DataError("BMP of " + std::to_string(bytes.size()) + " bytes ends inside its header");
+    if (bytes.size() < 26)
+      throw DataError("BMP of " + std::to_string(bytes.size()) + " bytes ends inside its header");
     check_sides(little_endian_magnitude(bytes, 18), little_endian_magnitude(bytes, 22));
   }
 }
 
-/// A few stray bytes between the last scan and the end marker harm no pixel; every other complaint (truncation above all) does.
+/// A few stray bytes between the last scan and the end marker harm no pixel; every other complaint
+/// (truncation above all) does.
 bool harmless_warning(tjhandle turbo) {
-  return tjGetErrorCode(turbo) == TJERR_WARNING && std::strstr(tjGetErrorStr2(turbo), "extraneous bytes before marker 0xd9") != nullptr;
+  return tjGetErrorCode(turbo) == TJERR_WARNING &&
+         std::strstr(tjGetErrorStr2(turbo), "extraneous bytes before marker 0xd9") != nullptr;
 }
 
 void copy_resized(const cv::Mat& rgb, int size, std::uint8_t* out) {
@@ -110,8 +118,8 @@ std::string hex_head(std::span<const std::byte> bytes) {
 Format checked_format(std::span<const std::byte> encoded) {
   const Format format = format_of(encoded);
   if (format == Format::kUnknown) {
-    throw DataError("not an image: " + std::to_string(encoded.size()) + " bytes that begin with '" + hex_head(encoded) +
-                    "'; JPEG, PNG, BMP and WebP are understood");
+    throw DataError("not an image: " + std::to_string(encoded.size()) + " bytes that begin with '" +
+                    hex_head(encoded) + "'; JPEG, PNG, BMP and WebP are understood");
   }
   check_declared_sides(encoded, format);
   return format;
@@ -126,24 +134,29 @@ struct JpegHeader {
 JpegHeader read_jpeg_header(tjhandle turbo, std::span<const std::byte> encoded) {
   JpegHeader header;
   int subsampling = 0;
-  if (tjDecompressHeader3(turbo, reinterpret_cast<const unsigned char*>(encoded.data()), encoded.size(), &header.width, &header.height,
-                          &subsampling, &header.colours) != 0) {
+  if (tjDecompressHeader3(turbo, reinterpret_cast<const unsigned char*>(encoded.data()),
+                          encoded.size(), &header.width, &header.height, &subsampling,
+                          &header.colours) != 0) {
     throw DataError(std::string("damaged JPEG header: ") + tjGetErrorStr2(turbo));
   }
   check_sides(header.width, header.height);
   return header;
 }
 
-void decompress(tjhandle turbo, std::span<const std::byte> encoded, const JpegHeader& header, std::uint8_t* rgb) {
-  const int rc = tjDecompress2(turbo, reinterpret_cast<const unsigned char*>(encoded.data()), encoded.size(), rgb, header.width,
-                               header.width * kChannels, header.height, TJPF_RGB, kExactFlags);
-  if (rc != 0 && !harmless_warning(turbo)) throw DataError(std::string("damaged JPEG: ") + tjGetErrorStr2(turbo));
+void decompress(tjhandle turbo, std::span<const std::byte> encoded, const JpegHeader& header,
+                std::uint8_t* rgb) {
+  const int rc = tjDecompress2(turbo, reinterpret_cast<const unsigned char*>(encoded.data()),
+                               encoded.size(), rgb, header.width, header.width * kChannels,
+                               header.height, TJPF_RGB, kExactFlags);
+  if (rc != 0 && !harmless_warning(turbo))
+    throw DataError(std::string("damaged JPEG: ") + tjGetErrorStr2(turbo));
 }
 
 }  // namespace
 
 ImageDecoder::ImageDecoder() : turbo_(tjInitDecompress()) {
-  if (turbo_ == nullptr) throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
+  if (turbo_ == nullptr)
+    throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
 }
 
 ImageDecoder::~ImageDecoder() {
@@ -170,11 +183,13 @@ void ImageDecoder::decode(std::span<const std::byte> encoded, DecodedImage& imag
   }
 }
 
-/// After an error the handle would go on in the middle of the bad image's header and spoil the next, good one.
+/// After an error the handle would go on in the middle of the bad image's header and spoil the
+/// next, good one.
 void ImageDecoder::restart() {
   tjDestroy(turbo_);
   turbo_ = tjInitDecompress();
-  if (turbo_ == nullptr) throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
+  if (turbo_ == nullptr)
+    throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
 }
 
 bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, DecodedImage& image) {
@@ -183,7 +198,8 @@ bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, Decoded
   if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK) return false;
   image.width = header.width;
   image.height = header.height;
-  image.rgb.resize(static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * kChannels);
+  image.rgb.resize(static_cast<std::size_t>(header.width) *
+                   static_cast<std::size_t>(header.height) * kChannels);
   decompress(turbo_, encoded, header, image.rgb.data());
   return !may_need_turning(encoded);
 }
@@ -191,9 +207,12 @@ bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, Decoded
 void ImageDecoder::decode_jpeg(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
   if (!brings_its_tables(encoded)) restart();  // never with the tables of the image before
   const JpegHeader header = read_jpeg_header(turbo_, encoded);
-  if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK) return decode_other(encoded, size, out);
+  if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK)
+    return decode_other(encoded, size, out);
   const bool direct = header.width == size && header.height == size;
-  if (!direct) scratch_.resize(static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * kChannels);
+  if (!direct)
+    scratch_.resize(static_cast<std::size_t>(header.width) *
+                    static_cast<std::size_t>(header.height) * kChannels);
   std::uint8_t* const rgb = direct ? out : scratch_.data();
   decompress(turbo_, encoded, header, rgb);
   // Decoded above all the same: OpenCV says nothing of truncation.
@@ -201,21 +220,24 @@ void ImageDecoder::decode_jpeg(std::span<const std::byte> encoded, int size, std
   if (!direct) copy_resized(cv::Mat(header.height, header.width, CV_8UC3, rgb), size, out);
 }
 
-std::vector<std::byte> encode_jpeg(std::span<const std::uint8_t> rgb, int width, int height, int quality) {
+std::vector<std::byte> encode_jpeg(std::span<const std::uint8_t> rgb, int width, int height,
+                                   int quality) {
   check_sides(width, height);
-  if (rgb.size() != static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * kChannels) {
-    throw DataError("an RGB image of " + std::to_string(width) + " x " + std::to_string(height) + " cannot have " +
-                    std::to_string(rgb.size()) + " bytes");
+  if (rgb.size() !=
+      static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * kChannels) {
+    throw DataError("an RGB image of " + std::to_string(width) + " x " + std::to_string(height) +
+                    " cannot have " + std::to_string(rgb.size()) + " bytes");
   }
   const auto destroy = [](void* handle) { tjDestroy(handle); };
   const std::unique_ptr<void, decltype(destroy)> turbo(tjInitCompress(), destroy);
-  if (turbo == nullptr) throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
+  if (turbo == nullptr)
+    throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
   // TurboJPEG writes into our memory (NOREALLOC): nothing of its own to free when something throws.
   std::vector<std::byte> jpeg(tjBufSize(width, height, TJSAMP_444));
   auto* target = reinterpret_cast<unsigned char*>(jpeg.data());
   unsigned long bytes = jpeg.size();
-  if (tjCompress2(turbo.get(), rgb.data(), width, width * kChannels, height, TJPF_RGB, &target, &bytes, TJSAMP_444, quality,
-                  TJFLAG_ACCURATEDCT | TJFLAG_NOREALLOC) != 0) {
+  if (tjCompress2(turbo.get(), rgb.data(), width, width * kChannels, height, TJPF_RGB, &target,
+                  &bytes, TJSAMP_444, quality, TJFLAG_ACCURATEDCT | TJFLAG_NOREALLOC) != 0) {
     throw DataError(std::string("JPEG encoding failed: ") + tjGetErrorStr2(turbo.get()));
   }
   jpeg.resize(bytes);

@@ -81,7 +81,8 @@ bool brings_its_tables(Bytes encoded) noexcept {
     if (marker == kSof0 || marker == kSof1) wanted = used_quantisation_tables(segment);
     if (marker == kSos) {
       const auto used = used_huffman_tables(segment);
-      return wanted != 0 && (wanted & ~quantisation) == 0 && (used.dc & ~huffman.dc) == 0 && (used.ac & ~huffman.ac) == 0;
+      return wanted != 0 && (wanted & ~quantisation) == 0 && (used.dc & ~huffman.dc) == 0 &&
+             (used.ac & ~huffman.ac) == 0;
     }
     position += 2 + length;
   }

@@ -10,7 +10,8 @@ namespace diffprob::data {
 
 cv::Mat decode_with_opencv(std::span<const std::byte> encoded) {
   try {
-    const cv::Mat raw(1, static_cast<int>(encoded.size()), CV_8UC1, const_cast<std::byte*>(encoded.data()));
+    const cv::Mat raw(1, static_cast<int>(encoded.size()), CV_8UC1,
+                      const_cast<std::byte*>(encoded.data()));
     const cv::Mat bgr = cv::imdecode(raw, cv::IMREAD_COLOR);
     if (bgr.empty()) throw DataError("the image cannot be decoded (damaged or truncated)");
     cv::Mat rgb;

@@ -7,8 +7,8 @@
 
 namespace diffprob::data {
 
-/// Rows of one rank. Images and labels may be on a device already (all work that makes them is on its current stream); indices are on the
-/// host.
+/// Rows of one rank. Images and labels may be on a device already (all work that makes them is on
+/// its current stream); indices are on the host.
 struct Batch {
   at::Tensor images;   ///< uint8 [b, image_size, image_size, 3], RGB
   at::Tensor labels;   ///< int64 [b]
@@ -23,7 +23,8 @@ class BatchStream {
   BatchStream& operator=(const BatchStream&) = delete;
   virtual ~BatchStream() = default;
 
-  /// false after the last batch. Throws what went wrong with the batch, again whenever it is asked for.
+  /// false after the last batch. Throws what went wrong with the batch, again whenever it is asked
+  /// for.
   bool next(Batch& batch);
   /// Seconds spent in next() since the start.
   [[nodiscard]] double wait_seconds() const noexcept { return waited_; }

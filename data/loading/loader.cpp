@@ -20,10 +20,12 @@
 namespace diffprob::data {
 namespace {
 
-// Images a thread claims at once: below a millisecond of work, so that one batch spreads over all threads.
+// Images a thread claims at once: below a millisecond of work, so that one batch spreads over all
+// threads.
 constexpr std::int64_t kChunk = 8;
 
-/// A batch on its way. Rows are claimed in order; everything but the image bytes is guarded by the loader's mutex.
+/// A batch on its way. Rows are claimed in order; everything but the image bytes is guarded by the
+/// loader's mutex.
 struct Slot {
   Batch batch;
   std::int64_t number = 0;  // in the plan
@@ -42,7 +44,8 @@ struct Slot {
 struct Worker {
   explicit Worker(const LoaderOptions& options)
       : augmenter(options.augment, options.image_size),
-        scratch(static_cast<std::size_t>(options.image_size) * static_cast<std::size_t>(options.image_size) * 3) {}
+        scratch(static_cast<std::size_t>(options.image_size) *
+                static_cast<std::size_t>(options.image_size) * 3) {}
 
   ImageDecoder decoder;
   Augmenter augmenter;
@@ -62,8 +65,8 @@ struct ChunkResult {
   std::vector<std::pair<std::int64_t, std::string>> replaced;
 };
 
-/// Writes the mirror image of `from` to `to` (not overlapping). A pixel is moved as four bytes, of which the next pixel overwrites the
-/// last.
+/// Writes the mirror image of `from` to `to` (not overlapping). A pixel is moved as four bytes, of
+/// which the next pixel overwrites the last.
 void copy_mirrored(const std::uint8_t* from, int size, std::uint8_t* to) {
   const std::int64_t stride = std::int64_t{3} * size;
   for (int y = 0; y < size; ++y, from += stride, to += stride) {
@@ -75,7 +78,8 @@ void copy_mirrored(const std::uint8_t* from, int size, std::uint8_t* to) {
     const std::uint8_t* source = from + stride - 3;
     std::uint8_t* target = to;
     std::memcpy(target, source, 3);
-    for (source -= 3, target += 3; source > from; source -= 3, target += 3) std::memcpy(target, source, 4);
+    for (source -= 3, target += 3; source > from; source -= 3, target += 3)
+      std::memcpy(target, source, 4);
     std::memcpy(target, from, 3);
   }
 }
@@ -86,26 +90,30 @@ std::string with_place(const std::string& place, const std::string& reason) {
 
 void check_options(const LoaderOptions& options, std::int64_t first_batch) {
   const auto require = [](bool good, const char* name, std::int64_t found, const char* wanted) {
-    if (!good) throw DataError(std::string("loader: ") + name + " is " + std::to_string(found) + ", expected " + wanted);
+    if (!good)
+      throw DataError(std::string("loader: ") + name + " is " + std::to_string(found) +
+                      ", expected " + wanted);
   };
   require(options.image_size >= 1, "image_size", options.image_size, "at least 1");
   require(options.decode_threads >= 0, "decode_threads", options.decode_threads, "at least 0");
-  require(options.prefetch_batches >= 1, "prefetch_batches", options.prefetch_batches, "at least 1");
+  require(options.prefetch_batches >= 1, "prefetch_batches", options.prefetch_batches,
+          "at least 1");
   require(first_batch >= 0, "first_batch", first_batch, "at least 0");
   check_augmentation(options.augment);
 }
 
 void check_cache(const DecodedCache& cache, const Dataset& dataset, int image_size) {
   if (cache.samples() == dataset.size() && cache.image_size() == image_size) return;
-  throw DataError("loader: the decoded cache is for " + std::to_string(cache.samples()) + " images of side " +
-                  std::to_string(cache.image_size()) + ", the data set has " + std::to_string(dataset.size()) + " of side " +
-                  std::to_string(image_size));
+  throw DataError("loader: the decoded cache is for " + std::to_string(cache.samples()) +
+                  " images of side " + std::to_string(cache.image_size()) + ", the data set has " +
+                  std::to_string(dataset.size()) + " of side " + std::to_string(image_size));
 }
 
 }  // namespace
 
 struct Loader::Impl {
-  Impl(std::shared_ptr<const Dataset> set, std::shared_ptr<const BatchPlan> order, LoaderOptions wanted, std::int64_t first_batch)
+  Impl(std::shared_ptr<const Dataset> set, std::shared_ptr<const BatchPlan> order,
+       LoaderOptions wanted, std::int64_t first_batch)
       : dataset(std::move(set)),
         plan(std::move(order)),
         options(std::move(wanted)),
@@ -159,7 +167,9 @@ void Loader::Impl::fill_slot(Slot& slot, std::int64_t batch) {
   plan->indices(batch, slot.indices);
   const auto rows = static_cast<std::int64_t>(slot.indices.size());
   const std::int64_t side = options.image_size;
-  slot.batch.images = at::empty({rows, side, side, 3}, at::TensorOptions().dtype(at::kByte).pinned_memory(options.pin_memory));
+  slot.batch.images =
+      at::empty({rows, side, side, 3},
+                at::TensorOptions().dtype(at::kByte).pinned_memory(options.pin_memory));
   const auto numbers = at::TensorOptions().dtype(at::kLong).pinned_memory(options.pin_memory);
   slot.batch.labels = at::empty({rows}, numbers);
   slot.batch.indices = at::empty({rows}, numbers);
@@ -189,7 +199,9 @@ void Loader::Impl::open_slot() {
 bool Loader::Impl::claim(Chunk& chunk) {
   for (std::size_t i = 0;; ++i) {
     if (i == slots.size()) {
-      if (next_batch >= num_batches || slots.size() >= static_cast<std::size_t>(options.prefetch_batches)) return false;
+      if (next_batch >= num_batches ||
+          slots.size() >= static_cast<std::size_t>(options.prefetch_batches))
+        return false;
       open_slot();
     }
     Slot& slot = *slots[i];
@@ -205,8 +217,10 @@ void Loader::Impl::settle(const Chunk& chunk, ChunkResult&& result) {
   slot.finished += chunk.end - chunk.begin;
   std::move(result.replaced.begin(), result.replaced.end(), std::back_inserter(slot.replaced));
   if (result.error) {
-    // The lowest bad row is reported whatever the number of threads: all rows below it have been claimed. The rest is not worth decoding.
-    if (result.error_row < slot.error_row) std::tie(slot.error, slot.error_row) = std::tuple(result.error, result.error_row);
+    // The lowest bad row is reported whatever the number of threads: all rows below it have been
+    // claimed. The rest is not worth decoding.
+    if (result.error_row < slot.error_row)
+      std::tie(slot.error, slot.error_row) = std::tuple(result.error, result.error_row);
     slot.finished += slot.rows - slot.claimed;
     slot.claimed = slot.rows;
   }
@@ -224,11 +238,14 @@ const std::uint8_t* Loader::Impl::obtain(std::int64_t index, Worker& worker, std
   return space;
 }
 
-/// Decodes into the batch's own memory; an image that will be mirrored goes to the worker's scratch first and is mirrored on its way.
-void Loader::Impl::decode_row(const Chunk& chunk, std::int64_t row, Worker& worker, ChunkResult& result) {
+/// Decodes into the batch's own memory; an image that will be mirrored goes to the worker's scratch
+/// first and is mirrored on its way.
+void Loader::Impl::decode_row(const Chunk& chunk, std::int64_t row, Worker& worker,
+                              ChunkResult& result) {
   const std::int64_t index = chunk.slot->indices[static_cast<std::size_t>(row)];
   const std::size_t image_bytes = worker.scratch.size();
-  auto* const out = chunk.slot->batch.images.data_ptr<std::uint8_t>() + static_cast<std::size_t>(row) * image_bytes;
+  auto* const out = chunk.slot->batch.images.data_ptr<std::uint8_t>() +
+                    static_cast<std::size_t>(row) * image_bytes;
   const std::uint64_t key = plan->augment_key(chunk.slot->number, row, index);
   const bool mirrored = options.flip && is_mirrored(key);
   std::uint8_t* const space = mirrored ? worker.scratch.data() : out;
@@ -291,14 +308,16 @@ void Loader::Impl::run() {
 
 void Loader::Impl::run_inline() {
   Chunk chunk{};
-  while ((slots.empty() || !slots.front()->ready()) && claim(chunk)) settle(chunk, decode(chunk, *own));
+  while ((slots.empty() || !slots.front()->ready()) && claim(chunk))
+    settle(chunk, decode(chunk, *own));
 }
 
-Loader::Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const BatchPlan> plan, LoaderOptions options,
-               std::int64_t first_batch) {
+Loader::Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const BatchPlan> plan,
+               LoaderOptions options, std::int64_t first_batch) {
   check_options(options, first_batch);
   if (options.cache != nullptr) check_cache(*options.cache, *dataset, options.image_size);
-  impl_ = std::make_unique<Impl>(std::move(dataset), std::move(plan), std::move(options), first_batch);
+  impl_ =
+      std::make_unique<Impl>(std::move(dataset), std::move(plan), std::move(options), first_batch);
   impl_->start();
 }
 

@@ -11,8 +11,10 @@
 namespace diffprob::data {
 
 Permutation::Permutation(std::int64_t size, std::uint64_t key) : size_(size) {
-  if (size < 1) throw DataError("permutation of " + std::to_string(size) + " samples: at least 1 is needed");
-  const auto bits = static_cast<std::uint64_t>(std::bit_width(static_cast<std::uint64_t>(size) - 1));
+  if (size < 1)
+    throw DataError("permutation of " + std::to_string(size) + " samples: at least 1 is needed");
+  const auto bits =
+      static_cast<std::uint64_t>(std::bit_width(static_cast<std::uint64_t>(size) - 1));
   half_bits_ = std::max<std::uint64_t>(1, (bits + 1) / 2);
   half_mask_ = (std::uint64_t{1} << half_bits_) - 1;
   KeyedRandom random(key);
@@ -40,7 +42,8 @@ RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size, std::
   return {border(rank), border(rank + 1)};
 }
 
-std::uint64_t BatchPlan::augment_key(std::int64_t /*batch*/, std::int64_t /*row*/, std::int64_t index) const {
+std::uint64_t BatchPlan::augment_key(std::int64_t /*batch*/, std::int64_t /*row*/,
+                                     std::int64_t index) const {
   return combine_key(key(), static_cast<std::uint64_t>(index));
 }
 
@@ -48,15 +51,18 @@ bool is_mirrored(std::uint64_t augment_key) noexcept {
   return KeyedRandom(augment_key).uniform() < 0.5f;
 }
 
-TrainPlan::TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch, int rank, int world_size)
+TrainPlan::TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed,
+                     std::int64_t epoch, int rank, int world_size)
     : permutation_(size, combine_key(seed, static_cast<std::uint64_t>(epoch))),
       size_(size),
       global_batch_(global_batch),
       rows_(rows_of_rank(global_batch, rank, world_size)),
-      key_(combine_key(combine_key(seed, key_of_name("augment")), static_cast<std::uint64_t>(epoch))) {
+      key_(combine_key(combine_key(seed, key_of_name("augment")),
+                       static_cast<std::uint64_t>(epoch))) {
   if (global_batch < 1 || size < global_batch) {
-    throw DataError("the training set has " + std::to_string(size) + " samples, fewer than one global batch of " +
-                    std::to_string(global_batch) + ": lower train.batch_size");
+    throw DataError("the training set has " + std::to_string(size) +
+                    " samples, fewer than one global batch of " + std::to_string(global_batch) +
+                    ": lower train.batch_size");
   }
 }
 
@@ -66,12 +72,16 @@ std::int64_t TrainPlan::num_batches() const {
 
 void TrainPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
   out.clear();
-  for (std::int64_t row = rows_.begin; row < rows_.end; ++row) out.push_back(permutation_(batch * global_batch_ + row));
+  for (std::int64_t row = rows_.begin; row < rows_.end; ++row)
+    out.push_back(permutation_(batch * global_batch_ + row));
 }
 
-SequentialPlan::SequentialPlan(std::int64_t size, std::int64_t global_batch, int rank, int world_size)
+SequentialPlan::SequentialPlan(std::int64_t size, std::int64_t global_batch, int rank,
+                               int world_size)
     : size_(size), global_batch_(global_batch), rank_(rank), world_size_(world_size) {
-  if (global_batch < 1) throw DataError("global batch of " + std::to_string(global_batch) + " samples: at least 1 is needed");
+  if (global_batch < 1)
+    throw DataError("global batch of " + std::to_string(global_batch) +
+                    " samples: at least 1 is needed");
 }
 
 std::int64_t SequentialPlan::num_batches() const {

@@ -7,7 +7,8 @@
 
 namespace diffprob::data {
 
-/// A keyed bijection of [0, size) in O(1) memory: a balanced Feistel network over the next even power of two, with cycle walking.
+/// A keyed bijection of [0, size) in O(1) memory: a balanced Feistel network over the next even
+/// power of two, with cycle walking.
 class Permutation {
  public:
   Permutation(std::int64_t size, std::uint64_t key);
@@ -20,18 +21,21 @@ class Permutation {
   std::uint64_t round_keys_[6];
 };
 
-/// Rows [begin, end) of a global batch that belong to `rank`: B*r/W .. B*(r+1)/W. With a unit, ranks share whole units of so many rows, the
-/// last of which may be short.
+/// Rows [begin, end) of a global batch that belong to `rank`: B*r/W .. B*(r+1)/W. With a unit,
+/// ranks share whole units of so many rows, the last of which may be short.
 struct RowRange {
   std::int64_t begin;
   std::int64_t end;
 };
-[[nodiscard]] RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size, std::int64_t unit = 1);
+[[nodiscard]] RowRange rows_of_rank(std::int64_t global_batch, int rank, int world_size,
+                                    std::int64_t unit = 1);
 
-/// Whether random flipping mirrors the row of this augmentation key (BatchPlan::augment_key): p = 0.5.
+/// Whether random flipping mirrors the row of this augmentation key (BatchPlan::augment_key): p =
+/// 0.5.
 [[nodiscard]] bool is_mirrored(std::uint64_t augment_key) noexcept;
 
-/// The order of samples: a function of (seed, epoch) alone. Global batch k of an epoch holds the same samples for any number of ranks.
+/// The order of samples: a function of (seed, epoch) alone. Global batch k of an epoch holds the
+/// same samples for any number of ranks.
 class BatchPlan {
  public:
   virtual ~BatchPlan() = default;
@@ -40,16 +44,18 @@ class BatchPlan {
   virtual void indices(std::int64_t batch, std::vector<std::int64_t>& out) const = 0;
   /// Key of the augmentation streams of this pass (seed and epoch mixed).
   [[nodiscard]] virtual std::uint64_t key() const = 0;
-  /// Key of one row's augmentation (`row` counts this rank's rows of the batch). By the sample alone, unless a plan may give a sample twice
-  /// a pass.
-  [[nodiscard]] virtual std::uint64_t augment_key(std::int64_t batch, std::int64_t row, std::int64_t index) const;
+  /// Key of one row's augmentation (`row` counts this rank's rows of the batch). By the sample
+  /// alone, unless a plan may give a sample twice a pass.
+  [[nodiscard]] virtual std::uint64_t augment_key(std::int64_t batch, std::int64_t row,
+                                                  std::int64_t index) const;
 };
 
 /// Training: a fresh permutation an epoch, the incomplete last batch dropped.
 class TrainPlan final : public BatchPlan {
  public:
   /// Throws DataError when size < global_batch.
-  TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch, int rank, int world_size);
+  TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch,
+            int rank, int world_size);
   [[nodiscard]] std::int64_t num_batches() const override;
   void indices(std::int64_t batch, std::vector<std::int64_t>& out) const override;
   [[nodiscard]] std::uint64_t key() const override { return key_; }
@@ -62,7 +68,8 @@ class TrainPlan final : public BatchPlan {
   std::uint64_t key_;
 };
 
-/// Scoring and evaluation: every sample exactly once, in order; the last batch may be smaller (and may be empty on some ranks).
+/// Scoring and evaluation: every sample exactly once, in order; the last batch may be smaller (and
+/// may be empty on some ranks).
 class SequentialPlan final : public BatchPlan {
  public:
   SequentialPlan(std::int64_t size, std::int64_t global_batch, int rank, int world_size);
@@ -77,11 +84,14 @@ class SequentialPlan final : public BatchPlan {
   int world_size_;
 };
 
-/// Each batch one of the given ranges of consecutive samples, which the ranks share in whole units of rows.
+/// Each batch one of the given ranges of consecutive samples, which the ranks share in whole units
+/// of rows.
 class RangePlan final : public BatchPlan {
  public:
   RangePlan(std::vector<RowRange> batches, std::int64_t unit, int rank, int world_size);
-  [[nodiscard]] std::int64_t num_batches() const override { return static_cast<std::int64_t>(batches_.size()); }
+  [[nodiscard]] std::int64_t num_batches() const override {
+    return static_cast<std::int64_t>(batches_.size());
+  }
   void indices(std::int64_t batch, std::vector<std::int64_t>& out) const override;
   [[nodiscard]] std::uint64_t key() const override { return 0; }
 

@@ -15,24 +15,27 @@ constexpr double kFull = 0x1p32;
 
 void check_count(std::size_t samples) {
   if (samples < 1 || samples > kMostSamples)
-    throw DataError("sampling from " + std::to_string(samples) + " samples: 1 to " + std::to_string(kMostSamples) + " are understood");
+    throw DataError("sampling from " + std::to_string(samples) + " samples: 1 to " +
+                    std::to_string(kMostSamples) + " are understood");
 }
 
 double checked_sum(std::span<const float> weights) {
   double sum = 0.0;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     if (!(weights[i] >= 0.0f) || !std::isfinite(weights[i]))
-      throw DataError("sampling weight of sample " + std::to_string(i) + " is " + std::to_string(weights[i]) +
-                      ", a finite number of at least 0 was expected");
+      throw DataError("sampling weight of sample " + std::to_string(i) + " is " +
+                      std::to_string(weights[i]) + ", a finite number of at least 0 was expected");
     sum += static_cast<double>(weights[i]);
   }
-  if (sum <= 0.0) throw DataError("sampling weights: all " + std::to_string(weights.size()) + " are 0");
+  if (sum <= 0.0)
+    throw DataError("sampling weights: all " + std::to_string(weights.size()) + " are 0");
   return sum;
 }
 
 std::vector<std::int64_t> class_sizes(const Dataset& dataset) {
   std::vector<std::int64_t> sizes(static_cast<std::size_t>(dataset.num_classes()));
-  for (std::int64_t i = 0; i < dataset.size(); ++i) ++sizes[static_cast<std::size_t>(dataset.label(i))];
+  for (std::int64_t i = 0; i < dataset.size(); ++i)
+    ++sizes[static_cast<std::size_t>(dataset.label(i))];
   return sizes;
 }
 
@@ -41,10 +44,13 @@ std::vector<std::int64_t> class_sizes(const Dataset& dataset) {
 DrawnPlan::DrawnPlan(const PassOptions& pass)
     : epoch_samples_(pass.epoch_samples),
       global_batch_(pass.global_batch),
-      order_key_(combine_key(combine_key(pass.seed, key_of_name("draw")), static_cast<std::uint64_t>(pass.epoch))),
-      augment_key_(combine_key(combine_key(pass.seed, key_of_name("augment")), static_cast<std::uint64_t>(pass.epoch))) {
+      order_key_(combine_key(combine_key(pass.seed, key_of_name("draw")),
+                             static_cast<std::uint64_t>(pass.epoch))),
+      augment_key_(combine_key(combine_key(pass.seed, key_of_name("augment")),
+                               static_cast<std::uint64_t>(pass.epoch))) {
   if (pass.global_batch < 1 || pass.epoch_samples < pass.global_batch)
-    throw DataError("an epoch of " + std::to_string(pass.epoch_samples) + " samples, fewer than one global batch of " +
+    throw DataError("an epoch of " + std::to_string(pass.epoch_samples) +
+                    " samples, fewer than one global batch of " +
                     std::to_string(pass.global_batch) + ": lower train.batch_size");
   if (pass.world_size < 1 || pass.rank < 0 || pass.rank >= pass.world_size)
     throw DataError("rank " + std::to_string(pass.rank) + " of " + std::to_string(pass.world_size));
@@ -61,10 +67,12 @@ std::int64_t DrawnPlan::place_of(std::int64_t batch, std::int64_t row) const noe
 
 void DrawnPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
   out.clear();
-  for (std::int64_t row = 0; row < rows_.end - rows_.begin; ++row) out.push_back(draw(place_of(batch, row)));
+  for (std::int64_t row = 0; row < rows_.end - rows_.begin; ++row)
+    out.push_back(draw(place_of(batch, row)));
 }
 
-std::uint64_t DrawnPlan::augment_key(std::int64_t batch, std::int64_t row, std::int64_t index) const {
+std::uint64_t DrawnPlan::augment_key(std::int64_t batch, std::int64_t row,
+                                     std::int64_t index) const {
   const auto place = static_cast<std::uint64_t>(place_of(batch, row));
   return combine_key(combine_key(augment_key_, static_cast<std::uint64_t>(index)), place);
 }
@@ -72,7 +80,8 @@ std::uint64_t DrawnPlan::augment_key(std::int64_t batch, std::int64_t row, std::
 AliasTable::AliasTable(std::span<const float> weights) {
   check_count(weights.size());
   const double scale = static_cast<double>(weights.size()) / checked_sum(weights);
-  const auto heaviest = static_cast<std::uint32_t>(std::ranges::max_element(weights) - weights.begin());
+  const auto heaviest =
+      static_cast<std::uint32_t>(std::ranges::max_element(weights) - weights.begin());
   columns_.resize(weights.size());
   std::vector<double> share(weights.size());  // of a column's height; above 1: can still give
   std::vector<std::uint32_t> light, heavy;
@@ -111,7 +120,8 @@ std::vector<float> class_size_weights(const Dataset& dataset, double power) {
   return weights;
 }
 
-WeightedPlan::WeightedPlan(std::shared_ptr<const AliasTable> table, const PassOptions& pass) : DrawnPlan(pass), table_(std::move(table)) {}
+WeightedPlan::WeightedPlan(std::shared_ptr<const AliasTable> table, const PassOptions& pass)
+    : DrawnPlan(pass), table_(std::move(table)) {}
 
 std::int64_t WeightedPlan::draw(std::int64_t place) const {
   return table_->draw(KeyedRandom(combine_key(order_key(), static_cast<std::uint64_t>(place))));
@@ -119,7 +129,8 @@ std::int64_t WeightedPlan::draw(std::int64_t place) const {
 
 ClassIndex::ClassIndex(const Dataset& dataset) {
   check_count(static_cast<std::size_t>(dataset.size()));
-  std::vector<std::int64_t> next = class_sizes(dataset);  // sizes, then where the class's next sample goes
+  std::vector<std::int64_t> next =
+      class_sizes(dataset);  // sizes, then where the class's next sample goes
   starts_.push_back(0);
   for (auto& size : next) {
     const auto start = starts_.back();
@@ -136,20 +147,24 @@ ClassIndex::ClassIndex(const Dataset& dataset) {
 
 std::span<const std::uint32_t> ClassIndex::samples(std::int64_t n) const noexcept {
   const auto at = static_cast<std::size_t>(n);
-  return std::span(samples_).subspan(static_cast<std::size_t>(starts_[at]), static_cast<std::size_t>(starts_[at + 1] - starts_[at]));
+  return std::span(samples_).subspan(static_cast<std::size_t>(starts_[at]),
+                                     static_cast<std::size_t>(starts_[at + 1] - starts_[at]));
 }
 
-ClassBalancedPlan::ClassBalancedPlan(std::shared_ptr<const ClassIndex> classes, const PassOptions& pass)
+ClassBalancedPlan::ClassBalancedPlan(std::shared_ptr<const ClassIndex> classes,
+                                     const PassOptions& pass)
     : DrawnPlan(pass), classes_(std::move(classes)) {}
 
 std::int64_t ClassBalancedPlan::draw(std::int64_t place) const {
   const auto count = classes_->num_classes();
   const auto round = place / count;
-  const Permutation order(count, combine_key(combine_key(order_key(), key_of_name("classes")), static_cast<std::uint64_t>(round)));
+  const Permutation order(count, combine_key(combine_key(order_key(), key_of_name("classes")),
+                                             static_cast<std::uint64_t>(round)));
   const auto chosen = order(place % count);
   const auto samples = classes_->samples(chosen);
   const auto size = static_cast<std::int64_t>(samples.size());
-  const auto of_class = combine_key(combine_key(order_key(), key_of_name("samples")), static_cast<std::uint64_t>(chosen));
+  const auto of_class = combine_key(combine_key(order_key(), key_of_name("samples")),
+                                    static_cast<std::uint64_t>(chosen));
   const Permutation within(size, combine_key(of_class, static_cast<std::uint64_t>(round / size)));
   return samples[static_cast<std::size_t>(within(round % size))];
 }

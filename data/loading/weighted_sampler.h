@@ -5,15 +5,16 @@
 #include <span>
 #include <vector>
 
-#include "data/sets/dataset.h"
-#include "data/random/keyed_random.h"
 #include "data/loading/sampler.h"
+#include "data/random/keyed_random.h"
+#include "data/sets/dataset.h"
 
 namespace diffprob::data {
 
 /// Which rows of which pass a plan gives.
 struct PassOptions {
-  std::int64_t epoch_samples = 0;  ///< draws an epoch (usually the size of the set); the incomplete last batch is dropped
+  std::int64_t epoch_samples =
+      0;  ///< draws an epoch (usually the size of the set); the incomplete last batch is dropped
   std::int64_t global_batch = 0;
   std::uint64_t seed = 0;
   std::int64_t epoch = 0;
@@ -21,8 +22,9 @@ struct PassOptions {
   int world_size = 1;
 };
 
-/// Plans that draw each place of an epoch on its own, by (seed, epoch, place): a sample may come several times an epoch, or not at all.
-/// Augmentation is keyed by the place too, so that such copies differ.
+/// Plans that draw each place of an epoch on its own, by (seed, epoch, place): a sample may come
+/// several times an epoch, or not at all. Augmentation is keyed by the place too, so that such
+/// copies differ.
 class DrawnPlan : public BatchPlan {
  public:
   /// Throws DataError when epoch_samples < global_batch, or a number is out of range.
@@ -30,7 +32,8 @@ class DrawnPlan : public BatchPlan {
   [[nodiscard]] std::int64_t num_batches() const final;
   void indices(std::int64_t batch, std::vector<std::int64_t>& out) const final;
   [[nodiscard]] std::uint64_t key() const final { return augment_key_; }
-  [[nodiscard]] std::uint64_t augment_key(std::int64_t batch, std::int64_t row, std::int64_t index) const final;
+  [[nodiscard]] std::uint64_t augment_key(std::int64_t batch, std::int64_t row,
+                                          std::int64_t index) const final;
 
  protected:
   [[nodiscard]] std::uint64_t order_key() const noexcept { return order_key_; }
@@ -47,13 +50,15 @@ class DrawnPlan : public BatchPlan {
   std::uint64_t augment_key_;
 };
 
-/// Draws i with probability weight[i] / sum in O(1) (Walker's alias method, built as Vose does). 8 bytes a sample; made once, shared by
-/// epochs.
+/// Draws i with probability weight[i] / sum in O(1) (Walker's alias method, built as Vose does). 8
+/// bytes a sample; made once, shared by epochs.
 class AliasTable {
  public:
   /// At most 2^32 weights, finite, at least 0, not all 0. Throws DataError that names the sample.
   explicit AliasTable(std::span<const float> weights);
-  [[nodiscard]] std::int64_t size() const noexcept { return static_cast<std::int64_t>(columns_.size()); }
+  [[nodiscard]] std::int64_t size() const noexcept {
+    return static_cast<std::int64_t>(columns_.size());
+  }
   [[nodiscard]] std::int64_t draw(KeyedRandom random) const noexcept;
 
  private:
@@ -65,7 +70,8 @@ class AliasTable {
   std::vector<Column> columns_;
 };
 
-/// Weight of a sample by the size n of its class: n^-power. 0: all alike; 1: classes alike; 0.5 between.
+/// Weight of a sample by the size n of its class: n^-power. 0: all alike; 1: classes alike; 0.5
+/// between.
 [[nodiscard]] std::vector<float> class_size_weights(const Dataset& dataset, double power);
 
 /// Independent draws by weight, with replacement.
@@ -79,12 +85,15 @@ class WeightedPlan final : public DrawnPlan {
   std::shared_ptr<const AliasTable> table_;
 };
 
-/// Samples grouped by class: 4 bytes a sample and 8 a class; made once, shared by epochs. Classes without samples are left out.
+/// Samples grouped by class: 4 bytes a sample and 8 a class; made once, shared by epochs. Classes
+/// without samples are left out.
 class ClassIndex {
  public:
   /// Throws DataError on an empty set or one of more than 2^32 samples.
   explicit ClassIndex(const Dataset& dataset);
-  [[nodiscard]] std::int64_t num_classes() const noexcept { return static_cast<std::int64_t>(starts_.size()) - 1; }
+  [[nodiscard]] std::int64_t num_classes() const noexcept {
+    return static_cast<std::int64_t>(starts_.size()) - 1;
+  }
   /// Of the n-th class that has any, ascending.
   [[nodiscard]] std::span<const std::uint32_t> samples(std::int64_t n) const noexcept;
 
@@ -93,8 +102,9 @@ class ClassIndex {
   std::vector<std::uint32_t> samples_;
 };
 
-/// Every class equally often: round after round, each in a fresh order of the classes; a class gives its samples in a random order without
-/// repeating one before all had their turn. Over an epoch class counts differ by at most 1.
+/// Every class equally often: round after round, each in a fresh order of the classes; a class
+/// gives its samples in a random order without repeating one before all had their turn. Over an
+/// epoch class counts differ by at most 1.
 class ClassBalancedPlan final : public DrawnPlan {
  public:
   ClassBalancedPlan(std::shared_ptr<const ClassIndex> classes, const PassOptions& pass);

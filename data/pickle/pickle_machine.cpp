@@ -23,20 +23,23 @@ std::string printable(std::string_view text) {
 
 }  // namespace
 
-PickleMachine::PickleMachine(std::span<const std::byte> bytes, const PickleGlobals& allowed, const std::string& source,
-                             const PickleLimits& limits)
+PickleMachine::PickleMachine(std::span<const std::byte> bytes, const PickleGlobals& allowed,
+                             const std::string& source, const PickleLimits& limits)
     : bytes_(bytes), allowed_(allowed), limits_(limits) {
   pickle_.arena_->source = source;
 }
 
 void PickleMachine::fail(const std::string& message) const {
-  throw DataError(pickle_.arena_->source + ", pickle offset " + std::to_string(opcode_at_) + ": " + message);
+  throw DataError(pickle_.arena_->source + ", pickle offset " + std::to_string(opcode_at_) + ": " +
+                  message);
 }
 
 Pickle PickleMachine::run() {
-  if (bytes_.size() < 2 || static_cast<unsigned char>(bytes_[0]) != kProto) fail("not a pickle of protocol 2 to 5 (no PROTO opcode)");
+  if (bytes_.size() < 2 || static_cast<unsigned char>(bytes_[0]) != kProto)
+    fail("not a pickle of protocol 2 to 5 (no PROTO opcode)");
   const auto protocol = static_cast<unsigned>(bytes_[1]);
-  if (protocol < 2 || protocol > 5) fail("pickle protocol " + std::to_string(protocol) + ", 2 to 5 are understood");
+  if (protocol < 2 || protocol > 5)
+    fail("pickle protocol " + std::to_string(protocol) + ", 2 to 5 are understood");
   at_ = 2;
   while (true) {
     opcode_at_ = at_;
@@ -54,7 +57,8 @@ Pickle PickleMachine::run() {
 // --- input
 
 std::string_view PickleMachine::take(std::uint64_t length) {
-  if (length > left()) fail(std::to_string(length) + " bytes expected, " + std::to_string(left()) + " are left");
+  if (length > left())
+    fail(std::to_string(length) + " bytes expected, " + std::to_string(left()) + " are left");
   const auto* start = reinterpret_cast<const char*>(bytes_.data()) + at_;
   at_ += static_cast<std::size_t>(length);
   return {start, static_cast<std::size_t>(length)};
@@ -71,9 +75,11 @@ std::uint64_t PickleMachine::take_unsigned(std::size_t width) {
 }
 
 std::string_view PickleMachine::take_line() {
-  const std::string_view ahead(reinterpret_cast<const char*>(bytes_.data()) + at_, std::min(left(), kLongestName + 1));
+  const std::string_view ahead(reinterpret_cast<const char*>(bytes_.data()) + at_,
+                               std::min(left(), kLongestName + 1));
   const auto end = ahead.find('\n');
-  if (end == std::string_view::npos) fail("a name without an end, or longer than " + std::to_string(kLongestName) + " bytes");
+  if (end == std::string_view::npos)
+    fail("a name without an end, or longer than " + std::to_string(kLongestName) + " bytes");
   return take(end + 1).substr(0, end);
 }
 
@@ -81,7 +87,8 @@ std::string_view PickleMachine::take_line() {
 
 PickleValue& PickleMachine::make(PickleKind kind) {
   auto& arena = *pickle_.arena_;
-  if (arena.nodes.size() >= limits_.nodes) fail("more than " + std::to_string(limits_.nodes) + " values");
+  if (arena.nodes.size() >= limits_.nodes)
+    fail("more than " + std::to_string(limits_.nodes) + " values");
   auto& value = arena.nodes.emplace_back();
   value.kind = kind;
   value.offset = opcode_at_;
@@ -112,7 +119,8 @@ std::vector<const PickleValue*> PickleMachine::pop_mark() {
 
 void PickleMachine::count_references(std::size_t count) {
   references_ += count;
-  if (references_ > limits_.references) fail("more than " + std::to_string(limits_.references) + " references");
+  if (references_ > limits_.references)
+    fail("more than " + std::to_string(limits_.references) + " references");
 }
 
 // --- what opcodes do
@@ -133,13 +141,15 @@ void PickleMachine::push_long(std::uint64_t length) {
   if (length > 8) fail("an int of " + std::to_string(length) + " bytes, at most 8 are understood");
   std::uint64_t value = take_unsigned(static_cast<std::size_t>(length));
   const auto bits = static_cast<unsigned>(length) * 8;
-  if (bits > 0 && bits < 64 && (value >> (bits - 1)) != 0) value |= ~std::uint64_t{0} << bits;  // two's complement
+  if (bits > 0 && bits < 64 && (value >> (bits - 1)) != 0)
+    value |= ~std::uint64_t{0} << bits;  // two's complement
   push_int(static_cast<std::int64_t>(value));
 }
 
 void PickleMachine::push_float() {
   std::uint64_t bits = 0;
-  for (const char c : take(8)) bits = bits << 8 | static_cast<unsigned char>(c);  // the one big-endian field of the format
+  for (const char c : take(8))
+    bits = bits << 8 | static_cast<unsigned char>(c);  // the one big-endian field of the format
   auto& node = make(PickleKind::kFloat);
   node.real = std::bit_cast<double>(bits);
   push(node);
@@ -185,15 +195,18 @@ void PickleMachine::push_global(std::string_view module, std::string_view name) 
 void PickleMachine::push_stack_global() {
   const PickleValue& name = pop();
   const PickleValue& module = pop();
-  if (!name.is(PickleKind::kString) || !module.is(PickleKind::kString)) fail("STACK_GLOBAL needs two str");
+  if (!name.is(PickleKind::kString) || !module.is(PickleKind::kString))
+    fail("STACK_GLOBAL needs two str");
   push_global(module.text, name.text);
 }
 
 void PickleMachine::push_call() {
   const PickleValue& arguments = pop();
   const PickleValue& callable = pop();
-  if (!callable.is(PickleKind::kGlobal)) fail(std::string("a call of a ") + name_of(callable.kind) + ", a global was expected");
-  if (!arguments.is(PickleKind::kTuple)) fail(std::string("call arguments are a ") + name_of(arguments.kind) + ", not a tuple");
+  if (!callable.is(PickleKind::kGlobal))
+    fail(std::string("a call of a ") + name_of(callable.kind) + ", a global was expected");
+  if (!arguments.is(PickleKind::kTuple))
+    fail(std::string("call arguments are a ") + name_of(arguments.kind) + ", not a tuple");
   auto& node = make(PickleKind::kObject);
   node.callable = &callable;
   node.arguments = &arguments;
@@ -216,7 +229,8 @@ void PickleMachine::append(std::vector<const PickleValue*> items) {
 
 void PickleMachine::set_items(std::vector<const PickleValue*> items) {
   PickleValue& target = top();
-  if (!target.is(PickleKind::kDict) && !target.is(PickleKind::kObject)) fail(std::string("items set in a ") + name_of(target.kind));
+  if (!target.is(PickleKind::kDict) && !target.is(PickleKind::kObject))
+    fail(std::string("items set in a ") + name_of(target.kind));
   if (items.size() % 2 != 0) fail("a key without a value");
   count_references(items.size());
   target.items.insert(target.items.end(), items.begin(), items.end());
@@ -251,7 +265,9 @@ void PickleMachine::discard_top() {
 
 void PickleMachine::frame() {
   const std::uint64_t length = take_unsigned(8);
-  if (length > left()) fail("a frame of " + std::to_string(length) + " bytes, " + std::to_string(left()) + " are left");
+  if (length > left())
+    fail("a frame of " + std::to_string(length) + " bytes, " + std::to_string(left()) +
+         " are left");
 }
 
 }  // namespace diffprob::data

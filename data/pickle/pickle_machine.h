@@ -20,10 +20,12 @@ struct Pickle::Arena {
   std::size_t consumed = 0;
 };
 
-/// The stack machine of read_pickle: one opcode after the other, nodes in one arena (cycles through the memo then cost nothing).
+/// The stack machine of read_pickle: one opcode after the other, nodes in one arena (cycles through
+/// the memo then cost nothing).
 class PickleMachine {
  public:
-  PickleMachine(std::span<const std::byte> bytes, const PickleGlobals& allowed, const std::string& source, const PickleLimits& limits);
+  PickleMachine(std::span<const std::byte> bytes, const PickleGlobals& allowed,
+                const std::string& source, const PickleLimits& limits);
   [[nodiscard]] Pickle run();
 
  private:

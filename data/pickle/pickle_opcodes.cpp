@@ -17,7 +17,8 @@ std::string hex_of(unsigned char byte) {
 }  // namespace
 
 void PickleMachine::execute(unsigned char opcode) {
-  if (scalar(opcode) || text(opcode) || container(opcode) || object(opcode) || memory(opcode)) return;
+  if (scalar(opcode) || text(opcode) || container(opcode) || object(opcode) || memory(opcode))
+    return;
   fail("opcode " + hex_of(opcode) + " is not one of those understood");
 }
 

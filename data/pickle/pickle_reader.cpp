@@ -94,7 +94,9 @@ const std::vector<const PickleValue*>& PickleValue::as_tuple() const {
 }
 
 const std::vector<const PickleValue*>& PickleValue::as_tuple(std::size_t size) const {
-  if (as_tuple().size() != size) fail("expected a tuple of " + std::to_string(size) + ", found one of " + std::to_string(items.size()));
+  if (as_tuple().size() != size)
+    fail("expected a tuple of " + std::to_string(size) + ", found one of " +
+         std::to_string(items.size()));
   return items;
 }
 
@@ -114,7 +116,8 @@ std::size_t Pickle::consumed() const noexcept {
   return arena_->consumed;
 }
 
-Pickle read_pickle(std::span<const std::byte> bytes, const PickleGlobals& allowed, const std::string& source, const PickleLimits& limits) {
+Pickle read_pickle(std::span<const std::byte> bytes, const PickleGlobals& allowed,
+                   const std::string& source, const PickleLimits& limits) {
   return PickleMachine(bytes, allowed, source, limits).run();
 }
 

@@ -28,16 +28,18 @@ enum class PickleKind : std::uint8_t {
 
 [[nodiscard]] const char* name_of(PickleKind kind) noexcept;
 
-/// A node of the value graph. Nodes live as long as the Pickle that holds them. The graph may share nodes and may hold cycles:
-/// walk it by the structure you expect, never blindly. The as_ members throw DataError that names source, offset, expected and found kind.
+/// A node of the value graph. Nodes live as long as the Pickle that holds them. The graph may share
+/// nodes and may hold cycles: walk it by the structure you expect, never blindly. The as_ members
+/// throw DataError that names source, offset, expected and found kind.
 struct PickleValue {
   PickleKind kind = PickleKind::kNone;
-  std::size_t offset = 0;                  ///< of the opcode that made it
-  const std::string* source = nullptr;     ///< for messages
-  std::int64_t integer = 0;                ///< bool (0, 1) and int
-  double real = 0.0;                       ///< float
-  std::string text;                        ///< bytes, str; global: "module.name"
-  std::vector<const PickleValue*> items;   ///< list, tuple: the elements; dict, object (SETITEMS): key, value, key, value ...
+  std::size_t offset = 0;               ///< of the opcode that made it
+  const std::string* source = nullptr;  ///< for messages
+  std::int64_t integer = 0;             ///< bool (0, 1) and int
+  double real = 0.0;                    ///< float
+  std::string text;                     ///< bytes, str; global: "module.name"
+  std::vector<const PickleValue*>
+      items;  ///< list, tuple: the elements; dict, object (SETITEMS): key, value, key, value ...
   const PickleValue* callable = nullptr;   ///< object: always a global
   const PickleValue* arguments = nullptr;  ///< object: always a tuple; persistent id: the id
   const PickleValue* state = nullptr;      ///< object: argument of BUILD, or nullptr
@@ -57,7 +59,8 @@ struct PickleValue {
   [[nodiscard]] const std::vector<const PickleValue*>& as_tuple() const;
   /// Exactly `size` elements.
   [[nodiscard]] const std::vector<const PickleValue*>& as_tuple(std::size_t size) const;
-  /// key, value, key, value ... of a dict, or of an object such as an OrderedDict; in file order, a repeated key appears twice.
+  /// key, value, key, value ... of a dict, or of an object such as an OrderedDict; in file order, a
+  /// repeated key appears twice.
   [[nodiscard]] const std::vector<const PickleValue*>& as_entries() const;
   /// Throws DataError "<source>, pickle offset N: <message>".
   [[noreturn]] void fail(const std::string& message) const;
@@ -88,9 +91,10 @@ class Pickle {
 /// Names as "module.name". A global outside the set is refused.
 using PickleGlobals = std::set<std::string, std::less<>>;
 
-/// Reads a pickle of protocol 2 to 5. It is data only: no opcode runs anything, and every length is checked against the bytes that are left
-/// before memory is taken. No recursion. `source` is the name used in messages. Throws DataError (source, offset, what).
-[[nodiscard]] Pickle read_pickle(std::span<const std::byte> bytes, const PickleGlobals& allowed, const std::string& source,
-                                 const PickleLimits& limits = {});
+/// Reads a pickle of protocol 2 to 5. It is data only: no opcode runs anything, and every length is
+/// checked against the bytes that are left before memory is taken. No recursion. `source` is the
+/// name used in messages. Throws DataError (source, offset, what).
+[[nodiscard]] Pickle read_pickle(std::span<const std::byte> bytes, const PickleGlobals& allowed,
+                                 const std::string& source, const PickleLimits& limits = {});
 
 }  // namespace diffprob::data

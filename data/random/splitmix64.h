@@ -4,8 +4,9 @@
 
 namespace diffprob::data {
 
-/// Counter-based random numbers: a value is a pure function of its key, so streams are the same for any number of ranks and
-/// threads and need no state in a checkpoint. SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, as finaliser).
+/// Counter-based random numbers: a value is a pure function of its key, so streams are the same for
+/// any number of ranks and threads and need no state in a checkpoint. SplitMix64 (Steele, Lea,
+/// Flood, OOPSLA 2014, as finaliser).
 [[nodiscard]] constexpr std::uint64_t splitmix64(std::uint64_t x) noexcept {
   std::uint64_t z = x + 0x9E3779B97F4A7C15ull;
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "data/error.h"
-#include "data/sets/label_map.h"
 #include "data/records/record_io.h"
+#include "data/sets/label_map.h"
 
 namespace diffprob::data {
 namespace {
@@ -17,11 +17,13 @@ constexpr int kImageSize = 112;
 std::vector<std::int64_t> by_label(const Dataset& dataset) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(dataset.size()));
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return dataset.label(a) < dataset.label(b); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return dataset.label(a) < dataset.label(b); });
   return order;
 }
 
-void add_images(const Dataset& dataset, const std::vector<std::int64_t>& order, RecordWriter& writer) {
+void add_images(const Dataset& dataset, const std::vector<std::int64_t>& order,
+                RecordWriter& writer) {
   std::vector<std::byte> bytes;
   for (const auto index : order) {
     dataset.read(index, bytes);
@@ -32,7 +34,9 @@ void add_images(const Dataset& dataset, const std::vector<std::int64_t>& order, 
 std::string label_map_text(const std::vector<std::int64_t>& label_map) {
   std::string text = "{";
   for (std::size_t old = 0; old < label_map.size(); ++old)
-    if (label_map[old] >= 0) text += (text.size() == 1 ? "" : ", ") + std::to_string(old) + ": " + std::to_string(label_map[old]);
+    if (label_map[old] >= 0)
+      text += (text.size() == 1 ? "" : ", ") + std::to_string(old) + ": " +
+              std::to_string(label_map[old]);
   return text + "}\n";
 }
 
@@ -51,9 +55,10 @@ PackedSet pack_records(const Dataset& dataset, const std::string& folder) {
   return {dataset.size(), dataset.num_classes()};
 }
 
-PackedSet pack_subset(std::shared_ptr<const Dataset> dataset, const std::vector<std::int64_t>& kept, std::vector<std::int64_t> label_map,
-                      const std::string& folder) {
-  if (kept.empty()) throw DataError(folder + ": the subset keeps no sample, there is nothing to pack");
+PackedSet pack_subset(std::shared_ptr<const Dataset> dataset, const std::vector<std::int64_t>& kept,
+                      std::vector<std::int64_t> label_map, const std::string& folder) {
+  if (kept.empty())
+    throw DataError(folder + ": the subset keeps no sample, there is nothing to pack");
   if (label_map.empty()) label_map = dense_label_map(*dataset, kept);
   const Subset subset(std::move(dataset), kept, label_map);
   const auto order = by_label(subset);

@@ -14,14 +14,17 @@ struct PackedSet {
   std::int64_t identities = 0;
 };
 
-/// Writes train.rec, train.idx and property of `dataset` into `folder` (data/FORMATS.md), images grouped by label, inside a label in the
-/// order of the set. Image bytes are copied as they are. Every label below num_classes must have an image. Throws DataError.
+/// Writes train.rec, train.idx and property of `dataset` into `folder` (data/FORMATS.md), images
+/// grouped by label, inside a label in the order of the set. Image bytes are copied as they are.
+/// Every label below num_classes must have an image. Throws DataError.
 PackedSet pack_records(const Dataset& dataset, const std::string& folder);
 
-/// The same of the samples `kept` of `dataset`, with label_map.txt (`{old: new, ...}`) and source_index.txt (line k, from 0: the index in
-/// `dataset` of sample k of what is written) beside them. `label_map[old]` = new, or -1 for identities without a sample: dense; empty: it
-/// is made, new labels in the order of the old ones. All five files appear together. Throws DataError, also on what Subset refuses.
-PackedSet pack_subset(std::shared_ptr<const Dataset> dataset, const std::vector<std::int64_t>& kept, std::vector<std::int64_t> label_map,
-                      const std::string& folder);
+/// The same of the samples `kept` of `dataset`, with label_map.txt (`{old: new, ...}`) and
+/// source_index.txt (line k, from 0: the index in `dataset` of sample k of what is written) beside
+/// them. `label_map[old]` = new, or -1 for identities without a sample: dense; empty: it is made,
+/// new labels in the order of the old ones. All five files appear together. Throws DataError, also
+/// on what Subset refuses.
+PackedSet pack_subset(std::shared_ptr<const Dataset> dataset, const std::vector<std::int64_t>& kept,
+                      std::vector<std::int64_t> label_map, const std::string& folder);
 
 }  // namespace diffprob::data

@@ -4,7 +4,8 @@
 
 namespace diffprob::data {
 
-// RecordIO (data/FORMATS.md): parts of u32 magic, u32 (cflag << 29 | length), payload, zeros up to a multiple of 4. Little-endian.
+// RecordIO (data/FORMATS.md): parts of u32 magic, u32 (cflag << 29 | length), payload, zeros up to
+// a multiple of 4. Little-endian.
 inline constexpr std::uint32_t kRecordMagic = 0xCED7230A;
 inline constexpr std::uint32_t kLengthBits = 29;
 inline constexpr std::uint32_t kLengthMask = (1u << kLengthBits) - 1;

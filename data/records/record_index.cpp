@@ -18,12 +18,14 @@ constexpr auto kLargestKey = std::numeric_limits<std::uint32_t>::max();
 bool parse_index_line(std::string_view line, std::uint32_t& key, std::int64_t& offset) {
   const auto* const end = line.data() + line.size();
   const auto [after_key, key_error] = std::from_chars(line.data(), end, key);
-  if (key_error != std::errc() || after_key == end || (*after_key != '\t' && *after_key != ' ')) return false;
+  if (key_error != std::errc() || after_key == end || (*after_key != '\t' && *after_key != ' '))
+    return false;
   const auto [after_offset, offset_error] = std::from_chars(after_key + 1, end, offset);
   return offset_error == std::errc() && after_offset == end && offset >= 0;
 }
 
-std::vector<RecordEntry> read_record_index(const std::string& idx_path, const RecordReader& records) {
+std::vector<RecordEntry> read_record_index(const std::string& idx_path,
+                                           const RecordReader& records) {
   std::ifstream file(idx_path);
   if (!file) throw DataError(idx_path + ": cannot be opened");
   std::vector<RecordEntry> entries;
@@ -35,10 +37,12 @@ std::vector<RecordEntry> read_record_index(const std::string& idx_path, const Re
     RecordEntry entry{0, 0, 0};
     const auto where = [&] { return idx_path + " line " + std::to_string(number) + ": "; };
     if (!parse_index_line(text, entry.key, entry.offset))
-      throw DataError(where() + "expected key<TAB>offset, found \"" + std::string(text.substr(0, 60)) + "\"");
+      throw DataError(where() + "expected key<TAB>offset, found \"" +
+                      std::string(text.substr(0, 60)) + "\"");
     if (entry.offset % 4 != 0 || entry.offset >= records.file().size())
-      throw DataError(where() + "offset " + std::to_string(entry.offset) + " is not a record of " + records.file().name() + " (" +
-                      std::to_string(records.file().size()) + " bytes, records start at multiples of 4)");
+      throw DataError(where() + "offset " + std::to_string(entry.offset) + " is not a record of " +
+                      records.file().name() + " (" + std::to_string(records.file().size()) +
+                      " bytes, records start at multiples of 4)");
     entries.push_back(entry);
   }
   if (file.bad()) throw DataError(idx_path + ": read failed");
@@ -52,7 +56,8 @@ std::vector<RecordEntry> scan_records(const RecordReader& records) {
   for (std::int64_t offset = 0; offset < records.file().size();) {
     const auto head = records.head(offset);
     if (head.id > kLargestKey)
-      throw DataError(records.file().path() + ", record at offset " + std::to_string(offset) + ": id " + std::to_string(head.id) +
+      throw DataError(records.file().path() + ", record at offset " + std::to_string(offset) +
+                      ": id " + std::to_string(head.id) +
                       " cannot be a key; an .idx file is needed");
     entries.push_back({offset, static_cast<std::uint32_t>(head.id), 0});
     offset = head.end;

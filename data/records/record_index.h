@@ -17,10 +17,13 @@ struct RecordEntry {
 };
 
 /// One line of an .idx, `key<TAB>offset`; false when it is anything else.
-[[nodiscard]] bool parse_index_line(std::string_view line, std::uint32_t& key, std::int64_t& offset);
+[[nodiscard]] bool parse_index_line(std::string_view line, std::uint32_t& key,
+                                    std::int64_t& offset);
 
-/// Entries of an .idx (`key<TAB>offset` a line, any order), in the order of offsets; labels are not set. Throws DataError with the line.
-[[nodiscard]] std::vector<RecordEntry> read_record_index(const std::string& idx_path, const RecordReader& records);
+/// Entries of an .idx (`key<TAB>offset` a line, any order), in the order of offsets; labels are not
+/// set. Throws DataError with the line.
+[[nodiscard]] std::vector<RecordEntry> read_record_index(const std::string& idx_path,
+                                                         const RecordReader& records);
 
 /// The same from the .rec alone: keys are the ids in the record headers.
 [[nodiscard]] std::vector<RecordEntry> scan_records(const RecordReader& records);

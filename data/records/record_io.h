@@ -12,13 +12,16 @@
 
 namespace diffprob::data {
 
-/// A .rec file as InsightFace or im2rec writes it (data/FORMATS.md). The .idx beside it is used when there (in any order), else the file is
-/// scanned. Header and identity records of the InsightFace layout are recognised and are not samples; sample i is the i-th image in key
-/// order. Labels are read once, on opening. Reads are pread: thread-safe, no limits trusted from the file. Throws DataError.
+/// A .rec file as InsightFace or im2rec writes it (data/FORMATS.md). The .idx beside it is used
+/// when there (in any order), else the file is scanned. Header and identity records of the
+/// InsightFace layout are recognised and are not samples; sample i is the i-th image in key order.
+/// Labels are read once, on opening. Reads are pread: thread-safe, no limits trusted from the file.
+/// Throws DataError.
 [[nodiscard]] std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path);
 
-/// Writes train.rec, train.idx and property in the InsightFace layout: images under keys 1..N grouped by label (face2rec2 order: images,
-/// key 0, identities). Labels must not fall. All of them appear on finish(); without it nothing stays.
+/// Writes train.rec, train.idx and property in the InsightFace layout: images under keys 1..N
+/// grouped by label (face2rec2 order: images, key 0, identities). Labels must not fall. All of them
+/// appear on finish(); without it nothing stays.
 class RecordWriter {
  public:
   RecordWriter(std::string folder, int image_size);

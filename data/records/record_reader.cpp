@@ -31,49 +31,60 @@ RecordReader::Part RecordReader::part_of(std::int64_t offset, const std::byte* h
   if (magic != kRecordMagic) fail(offset, "magic number expected, found " + std::to_string(magic));
   const auto word = load<std::uint32_t>(head + 4);
   const auto code = word >> kLengthBits;
-  if (code > 3) fail(offset, "continuation flag " + std::to_string(code) + ", 0 to 3 are understood");
+  if (code > 3)
+    fail(offset, "continuation flag " + std::to_string(code) + ", 0 to 3 are understood");
   Part part{static_cast<PartKind>(code), offset + kPartHeadBytes, word & kLengthMask, 0};
   part.end = part.begin + padded_to_word(part.length);
   if (part.end > file_.size())
-    fail(offset, "length " + std::to_string(part.length) + ", but the file ends " + std::to_string(file_.size() - part.begin) +
+    fail(offset, "length " + std::to_string(part.length) + ", but the file ends " +
+                     std::to_string(file_.size() - part.begin) +
                      " bytes behind the record's head (cut off?)");
   return part;
 }
 
 RecordReader::Part RecordReader::part_at(std::int64_t offset) const {
-  if (file_.size() - offset < kPartHeadBytes) fail(offset, "the file ends inside a record's head (cut off?)");
+  if (file_.size() - offset < kPartHeadBytes)
+    fail(offset, "the file ends inside a record's head (cut off?)");
   std::array<std::byte, kPartHeadBytes> head;
   file_.read(offset, head);
   return part_of(offset, head.data());
 }
 
-std::int64_t RecordReader::join(std::int64_t offset, const Part& first, std::vector<std::byte>& payload) const {
+std::int64_t RecordReader::join(std::int64_t offset, const Part& first,
+                                std::vector<std::byte>& payload) const {
   payload.clear();
   Part part = first;
   while (true) {
     const auto have = payload.size();
-    if (static_cast<std::int64_t>(have) + part.length > kLongestPayload) fail(offset, "a record of more than 1 GiB");
+    if (static_cast<std::int64_t>(have) + part.length > kLongestPayload)
+      fail(offset, "a record of more than 1 GiB");
     payload.resize(have + static_cast<std::size_t>(part.length));
     file_.read(part.begin, std::span(payload).subspan(have));
     if (part.kind == PartKind::kEnd) return part.end;
-    if (part.length % 4 != 0) fail(offset, "a part that is not the last has a length that is no multiple of 4");
-    const auto magic = std::as_bytes(std::span(&kRecordMagic, 1));  // the writer dropped it where it split
+    if (part.length % 4 != 0)
+      fail(offset, "a part that is not the last has a length that is no multiple of 4");
+    const auto magic =
+        std::as_bytes(std::span(&kRecordMagic, 1));  // the writer dropped it where it split
     payload.insert(payload.end(), magic.begin(), magic.end());
     part = part_at(part.end);
-    if (part.kind != PartKind::kMiddle && part.kind != PartKind::kEnd) fail(offset, "a split record without its last part");
+    if (part.kind != PartKind::kMiddle && part.kind != PartKind::kEnd)
+      fail(offset, "a split record without its last part");
   }
 }
 
 /// `payload` holds the first `available` bytes; head.payload_length is known.
-void RecordReader::parse(std::int64_t offset, const std::byte* payload, std::int64_t available, RecordHead& head) const {
+void RecordReader::parse(std::int64_t offset, const std::byte* payload, std::int64_t available,
+                         RecordHead& head) const {
   if (head.payload_length < kImageHeaderBytes)
-    fail(offset, "a payload of " + std::to_string(head.payload_length) + " bytes has no image header (24 bytes)");
+    fail(offset, "a payload of " + std::to_string(head.payload_length) +
+                     " bytes has no image header (24 bytes)");
   head.flag = load<std::uint32_t>(payload);
   head.labels[0] = load<float>(payload + 4);
   head.id = load<std::uint64_t>(payload + 8);
   head.image_offset = kImageHeaderBytes + 4 * static_cast<std::int64_t>(head.flag);
   if (head.image_offset > head.payload_length)
-    fail(offset, std::to_string(head.flag) + " labels announced, but the record has " + std::to_string(head.payload_length) + " bytes");
+    fail(offset, std::to_string(head.flag) + " labels announced, but the record has " +
+                     std::to_string(head.payload_length) + " bytes");
   for (std::int64_t i = 0; i < 2 && i < static_cast<std::int64_t>(head.flag); ++i) {
     const auto at = kImageHeaderBytes + 4 * i;
     if (at + 4 <= available) head.labels[i] = load<float>(payload + at);
@@ -82,7 +93,8 @@ void RecordReader::parse(std::int64_t offset, const std::byte* payload, std::int
 
 RecordHead RecordReader::head(std::int64_t offset) const {
   const auto available = std::min(kProbeBytes, file_.size() - offset);
-  if (offset < 0 || available < kPartHeadBytes) fail(offset, "the file ends inside a record's head (cut off?)");
+  if (offset < 0 || available < kPartHeadBytes)
+    fail(offset, "the file ends inside a record's head (cut off?)");
   std::array<std::byte, kProbeBytes> probe;
   file_.read(offset, std::span(probe).first(static_cast<std::size_t>(available)));
   const Part part = part_of(offset, probe.data());

@@ -21,8 +21,8 @@ RecordTable::RecordTable(std::span<const RecordEntry> entries) {
   for (std::size_t i = 0; i < count; ++i) {
     const RecordEntry& entry = entries[i];
     if (entry.offset < 0 || entry.offset % 4 != 0 || entry.offset >= kLargestOffset)
-      throw DataError("record " + std::to_string(entry.key) + " at offset " + std::to_string(entry.offset) +
-                      ": multiples of 4 below 4 TiB are understood");
+      throw DataError("record " + std::to_string(entry.key) + " at offset " +
+                      std::to_string(entry.offset) + ": multiples of 4 below 4 TiB are understood");
     const auto word = static_cast<std::uint64_t>(entry.offset) / 4;
     low_words_.push_back(static_cast<std::uint32_t>(word));
     high_bytes_.push_back(static_cast<std::uint8_t>(word >> kLowBits));
@@ -37,7 +37,8 @@ RecordTable::RecordTable(std::span<const RecordEntry> entries) {
 
 RecordEntry RecordTable::operator[](std::int64_t index) const noexcept {
   const auto at = static_cast<std::size_t>(index);
-  const auto word = static_cast<std::int64_t>(high_bytes_[at]) << kLowBits | std::int64_t{low_words_[at]};
+  const auto word =
+      static_cast<std::int64_t>(high_bytes_[at]) << kLowBits | std::int64_t{low_words_[at]};
   const auto key = keys_.empty() ? first_key_ + static_cast<std::uint32_t>(at) : keys_[at];
   return {word * 4, key, labels_[at]};
 }

@@ -7,11 +7,11 @@
 
 #include <unistd.h>
 
-#include "data/files/atomic_file.h"
-#include "data/sets/class_count.h"
 #include "data/error.h"
+#include "data/files/atomic_file.h"
 #include "data/records/record_format.h"
 #include "data/records/record_io.h"
+#include "data/sets/class_count.h"
 
 namespace diffprob::data {
 namespace {
@@ -48,7 +48,10 @@ std::vector<std::byte> pack_header(std::int64_t key, std::int64_t first, std::in
 
 struct RecordWriter::Impl {
   Impl(const std::string& target, int size)
-      : folder(target), image_size(size), records(inside(target, "train.rec")), index(inside(target, "train.idx")) {}
+      : folder(target),
+        image_size(size),
+        records(inside(target, "train.rec")),
+        index(inside(target, "train.idx")) {}
 
   void write_part(PartKind kind, std::span<const std::byte> payload);
   void write_record(std::int64_t key, std::span<const std::byte> payload);
@@ -67,20 +70,24 @@ struct RecordWriter::Impl {
 void RecordWriter::Impl::write_part(PartKind kind, std::span<const std::byte> payload) {
   std::vector<std::byte> head;
   append(head, kRecordMagic);
-  append(head, static_cast<std::uint32_t>(kind) << kLengthBits | static_cast<std::uint32_t>(payload.size()));
+  append(head, static_cast<std::uint32_t>(kind) << kLengthBits |
+                   static_cast<std::uint32_t>(payload.size()));
   records.write(head);
   records.write(payload);
-  const auto padding = padded_to_word(static_cast<std::int64_t>(payload.size())) - static_cast<std::int64_t>(payload.size());
+  const auto padding = padded_to_word(static_cast<std::int64_t>(payload.size())) -
+                       static_cast<std::int64_t>(payload.size());
   records.write(std::string_view("\0\0\0", static_cast<std::size_t>(padding)));
 }
 
-/// A payload that holds the magic number at a word boundary is split there and the number dropped: readers search for it to resynchronise.
+/// A payload that holds the magic number at a word boundary is split there and the number dropped:
+/// readers search for it to resynchronise.
 void RecordWriter::Impl::write_record(std::int64_t key, std::span<const std::byte> payload) {
   index.write(std::to_string(key) + "\t" + std::to_string(records.size()) + "\n");
   std::size_t begin = 0;
   for (std::size_t at = 0; at + 4 <= payload.size(); at += 4) {
     if (std::memcmp(payload.data() + at, &kRecordMagic, 4) != 0) continue;
-    write_part(begin == 0 ? PartKind::kStart : PartKind::kMiddle, payload.subspan(begin, at - begin));
+    write_part(begin == 0 ? PartKind::kStart : PartKind::kMiddle,
+               payload.subspan(begin, at - begin));
     begin = at + 4;
   }
   write_part(begin == 0 ? PartKind::kWhole : PartKind::kEnd, payload.subspan(begin));
@@ -110,11 +117,14 @@ void RecordWriter::add(std::int64_t label, std::span<const std::byte> encoded_im
   const auto what = state.folder + ", image " + std::to_string(state.images + 1) + ": ";
   if (state.finished) throw DataError(what + "added after finish()");
   if (label != classes && (label != classes - 1 || classes == 0))
-    throw DataError(what + "label " + std::to_string(label) + ", expected " + (classes > 0 ? std::to_string(classes - 1) + " or " : "") +
+    throw DataError(what + "label " + std::to_string(label) + ", expected " +
+                    (classes > 0 ? std::to_string(classes - 1) + " or " : "") +
                     std::to_string(classes) + " (labels must come in order, none left out)");
   if (encoded_image.empty() || encoded_image.size() + 32 > kLengthMask)
     throw DataError(what + std::to_string(encoded_image.size()) + " bytes cannot be a record");
-  if (label >= kExactFloats) throw DataError(what + "label " + std::to_string(label) + " does not fit the float32 of the format");
+  if (label >= kExactFloats)
+    throw DataError(what + "label " + std::to_string(label) +
+                    " does not fit the float32 of the format");
   const auto key = ++state.images;
   if (label == classes) state.first_keys.push_back(key);
   auto payload = pack_header(key, label, 1);  // 1: aligned
@@ -141,7 +151,8 @@ void RecordWriter::finish() {
   state.index.stage();
   property.stage();
   for (const auto& companion : state.companions) companion->stage();
-  // train.rec makes the set: an old one goes first, the new one comes last, so no reader ever sees a mixture.
+  // train.rec makes the set: an old one goes first, the new one comes last, so no reader ever sees
+  // a mixture.
   ::unlink(inside(state.folder, "train.rec").c_str());
   for (const auto& companion : state.companions) companion->commit();
   property.commit();

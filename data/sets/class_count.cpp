@@ -20,12 +20,14 @@ std::optional<std::int64_t> read_property(const std::string& folder) {
   const auto [after, error] = std::from_chars(line.data(), end, classes);
   const bool ends_well = after == end || *after == ',' || *after == '\r' || *after == ' ';
   if (!file || error != std::errc() || !ends_well || classes < 1 || classes > kMostClasses)
-    throw DataError(path.string() + ": expected num_classes,height,width, found \"" + line.substr(0, 60) + "\"");
+    throw DataError(path.string() + ": expected num_classes,height,width, found \"" +
+                    line.substr(0, 60) + "\"");
   return classes;
 }
 
 bool whole_label(double value, std::uint32_t& label) noexcept {
-  if (!(value >= 0.0 && value < static_cast<double>(kMostClasses)) || value != std::floor(value)) return false;
+  if (!(value >= 0.0 && value < static_cast<double>(kMostClasses)) || value != std::floor(value))
+    return false;
   label = static_cast<std::uint32_t>(value);
   return true;
 }

@@ -6,9 +6,9 @@
 #include <system_error>
 #include <utility>
 
-#include "data/sets/class_count.h"
 #include "data/error.h"
 #include "data/files/sha256.h"
+#include "data/sets/class_count.h"
 
 namespace diffprob::data {
 namespace fs = std::filesystem;
@@ -22,14 +22,16 @@ ConcatenatedDataset::ConcatenatedDataset(std::vector<Part> parts) : parts_(std::
     class_ends_.push_back(classes += part.dataset->num_classes());
   }
   if (classes > kMostClasses)
-    throw DataError("concatenated data set: " + std::to_string(classes) + " classes in all, at most " + std::to_string(kMostClasses) +
-                    " are understood");
+    throw DataError("concatenated data set: " + std::to_string(classes) +
+                    " classes in all, at most " + std::to_string(kMostClasses) + " are understood");
 }
 
 ConcatenatedDataset::Place ConcatenatedDataset::place_of(std::int64_t index) const {
   if (index < 0 || index >= size())
-    throw DataError("concatenated data set: sample " + std::to_string(index) + " of " + std::to_string(size()));
-  const auto part = static_cast<std::size_t>(std::ranges::upper_bound(sample_ends_, index) - sample_ends_.begin());
+    throw DataError("concatenated data set: sample " + std::to_string(index) + " of " +
+                    std::to_string(size()));
+  const auto part = static_cast<std::size_t>(std::ranges::upper_bound(sample_ends_, index) -
+                                             sample_ends_.begin());
   return {part, part == 0 ? index : index - sample_ends_[part - 1]};
 }
 
@@ -65,7 +67,9 @@ std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& pat
     std::error_code error;
     const auto resolved = fs::canonical(path, error);
     if (!error && !seen.insert(resolved).second)
-      throw DataError(path + ": given twice; the people of each set count as different ones, so a set must be given once");
+      throw DataError(path +
+                      ": given twice; the people of each set count as different ones, so a set "
+                      "must be given once");
     parts.push_back({path, open_dataset(path)});
   }
   return std::make_shared<ConcatenatedDataset>(std::move(parts));

@@ -9,7 +9,8 @@
 
 namespace diffprob::data {
 
-/// Several sets one behind the other, as one set of different people: labels of a set are raised by the number of classes before it.
+/// Several sets one behind the other, as one set of different people: labels of a set are raised by
+/// the number of classes before it.
 class ConcatenatedDataset final : public Dataset {
  public:
   struct Part {
@@ -39,8 +40,8 @@ class ConcatenatedDataset final : public Dataset {
   std::vector<std::int64_t> class_ends_;
 };
 
-/// One path: open_dataset(path). Several: all of them, concatenated in that order. Throws DataError, also on a path given twice (its people
-/// would become two classes each).
+/// One path: open_dataset(path). Several: all of them, concatenated in that order. Throws
+/// DataError, also on a path given twice (its people would become two classes each).
 [[nodiscard]] std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths);
 
 }  // namespace diffprob::data

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "data/error.h"
-#include "data/sets/image_folder.h"
-#include "data/records/record_io.h"
 #include "data/files/sha256.h"
+#include "data/records/record_io.h"
+#include "data/sets/image_folder.h"
 
 namespace diffprob::data {
 namespace fs = std::filesystem;
@@ -15,36 +15,44 @@ namespace {
 
 constexpr std::int64_t kMostSamples = std::int64_t{1} << 32;
 constexpr std::size_t kDigestBlock = 4096;
-constexpr const char* kUnderstood = "understood are: a folder with train.rec, a .rec file, a .lst list, a folder of one sub-folder a class";
+constexpr const char* kUnderstood =
+    "understood are: a folder with train.rec, a .rec file, a .lst list, a folder of one sub-folder "
+    "a class";
 
 void check_indices(const Dataset& parent, const std::vector<std::int64_t>& indices) {
   if (parent.size() > kMostSamples)
-    throw DataError("subset of " + std::to_string(parent.size()) + " samples, at most " + std::to_string(kMostSamples) + " are understood");
+    throw DataError("subset of " + std::to_string(parent.size()) + " samples, at most " +
+                    std::to_string(kMostSamples) + " are understood");
   std::vector<bool> seen(static_cast<std::size_t>(parent.size()));
   for (const auto index : indices) {
     if (index < 0 || index >= parent.size())
-      throw DataError("subset: index " + std::to_string(index) + " is not below " + std::to_string(parent.size()));
-    if (seen[static_cast<std::size_t>(index)]) throw DataError("subset: index " + std::to_string(index) + " appears twice");
+      throw DataError("subset: index " + std::to_string(index) + " is not below " +
+                      std::to_string(parent.size()));
+    if (seen[static_cast<std::size_t>(index)])
+      throw DataError("subset: index " + std::to_string(index) + " appears twice");
     seen[static_cast<std::size_t>(index)] = true;
   }
 }
 
-void check_labels(const Dataset& parent, const std::vector<std::int64_t>& indices, const std::vector<std::int64_t>& label_map) {
+void check_labels(const Dataset& parent, const std::vector<std::int64_t>& indices,
+                  const std::vector<std::int64_t>& label_map) {
   if (static_cast<std::int64_t>(label_map.size()) != parent.num_classes())
-    throw DataError("subset: a label map of " + std::to_string(label_map.size()) + " for " + std::to_string(parent.num_classes()) +
-                    " classes");
+    throw DataError("subset: a label map of " + std::to_string(label_map.size()) + " for " +
+                    std::to_string(parent.num_classes()) + " classes");
   for (std::size_t old = 0; old < label_map.size(); ++old)
     if (label_map[old] < -1 || label_map[old] >= parent.num_classes())
-      throw DataError("subset: label " + std::to_string(old) + " maps to " + std::to_string(label_map[old]));
+      throw DataError("subset: label " + std::to_string(old) + " maps to " +
+                      std::to_string(label_map[old]));
   for (const auto index : indices)
     if (label_map[static_cast<std::size_t>(parent.label(index))] < 0)
-      throw DataError("subset: " + parent.describe(index) + " is kept, but its label " + std::to_string(parent.label(index)) +
-                      " is mapped to nothing");
+      throw DataError("subset: " + parent.describe(index) + " is kept, but its label " +
+                      std::to_string(parent.label(index)) + " is mapped to nothing");
 }
 
 }  // namespace
 
-Subset::Subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices, std::vector<std::int64_t> label_map)
+Subset::Subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices,
+               std::vector<std::int64_t> label_map)
     : parent_(std::move(parent)), label_map_(std::move(label_map)) {
   check_indices(*parent_, indices);
   indices_.assign(indices.begin(), indices.end());
@@ -63,7 +71,8 @@ std::int64_t Subset::num_classes() const {
 }
 
 std::int64_t Subset::parent_index(std::int64_t index) const {
-  if (index < 0 || index >= size()) throw DataError("subset: sample " + std::to_string(index) + " of " + std::to_string(size()));
+  if (index < 0 || index >= size())
+    throw DataError("subset: sample " + std::to_string(index) + " of " + std::to_string(size()));
   return indices_[static_cast<std::size_t>(index)];
 }
 
@@ -85,7 +94,8 @@ std::string Subset::fingerprint() const {
   digest.update("subset of " + parent_->fingerprint());
   digest.update(size());
   digest.update(num_classes_);
-  // As 64-bit numbers, block by block: a digest call a number would take seconds for the largest sets.
+  // As 64-bit numbers, block by block: a digest call a number would take seconds for the largest
+  // sets.
   std::vector<std::int64_t> block;
   for (std::size_t at = 0; at < indices_.size(); at += kDigestBlock) {
     const auto part = std::span(indices_).subspan(at, std::min(kDigestBlock, indices_.size() - at));
@@ -102,7 +112,8 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& path) {
   if (!fs::exists(status)) throw DataError(path + ": does not exist");
   if (fs::is_directory(status)) {
     const auto records = fs::path(path) / "train.rec";
-    return fs::exists(records, error) ? open_record_file(records.string()) : open_image_folder(path);
+    return fs::exists(records, error) ? open_record_file(records.string())
+                                      : open_image_folder(path);
   }
   const auto extension = fs::path(path).extension();
   if (extension == ".rec") return open_record_file(path);

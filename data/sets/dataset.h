@@ -8,8 +8,8 @@
 
 namespace diffprob::data {
 
-/// Labelled images, encoded (JPEG, PNG, ...). Indices run from 0 to size() - 1; labels from 0 to num_classes() - 1.
-/// All members are safe to call from several threads.
+/// Labelled images, encoded (JPEG, PNG, ...). Indices run from 0 to size() - 1; labels from 0 to
+/// num_classes() - 1. All members are safe to call from several threads.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -21,18 +21,21 @@ class Dataset {
   virtual void read(std::int64_t index, std::vector<std::byte>& bytes) const = 0;
   /// For messages: "train.rec record 17 (offset 123456)".
   [[nodiscard]] virtual std::string describe(std::int64_t index) const = 0;
-  /// SHA-256 (hex) over kind, size, num_classes, all labels and what locates the images (record offsets and lengths, file names and
-  /// sizes); the same for the same set on any machine, different when labels or records change.
+  /// SHA-256 (hex) over kind, size, num_classes, all labels and what locates the images (record
+  /// offsets and lengths, file names and sizes); the same for the same set on any machine,
+  /// different when labels or records change.
   [[nodiscard]] virtual std::string fingerprint() const = 0;
 };
 
-/// Some samples of another set, with labels mapped: sample i is parent sample indices[i]. Holds 4 bytes a sample and 8 a class of the
-/// parent; everything else is asked of the parent.
+/// Some samples of another set, with labels mapped: sample i is parent sample indices[i]. Holds 4
+/// bytes a sample and 8 a class of the parent; everything else is asked of the parent.
 class Subset final : public Dataset {
  public:
-  /// `label_map[old] = new`, or -1 for identities that vanished; empty: labels stay. Throws DataError on an index out of range, an
-  /// index twice, a kept sample whose label maps to -1, or a parent of more than 2^32 samples.
-  Subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices, std::vector<std::int64_t> label_map);
+  /// `label_map[old] = new`, or -1 for identities that vanished; empty: labels stay. Throws
+  /// DataError on an index out of range, an index twice, a kept sample whose label maps to -1, or a
+  /// parent of more than 2^32 samples.
+  Subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices,
+         std::vector<std::int64_t> label_map);
   [[nodiscard]] std::int64_t size() const override;
   [[nodiscard]] std::int64_t num_classes() const override;
   [[nodiscard]] std::int64_t label(std::int64_t index) const override;
@@ -49,8 +52,9 @@ class Subset final : public Dataset {
   std::int64_t num_classes_ = 0;
 };
 
-/// Opens whatever `path` is: a folder with train.rec (InsightFace or im2rec layout), a .rec file, a .lst list (images relative to its
-/// folder), or a folder of one sub-folder a class. Throws DataError that says what was found and what is understood.
+/// Opens whatever `path` is: a folder with train.rec (InsightFace or im2rec layout), a .rec file, a
+/// .lst list (images relative to its folder), or a folder of one sub-folder a class. Throws
+/// DataError that says what was found and what is understood.
 [[nodiscard]] std::shared_ptr<const Dataset> open_dataset(const std::string& path);
 
 }  // namespace diffprob::data

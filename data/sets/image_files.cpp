@@ -15,7 +15,8 @@ constexpr std::int64_t kLargestImageFile = std::int64_t{1} << 29;
 
 }  // namespace
 
-ImageFiles::ImageFiles(std::string folder, std::string kind) : folder_(std::move(folder)), kind_(std::move(kind)) {}
+ImageFiles::ImageFiles(std::string folder, std::string kind)
+    : folder_(std::move(folder)), kind_(std::move(kind)) {}
 
 void ImageFiles::add(std::string_view name, std::uint32_t label) {
   names_ += name;
@@ -29,7 +30,9 @@ void ImageFiles::finish() {
 }
 
 std::size_t ImageFiles::checked(std::int64_t index) const {
-  if (index < 0 || index >= size()) throw DataError(folder_ + ": sample " + std::to_string(index) + " of " + std::to_string(size()));
+  if (index < 0 || index >= size())
+    throw DataError(folder_ + ": sample " + std::to_string(index) + " of " +
+                    std::to_string(size()));
   return static_cast<std::size_t>(index);
 }
 

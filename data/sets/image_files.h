@@ -9,8 +9,8 @@
 
 namespace diffprob::data {
 
-/// Labelled image files under one folder: what image folders and lists become. Names sit end to end in one text (12 bytes a sample and the
-/// name).
+/// Labelled image files under one folder: what image folders and lists become. Names sit end to end
+/// in one text (12 bytes a sample and the name).
 class ImageFiles final : public Dataset {
  public:
   /// `kind` is part of the fingerprint.
@@ -20,9 +20,13 @@ class ImageFiles final : public Dataset {
   /// Counts the classes. Throws DataError without images.
   void finish();
 
-  [[nodiscard]] std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
+  [[nodiscard]] std::int64_t size() const override {
+    return static_cast<std::int64_t>(labels_.size());
+  }
   [[nodiscard]] std::int64_t num_classes() const override { return num_classes_; }
-  [[nodiscard]] std::int64_t label(std::int64_t index) const override { return labels_[checked(index)]; }
+  [[nodiscard]] std::int64_t label(std::int64_t index) const override {
+    return labels_[checked(index)];
+  }
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override;
   [[nodiscard]] std::string describe(std::int64_t index) const override;
   /// Reads the size of every file.

@@ -17,8 +17,10 @@ namespace {
 
 bool is_image_name(const fs::path& path) {
   auto extension = path.extension().string();
-  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".bmp" || extension == ".webp";
+  std::ranges::transform(extension, extension.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" ||
+         extension == ".bmp" || extension == ".webp";
 }
 
 /// Names in `folder` that pass, sorted by bytes (the same on any machine); hidden ones never pass.
@@ -26,7 +28,8 @@ template <typename Predicate>
 std::vector<std::string> sorted_names(const fs::path& folder, Predicate passes) {
   std::vector<std::string> names;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
     const auto name = entry->path().filename().string();
     if (!name.starts_with('.') && passes(*entry)) names.push_back(name);
   }
@@ -37,32 +40,38 @@ std::vector<std::string> sorted_names(const fs::path& folder, Predicate passes) 
 
 }  // namespace
 
-std::shared_ptr<const ImageFiles> scan_image_folder(const std::string& folder, const OnImageSetProblem& on_problem) {
+std::shared_ptr<const ImageFiles> scan_image_folder(const std::string& folder,
+                                                    const OnImageSetProblem& on_problem) {
   const auto classes = sorted_names(folder, [](const fs::directory_entry& entry) {
     std::error_code ignored;
     return entry.is_directory(ignored);
   });
   if (classes.empty())
     throw DataError(folder +
-                    ": neither a train.rec nor sub-folders; a data set is a folder with train.rec, or one with a sub-folder a class, a "
+                    ": neither a train.rec nor sub-folders; a data set is a folder with train.rec, "
+                    "or one with a sub-folder a class, a "
                     ".rec file or a .lst list");
   auto files = std::make_shared<ImageFiles>(folder, "folder of images");
   for (std::size_t label = 0; label < classes.size(); ++label) {
-    const auto images = sorted_names(fs::path(folder) / classes[label], [](const fs::directory_entry& entry) {
-      std::error_code ignored;
-      return is_image_name(entry.path()) && entry.is_regular_file(ignored);
-    });
+    const auto images =
+        sorted_names(fs::path(folder) / classes[label], [](const fs::directory_entry& entry) {
+          std::error_code ignored;
+          return is_image_name(entry.path()) && entry.is_regular_file(ignored);
+        });
     if (images.empty())
       on_problem({static_cast<std::int64_t>(label),
-                  (fs::path(folder) / classes[label]).string() + ": a class without images (.jpg .jpeg .png .bmp .webp)"});
-    for (const auto& image : images) files->add(classes[label] + "/" + image, static_cast<std::uint32_t>(label));
+                  (fs::path(folder) / classes[label]).string() +
+                      ": a class without images (.jpg .jpeg .png .bmp .webp)"});
+    for (const auto& image : images)
+      files->add(classes[label] + "/" + image, static_cast<std::uint32_t>(label));
   }
   files->finish();
   return files;
 }
 
 std::shared_ptr<const Dataset> open_image_folder(const std::string& folder) {
-  return scan_image_folder(folder, [](const ImageSetProblem& problem) { throw DataError(problem.message); });
+  return scan_image_folder(
+      folder, [](const ImageSetProblem& problem) { throw DataError(problem.message); });
 }
 
 }  // namespace diffprob::data

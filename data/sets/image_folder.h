@@ -10,11 +10,13 @@
 
 namespace diffprob::data {
 
-/// One sub-folder a class, classes in sorted order, images in sorted order (.jpg .jpeg .png .bmp .webp, any case). Throws DataError.
+/// One sub-folder a class, classes in sorted order, images in sorted order (.jpg .jpeg .png .bmp
+/// .webp, any case). Throws DataError.
 [[nodiscard]] std::shared_ptr<const Dataset> open_image_folder(const std::string& folder);
 
-/// A .lst file, either kind: im2rec `index<TAB>label...<TAB>path`, InsightFace `aligned<TAB>path<TAB>label...`. Paths are relative to the
-/// list's folder. Throws DataError with the line.
+/// A .lst file, either kind: im2rec `index<TAB>label...<TAB>path`, InsightFace
+/// `aligned<TAB>path<TAB>label...`. Paths are relative to the list's folder. Throws DataError with
+/// the line.
 [[nodiscard]] std::shared_ptr<const Dataset> open_image_list(const std::string& lst_path);
 
 /// Something for which opening refuses a folder or list.
@@ -24,9 +26,12 @@ struct ImageSetProblem {
 };
 using OnImageSetProblem = std::function<void(const ImageSetProblem&)>;
 
-/// The same without refusing: `on_problem` is told of each class without images, or line that is no line of a list, and may throw. Nothing
-/// is left out but these. Throws DataError where there is no folder, list or image at all.
-[[nodiscard]] std::shared_ptr<const ImageFiles> scan_image_folder(const std::string& folder, const OnImageSetProblem& on_problem);
-[[nodiscard]] std::shared_ptr<const ImageFiles> scan_image_list(const std::string& lst_path, const OnImageSetProblem& on_problem);
+/// The same without refusing: `on_problem` is told of each class without images, or line that is no
+/// line of a list, and may throw. Nothing is left out but these. Throws DataError where there is no
+/// folder, list or image at all.
+[[nodiscard]] std::shared_ptr<const ImageFiles> scan_image_folder(
+    const std::string& folder, const OnImageSetProblem& on_problem);
+[[nodiscard]] std::shared_ptr<const ImageFiles> scan_image_list(
+    const std::string& lst_path, const OnImageSetProblem& on_problem);
 
 }  // namespace diffprob::data

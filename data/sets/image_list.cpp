@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "data/sets/class_count.h"
 #include "data/error.h"
+#include "data/sets/class_count.h"
 #include "data/sets/image_files.h"
 #include "data/sets/image_folder.h"
 
@@ -66,15 +66,21 @@ class ListReader {
   bool is_im2rec() const noexcept { return kind_ == ListKind::kIm2rec; }
 
  private:
-  [[noreturn]] void fail(const std::string& message) const { throw DataError(path_ + " line " + std::to_string(line_) + ": " + message); }
+  [[noreturn]] void fail(const std::string& message) const {
+    throw DataError(path_ + " line " + std::to_string(line_) + ": " + message);
+  }
 
   /// The path tells: it is the second field or the last, and it is the one that is not a number.
   ListKind recognise(const std::vector<std::string_view>& fields) const {
     if (fields.size() < 3)
-      fail("expected index<TAB>label<TAB>path or aligned<TAB>path<TAB>label, found " + std::to_string(fields.size()) + " fields");
+      fail("expected index<TAB>label<TAB>path or aligned<TAB>path<TAB>label, found " +
+           std::to_string(fields.size()) + " fields");
     const bool second = number_of(fields[1]).has_value();
     const bool last = number_of(fields.back()).has_value();
-    if (second == last) fail("neither index<TAB>label<TAB>path nor aligned<TAB>path<TAB>label (which field is the path?)");
+    if (second == last)
+      fail(
+          "neither index<TAB>label<TAB>path nor aligned<TAB>path<TAB>label (which field is the "
+          "path?)");
     return second ? ListKind::kIm2rec : ListKind::kInsightFace;
   }
 
@@ -82,30 +88,38 @@ class ListReader {
     const auto value = number_of(text);
     std::uint32_t label = 0;
     if (!value.has_value() || !whole_label(*value, label))
-      fail("label " + std::string(text.substr(0, 40)) + " is not a whole number from 0 to 2147483647");
+      fail("label " + std::string(text.substr(0, 40)) +
+           " is not a whole number from 0 to 2147483647");
     return label;
   }
 
   Item parse(const std::vector<std::string_view>& fields) {
     const auto kind = recognise(fields);
-    if (kind_.has_value() && kind != *kind_) fail("another kind of list than the lines before (im2rec and InsightFace lines mixed)");
+    if (kind_.has_value() && kind != *kind_)
+      fail("another kind of list than the lines before (im2rec and InsightFace lines mixed)");
     kind_ = kind;
     return kind == ListKind::kIm2rec ? parse_im2rec(fields) : parse_insightface(fields);
   }
 
   Item parse_im2rec(const std::vector<std::string_view>& fields) const {
     const auto index = number_of(fields[0]);
-    if (!index.has_value() || !(*index >= 0 && *index <= 0x1p53) || *index != static_cast<double>(static_cast<std::int64_t>(*index)))
+    if (!index.has_value() || !(*index >= 0 && *index <= 0x1p53) ||
+        *index != static_cast<double>(static_cast<std::int64_t>(*index)))
       fail("index " + std::string(fields[0].substr(0, 40)) + " is not a whole number");
     for (std::size_t i = 1; i + 1 < fields.size(); ++i)
-      if (!number_of(fields[i]).has_value()) fail("label " + std::string(fields[i].substr(0, 40)) + " is not a number");
+      if (!number_of(fields[i]).has_value())
+        fail("label " + std::string(fields[i].substr(0, 40)) + " is not a number");
     if (fields.back().empty()) fail("an empty path");
     return {static_cast<std::int64_t>(*index), label_of(fields[1]), std::string(fields.back())};
   }
 
   Item parse_insightface(const std::vector<std::string_view>& fields) const {
-    if (fields[0] != "0" && fields[0] != "1") fail("aligned must be 0 or 1, found " + std::string(fields[0].substr(0, 40)));
-    if (fields[0] == "0") fail("a face that is not aligned (first field 0): align the images first, lists of aligned faces are read");
+    if (fields[0] != "0" && fields[0] != "1")
+      fail("aligned must be 0 or 1, found " + std::string(fields[0].substr(0, 40)));
+    if (fields[0] == "0")
+      fail(
+          "a face that is not aligned (first field 0): align the images first, lists of aligned "
+          "faces are read");
     if (fields[1].empty()) fail("an empty path");
     return {line_, label_of(fields[2]), std::string(fields[1])};
   }
@@ -117,7 +131,8 @@ class ListReader {
 
 }  // namespace
 
-std::shared_ptr<const ImageFiles> scan_image_list(const std::string& lst_path, const OnImageSetProblem& on_problem) {
+std::shared_ptr<const ImageFiles> scan_image_list(const std::string& lst_path,
+                                                  const OnImageSetProblem& on_problem) {
   ListReader reader(lst_path);
   auto items = reader.read(on_problem);
   if (items.empty()) throw DataError(lst_path + ": lists no images");
@@ -125,17 +140,19 @@ std::shared_ptr<const ImageFiles> scan_image_list(const std::string& lst_path, c
   std::ranges::stable_sort(items, {}, &Item::order);
   for (std::size_t i = 1; i < items.size(); ++i)
     if (items[i].order == items[i - 1].order)
-      on_problem({-1, lst_path + ": index " + std::to_string(items[i].order) + " appears twice (" + items[i - 1].name + ", " +
-                          items[i].name + ")"});
+      on_problem({-1, lst_path + ": index " + std::to_string(items[i].order) + " appears twice (" +
+                          items[i - 1].name + ", " + items[i].name + ")"});
   const auto folder = std::filesystem::path(lst_path).parent_path();
-  auto files = std::make_shared<ImageFiles>(folder.empty() ? "." : folder.string(), "list of images");
+  auto files =
+      std::make_shared<ImageFiles>(folder.empty() ? "." : folder.string(), "list of images");
   for (const auto& item : items) files->add(item.name, item.label);
   files->finish();
   return files;
 }
 
 std::shared_ptr<const Dataset> open_image_list(const std::string& lst_path) {
-  return scan_image_list(lst_path, [](const ImageSetProblem& problem) { throw DataError(problem.message); });
+  return scan_image_list(lst_path,
+                         [](const ImageSetProblem& problem) { throw DataError(problem.message); });
 }
 
 }  // namespace diffprob::data

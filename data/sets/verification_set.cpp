@@ -5,8 +5,8 @@
 #include <string_view>
 #include <utility>
 
-#include "data/files/atomic_file.h"
 #include "data/error.h"
+#include "data/files/atomic_file.h"
 #include "data/files/input_file.h"
 #include "data/pickle/pickle_reader.h"
 
@@ -33,14 +33,17 @@ const PickleGlobals& allowed_globals() {
 
 /// Name inside numpy.core.* or, since NumPy 2, numpy._core.*.
 bool is_numpy_call(const PickleValue& value, std::string_view name) {
-  return value.is_call("numpy.core." + std::string(name)) || value.is_call("numpy._core." + std::string(name));
+  return value.is_call("numpy.core." + std::string(name)) ||
+         value.is_call("numpy._core." + std::string(name));
 }
 
-/// `_codecs.encode(text, 'latin1')`: how Python 3 writes bytes in protocol 2. The text is UTF-8; code points up to 255 are the bytes.
+/// `_codecs.encode(text, 'latin1')`: how Python 3 writes bytes in protocol 2. The text is UTF-8;
+/// code points up to 255 are the bytes.
 std::string decode_latin1(const PickleValue& call) {
   const auto& arguments = call.arguments->as_tuple(2);
   const auto& encoding = arguments[1]->as_text();
-  if (encoding != "latin1" && encoding != "latin-1") call.fail("_codecs.encode to another encoding than latin1");
+  if (encoding != "latin1" && encoding != "latin-1")
+    call.fail("_codecs.encode to another encoding than latin1");
   const auto& text = arguments[0]->as_text();
   std::string bytes;
   bytes.reserve(text.size());
@@ -51,14 +54,16 @@ std::string decode_latin1(const PickleValue& call) {
       continue;
     }
     const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0u;
-    if ((lead != 0xC2 && lead != 0xC3) || (next & 0xC0u) != 0x80u) call.fail("latin1 text with a character above 255");
+    if ((lead != 0xC2 && lead != 0xC3) || (next & 0xC0u) != 0x80u)
+      call.fail("latin1 text with a character above 255");
     bytes += static_cast<char>((lead & 3u) << 6 | (next & 0x3Fu));
     ++i;
   }
   return bytes;
 }
 
-/// Bytes in any of the forms that Python writes. A latin1 text is decoded into `storage`; everything else is viewed in place.
+/// Bytes in any of the forms that Python writes. A latin1 text is decoded into `storage`;
+/// everything else is viewed in place.
 std::string_view bytes_of(const PickleValue& value, std::string& storage) {
   if (!value.is_call("_codecs.encode")) return value.as_text();
   storage = decode_latin1(value);
@@ -86,13 +91,17 @@ void check_vector_shape(const PickleValue& shape, std::size_t length) {
     ++long_dimensions;
     elements = extent < 0 ? 0 : static_cast<std::size_t>(extent);
   }
-  if (long_dimensions > 1) shape.fail("a numpy array of one dimension was expected, shape (n,) or (n, 1)");
+  if (long_dimensions > 1)
+    shape.fail("a numpy array of one dimension was expected, shape (n,) or (n, 1)");
   if (elements != length)
-    shape.fail("numpy shape of " + std::to_string(elements) + " elements, but the data has " + std::to_string(length));
+    shape.fail("numpy shape of " + std::to_string(elements) + " elements, but the data has " +
+               std::to_string(length));
 }
 
-/// Raw bytes of a numpy vector whose type is `type` (one byte an element); false when `value` is no numpy array.
-bool array_bytes(const PickleValue& value, std::string_view type, std::string& storage, std::string_view& bytes) {
+/// Raw bytes of a numpy vector whose type is `type` (one byte an element); false when `value` is no
+/// numpy array.
+bool array_bytes(const PickleValue& value, std::string_view type, std::string& storage,
+                 std::string_view& bytes) {
   const PickleValue* shape = nullptr;
   const PickleValue* dtype = nullptr;
   if (is_numpy_call(value, "multiarray._reconstruct")) {
@@ -110,7 +119,8 @@ bool array_bytes(const PickleValue& value, std::string_view type, std::string& s
     return false;
   }
   if (const auto found = dtype_of(*dtype); found != type)
-    value.fail("numpy array of another type than " + std::string(type) + " (" + std::string(found.substr(0, 20)) + ")");
+    value.fail("numpy array of another type than " + std::string(type) + " (" +
+               std::string(found.substr(0, 20)) + ")");
   check_vector_shape(*shape, bytes.size());
   return true;
 }
@@ -119,7 +129,8 @@ std::string_view image_bytes(const PickleValue& value, std::string& storage) {
   std::string_view bytes;
   if (!array_bytes(value, "u1", storage, bytes)) bytes = bytes_of(value, storage);
   if (bytes.empty()) value.fail("an image without bytes");
-  if (bytes.size() > kLargestImage) value.fail("an image of " + std::to_string(bytes.size()) + " bytes");
+  if (bytes.size() > kLargestImage)
+    value.fail("an image of " + std::to_string(bytes.size()) + " bytes");
   return bytes;
 }
 
@@ -154,7 +165,8 @@ std::vector<bool> read_flags(const PickleValue& value) {
   return same;
 }
 
-/// A pickle may name one image many times (that is legitimate: a face occurs in several pairs). Copies are bounded all the same.
+/// A pickle may name one image many times (that is legitimate: a face occurs in several pairs).
+/// Copies are bounded all the same.
 std::vector<std::vector<std::byte>> read_images(const PickleValue& value, std::size_t file_size) {
   const std::size_t most = 64 * file_size + (std::size_t{1} << 28);
   std::size_t total = 0;
@@ -164,7 +176,8 @@ std::vector<std::vector<std::byte>> read_images(const PickleValue& value, std::s
   for (const auto* item : value.as_list()) {
     const auto bytes = std::as_bytes(std::span(image_bytes(*item, storage)));
     total += bytes.size();
-    if (total > most) item->fail("images repeat too often (more than " + std::to_string(most) + " bytes in all)");
+    if (total > most)
+      item->fail("images repeat too often (more than " + std::to_string(most) + " bytes in all)");
     images.emplace_back(bytes.begin(), bytes.end());
   }
   return images;
@@ -182,8 +195,8 @@ void append_unsigned(std::string& out, std::uint64_t value, int width) {
 void check_counts(const std::string& path, std::size_t images, std::size_t pairs) {
   if (pairs == 0) throw DataError(path + ": no pairs");
   if (images != 2 * pairs)
-    throw DataError(path + ": " + std::to_string(images) + " images for " + std::to_string(pairs) + " pairs, expected " +
-                    std::to_string(2 * pairs));
+    throw DataError(path + ": " + std::to_string(images) + " images for " + std::to_string(pairs) +
+                    " pairs, expected " + std::to_string(2 * pairs));
 }
 
 }  // namespace
@@ -193,7 +206,8 @@ VerificationSet read_verification_bin(const std::string& path) {
   read_whole_file(path, kLargestFile, bytes);
   const Pickle pickle = read_pickle(bytes, allowed_globals(), path);
   if (pickle.consumed() != bytes.size())
-    throw DataError(path + ": " + std::to_string(bytes.size() - pickle.consumed()) + " bytes follow the pickle");
+    throw DataError(path + ": " + std::to_string(bytes.size() - pickle.consumed()) +
+                    " bytes follow the pickle");
   const auto size = bytes.size();
   std::vector<std::byte>().swap(bytes);  // the pickle holds copies
   const auto& parts = pickle.root().as_tuple(2);
@@ -211,7 +225,8 @@ void write_verification_bin(const std::string& path, const VerificationSet& set)
   file.write(std::string_view("\x80\x02](", 4));  // PROTO 2, EMPTY_LIST, MARK
   for (const auto& image : set.images) {
     if (image.empty() || image.size() > kLargestImage)
-      throw DataError(path + ": an image of " + std::to_string(image.size()) + " bytes cannot be written");
+      throw DataError(path + ": an image of " + std::to_string(image.size()) +
+                      " bytes cannot be written");
     std::string head(1, image.size() < 256 ? 'U' : 'T');  // SHORT_BINSTRING, BINSTRING
     append_unsigned(head, image.size(), image.size() < 256 ? 1 : 4);
     file.write(head);

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 
 #include "data/check/data_check.h"
-#include "data/sets/dataset.h"
 #include "data/error.h"
+#include "data/sets/dataset.h"
 
 namespace diffprob::data {
 namespace {
@@ -21,11 +21,14 @@ namespace fs = std::filesystem;
 void add_file(DatasetFiles& set, const std::string& name) {
   const auto relative = fs::path(name).lexically_normal();
   if (relative.is_absolute() || relative.empty() || *relative.begin() == "..")
-    throw DataError(set.folder + ": " + name + " is outside the folder of the set, which cannot be copied as it is");
+    throw DataError(set.folder + ": " + name +
+                    " is outside the folder of the set, which cannot be copied as it is");
   const auto path = (fs::path(set.folder) / relative).string();
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) throw DataError(path + ": " + std::strerror(errno));
-  set.files.push_back({relative.string(), status.st_size, std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec});
+  set.files.push_back(
+      {relative.string(), status.st_size,
+       std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec});
 }
 
 void list_record_files(const std::string& path, DatasetFiles& set) {
@@ -36,7 +39,8 @@ void list_record_files(const std::string& path, DatasetFiles& set) {
   set.folder = (folder ? absolute : absolute.parent_path()).string();
   set.entry = folder ? "" : rec.string();
   add_file(set, rec.string());
-  for (const auto& name : {fs::path(rec).replace_extension(".idx").string(), std::string("property")})
+  for (const auto& name :
+       {fs::path(rec).replace_extension(".idx").string(), std::string("property")})
     if (fs::exists(fs::path(set.folder) / name, error)) add_file(set, name);
 }
 
@@ -69,7 +73,8 @@ std::int64_t next_number(std::string_view& rest) {
   const auto field = next_field(rest);
   std::int64_t value = 0;
   const auto [after, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-  if (error != std::errc() || after != field.data() + field.size()) throw DataError("list of files of a data set: a number is expected");
+  if (error != std::errc() || after != field.data() + field.size())
+    throw DataError("list of files of a data set: a number is expected");
   return value;
 }
 
@@ -86,7 +91,9 @@ DatasetFiles list_dataset_files(const std::string& path) {
 
 std::string serialize(const DatasetFiles& set) {
   std::string bytes = set.folder + kEnd + set.entry + kEnd;
-  for (const auto& file : set.files) bytes += std::to_string(file.size) + kEnd + std::to_string(file.modified) + kEnd + file.name + kEnd;
+  for (const auto& file : set.files)
+    bytes +=
+        std::to_string(file.size) + kEnd + std::to_string(file.modified) + kEnd + file.name + kEnd;
   return bytes;
 }
 

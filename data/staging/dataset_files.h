@@ -19,7 +19,8 @@ struct DatasetFiles {
   std::vector<DatasetFile> files;
 };
 
-/// Throws DataError when the path is no data set, or names images outside its folder (a list may; such a set cannot be copied as it is).
+/// Throws DataError when the path is no data set, or names images outside its folder (a list may;
+/// such a set cannot be copied as it is).
 [[nodiscard]] DatasetFiles list_dataset_files(const std::string& path);
 
 /// As bytes, to send to other processes.

@@ -34,7 +34,8 @@ using Digest = std::array<std::byte, kDigestBytes>;
 /// A file that is written at offsets.
 class OutputFile {
  public:
-  OutputFile(std::string path, int flags) : path_(std::move(path)), file_(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | flags, 0666)) {
+  OutputFile(std::string path, int flags)
+      : path_(std::move(path)), file_(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | flags, 0666)) {
     if (file_ < 0) fail(path_, "cannot be opened for writing");
   }
   ~OutputFile() { ::close(file_); }
@@ -44,7 +45,8 @@ class OutputFile {
   void resize(std::int64_t size) const {
     struct stat status {};
     if (::fstat(file_, &status) != 0) fail(path_, "cannot be looked at");
-    if (status.st_size != size && ::ftruncate(file_, size) != 0) fail(path_, "cannot be made " + std::to_string(size) + " bytes long");
+    if (status.st_size != size && ::ftruncate(file_, size) != 0)
+      fail(path_, "cannot be made " + std::to_string(size) + " bytes long");
   }
   void write(std::int64_t offset, std::span<const std::byte> bytes) const {
     while (!bytes.empty()) {
@@ -73,11 +75,13 @@ std::string mebibytes(std::int64_t bytes) {
 
 }  // namespace
 
-StagedCopy::StagedCopy(DatasetFiles source, std::string folder) : source_(std::move(source)), folder_(std::move(folder)) {
+StagedCopy::StagedCopy(DatasetFiles source, std::string folder)
+    : source_(std::move(source)), folder_(std::move(folder)) {
   for (std::size_t file = 0; file < source_.files.size(); ++file) {
     const auto size = source_.files[file].size;
     bytes_ += size;
-    for (std::int64_t at = 0; at < size; at += kPartBytes) parts_.push_back({file, at, std::min(kPartBytes, size - at)});
+    for (std::int64_t at = 0; at < size; at += kPartBytes)
+      parts_.push_back({file, at, std::min(kPartBytes, size - at)});
   }
 }
 
@@ -94,14 +98,18 @@ void StagedCopy::check_room() const {
   for (const auto& file : source_.files) {
     struct stat status {};
     const bool there = ::stat(target(file.name).c_str(), &status) == 0;
-    needed += std::max<std::int64_t>(0, file.size - (there ? std::int64_t{status.st_blocks} * kBlockBytes : 0));
+    needed += std::max<std::int64_t>(
+        0, file.size - (there ? std::int64_t{status.st_blocks} * kBlockBytes : 0));
   }
   struct statvfs room {};
   if (::statvfs(folder_.c_str(), &room) != 0) fail(folder_, "the free space cannot be read");
-  const auto available = static_cast<std::int64_t>(room.f_bavail) * static_cast<std::int64_t>(room.f_frsize);
+  const auto available =
+      static_cast<std::int64_t>(room.f_bavail) * static_cast<std::int64_t>(room.f_frsize);
   if (needed > available)
-    throw DataError(folder_ + ": " + mebibytes(needed) + " are needed to copy " + source_.folder + ", " + mebibytes(available) +
-                    " are free; make room (older copies beside it can go) or choose another data.stage_dir");
+    throw DataError(
+        folder_ + ": " + mebibytes(needed) + " are needed to copy " + source_.folder + ", " +
+        mebibytes(available) +
+        " are free; make room (older copies beside it can go) or choose another data.stage_dir");
 }
 
 void StagedCopy::prepare() const {
@@ -109,7 +117,8 @@ void StagedCopy::prepare() const {
   fs::create_directories(folder_, error);
   if (error) throw DataError(folder_ + ": cannot be created: " + error.message());
   check_room();
-  OutputFile(target(kDigestFile), O_CREAT).resize(parts() * static_cast<std::int64_t>(kDigestBytes));
+  OutputFile(target(kDigestFile), O_CREAT)
+      .resize(parts() * static_cast<std::int64_t>(kDigestBytes));
   std::string made;
   for (const auto& file : source_.files) {
     const auto path = target(file.name);
@@ -137,12 +146,14 @@ StagedCopy::Outcome StagedCopy::bring(std::int64_t number) {
 
   const InputFile source((fs::path(source_.folder) / file.name).string());
   if (source.size() != file.size)
-    throw DataError(source.path() + ": " + std::to_string(source.size()) + " bytes, " + std::to_string(file.size) +
-                    " when the copy began (is it being written?)");
+    throw DataError(source.path() + ": " + std::to_string(source.size()) + " bytes, " +
+                    std::to_string(file.size) + " when the copy began (is it being written?)");
   source.read(part.offset, buffer_);
   const auto digest = digest_of(buffer_);
   OutputFile(path, 0).write(part.offset, buffer_);
-  if (!copied_is(digest)) throw DataError(path + ": reads back differently at offset " + std::to_string(part.offset) + " (a bad disk?)");
+  if (!copied_is(digest))
+    throw DataError(path + ": reads back differently at offset " + std::to_string(part.offset) +
+                    " (a bad disk?)");
   OutputFile(target(kDigestFile), 0).write(slot, digest);
   return Outcome::kCopied;
 }

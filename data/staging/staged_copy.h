@@ -9,9 +9,9 @@
 
 namespace diffprob::data {
 
-/// A copy of a data set's files in a folder of its own, made part by part by several processes of a node. `parts.sha256` in the folder
-/// holds the SHA-256 of each part that was copied (32 bytes a part, zeros until then), so that a copy can be checked without its source,
-/// and continued.
+/// A copy of a data set's files in a folder of its own, made part by part by several processes of a
+/// node. `parts.sha256` in the folder holds the SHA-256 of each part that was copied (32 bytes a
+/// part, zeros until then), so that a copy can be checked without its source, and continued.
 class StagedCopy {
  public:
   static constexpr std::int64_t kPartBytes = std::int64_t{1} << 22;
@@ -20,17 +20,23 @@ class StagedCopy {
   /// Touches nothing.
   StagedCopy(DatasetFiles source, std::string folder);
 
-  [[nodiscard]] std::int64_t parts() const noexcept { return static_cast<std::int64_t>(parts_.size()); }
+  [[nodiscard]] std::int64_t parts() const noexcept {
+    return static_cast<std::int64_t>(parts_.size());
+  }
   [[nodiscard]] std::int64_t bytes() const noexcept { return bytes_; }
-  [[nodiscard]] std::int64_t bytes_of(std::int64_t part) const { return parts_[static_cast<std::size_t>(part)].length; }
+  [[nodiscard]] std::int64_t bytes_of(std::int64_t part) const {
+    return parts_[static_cast<std::size_t>(part)].length;
+  }
   /// What to open.
   [[nodiscard]] std::string entry() const;
 
-  /// Checks that what is missing fits, makes the folder and all files in their full size; what is there stays. One process of the node,
-  /// before any bring(). Throws DataError that says how much is needed and how much is free.
+  /// Checks that what is missing fits, makes the folder and all files in their full size; what is
+  /// there stays. One process of the node, before any bring(). Throws DataError that says how much
+  /// is needed and how much is free.
   void prepare() const;
-  /// Makes sure that a part is there: leaves it when its bytes have the digest that was noted, else copies it, reads it back and notes its
-  /// digest. Parts may be brought at the same time. Throws DataError, also when the source is no longer what was listed.
+  /// Makes sure that a part is there: leaves it when its bytes have the digest that was noted, else
+  /// copies it, reads it back and notes its digest. Parts may be brought at the same time. Throws
+  /// DataError, also when the source is no longer what was listed.
   Outcome bring(std::int64_t part);
 
  private:

@@ -7,14 +7,17 @@ void FacePainter::marks() {
     const Spot& spot = face_.spots[static_cast<std::size_t>(i)];
     const Box box = around({0.0f, 0.0f}, spot.radius, spot.radius);
     canvas_.tint(
-        pose_.on_face(spot.at), box, [&](Vec2 q) { return length(q) - spot.radius; }, {0.52f, 0.36f, 0.30f}, spot.strength, 1.2f);
+        pose_.on_face(spot.at), box, [&](Vec2 q) { return length(q) - spot.radius; },
+        {0.52f, 0.36f, 0.30f}, spot.strength, 1.2f);
   }
   const float smiling = std::max(0.0f, sample_.smile);
   for (const float side : {-1.0f, 1.0f}) {
-    const Frame fold = pose_.on_face({side * (face_.nose.width + 0.14f), 0.52f}).moved({0.0f, 0.0f}, -side * 1.05f);
+    const Frame fold = pose_.on_face({side * (face_.nose.width + 0.14f), 0.52f})
+                           .moved({0.0f, 0.0f}, -side * 1.05f);
     const auto curve = [side](float x) { return -side * 0.9f * x * x; };
     canvas_.tint(
-        fold, around({0.0f, 0.0f}, 0.24f, 0.12f), [&](Vec2 q) { return stroke(q, 0.2f, 0.03f, 0.8f, curve); }, shadow(1.0f),
+        fold, around({0.0f, 0.0f}, 0.24f, 0.12f),
+        [&](Vec2 q) { return stroke(q, 0.2f, 0.03f, 0.8f, curve); }, shadow(1.0f),
         std::min(0.75f, 0.55f * face_.folds + 0.3f * smiling), 2.2f);
   }
 }
@@ -25,10 +28,15 @@ void FacePainter::nose() {
   const float lit = sample_.light.x > 0.0f ? 1.0f : -1.0f;
   const Frame bridge = pose_.on_face({0.0f, face_.eye.y + 0.42f * nose.length}, 0.08f);
   const float half = 0.34f * nose.length;
-  const auto flank = [&](Vec2 q) { return capsule(q, {-lit * nose.width * 0.42f, -half}, {-lit * nose.width * 0.55f, half}, 0.035f); };
-  canvas_.tint(bridge, around({0.0f, 0.0f}, 0.2f, 0.3f), flank, shadow(1.0f), 0.25f + 0.5f * nose.bridge, 5.0f);
+  const auto flank = [&](Vec2 q) {
+    return capsule(q, {-lit * nose.width * 0.42f, -half}, {-lit * nose.width * 0.55f, half},
+                   0.035f);
+  };
+  canvas_.tint(bridge, around({0.0f, 0.0f}, 0.2f, 0.3f), flank, shadow(1.0f),
+               0.25f + 0.5f * nose.bridge, 5.0f);
   const auto ridge = [&](Vec2 q) { return capsule(q, {0.0f, -half}, {0.0f, half}, 0.025f); };
-  canvas_.tint(bridge, around({0.0f, 0.0f}, 0.1f, 0.3f), ridge, {1.25f, 1.23f, 1.22f}, 0.35f + 0.4f * nose.bridge, 4.0f);
+  canvas_.tint(bridge, around({0.0f, 0.0f}, 0.1f, 0.3f), ridge, {1.25f, 1.23f, 1.22f},
+               0.35f + 0.4f * nose.bridge, 4.0f);
 
   const Frame tip = pose_.on_face({0.0f, tip_y}, 0.20f);
   const Box box = around({0.0f, 0.0f}, nose.width + 0.1f, 0.26f);
@@ -52,12 +60,15 @@ void FacePainter::nose() {
       {1.25f, 1.25f, 1.25f}, 0.8f, 3.0f);
   for (const float side : {-1.0f, 1.0f}) {
     const auto wing = [&](Vec2 q) {
-      return std::max(std::fabs(ellipse(q - Vec2{side * 0.68f * nose.width, 0.01f}, 0.34f * nose.width, 0.075f)) - 0.012f,
+      return std::max(std::fabs(ellipse(q - Vec2{side * 0.68f * nose.width, 0.01f},
+                                        0.34f * nose.width, 0.075f)) -
+                          0.012f,
                       -side * q.x + 0.7f * nose.width);
     };
     canvas_.tint(tip, box, wing, shadow(1.0f), 0.8f, 1.6f);
     const auto hole = [&](Vec2 q) {
-      return ellipse(q - Vec2{side * 0.48f * nose.width, 0.62f * nose.tip + 0.012f}, nose.nostril, nose.nostril * 0.55f);
+      return ellipse(q - Vec2{side * 0.48f * nose.width, 0.62f * nose.tip + 0.012f}, nose.nostril,
+                     nose.nostril * 0.55f);
     };
     canvas_.tint(tip, box, hole, {0.22f, 0.14f, 0.13f}, 0.85f, 1.3f);
   }
@@ -67,14 +78,18 @@ void FacePainter::open_mouth(const Frame& frame, float half, float gap, float co
   const auto shape = [&](float x) { return 1.0f - (x / half) * (x / half); };
   const auto inside = [&](Vec2 q) {
     const float middle = corner * (1.0f - shape(q.x));
-    return std::max(std::fabs(q.y - middle - 0.4f * gap) - 0.5f * gap * shape(q.x), std::fabs(q.x) - half);
+    return std::max(std::fabs(q.y - middle - 0.4f * gap) - 0.5f * gap * shape(q.x),
+                    std::fabs(q.x) - half);
   };
   const Box box = around({0.0f, 0.1f}, half, gap + 0.2f);
   canvas_.fill(frame, box, inside, {0.20f, 0.07f, 0.07f});
-  const auto teeth = [&](Vec2 q) { return std::max(inside(q) + 0.012f, q.y - corner * (1.0f - shape(q.x)) - 0.22f * gap - 0.03f); };
+  const auto teeth = [&](Vec2 q) {
+    return std::max(inside(q) + 0.012f, q.y - corner * (1.0f - shape(q.x)) - 0.22f * gap - 0.03f);
+  };
   canvas_.fill(frame, box, teeth, {0.94f, 0.92f, 0.87f});
   const auto tongue = [&](Vec2 q) {
-    return std::max(inside(q) + 0.02f, ellipse(q - Vec2{0.0f, 0.85f * gap}, 0.5f * half, 0.3f * gap + 0.02f));
+    return std::max(inside(q) + 0.02f,
+                    ellipse(q - Vec2{0.0f, 0.85f * gap}, 0.5f * half, 0.3f * gap + 0.02f));
   };
   canvas_.fill(frame, box, tongue, {0.72f, 0.32f, 0.32f});
 }
@@ -90,11 +105,13 @@ void FacePainter::mouth() {
   const Box box = around({0.0f, 0.05f}, half + 0.03f, mouth.lower + gap + 0.25f);
   const auto upper = [&](Vec2 q) {
     const float dip = mouth.bow * 0.035f * std::exp(-q.x * q.x * 400.0f);
-    const float top = middle(q.x) - 0.10f * gap * arc(q.x) - mouth.upper * std::sqrt(arc(q.x)) + dip;
+    const float top =
+        middle(q.x) - 0.10f * gap * arc(q.x) - mouth.upper * std::sqrt(arc(q.x)) + dip;
     return std::max({top - q.y, q.y - middle(q.x) - 0.01f, std::fabs(q.x) - half});
   };
   const auto lower = [&](Vec2 q) {
-    const float bottom = middle(q.x) + 0.9f * gap * arc(q.x) + mouth.lower * std::sqrt(arc(q.x)) * arc(q.x);
+    const float bottom =
+        middle(q.x) + 0.9f * gap * arc(q.x) + mouth.lower * std::sqrt(arc(q.x)) * arc(q.x);
     return std::max({middle(q.x) - q.y, q.y - bottom, std::fabs(q.x) - half});
   };
   canvas_.tint(
@@ -109,7 +126,8 @@ void FacePainter::mouth() {
     open_mouth(frame, half * 0.9f, gap, corner);
   } else {
     canvas_.tint(
-        frame, box, [&](Vec2 q) { return stroke(q, half * 1.04f, 0.026f, 0.3f, middle); }, {0.38f, 0.22f, 0.22f}, 0.9f, 1.4f);
+        frame, box, [&](Vec2 q) { return stroke(q, half * 1.04f, 0.026f, 0.3f, middle); },
+        {0.38f, 0.22f, 0.22f}, 0.9f, 1.4f);
   }
   canvas_.tint(
       frame, box,
@@ -129,29 +147,41 @@ void FacePainter::eyes() {
 void FacePainter::eye(float side) {
   const Eye& eye = face_.eye;
   // Local x points outwards on both sides.
-  const Frame frame = pose_.on_face({side * eye.distance, eye.y}).moved({0.0f, 0.0f}, eye.tilt, side);
+  const Frame frame =
+      pose_.on_face({side * eye.distance, eye.y}).moved({0.0f, 0.0f}, eye.tilt, side);
   canvas_.tint(
-      frame, around({0.0f, 0.0f}, 0.4f, 0.25f), [&](Vec2 q) { return ellipse(q, eye.width * 1.15f, 0.13f); }, shadow(0.8f), 0.5f, 7.0f);
+      frame, around({0.0f, 0.0f}, 0.4f, 0.25f),
+      [&](Vec2 q) { return ellipse(q, eye.width * 1.15f, 0.13f); }, shadow(0.8f), 0.5f, 7.0f);
   const float open = eye.open * std::clamp(sample_.lids, 0.0f, 1.2f);
-  const auto arc = [&](float x) { return std::max(0.0f, 1.0f - (x / eye.width) * (x / eye.width)); };
+  const auto arc = [&](float x) {
+    return std::max(0.0f, 1.0f - (x / eye.width) * (x / eye.width));
+  };
   if (open > 0.02f) eyeball(frame, open);
-  const auto upper = [&](float x) { return 0.35f * eye.open - (open + 0.35f * eye.open) * arc(x) * (1.0f - 0.35f * x); };
+  const auto upper = [&](float x) {
+    return 0.35f * eye.open - (open + 0.35f * eye.open) * arc(x) * (1.0f - 0.35f * x);
+  };
   const Box box = around({0.0f, 0.0f}, eye.width * 1.15f, 0.25f);
   canvas_.fill(
-      frame, box, [&](Vec2 q) { return stroke(q, eye.width * 1.08f, 0.042f, 0.3f, upper); }, face_.hair.colour * 0.25f, 0.9f, 1.2f);
+      frame, box, [&](Vec2 q) { return stroke(q, eye.width * 1.08f, 0.042f, 0.3f, upper); },
+      face_.hair.colour * 0.25f, 0.9f, 1.2f);
   const auto crease = [&](float x) { return upper(x) - 0.07f; };
   canvas_.tint(
-      frame, box, [&](Vec2 q) { return stroke(q, eye.width * 0.95f, 0.022f, 0.6f, crease); }, shadow(1.0f), 0.9f * eye.crease, 1.6f);
+      frame, box, [&](Vec2 q) { return stroke(q, eye.width * 0.95f, 0.022f, 0.6f, crease); },
+      shadow(1.0f), 0.9f * eye.crease, 1.6f);
   const auto bag = [&](float x) { return 0.35f * eye.open + 0.05f + 0.05f * arc(x); };
   canvas_.tint(
-      frame, box, [&](Vec2 q) { return stroke(q, eye.width * 0.9f, 0.025f, 0.8f, bag); }, shadow(1.0f), 0.35f + 0.3f * face_.folds, 2.2f);
+      frame, box, [&](Vec2 q) { return stroke(q, eye.width * 0.9f, 0.025f, 0.8f, bag); },
+      shadow(1.0f), 0.35f + 0.3f * face_.folds, 2.2f);
 }
 
 void FacePainter::eyeball(const Frame& frame, float open) {
   const Eye& eye = face_.eye;
-  const auto arc = [&](float x) { return std::max(0.0f, 1.0f - (x / eye.width) * (x / eye.width)); };
+  const auto arc = [&](float x) {
+    return std::max(0.0f, 1.0f - (x / eye.width) * (x / eye.width));
+  };
   const auto lens = [&](Vec2 q) {
-    const float top = 0.35f * eye.open - (open + 0.35f * eye.open) * arc(q.x) * (1.0f - 0.35f * q.x);
+    const float top =
+        0.35f * eye.open - (open + 0.35f * eye.open) * arc(q.x) * (1.0f - 0.35f * q.x);
     const float bottom = 0.35f * eye.open + 0.45f * eye.open * arc(q.x);
     return std::max({top - q.y, q.y - bottom, std::fabs(q.x) - eye.width});
   };
@@ -159,7 +189,8 @@ void FacePainter::eyeball(const Frame& frame, float open) {
   canvas_.fill(frame, box, lens, {0.93f, 0.91f, 0.89f});
   const Vec2 centre{0.08f * sample_.gaze, 0.0f};
   const auto disc = [&](float radius) {
-    return [&lens, centre, radius](Vec2 q) { return std::max(lens(q), length(q - centre) - radius); };
+    return
+        [&lens, centre, radius](Vec2 q) { return std::max(lens(q), length(q - centre) - radius); };
   };
   canvas_.fill(frame, box, disc(eye.iris), eye.iris_colour * 0.62f);
   canvas_.fill(frame, box, disc(eye.iris * 0.80f), eye.iris_colour);
@@ -175,19 +206,26 @@ void FacePainter::eyeball(const Frame& frame, float open) {
 void FacePainter::brow(float side) {
   const Brow& brow = face_.brow;
   const float y = face_.eye.y - brow.height - 0.07f * sample_.brows;
-  const Frame frame = pose_.on_face({side * (face_.eye.distance + 0.01f), y}).moved({0.0f, 0.0f}, brow.tilt - 0.08f * sample_.brows, side);
-  const auto curve = [&](float x) { return -brow.arch * (1.0f - (x / brow.length) * (x / brow.length)); };
+  const Frame frame = pose_.on_face({side * (face_.eye.distance + 0.01f), y})
+                          .moved({0.0f, 0.0f}, brow.tilt - 0.08f * sample_.brows, side);
+  const auto curve = [&](float x) {
+    return -brow.arch * (1.0f - (x / brow.length) * (x / brow.length));
+  };
   const Colour colour = mix(face_.hair.colour * 0.8f, face_.skin, 0.12f);
   canvas_.fill(
-      frame, around({0.0f, 0.0f}, brow.length, 0.15f), [&](Vec2 q) { return stroke(q, brow.length, brow.thickness, 0.75f, curve); }, colour,
-      0.88f, 1.6f);
+      frame, around({0.0f, 0.0f}, brow.length, 0.15f),
+      [&](Vec2 q) { return stroke(q, brow.length, brow.thickness, 0.75f, curve); }, colour, 0.88f,
+      1.6f);
 }
 
-void FacePainter::lens_pair(float width, float height, float corner, float thickness, Colour colour, float fill) {
+void FacePainter::lens_pair(float width, float height, float corner, float thickness, Colour colour,
+                            float fill) {
   for (const float side : {-1.0f, 1.0f}) {
     const Frame frame = pose_.on_face({side * face_.eye.distance, face_.eye.y + 0.03f}, 0.08f);
     const Box box = around({0.0f, 0.0f}, width + 0.1f, height + 0.1f);
-    const auto rim = [&](Vec2 q) { return rounded_box(q, width, height, std::min(corner, height)); };
+    const auto rim = [&](Vec2 q) {
+      return rounded_box(q, width, height, std::min(corner, height));
+    };
     if (fill > 0.0f) canvas_.fill(frame, box, rim, colour, fill);
     canvas_.fill(
         frame, box, [&](Vec2 q) { return std::fabs(rim(q)) - thickness; }, colour);
@@ -202,13 +240,17 @@ void FacePainter::lens_pair(float width, float height, float corner, float thick
   const float inner = std::max(0.03f, face_.eye.distance - width);
   canvas_.fill(
       middle, around({0.0f, 0.0f}, inner + 0.05f, 0.1f),
-      [&](Vec2 q) { return stroke(q, inner + 0.03f, 2.0f * thickness, 0.0f, [](float) { return 0.0f; }); }, colour);
+      [&](Vec2 q) {
+        return stroke(q, inner + 0.03f, 2.0f * thickness, 0.0f, [](float) { return 0.0f; });
+      },
+      colour);
 }
 
 void FacePainter::glasses() {
   const Glasses& glasses = face_.glasses;
   if (!glasses.worn || sample_.without_glasses || sample_.occluder == Occluder::kSunglasses) return;
-  lens_pair(glasses.width, glasses.height, glasses.corner, 0.5f * glasses.thickness, glasses.colour, 0.0f);
+  lens_pair(glasses.width, glasses.height, glasses.corner, 0.5f * glasses.thickness, glasses.colour,
+            0.0f);
 }
 
 void FacePainter::hand(const Frame& frame) {
@@ -235,9 +277,12 @@ void FacePainter::hand(const Frame& frame) {
 void FacePainter::mask() {
   const Frame frame = pose_.on_face({0.0f, 0.66f}, 0.15f);
   const auto cloth = [&](Vec2 q) {
-    return std::max({outline_.distance(head_.to_local(frame.to_pixel(q))) - 0.03f, -0.36f + 0.12f * q.x * q.x - q.y, q.y - 0.62f});
+    return std::max({outline_.distance(head_.to_local(frame.to_pixel(q))) - 0.03f,
+                     -0.36f + 0.12f * q.x * q.x - q.y, q.y - 0.62f});
   };
-  const auto pleats = [&](Vec2 q) { return sample_.occluder_colour * (0.92f + 0.08f * std::cos(q.y * 26.0f)); };
+  const auto pleats = [&](Vec2 q) {
+    return sample_.occluder_colour * (0.92f + 0.08f * std::cos(q.y * 26.0f));
+  };
   canvas_.paint(frame, {{-1.4f, -0.6f}, {1.4f, 0.9f}}, cloth, pleats);
 }
 
@@ -249,7 +294,8 @@ void FacePainter::occluder() {
       break;
     case Occluder::kBar:
       canvas_.fill(
-          spot, {{-4.0f, -0.3f}, {4.0f, 0.3f}}, [](Vec2 q) { return std::fabs(q.y) - 0.24f; }, sample_.occluder_colour);
+          spot, {{-4.0f, -0.3f}, {4.0f, 0.3f}}, [](Vec2 q) { return std::fabs(q.y) - 0.24f; },
+          sample_.occluder_colour);
       break;
     case Occluder::kHand:
       hand(spot);

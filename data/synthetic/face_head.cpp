@@ -1,5 +1,5 @@
-#include "data/synthetic/face_painter.h"
 #include "data/random/keyed_random.h"
+#include "data/synthetic/face_painter.h"
 
 namespace diffprob::data::faces {
 namespace {
@@ -52,17 +52,24 @@ float Outline::distance(Vec2 q) const noexcept {
 }
 
 FacePainter::FacePainter(Canvas& canvas, const FaceIdentity& face, const FaceSample& sample)
-    : canvas_(canvas), face_(face), sample_(sample), pose_(sample), outline_(face.head), head_(pose_.silhouette()) {}
+    : canvas_(canvas),
+      face_(face),
+      sample_(sample),
+      pose_(sample),
+      outline_(face.head),
+      head_(pose_.silhouette()) {}
 
 void FacePainter::background() {
   const float angle = static_cast<float>(sample_.background_key & 1023) * 0.00613f;
-  const Vec2 patch{static_cast<float>((sample_.background_key >> 10) & 15), static_cast<float>((sample_.background_key >> 14) & 15)};
+  const Vec2 patch{static_cast<float>((sample_.background_key >> 10) & 15),
+                   static_cast<float>((sample_.background_key >> 14) & 15)};
   const Vec2 across{std::cos(angle) / kSide, std::sin(angle) / kSide};
   for (int y = 0; y < kSide; ++y) {
     for (int x = 0; x < kSide; ++x) {
       const Vec2 p{static_cast<float>(x) - 56.0f, static_cast<float>(y) - 56.0f};
       const float t = 0.5f + dot(p, across) + 0.35f * lattice_noise(p * 0.04f + patch);
-      canvas_.at(x, y) = mix(sample_.background[0], sample_.background[1], std::clamp(t, 0.0f, 1.0f));
+      canvas_.at(x, y) =
+          mix(sample_.background[0], sample_.background[1], std::clamp(t, 0.0f, 1.0f));
     }
   }
 }
@@ -72,14 +79,17 @@ void FacePainter::hair_behind() {
   const Colour dark = hair.colour * 0.72f;
   const float wide = face_.head.width + hair.volume + 0.10f;
   if (hair.style == HairStyle::kLong || hair.style == HairStyle::kBob) {
-    const float end = (hair.style == HairStyle::kLong ? 2.2f : 0.85f + hair.curve * 0.5f) + sample_.hair_shift;
+    const float end =
+        (hair.style == HairStyle::kLong ? 2.2f : 0.85f + hair.curve * 0.5f) + sample_.hair_shift;
     const auto curtain = [&](Vec2 q) {
-      return q.y < 0.0f ? ellipse(q, wide, 1.22f + hair.volume) : std::max(std::fabs(q.x) - wide - 0.08f * q.y, q.y - end);
+      return q.y < 0.0f ? ellipse(q, wide, 1.22f + hair.volume)
+                        : std::max(std::fabs(q.x) - wide - 0.08f * q.y, q.y - end);
     };
     canvas_.fill(head_, {{-1.8f, -1.7f}, {1.8f, 2.4f}}, curtain, dark);
   } else if (hair.style == HairStyle::kCurly) {
     const auto cloud = [&](Vec2 q) {
-      return ellipse(q - Vec2{0.0f, -0.38f}, wide + 0.22f, 1.12f + hair.volume) + 0.07f * lattice_noise(q * 5.0f);
+      return ellipse(q - Vec2{0.0f, -0.38f}, wide + 0.22f, 1.12f + hair.volume) +
+             0.07f * lattice_noise(q * 5.0f);
     };
     canvas_.fill(head_, {{-1.8f, -2.0f}, {1.8f, 1.2f}}, cloud, dark, 1.0f, 2.0f);
   }
@@ -108,27 +118,33 @@ void FacePainter::ears(bool in_front) {
     const bool hidden = turn < -0.35f;
     if (hidden || (turn > 0.2f) != in_front) continue;
     // Turned to the viewer, an ear moves in from the silhouette and opens up.
-    const float x = side * (head.width + head.ear_out - 0.55f * std::max(turn, 0.0f) * std::max(turn, 0.0f));
+    const float x =
+        side * (head.width + head.ear_out - 0.55f * std::max(turn, 0.0f) * std::max(turn, 0.0f));
     const float rx = head.ear_size * (0.5f + 0.35f * std::max(turn, 0.0f));
     const Frame frame = head_.moved({x, head.ear_y - 0.5f * pose_.sin_pitch()}, side * 0.15f);
     const Box box = around({0.0f, 0.0f}, rx, head.ear_size);
     canvas_.fill(
         frame, box, [&](Vec2 q) { return ellipse(q, rx, head.ear_size); }, face_.skin * 0.90f);
     canvas_.tint(
-        frame, box, [&](Vec2 q) { return std::fabs(ellipse(q, 0.55f * rx, 0.62f * head.ear_size)) - 0.025f; }, shadow(0.9f), 0.6f, 1.3f);
+        frame, box,
+        [&](Vec2 q) { return std::fabs(ellipse(q, 0.55f * rx, 0.62f * head.ear_size)) - 0.025f; },
+        shadow(0.9f), 0.6f, 1.3f);
   }
 }
 
 void FacePainter::skin() {
   const Box box{{-1.3f, -1.3f}, {1.3f, 1.6f}};
-  const auto under_chin = [&](Vec2 q) { return std::max(outline_.distance(q), std::fabs(q.x) - neck_half_width()); };
+  const auto under_chin = [&](Vec2 q) {
+    return std::max(outline_.distance(q), std::fabs(q.x) - neck_half_width());
+  };
   canvas_.tint(head_.moved({0.0f, 0.10f}), box, under_chin, shadow(0.9f), 0.8f, 4.0f);
   canvas_.fill(
       head_, box, [&](Vec2 q) { return outline_.distance(q); }, face_.skin);
   for (const float side : {-1.0f, 1.0f}) {  // cheeks
     const Frame cheek = pose_.on_face({side * 0.52f, 0.34f});
     canvas_.tint(
-        cheek, around({0.0f, 0.0f}, 0.3f, 0.24f), [](Vec2 q) { return ellipse(q, 0.22f, 0.16f); }, {1.04f, 0.90f, 0.88f}, 0.7f, 10.0f);
+        cheek, around({0.0f, 0.0f}, 0.3f, 0.24f), [](Vec2 q) { return ellipse(q, 0.22f, 0.16f); },
+        {1.04f, 0.90f, 0.88f}, 0.7f, 10.0f);
   }
 }
 
@@ -142,14 +158,16 @@ void FacePainter::beard() {
       const float edge = 0.56f - 0.55f * x * x + 0.03f * lattice_noise(q * 9.0f);
       return std::max(outline_.distance(q) - 0.04f * beard.full, edge - q.y);
     };
-    canvas_.fill(head_, {{-1.3f, -0.2f}, {1.3f, 1.6f}}, area, mix(face_.hair.colour, face_.skin, 0.25f), strength * 0.9f, 3.0f);
+    canvas_.fill(head_, {{-1.3f, -0.2f}, {1.3f, 1.6f}}, area,
+                 mix(face_.hair.colour, face_.skin, 0.25f), strength * 0.9f, 3.0f);
   }
   if (beard.moustache > 0.0f || beard.full > 0.0f) {
     const Frame lip = pose_.on_face({0.0f, face_.mouth.y - face_.mouth.upper - 0.07f}, 0.05f);
     const float half = face_.mouth.width * 0.98f;
     const auto curve = [&](float x) { return 0.35f * x * x / half; };
     canvas_.fill(
-        lip, around({0.0f, 0.05f}, half, 0.2f), [&](Vec2 q) { return stroke(q, half, 0.13f, 0.7f, curve); }, face_.hair.colour,
+        lip, around({0.0f, 0.05f}, half, 0.2f),
+        [&](Vec2 q) { return stroke(q, half, 0.13f, 0.7f, curve); }, face_.hair.colour,
         std::max(beard.moustache, beard.full * 0.9f), 1.8f);
   }
 }
@@ -158,7 +176,8 @@ float FacePainter::hairline(float x) const {
   const Hair& hair = face_.hair;
   const float u = (x - 0.5f * pose_.sin_yaw()) / face_.head.width;
   const float u2 = u * u;
-  float line = hair.line + sample_.hair_shift - 0.55f * pose_.sin_pitch() + hair.curve * u2 + 0.55f * u2 * u2 * u2;
+  float line = hair.line + sample_.hair_shift - 0.55f * pose_.sin_pitch() + hair.curve * u2 +
+               0.55f * u2 * u2 * u2;
   switch (hair.style) {
     case HairStyle::kParted:
       line += 0.30f * (u - hair.part) * (u > hair.part ? 1.2f : -0.5f);
@@ -193,7 +212,8 @@ void FacePainter::hair_in_front() {
   const float side = falls ? 2.0f : 0.22f + 0.3f * hair.curve;
   const auto cap = [&](Vec2 q) {
     const float below_line = q.y - hairline(q.x);
-    const float volume = hair.volume * std::clamp(-3.0f * below_line, 0.0f, 1.0f);  // hair lies flat where it begins
+    const float volume =
+        hair.volume * std::clamp(-3.0f * below_line, 0.0f, 1.0f);  // hair lies flat where it begins
     return std::max({outline_.distance(q) - volume, below_line, q.y - side});
   };
   const auto strands = [&](Vec2 q) {

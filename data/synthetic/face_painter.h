@@ -8,7 +8,8 @@
 
 namespace diffprob::data::faces {
 
-/// Silhouette of a head, symmetric in x: half an ellipse above, below a table of half widths from the widest place to the chin.
+/// Silhouette of a head, symmetric in x: half an ellipse above, below a table of half widths from
+/// the widest place to the chin.
 class Outline {
  public:
   explicit Outline(const Head& head);
@@ -47,14 +48,17 @@ class FacePainter {
   void occluder();
 
  private:
-  [[nodiscard]] Colour shadow(float strength) const { return mix({1.0f, 1.0f, 1.0f}, {0.50f, 0.36f, 0.34f}, strength); }
+  [[nodiscard]] Colour shadow(float strength) const {
+    return mix({1.0f, 1.0f, 1.0f}, {0.50f, 0.36f, 0.34f}, strength);
+  }
   [[nodiscard]] float neck_half_width() const { return 0.52f + 0.25f * (face_.head.jaw - 0.3f); }
   [[nodiscard]] float hairline(float x) const;
   void eye(float side);
   void eyeball(const Frame& frame, float open);
   void brow(float side);
   void open_mouth(const Frame& frame, float half, float gap, float corner);
-  void lens_pair(float width, float height, float corner, float thickness, Colour colour, float fill);
+  void lens_pair(float width, float height, float corner, float thickness, Colour colour,
+                 float fill);
   void hand(const Frame& frame);
   void mask();
 

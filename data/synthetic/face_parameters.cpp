@@ -16,7 +16,9 @@ float bounded_normal(KeyedRandom& random) {
 class Traits {
  public:
   Traits(std::uint64_t key, float spread) : random_(key), spread_(spread) {}
-  float around(float mean, float deviation) { return mean + spread_ * deviation * bounded_normal(random_); }
+  float around(float mean, float deviation) {
+    return mean + spread_ * deviation * bounded_normal(random_);
+  }
   float unit() { return std::clamp(0.5f + spread_ * (random_.uniform() - 0.5f), 0.0f, 1.0f); }
   bool chance(float p) { return random_.uniform() < p * std::min(spread_, 1.0f); }
   /// A step of a palette, the same for everybody at spread 0.
@@ -67,7 +69,8 @@ Hair draw_hair(Traits& traits) {
                                                    {0.58f, 0.24f, 0.10f},
                                                    {0.60f, 0.58f, 0.56f},
                                                    {0.66f, 0.47f, 0.28f}}};
-  const auto style = static_cast<HairStyle>(traits.random().below(static_cast<std::uint64_t>(HairStyle::kCount)));
+  const auto style =
+      static_cast<HairStyle>(traits.random().below(static_cast<std::uint64_t>(HairStyle::kCount)));
   return {.style = traits.chance(1.0f) ? style : HairStyle::kShort,
           .colour = traits.pick(kColours),
           .line = traits.around(-0.78f, 0.10f),
@@ -123,8 +126,10 @@ void draw_spots(Traits& traits, FaceIdentity& face) {
     const float side = random.uniform() < 0.5f ? -1.0f : 1.0f;
     const Vec2 cheek{side * random.uniform(0.08f, 0.62f), random.uniform(-0.05f, 0.38f)};
     const Vec2 anywhere{side * random.uniform(0.1f, 0.72f), random.uniform(-0.55f, 0.95f)};
-    face.spots[static_cast<std::size_t>(i)] = {mole ? anywhere : cheek,
-                                               mole ? random.uniform(0.026f, 0.042f) : random.uniform(0.012f, 0.022f), mole ? 0.85f : 0.5f};
+    face.spots[static_cast<std::size_t>(i)] = {
+        mole ? anywhere : cheek,
+        mole ? random.uniform(0.026f, 0.042f) : random.uniform(0.012f, 0.022f),
+        mole ? 0.85f : 0.5f};
   }
 }
 
@@ -149,7 +154,8 @@ void draw_expression(KeyedRandom& random, float nuisance, FaceSample& sample) {
 void draw_light(KeyedRandom& random, float nuisance, float darkness, FaceSample& sample) {
   const float angle = random.uniform(0.0f, 6.2831853f);
   const float tilt = std::min(0.95f, nuisance * random.uniform(0.0f, 0.8f));
-  sample.light = Vec2{std::cos(angle), std::sin(angle) * 0.7f - 0.25f * std::min(nuisance, 1.0f)} * tilt;
+  sample.light =
+      Vec2{std::cos(angle), std::sin(angle) * 0.7f - 0.25f * std::min(nuisance, 1.0f)} * tilt;
   sample.ambient = 1.0f - std::min(0.75f, nuisance * random.uniform(0.1f, 0.6f));
   sample.gain = (1.0f + 0.14f * nuisance * bounded_normal(random)) * darkness;
   sample.contrast = 1.0f + 0.10f * nuisance * bounded_normal(random);
@@ -159,14 +165,16 @@ void draw_light(KeyedRandom& random, float nuisance, float darkness, FaceSample&
 }
 
 void draw_occluder(KeyedRandom& random, float probability, FaceSample& sample) {
-  sample.occluder = random.uniform() < probability ? static_cast<Occluder>(1 + random.below(4)) : Occluder::kNone;
+  sample.occluder =
+      random.uniform() < probability ? static_cast<Occluder>(1 + random.below(4)) : Occluder::kNone;
   sample.occluder_at = {random.uniform(-0.9f, 0.9f), random.uniform(-0.9f, 1.1f)};
   sample.occluder_angle = random.uniform(-1.6f, 1.6f);
   sample.occluder_colour = {random.uniform(), random.uniform(), random.uniform()};
 }
 
 Colour draw_colour(KeyedRandom& random, float nuisance) {
-  const Colour colour{random.uniform(0.1f, 0.9f), random.uniform(0.1f, 0.9f), random.uniform(0.1f, 0.9f)};
+  const Colour colour{random.uniform(0.1f, 0.9f), random.uniform(0.1f, 0.9f),
+                      random.uniform(0.1f, 0.9f)};
   return mix({0.5f, 0.5f, 0.5f}, colour, 0.7f * std::min(nuisance, 1.0f));
 }
 
@@ -207,14 +215,16 @@ FaceIdentity draw_identity(std::uint64_t key, float spread) {
 FaceSample draw_sample(std::uint64_t key, float nuisance, Difficulty difficulty) {
   KeyedRandom random(key);
   const bool hard = difficulty == Difficulty::kHard;
-  const std::uint64_t burden = hard ? 1 + random.below(4) : 0;  // 1 pose, 2 occlusion, 3 blur, 4 darkness
+  const std::uint64_t burden =
+      hard ? 1 + random.below(4) : 0;  // 1 pose, 2 occlusion, 3 blur, 4 darkness
   FaceSample sample{};
   draw_pose(random, nuisance, sample);
   if (burden == 1) sample.yaw = (sample.yaw < 0.0f ? -1.0f : 1.0f) * random.uniform(0.75f, 1.05f);
   draw_expression(random, nuisance, sample);
   draw_light(random, nuisance, burden == 4 ? random.uniform(0.18f, 0.35f) : 1.0f, sample);
   draw_occluder(random, burden == 2 ? 1.0f : 0.07f * std::min(nuisance, 3.0f), sample);
-  sample.blur = burden == 3 ? random.uniform(2.2f, 3.4f) : 0.2f + nuisance * random.uniform(0.0f, 0.8f);
+  sample.blur =
+      burden == 3 ? random.uniform(2.2f, 3.4f) : 0.2f + nuisance * random.uniform(0.0f, 0.8f);
   sample.noise = nuisance * random.uniform(0.004f, 0.03f);
   sample.quality = 95 - static_cast<int>(std::min(nuisance, 1.5f) * random.uniform(0.0f, 35.0f));
   sample.without_glasses = random.uniform() < 0.15f * std::min(nuisance, 2.0f);

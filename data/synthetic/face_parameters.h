@@ -5,7 +5,8 @@
 
 #include "data/synthetic/face_canvas.h"
 
-/// What the synthetic faces are made of. Lengths are in head units: 1 = half the width of an average head (about 42 pixels); y points down.
+/// What the synthetic faces are made of. Lengths are in head units: 1 = half the width of an
+/// average head (about 42 pixels); y points down.
 namespace diffprob::data::faces {
 
 enum class HairStyle { kShort, kLong, kBob, kCurly, kParted, kBald, kCount };

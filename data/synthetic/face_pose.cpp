@@ -24,7 +24,8 @@ Pose::Pose(const FaceSample& sample)
       sin_roll_(std::sin(sample.roll)),
       cos_roll_(std::cos(sample.roll)),
       pixels_(kPixelsPerUnit * sample.scale) {
-  static constexpr std::array<Vec2, 5> kLandmarks{{{-0.41f, -0.16f}, {0.41f, -0.16f}, {0.0f, 0.33f}, {-0.3f, 0.74f}, {0.3f, 0.74f}}};
+  static constexpr std::array<Vec2, 5> kLandmarks{
+      {{-0.41f, -0.16f}, {0.41f, -0.16f}, {0.0f, 0.33f}, {-0.3f, 0.74f}, {0.3f, 0.74f}}};
   Vec2 found{0.0f, 0.0f};
   Vec2 wanted{0.0f, 0.0f};
   for (const Vec2 landmark : kLandmarks) {
@@ -49,14 +50,20 @@ Vec2 Pose::on_surface(Vec2 at, float lift) const {
 
 Frame Pose::on_face(Vec2 at, float lift) const {
   constexpr float kStep = 0.05f;
-  const Vec2 x_axis = (on_surface(at + Vec2{kStep, 0.0f}, lift) - on_surface(at - Vec2{kStep, 0.0f}, lift)) * (0.5f / kStep);
-  const Vec2 y_axis = (on_surface(at + Vec2{0.0f, kStep}, lift) - on_surface(at - Vec2{0.0f, kStep}, lift)) * (0.5f / kStep);
+  const Vec2 x_axis =
+      (on_surface(at + Vec2{kStep, 0.0f}, lift) - on_surface(at - Vec2{kStep, 0.0f}, lift)) *
+      (0.5f / kStep);
+  const Vec2 y_axis =
+      (on_surface(at + Vec2{0.0f, kStep}, lift) - on_surface(at - Vec2{0.0f, kStep}, lift)) *
+      (0.5f / kStep);
   return {on_surface(at, lift), x_axis, y_axis};
 }
 
 Frame Pose::silhouette() const {
-  const float wide = std::sqrt(cos_yaw_ * cos_yaw_ + 1.2f * sin_yaw_ * sin_yaw_);  // a head is deeper than wide
-  return {project({0.0f, 0.0f}, 0.0f), Vec2{cos_roll_, sin_roll_} * (pixels_ * wide), Vec2{-sin_roll_, cos_roll_} * pixels_};
+  const float wide =
+      std::sqrt(cos_yaw_ * cos_yaw_ + 1.2f * sin_yaw_ * sin_yaw_);  // a head is deeper than wide
+  return {project({0.0f, 0.0f}, 0.0f), Vec2{cos_roll_, sin_roll_} * (pixels_ * wide),
+          Vec2{-sin_roll_, cos_roll_} * pixels_};
 }
 
 }  // namespace diffprob::data::faces

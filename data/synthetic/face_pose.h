@@ -4,12 +4,13 @@
 
 namespace diffprob::data::faces {
 
-/// Where points of the head land on the picture. The head is half an ellipsoid; after turning it is moved so that the mean of eyes, nose
-/// and mouth stays where face alignment would put it.
+/// Where points of the head land on the picture. The head is half an ellipsoid; after turning it is
+/// moved so that the mean of eyes, nose and mouth stays where face alignment would put it.
 class Pose {
  public:
   explicit Pose(const FaceSample& sample);
-  /// Frame on the surface at (x, y), raised by `lift`; foreshortened as that part of the surface is.
+  /// Frame on the surface at (x, y), raised by `lift`; foreshortened as that part of the surface
+  /// is.
   [[nodiscard]] Frame on_face(Vec2 at, float lift = 0.0f) const;
   /// Frame of the silhouette, which turning hardly changes.
   [[nodiscard]] Frame silhouette() const;

@@ -2,8 +2,8 @@
 
 #include <array>
 
-#include "data/synthetic/face_painter.h"
 #include "data/random/keyed_random.h"
+#include "data/synthetic/face_painter.h"
 
 namespace diffprob::data::faces {
 namespace {
@@ -23,7 +23,8 @@ std::array<float, kMaxRadius + 1> gaussian(float sigma, int radius) {
 }
 
 /// One pass along `stride`; the caller makes two. Beyond the border the border repeats.
-void blur_line(const Colour* source, Colour* target, std::size_t stride, const std::array<float, kMaxRadius + 1>& weights, int radius) {
+void blur_line(const Colour* source, Colour* target, std::size_t stride,
+               const std::array<float, kMaxRadius + 1>& weights, int radius) {
   for (int i = 0; i < kSide; ++i) {
     Colour sum = source[static_cast<std::size_t>(i) * stride] * weights[0];
     for (int k = 1; k <= radius; ++k) {
@@ -40,11 +41,13 @@ void blur(std::vector<Colour>& pixels, float sigma) {
   if (sigma < 0.25f || radius < 1) return;
   const auto weights = gaussian(sigma, radius);
   std::vector<Colour> half(pixels.size());
-  for (std::size_t y = 0; y < kSide; ++y) blur_line(&pixels[y * kSide], &half[y * kSide], 1, weights, radius);
+  for (std::size_t y = 0; y < kSide; ++y)
+    blur_line(&pixels[y * kSide], &half[y * kSide], 1, weights, radius);
   for (std::size_t x = 0; x < kSide; ++x) blur_line(&half[x], &pixels[x], kSide, weights, radius);
 }
 
-/// Sum of two bytes, centred and scaled to unit variance: near enough to a normal number for sensor noise, and far cheaper.
+/// Sum of two bytes, centred and scaled to unit variance: near enough to a normal number for sensor
+/// noise, and far cheaper.
 float triangular(std::uint64_t bits, int field) {
   const auto low = static_cast<int>((bits >> (field * 16)) & 255);
   const auto high = static_cast<int>((bits >> (field * 16 + 8)) & 255);
@@ -58,7 +61,8 @@ std::vector<std::uint8_t> develop(const std::vector<Colour>& pixels, const FaceS
   KeyedRandom random(sample.noise_key);
   const auto quantise = [&](float value, float cast, float noise) {
     const float exposed = 0.45f + (value * cast - 0.45f) * sample.contrast;
-    return static_cast<std::uint8_t>(std::clamp((exposed * sample.gain + sample.noise * noise) * 255.0f + 0.5f, 0.0f, 255.0f));
+    return static_cast<std::uint8_t>(
+        std::clamp((exposed * sample.gain + sample.noise * noise) * 255.0f + 0.5f, 0.0f, 255.0f));
   };
   for (const Colour& pixel : pixels) {
     const std::uint64_t bits = random.bits();
@@ -84,7 +88,8 @@ std::vector<std::uint8_t> render_face(const FaceIdentity& face, const FaceSample
   painter.nose();
   painter.mouth();
   painter.eyes();
-  const bool covers_ears = face.hair.style == HairStyle::kLong || face.hair.style == HairStyle::kBob;
+  const bool covers_ears =
+      face.hair.style == HairStyle::kLong || face.hair.style == HairStyle::kBob;
   if (covers_ears) painter.ears(/*in_front=*/true);
   painter.hair_in_front();
   if (!covers_ears) painter.ears(/*in_front=*/true);

@@ -8,6 +8,7 @@
 namespace diffprob::data::faces {
 
 /// Draws one picture of one person: uint8 RGB [kSide, kSide, 3]. A pure function of its arguments.
-[[nodiscard]] std::vector<std::uint8_t> render_face(const FaceIdentity& face, const FaceSample& sample);
+[[nodiscard]] std::vector<std::uint8_t> render_face(const FaceIdentity& face,
+                                                    const FaceSample& sample);
 
 }  // namespace diffprob::data::faces

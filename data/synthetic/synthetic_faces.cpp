@@ -12,14 +12,14 @@
 #include <thread>
 #include <vector>
 
-#include "data/files/atomic_file.h"
 #include "data/error.h"
-#include "data/synthetic/face_renderer.h"
+#include "data/files/atomic_file.h"
 #include "data/images/jpeg_decoder.h"
 #include "data/random/keyed_random.h"
 #include "data/records/record_io.h"
-#include "data/synthetic/synthetic_plan.h"
 #include "data/sets/verification_set.h"
+#include "data/synthetic/face_renderer.h"
+#include "data/synthetic/synthetic_plan.h"
 
 namespace diffprob::data {
 namespace {
@@ -31,12 +31,14 @@ constexpr std::int64_t kBlock = 4096;
 
 using Encoded = std::vector<std::byte>;
 
-/// Draws pictures of the people of one set ("train" or "verification"); different sets share nobody.
+/// Draws pictures of the people of one set ("train" or "verification"); different sets share
+/// nobody.
 class Photographer {
  public:
   Photographer(const SyntheticFacesOptions& options, const char* set)
       : people_(combine_key(combine_key(options.seed, key_of_name(set)), key_of_name("people"))),
-        pictures_(combine_key(combine_key(options.seed, key_of_name(set)), key_of_name("pictures"))),
+        pictures_(
+            combine_key(combine_key(options.seed, key_of_name(set)), key_of_name("pictures"))),
         spread_(static_cast<float>(options.identity_spread)),
         nuisance_(static_cast<float>(options.nuisance)) {}
 
@@ -47,12 +49,16 @@ class Photographer {
     return faces::near_copy(sample(source, faces::Difficulty::kPlain), picture_key(number));
   }
   [[nodiscard]] Encoded shoot(std::int64_t identity, const faces::FaceSample& sample) const {
-    const faces::FaceIdentity face = faces::draw_identity(combine_key(people_, static_cast<std::uint64_t>(identity)), spread_);
-    return encode_jpeg(faces::render_face(face, sample), faces::kSide, faces::kSide, sample.quality);
+    const faces::FaceIdentity face =
+        faces::draw_identity(combine_key(people_, static_cast<std::uint64_t>(identity)), spread_);
+    return encode_jpeg(faces::render_face(face, sample), faces::kSide, faces::kSide,
+                       sample.quality);
   }
 
  private:
-  [[nodiscard]] std::uint64_t picture_key(std::int64_t number) const { return combine_key(pictures_, static_cast<std::uint64_t>(number)); }
+  [[nodiscard]] std::uint64_t picture_key(std::int64_t number) const {
+    return combine_key(pictures_, static_cast<std::uint64_t>(number));
+  }
 
   std::uint64_t people_;
   std::uint64_t pictures_;
@@ -61,7 +67,8 @@ class Photographer {
 };
 
 /// work(i) for i in [begin, end) on several threads; the first exception is rethrown here.
-void parallel_for(std::int64_t begin, std::int64_t end, int threads, const std::function<void(std::int64_t)>& work) {
+void parallel_for(std::int64_t begin, std::int64_t end, int threads,
+                  const std::function<void(std::int64_t)>& work) {
   std::atomic<std::int64_t> next = begin;
   std::exception_ptr error;
   std::mutex mutex;
@@ -82,14 +89,17 @@ void parallel_for(std::int64_t begin, std::int64_t end, int threads, const std::
   if (error) std::rethrow_exception(error);
 }
 
-Encoded shoot_planned(const Photographer& photographer, const PlannedSample& planned, std::int64_t index) {
-  const auto difficulty = planned.kind == PlantedKind::kHard ? faces::Difficulty::kHard : faces::Difficulty::kPlain;
+Encoded shoot_planned(const Photographer& photographer, const PlannedSample& planned,
+                      std::int64_t index) {
+  const auto difficulty =
+      planned.kind == PlantedKind::kHard ? faces::Difficulty::kHard : faces::Difficulty::kPlain;
   const bool copy = planned.kind == PlantedKind::kNearDuplicate;
-  return photographer.shoot(planned.true_label,
-                            copy ? photographer.copy_of(planned.source, index) : photographer.sample(index, difficulty));
+  return photographer.shoot(planned.true_label, copy ? photographer.copy_of(planned.source, index)
+                                                     : photographer.sample(index, difficulty));
 }
 
-void write_training_set(const std::string& folder, const SyntheticFacesOptions& options, const std::vector<PlannedSample>& plan) {
+void write_training_set(const std::string& folder, const SyntheticFacesOptions& options,
+                        const std::vector<PlannedSample>& plan) {
   const Photographer photographer(options, "train");
   RecordWriter writer(folder, faces::kSide);
   const auto total = static_cast<std::int64_t>(plan.size());
@@ -97,10 +107,12 @@ void write_training_set(const std::string& folder, const SyntheticFacesOptions& 
     const std::int64_t end = std::min(begin + kBlock, total);
     std::vector<Encoded> images(static_cast<std::size_t>(end - begin));
     parallel_for(begin, end, options.threads, [&](std::int64_t i) {
-      images[static_cast<std::size_t>(i - begin)] = shoot_planned(photographer, plan[static_cast<std::size_t>(i)], i);
+      images[static_cast<std::size_t>(i - begin)] =
+          shoot_planned(photographer, plan[static_cast<std::size_t>(i)], i);
     });
     for (std::int64_t i = begin; i < end; ++i) {
-      writer.add(plan[static_cast<std::size_t>(i)].label, images[static_cast<std::size_t>(i - begin)]);
+      writer.add(plan[static_cast<std::size_t>(i)].label,
+                 images[static_cast<std::size_t>(i - begin)]);
     }
   }
   writer.finish();
@@ -114,19 +126,24 @@ void write_verification_set(const std::string& path, const SyntheticFacesOptions
   set.images.resize(plan.size());
   parallel_for(0, static_cast<std::int64_t>(plan.size()), options.threads, [&](std::int64_t i) {
     const VerificationPicture& picture = plan[static_cast<std::size_t>(i)];
-    KeyedRandom random(combine_key(combine_key(options.seed, key_of_name("hard")), static_cast<std::uint64_t>(i)));
-    const auto difficulty =
-        random.uniform() < static_cast<float>(options.hard_samples) ? faces::Difficulty::kHard : faces::Difficulty::kPlain;
-    set.images[static_cast<std::size_t>(i)] = photographer.shoot(picture.identity, photographer.sample(picture.number, difficulty));
+    KeyedRandom random(
+        combine_key(combine_key(options.seed, key_of_name("hard")), static_cast<std::uint64_t>(i)));
+    const auto difficulty = random.uniform() < static_cast<float>(options.hard_samples)
+                                ? faces::Difficulty::kHard
+                                : faces::Difficulty::kPlain;
+    set.images[static_cast<std::size_t>(i)] =
+        photographer.shoot(picture.identity, photographer.sample(picture.number, difficulty));
   });
-  for (std::size_t i = 0; i < plan.size(); i += 2) set.same.push_back(plan[i].identity == plan[i + 1].identity);
+  for (std::size_t i = 0; i < plan.size(); i += 2)
+    set.same.push_back(plan[i].identity == plan[i + 1].identity);
   write_verification_bin(path, set);
 }
 
 /// Removes what was begun when something throws.
 class StagingFolder {
  public:
-  explicit StagingFolder(const fs::path& target) : path_(target.string() + ".partial-" + std::to_string(::getpid())) {
+  explicit StagingFolder(const fs::path& target)
+      : path_(target.string() + ".partial-" + std::to_string(::getpid())) {
     fs::remove_all(path_);
     fs::create_directories(path_);
   }
@@ -139,7 +156,8 @@ class StagingFolder {
 
   [[nodiscard]] const fs::path& path() const { return path_; }
 
-  /// A new folder appears by one rename. Into an old one train.rec goes last: without it there is no set.
+  /// A new folder appears by one rename. Into an old one train.rec goes last: without it there is
+  /// no set.
   void publish(const fs::path& target) const {
     if (!fs::exists(target)) {
       fs::rename(path_, target);
@@ -148,7 +166,8 @@ class StagingFolder {
     }
     fs::remove(target / "train.rec");
     for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
-      if (entry.path().filename() != "train.rec") fs::rename(entry.path(), target / entry.path().filename());
+      if (entry.path().filename() != "train.rec")
+        fs::rename(entry.path(), target / entry.path().filename());
     }
     fs::rename(path_ / "train.rec", target / "train.rec");
     sync_folder(target.string());

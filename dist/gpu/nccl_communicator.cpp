@@ -13,15 +13,15 @@
 #include <type_traits>
 #include <vector>
 
-#include "dist/mpi/backoff.h"
-#include "dist/gpu/cuda_device.h"
 #include "dist/error.h"
 #include "dist/flight_recorder.h"
-#include "dist/mpi/mpi_transport.h"
+#include "dist/gpu/cuda_device.h"
 #include "dist/gpu/nccl_handle.h"
 #include "dist/gpu/nccl_watchdog.h"
-#include "dist/padded_rows.h"
 #include "dist/gpu/stream_capture.h"
+#include "dist/mpi/backoff.h"
+#include "dist/mpi/mpi_transport.h"
+#include "dist/padded_rows.h"
 
 namespace diffprob::dist {
 namespace {
@@ -52,7 +52,8 @@ ncclRedOp_t nccl_op(ReduceOp op) {
 }
 
 bool all_equal(const std::vector<std::int64_t>& counts) {
-  return std::all_of(counts.begin(), counts.end(), [&](std::int64_t n) { return n == counts.front(); });
+  return std::all_of(counts.begin(), counts.end(),
+                     [&](std::int64_t n) { return n == counts.front(); });
 }
 
 c10::Stream current_stream(at::Device device) {
@@ -61,8 +62,12 @@ c10::Stream current_stream(at::Device device) {
 
 class NcclWork final : public Work {
  public:
-  NcclWork(std::shared_ptr<NcclHandle> handle, std::shared_ptr<NcclOperation> operation, at::Device device, std::vector<at::Tensor> tensors)
-      : handle_(std::move(handle)), operation_(std::move(operation)), device_(device), tensors_(std::move(tensors)) {}
+  NcclWork(std::shared_ptr<NcclHandle> handle, std::shared_ptr<NcclOperation> operation,
+           at::Device device, std::vector<at::Tensor> tensors)
+      : handle_(std::move(handle)),
+        operation_(std::move(operation)),
+        device_(device),
+        tensors_(std::move(tensors)) {}
   ~NcclWork() override {
     if (waited_) return;
     try {
@@ -84,7 +89,9 @@ class NcclWork final : public Work {
     while (!is_done()) {
       handle_->check_alive(operation_->what);
       if (backoff.pause() > operation_->timeout) {
-        const std::string why = "waited " + std::to_string(std::chrono::duration<double>(backoff.elapsed()).count()) + " s";
+        const std::string why =
+            "waited " + std::to_string(std::chrono::duration<double>(backoff.elapsed()).count()) +
+            " s";
         throw_failed(why + operation_->roll_call(operation_->what + " " + why));
       }
     }
@@ -115,12 +122,13 @@ class NcclWork final : public Work {
 
 class NcclCommunicator final : public Communicator {
  public:
-  NcclCommunicator(std::shared_ptr<NcclHandle> handle, std::shared_ptr<FlightRecorder> recorder, std::shared_ptr<MpiTransport> messages,
-                   at::Device device, Deadlines deadlines)
+  NcclCommunicator(std::shared_ptr<NcclHandle> handle, std::shared_ptr<FlightRecorder> recorder,
+                   std::shared_ptr<MpiTransport> messages, at::Device device, Deadlines deadlines)
       : Communicator(std::move(recorder), device, deadlines),
         handle_(std::move(handle)),
         messages_(std::move(messages)),
-        stream_(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device, /*isHighPriority=*/true)),
+        stream_(c10::impl::VirtualGuardImpl(device.type())
+                    .getStreamFromGlobalPool(device, /*isHighPriority=*/true)),
         native_stream_(static_cast<cudaStream_t>(stream_.native_handle())),
         watchdog_(handle_, device) {}
 
@@ -128,7 +136,8 @@ class NcclCommunicator final : public Communicator {
 
   void watch_replay() override {
     auto operation = make_operation("replay of a recorded step");
-    handle_->check_alive(operation->what);  // nothing else asks between replays, and an abort waits for the owner of the graph
+    handle_->check_alive(operation->what);  // nothing else asks between replays, and an abort waits
+                                            // for the owner of the graph
     operation->finished = [] {};
     operation->done.record(current_stream(device()));
     watchdog_.watch(std::move(operation));
@@ -136,9 +145,13 @@ class NcclCommunicator final : public Communicator {
 
  private:
   [[nodiscard]] std::shared_ptr<NcclOperation> make_operation(const std::string& what) {
-    const std::string who = what + ": rank " + std::to_string(rank()) + " of " + std::to_string(world_size());
-    auto operation = std::make_shared<NcclOperation>(NcclOperation{who, timeout(), c10::Event(device().type())});
-    operation->roll_call = [messages = messages_](const std::string& reason) { return messages->roll_call(reason); };
+    const std::string who =
+        what + ": rank " + std::to_string(rank()) + " of " + std::to_string(world_size());
+    auto operation =
+        std::make_shared<NcclOperation>(NcclOperation{who, timeout(), c10::Event(device().type())});
+    operation->roll_call = [messages = messages_](const std::string& reason) {
+      return messages->roll_call(reason);
+    };
     return operation;
   }
 
@@ -147,19 +160,23 @@ class NcclCommunicator final : public Communicator {
     void operator()() const {}
   };
 
-  /// Orders the own stream behind the current one, enqueues the calls as one group, then, on the own stream, what `behind` does; records
-  /// the end. NcclWork keeps the tensors until a stream that may use their memory again has waited.
+  /// Orders the own stream behind the current one, enqueues the calls as one group, then, on the
+  /// own stream, what `behind` does; records the end. NcclWork keeps the tensors until a stream
+  /// that may use their memory again has waited.
   template <class Calls, class Behind = Nothing>
-  std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls, Behind behind = {}) {
+  std::unique_ptr<Work> enqueue(const char* name, std::vector<at::Tensor> tensors, Calls calls,
+                                Behind behind = {}) {
     const c10::DeviceGuard guard(device());
     auto operation = make_operation(std::string(name) + " " + recorder()->describe(sequence()));
     operation->finished = [records = recorder(), number = sequence()] { records->finish(number); };
-    const bool recording = is_recording(device());  // events of a capture tell nothing about a replay
+    const bool recording =
+        is_recording(device());  // events of a capture tell nothing about a replay
     operation->done.record(current_stream(device()));
     operation->done.block(stream_);
     handle_->launch(operation->what, timeout(), calls);
     operation->done.record(stream_);
-    auto work = std::make_unique<NcclWork>(handle_, operation, device(), std::move(tensors));  // waits when `behind` throws
+    auto work = std::make_unique<NcclWork>(handle_, operation, device(),
+                                           std::move(tensors));  // waits when `behind` throws
     if constexpr (!std::is_same_v<Behind, Nothing>) {
       const c10::StreamGuard own(stream_);
       behind();
@@ -172,43 +189,51 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Work> do_all_reduce(at::Tensor tensor, ReduceOp op) override {
     const auto type = nccl_type(tensor.scalar_type());
     return enqueue("all_reduce", {tensor}, [&](ncclComm_t comm) {
-      ncclAllReduce(tensor.data_ptr(), tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()), type, nccl_op(op), comm,
-                    native_stream_);
+      ncclAllReduce(tensor.data_ptr(), tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()),
+                    type, nccl_op(op), comm, native_stream_);
     });
   }
 
-  std::unique_ptr<Work> do_all_gather_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> counts) override {
+  std::unique_ptr<Work> do_all_gather_v(at::Tensor output, at::Tensor input,
+                                        std::vector<std::int64_t> counts) override {
     if (all_equal(counts)) return gather(output, input, {output, input}, Nothing{});
     const PaddedRows& padded = padded_rows(counts);
     const at::Tensor part = padded.pad_own(input);
     auto sizes = part.sizes().vec();
     sizes[0] *= world_size();
     const at::Tensor whole = at::empty(sizes, part.options());
-    return gather(whole, part, {output, whole, part, padded.places()}, [&] { padded.unpad_all(output, whole); });
+    return gather(whole, part, {output, whole, part, padded.places()},
+                  [&] { padded.unpad_all(output, whole); });
   }
   template <class Behind>
-  std::unique_ptr<Work> gather(const at::Tensor& whole, const at::Tensor& part, std::vector<at::Tensor> kept, Behind behind) {
+  std::unique_ptr<Work> gather(const at::Tensor& whole, const at::Tensor& part,
+                               std::vector<at::Tensor> kept, Behind behind) {
     const auto n = static_cast<std::size_t>(part.numel());
     const auto calls = [&](ncclComm_t comm) {
-      ncclAllGather(part.data_ptr(), whole.data_ptr(), n, nccl_type(part.scalar_type()), comm, native_stream_);
+      ncclAllGather(part.data_ptr(), whole.data_ptr(), n, nccl_type(part.scalar_type()), comm,
+                    native_stream_);
     };
     return enqueue("all_gather", std::move(kept), calls, behind);
   }
 
-  std::unique_ptr<Work> do_reduce_scatter_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> counts) override {
+  std::unique_ptr<Work> do_reduce_scatter_v(at::Tensor output, at::Tensor input,
+                                            std::vector<std::int64_t> counts) override {
     if (all_equal(counts)) return scatter(output, input, {output, input}, Nothing{});
     const PaddedRows& padded = padded_rows(counts);
     const at::Tensor whole = padded.pad_all(input);
     auto sizes = whole.sizes().vec();
     sizes[0] = padded.block();
     const at::Tensor part = at::empty(sizes, whole.options());
-    return scatter(part, whole, {output, whole, part}, [&] { output.copy_(part.narrow(0, 0, output.size(0))); });
+    return scatter(part, whole, {output, whole, part},
+                   [&] { output.copy_(part.narrow(0, 0, output.size(0))); });
   }
   template <class Behind>
-  std::unique_ptr<Work> scatter(const at::Tensor& part, const at::Tensor& whole, std::vector<at::Tensor> kept, Behind behind) {
+  std::unique_ptr<Work> scatter(const at::Tensor& part, const at::Tensor& whole,
+                                std::vector<at::Tensor> kept, Behind behind) {
     const auto n = static_cast<std::size_t>(part.numel());
     const auto calls = [&](ncclComm_t comm) {
-      ncclReduceScatter(whole.data_ptr(), part.data_ptr(), n, nccl_type(part.scalar_type()), ncclSum, comm, native_stream_);
+      ncclReduceScatter(whole.data_ptr(), part.data_ptr(), n, nccl_type(part.scalar_type()),
+                        ncclSum, comm, native_stream_);
     };
     return enqueue("reduce_scatter", std::move(kept), calls, behind);
   }
@@ -216,19 +241,21 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Work> do_broadcast(at::Tensor tensor, int root) override {
     const auto type = nccl_type(tensor.scalar_type());
     return enqueue("broadcast", {tensor}, [&](ncclComm_t comm) {
-      ncclBroadcast(tensor.data_ptr(), tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()), type, root, comm, native_stream_);
+      ncclBroadcast(tensor.data_ptr(), tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()),
+                    type, root, comm, native_stream_);
     });
   }
 
   std::unique_ptr<Work> do_barrier() override {
     if (!token_.defined()) token_ = at::zeros({1}, at::TensorOptions(device()).dtype(at::kFloat));
     return enqueue("barrier", {token_}, [&](ncclComm_t comm) {
-      ncclAllReduce(token_.data_ptr(), token_.data_ptr(), 1, ncclFloat32, ncclSum, comm, native_stream_);
+      ncclAllReduce(token_.data_ptr(), token_.data_ptr(), 1, ncclFloat32, ncclSum, comm,
+                    native_stream_);
     });
   }
 
-  /// Kept as long as this object, one for each way in which batches fall on the ranks, of which there are few: a recorded step can take no
-  /// copy from the host, and goes on reading them.
+  /// Kept as long as this object, one for each way in which batches fall on the ranks, of which
+  /// there are few: a recorded step can take no copy from the host, and goes on reading them.
   const PaddedRows& padded_rows(const std::vector<std::int64_t>& counts) {
     auto found = padded_.find(counts);
     if (found == padded_.end()) found = padded_.emplace(counts, PaddedRows(counts, device())).first;
@@ -250,7 +277,8 @@ void refuse_shared_gpu(at::Device device, HostCollectives& host) {
   int rank = 0;
   for (const CudaUuid& uuid : host.all_gather(uuid_of_cuda_device(device.index()))) {
     const auto [owner, alone] = owners.emplace(uuid, rank);
-    TORCH_CHECK(alone, "ranks ", owner->second, " and ", rank, " hold the same GPU (equal UUIDs): give each rank its own, or use the CPU");
+    TORCH_CHECK(alone, "ranks ", owner->second, " and ", rank,
+                " hold the same GPU (equal UUIDs): give each rank its own, or use the CPU");
     ++rank;
   }
 }
@@ -264,29 +292,36 @@ ncclUniqueId share_unique_id(HostCollectives& host) {
     state = ncclGetUniqueId(&id);
     if (state == ncclSuccess) bytes.assign(id.internal, sizeof(id.internal));
   }
-  bytes = host.broadcast(std::move(bytes), 0);  // empty: rank 0 failed, and nobody waits for it in vain
-  if (bytes.size() != sizeof(id.internal)) throw CommError(c10::str("rank 0 got no NCCL id: ", ncclGetErrorString(state)));
+  bytes =
+      host.broadcast(std::move(bytes), 0);  // empty: rank 0 failed, and nobody waits for it in vain
+  if (bytes.size() != sizeof(id.internal))
+    throw CommError(c10::str("rank 0 got no NCCL id: ", ncclGetErrorString(state)));
   std::memcpy(id.internal, bytes.data(), bytes.size());
   return id;
 }
 
 }  // namespace
 
-std::unique_ptr<Communicator> connect_nccl(at::Device device, HostCollectives& host, Deadlines deadlines) {
+std::unique_ptr<Communicator> connect_nccl(at::Device device, HostCollectives& host,
+                                           Deadlines deadlines) {
   const c10::DeviceGuard guard(device);
   const ncclUniqueId id = share_unique_id(host);
   auto handle = std::make_shared<NcclHandle>(id, host.rank(), host.world_size(), deadlines.startup);
-  auto recorder = FlightRecorder::make("tensors on " + device.str(), host.rank(), host.world_size());
+  auto recorder =
+      FlightRecorder::make("tensors on " + device.str(), host.rank(), host.world_size());
   TransportOptions options;
   options.recorder = recorder;
   auto messages = std::make_shared<MpiTransport>(deadlines.startup, std::move(options));
-  return std::make_unique<NcclCommunicator>(std::move(handle), std::move(recorder), std::move(messages), device, deadlines);
+  return std::make_unique<NcclCommunicator>(std::move(handle), std::move(recorder),
+                                            std::move(messages), device, deadlines);
 }
 
 std::unique_ptr<Communicator> make_nccl_communicator(at::Device device, Deadlines deadlines) {
-  TORCH_CHECK(device.is_cuda() && device.has_index(), "NCCL wants a CUDA device with an index, got ", device);
+  TORCH_CHECK(device.is_cuda() && device.has_index(),
+              "NCCL wants a CUDA device with an index, got ", device);
   HostCollectives host(deadlines);
-  if (std::getenv("DIFFPROB_TEST_SHARED_GPU") == nullptr) refuse_shared_gpu(device, host);  // tests give each rank an NCCL_HOSTID
+  if (std::getenv("DIFFPROB_TEST_SHARED_GPU") == nullptr)
+    refuse_shared_gpu(device, host);  // tests give each rank an NCCL_HOSTID
   return connect_nccl(device, host, deadlines);
 }
 

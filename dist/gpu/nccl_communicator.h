@@ -7,8 +7,9 @@
 
 namespace diffprob::dist {
 
-/// make_nccl_communicator without its checks of the device. Collective over `host`. Written on LibTorch's streams and events of any kind of
-/// device: tests run it on a pretended one.
-[[nodiscard]] std::unique_ptr<Communicator> connect_nccl(at::Device device, HostCollectives& host, Deadlines deadlines);
+/// make_nccl_communicator without its checks of the device. Collective over `host`. Written on
+/// LibTorch's streams and events of any kind of device: tests run it on a pretended one.
+[[nodiscard]] std::unique_ptr<Communicator> connect_nccl(at::Device device, HostCollectives& host,
+                                                         Deadlines deadlines);
 
 }  // namespace diffprob::dist

@@ -7,21 +7,23 @@
 #include <exception>
 #include <utility>
 
-#include "dist/mpi/backoff.h"
 #include "dist/error.h"
+#include "dist/mpi/backoff.h"
 
 namespace diffprob::dist {
 namespace {
 
 void end_process_with(const std::string& reason) {
-  spdlog::critical("{}; NCCL did not end its communicator after that: this process ends now", reason);
+  spdlog::critical("{}; NCCL did not end its communicator after that: this process ends now",
+                   reason);
   spdlog::default_logger()->flush();  // not shutdown(): other threads may log
   std::_Exit(1);
 }
 
 }  // namespace
 
-NcclHandle::NcclHandle(const ncclUniqueId& id, int rank, int world_size, std::chrono::milliseconds timeout, NcclAbortLimits limits)
+NcclHandle::NcclHandle(const ncclUniqueId& id, int rank, int world_size,
+                       std::chrono::milliseconds timeout, NcclAbortLimits limits)
     : limits_(std::move(limits)), rank_(rank), timeout_(timeout) {
   if (!limits_.end_process) limits_.end_process = end_process_with;
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
@@ -33,7 +35,8 @@ NcclHandle::NcclHandle(const ncclUniqueId& id, int rank, int world_size, std::ch
     settle(comm, state, "start of NCCL", timeout);
   } catch (const CommError& error) {
     abort(error.what());
-    if (aborter_.joinable()) aborter_.join();  // the destructor of an object that was never whole does not run
+    if (aborter_.joinable())
+      aborter_.join();  // the destructor of an object that was never whole does not run
     if (guard_.joinable()) guard_.join();
     throw;
   }
@@ -61,22 +64,26 @@ NcclHandle::~NcclHandle() {
 }
 
 /// Waits until NCCL is done with what it was asked for; throws CommError on failure.
-void NcclHandle::settle(ncclComm_t comm, ncclResult_t state, const std::string& what, std::chrono::milliseconds timeout) {
+void NcclHandle::settle(ncclComm_t comm, ncclResult_t state, const std::string& what,
+                        std::chrono::milliseconds timeout) {
   Backoff backoff;
   while (state == ncclInProgress) {
     const ncclResult_t asked = ncclCommGetAsyncError(comm, &state);
     if (asked != ncclSuccess) state = asked;
     if (state == ncclInProgress && backoff.pause() > timeout) {
-      throw CommError(
-          c10::str(what, ": rank ", rank_, " waited ", std::chrono::duration<double>(backoff.elapsed()).count(), " s for NCCL"));
+      throw CommError(c10::str(what, ": rank ", rank_, " waited ",
+                               std::chrono::duration<double>(backoff.elapsed()).count(),
+                               " s for NCCL"));
     }
   }
   if (state == ncclSuccess) return;
   const char* detail = comm == nullptr ? "" : ncclGetLastError(comm);
-  throw CommError(c10::str(what, " failed on rank ", rank_, ": ", ncclGetErrorString(state), "; ", detail));
+  throw CommError(
+      c10::str(what, " failed on rank ", rank_, ": ", ncclGetErrorString(state), "; ", detail));
 }
 
-void NcclHandle::launch(const std::string& what, std::chrono::milliseconds timeout, const std::function<void(ncclComm_t)>& calls) {
+void NcclHandle::launch(const std::string& what, std::chrono::milliseconds timeout,
+                        const std::function<void(ncclComm_t)>& calls) {
   try {
     const std::lock_guard lock(mutex_);
     if (comm_ == nullptr) throw CommError(what + ": the communicator is dead since: " + reason_);
@@ -97,7 +104,8 @@ void NcclHandle::check_alive(const std::string& what) {
     ncclResult_t state = ncclSuccess;
     ncclCommGetAsyncError(comm_, &state);
     if (state == ncclSuccess || state == ncclInProgress) return;
-    problem = c10::str(what, " failed on rank ", rank_, ": ", ncclGetErrorString(state), "; ", ncclGetLastError(comm_));
+    problem = c10::str(what, " failed on rank ", rank_, ": ", ncclGetErrorString(state), "; ",
+                       ncclGetLastError(comm_));
   }
   abort(problem);
   throw CommError(problem);

@@ -5,8 +5,8 @@
 
 #include <utility>
 
-#include "dist/gpu/device.h"
 #include "dist/error.h"
+#include "dist/gpu/device.h"
 
 namespace diffprob::dist {
 namespace {
@@ -67,7 +67,8 @@ void NcclWatchdog::inspect(std::unique_lock<std::mutex>& lock) {
     handle_->check_alive(front->what);
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - front_since_;
     if (waited <= front->timeout) return;
-    const std::string reason = front->what + " waited " + std::to_string(waited.count()) + " s and passed its deadline";
+    const std::string reason =
+        front->what + " waited " + std::to_string(waited.count()) + " s and passed its deadline";
     lock.unlock();  // the roll call takes up to two seconds; watch() must not wait for it
     const std::string absentees = front->roll_call(reason);
     handle_->abort(reason + absentees);

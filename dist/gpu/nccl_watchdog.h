@@ -21,12 +21,13 @@ struct NcclOperation {
   std::string what;
   std::chrono::milliseconds timeout;
   c10::Event done;
-  std::function<void()> finished{};                                   ///< called by the watchdog
-  std::function<std::string(const std::string& reason)> roll_call{};  ///< after the deadline: who did not arrive
+  std::function<void()> finished{};  ///< called by the watchdog
+  std::function<std::string(const std::string& reason)>
+      roll_call{};  ///< after the deadline: who did not arrive
 };
 
-/// Watches the operations of one stream, oldest first, and aborts the communicator when one fails or passes its deadline: the host may be
-/// blocked in a CUDA call that only an abort ends.
+/// Watches the operations of one stream, oldest first, and aborts the communicator when one fails
+/// or passes its deadline: the host may be blocked in a CUDA call that only an abort ends.
 class NcclWatchdog {
  public:
   NcclWatchdog(std::shared_ptr<NcclHandle> handle, c10::Device device);

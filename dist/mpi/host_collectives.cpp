@@ -5,8 +5,8 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "dist/mpi/abandoned.h"
 #include "dist/flight_recorder.h"
+#include "dist/mpi/abandoned.h"
 #include "dist/mpi/local_reduce.h"
 #include "dist/mpi/mpi_check.h"
 #include "dist/mpi/mpi_transport.h"
@@ -66,12 +66,18 @@ constexpr std::string_view type_name() {
 }  // namespace
 
 struct HostCollectives::Impl {
-  explicit Impl(Deadlines limits) : deadlines(limits), recorder(make_recorder()), transport(limits.startup, recorded_by(recorder)) {}
+  explicit Impl(Deadlines limits)
+      : deadlines(limits),
+        recorder(make_recorder()),
+        transport(limits.startup, recorded_by(recorder)) {}
 
-  [[nodiscard]] std::size_t ranks() const { return static_cast<std::size_t>(transport.world_size()); }
+  [[nodiscard]] std::size_t ranks() const {
+    return static_cast<std::size_t>(transport.world_size());
+  }
 
   /// values[r] goes to rank r -> what rank r sent here.
-  std::vector<std::int64_t> swap_counts(std::span<const std::int64_t> values, std::string_view what) {
+  std::vector<std::int64_t> swap_counts(std::span<const std::int64_t> values,
+                                        std::string_view what) {
     const auto sent = copy_of(std::as_bytes(values));
     const auto got = std::make_shared<Buffer>(sent->size());
     std::vector<Outgoing> outgoing;
@@ -103,7 +109,8 @@ int HostCollectives::world_size() const noexcept {
 
 void HostCollectives::set_phase(Phase phase) noexcept {
   impl_->recorder->set_phase(phase);
-  impl_->transport.set_timeout(phase == Phase::kStartup ? impl_->deadlines.startup : impl_->deadlines.step);
+  impl_->transport.set_timeout(phase == Phase::kStartup ? impl_->deadlines.startup
+                                                        : impl_->deadlines.step);
 }
 
 void HostCollectives::set_step(std::int64_t step) noexcept {
@@ -118,10 +125,12 @@ void HostCollectives::barrier(std::string_view what, std::source_location where)
 template <class T>
 void HostCollectives::all_reduce(std::span<T> values, ReduceOp op, std::source_location where) {
   if (world_size() == 1 || values.empty()) return;
-  const RecordedOperation recorded(*impl_->recorder, {"all_reduce", type_name<T>(), shape_of(values), where});
+  const RecordedOperation recorded(*impl_->recorder,
+                                   {"all_reduce", type_name<T>(), shape_of(values), where});
   const auto buffer = copy_of(std::as_bytes(values));
   guarded({buffer}, [&] {
-    impl_->transport.all_reduce(buffer->data(), static_cast<std::int64_t>(values.size()), local_reduce<T>(op), "all_reduce of host values");
+    impl_->transport.all_reduce(buffer->data(), static_cast<std::int64_t>(values.size()),
+                                local_reduce<T>(op), "all_reduce of host values");
   });
   std::memcpy(values.data(), buffer->data(), buffer->size());
 }
@@ -133,8 +142,10 @@ template void HostCollectives::all_reduce(std::span<std::int64_t>, ReduceOp, std
 template void HostCollectives::all_reduce(std::span<std::uint64_t>, ReduceOp, std::source_location);
 
 std::int32_t HostCollectives::max_of_last_call(std::int32_t own, std::source_location where) {
-  if (own < 0) throw std::invalid_argument("max_of_last_call: " + std::to_string(own) + " is negative");
-  const RecordedOperation recorded(*impl_->recorder, {"all_reduce", type_name<std::int32_t>(), shape_of(std::span(&own, 1)), where});
+  if (own < 0)
+    throw std::invalid_argument("max_of_last_call: " + std::to_string(own) + " is negative");
+  const RecordedOperation recorded(*impl_->recorder, {"all_reduce", type_name<std::int32_t>(),
+                                                      shape_of(std::span(&own, 1)), where});
   return impl_->transport.max_of_last_call(own, "all_reduce begun in the call before");
 }
 
@@ -142,31 +153,39 @@ void HostCollectives::progress() noexcept {
   impl_->transport.progress();
 }
 
-std::vector<std::byte> HostCollectives::gather_bytes(std::span<const std::byte> bytes, std::vector<std::int64_t>& counts,
+std::vector<std::byte> HostCollectives::gather_bytes(std::span<const std::byte> bytes,
+                                                     std::vector<std::int64_t>& counts,
                                                      const std::source_location& where) {
-  const RecordedOperation recorded(*impl_->recorder, {"all_gather", "byte", shape_of(bytes), where});
+  const RecordedOperation recorded(*impl_->recorder,
+                                   {"all_gather", "byte", shape_of(bytes), where});
   const std::vector<std::int64_t> sizes(impl_->ranks(), static_cast<std::int64_t>(bytes.size()));
   counts = impl_->swap_counts(sizes, "all_gather of host values (sizes)");
   const auto input = copy_of(bytes);
   const auto output = std::make_shared<Buffer>(static_cast<std::size_t>(sum(counts)));
-  guarded({input, output}, [&] { impl_->transport.all_gather(input->data(), output->data(), counts, "all_gather of host values"); });
+  guarded({input, output}, [&] {
+    impl_->transport.all_gather(input->data(), output->data(), counts, "all_gather of host values");
+  });
   return std::move(*output);
 }
 
-std::vector<std::byte> HostCollectives::exchange_bytes(std::span<const std::byte> bytes, std::span<const std::int64_t> send_counts,
-                                                       std::vector<std::int64_t>& counts, const std::source_location& where) {
+std::vector<std::byte> HostCollectives::exchange_bytes(std::span<const std::byte> bytes,
+                                                       std::span<const std::int64_t> send_counts,
+                                                       std::vector<std::int64_t>& counts,
+                                                       const std::source_location& where) {
   if (send_counts.size() != impl_->ranks()) {
-    throw std::invalid_argument("all_to_all_v: " + std::to_string(send_counts.size()) + " counts for " + std::to_string(world_size()) +
-                                " ranks");
+    throw std::invalid_argument("all_to_all_v: " + std::to_string(send_counts.size()) +
+                                " counts for " + std::to_string(world_size()) + " ranks");
   }
   for (const auto n : send_counts) {
     if (n < 0) throw std::invalid_argument("all_to_all_v: negative count");
   }
   if (sum(send_counts) != static_cast<std::int64_t>(bytes.size())) {
-    throw std::invalid_argument("all_to_all_v: counts add up to " + std::to_string(sum(send_counts)) + " bytes, the values hold " +
+    throw std::invalid_argument("all_to_all_v: counts add up to " +
+                                std::to_string(sum(send_counts)) + " bytes, the values hold " +
                                 std::to_string(bytes.size()));
   }
-  const RecordedOperation recorded(*impl_->recorder, {"all_to_all", "byte", shape_of(bytes), where});
+  const RecordedOperation recorded(*impl_->recorder,
+                                   {"all_to_all", "byte", shape_of(bytes), where});
   counts = impl_->swap_counts(send_counts, "all_to_all of host values (sizes)");
   const auto input = copy_of(bytes);
   const auto output = std::make_shared<Buffer>(static_cast<std::size_t>(sum(counts)));
@@ -180,22 +199,28 @@ std::vector<std::byte> HostCollectives::exchange_bytes(std::span<const std::byte
     from += send_counts[r];
     to += counts[r];
   }
-  guarded({input, output}, [&] { impl_->transport.exchange(outgoing, incoming, "all_to_all of host values"); });
+  guarded({input, output},
+          [&] { impl_->transport.exchange(outgoing, incoming, "all_to_all of host values"); });
   return std::move(*output);
 }
 
 std::string HostCollectives::broadcast(std::string value, int root, std::source_location where) {
-  if (root < 0 || root >= world_size()) throw std::invalid_argument("broadcast: root " + std::to_string(root) + " is not a rank");
+  if (root < 0 || root >= world_size())
+    throw std::invalid_argument("broadcast: root " + std::to_string(root) + " is not a rank");
   if (world_size() == 1) return value;
-  const RecordedOperation recorded(*impl_->recorder, {"broadcast", "byte", shape_of(std::span(value)), where});
+  const RecordedOperation recorded(*impl_->recorder,
+                                   {"broadcast", "byte", shape_of(std::span(value)), where});
   const auto size = std::make_shared<std::int64_t>(static_cast<std::int64_t>(value.size()));
   guarded({size}, [&] {
-    impl_->transport.broadcast(reinterpret_cast<std::byte*>(size.get()), sizeof(*size), root, "broadcast of host values (size)");
+    impl_->transport.broadcast(reinterpret_cast<std::byte*>(size.get()), sizeof(*size), root,
+                               "broadcast of host values (size)");
   });
   const auto buffer = std::make_shared<std::string>(std::move(value));
   buffer->resize(static_cast<std::size_t>(*size));
-  guarded({buffer},
-          [&] { impl_->transport.broadcast(reinterpret_cast<std::byte*>(buffer->data()), *size, root, "broadcast of host values"); });
+  guarded({buffer}, [&] {
+    impl_->transport.broadcast(reinterpret_cast<std::byte*>(buffer->data()), *size, root,
+                               "broadcast of host values");
+  });
   return std::move(*buffer);
 }
 

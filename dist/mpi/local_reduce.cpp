@@ -1,4 +1,5 @@
-// Compiled with -O3: these loops are the arithmetic of every collective on host tensors, and must become vector code.
+// Compiled with -O3: these loops are the arithmetic of every collective on host tensors, and must
+// become vector code.
 #include "dist/mpi/local_reduce.h"
 
 #include <c10/util/BFloat16.h>
@@ -13,10 +14,13 @@ namespace {
 // The integer form of the conversions has no branches, unlike c10's.
 struct BFloat16Bits {
   std::uint16_t bits;
-  explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+  explicit operator float() const {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  }
   explicit BFloat16Bits(float value) {
     const auto whole = std::bit_cast<std::uint32_t>(value);
-    const std::uint32_t rounded = (whole + 0x7fffU + ((whole >> 16) & 1U)) >> 16;  // to nearest, ties to even
+    const std::uint32_t rounded =
+        (whole + 0x7fffU + ((whole >> 16) & 1U)) >> 16;  // to nearest, ties to even
     bits = static_cast<std::uint16_t>((whole & 0x7fffffffU) > 0x7f800000U ? 0x7fc0U : rounded);
   }
 };
@@ -64,13 +68,15 @@ void run_two(std::byte* out, const std::byte* a, const std::byte* b, std::int64_
   const auto* second = reinterpret_cast<const Stored*>(b);
   auto* result = reinterpret_cast<Stored*>(out);
   for (std::int64_t i = 0; i < count; ++i) {
-    result[i] = static_cast<Stored>(Combine()(static_cast<Accumulator>(first[i]), static_cast<Accumulator>(second[i])));
+    result[i] = static_cast<Stored>(
+        Combine()(static_cast<Accumulator>(first[i]), static_cast<Accumulator>(second[i])));
   }
 }
 
 template <class Stored, class Accumulator, class Combine>
 void run(std::byte* out, std::span<const std::byte* const> inputs, std::int64_t count) {
-  if (inputs.size() == 2) return run_two<Stored, Accumulator, Combine>(out, inputs[0], inputs[1], count);
+  if (inputs.size() == 2)
+    return run_two<Stored, Accumulator, Combine>(out, inputs[0], inputs[1], count);
   Accumulator sums[kBlock];
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     const std::int64_t n = std::min(kBlock, count - begin);
@@ -78,7 +84,8 @@ void run(std::byte* out, std::span<const std::byte* const> inputs, std::int64_t 
     for (std::int64_t i = 0; i < n; ++i) sums[i] = static_cast<Accumulator>(first[i]);
     for (const std::byte* input : inputs.subspan(1)) {
       const auto* next = reinterpret_cast<const Stored*>(input) + begin;
-      for (std::int64_t i = 0; i < n; ++i) sums[i] = Combine()(sums[i], static_cast<Accumulator>(next[i]));
+      for (std::int64_t i = 0; i < n; ++i)
+        sums[i] = Combine()(sums[i], static_cast<Accumulator>(next[i]));
     }
     auto* result = reinterpret_cast<Stored*>(out) + begin;
     for (std::int64_t i = 0; i < n; ++i) result[i] = static_cast<Stored>(sums[i]);

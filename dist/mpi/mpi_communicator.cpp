@@ -53,8 +53,9 @@ class DoneWork final : public Work {
   void wait_host() override {}
 };
 
-/// What a communicator and its unfinished works share. Operations point to the transport and do not own it: those that failed are kept
-/// for the rest of the process, while the transport must end before MPI does.
+/// What a communicator and its unfinished works share. Operations point to the transport and do not
+/// own it: those that failed are kept for the rest of the process, while the transport must end
+/// before MPI does.
 struct Engine {
   explicit Engine(std::unique_ptr<MpiTransport> messages) : transport(std::move(messages)) {
     if (transport->world_size() > 1) queue.emplace();
@@ -89,17 +90,20 @@ class MpiWork final : public Work {
 
 class MpiCommunicator final : public Communicator {
  public:
-  MpiCommunicator(std::unique_ptr<MpiTransport> transport, std::shared_ptr<FlightRecorder> recorder, Deadlines deadlines)
-      : Communicator(std::move(recorder), at::kCPU, deadlines), engine_(std::make_shared<Engine>(std::move(transport))) {}
+  MpiCommunicator(std::unique_ptr<MpiTransport> transport, std::shared_ptr<FlightRecorder> recorder,
+                  Deadlines deadlines)
+      : Communicator(std::move(recorder), at::kCPU, deadlines),
+        engine_(std::make_shared<Engine>(std::move(transport))) {}
 
   void abort() noexcept override { engine_->transport->abort(); }
 
  private:
-  /// `collective(transport)` runs in its turn; on one rank at once. It must own the tensors it uses.
+  /// `collective(transport)` runs in its turn; on one rank at once. It must own the tensors it
+  /// uses.
   template <class Collective>
   std::unique_ptr<Work> enqueue(Collective collective) {
-    auto run = [transport = engine_->transport.get(), records = recorder(), number = sequence(), limit = timeout(),
-                collective = std::move(collective)] {
+    auto run = [transport = engine_->transport.get(), records = recorder(), number = sequence(),
+                limit = timeout(), collective = std::move(collective)] {
       records->start(number);
       transport->set_timeout(limit);
       try {
@@ -110,7 +114,8 @@ class MpiCommunicator final : public Communicator {
       }
       records->finish(number);
     };
-    if (engine_->queue) return std::make_unique<MpiWork>(engine_, engine_->queue->push(std::move(run)));
+    if (engine_->queue)
+      return std::make_unique<MpiWork>(engine_, engine_->queue->push(std::move(run)));
     run();
     return std::make_unique<DoneWork>();
   }
@@ -122,25 +127,30 @@ class MpiCommunicator final : public Communicator {
     });
   }
 
-  std::unique_ptr<Work> do_all_gather_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> counts) override {
+  std::unique_ptr<Work> do_all_gather_v(at::Tensor output, at::Tensor input,
+                                        std::vector<std::int64_t> counts) override {
     counts = elements(output, std::move(counts));
     for (auto& n : counts) n *= output.element_size();
-    return enqueue([output = std::move(output), input = std::move(input), counts = std::move(counts)](MpiTransport& transport) {
+    return enqueue([output = std::move(output), input = std::move(input),
+                    counts = std::move(counts)](MpiTransport& transport) {
       transport.all_gather(bytes_of(input), bytes_of(output), counts, "all_gather");
     });
   }
 
-  std::unique_ptr<Work> do_reduce_scatter_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> counts) override {
+  std::unique_ptr<Work> do_reduce_scatter_v(at::Tensor output, at::Tensor input,
+                                            std::vector<std::int64_t> counts) override {
     const auto reduce = reduce_for(input.scalar_type(), ReduceOp::kSum);
     counts = elements(input, std::move(counts));
-    return enqueue([output = std::move(output), input = std::move(input), counts = std::move(counts), reduce](MpiTransport& transport) {
+    return enqueue([output = std::move(output), input = std::move(input),
+                    counts = std::move(counts), reduce](MpiTransport& transport) {
       transport.reduce_scatter(bytes_of(input), bytes_of(output), counts, reduce, "reduce_scatter");
     });
   }
 
   std::unique_ptr<Work> do_broadcast(at::Tensor tensor, int root) override {
     return enqueue([tensor = std::move(tensor), root](MpiTransport& transport) {
-      transport.broadcast(bytes_of(tensor), static_cast<std::int64_t>(tensor.nbytes()), root, "broadcast");
+      transport.broadcast(bytes_of(tensor), static_cast<std::int64_t>(tensor.nbytes()), root,
+                          "broadcast");
     });
   }
 

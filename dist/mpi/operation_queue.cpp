@@ -57,7 +57,8 @@ void OperationQueue::execute(Operation& operation) {
       operation.run();
     } catch (...) {
       failure_ = std::current_exception();
-      abandon(std::make_shared<std::function<void()>>(std::move(operation.run)));  // its buffers: MPI may still use them
+      abandon(std::make_shared<std::function<void()>>(
+          std::move(operation.run)));  // its buffers: MPI may still use them
     }
   }
   operation.error = failure_;
@@ -71,8 +72,10 @@ void OperationQueue::wait(const std::shared_ptr<Operation>& operation) {
       run_front(lock);
       continue;
     }
-    lock.unlock();  // the own thread is at it: look a few times before going to sleep, which costs more than a small message
-    for (Backoff backoff; !operation->done.load(std::memory_order_acquire) && backoff.elapsed() < std::chrono::microseconds(100);) {
+    lock.unlock();  // the own thread is at it: look a few times before going to sleep, which costs
+                    // more than a small message
+    for (Backoff backoff; !operation->done.load(std::memory_order_acquire) &&
+                          backoff.elapsed() < std::chrono::microseconds(100);) {
       backoff.pause();
     }
     lock.lock();

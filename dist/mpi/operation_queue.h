@@ -18,9 +18,10 @@ struct Operation {
   std::atomic<bool> done{false};
 };
 
-/// Runs operations one at a time, in the order they were pushed: on an own thread while the caller computes, or on a thread that
-/// waits, which saves two thread switches for the many small collectives that are waited for at once.
-/// After an operation has thrown, it and all later ones end with that error, unrun.
+/// Runs operations one at a time, in the order they were pushed: on an own thread while the caller
+/// computes, or on a thread that waits, which saves two thread switches for the many small
+/// collectives that are waited for at once. After an operation has thrown, it and all later ones
+/// end with that error, unrun.
 class OperationQueue {
  public:
   OperationQueue();

@@ -37,7 +37,8 @@ Target& target() {
 /// "02:15:03.123456" UTC, "-" for the epoch.
 std::string time_text(Time time) {
   if (time == Time{}) return "-";
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+  const auto micros =
+      std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
   const std::time_t seconds = micros / 1'000'000;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
@@ -64,15 +65,16 @@ std::string line_of(const OperationRecord& record) {
 }
 
 std::string header_of(const FlightRecorder& recorder) {
-  return "# communicator " + recorder.name() + ": " + std::to_string(recorder.enqueued()) + " operations called, " + recorder.position() +
-         "\n";
+  return "# communicator " + recorder.name() + ": " + std::to_string(recorder.enqueued()) +
+         " operations called, " + recorder.position() + "\n";
 }
 
 std::string text_of(std::string_view reason) {
   std::string text = "# diffprob operations 1; times are UTC\n# " + std::string(reason) + "\n";
   for (const auto& recorder : live_recorders()) {
     text += header_of(*recorder);
-    text += "sequence\tstate\tkind\tdtype\tshape\tphase\tstep\tenqueued\tstarted\tfinished\tsource\n";
+    text +=
+        "sequence\tstate\tkind\tdtype\tshape\tphase\tstep\tenqueued\tstarted\tfinished\tsource\n";
     for (const auto& record : recorder->records()) text += line_of(record);
   }
   return text;
@@ -82,7 +84,9 @@ void log_newest(std::string_view reason) {
   for (const auto& recorder : live_recorders()) {
     const auto records = recorder->records();
     std::string text = std::string(reason) + "\n" + header_of(*recorder);
-    for (std::size_t i = records.size() - std::min(records.size(), kLogged); i < records.size(); ++i) text += line_of(records[i]);
+    for (std::size_t i = records.size() - std::min(records.size(), kLogged); i < records.size();
+         ++i)
+      text += line_of(records[i]);
     spdlog::warn("{}", text);
   }
 }
@@ -125,7 +129,9 @@ std::filesystem::path write_operations(std::string_view reason) noexcept {
     const auto recorders = live_recorders();
     if (recorders.empty()) return {};
     const auto now = std::chrono::steady_clock::now();
-    if (to.written_at != std::chrono::steady_clock::time_point{} && now - to.written_at < std::chrono::seconds(1)) return to.written;
+    if (to.written_at != std::chrono::steady_clock::time_point{} &&
+        now - to.written_at < std::chrono::seconds(1))
+      return to.written;
     to.written_at = now;
     if (to.folder.empty()) {
       log_newest(reason);

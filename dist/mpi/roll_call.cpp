@@ -37,7 +37,8 @@ RollCall::~RollCall() {
   thread_.join();
   for (auto& [request, buffer] : sent_) {
     int done = 0;
-    if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || done == 0) abandon(std::move(buffer));
+    if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || done == 0)
+      abandon(std::move(buffer));
   }
 }
 
@@ -64,8 +65,11 @@ void RollCall::answer_questions() {
     check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kQuestionTag, comm_, &found, &status), "MPI_Iprobe");
     if (found == 0) return;
     std::int64_t sequence = 0;
-    check_mpi(MPI_Recv(&sequence, 1, MPI_INT64_T, status.MPI_SOURCE, kQuestionTag, comm_, MPI_STATUS_IGNORE), "MPI_Recv");
-    (void)write_operations("rank " + std::to_string(status.MPI_SOURCE) + " passed its deadline in operation #" + std::to_string(sequence) +
+    check_mpi(MPI_Recv(&sequence, 1, MPI_INT64_T, status.MPI_SOURCE, kQuestionTag, comm_,
+                       MPI_STATUS_IGNORE),
+              "MPI_Recv");
+    (void)write_operations("rank " + std::to_string(status.MPI_SOURCE) +
+                           " passed its deadline in operation #" + std::to_string(sequence) +
                            " of communicator " + recorder_->name());
     answer(status.MPI_SOURCE);
   }
@@ -75,9 +79,11 @@ void RollCall::answer(int asker) {
   auto message = std::make_shared<Answer>();
   message->enqueued = recorder_->enqueued();
   const std::string position = recorder_->position();
-  std::memcpy(message->position, position.data(), std::min(position.size(), sizeof(message->position) - 1));
+  std::memcpy(message->position, position.data(),
+              std::min(position.size(), sizeof(message->position) - 1));
   auto& [request, buffer] = sent_.emplace_back(MPI_REQUEST_NULL, message);
-  check_mpi(MPI_Isend(message.get(), sizeof(Answer), MPI_BYTE, asker, kAnswerTag, comm_, &request), "MPI_Isend");
+  check_mpi(MPI_Isend(message.get(), sizeof(Answer), MPI_BYTE, asker, kAnswerTag, comm_, &request),
+            "MPI_Isend");
 }
 
 std::string RollCall::call(const std::string& reason, std::int64_t sequence) noexcept {
@@ -95,7 +101,8 @@ std::string RollCall::ask(const std::string& reason, std::int64_t sequence) {
   const auto file = write_operations(reason);
   const auto ranks = static_cast<std::size_t>(recorder_->world_size());
   const auto answers = std::make_shared<std::vector<Answer>>(ranks);
-  const auto question = std::make_shared<std::int64_t>(sequence > 0 ? sequence : recorder_->oldest_open());
+  const auto question =
+      std::make_shared<std::int64_t>(sequence > 0 ? sequence : recorder_->oldest_open());
   abandon(answers);  // silent ranks leave their requests open
   abandon(question);
   std::vector<MPI_Request> receives(ranks, MPI_REQUEST_NULL);
@@ -103,25 +110,31 @@ std::string RollCall::ask(const std::string& reason, std::int64_t sequence) {
   for (int r = 0; r < recorder_->world_size(); ++r) {
     const auto i = static_cast<std::size_t>(r);
     if (r == recorder_->rank()) continue;
-    check_mpi(MPI_Irecv(&(*answers)[i], sizeof(Answer), MPI_BYTE, r, kAnswerTag, comm_, &receives[i]), "MPI_Irecv");
-    check_mpi(MPI_Isend(question.get(), 1, MPI_INT64_T, r, kQuestionTag, comm_, &sends[i]), "MPI_Isend");
+    check_mpi(
+        MPI_Irecv(&(*answers)[i], sizeof(Answer), MPI_BYTE, r, kAnswerTag, comm_, &receives[i]),
+        "MPI_Irecv");
+    check_mpi(MPI_Isend(question.get(), 1, MPI_INT64_T, r, kQuestionTag, comm_, &sends[i]),
+              "MPI_Isend");
   }
   Backoff backoff;
   int done = 0;
   while (done == 0 && backoff.pause() < kPatience) {
-    check_mpi(MPI_Testall(static_cast<int>(ranks), receives.data(), &done, MPI_STATUSES_IGNORE), "MPI_Testall");
+    check_mpi(MPI_Testall(static_cast<int>(ranks), receives.data(), &done, MPI_STATUSES_IGNORE),
+              "MPI_Testall");
   }
   const std::string text = absentees(*answers, receives, *question);
   return file.empty() ? text : text + "; the last operations are in " + file.string();
 }
 
-std::string RollCall::absentees(const std::vector<Answer>& answers, std::vector<MPI_Request>& requests, std::int64_t sequence) const {
+std::string RollCall::absentees(const std::vector<Answer>& answers,
+                                std::vector<MPI_Request>& requests, std::int64_t sequence) const {
   std::string text;
   for (int r = 0; r < recorder_->world_size(); ++r) {
     const auto i = static_cast<std::size_t>(r);
     if (r == recorder_->rank()) continue;
     int done = 0;
-    const bool answered = MPI_Test(&requests[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done != 0;
+    const bool answered =
+        MPI_Test(&requests[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done != 0;
     const std::string rank = "; rank " + std::to_string(r);
     if (!answered) {
       text += rank + " did not answer (frozen, gone or cut off)";

@@ -16,9 +16,10 @@
 
 namespace diffprob::dist {
 
-/// Who is where, asked by a rank whose deadline has passed. An own thread looks for such questions ten times a second: it writes this
-/// rank's operations and answers while the other threads compute, read files or wait, so that only a process that is frozen, gone or
-/// cut off stays silent. Point-to-point messages on `comm`, with tags nobody else uses; every wait is bounded.
+/// Who is where, asked by a rank whose deadline has passed. An own thread looks for such questions
+/// ten times a second: it writes this rank's operations and answers while the other threads
+/// compute, read files or wait, so that only a process that is frozen, gone or cut off stays
+/// silent. Point-to-point messages on `comm`, with tags nobody else uses; every wait is bounded.
 class RollCall {
  public:
   static constexpr int kQuestionTag = 1 << 14;  // the transport's own tags lie below
@@ -30,10 +31,11 @@ class RollCall {
   RollCall(const RollCall&) = delete;
   RollCall& operator=(const RollCall&) = delete;
 
-  /// Writes this rank's operations, asks all others, waits up to two seconds. Returns "; rank 1 did not answer (frozen, gone or cut
-  /// off); rank 2 did not arrive: done with all_gather #11 ...; the last operations are in FILE", or "" when that fails. Asks once: later
-  /// calls, which wait for the first, get the same text. sequence: of the operation that others may not have called; 0: the oldest that is
-  /// open here.
+  /// Writes this rank's operations, asks all others, waits up to two seconds. Returns "; rank 1 did
+  /// not answer (frozen, gone or cut off); rank 2 did not arrive: done with all_gather #11 ...; the
+  /// last operations are in FILE", or "" when that fails. Asks once: later calls, which wait for
+  /// the first, get the same text. sequence: of the operation that others may not have called; 0:
+  /// the oldest that is open here.
   [[nodiscard]] std::string call(const std::string& reason, std::int64_t sequence = 0) noexcept;
 
  private:
@@ -42,14 +44,17 @@ class RollCall {
   void answer_questions();
   void answer(int asker);
   [[nodiscard]] std::string ask(const std::string& reason, std::int64_t sequence);
-  [[nodiscard]] std::string absentees(const std::vector<Answer>& answers, std::vector<MPI_Request>& requests, std::int64_t sequence) const;
+  [[nodiscard]] std::string absentees(const std::vector<Answer>& answers,
+                                      std::vector<MPI_Request>& requests,
+                                      std::int64_t sequence) const;
 
   MPI_Comm comm_;
   std::shared_ptr<FlightRecorder> recorder_;
   std::mutex call_mutex_;
   bool called_ = false;
   std::string absentees_text_;
-  std::vector<std::pair<MPI_Request, std::shared_ptr<Answer>>> sent_;  // touched by the thread alone
+  std::vector<std::pair<MPI_Request, std::shared_ptr<Answer>>>
+      sent_;  // touched by the thread alone
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;

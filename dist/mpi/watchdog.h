@@ -8,8 +8,9 @@
 
 namespace diffprob::dist {
 
-/// Ends the process, with exit code 1, when it is not gone in time: for waits inside MPI itself (MPI_Init, MPI_Finalize), which have no
-/// deadline of their own. The launcher then ends the other ranks.
+/// Ends the process, with exit code 1, when it is not gone in time: for waits inside MPI itself
+/// (MPI_Init, MPI_Finalize), which have no deadline of their own. The launcher then ends the other
+/// ranks.
 class Watchdog {
  public:
   /// `what`: "MPI_Init of process 4711 on node3", for the message.

@@ -12,7 +12,8 @@ std::int64_t padded_elements(const at::Tensor& parameter) {
   return (parameter.numel() + step - 1) / step * step;
 }
 
-void allocate(const std::vector<at::Tensor>& parameters, GradientBuckets& result, std::size_t index) {
+void allocate(const std::vector<at::Tensor>& parameters, GradientBuckets& result,
+              std::size_t index) {
   auto& bucket = result.buckets[index];
   std::int64_t total = 0;
   for (const auto i : bucket.members) total += padded_elements(parameters[i]);
@@ -20,7 +21,8 @@ void allocate(const std::vector<at::Tensor>& parameters, GradientBuckets& result
   bucket.flat = torch::zeros({total}, at::TensorOptions(first.device()).dtype(first.scalar_type()));
   std::int64_t offset = 0;
   for (const auto i : bucket.members) {
-    result.views[i] = bucket.flat.as_strided(parameters[i].sizes(), parameters[i].strides(), offset);
+    result.views[i] =
+        bucket.flat.as_strided(parameters[i].sizes(), parameters[i].strides(), offset);
     result.bucket_of[i] = index;
     offset += padded_elements(parameters[i]);
   }
@@ -28,7 +30,8 @@ void allocate(const std::vector<at::Tensor>& parameters, GradientBuckets& result
 
 }  // namespace
 
-GradientBuckets make_gradient_buckets(const std::vector<at::Tensor>& parameters, const std::vector<std::size_t>& order,
+GradientBuckets make_gradient_buckets(const std::vector<at::Tensor>& parameters,
+                                      const std::vector<std::size_t>& order,
                                       std::int64_t first_bytes, std::int64_t bytes) {
   GradientBuckets result;
   result.bucket_of.resize(parameters.size());
@@ -37,7 +40,8 @@ GradientBuckets make_gradient_buckets(const std::vector<at::Tensor>& parameters,
   for (const auto i : order) {
     const std::int64_t limit = result.buckets.size() <= 1 ? first_bytes : bytes;
     const bool full = result.buckets.empty() || held >= limit ||
-                      parameters[result.buckets.back().members.back()].scalar_type() != parameters[i].scalar_type();
+                      parameters[result.buckets.back().members.back()].scalar_type() !=
+                          parameters[i].scalar_type();
     if (full) {
       result.buckets.emplace_back();
       held = 0;

@@ -12,13 +12,17 @@ namespace diffprob::dist {
 namespace {
 
 bool aliases(const at::Tensor& gradient, const at::Tensor& view) {
-  return gradient.defined() && gradient.data_ptr() == view.data_ptr() && gradient.strides() == view.strides();
+  return gradient.defined() && gradient.data_ptr() == view.data_ptr() &&
+         gradient.strides() == view.strides();
 }
 
-/// A number that is the same on two ranks only if their parameters have the same layout (but for bad luck).
+/// A number that is the same on two ranks only if their parameters have the same layout (but for
+/// bad luck).
 std::int64_t layout_fingerprint(const std::vector<at::Tensor>& parameters) {
   std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a over 64-bit words
-  const auto add = [&hash](std::int64_t value) { hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211ULL; };
+  const auto add = [&hash](std::int64_t value) {
+    hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211ULL;
+  };
   for (const auto& parameter : parameters) {
     add(static_cast<std::int64_t>(parameter.scalar_type()));
     for (const auto n : parameter.sizes()) add(n);
@@ -32,32 +36,39 @@ void check_parameters(const std::vector<at::Tensor>& parameters, Communicator& c
   TORCH_CHECK(!parameters.empty(), "gradient reducer: no parameters");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const auto& p = parameters[i];
-    TORCH_CHECK(p.requires_grad() && p.is_leaf(), "gradient reducer: parameter ", i, " is not a leaf that requires a gradient");
-    TORCH_CHECK(p.is_non_overlapping_and_dense(), "gradient reducer: parameter ", i, " is not dense, strides ", p.strides());
-    TORCH_CHECK(p.device() == communicator.device(), "gradient reducer: parameter ", i, " lives on ", p.device(), ", expected ",
-                communicator.device());
+    TORCH_CHECK(p.requires_grad() && p.is_leaf(), "gradient reducer: parameter ", i,
+                " is not a leaf that requires a gradient");
+    TORCH_CHECK(p.is_non_overlapping_and_dense(), "gradient reducer: parameter ", i,
+                " is not dense, strides ", p.strides());
+    TORCH_CHECK(p.device() == communicator.device(), "gradient reducer: parameter ", i,
+                " lives on ", p.device(), ", expected ", communicator.device());
   }
   const std::int64_t own = layout_fingerprint(parameters);
-  const auto both = torch::tensor({own, -own}, at::TensorOptions().dtype(at::kLong)).to(communicator.device());
+  const auto both =
+      torch::tensor({own, -own}, at::TensorOptions().dtype(at::kLong)).to(communicator.device());
   communicator.all_reduce(both, ReduceOp::kMax)->wait_host();
   const auto extremes = both.cpu();
-  TORCH_CHECK(extremes[0].item<std::int64_t>() == -extremes[1].item<std::int64_t>(),
-              "gradient reducer: the ranks hold parameters of different number, shape, layout or dtype");
+  TORCH_CHECK(
+      extremes[0].item<std::int64_t>() == -extremes[1].item<std::int64_t>(),
+      "gradient reducer: the ranks hold parameters of different number, shape, layout or dtype");
 }
 
 }  // namespace
 
 std::int64_t most_ranks_adding_in(at::ScalarType communication_dtype, at::Device device) {
-  if (device.is_cpu() || communication_dtype == at::kFloat) return std::numeric_limits<std::int64_t>::max();
+  if (device.is_cpu() || communication_dtype == at::kFloat)
+    return std::numeric_limits<std::int64_t>::max();
   return communication_dtype == at::kBFloat16 ? 256 : 2048;
 }
 
 struct GradientReducer::Impl {
-  Impl(std::vector<at::Tensor> model_parameters, Communicator& ranks, GradientReducerOptions settings)
+  Impl(std::vector<at::Tensor> model_parameters, Communicator& ranks,
+       GradientReducerOptions settings)
       : parameters(std::move(model_parameters)), communicator(ranks), options(settings) {
     const auto sent = options.communication_dtype;
     TORCH_CHECK(sent == at::kFloat || sent == at::kBFloat16 || sent == at::kHalf,
-                "gradient reducer: gradients travel as float32, bfloat16 or float16, not as ", sent);
+                "gradient reducer: gradients travel as float32, bfloat16 or float16, not as ",
+                sent);
     check_parameters(parameters, communicator);
     std::vector<std::size_t> reverse;
     for (std::size_t i = parameters.size(); i-- > 0;) reverse.push_back(i);
@@ -77,24 +88,29 @@ struct GradientReducer::Impl {
       on_gradient(i);
       return outputs;
     };
-    const auto key = node->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(std::move(hook)));
-    hooks.emplace_back(std::move(node), key);  // the parameter itself holds its accumulator only weakly
+    const auto key = node->add_post_hook(
+        std::make_unique<torch::autograd::utils::LambdaPostHook>(std::move(hook)));
+    hooks.emplace_back(std::move(node),
+                       key);  // the parameter itself holds its accumulator only weakly
   }
 
   /// New buckets in this order; gradients keep their values.
   void install(const std::vector<std::size_t>& order) {
     const torch::NoGradGuard no_grad;
-    layout = make_gradient_buckets(parameters, order, options.first_bucket_bytes, options.bucket_bytes);
+    layout =
+        make_gradient_buckets(parameters, order, options.first_bucket_bytes, options.bucket_bytes);
     for (std::size_t i = 0; i < parameters.size(); ++i) restore_view(i);
     narrow.assign(layout.buckets.size(), at::Tensor());
     restart();
   }
 
   [[nodiscard]] bool narrows(std::size_t b) const {
-    return options.communication_dtype != at::kFloat && communicator.world_size() > 1 && layout.buckets[b].flat.scalar_type() == at::kFloat;
+    return options.communication_dtype != at::kFloat && communicator.world_size() > 1 &&
+           layout.buckets[b].flat.scalar_type() == at::kFloat;
   }
   [[nodiscard]] bool divides() const {
-    return options.combine == GradientReducerOptions::Combine::kAverage && communicator.world_size() > 1;
+    return options.combine == GradientReducerOptions::Combine::kAverage &&
+           communicator.world_size() > 1;
   }
 
   void restart() {
@@ -119,7 +135,9 @@ struct GradientReducer::Impl {
     const torch::NoGradGuard no_grad;
     restore_view(i);
     if (!communicate) return;
-    TORCH_CHECK(ready[i] == 0, "gradient reducer: a second backward before finish(); set_communicate(false) for all but the last one");
+    TORCH_CHECK(ready[i] == 0,
+                "gradient reducer: a second backward before finish(); set_communicate(false) for "
+                "all but the last one");
     ready[i] = 1;
     delivered.push_back(i);
     missing[layout.bucket_of[i]] -= 1;
@@ -135,7 +153,8 @@ struct GradientReducer::Impl {
       return;
     }
     if (divides()) flat.div_(communicator.world_size());
-    if (!narrow[b].defined()) narrow[b] = at::empty_like(flat, flat.options().dtype(options.communication_dtype));
+    if (!narrow[b].defined())
+      narrow[b] = at::empty_like(flat, flat.options().dtype(options.communication_dtype));
     narrow[b].copy_(flat);
     works.push_back(communicator.all_reduce(narrow[b]));
   }
@@ -173,7 +192,8 @@ struct GradientReducer::Impl {
       if (ready[i] == 0) order.push_back(i);
     }
     const std::vector<std::int64_t> numbers(order.begin(), order.end());
-    const auto shared = torch::tensor(numbers, at::TensorOptions().dtype(at::kLong)).to(communicator.device());
+    const auto shared =
+        torch::tensor(numbers, at::TensorOptions().dtype(at::kLong)).to(communicator.device());
     communicator.broadcast(shared, 0)->wait_host();
     const auto host = shared.cpu();
     std::copy_n(host.const_data_ptr<std::int64_t>(), order.size(), order.begin());
@@ -194,7 +214,8 @@ struct GradientReducer::Impl {
   bool communicate = true;
 };
 
-GradientReducer::GradientReducer(std::vector<at::Tensor> parameters, Communicator& communicator, GradientReducerOptions options)
+GradientReducer::GradientReducer(std::vector<at::Tensor> parameters, Communicator& communicator,
+                                 GradientReducerOptions options)
     : impl_(std::make_unique<Impl>(std::move(parameters), communicator, options)) {}
 GradientReducer::~GradientReducer() = default;
 
@@ -202,7 +223,8 @@ void GradientReducer::zero_grad() {
   const torch::NoGradGuard no_grad;
   impl_->restart();
   for (auto& bucket : impl_->layout.buckets) bucket.flat.zero_();
-  for (std::size_t i = 0; i < impl_->parameters.size(); ++i) impl_->parameters[i].mutable_grad() = impl_->layout.views[i];
+  for (std::size_t i = 0; i < impl_->parameters.size(); ++i)
+    impl_->parameters[i].mutable_grad() = impl_->layout.views[i];
 }
 
 void GradientReducer::set_communicate(bool communicate) noexcept {

@@ -15,31 +15,39 @@ namespace diffprob::eval {
 namespace {
 
 /// Embeddings of the images of `rows`, on the device. [rows, D] float32
-at::Tensor embed_range(ResidentSet& set, const model::FaceEmbedder& network, std::int64_t batch, data::RowRange rows) {
-  auto embeddings = at::empty({rows.end - rows.begin, network.dim()}, at::TensorOptions(at::kFloat).device(network.device()));
+at::Tensor embed_range(ResidentSet& set, const model::FaceEmbedder& network, std::int64_t batch,
+                       data::RowRange rows) {
+  auto embeddings = at::empty({rows.end - rows.begin, network.dim()},
+                              at::TensorOptions(at::kFloat).device(network.device()));
   for (std::int64_t begin = rows.begin; begin < rows.end; begin += batch) {
     const std::int64_t end = std::min(begin + batch, rows.end);
     // On a GPU the next batch is decoded, when it is the first time, while this one is embedded.
-    const auto [straight, mirrored] = network.embed_with_mirror(set.images(begin, end, network.device().is_cuda()));
+    const auto [straight, mirrored] =
+        network.embed_with_mirror(set.images(begin, end, network.device().is_cuda()));
     embeddings.narrow(0, begin - rows.begin, end - begin).copy_(straight + mirrored);
   }
   return embeddings;
 }
 
-/// Throws on all ranks when one of them has met an unreadable image; without this the others would wait in the gather.
-void agree_on_error(const std::optional<data::DataError>& error, const std::string& set, dist::Communicator& communicator) {
-  auto failed_rank = at::full({1}, error ? communicator.rank() : -1, at::TensorOptions(at::kLong).device(communicator.device()));
+/// Throws on all ranks when one of them has met an unreadable image; without this the others would
+/// wait in the gather.
+void agree_on_error(const std::optional<data::DataError>& error, const std::string& set,
+                    dist::Communicator& communicator) {
+  auto failed_rank = at::full({1}, error ? communicator.rank() : -1,
+                              at::TensorOptions(at::kLong).device(communicator.device()));
   communicator.all_reduce(failed_rank, dist::ReduceOp::kMax)->wait_host();
   if (error) throw data::DataError(*error);
   const auto rank = failed_rank.item<std::int64_t>();
   if (rank >= 0)
-    throw data::DataError(c10::str("verification set ", set, ": rank ", rank, " met an unreadable image (its own message names it)"));
+    throw data::DataError(c10::str("verification set ", set, ": rank ", rank,
+                                   " met an unreadable image (its own message names it)"));
 }
 
 template <class Number>
 double length(const Number* row, std::int64_t dim) {
   double sum = 0;
-  for (std::int64_t d = 0; d < dim; ++d) sum += static_cast<double>(row[d]) * static_cast<double>(row[d]);
+  for (std::int64_t d = 0; d < dim; ++d)
+    sum += static_cast<double>(row[d]) * static_cast<double>(row[d]);
   // A row of zeros has no direction: it stays zeros, as in the protocol's scripts.
   return sum == 0 ? 1.0 : std::sqrt(sum);
 }
@@ -51,7 +59,8 @@ double unit_distance(const Number* a, const Number* b, std::int64_t dim) {
   const double b_length = length(b, dim);
   double sum = 0;
   for (std::int64_t d = 0; d < dim; ++d) {
-    const double difference = static_cast<double>(a[d]) / a_length - static_cast<double>(b[d]) / b_length;
+    const double difference =
+        static_cast<double>(a[d]) / a_length - static_cast<double>(b[d]) / b_length;
     sum += difference * difference;
   }
   return sum;
@@ -73,41 +82,48 @@ std::vector<double> distances_of(const at::Tensor& rows) {
 
 }  // namespace
 
-at::Tensor embed_flip_sum(ResidentSet& resident, model::Backbone& backbone, dist::Communicator& communicator,
-                          const EmbedderOptions& options) {
+at::Tensor embed_flip_sum(ResidentSet& resident, model::Backbone& backbone,
+                          dist::Communicator& communicator, const EmbedderOptions& options) {
   const data::VerificationSet& set = resident.set();
-  TORCH_CHECK(options.batch_per_rank > 0, "embed: want a positive batch, got ", options.batch_per_rank);
-  TORCH_CHECK(set.images.size() == 2 * set.same.size(), "verification set ", set.name, ": ", set.images.size(), " images, but ",
-              set.same.size(), " pairs");
+  TORCH_CHECK(options.batch_per_rank > 0, "embed: want a positive batch, got ",
+              options.batch_per_rank);
+  TORCH_CHECK(set.images.size() == 2 * set.same.size(), "verification set ", set.name, ": ",
+              set.images.size(), " images, but ", set.same.size(), " pairs");
   const at::NoGradGuard no_grad;
   const auto images = static_cast<std::int64_t>(set.images.size());
   const model::FaceEmbedder network(backbone, communicator.device(), options.network);
-  const auto rows_of = [&](int rank) { return data::rows_of_rank(images, rank, communicator.world_size(), network.block()); };
+  const auto rows_of = [&](int rank) {
+    return data::rows_of_rank(images, rank, communicator.world_size(), network.block());
+  };
   at::Tensor mine;  // [rows of this rank, D]
   std::optional<data::DataError> error;
   try {
-    mine = embed_range(resident, network, network.batch_of(options.batch_per_rank), rows_of(communicator.rank()));
+    mine = embed_range(resident, network, network.batch_of(options.batch_per_rank),
+                       rows_of(communicator.rank()));
   } catch (const data::DataError& e) {
     error = e;
   }
   agree_on_error(error, set.name, communicator);
 
   std::vector<std::int64_t> counts;
-  for (int rank = 0; rank < communicator.world_size(); ++rank) counts.push_back(rows_of(rank).end - rows_of(rank).begin);
+  for (int rank = 0; rank < communicator.world_size(); ++rank)
+    counts.push_back(rows_of(rank).end - rows_of(rank).begin);
   auto all = at::empty({images, backbone.embedding_dim()}, mine.options());
   if (images > 0) communicator.all_gather_v(all, mine, counts)->wait_host();
   return all.cpu();
 }
 
 std::vector<double> pair_distances(const at::Tensor& embeddings) {
-  TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) % 2 == 0, "pair_distances: want embeddings [2 * pairs, D], got ",
-              embeddings.sizes());
+  TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) % 2 == 0,
+              "pair_distances: want embeddings [2 * pairs, D], got ", embeddings.sizes());
   const at::NoGradGuard no_grad;
   const auto all = embeddings.to(at::kCPU).contiguous();
-  return all.scalar_type() == at::kFloat ? distances_of<float>(all) : distances_of<double>(all.to(at::kDouble));
+  return all.scalar_type() == at::kFloat ? distances_of<float>(all)
+                                         : distances_of<double>(all.to(at::kDouble));
 }
 
-SetReport verify_set(ResidentSet& set, model::Backbone& backbone, dist::Communicator& communicator, const EmbedderOptions& options) {
+SetReport verify_set(ResidentSet& set, model::Backbone& backbone, dist::Communicator& communicator,
+                     const EmbedderOptions& options) {
   const auto distances = pair_distances(embed_flip_sum(set, backbone, communicator, options));
   return report_pairs(set.set().name, distances, set.set().same, options.folds);
 }

@@ -13,10 +13,15 @@
 namespace diffprob::eval {
 
 ResidentSet::ResidentSet(data::VerificationSet set, int image_size, int threads, bool keep)
-    : set_(std::make_unique<const data::VerificationSet>(std::move(set))), image_size_(image_size), keep_(keep) {
-  TORCH_CHECK(image_size > 0, "verification set ", set_->name, ": want a positive image size, got ", image_size);
-  TORCH_CHECK(threads >= 0, "verification set ", set_->name, ": want 0 or more decoding threads, got ", threads);
-  for (int i = 0; i < std::max(threads, 1); ++i) decoders_.push_back(std::make_unique<data::ImageDecoder>());
+    : set_(std::make_unique<const data::VerificationSet>(std::move(set))),
+      image_size_(image_size),
+      keep_(keep) {
+  TORCH_CHECK(image_size > 0, "verification set ", set_->name, ": want a positive image size, got ",
+              image_size);
+  TORCH_CHECK(threads >= 0, "verification set ", set_->name,
+              ": want 0 or more decoding threads, got ", threads);
+  for (int i = 0; i < std::max(threads, 1); ++i)
+    decoders_.push_back(std::make_unique<data::ImageDecoder>());
 }
 
 at::Tensor ResidentSet::images(std::int64_t begin, std::int64_t end, bool pinned) {
@@ -32,17 +37,20 @@ std::int64_t ResidentSet::resident_bytes() const noexcept {
   return bytes;
 }
 
-void ResidentSet::decode_one(data::ImageDecoder& decoder, std::int64_t image, std::uint8_t* out) const {
+void ResidentSet::decode_one(data::ImageDecoder& decoder, std::int64_t image,
+                             std::uint8_t* out) const {
   try {
     decoder.decode(set_->images[static_cast<std::size_t>(image)], image_size_, out);
   } catch (const data::DataError& e) {
-    throw data::DataError(c10::str("verification set ", set_->name, ", image ", image, " (pair ", image / 2, "): ", e.what()));
+    throw data::DataError(c10::str("verification set ", set_->name, ", image ", image, " (pair ",
+                                   image / 2, "): ", e.what()));
   }
 }
 
 at::Tensor ResidentSet::decode(std::int64_t begin, std::int64_t end, bool pinned) {
   const std::int64_t count = end - begin;
-  auto images = at::empty({count, image_size_, image_size_, 3}, at::TensorOptions(at::kByte).pinned_memory(pinned));
+  auto images = at::empty({count, image_size_, image_size_, 3},
+                          at::TensorOptions(at::kByte).pinned_memory(pinned));
   auto* bytes = images.mutable_data_ptr<std::uint8_t>();
   const std::int64_t image_bytes = std::int64_t{image_size_} * image_size_ * 3;
 
@@ -59,7 +67,8 @@ at::Tensor ResidentSet::decode(std::int64_t begin, std::int64_t end, bool pinned
   };
   {
     std::vector<std::jthread> helpers;
-    for (std::size_t t = 1; t < decoders_.size(); ++t) helpers.emplace_back([&, t] { work(*decoders_[t]); });
+    for (std::size_t t = 1; t < decoders_.size(); ++t)
+      helpers.emplace_back([&, t] { work(*decoders_[t]); });
     work(*decoders_[0]);
   }
   for (const auto& error : errors) {

@@ -12,8 +12,9 @@
 
 namespace diffprob::eval {
 
-/// A verification set whose images a rank decodes when it first embeds them. With `keep` they then stay as uint8 (37 KiB each at 112 x
-/// 112), so that evaluations during training decode nothing. One caller at a time.
+/// A verification set whose images a rank decodes when it first embeds them. With `keep` they then
+/// stay as uint8 (37 KiB each at 112 x 112), so that evaluations during training decode nothing.
+/// One caller at a time.
 class ResidentSet {
  public:
   /// threads: 0 and 1 decode in the caller.
@@ -21,8 +22,9 @@ class ResidentSet {
 
   [[nodiscard]] const data::VerificationSet& set() const noexcept { return *set_; }
 
-  /// Images [begin, end) as uint8 [end - begin, image_size, image_size, 3], RGB; `pinned`: in page-locked memory of LibTorch's host
-  /// allocator. Throws data::DataError that names the set and the first image that is no image.
+  /// Images [begin, end) as uint8 [end - begin, image_size, image_size, 3], RGB; `pinned`: in
+  /// page-locked memory of LibTorch's host allocator. Throws data::DataError that names the set and
+  /// the first image that is no image.
   [[nodiscard]] at::Tensor images(std::int64_t begin, std::int64_t end, bool pinned);
 
   /// Bytes of decoded images that are kept.

@@ -26,7 +26,8 @@ std::complex<double> centre(const Landmarks& landmarks, Plane& points) {
 }  // namespace
 
 const Landmarks& face_template() {
-  static const Landmarks points = {38.2946F, 51.6963F, 73.5318F, 51.5014F, 56.0252F, 71.7366F, 41.5493F, 92.3655F, 70.7299F, 92.2041F};
+  static const Landmarks points = {38.2946F, 51.6963F, 73.5318F, 51.5014F, 56.0252F,
+                                   71.7366F, 41.5493F, 92.3655F, 70.7299F, 92.2041F};
   return points;
 }
 
@@ -42,21 +43,25 @@ std::optional<Similarity> estimate_similarity(const Landmarks& from, const Landm
     spread += std::norm(x[i]);
   }
   const std::complex<double> c = products / spread;
-  if (!(spread > 0) || !std::isfinite(c.real()) || !std::isfinite(c.imag()) || std::norm(c) < 1e-12) return std::nullopt;
+  if (!(spread > 0) || !std::isfinite(c.real()) || !std::isfinite(c.imag()) || std::norm(c) < 1e-12)
+    return std::nullopt;
   const std::complex<double> shift = y_mean - c * x_mean;
   return Similarity{c.real(), c.imag(), shift.real(), shift.imag()};
 }
 
-bool align_face(std::span<const std::uint8_t> rgb, int width, int height, const Landmarks& landmarks, std::span<std::uint8_t> out) {
-  TORCH_CHECK(rgb.size() == static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3, "align: ", rgb.size(),
-              " bytes are no RGB picture of ", width, " x ", height);
-  TORCH_CHECK(out.size() == std::size_t{kAlignedSize} * kAlignedSize * 3, "align: room for ", out.size(), " bytes");
+bool align_face(std::span<const std::uint8_t> rgb, int width, int height,
+                const Landmarks& landmarks, std::span<std::uint8_t> out) {
+  TORCH_CHECK(rgb.size() == static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3,
+              "align: ", rgb.size(), " bytes are no RGB picture of ", width, " x ", height);
+  TORCH_CHECK(out.size() == std::size_t{kAlignedSize} * kAlignedSize * 3, "align: room for ",
+              out.size(), " bytes");
   const auto s = estimate_similarity(landmarks, face_template());
   if (!s) return false;
   const cv::Mat picture(height, width, CV_8UC3, const_cast<std::uint8_t*>(rgb.data()));
   cv::Mat aligned(kAlignedSize, kAlignedSize, CV_8UC3, out.data());
   const cv::Matx23d matrix(s->a, -s->b, s->tx, s->b, s->a, s->ty);
-  cv::warpAffine(picture, aligned, matrix, aligned.size(), cv::INTER_LINEAR, cv::BORDER_CONSTANT, cv::Scalar::all(0));
+  cv::warpAffine(picture, aligned, matrix, aligned.size(), cv::INTER_LINEAR, cv::BORDER_CONSTANT,
+                 cv::Scalar::all(0));
   return true;
 }
 

@@ -17,13 +17,16 @@ DIFFPROB_INLINE void load(Lanes& lanes, const double* from) {
   std::memcpy(&lanes, from, sizeof(Lanes));
 }
 
-DIFFPROB_INLINE double sum_of(const Lanes& lanes, const double* a, const double* b, std::int64_t rest) {
-  double sum = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+DIFFPROB_INLINE double sum_of(const Lanes& lanes, const double* a, const double* b,
+                              std::int64_t rest) {
+  double sum = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+               ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
   for (std::int64_t i = 0; i < rest; ++i) sum += a[i] * b[i];
   return sum;
 }
 
-DIFFPROB_INLINE void four_dots(const double* vector, const double* const* row, std::int64_t dim, double* out) {
+DIFFPROB_INLINE void four_dots(const double* vector, const double* const* row, std::int64_t dim,
+                               double* out) {
   Lanes s0{}, s1{}, s2{}, s3{};
   std::int64_t i = 0;
   for (; i + kLanes <= dim; i += kLanes) {
@@ -44,13 +47,14 @@ DIFFPROB_INLINE void four_dots(const double* vector, const double* const* row, s
   out[3] = sum_of(s3, vector + i, row[3] + i, dim - i);
 }
 
-DIFFPROB_INLINE void dots_body(const double* vector, const double* matrix, std::int64_t dim, const std::int32_t* rows, std::int64_t count,
-                               double* out) {
+DIFFPROB_INLINE void dots_body(const double* vector, const double* matrix, std::int64_t dim,
+                               const std::int32_t* rows, std::int64_t count, double* out) {
   for (std::int64_t first = 0; first < count; first += kRows) {
     const std::int64_t here = count - first < kRows ? count - first : kRows;
     const double* row[kRows];
     // Short groups repeat their last row, so that every product goes through the same instructions.
-    for (std::int64_t r = 0; r < kRows; ++r) row[r] = matrix + std::int64_t{rows[first + (r < here ? r : here - 1)]} * dim;
+    for (std::int64_t r = 0; r < kRows; ++r)
+      row[r] = matrix + std::int64_t{rows[first + (r < here ? r : here - 1)]} * dim;
     double sums[kRows];
     four_dots(vector, row, dim, sums);
     for (std::int64_t r = 0; r < here; ++r) out[first + r] = sums[r];
@@ -59,8 +63,8 @@ DIFFPROB_INLINE void dots_body(const double* vector, const double* matrix, std::
 
 }  // namespace
 
-void dots_with_rows(const double* vector, const double* matrix, std::int64_t dim, const std::int32_t* rows, std::int64_t count,
-                    double* out) {
+void dots_with_rows(const double* vector, const double* matrix, std::int64_t dim,
+                    const std::int32_t* rows, std::int64_t count, double* out) {
   model::kernels::run_widest<dots_body>(vector, matrix, dim, rows, count, out);
 }
 

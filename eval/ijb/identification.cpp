@@ -58,20 +58,22 @@ struct Gallery {
   std::int64_t mated = 0;  ///< probes of all ranks with a mate here
 };
 
-std::int64_t count_mated(const std::vector<std::int64_t>& subjects, const Gallery& gallery, const SubjectList& probes) {
+std::int64_t count_mated(const std::vector<std::int64_t>& subjects, const Gallery& gallery,
+                         const SubjectList& probes) {
   std::vector<std::int64_t> known(subjects.begin() + static_cast<std::ptrdiff_t>(gallery.begin),
                                   subjects.begin() + static_cast<std::ptrdiff_t>(gallery.end));
   std::sort(known.begin(), known.end());
-  return std::count_if(probes.subject.begin(), probes.subject.end(),
-                       [&](std::int64_t subject) { return std::binary_search(known.begin(), known.end(), subject); });
+  return std::count_if(probes.subject.begin(), probes.subject.end(), [&](std::int64_t subject) {
+    return std::binary_search(known.begin(), known.end(), subject);
+  });
 }
 
 std::size_t searched_others(const Gallery& gallery) {
   return static_cast<std::size_t>(std::ceil(kLargestFpir * static_cast<double>(gallery.mated)));
 }
 
-Search search(const Gallery& gallery, std::span<const double> scores, const std::vector<std::int64_t>& subjects, std::int64_t subject,
-              Highest& others) {
+Search search(const Gallery& gallery, std::span<const double> scores,
+              const std::vector<std::int64_t>& subjects, std::int64_t subject, Highest& others) {
   Search found;
   for (std::size_t i = gallery.begin; i < gallery.end; ++i) {
     double& highest = subjects[i] == subject ? found.mate : found.other;
@@ -90,15 +92,18 @@ double share_of(std::int64_t count, std::int64_t whole) {
   return whole == 0 ? kNan : static_cast<double>(count) / static_cast<double>(whole);
 }
 
-double closed_set(const std::vector<double>& mates, const std::vector<double>& descending_others, double fpir) {
+double closed_set(const std::vector<double>& mates, const std::vector<double>& descending_others,
+                  double fpir) {
   const auto place = static_cast<std::size_t>(std::ceil(fpir * static_cast<double>(mates.size())));
   if (mates.empty() || place == 0 || place > descending_others.size()) return kNan;
   const double threshold = descending_others[place - 1];
-  return share_of(std::count_if(mates.begin(), mates.end(), [&](double mate) { return mate > threshold; }),
-                  static_cast<std::int64_t>(mates.size()));
+  return share_of(
+      std::count_if(mates.begin(), mates.end(), [&](double mate) { return mate > threshold; }),
+      static_cast<std::int64_t>(mates.size()));
 }
 
-IdentificationResult summarise(const Gallery& gallery, const std::vector<Search>& searches, const std::vector<double>& descending_others) {
+IdentificationResult summarise(const Gallery& gallery, const std::vector<Search>& searches,
+                               const std::vector<double>& descending_others) {
   std::vector<double> mates, strangers;
   std::int64_t within[3] = {0, 0, 0};
   constexpr std::int64_t kRanks[3] = {1, 5, 10};
@@ -119,14 +124,17 @@ IdentificationResult summarise(const Gallery& gallery, const std::vector<Search>
   result.rank5 = share_of(within[1], result.mated_probes);
   result.rank10 = share_of(within[2], result.mated_probes);
   const Roc roc = Roc::of_scores(mates, strangers);
-  for (const double fpir : kFpirs) result.tpir.push_back({fpir, roc.tar_at_far(fpir), closed_set(mates, descending_others, fpir)});
+  for (const double fpir : kFpirs)
+    result.tpir.push_back({fpir, roc.tar_at_far(fpir), closed_set(mates, descending_others, fpir)});
   return result;
 }
 
 }  // namespace
 
-std::vector<IdentificationResult> identify(std::span<const double> templates, std::int64_t dim, const std::vector<SubjectList>& galleries,
-                                           const SubjectList& probes, dist::HostCollectives& control) {
+std::vector<IdentificationResult> identify(std::span<const double> templates, std::int64_t dim,
+                                           const std::vector<SubjectList>& galleries,
+                                           const SubjectList& probes,
+                                           dist::HostCollectives& control) {
   std::vector<std::int32_t> rows;
   std::vector<std::int64_t> subjects;
   std::vector<Gallery> parts;
@@ -149,9 +157,10 @@ std::vector<IdentificationResult> identify(std::span<const double> templates, st
   std::vector<double> scores(rows.size());
   for (std::int64_t p = begin; p < end; ++p) {
     const auto i = static_cast<std::size_t>(p);
-    dots_with_rows(templates.data() + probes.templates[i] * dim, templates.data(), dim, rows.data(), static_cast<std::int64_t>(rows.size()),
-                   scores.data());
-    for (std::size_t g = 0; g < parts.size(); ++g) found[g].push_back(search(parts[g], scores, subjects, probes.subject[i], others[g]));
+    dots_with_rows(templates.data() + probes.templates[i] * dim, templates.data(), dim, rows.data(),
+                   static_cast<std::int64_t>(rows.size()), scores.data());
+    for (std::size_t g = 0; g < parts.size(); ++g)
+      found[g].push_back(search(parts[g], scores, subjects, probes.subject[i], others[g]));
   }
 
   std::vector<IdentificationResult> results;

@@ -18,9 +18,11 @@ IjbProtocol read_ijb_protocol(const std::string& folder, dist::HostCollectives& 
     protocol.files = find_ijb_files(folder);
     protocol.images = read_ijb_images(protocol.files);
     protocol.templates = order_templates(protocol.images);
-    protocol.pairs = read_template_pairs(protocol.files.template_pair_label, protocol.templates.ids, control.rank(), control.world_size());
+    protocol.pairs = read_template_pairs(protocol.files.template_pair_label, protocol.templates.ids,
+                                         control.rank(), control.world_size());
     if (protocol.files.probes.empty()) return;
-    for (const auto& gallery : protocol.files.galleries) protocol.galleries.push_back(read_subject_list(gallery, protocol.templates.ids));
+    for (const auto& gallery : protocol.files.galleries)
+      protocol.galleries.push_back(read_subject_list(gallery, protocol.templates.ids));
     protocol.probes = read_subject_list(protocol.files.probes, protocol.templates.ids);
   });
   return protocol;
@@ -28,40 +30,47 @@ IjbProtocol read_ijb_protocol(const std::string& folder, dist::HostCollectives& 
 
 namespace {
 
-/// Template features of a rank's share of the templates, and what was missing. Positions are cut into the same blocks whatever the number
-/// of ranks; a rank asks for every block that its templates touch. Neighbours both ask for the one at their border: that costs one block,
-/// and an image always meets the same others in its block.
+/// Template features of a rank's share of the templates, and what was missing. Positions are cut
+/// into the same blocks whatever the number of ranks; a rank asks for every block that its
+/// templates touch. Neighbours both ask for the one at their border: that costs one block, and an
+/// image always meets the same others in its block.
 class OwnTemplates {
  public:
-  OwnTemplates(const IjbProtocol& protocol, const ImageFeatures& features, const IjbOptions& options,
-               std::pair<std::int64_t, std::int64_t> range)
+  OwnTemplates(const IjbProtocol& protocol, const ImageFeatures& features,
+               const IjbOptions& options, std::pair<std::int64_t, std::int64_t> range)
       : order_(protocol.templates),
         features_(features),
         options_(options),
         begin_(order_.begin[static_cast<std::size_t>(range.first)]),
         end_(order_.begin[static_cast<std::size_t>(range.second)]),
-        batch_rows_((std::max(options.batch, features.at_least) + features.block - 1) / features.block * features.block),
+        batch_rows_((std::max(options.batch, features.at_least) + features.block - 1) /
+                    features.block * features.block),
         next_(begin_ / features.block * features.block),
         pooler_(order_, protocol.images, options.variants, features.dim, features.views, range),
         batch_(static_cast<std::size_t>(batch_rows_ * features.views * features.dim)),
         there_(static_cast<std::size_t>(batch_rows_)) {}
 
-  [[nodiscard]] std::int64_t batches() const { return end_ <= next_ ? 0 : (end_ - next_ + batch_rows_ - 1) / batch_rows_; }
+  [[nodiscard]] std::int64_t batches() const {
+    return end_ <= next_ ? 0 : (end_ - next_ + batch_rows_ - 1) / batch_rows_;
+  }
 
   /// The next batch; nothing when all are done.
   void step() {
     if (next_ >= end_) return;
     const std::int64_t border =
-        std::min((end_ + features_.block - 1) / features_.block * features_.block, static_cast<std::int64_t>(order_.rows.size()));
+        std::min((end_ + features_.block - 1) / features_.block * features_.block,
+                 static_cast<std::int64_t>(order_.rows.size()));
     const std::int64_t last = std::min(next_ + batch_rows_, border);
     const auto count = static_cast<std::size_t>(last - next_);
     const auto width = static_cast<std::size_t>(features_.views * features_.dim);
     const auto rows = std::span(order_.rows).subspan(static_cast<std::size_t>(next_), count);
     features_.read(rows, std::span(batch_).first(count * width), std::span(there_).first(count));
-    for (std::int64_t position = std::max(next_, begin_); position < std::min(last, end_); ++position) {
+    for (std::int64_t position = std::max(next_, begin_); position < std::min(last, end_);
+         ++position) {
       const auto i = static_cast<std::size_t>(position - next_);
       if (there_[i] == 0) missing.push_back(rows[i]);
-      pooler_.add(there_[i] != 0 ? std::span<const float>(batch_).subspan(i * width, width) : std::span<const float>());
+      pooler_.add(there_[i] != 0 ? std::span<const float>(batch_).subspan(i * width, width)
+                                 : std::span<const float>());
     }
     next_ += batch_rows_;
     if (options_.progress) options_.progress(std::min(last, end_) - begin_, end_ - begin_);
@@ -88,25 +97,29 @@ class OwnTemplates {
   std::vector<std::uint8_t> there_;
 };
 
-/// Batch by batch on all ranks together: a failure ends all at once, and no rank waits longer than a batch takes.
-OwnTemplates pool_own_templates(const IjbProtocol& protocol, const ImageFeatures& features, const IjbOptions& options,
-                                dist::HostCollectives& control) {
-  OwnTemplates own(protocol, features, options, templates_of_rank(protocol.templates, control.rank(), control.world_size()));
+/// Batch by batch on all ranks together: a failure ends all at once, and no rank waits longer than
+/// a batch takes.
+OwnTemplates pool_own_templates(const IjbProtocol& protocol, const ImageFeatures& features,
+                                const IjbOptions& options, dist::HostCollectives& control) {
+  OwnTemplates own(protocol, features, options,
+                   templates_of_rank(protocol.templates, control.rank(), control.world_size()));
   const std::int64_t rounds = control.all_reduce(own.batches(), dist::ReduceOp::kMax);
-  for (std::int64_t round = 0; round < rounds; ++round) together(control, "features of images", [&] { own.step(); });
+  for (std::int64_t round = 0; round < rounds; ++round)
+    together(control, "features of images", [&] { own.step(); });
   own.finish();
   return own;
 }
 
-/// Sorted runs (descending), one behind the other, into one. Pairwise, so that a value moves log2(runs) times.
+/// Sorted runs (descending), one behind the other, into one. Pairwise, so that a value moves
+/// log2(runs) times.
 void merge_runs(std::vector<double>& values, const std::vector<std::int64_t>& counts) {
   std::vector<std::ptrdiff_t> borders = {0};
   for (const auto n : counts) borders.push_back(borders.back() + static_cast<std::ptrdiff_t>(n));
   for (std::size_t step = 1; step + 1 < borders.size(); step *= 2) {
     for (std::size_t left = 0; left + step + 1 < borders.size(); left += 2 * step) {
       const std::size_t right = std::min(left + 2 * step, borders.size() - 1);
-      std::inplace_merge(values.begin() + borders[left], values.begin() + borders[left + step], values.begin() + borders[right],
-                         std::greater<>());
+      std::inplace_merge(values.begin() + borders[left], values.begin() + borders[left + step],
+                         values.begin() + borders[right], std::greater<>());
     }
   }
 }
@@ -124,7 +137,8 @@ std::vector<double> gather_sorted(std::vector<double> scores, dist::HostCollecti
 }
 
 /// The scores of one kind of pair.
-std::vector<double> scores_of_kind(const std::vector<double>& scores, const TemplatePairs& pairs, std::uint8_t same) {
+std::vector<double> scores_of_kind(const std::vector<double>& scores, const TemplatePairs& pairs,
+                                   std::uint8_t same) {
   std::vector<double> result;
   result.reserve(static_cast<std::size_t>(std::count(pairs.same.begin(), pairs.same.end(), same)));
   for (std::size_t i = 0; i < scores.size(); ++i) {
@@ -144,7 +158,8 @@ std::string as_bytes(const T& values, std::size_t size) {
 }
 
 /// Measured on rank 0, handed to all.
-void measure(std::vector<double> genuine, std::vector<double> impostor, const std::vector<double>& fars, dist::HostCollectives& control,
+void measure(std::vector<double> genuine, std::vector<double> impostor,
+             const std::vector<double>& fars, dist::HostCollectives& control,
              IjbVariantResult& result) {
   std::string bytes;
   together(control, "ROC of the pairs", [&] {
@@ -163,12 +178,15 @@ void measure(std::vector<double> genuine, std::vector<double> impostor, const st
   result.eer = numbers.eer;
   result.tar.resize(fars.size());
   for (std::size_t i = 0; i < fars.size(); ++i)
-    std::memcpy(&result.tar[i], bytes.data() + sizeof(numbers) + i * sizeof(TarAtFar), sizeof(TarAtFar));
+    std::memcpy(&result.tar[i], bytes.data() + sizeof(numbers) + i * sizeof(TarAtFar),
+                sizeof(TarAtFar));
 }
 
-IjbVariantResult evaluate_variant(const IjbProtocol& protocol, std::vector<double> own_templates, std::int64_t dim,
-                                  const IjbOptions& options, const PoolingVariant& variant, dist::HostCollectives& control) {
-  const std::vector<double> templates = control.all_gather_v(std::span<const double>(own_templates));
+IjbVariantResult evaluate_variant(const IjbProtocol& protocol, std::vector<double> own_templates,
+                                  std::int64_t dim, const IjbOptions& options,
+                                  const PoolingVariant& variant, dist::HostCollectives& control) {
+  const std::vector<double> templates =
+      control.all_gather_v(std::span<const double>(own_templates));
   own_templates = {};
   IjbVariantResult result;
   result.variant = variant;
@@ -179,16 +197,17 @@ IjbVariantResult evaluate_variant(const IjbProtocol& protocol, std::vector<doubl
   genuine = gather_sorted(std::move(genuine), control);
   impostor = gather_sorted(std::move(impostor), control);
   measure(std::move(genuine), std::move(impostor), options.fars, control, result);
-  if (protocol.probes) result.identification = identify(templates, dim, protocol.galleries, *protocol.probes, control);
+  if (protocol.probes)
+    result.identification = identify(templates, dim, protocol.galleries, *protocol.probes, control);
   return result;
 }
 
 }  // namespace
 
-IjbResult evaluate_ijb(const IjbProtocol& protocol, const ImageFeatures& features, const IjbOptions& options,
-                       dist::HostCollectives& control) {
-  TORCH_CHECK(features.dim > 0 && (features.views == 1 || features.views == 2), "IJB: features of ", features.dim, " numbers, ",
-              features.views, " an image");
+IjbResult evaluate_ijb(const IjbProtocol& protocol, const ImageFeatures& features,
+                       const IjbOptions& options, dist::HostCollectives& control) {
+  TORCH_CHECK(features.dim > 0 && (features.views == 1 || features.views == 2), "IJB: features of ",
+              features.dim, " numbers, ", features.views, " an image");
   TORCH_CHECK(!options.variants.empty() && options.batch > 0 && features.block > 0,
               "IJB: want at least one pooling variant and a positive batch");
   OwnTemplates pooled = pool_own_templates(protocol, features, options, control);
@@ -202,8 +221,9 @@ IjbResult evaluate_ijb(const IjbProtocol& protocol, const ImageFeatures& feature
   std::sort(result.missing_images.begin(), result.missing_images.end());
   result.empty_templates = control.all_reduce(pooled.empty_templates, dist::ReduceOp::kSum);
   for (std::size_t v = 0; v < options.variants.size(); ++v)
-    result.variants.push_back(
-        evaluate_variant(protocol, std::move(pooled.templates[v]), features.dim, options, options.variants[v], control));
+    result.variants.push_back(evaluate_variant(protocol, std::move(pooled.templates[v]),
+                                               features.dim, options, options.variants[v],
+                                               control));
   return result;
 }
 

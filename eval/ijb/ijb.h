@@ -10,8 +10,8 @@
 #include "dist/mpi/host_collectives.h"
 #include "eval/ijb/identification.h"
 #include "eval/ijb/ijb_meta.h"
-#include "eval/metrics/roc.h"
 #include "eval/ijb/template_pooling.h"
+#include "eval/metrics/roc.h"
 
 namespace diffprob::eval {
 
@@ -24,17 +24,23 @@ struct IjbProtocol {
   std::vector<SubjectList> galleries;  ///< 1:N lists, where the files are there
   std::optional<SubjectList> probes;
 };
-/// folder: with meta/ (see IjbFiles). Throws data::DataError on all ranks when a file is damaged. Collective.
-[[nodiscard]] IjbProtocol read_ijb_protocol(const std::string& folder, dist::HostCollectives& control);
+/// folder: with meta/ (see IjbFiles). Throws data::DataError on all ranks when a file is damaged.
+/// Collective.
+[[nodiscard]] IjbProtocol read_ijb_protocol(const std::string& folder,
+                                            dist::HostCollectives& control);
 
 /// Where features of images come from: a network, a file, a generator.
 struct ImageFeatures {
   std::int64_t dim = 0;
   std::int64_t views = 2;  ///< 2: image and mirror image; 1: image alone
-  /// Image rows [b] -> features [b, views, dim] and whether each is there [b] (1; 0: the image is missing or bad). A block has the same
-  /// rows whatever the number of ranks; a rank calls it for its own share alone. Not collective.
-  std::function<void(std::span<const std::int64_t> rows, std::span<float> features, std::span<std::uint8_t> there)> read;
-  std::int64_t block = 1;     ///< rows that read() works on together: groups start at multiples of it in the order of templates
+  /// Image rows [b] -> features [b, views, dim] and whether each is there [b] (1; 0: the image is
+  /// missing or bad). A block has the same rows whatever the number of ranks; a rank calls it for
+  /// its own share alone. Not collective.
+  std::function<void(std::span<const std::int64_t> rows, std::span<float> features,
+                     std::span<std::uint8_t> there)>
+      read;
+  std::int64_t block = 1;  ///< rows that read() works on together: groups start at multiples of it
+                           ///< in the order of templates
   std::int64_t at_least = 1;  ///< rows that keep all its threads busy
 };
 
@@ -62,16 +68,19 @@ struct IjbResult {
   std::int64_t images = 0;
   std::int64_t templates = 0;
   std::int64_t pairs = 0;
-  std::vector<std::int64_t> missing_images;  ///< rows without a feature: they are left out of their templates
-  std::int64_t empty_templates = 0;          ///< all of whose images are missing: they score 0 with every other
+  std::vector<std::int64_t>
+      missing_images;  ///< rows without a feature: they are left out of their templates
+  std::int64_t empty_templates =
+      0;  ///< all of whose images are missing: they score 0 with every other
   std::vector<IjbVariantResult> variants;
 };
 
-/// Pools features to templates, scores the pairs, measures. Ranks share images (whole templates each) and pairs. Results are the same bits
-/// on all ranks and for any number of them, given the same features. Memory a rank: 8 * T * dim bytes for the templates, about 40 bytes
-/// a pair of its own, on rank 0 about 40 a pair of all; the features of images are never held together. Throws on all ranks when
-/// a feature is not finite. Collective.
-[[nodiscard]] IjbResult evaluate_ijb(const IjbProtocol& protocol, const ImageFeatures& features, const IjbOptions& options,
-                                     dist::HostCollectives& control);
+/// Pools features to templates, scores the pairs, measures. Ranks share images (whole templates
+/// each) and pairs. Results are the same bits on all ranks and for any number of them, given the
+/// same features. Memory a rank: 8 * T * dim bytes for the templates, about 40 bytes a pair of its
+/// own, on rank 0 about 40 a pair of all; the features of images are never held together. Throws on
+/// all ranks when a feature is not finite. Collective.
+[[nodiscard]] IjbResult evaluate_ijb(const IjbProtocol& protocol, const ImageFeatures& features,
+                                     const IjbOptions& options, dist::HostCollectives& control);
 
 }  // namespace diffprob::eval

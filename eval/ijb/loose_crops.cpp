@@ -30,7 +30,8 @@ bool LooseCrops::read_one(Worker& worker, std::int64_t row, std::uint8_t* out) {
     data::read_whole_file(protocol_.files.images + "/" + name, kMostBytes, worker.bytes);
     worker.decoder.decode(worker.bytes, worker.image);
     const auto& landmarks = protocol_.images.landmarks[static_cast<std::size_t>(row)];
-    if (align_face(worker.image.rgb, worker.image.width, worker.image.height, landmarks, {out, static_cast<std::size_t>(kFaceBytes)}))
+    if (align_face(worker.image.rgb, worker.image.width, worker.image.height, landmarks,
+                   {out, static_cast<std::size_t>(kFaceBytes)}))
       return true;
     problem = name + ": its landmarks are no five points of a face";
   } catch (const data::DataError& error) {
@@ -42,9 +43,11 @@ bool LooseCrops::read_one(Worker& worker, std::int64_t row, std::uint8_t* out) {
   return false;
 }
 
-at::Tensor LooseCrops::read(std::span<const std::int64_t> rows, std::span<std::uint8_t> there, bool pinned) {
+at::Tensor LooseCrops::read(std::span<const std::int64_t> rows, std::span<std::uint8_t> there,
+                            bool pinned) {
   const auto count = static_cast<std::int64_t>(rows.size());
-  auto faces = at::zeros({count, kAlignedSize, kAlignedSize, 3}, at::TensorOptions(at::kByte).pinned_memory(pinned));
+  auto faces = at::zeros({count, kAlignedSize, kAlignedSize, 3},
+                         at::TensorOptions(at::kByte).pinned_memory(pinned));
   auto* const bytes = faces.mutable_data_ptr<std::uint8_t>();
   std::atomic<std::int64_t> next{0};
   std::vector<std::exception_ptr> errors(workers_.size());
@@ -69,13 +72,19 @@ at::Tensor LooseCrops::read(std::span<const std::int64_t> rows, std::span<std::u
   return faces;
 }
 
-ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at::Device device, bool fold, at::ScalarType type) {
-  const auto network = std::make_shared<model::FaceEmbedder>(backbone, device, model::FaceEmbedderOptions{fold, type});
-  const auto read = [&crops, network](std::span<const std::int64_t> rows, std::span<float> features, std::span<std::uint8_t> there) {
-    const auto [straight, mirrored] = network->embed_with_mirror(crops.read(rows, there, network->device().is_cuda()));
-    const auto both = at::stack({straight, mirrored}, 1).to(at::kCPU, at::kFloat).contiguous();  // [b, 2, D]
-    TORCH_CHECK(both.numel() == static_cast<std::int64_t>(features.size()), "backbone: want embeddings [", rows.size(), ", ",
-                network->dim(), "], got ", straight.sizes());
+ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at::Device device,
+                               bool fold, at::ScalarType type) {
+  const auto network = std::make_shared<model::FaceEmbedder>(
+      backbone, device, model::FaceEmbedderOptions{fold, type});
+  const auto read = [&crops, network](std::span<const std::int64_t> rows, std::span<float> features,
+                                      std::span<std::uint8_t> there) {
+    const auto [straight, mirrored] =
+        network->embed_with_mirror(crops.read(rows, there, network->device().is_cuda()));
+    const auto both =
+        at::stack({straight, mirrored}, 1).to(at::kCPU, at::kFloat).contiguous();  // [b, 2, D]
+    TORCH_CHECK(both.numel() == static_cast<std::int64_t>(features.size()),
+                "backbone: want embeddings [", rows.size(), ", ", network->dim(), "], got ",
+                straight.sizes());
     const float* const values = both.const_data_ptr<float>();
     std::copy(values, values + both.numel(), features.begin());
   };

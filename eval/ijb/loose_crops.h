@@ -21,9 +21,11 @@ class LooseCrops {
   /// The protocol must outlive it. threads: 0 and 1 decode in the caller.
   LooseCrops(const IjbProtocol& protocol, int threads);
 
-  /// Aligned faces uint8 [rows, 112, 112, 3], RGB; there[i] = 0 and black where the file is missing, no image, or its landmarks give no
-  /// similarity. `pinned`: in page-locked memory of LibTorch's host allocator.
-  [[nodiscard]] at::Tensor read(std::span<const std::int64_t> rows, std::span<std::uint8_t> there, bool pinned);
+  /// Aligned faces uint8 [rows, 112, 112, 3], RGB; there[i] = 0 and black where the file is
+  /// missing, no image, or its landmarks give no similarity. `pinned`: in page-locked memory of
+  /// LibTorch's host allocator.
+  [[nodiscard]] at::Tensor read(std::span<const std::int64_t> rows, std::span<std::uint8_t> there,
+                                bool pinned);
   /// What was wrong with the first kMostProblems images: "NAME: why".
   [[nodiscard]] const std::vector<std::string>& problems() const noexcept { return problems_; }
   static constexpr std::size_t kMostProblems = 20;
@@ -42,10 +44,11 @@ class LooseCrops {
   std::vector<std::string> problems_;
 };
 
-/// Features of loose crops by a network, image and mirror image: for evaluate_ijb(). crops, backbone and protocol must outlive it; the
-/// backbone is in eval mode while it lives. `fold`: with model::InferenceNetwork where it knows the backbone, its
-/// layers of `type`.
-[[nodiscard]] ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at::Device device, bool fold = true,
+/// Features of loose crops by a network, image and mirror image: for evaluate_ijb(). crops,
+/// backbone and protocol must outlive it; the backbone is in eval mode while it lives. `fold`: with
+/// model::InferenceNetwork where it knows the backbone, its layers of `type`.
+[[nodiscard]] ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone,
+                                             at::Device device, bool fold = true,
                                              at::ScalarType type = at::kFloat);
 
 }  // namespace diffprob::eval

@@ -22,14 +22,16 @@ std::string_view without_blanks(std::string_view text) {
 void split(std::string_view text, char separator, std::vector<std::string_view>& fields) {
   fields.clear();
   if (separator == ' ') {
-    for (std::size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos; at = text.find_first_not_of(kBlanks, at)) {
+    for (std::size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos;
+         at = text.find_first_not_of(kBlanks, at)) {
       const auto end = std::min(text.find_first_of(kBlanks, at), text.size());
       fields.push_back(text.substr(at, end - at));
       at = end;
     }
     return;
   }
-  for (std::size_t end = text.find(separator); end != std::string_view::npos; end = text.find(separator)) {
+  for (std::size_t end = text.find(separator); end != std::string_view::npos;
+       end = text.find(separator)) {
     fields.push_back(without_blanks(text.substr(0, end)));
     text.remove_prefix(end + 1);
   }
@@ -57,7 +59,8 @@ MetaLines::MetaLines(const std::string& path, char separator, std::int64_t part,
   end_ = border(part + 1);
   buffer_offset_ = border(part);
   if (buffer_offset_ == 0 || buffer_offset_ >= file_.size()) return;
-  // Behind the first line end at or after border - 1: a line that the border cuts belongs to the part before.
+  // Behind the first line end at or after border - 1: a line that the border cuts belongs to the
+  // part before.
   buffer_offset_ -= 1;
   (void)read_line();
 }
@@ -85,7 +88,9 @@ bool MetaLines::read_line() {
       return true;
     }
     const std::size_t length = buffer_.size() - line_begin_;
-    if (length > kLongestLine) fail("a line of more than " + std::to_string(kLongestLine) + " bytes: not a text file of this kind");
+    if (length > kLongestLine)
+      fail("a line of more than " + std::to_string(kLongestLine) +
+           " bytes: not a text file of this kind");
     if (begin_of_line() + static_cast<std::int64_t>(length) == file_.size()) {
       next_line_ = buffer_.size();
       return length > 0;

@@ -9,21 +9,25 @@
 
 namespace diffprob::eval {
 
-/// Lines of a text file of a protocol, split into fields, one in memory at a time. Empty lines are skipped, a carriage return at the end is
-/// taken away. Parts: part p of P has the lines whose first byte lies in [size * p / P, size * (p + 1) / P), so that the parts together
-/// have every line once. Throws data::DataError that names file and line.
+/// Lines of a text file of a protocol, split into fields, one in memory at a time. Empty lines are
+/// skipped, a carriage return at the end is taken away. Parts: part p of P has the lines whose
+/// first byte lies in [size * p / P, size * (p + 1) / P), so that the parts together have every
+/// line once. Throws data::DataError that names file and line.
 class MetaLines {
  public:
   static constexpr std::size_t kLongestLine = 64 * 1024;  ///< bytes
 
-  /// separator ' ': any run of blanks and tabs; else fields stand between separators, blanks around them taken away.
-  explicit MetaLines(const std::string& path, char separator = ' ', std::int64_t part = 0, std::int64_t parts = 1);
+  /// separator ' ': any run of blanks and tabs; else fields stand between separators, blanks around
+  /// them taken away.
+  explicit MetaLines(const std::string& path, char separator = ' ', std::int64_t part = 0,
+                     std::int64_t parts = 1);
 
   /// False at the end.
   bool next();
   [[nodiscard]] const std::vector<std::string_view>& fields() const noexcept { return fields_; }
   [[nodiscard]] const std::string& path() const noexcept { return file_.path(); }
-  /// Of the line that next() found, from 1. Reads the file up to the line when this is not the first part.
+  /// Of the line that next() found, from 1. Reads the file up to the line when this is not the
+  /// first part.
   [[nodiscard]] std::int64_t line_number() const;
 
   /// Unless the line has `count` fields: an error with `form`, which says what a line looks like.
@@ -36,7 +40,9 @@ class MetaLines {
  private:
   bool read_line();
   void fill();
-  [[nodiscard]] std::int64_t begin_of_line() const { return buffer_offset_ + static_cast<std::int64_t>(line_begin_); }
+  [[nodiscard]] std::int64_t begin_of_line() const {
+    return buffer_offset_ + static_cast<std::int64_t>(line_begin_);
+  }
 
   data::InputFile file_;
   char separator_;

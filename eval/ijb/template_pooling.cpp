@@ -25,12 +25,13 @@ bool one_or_zero(char c) {
 }  // namespace
 
 std::string PoolingVariant::name() const {
-  return std::string("F") + (flip ? "1" : "0") + "N" + (norm_score ? "1" : "0") + "D" + (detector_score ? "1" : "0");
+  return std::string("F") + (flip ? "1" : "0") + "N" + (norm_score ? "1" : "0") + "D" +
+         (detector_score ? "1" : "0");
 }
 
 PoolingVariant parse_pooling_variant(const std::string& name) {
-  const bool good = name.size() == 6 && name[0] == 'F' && name[2] == 'N' && name[4] == 'D' && one_or_zero(name[1]) &&
-                    one_or_zero(name[3]) && one_or_zero(name[5]);
+  const bool good = name.size() == 6 && name[0] == 'F' && name[2] == 'N' && name[4] == 'D' &&
+                    one_or_zero(name[1]) && one_or_zero(name[3]) && one_or_zero(name[5]);
   TORCH_CHECK(good, "'", name, "' is no pooling variant: want F0N0D0 to F1N1D1, such as F1N1D1");
   return {name[1] == '1', name[3] == '1', name[5] == '1'};
 }
@@ -43,7 +44,8 @@ TemplateOrder order_templates(const IjbImages& images) {
     const auto i = static_cast<std::size_t>(row);
     return std::tuple(images.template_id[i], images.media_id[i], row);
   };
-  std::sort(order.rows.begin(), order.rows.end(), [&](std::int64_t a, std::int64_t b) { return key(a) < key(b); });
+  std::sort(order.rows.begin(), order.rows.end(),
+            [&](std::int64_t a, std::int64_t b) { return key(a) < key(b); });
   for (std::size_t position = 0; position < order.rows.size(); ++position) {
     const std::int64_t id = images.template_id[static_cast<std::size_t>(order.rows[position])];
     if (!order.ids.empty() && order.ids.back() == id) continue;
@@ -54,16 +56,19 @@ TemplateOrder order_templates(const IjbImages& images) {
   return order;
 }
 
-std::pair<std::int64_t, std::int64_t> templates_of_rank(const TemplateOrder& order, std::int64_t rank, std::int64_t ranks) {
+std::pair<std::int64_t, std::int64_t> templates_of_rank(const TemplateOrder& order,
+                                                        std::int64_t rank, std::int64_t ranks) {
   const auto images = static_cast<std::int64_t>(order.rows.size());
   const auto border = [&](std::int64_t r) {
     const std::int64_t position = images / ranks * r + images % ranks * r / ranks;
-    return std::lower_bound(order.begin.begin(), order.begin.end() - 1, position) - order.begin.begin();
+    return std::lower_bound(order.begin.begin(), order.begin.end() - 1, position) -
+           order.begin.begin();
   };
   return {rank == 0 ? 0 : border(rank), rank + 1 == ranks ? order.templates() : border(rank + 1)};
 }
 
-TemplatePooler::TemplatePooler(const TemplateOrder& order, const IjbImages& images, std::vector<PoolingVariant> variants, std::int64_t dim,
+TemplatePooler::TemplatePooler(const TemplateOrder& order, const IjbImages& images,
+                               std::vector<PoolingVariant> variants, std::int64_t dim,
                                std::int64_t views, std::pair<std::int64_t, std::int64_t> range)
     : order_(order),
       images_(images),
@@ -75,9 +80,12 @@ TemplatePooler::TemplatePooler(const TemplateOrder& order, const IjbImages& imag
       position_(order.begin[static_cast<std::size_t>(range.first)]),
       image_(static_cast<std::size_t>(dim)) {
   for (const auto& variant : variants_)
-    TORCH_CHECK(views == 2 || !variant.flip, variant.name(), " adds the feature of the mirror image, but there is one feature an image");
+    TORCH_CHECK(views == 2 || !variant.flip, variant.name(),
+                " adds the feature of the mirror image, but there is one feature an image");
   media_.assign(variants_.size(), std::vector<double>(static_cast<std::size_t>(dim), 0));
-  pooled_.assign(variants_.size(), std::vector<double>(static_cast<std::size_t>((range.second - range.first) * dim), 0));
+  pooled_.assign(
+      variants_.size(),
+      std::vector<double>(static_cast<std::size_t>((range.second - range.first) * dim), 0));
 }
 
 void TemplatePooler::add(std::span<const float> feature) {
@@ -86,22 +94,29 @@ void TemplatePooler::add(std::span<const float> feature) {
   if (!feature.empty()) add_to_media(feature, row);
   ++position_;
   const bool template_ends = position_ == order_.begin[static_cast<std::size_t>(template_) + 1];
-  const auto media_at = [&](std::int64_t r) { return images_.media_id[static_cast<std::size_t>(r)]; };
-  if (template_ends || media_at(order_.rows[static_cast<std::size_t>(position_)]) != media_at(row)) close_media();
+  const auto media_at = [&](std::int64_t r) {
+    return images_.media_id[static_cast<std::size_t>(r)];
+  };
+  if (template_ends || media_at(order_.rows[static_cast<std::size_t>(position_)]) != media_at(row))
+    close_media();
   if (template_ends) close_template();
 }
 
 void TemplatePooler::add_to_media(std::span<const float> feature, std::int64_t row) {
-  TORCH_CHECK(static_cast<std::int64_t>(feature.size()) == views_ * dim_, "template pooling: want ", views_ * dim_,
-              " numbers an image, got ", feature.size());
-  const bool finite = std::all_of(feature.begin(), feature.end(), [](float v) { return std::isfinite(v); });
+  TORCH_CHECK(static_cast<std::int64_t>(feature.size()) == views_ * dim_, "template pooling: want ",
+              views_ * dim_, " numbers an image, got ", feature.size());
+  const bool finite =
+      std::all_of(feature.begin(), feature.end(), [](float v) { return std::isfinite(v); });
   TORCH_CHECK(finite, "the feature of image ", images_.name(row), " (row ", row, ") is not finite");
   const auto dim = static_cast<std::size_t>(dim_);
   for (std::size_t v = 0; v < variants_.size(); ++v) {
     const PoolingVariant& variant = variants_[v];
-    for (std::size_t i = 0; i < dim; ++i) image_[i] = variant.flip ? double{feature[i]} + double{feature[dim + i]} : double{feature[i]};
+    for (std::size_t i = 0; i < dim; ++i)
+      image_[i] = variant.flip ? double{feature[i]} + double{feature[dim + i]} : double{feature[i]};
     if (!variant.norm_score) normalise(image_);
-    const double weight = variant.detector_score ? double{images_.detector_score[static_cast<std::size_t>(row)]} : 1.0;
+    const double weight = variant.detector_score
+                              ? double{images_.detector_score[static_cast<std::size_t>(row)]}
+                              : 1.0;
     for (std::size_t i = 0; i < dim; ++i) media_[v][i] += weight * image_[i];
   }
   ++media_images_;
@@ -120,14 +135,16 @@ void TemplatePooler::close_media() {
 }
 
 void TemplatePooler::close_template() {
-  for (std::size_t v = 0; v < variants_.size(); ++v) normalise({template_feature(v), static_cast<std::size_t>(dim_)});
+  for (std::size_t v = 0; v < variants_.size(); ++v)
+    normalise({template_feature(v), static_cast<std::size_t>(dim_)});
   empty_templates_ += template_media_ == 0 ? 1 : 0;
   template_media_ = 0;
   ++template_;
 }
 
 std::vector<std::vector<double>> TemplatePooler::finish() {
-  TORCH_CHECK(template_ == range_.second, "template pooling: ", range_.second - template_, " templates still lack images");
+  TORCH_CHECK(template_ == range_.second, "template pooling: ", range_.second - template_,
+              " templates still lack images");
   return std::move(pooled_);
 }
 

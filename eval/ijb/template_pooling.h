@@ -11,11 +11,13 @@
 namespace diffprob::eval {
 
 /// The three switches of the IJB scripts of InsightFace and the paper, written F1N1D1.
-/// The trap is N: use_norm_score = 1 means that the length of a feature counts (features stay as they are); 0 means that features are
-/// L2-normalised first. Tables and file names of others call either of the two "N1" or "norm"; here it is always the script's switch.
+/// The trap is N: use_norm_score = 1 means that the length of a feature counts (features stay as
+/// they are); 0 means that features are L2-normalised first. Tables and file names of others call
+/// either of the two "N1" or "norm"; here it is always the script's switch.
 struct PoolingVariant {
-  bool flip = true;            ///< F1: feature of the image + that of its mirror image; F0: of the image alone
-  bool norm_score = true;      ///< N1: length kept; N0: L2-normalised first (a feature of zeros stays)
+  bool flip =
+      true;  ///< F1: feature of the image + that of its mirror image; F0: of the image alone
+  bool norm_score = true;  ///< N1: length kept; N0: L2-normalised first (a feature of zeros stays)
   bool detector_score = true;  ///< D1: multiplied by the detector's score; D0: not
 
   [[nodiscard]] std::string name() const;  ///< "F1N1D1"
@@ -27,29 +29,36 @@ struct PoolingVariant {
 struct TemplateOrder {
   std::vector<std::int64_t> ids;    ///< [T] distinct template ids, ascending
   std::vector<std::int64_t> begin;  ///< [T + 1] template t has positions [begin[t], begin[t + 1])
-  std::vector<std::int64_t> rows;   ///< [N] image row at each position: by template, then media, then row
+  std::vector<std::int64_t>
+      rows;  ///< [N] image row at each position: by template, then media, then row
 
   [[nodiscard]] std::int64_t templates() const { return static_cast<std::int64_t>(ids.size()); }
 };
 [[nodiscard]] TemplateOrder order_templates(const IjbImages& images);
 
-/// [first, second) of the templates that a rank pools: about equally many images each, no template twice.
-[[nodiscard]] std::pair<std::int64_t, std::int64_t> templates_of_rank(const TemplateOrder& order, std::int64_t rank, std::int64_t ranks);
+/// [first, second) of the templates that a rank pools: about equally many images each, no template
+/// twice.
+[[nodiscard]] std::pair<std::int64_t, std::int64_t> templates_of_rank(const TemplateOrder& order,
+                                                                      std::int64_t rank,
+                                                                      std::int64_t ranks);
 
-/// Image features -> template features: mean over the images of a media id within a template (frames of a video), sum over its media,
-/// L2-normalised. float64 arithmetic in a fixed order: a template's feature depends on its images alone. Holds one media at a time.
-/// An image without a feature is left out, a media without images too; a template without any becomes zeros.
+/// Image features -> template features: mean over the images of a media id within a template
+/// (frames of a video), sum over its media, L2-normalised. float64 arithmetic in a fixed order: a
+/// template's feature depends on its images alone. Holds one media at a time. An image without a
+/// feature is left out, a media without images too; a template without any becomes zeros.
 class TemplatePooler {
  public:
-  /// For templates [range.first, range.second). views: features an image (2: image, mirror image; 1: image alone, F0 variants only).
-  /// The referenced objects must outlive it.
-  TemplatePooler(const TemplateOrder& order, const IjbImages& images, std::vector<PoolingVariant> variants, std::int64_t dim,
-                 std::int64_t views, std::pair<std::int64_t, std::int64_t> range);
+  /// For templates [range.first, range.second). views: features an image (2: image, mirror image;
+  /// 1: image alone, F0 variants only). The referenced objects must outlive it.
+  TemplatePooler(const TemplateOrder& order, const IjbImages& images,
+                 std::vector<PoolingVariant> variants, std::int64_t dim, std::int64_t views,
+                 std::pair<std::int64_t, std::int64_t> range);
 
-  /// The image at the next position. feature: [views, dim] float32; empty: the image has none. Throws c10::Error when a value is not finite
-  /// (it names the image).
+  /// The image at the next position. feature: [views, dim] float32; empty: the image has none.
+  /// Throws c10::Error when a value is not finite (it names the image).
   void add(std::span<const float> feature);
-  /// Features [variants][templates of the range * dim]. Throws c10::Error unless every position of the range was added.
+  /// Features [variants][templates of the range * dim]. Throws c10::Error unless every position of
+  /// the range was added.
   [[nodiscard]] std::vector<std::vector<double>> finish();
   [[nodiscard]] std::int64_t empty_templates() const noexcept { return empty_templates_; }
 

@@ -27,14 +27,17 @@ double share(std::int64_t part, std::size_t whole) {
 }
 
 void sort_descending(std::vector<double>& scores, const char* kind) {
-  for (std::size_t i = 0; i < scores.size(); ++i) TORCH_CHECK(!std::isnan(scores[i]), "ROC: ", kind, " score ", i, " is not a number");
-  if (!std::is_sorted(scores.begin(), scores.end(), std::greater<>())) std::sort(scores.begin(), scores.end(), std::greater<>());
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    TORCH_CHECK(!std::isnan(scores[i]), "ROC: ", kind, " score ", i, " is not a number");
+  if (!std::is_sorted(scores.begin(), scores.end(), std::greater<>()))
+    std::sort(scores.begin(), scores.end(), std::greater<>());
 }
 
 }  // namespace
 
 Roc::Roc(std::span<const double> distances, const std::vector<bool>& same) {
-  TORCH_CHECK(distances.size() == same.size(), "ROC: ", distances.size(), " distances, but ", same.size(), " same / not same flags");
+  TORCH_CHECK(distances.size() == same.size(), "ROC: ", distances.size(), " distances, but ",
+              same.size(), " same / not same flags");
   for (std::size_t i = 0; i < distances.size(); ++i) {
     TORCH_CHECK(!std::isnan(distances[i]), "ROC: the distance of pair ", i, " is not a number");
     (same[i] ? genuine_ : impostor_).push_back(-distances[i]);
@@ -59,7 +62,9 @@ template <class F>
 void Roc::for_each_point(const F& f) const {
   std::size_t g = 0, i = 0;
   while (g < genuine_.size() || i < impostor_.size()) {
-    const double score = g == genuine_.size() ? impostor_[i] : i == impostor_.size() ? genuine_[g] : std::max(genuine_[g], impostor_[i]);
+    const double score = g == genuine_.size()    ? impostor_[i]
+                         : i == impostor_.size() ? genuine_[g]
+                                                 : std::max(genuine_[g], impostor_[i]);
     // No threshold lies between equal scores, so they make one point.
     while (g < genuine_.size() && genuine_[g] == score) ++g;
     while (i < impostor_.size() && impostor_[i] == score) ++i;
@@ -72,11 +77,12 @@ void Roc::for_each_kept_point(const F& f) const {
   struct Point {
     std::int64_t genuine = 0, impostors = 0;
   };
-  Point before, last;  // `last` is not handed over yet: whether it is kept depends on the step behind it
+  Point before,
+      last;  // `last` is not handed over yet: whether it is kept depends on the step behind it
   std::int64_t points = 0;
   for_each_point([&](std::int64_t genuine, std::int64_t impostors) {
-    const bool turns =
-        genuine - last.genuine != last.genuine - before.genuine || impostors - last.impostors != last.impostors - before.impostors;
+    const bool turns = genuine - last.genuine != last.genuine - before.genuine ||
+                       impostors - last.impostors != last.impostors - before.impostors;
     // The start and the first point are always kept.
     if (points < 2 || turns) f(last.genuine, last.impostors);
     before = last;
@@ -88,14 +94,16 @@ void Roc::for_each_kept_point(const F& f) const {
 
 double Roc::auc() const {
   if (lacks_a_kind()) return kNan;
-  // Twice the number of (genuine, impostor) pairs in the right order, equal ones half: whole numbers, so nothing is rounded before the end.
+  // Twice the number of (genuine, impostor) pairs in the right order, equal ones half: whole
+  // numbers, so nothing is rounded before the end.
   std::int64_t twice = 0, genuine_before = 0, impostors_before = 0;
   for_each_point([&](std::int64_t genuine, std::int64_t impostors) {
     twice += (impostors - impostors_before) * (genuine + genuine_before);
     genuine_before = genuine;
     impostors_before = impostors;
   });
-  return static_cast<double>(twice) / 2 / static_cast<double>(genuine_.size()) / static_cast<double>(impostor_.size());
+  return static_cast<double>(twice) / 2 / static_cast<double>(genuine_.size()) /
+         static_cast<double>(impostor_.size());
 }
 
 double Roc::eer() const {
@@ -130,13 +138,16 @@ std::size_t Roc::allowed_impostors(double far) const {
 double Roc::tar_at_far(double far) const {
   if (lacks_a_kind()) return kNan;
   const std::size_t allowed = allowed_impostors(far);
-  return allowed == impostor_.size() ? 1 : share(count_above(genuine_, impostor_[allowed]), genuine_.size());
+  return allowed == impostor_.size()
+             ? 1
+             : share(count_above(genuine_, impostor_[allowed]), genuine_.size());
 }
 
 std::vector<TarAtFar> Roc::at_fars(std::span<const double> fars) const {
   std::vector<TarAtFar> rows;
   for (const double far : fars) {
-    TarAtFar row{far, kNan, kNan, kNan, kNan, kNan, far * static_cast<double>(impostor_.size()) >= 1};
+    TarAtFar row{
+        far, kNan, kNan, kNan, kNan, kNan, far * static_cast<double>(impostor_.size()) >= 1};
     rows.push_back(row);
     if (lacks_a_kind()) continue;
     const std::size_t allowed = allowed_impostors(far);
@@ -149,7 +160,8 @@ std::vector<TarAtFar> Roc::at_fars(std::span<const double> fars) const {
     const double next_tpr = share(count_not_below(genuine_, score), genuine_.size());
     rows.back().threshold = score;
     rows.back().tar = share(count_above(genuine_, score), genuine_.size());
-    rows.back().tar_interpolated = rows.back().tar + (far - fpr) / (next_fpr - fpr) * (next_tpr - rows.back().tar);
+    rows.back().tar_interpolated =
+        rows.back().tar + (far - fpr) / (next_fpr - fpr) * (next_tpr - rows.back().tar);
   }
   if (!lacks_a_kind()) set_nearest(rows);
   return rows;

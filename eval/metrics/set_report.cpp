@@ -2,12 +2,14 @@
 
 namespace diffprob::eval {
 
-SetReport report_pairs(const std::string& name, std::span<const double> distances, const std::vector<bool>& same, int folds) {
+SetReport report_pairs(const std::string& name, std::span<const double> distances,
+                       const std::vector<bool>& same, int folds) {
   SetReport report;
   report.name = name;
   report.pairs = static_cast<std::int64_t>(same.size());
   report.verification = verify(distances, same, folds);
-  for (const double far : {1e-3, 1e-2, 1e-1}) report.val.push_back({far, val_at_far(distances, same, far, folds)});
+  for (const double far : {1e-3, 1e-2, 1e-1})
+    report.val.push_back({far, val_at_far(distances, same, far, folds)});
   const Roc roc(distances, same);
   report.auc = roc.auc();
   report.eer = roc.eer();

@@ -25,12 +25,15 @@ struct SetReport {
   double eer = 0;
   std::int64_t genuine = 0;
   std::int64_t impostors = 0;
-  std::vector<ValRow> val;  ///< at FAR 1e-3 (the reference's), 1e-2, 1e-1; NaN where a fold lacks pairs of a kind
+  std::vector<ValRow>
+      val;  ///< at FAR 1e-3 (the reference's), 1e-2, 1e-1; NaN where a fold lacks pairs of a kind
   VerificationCurves curves;
-  std::vector<TarAtFar> tar;  ///< at FAR 1e-6 .. 1e-1 over all pairs; rows that 1 / impostors makes meaningless say so
+  std::vector<TarAtFar> tar;  ///< at FAR 1e-6 .. 1e-1 over all pairs; rows that 1 / impostors makes
+                              ///< meaningless say so
 };
 
 /// distances, same: [P], pairs in the order of the file. Throws c10::Error as verify() does.
-[[nodiscard]] SetReport report_pairs(const std::string& name, std::span<const double> distances, const std::vector<bool>& same, int folds);
+[[nodiscard]] SetReport report_pairs(const std::string& name, std::span<const double> distances,
+                                     const std::vector<bool>& same, int folds);
 
 }  // namespace diffprob::eval

@@ -24,7 +24,8 @@ std::vector<double> linear_ticks(double low, double high, int most) {
   std::vector<double> values;
   if (!(step > 0) || !std::isfinite(step)) return values;
   const double first = std::ceil(low / step - kTolerance);
-  for (int i = 0; i <= most && (first + i) * step <= high + kTolerance * step; ++i) values.push_back((first + i) * step);
+  for (int i = 0; i <= most && (first + i) * step <= high + kTolerance * step; ++i)
+    values.push_back((first + i) * step);
   return values;
 }
 
@@ -36,7 +37,8 @@ std::vector<double> decade_ticks(double low, double high, int most) {
     for (int power = first - 1; power <= last; ++power) {
       for (const double factor : {1.0, 2.0, 5.0}) {
         const double value = factor * std::pow(10, power);
-        if (value >= low * (1 - kTolerance) && value <= high * (1 + kTolerance)) all.push_back(value);
+        if (value >= low * (1 - kTolerance) && value <= high * (1 + kTolerance))
+          all.push_back(value);
       }
     }
     return all;
@@ -70,8 +72,8 @@ AxisRange range_of(std::span<const double> values, bool log) {
 
 double position(const AxisRange& range, double value) {
   if (!can_be_drawn(value, range.log)) return std::numeric_limits<double>::quiet_NaN();
-  const double share =
-      range.log ? std::log(value / range.low) / std::log(range.high / range.low) : (value - range.low) / (range.high - range.low);
+  const double share = range.log ? std::log(value / range.low) / std::log(range.high / range.low)
+                                 : (value - range.low) / (range.high - range.low);
   return std::clamp(share, 0.0, 1.0);
 }
 

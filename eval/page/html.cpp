@@ -10,10 +10,14 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 /// Length of the character at the front when it is well-formed UTF-8 that XML allows, else 0.
 std::size_t character_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
   const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
   const unsigned lead = byte(0);
-  if (lead < 0x80) return lead >= 0x20 && lead != 0x7F ? 1 : (lead == '\t' || lead == '\n' || lead == '\r' ? 1 : 0);
+  if (lead < 0x80)
+    return lead >= 0x20 && lead != 0x7F ? 1
+                                        : (lead == '\t' || lead == '\n' || lead == '\r' ? 1 : 0);
   if (lead >= 0xC2 && lead <= 0xDF) return follows(1) ? 2 : 0;
   if (lead >= 0xE0 && lead <= 0xEF) {
     if (!follows(1) || !follows(2)) return 0;
@@ -23,7 +27,8 @@ std::size_t character_length(std::string_view text) {
   }
   if (lead >= 0xF0 && lead <= 0xF4) {
     if (!follows(1) || !follows(2) || !follows(3)) return 0;
-    const unsigned code = (lead & 0x07U) << 18U | (byte(1) & 0x3FU) << 12U | (byte(2) & 0x3FU) << 6U | (byte(3) & 0x3FU);
+    const unsigned code = (lead & 0x07U) << 18U | (byte(1) & 0x3FU) << 12U |
+                          (byte(2) & 0x3FU) << 6U | (byte(3) & 0x3FU);
     return code >= 0x10000 && code <= 0x10FFFF ? 4 : 0;
   }
   return 0;
@@ -86,7 +91,8 @@ HtmlWriter& HtmlWriter::open(std::string_view name, Attributes attributes) {
 
 HtmlWriter& HtmlWriter::close(std::string_view name) {
   if (open_.empty() || open_.back() != name) {
-    throw std::logic_error("html: </" + std::string(name) + "> closes " + (open_.empty() ? "nothing" : "<" + open_.back() + ">"));
+    throw std::logic_error("html: </" + std::string(name) + "> closes " +
+                           (open_.empty() ? "nothing" : "<" + open_.back() + ">"));
   }
   open_.pop_back();
   out_ += "</";
@@ -100,7 +106,8 @@ HtmlWriter& HtmlWriter::text(std::string_view text) {
   return *this;
 }
 
-HtmlWriter& HtmlWriter::element(std::string_view name, std::string_view content, Attributes attributes) {
+HtmlWriter& HtmlWriter::element(std::string_view name, std::string_view content,
+                                Attributes attributes) {
   return open(name, attributes).text(content).close(name);
 }
 
@@ -111,7 +118,8 @@ HtmlWriter& HtmlWriter::empty(std::string_view name, Attributes attributes) {
 }
 
 HtmlWriter& HtmlWriter::style(std::string_view css) {
-  if (css.find_first_of("<&") != std::string_view::npos) throw std::logic_error("html: a style sheet with < or &");
+  if (css.find_first_of("<&") != std::string_view::npos)
+    throw std::logic_error("html: a style sheet with < or &");
   out_ += "<style>";
   out_ += css;
   out_ += "</style>\n";

@@ -9,11 +9,13 @@
 
 namespace diffprob::eval {
 
-/// Text for HTML and XML: & < > " ' become entities; bytes that are not UTF-8 and characters that XML forbids become U+FFFD.
+/// Text for HTML and XML: & < > " ' become entities; bytes that are not UTF-8 and characters that
+/// XML forbids become U+FFFD.
 [[nodiscard]] std::string escape_html(std::string_view text);
 
-/// Writes HTML or SVG that is also well-formed XML: every element is closed, every text and attribute escaped. Nothing reaches the document
-/// unescaped but style sheets of the program itself.
+/// Writes HTML or SVG that is also well-formed XML: every element is closed, every text and
+/// attribute escaped. Nothing reaches the document unescaped but style sheets of the program
+/// itself.
 class HtmlWriter {
  public:
   using Attributes = std::initializer_list<std::pair<std::string_view, std::string_view>>;

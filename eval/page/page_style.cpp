@@ -3,7 +3,8 @@
 namespace diffprob::eval {
 
 std::string_view page_style() {
-  // Text has at least 4.5:1, lines and areas at least 3:1 against their ground, in both schemes. No character that XML would escape.
+  // Text has at least 4.5:1, lines and areas at least 3:1 against their ground, in both schemes. No
+  // character that XML would escape.
   return R"css(
 :root { color-scheme: light dark; --ground: #ffffff; --panel: #f5f7fa; --ink: #1b2430; --soft: #55606e; --rule: #d5dbe3;
   --link: #0b57a4; --good: #0a6b3d; --bad: #a3271c;

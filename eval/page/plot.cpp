@@ -25,10 +25,12 @@ class Drawing {
   Drawing(HtmlWriter& html, const Plot& plot) : html_(html), plot_(plot) {
     std::vector<double> xs, ys;
     for (const auto& series : plot.series) {
-      const std::size_t wanted = series.y.size() + (series.kind == Series::Kind::kStep && !series.y.empty() ? 1 : 0);
+      const std::size_t wanted =
+          series.y.size() + (series.kind == Series::Kind::kStep && !series.y.empty() ? 1 : 0);
       if (series.x.size() != wanted) {
-        throw std::invalid_argument(
-            fmt::format("plot '{}': series '{}' has {} x for {} y", plot.title, series.name, series.x.size(), series.y.size()));
+        throw std::invalid_argument(fmt::format("plot '{}': series '{}' has {} x for {} y",
+                                                plot.title, series.name, series.x.size(),
+                                                series.y.size()));
       }
       for (std::size_t i = 0; i < series.y.size(); ++i) {
         if (!drawable(plot.x, series.x[i]) || !drawable(plot.y, series.y[i])) continue;
@@ -64,13 +66,18 @@ class Drawing {
     return limited.low < limited.high ? limited : range;
   }
 
-  [[nodiscard]] double at_x(double value) const { return kLeft + position(x_, value) * (kRight - kLeft); }
-  [[nodiscard]] double at_y(double value) const { return kBottom - position(y_, value) * (kBottom - kTop); }
+  [[nodiscard]] double at_x(double value) const {
+    return kLeft + position(x_, value) * (kRight - kLeft);
+  }
+  [[nodiscard]] double at_y(double value) const {
+    return kBottom - position(y_, value) * (kBottom - kTop);
+  }
 
   void write_svg() {
     const std::string title = html_.next_id(), description = html_.next_id();
-    html_.open("svg",
-               {{"viewBox", fmt::format("0 0 {} {}", kWidth, kHeight)}, {"role", "img"}, {"aria-labelledby", title + " " + description}});
+    html_.open("svg", {{"viewBox", fmt::format("0 0 {} {}", kWidth, kHeight)},
+                       {"role", "img"},
+                       {"aria-labelledby", title + " " + description}});
     html_.element("title", plot_.title, {{"id", title}});
     html_.element("desc", plot_.description, {{"id", description}});
     write_axes();
@@ -80,11 +87,18 @@ class Drawing {
   }
 
   void line(double x1, double y1, double x2, double y2, std::string_view style) {
-    html_.empty("line", {{"x1", coordinate(x1)}, {"y1", coordinate(y1)}, {"x2", coordinate(x2)}, {"y2", coordinate(y2)}, {"class", style}});
+    html_.empty("line", {{"x1", coordinate(x1)},
+                         {"y1", coordinate(y1)},
+                         {"x2", coordinate(x2)},
+                         {"y2", coordinate(y2)},
+                         {"class", style}});
   }
 
-  void label(double x, double y, std::string_view anchor, std::string_view style, const std::string& text) {
-    html_.element("text", text, {{"x", coordinate(x)}, {"y", coordinate(y)}, {"text-anchor", anchor}, {"class", style}});
+  void label(double x, double y, std::string_view anchor, std::string_view style,
+             const std::string& text) {
+    html_.element(
+        "text", text,
+        {{"x", coordinate(x)}, {"y", coordinate(y)}, {"text-anchor", anchor}, {"class", style}});
   }
 
   void write_axes() {
@@ -111,11 +125,14 @@ class Drawing {
     double run_start = 0, run_end = 0;
     bool in_run = false;
     const auto end_run = [&] {
-      if (in_run) area += fmt::format("L{} {}L{} {}Z", coordinate(run_end), base, coordinate(run_start), base);
+      if (in_run)
+        area +=
+            fmt::format("L{} {}L{} {}Z", coordinate(run_end), base, coordinate(run_start), base);
       in_run = false;
     };
     const auto point = [&](double x, double y) {
-      const std::string to = fmt::format("{}{} {}", in_run ? "L" : "M", coordinate(x), coordinate(y));
+      const std::string to =
+          fmt::format("{}{} {}", in_run ? "L" : "M", coordinate(x), coordinate(y));
       path += to;
       area += to;
       if (!in_run) run_start = x;
@@ -127,7 +144,9 @@ class Drawing {
         end_run();
         continue;
       }
-      const bool alone = !in_run && !(i + 1 < series.y.size() && drawable(plot_.x, series.x[i + 1]) && drawable(plot_.y, series.y[i + 1]));
+      const bool alone =
+          !in_run && !(i + 1 < series.y.size() && drawable(plot_.x, series.x[i + 1]) &&
+                       drawable(plot_.y, series.y[i + 1]));
       point(at_x(series.x[i]), at_y(series.y[i]));
       if (series.kind == Series::Kind::kStep) {
         if (drawable(plot_.x, series.x[i + 1])) point(at_x(series.x[i + 1]), at_y(series.y[i]));
@@ -140,11 +159,14 @@ class Drawing {
     }
     end_run();
     if (path.empty()) return;
-    if (series.filled) html_.empty("path", {{"d", area}, {"class", fmt::format("area s{}", series.colour % kColours)}});
+    if (series.filled)
+      html_.empty("path",
+                  {{"d", area}, {"class", fmt::format("area s{}", series.colour % kColours)}});
     const bool dashes = series.dashed || series.colour >= kColours;
     html_.empty("path",
                 {{"d", path},
-                 {"class", fmt::format("line s{}{}{}", series.colour % kColours, dashes ? " dashed" : "", series.thin ? " thin" : "")}});
+                 {"class", fmt::format("line s{}{}{}", series.colour % kColours,
+                                       dashes ? " dashed" : "", series.thin ? " thin" : "")}});
   }
 
   void write_marker(const Marker& marker) {
@@ -154,7 +176,8 @@ class Drawing {
       const double x = at_x(marker.at);
       const bool left_half = x < (kLeft + kRight) / 2;
       line(x, kTop, x, kBottom, "marker");
-      label(left_half ? x + 5 : x - 5, kTop + 12, left_half ? "start" : "end", "marker-label", marker.label);
+      label(left_half ? x + 5 : x - 5, kTop + 12, left_half ? "start" : "end", "marker-label",
+            marker.label);
     } else {
       const double y = at_y(marker.at);
       line(kLeft, y, kRight, y, "marker");
@@ -163,13 +186,16 @@ class Drawing {
   }
 
   void write_legend() {
-    const auto named = std::count_if(plot_.series.begin(), plot_.series.end(), [](const auto& s) { return !s.name.empty(); });
+    const auto named = std::count_if(plot_.series.begin(), plot_.series.end(),
+                                     [](const auto& s) { return !s.name.empty(); });
     if (named == 0) return;
     html_.open("ul", {{"class", "legend"}});
     for (const auto& series : plot_.series) {
       if (series.name.empty()) continue;
       const bool dashes = series.dashed || series.colour >= kColours;
-      html_.open("li").open("span", {{"class", fmt::format("key b{}{}", series.colour % kColours, dashes ? " dashed" : "")}});
+      html_.open("li").open(
+          "span",
+          {{"class", fmt::format("key b{}{}", series.colour % kColours, dashes ? " dashed" : "")}});
       html_.close("span").text(series.name).close("li");
     }
     html_.close("ul");
@@ -189,7 +215,9 @@ void write_plot(HtmlWriter& html, const Plot& plot) {
 }
 
 Series thinned(Series series, std::size_t most) {
-  if (most == 0 || series.kind != Series::Kind::kLine || series.y.size() <= most || series.x.size() != series.y.size()) return series;
+  if (most == 0 || series.kind != Series::Kind::kLine || series.y.size() <= most ||
+      series.x.size() != series.y.size())
+    return series;
   const std::size_t points = series.y.size();
   std::vector<double> x, y;
   for (std::size_t group = 0; group < most; ++group) {
@@ -219,10 +247,12 @@ void write_bar(HtmlWriter& html, const std::string& title, const std::vector<Bar
   if (total <= 0) return;
   html.open("figure", {{"class", "bar"}}).element("figcaption", title);
   const std::string title_id = html.next_id(), description_id = html.next_id();
-  html.open(
-      "svg",
-      {{"viewBox", "0 0 1000 40"}, {"preserveAspectRatio", "none"}, {"role", "img"}, {"aria-labelledby", title_id + " " + description_id}});
-  html.element("title", title, {{"id", title_id}}).element("desc", description, {{"id", description_id}});
+  html.open("svg", {{"viewBox", "0 0 1000 40"},
+                    {"preserveAspectRatio", "none"},
+                    {"role", "img"},
+                    {"aria-labelledby", title_id + " " + description_id}});
+  html.element("title", title, {{"id", title_id}})
+      .element("desc", description, {{"id", description_id}});
   double at = 0;
   for (const auto& part : parts) {
     if (!(part.value > 0) || !std::isfinite(part.value)) continue;
@@ -237,7 +267,9 @@ void write_bar(HtmlWriter& html, const std::string& title, const std::vector<Bar
   html.close("svg").open("ul", {{"class", "legend"}});
   for (const auto& part : parts) {
     if (!(part.value > 0) || !std::isfinite(part.value)) continue;
-    html.open("li").open("span", {{"class", fmt::format("key b{}", part.colour % kColours)}}).close("span");
+    html.open("li")
+        .open("span", {{"class", fmt::format("key b{}", part.colour % kColours)}})
+        .close("span");
     html.text(part.name + " ").element("strong", part.shown).close("li");
   }
   html.close("ul").close("figure");

@@ -9,7 +9,8 @@
 
 namespace diffprob::eval {
 
-/// Points joined in the order given; a point that cannot be drawn (not finite; not positive on a logarithmic axis) leaves a gap.
+/// Points joined in the order given; a point that cannot be drawn (not finite; not positive on a
+/// logarithmic axis) leaves a gap.
 struct Series {
   enum class Kind {
     kLine,
@@ -50,11 +51,13 @@ struct Plot {
   std::vector<Marker> markers;
 };
 
-/// <figure class="plot"> with a caption, an inline SVG (role "img", title and description) and a legend. It scales with its container;
-/// colours come from page_style(). Without a point to draw it says so. Throws std::invalid_argument when x and y of a series do not fit.
+/// <figure class="plot"> with a caption, an inline SVG (role "img", title and description) and a
+/// legend. It scales with its container; colours come from page_style(). Without a point to draw it
+/// says so. Throws std::invalid_argument when x and y of a series do not fit.
 void write_plot(HtmlWriter& html, const Plot& plot);
 
-/// At most `most` (>= 1) points: means of x and y over runs of neighbours, without those that are not finite.
+/// At most `most` (>= 1) points: means of x and y over runs of neighbours, without those that are
+/// not finite.
 [[nodiscard]] Series thinned(Series series, std::size_t most);
 
 /// Parts of a whole as one bar with its legend.

@@ -21,10 +21,13 @@ void write_cell(HtmlWriter& html, const Cell& cell, bool head) {
 }  // namespace
 
 void write_table(HtmlWriter& html, const Table& table) {
-  html.open("div", {{"class", "scroll"}, {"role", "region"}, {"aria-label", table.caption}, {"tabindex", "0"}});
+  html.open(
+      "div",
+      {{"class", "scroll"}, {"role", "region"}, {"aria-label", table.caption}, {"tabindex", "0"}});
   html.open("table").element("caption", table.caption).open("thead").open("tr");
   for (std::size_t i = 0; i < table.head.size(); ++i) {
-    if (i == 0 || (!table.rows.empty() && i < table.rows[0].size() && table.rows[0][i].style == "words")) {
+    if (i == 0 ||
+        (!table.rows.empty() && i < table.rows[0].size() && table.rows[0][i].style == "words")) {
       html.element("th", table.head[i], {{"scope", "col"}, {"class", "words"}});
     } else {
       html.element("th", table.head[i], {{"scope", "col"}});
@@ -33,7 +36,8 @@ void write_table(HtmlWriter& html, const Table& table) {
   html.close("tr").close("thead").open("tbody");
   for (const auto& row : table.rows) {
     html.open("tr");
-    for (std::size_t i = 0; i < table.head.size(); ++i) write_cell(html, i < row.size() ? row[i] : Cell{}, i == 0);
+    for (std::size_t i = 0; i < table.head.size(); ++i)
+      write_cell(html, i < row.size() ? row[i] : Cell{}, i == 0);
     html.close("tr");
   }
   html.close("tbody").close("table").close("div");

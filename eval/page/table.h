@@ -13,8 +13,8 @@ struct Cell {
   std::string style;  ///< class of the page's style sheet: "good", "bad", "words", "wrap"
 };
 
-/// A <table> with a caption, column heads and, in the first column, row heads; it scrolls sideways where it is too wide. Rows may be
-/// shorter than the head.
+/// A <table> with a caption, column heads and, in the first column, row heads; it scrolls sideways
+/// where it is too wide. Rows may be shorter than the head.
 struct Table {
   std::string caption;
   std::vector<std::string> head;

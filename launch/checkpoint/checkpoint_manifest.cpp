@@ -18,9 +18,11 @@ constexpr const char* kDigestKey = "manifest_sha256";
 void check_version(const std::string& path, const nlohmann::json& json) {
   const int version = json.at("format_version");
   if (version == kFormatVersion) return;
-  throw OtherVersion({__func__, __FILE__, static_cast<std::uint32_t>(__LINE__)},
-                     c10::str(path, ": format_version ", version, ", this program reads ", kFormatVersion,
-                              version > kFormatVersion ? "; use a newer diffprob" : "; use the diffprob that wrote it"));
+  throw OtherVersion(
+      {__func__, __FILE__, static_cast<std::uint32_t>(__LINE__)},
+      c10::str(path, ": format_version ", version, ", this program reads ", kFormatVersion,
+               version > kFormatVersion ? "; use a newer diffprob"
+                                        : "; use the diffprob that wrote it"));
 }
 
 nlohmann::json best_to_json(const CheckpointInfo& info) {
@@ -61,8 +63,10 @@ nlohmann::json to_json(const Manifest& manifest) {
 }
 
 CheckpointInfo info_from_json(const nlohmann::json& m) {
-  CheckpointInfo info{m.at("step"),        m.at("epoch"), m.at("batch"), m.at("train_seconds"), m.at("backbone"), m.at("embedding_dim"),
-                      m.at("num_classes"), m.at("loss"),  m.at("scale"), m.at("margin"),        m.at("settings")};
+  CheckpointInfo info{m.at("step"),          m.at("epoch"),    m.at("batch"),
+                      m.at("train_seconds"), m.at("backbone"), m.at("embedding_dim"),
+                      m.at("num_classes"),   m.at("loss"),     m.at("scale"),
+                      m.at("margin"),        m.at("settings")};
   info.seed = m.at("seed");
   info.consumed_samples = m.at("consumed_samples");
   info.schedule = m.at("schedule");
@@ -91,7 +95,8 @@ std::vector<std::int64_t> steps_in(const std::string& folder) {
   std::error_code missing;
   for (const auto& entry : fs::directory_iterator(folder, missing)) {
     const std::string name = entry.path().filename();
-    const bool number = name.size() >= 13 && name.size() < 24 && name.find_first_not_of("0123456789", 5) == std::string::npos;
+    const bool number = name.size() >= 13 && name.size() < 24 &&
+                        name.find_first_not_of("0123456789", 5) == std::string::npos;
     if (name.starts_with("step_") && number) steps.push_back(std::stoll(name.substr(5)));
   }
   std::sort(steps.rbegin(), steps.rend());
@@ -100,20 +105,24 @@ std::vector<std::int64_t> steps_in(const std::string& folder) {
 
 std::vector<FileRecord> Manifest::shards() const {
   std::vector<FileRecord> found;
-  std::copy_if(files.begin(), files.end(), std::back_inserter(found), [](const FileRecord& file) { return file.first_class >= 0; });
-  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first_class < b.first_class; });
+  std::copy_if(files.begin(), files.end(), std::back_inserter(found),
+               [](const FileRecord& file) { return file.first_class >= 0; });
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.first_class < b.first_class; });
   return found;
 }
 
 bool Manifest::has(const std::string& file_name) const {
-  return std::any_of(files.begin(), files.end(), [&](const FileRecord& file) { return file.name == file_name; });
+  return std::any_of(files.begin(), files.end(),
+                     [&](const FileRecord& file) { return file.name == file_name; });
 }
 
 nlohmann::json to_json(const std::vector<FileRecord>& files) {
   nlohmann::json list = nlohmann::json::array();
   for (const FileRecord& file : files) {
     list.push_back({{"name", file.name}, {"bytes", file.bytes}, {"sha256", file.sha256}});
-    if (file.first_class >= 0) list.back().update({{"first_class", file.first_class}, {"rows", file.num_rows}});
+    if (file.first_class >= 0)
+      list.back().update({{"first_class", file.first_class}, {"rows", file.num_rows}});
   }
   return list;
 }
@@ -121,10 +130,11 @@ nlohmann::json to_json(const std::vector<FileRecord>& files) {
 std::vector<FileRecord> files_from_json(const nlohmann::json& list) {
   std::vector<FileRecord> files;
   for (const auto& item : list) {
-    FileRecord file{item.at("name"), item.at("bytes"), item.at("sha256"), item.value("first_class", std::int64_t{-1}),
+    FileRecord file{item.at("name"), item.at("bytes"), item.at("sha256"),
+                    item.value("first_class", std::int64_t{-1}),
                     item.value("rows", std::int64_t{0})};
-    TORCH_CHECK(!file.name.empty() && file.name.find('/') == std::string::npos && file.name != "..", "file name '", file.name,
-                "' does not name a file of the checkpoint");
+    TORCH_CHECK(!file.name.empty() && file.name.find('/') == std::string::npos && file.name != "..",
+                "file name '", file.name, "' does not name a file of the checkpoint");
     files.push_back(std::move(file));
   }
   return files;
@@ -146,10 +156,13 @@ Manifest read_manifest(const std::string& checkpoint) {
   const nlohmann::json json = read_json(path);
   try {
     check_version(path, json);
-    TORCH_CHECK(manifest_digest(json) == json.at(kDigestKey).get<std::string>(), "it does not have its own SHA-256");
-    Manifest manifest{info_from_json(json), json.at("world_size"), files_from_json(json.at("files"))};
-    TORCH_CHECK(data::sha256_hex(manifest.info.config) == json.at("config_sha256").get<std::string>(),
-                "the configuration does not have its SHA-256");
+    TORCH_CHECK(manifest_digest(json) == json.at(kDigestKey).get<std::string>(),
+                "it does not have its own SHA-256");
+    Manifest manifest{info_from_json(json), json.at("world_size"),
+                      files_from_json(json.at("files"))};
+    TORCH_CHECK(
+        data::sha256_hex(manifest.info.config) == json.at("config_sha256").get<std::string>(),
+        "the configuration does not have its SHA-256");
     return manifest;
   } catch (const OtherVersion&) {
     throw;

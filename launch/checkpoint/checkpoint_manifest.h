@@ -9,7 +9,8 @@
 
 namespace diffprob::launch {
 
-/// Names inside a folder of checkpoints; launch/checkpoint/CHECKPOINT_FORMAT.md says what is in the files.
+/// Names inside a folder of checkpoints; launch/checkpoint/CHECKPOINT_FORMAT.md says what is in the
+/// files.
 inline constexpr const char* kManifestFile = "manifest.json";
 inline constexpr const char* kBackbonePart = "backbone";
 inline constexpr const char* kReplacedSuffix = ".replaced";
@@ -49,7 +50,8 @@ struct Manifest {
 /// SHA-256 of manifest.json's members but this digest itself, compact, keys in order.
 [[nodiscard]] std::string manifest_digest(nlohmann::json json);
 void write_manifest(const std::string& checkpoint, const Manifest& manifest);
-/// Throws std::exception naming the file: not JSON, a member missing, a wrong digest; OtherVersion below.
+/// Throws std::exception naming the file: not JSON, a member missing, a wrong digest; OtherVersion
+/// below.
 [[nodiscard]] Manifest read_manifest(const std::string& checkpoint);
 
 /// A checkpoint that is not broken, but not for this program.

@@ -18,12 +18,14 @@ std::map<std::string, std::string> lines_of(const std::string& settings) {
 }
 
 bool covers(const std::vector<std::string>& allowed, const std::string& key) {
-  return std::any_of(allowed.begin(), allowed.end(), [&](const std::string& a) { return key == a || key.starts_with(a + "."); });
+  return std::any_of(allowed.begin(), allowed.end(),
+                     [&](const std::string& a) { return key == a || key.starts_with(a + "."); });
 }
 
 }  // namespace
 
-std::vector<std::string> settings_differences(const std::string& then, const std::string& now, const std::vector<std::string>& allowed) {
+std::vector<std::string> settings_differences(const std::string& then, const std::string& now,
+                                              const std::vector<std::string>& allowed) {
   const auto before = lines_of(then);
   const auto after = lines_of(now);
   std::vector<std::string> differences;
@@ -36,7 +38,8 @@ std::vector<std::string> settings_differences(const std::string& then, const std
       differences.push_back(key + ": was " + old->second + ", is " + value);
   }
   for (const auto& [key, value] : before) {
-    if (!after.contains(key) && !covers(allowed, key)) differences.push_back(key + ": was " + value + ", is gone");
+    if (!after.contains(key) && !covers(allowed, key))
+      differences.push_back(key + ": was " + value + ", is gone");
   }
   return differences;
 }

@@ -38,7 +38,9 @@ ordered_json to_json(const data::Finding& finding) {
 }
 
 ordered_json totals(const data::CheckReport& report) {
-  const auto count = [&](data::Verdict verdict) { return std::ranges::count(report.verdicts, verdict); };
+  const auto count = [&](data::Verdict verdict) {
+    return std::ranges::count(report.verdicts, verdict);
+  };
   return {{"bytes", report.bytes},
           {"samples", report.samples->size()},
           {"identities", report.num_classes},
@@ -54,7 +56,8 @@ ordered_json totals(const data::CheckReport& report) {
 std::string describe_finding(const data::Finding& finding) {
   std::string text;
   const auto add = [&](const char* what, std::int64_t number) {
-    if (number >= 0) text += (text.empty() ? "" : ", ") + std::string(what) + " " + std::to_string(number);
+    if (number >= 0)
+      text += (text.empty() ? "" : ", ") + std::string(what) + " " + std::to_string(number);
   };
   add("sample", finding.index);
   add("key", finding.key);
@@ -66,16 +69,20 @@ std::string describe_finding(const data::Finding& finding) {
 void write_check_report(const std::string& path, const data::CheckReport& report) {
   // Piece by piece: the findings of a large set need not stand in memory a second time.
   data::AtomicFile file(path);
-  file.write("{\"format\": \"diffprob-data-check\", \"format_version\": " + std::to_string(kFormatVersion));
+  file.write("{\"format\": \"diffprob-data-check\", \"format_version\": " +
+             std::to_string(kFormatVersion));
   file.write(",\n \"path\": " + dump(report.path));
   file.write(",\n \"opens\": " + dump(report.open_error.empty()));
-  file.write(",\n \"open_error\": " + dump(report.open_error.empty() ? ordered_json() : ordered_json(report.open_error)));
-  file.write(",\n \"fingerprint\": " + dump(report.fingerprint.empty() ? ordered_json() : ordered_json(report.fingerprint)));
+  file.write(",\n \"open_error\": " +
+             dump(report.open_error.empty() ? ordered_json() : ordered_json(report.open_error)));
+  file.write(",\n \"fingerprint\": " +
+             dump(report.fingerprint.empty() ? ordered_json() : ordered_json(report.fingerprint)));
   file.write(",\n \"totals\": " + dump(totals(report)));
   file.write(",\n \"findings\": {");
   auto at = report.findings.begin();  // sorted by kind
   for (std::size_t kind = 0; kind < data::kFindingKinds; ++kind) {
-    file.write((kind == 0 ? "\n  \"" : ",\n  \"") + std::string(data::kFindingNames[kind]) + "\": [");
+    file.write((kind == 0 ? "\n  \"" : ",\n  \"") + std::string(data::kFindingNames[kind]) +
+               "\": [");
     const char* separator = "\n   ";
     for (; at != report.findings.end() && static_cast<std::size_t>(at->kind) == kind; ++at) {
       file.write(separator + dump(to_json(*at)));

@@ -15,11 +15,14 @@ using prune::ListMeaning;
 using prune::PruneError;
 using prune::ScoreValue;
 
-void parse_one(const Override& item, ConversionArguments& arguments, std::vector<std::string>& problems) {
+void parse_one(const Override& item, ConversionArguments& arguments,
+               std::vector<std::string>& problems) {
   const auto& [key, value] = item;
-  const auto choose = [&](auto& target, const std::string& first, auto if_first, const std::string& second, auto if_second) {
+  const auto choose = [&](auto& target, const std::string& first, auto if_first,
+                          const std::string& second, auto if_second) {
     if (value != first && value != second)
-      problems.push_back("--" + key + ": expected " + first + " or " + second + ", found '" + value + "'");
+      problems.push_back("--" + key + ": expected " + first + " or " + second + ", found '" +
+                         value + "'");
     target = value == first ? if_first : if_second;
   };
   if (key == "kind") arguments.kind = value;
@@ -27,10 +30,13 @@ void parse_one(const Override& item, ConversionArguments& arguments, std::vector
   if (key == "data") arguments.data = value;
   if (key == "labels") arguments.labels = value;
   if (key == "subset") arguments.subset = value;
-  if (key == "list") choose(arguments.list, "kept", ListMeaning::kKept, "dropped", ListMeaning::kDropped);
-  if (key == "to-base") choose(arguments.to_base, "index", IndexBase::kIndex, "key", IndexBase::kKey);
+  if (key == "list")
+    choose(arguments.list, "kept", ListMeaning::kKept, "dropped", ListMeaning::kDropped);
+  if (key == "to-base")
+    choose(arguments.to_base, "index", IndexBase::kIndex, "key", IndexBase::kKey);
   if (key == "base") choose(arguments.base, "index", IndexBase::kIndex, "key", IndexBase::kKey);
-  if (key == "value") choose(arguments.value, "probability", ScoreValue::kProbability, "nll", ScoreValue::kNll);
+  if (key == "value")
+    choose(arguments.value, "probability", ScoreValue::kProbability, "nll", ScoreValue::kNll);
   if (key == "epoch") {
     try {
       arguments.epoch = prune::parse_epoch(value);
@@ -39,23 +45,28 @@ void parse_one(const Override& item, ConversionArguments& arguments, std::vector
     }
   }
   if (key == "samples") {
-    const auto result = std::from_chars(value.data(), value.data() + value.size(), arguments.samples);
-    if (result.ec != std::errc() || result.ptr != value.data() + value.size() || arguments.samples < 1)
+    const auto result =
+        std::from_chars(value.data(), value.data() + value.size(), arguments.samples);
+    if (result.ec != std::errc() || result.ptr != value.data() + value.size() ||
+        arguments.samples < 1)
       problems.push_back("--samples: expected a whole number above 0, found '" + value + "'");
   }
 }
 
-void check_kind(const std::string& key, const std::string& name, std::vector<std::string>& problems) {
+void check_kind(const std::string& key, const std::string& name,
+                std::vector<std::string>& problems) {
   if (key == "to" && name == "dynamics") return;
   if (name.empty() || prune::find_list_kind(name) || prune::find_score_file_kind(name)) return;
   std::vector<std::string> names;
   for (const auto& info : prune::list_kinds()) names.emplace_back(info.name);
   for (const auto& info : prune::score_file_kinds()) names.emplace_back(info.name);
-  problems.push_back("--" + key + ": unknown kind '" + name + "'" + suggestion(name, names) + " (diffprob help convert lists them)");
+  problems.push_back("--" + key + ": unknown kind '" + name + "'" + suggestion(name, names) +
+                     " (diffprob help convert lists them)");
 }
 
 /// Old label -> new label of the identities that keep a sample.
-std::vector<std::int64_t> dense_label_map(const prune::IndexSet& set, const data::Dataset& dataset) {
+std::vector<std::int64_t> dense_label_map(const prune::IndexSet& set,
+                                          const data::Dataset& dataset) {
   std::vector<std::int64_t> label_map(static_cast<std::size_t>(dataset.num_classes()), -1);
   for (const auto i : set.kept) label_map[static_cast<std::size_t>(dataset.label(i))] = 0;
   std::int64_t next = 0;
@@ -65,13 +76,14 @@ std::vector<std::int64_t> dense_label_map(const prune::IndexSet& set, const data
 
 }  // namespace
 
-ConversionArguments parse_conversion(const CommandLine& line, const std::vector<std::string>& known) {
+ConversionArguments parse_conversion(const CommandLine& line,
+                                     const std::vector<std::string>& known) {
   ConversionArguments arguments;
   std::vector<std::string> problems;
   for (const auto& item : line.overrides) {
     if (std::find(known.begin(), known.end(), item.key) == known.end()) {
-      problems.push_back("--" + item.key + ": unknown key" + suggestion(item.key, known) + " (diffprob help " + line.command +
-                         " lists them)");
+      problems.push_back("--" + item.key + ": unknown key" + suggestion(item.key, known) +
+                         " (diffprob help " + line.command + " lists them)");
     } else {
       parse_one(item, arguments, problems);
     }
@@ -82,10 +94,12 @@ ConversionArguments parse_conversion(const CommandLine& line, const std::vector<
   return arguments;
 }
 
-ListContext::ListContext(const ConversionArguments& arguments, std::shared_ptr<const data::Dataset> dataset)
+ListContext::ListContext(const ConversionArguments& arguments,
+                         std::shared_ptr<const data::Dataset> dataset)
     : arguments_(arguments), dataset_(std::move(dataset)) {
   if (dataset_ != nullptr && arguments.samples > 0 && arguments.samples != dataset_->size())
-    throw PruneError("--samples=" + std::to_string(arguments.samples) + ", but the data set has " + std::to_string(dataset_->size()));
+    throw PruneError("--samples=" + std::to_string(arguments.samples) + ", but the data set has " +
+                     std::to_string(dataset_->size()));
 }
 
 prune::ListOptions ListContext::input(ListKind kind) {
@@ -103,7 +117,8 @@ prune::ListOptions ListContext::options(ListKind kind, IndexBase base) {
   options.kind = kind;
   options.base = base;
   options.num_samples = dataset_ != nullptr ? dataset_->size() : arguments_.samples;
-  if (dataset_ == nullptr || (kind != ListKind::kNames && kind != ListKind::kMsCeleb)) return options;
+  if (dataset_ == nullptr || (kind != ListKind::kNames && kind != ListKind::kMsCeleb))
+    return options;
   if (names_.empty()) {
     for (std::int64_t i = 0; i < dataset_->size(); ++i) names_.push_back(dataset_->describe(i));
   }
@@ -115,13 +130,15 @@ prune::IndexSet read_foreign_list(const std::string& path, const ConversionArgum
                                   const std::shared_ptr<const data::Dataset>& dataset) {
   const auto named = prune::find_list_kind(arguments.kind);
   if (!arguments.kind.empty() && !named)
-    throw PruneError(path + ": '" + arguments.kind + "' is a kind of scores, a list of samples was expected");
+    throw PruneError(path + ": '" + arguments.kind +
+                     "' is a kind of scores, a list of samples was expected");
   const ListKind kind = named ? *named : prune::detect_list_kind(path);
   prune::IndexSet set = prune::read_list(path, ListContext(arguments, dataset).input(kind));
   if (dataset == nullptr) return set;
   const std::string fingerprint = dataset->fingerprint();
   if (!set.dataset_fingerprint.empty() && set.dataset_fingerprint != fingerprint) {
-    throw PruneError(path + " was made from another data set (fingerprint " + set.dataset_fingerprint.substr(0, 12) + ", this one has " +
+    throw PruneError(path + " was made from another data set (fingerprint " +
+                     set.dataset_fingerprint.substr(0, 12) + ", this one has " +
                      fingerprint.substr(0, 12) + ")");
   }
   set.dataset_fingerprint = fingerprint;

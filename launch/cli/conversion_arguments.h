@@ -7,9 +7,9 @@
 
 #include "data/sets/dataset.h"
 #include "launch/cli/commands.h"
-#include "prune/lists/list_file.h"
 #include "prune/foreign/score_file_kinds.h"
 #include "prune/foreign/score_import.h"
+#include "prune/lists/list_file.h"
 
 namespace diffprob::launch {
 
@@ -27,10 +27,13 @@ struct ConversionArguments {
   prune::EpochChoice epoch;
   std::int64_t samples = 0;
 };
-/// From --key=value of the command line. `known`: the keys that this command has. Throws ConfigError with every problem at once.
-[[nodiscard]] ConversionArguments parse_conversion(const CommandLine& line, const std::vector<std::string>& known);
+/// From --key=value of the command line. `known`: the keys that this command has. Throws
+/// ConfigError with every problem at once.
+[[nodiscard]] ConversionArguments parse_conversion(const CommandLine& line,
+                                                   const std::vector<std::string>& known);
 
-/// A data set as the readers and writers of lists want it: N, and names of image files where the kind needs them. Owns the names.
+/// A data set as the readers and writers of lists want it: N, and names of image files where the
+/// kind needs them. Owns the names.
 class ListContext {
  public:
   ListContext(const ConversionArguments& arguments, std::shared_ptr<const data::Dataset> dataset);
@@ -47,9 +50,10 @@ class ListContext {
   std::vector<std::string> names_;
 };
 
-/// Reads a list with all that the user said, and joins it with the data set (when there is one): label map and fingerprint. Refuses index
-/// sets of another data set.
-[[nodiscard]] prune::IndexSet read_foreign_list(const std::string& path, const ConversionArguments& arguments,
-                                                const std::shared_ptr<const data::Dataset>& dataset);
+/// Reads a list with all that the user said, and joins it with the data set (when there is one):
+/// label map and fingerprint. Refuses index sets of another data set.
+[[nodiscard]] prune::IndexSet read_foreign_list(
+    const std::string& path, const ConversionArguments& arguments,
+    const std::shared_ptr<const data::Dataset>& dataset);
 
 }  // namespace diffprob::launch

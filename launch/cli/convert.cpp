@@ -6,9 +6,9 @@
 
 #include "data/sets/dataset.h"
 #include "launch/cli/conversion_arguments.h"
-#include "prune/foreign/dynamics_import.h"
 #include "prune/error.h"
 #include "prune/files/npy_file.h"
+#include "prune/foreign/dynamics_import.h"
 #include "prune/foreign/score_csv.h"
 #include "prune/foreign/score_rows.h"
 #include "prune/tables/score_table.h"
@@ -36,28 +36,36 @@ prune::SampleLabels given_labels(const ConversionArguments& arguments) {
   samples.num_classes = dataset->num_classes();
   samples.dataset_fingerprint = dataset->fingerprint();
   samples.labels.reserve(static_cast<std::size_t>(dataset->size()));
-  for (std::int64_t i = 0; i < dataset->size(); ++i) samples.labels.push_back(static_cast<std::int32_t>(dataset->label(i)));
+  for (std::int64_t i = 0; i < dataset->size(); ++i)
+    samples.labels.push_back(static_cast<std::int32_t>(dataset->label(i)));
   return samples;
 }
 
 ScoreFileKind score_kind_of_output(const std::string& path, const ConversionArguments& arguments) {
   if (const auto named = prune::find_score_file_kind(arguments.to)) return *named;
   if (!arguments.to.empty())
-    throw PruneError("--to=" + arguments.to + ": a kind of lists; scores are pruned, not listed: diffprob prune --prune.scores=FILE");
+    throw PruneError(
+        "--to=" + arguments.to +
+        ": a kind of lists; scores are pruned, not listed: diffprob prune --prune.scores=FILE");
   for (const auto& info : prune::score_file_kinds()) {
     if (path.ends_with(info.extension)) return info.kind;
   }
-  throw PruneError(path + ": which form is wanted? Scores go to .h5, .csv, .npy, .txt, or say --to=KIND");
+  throw PruneError(path +
+                   ": which form is wanted? Scores go to .h5, .csv, .npy, .txt, or say --to=KIND");
 }
 
-void check_source(const std::string& path, const prune::ScoreTable& table, const prune::SampleLabels& samples) {
+void check_source(const std::string& path, const prune::ScoreTable& table,
+                  const prune::SampleLabels& samples) {
   if (samples.labels.empty()) return;
   const std::string& own = table.source.dataset_fingerprint;
-  const bool other_set = !own.empty() && !samples.dataset_fingerprint.empty() && own != samples.dataset_fingerprint;
-  if (other_set || table.labels != samples.labels) throw PruneError(path + ": scores of another data set");
+  const bool other_set =
+      !own.empty() && !samples.dataset_fingerprint.empty() && own != samples.dataset_fingerprint;
+  if (other_set || table.labels != samples.labels)
+    throw PruneError(path + ": scores of another data set");
 }
 
-prune::ScoreTable read_any_scores(const std::string& path, ScoreFileKind kind, const ConversionArguments& arguments) {
+prune::ScoreTable read_any_scores(const std::string& path, ScoreFileKind kind,
+                                  const ConversionArguments& arguments) {
   const prune::SampleLabels samples = given_labels(arguments);
   if (kind == ScoreFileKind::kNpy || kind == ScoreFileKind::kText)
     return prune::import_scores(path, arguments.value, arguments.epoch, samples);
@@ -68,19 +76,23 @@ prune::ScoreTable read_any_scores(const std::string& path, ScoreFileKind kind, c
   }
   std::vector<std::string> ignored;
   prune::ScoreTable table = prune::read_score_csv(path, samples, &ignored);
-  for (const auto& name : ignored) fmt::print("{}: column '{}' is not known and left out\n", path, name);
+  for (const auto& name : ignored)
+    fmt::print("{}: column '{}' is not known and left out\n", path, name);
   return table;
 }
 
-void write_numbers(const std::string& path, ScoreFileKind kind, ScoreValue value, const prune::ScoreTable& table) {
+void write_numbers(const std::string& path, ScoreFileKind kind, ScoreValue value,
+                   const prune::ScoreTable& table) {
   std::vector<float> values;
   values.reserve(table.records.size());
-  for (const auto& record : table.records) values.push_back(value == ScoreValue::kNll ? record.nll : record.probability);
+  for (const auto& record : table.records)
+    values.push_back(value == ScoreValue::kNll ? record.nll : record.probability);
   if (kind == ScoreFileKind::kNpy) return prune::write_npy<float>(path, values);
   prune::write_text_column(path, std::vector<double>(values.begin(), values.end()));
 }
 
-int convert_scores(const std::string& from, const std::string& to, ScoreFileKind kind, const ConversionArguments& arguments) {
+int convert_scores(const std::string& from, const std::string& to, ScoreFileKind kind,
+                   const ConversionArguments& arguments) {
   const ScoreFileKind wanted = score_kind_of_output(to, arguments);
   const prune::ScoreTable table = read_any_scores(from, kind, arguments);
   if (wanted == ScoreFileKind::kScores) {
@@ -90,45 +102,57 @@ int convert_scores(const std::string& from, const std::string& to, ScoreFileKind
   } else {
     write_numbers(to, wanted, arguments.value, table);
   }
-  fmt::print("{}: scores of {} samples, {} identities; columns {}\n", to, table.records.size(), table.source.num_classes,
-             table.columns.text());
-  if (!table.columns.has("top1")) fmt::print("without top1 they can be pruned, but not cleaned (--prune.clean=false)\n");
+  fmt::print("{}: scores of {} samples, {} identities; columns {}\n", to, table.records.size(),
+             table.source.num_classes, table.columns.text());
+  if (!table.columns.has("top1"))
+    fmt::print("without top1 they can be pruned, but not cleaned (--prune.clean=false)\n");
   return 0;
 }
 
-int convert_dynamics(const std::string& from, const std::string& to, const ConversionArguments& arguments) {
-  const prune::DynamicsTable table = prune::import_dynamics(from, arguments.value, given_labels(arguments));
+int convert_dynamics(const std::string& from, const std::string& to,
+                     const ConversionArguments& arguments) {
+  const prune::DynamicsTable table =
+      prune::import_dynamics(from, arguments.value, given_labels(arguments));
   prune::write_dynamics(to, table);
-  fmt::print("{}: training dynamics of {} samples over {} epochs, from probabilities alone: for dynunc, and diffprob with prune.score\n",
-             to, table.labels.size(), table.epochs);
+  fmt::print(
+      "{}: training dynamics of {} samples over {} epochs, from probabilities alone: for dynunc, "
+      "and diffprob with prune.score\n",
+      to, table.labels.size(), table.epochs);
   return 0;
 }
 
 ListKind list_kind_of_output(const std::string& path, const ConversionArguments& arguments) {
   if (const auto named = prune::find_list_kind(arguments.to)) return *named;
-  if (!arguments.to.empty()) throw PruneError("--to=" + arguments.to + ": a kind of scores, but this is a list of samples");
+  if (!arguments.to.empty())
+    throw PruneError("--to=" + arguments.to + ": a kind of scores, but this is a list of samples");
   if (path.ends_with(".h5")) return ListKind::kIndexSet;
   if (path.ends_with(".npy")) return ListKind::kNpyIndex;
   if (path.ends_with(".txt")) return ListKind::kKeptIndex;
-  throw PruneError(path + ": which form is wanted? Lists go to .h5, .npy (kept indices), .txt (kept_index), or say --to=KIND");
+  throw PruneError(path +
+                   ": which form is wanted? Lists go to .h5, .npy (kept indices), .txt "
+                   "(kept_index), or say --to=KIND");
 }
 
-int convert_list(const std::string& from, const std::string& to, const ConversionArguments& arguments) {
+int convert_list(const std::string& from, const std::string& to,
+                 const ConversionArguments& arguments) {
   const ListKind wanted = list_kind_of_output(to, arguments);
   const auto dataset = open_given(arguments);
   const prune::IndexSet set = read_foreign_list(from, arguments, dataset);
   prune::write_list(to, wanted, set, ListContext(arguments, dataset).output(wanted));
   const auto& info = prune::info_of(wanted);
   const bool dropped = info.meaning == prune::ListMeaning::kDropped;
-  fmt::print("{}: {} keeps {} {}samples; written as {}, which names the {} ones\n", to, from, set.kept.size(),
-             set.num_samples > 0 ? "of " + std::to_string(set.num_samples) + " " : "", info.name, dropped ? "dropped" : "kept");
+  fmt::print("{}: {} keeps {} {}samples; written as {}, which names the {} ones\n", to, from,
+             set.kept.size(),
+             set.num_samples > 0 ? "of " + std::to_string(set.num_samples) + " " : "", info.name,
+             dropped ? "dropped" : "kept");
   return 0;
 }
 
 template <class Infos>
 std::string table_of(const Infos& infos, const char* (*says)(const decltype(infos[0])&)) {
   std::string text;
-  for (const auto& info : infos) text += fmt::format("  {:<14}{:<9}{}\n", info.name, says(info), info.what);
+  for (const auto& info : infos)
+    text += fmt::format("  {:<14}{:<9}{}\n", info.name, says(info), info.what);
   return text;
 }
 
@@ -138,21 +162,26 @@ std::string kinds_text() {
   std::string text = "  kind          names    form\n";
   text += table_of(
       prune::list_kinds(), +[](const prune::ListKindInfo& info) {
-        return info.meaning == prune::ListMeaning::kUnsaid ? "--list=" : prune::meaning_name(info.meaning);
+        return info.meaning == prune::ListMeaning::kUnsaid ? "--list="
+                                                           : prune::meaning_name(info.meaning);
       });
-  return text + table_of(
-                    prune::score_file_kinds(), +[](const prune::ScoreFileKindInfo&) { return "scores"; });
+  return text +
+         table_of(
+             prune::score_file_kinds(), +[](const prune::ScoreFileKindInfo&) { return "scores"; });
 }
 
 int convert_command(const CommandLine& line) {
   if (line.positional.size() != 2) throw ConfigError({"usage:\n" + help_text("convert")});
-  const auto arguments = parse_conversion(line, {"kind", "to", "list", "data", "labels", "samples", "base", "to-base", "value", "epoch"});
+  const auto arguments = parse_conversion(line, {"kind", "to", "list", "data", "labels", "samples",
+                                                 "base", "to-base", "value", "epoch"});
   const std::string& from = line.positional[0];
   const std::string& to = line.positional[1];
   std::error_code none;
-  if (fs::equivalent(from, to, none)) throw ConfigError({to + ": is the input itself, expected another file"});
+  if (fs::equivalent(from, to, none))
+    throw ConfigError({to + ": is the input itself, expected another file"});
   if (arguments.to == "dynamics") return convert_dynamics(from, to, arguments);
-  const auto kind = arguments.kind.empty() ? prune::detect_score_file_kind(from) : prune::find_score_file_kind(arguments.kind);
+  const auto kind = arguments.kind.empty() ? prune::detect_score_file_kind(from)
+                                           : prune::find_score_file_kind(arguments.kind);
   return kind ? convert_scores(from, to, *kind, arguments) : convert_list(from, to, arguments);
 }
 

@@ -11,12 +11,12 @@
 
 #include "data/check/data_check.h"
 #include "data/error.h"
-#include "data/sets/label_map.h"
 #include "data/records/pack_records.h"
+#include "data/sets/label_map.h"
 #include "launch/cli/check_report_file.h"
 #include "launch/cli/convert.h"
-#include "launch/observe/progress.h"
 #include "launch/config/suggest.h"
+#include "launch/observe/progress.h"
 #include "launch/observe/text_table.h"
 #include "prune/lists/index_set.h"
 
@@ -40,12 +40,14 @@ int number(const Override& item, int least, int most, std::vector<std::string>& 
   const auto* const end = item.value.data() + item.value.size();
   const auto [after, error] = std::from_chars(item.value.data(), end, value);
   if (error != std::errc() || after != end || value < least || value > most)
-    problems.push_back(fmt::format("--{}: expected a whole number from {} to {}, found '{}'", item.key, least, most, item.value));
+    problems.push_back(fmt::format("--{}: expected a whole number from {} to {}, found '{}'",
+                                   item.key, least, most, item.value));
   return value;
 }
 
 CheckArguments parse(const CommandLine& line) {
-  static const std::vector<std::string> known = {"report", "kept", "repair", "image-size", "data.decode_threads"};
+  static const std::vector<std::string> known = {"report", "kept", "repair", "image-size",
+                                                 "data.decode_threads"};
   if (line.positional.size() != 2) throw ConfigError({"usage:\n" + help_text("data")});
   CheckArguments arguments;
   arguments.path = line.positional[1];
@@ -63,7 +65,8 @@ CheckArguments parse(const CommandLine& line) {
     else if (item.key == "data.decode_threads")
       arguments.options.threads = std::max(1, number(item, 0, 1024, problems));
     else
-      problems.push_back("--" + item.key + ": unknown key" + suggestion(item.key, known) + " (diffprob help data lists them)");
+      problems.push_back("--" + item.key + ": unknown key" + suggestion(item.key, known) +
+                         " (diffprob help data lists them)");
     if (item.value.empty()) problems.push_back("--" + item.key + ": a value is missing");
   }
   if (!problems.empty()) throw ConfigError(problems);
@@ -77,8 +80,10 @@ data::CheckReport check_with_progress(const CheckArguments& arguments, bool reco
   data::CheckOptions options = arguments.options;
   options.progress = [&](const data::CheckProgress& at) {
     if (!progress)
-      progress = std::make_unique<Progress>("check", (at.total + unit - 1) / unit, records ? "MiB" : "images", ::isatty(2) != 0);
-    progress->advance((at.done + unit - 1) / unit, fmt::format("{} images, {} findings", at.images, at.findings));
+      progress = std::make_unique<Progress>("check", (at.total + unit - 1) / unit,
+                                            records ? "MiB" : "images", ::isatty(2) != 0);
+    progress->advance((at.done + unit - 1) / unit,
+                      fmt::format("{} images, {} findings", at.images, at.findings));
   };
   auto report = data::check_dataset(arguments.path, options);
   if (progress) progress->step_aside();
@@ -89,12 +94,15 @@ void print_findings(const data::CheckReport& report) {
   std::vector<std::vector<std::string>> table = {{"finding", "count"}};
   std::string examples;
   for (auto at = report.findings.begin(); at != report.findings.end();) {
-    const auto end = std::find_if(at, report.findings.end(), [&](const data::Finding& finding) { return finding.kind != at->kind; });
+    const auto end = std::find_if(at, report.findings.end(), [&](const data::Finding& finding) {
+      return finding.kind != at->kind;
+    });
     const auto count = end - at;
     table.push_back({data::name_of(at->kind), std::to_string(count)});
     for (auto shown = at; shown != end && shown - at < kShown; ++shown)
       examples += fmt::format("  {}: {}\n", data::name_of(at->kind), describe_finding(*shown));
-    if (count > kShown) examples += fmt::format("  {}: {} more\n", data::name_of(at->kind), count - kShown);
+    if (count > kShown)
+      examples += fmt::format("  {}: {} more\n", data::name_of(at->kind), count - kShown);
     at = end;
   }
   fmt::print("\n{}\n{}\n", examples, text_table(table));
@@ -104,11 +112,15 @@ void print_summary(const data::CheckReport& report, double seconds, int threads)
   if (!report.findings.empty()) print_findings(report);
   const auto sound = std::ranges::count(report.verdicts, data::Verdict::kSound);
   const auto images = report.samples->size();
-  fmt::print("{}: {} images of {} identities, {} sound; {:.1f} MiB in {}, {:.0f} images/s on {} thread{}\n", report.path, images,
-             report.num_classes, sound, static_cast<double>(report.bytes) / static_cast<double>(kMebibyte), format_duration(seconds),
-             static_cast<double>(images) / std::max(seconds, 1e-9), threads, threads == 1 ? "" : "s");
+  fmt::print(
+      "{}: {} images of {} identities, {} sound; {:.1f} MiB in {}, {:.0f} images/s on {} "
+      "thread{}\n",
+      report.path, images, report.num_classes, sound,
+      static_cast<double>(report.bytes) / static_cast<double>(kMebibyte), format_duration(seconds),
+      static_cast<double>(images) / std::max(seconds, 1e-9), threads, threads == 1 ? "" : "s");
   if (!report.open_error.empty()) fmt::print("training refuses this set: {}\n", report.open_error);
-  fmt::print("{}\n", report.findings.empty() ? "nothing is wrong" : fmt::format("{} findings", report.findings.size()));
+  fmt::print("{}\n", report.findings.empty() ? "nothing is wrong"
+                                             : fmt::format("{} findings", report.findings.size()));
 }
 
 prune::Reason reason_of(data::Verdict verdict) {
@@ -129,7 +141,8 @@ std::vector<std::int64_t> sound_samples(const data::CheckReport& report) {
   std::vector<std::int64_t> kept;
   for (std::size_t i = 0; i < report.verdicts.size(); ++i)
     if (report.verdicts[i] == data::Verdict::kSound) kept.push_back(static_cast<std::int64_t>(i));
-  if (kept.empty()) throw data::DataError(report.path + ": no sample is sound, there is nothing to keep");
+  if (kept.empty())
+    throw data::DataError(report.path + ": no sample is sound, there is nothing to keep");
   return kept;
 }
 
@@ -151,24 +164,26 @@ void write_results(const CheckArguments& arguments, const data::CheckReport& rep
     fmt::print("report: {}\n", arguments.report);
   }
   if (!arguments.repair.empty()) {
-    const auto packed = data::pack_subset(report.samples, sound_samples(report), {}, arguments.repair);
-    fmt::print("repaired: {} ({} images of {} identities; label_map.txt: old label to new)\n", arguments.repair, packed.images,
-               packed.identities);
+    const auto packed =
+        data::pack_subset(report.samples, sound_samples(report), {}, arguments.repair);
+    fmt::print("repaired: {} ({} images of {} identities; label_map.txt: old label to new)\n",
+               arguments.repair, packed.images, packed.identities);
   }
   if (!arguments.kept.empty()) {
     if (!report.open_error.empty())
-      throw data::DataError(
-          arguments.kept +
-          ": not written, because no list makes training accept this set; --repair=OUT writes its sound images as a new set");
+      throw data::DataError(arguments.kept +
+                            ": not written, because no list makes training accept this set; "
+                            "--repair=OUT writes its sound images as a new set");
     if (report.opened_classes > data::kMostMappedClasses)
       throw data::DataError(
-          fmt::format("{}: not written, because training counts {} classes in this set, more than {} (by a damaged label or "
+          fmt::format("{}: not written, because training counts {} classes in this set, more than "
+                      "{} (by a damaged label or "
                       "property file); --repair=OUT writes its sound images as a new set",
                       arguments.kept, report.opened_classes, data::kMostMappedClasses));
     const auto set = kept_set(report);
     prune::write_index_set(arguments.kept, set);
-    fmt::print("kept list: {} ({} of {} images); --data.kept={} trains on it\n", arguments.kept, set.kept.size(), set.num_samples,
-               arguments.kept);
+    fmt::print("kept list: {} ({} of {} images); --data.kept={} trains on it\n", arguments.kept,
+               set.kept.size(), set.num_samples, arguments.kept);
   }
 }
 

@@ -7,8 +7,8 @@
 #include "launch/inputs/inputs.h"
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/pipeline.h"
-#include "launch/score/score.h"
 #include "launch/pipeline/sweep.h"
+#include "launch/score/score.h"
 #include "launch/train/train.h"
 
 namespace diffprob::launch {
@@ -28,9 +28,9 @@ void train_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
   Metrics metrics = open_metrics(config, runtime);
   auto sets = open_verification_sets(config, KeepDecoded::kYes);
-  const TrainOutcome outcome =
-      train({"train", config.output, open_training_set(config, runtime), static_cast<std::uint64_t>(config.seed), false}, config, sets,
-            metrics, runtime);
+  const TrainOutcome outcome = train({"train", config.output, open_training_set(config, runtime),
+                                      static_cast<std::uint64_t>(config.seed), false},
+                                     config, sets, metrics, runtime);
   spdlog::info("trained {} steps; the network is {}", outcome.steps, outcome.checkpoint);
 }
 
@@ -45,18 +45,23 @@ void score_command(const Config& config, Runtime& runtime) {
 }
 
 void prune_command(const Config& config, Runtime& runtime) {
-  if (config.prune.dynamics.empty()) need(config.prune.scores, "prune.scores (or prune.dynamics, for methods that read it)");
+  if (config.prune.dynamics.empty())
+    need(config.prune.scores, "prune.scores (or prune.dynamics, for methods that read it)");
   const FolderLock lock = make_output_folder(config, runtime);
   prune::PruneFiles files{config.prune.scores, config.prune.dynamics, ""};
-  if (!is_synthetic(config)) files.dataset_fingerprint = open_training_set(without_staging(config), runtime)->fingerprint();
-  const prune::PruneResult result = prune::prune(files, prune_options(config), runtime.control(), prune_work());
+  if (!is_synthetic(config))
+    files.dataset_fingerprint = open_training_set(without_staging(config), runtime)->fingerprint();
+  const prune::PruneResult result =
+      prune::prune(files, prune_options(config), runtime.control(), prune_work());
   prune::write_pruning(config.output, result, runtime.control());
   spdlog::info(
-      "{} keeps {} of {} samples ({:.2f} %) and {} of {} identities; {} cleaned away, {} redundant, {} identities needed the floor; "
+      "{} keeps {} of {} samples ({:.2f} %) and {} of {} identities; {} cleaned away, {} "
+      "redundant, {} identities needed the floor; "
       "threshold {:.6g}; {}/kept_index.txt",
       prune::full_name(result.options), result.kept, result.num_samples,
-      100.0 * static_cast<double>(result.kept) / static_cast<double>(result.num_samples), result.identities_after, result.identities_before,
-      result.mislabelled, result.redundant, result.identities_at_floor, result.threshold(), config.output);
+      100.0 * static_cast<double>(result.kept) / static_cast<double>(result.num_samples),
+      result.identities_after, result.identities_before, result.mislabelled, result.redundant,
+      result.identities_at_floor, result.threshold(), config.output);
 }
 
 void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
@@ -70,9 +75,11 @@ void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
 
 }  // namespace
 
-void run_distributed_command(const CommandLine& line, const Config& config, dist::MpiEnvironment& mpi) {
+void run_distributed_command(const CommandLine& line, const Config& config,
+                             dist::MpiEnvironment& mpi) {
   Runtime runtime(mpi, config);
-  if (std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end()) return dry_run(line, config, runtime);
+  if (std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end())
+    return dry_run(line, config, runtime);
   if (line.command == "run") run_pipeline(config, runtime);
   if (line.command == "sweep") run_sweep(config, runtime);
   if (line.command == "train") train_command(config, runtime);

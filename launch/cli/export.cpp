@@ -21,7 +21,8 @@ constexpr const char* kFoldFlag = "fold-bn";
 
 /// Takes --file=X out of the line: it is no key of the configuration.
 std::string take_file(CommandLine& line) {
-  const auto file = std::find_if(line.overrides.begin(), line.overrides.end(), [](const auto& item) { return item.key == "file"; });
+  const auto file = std::find_if(line.overrides.begin(), line.overrides.end(),
+                                 [](const auto& item) { return item.key == "file"; });
   if (file == line.overrides.end()) throw ConfigError({"usage:\n" + help_text("export")});
   const std::string path = file->value;
   line.overrides.erase(file);
@@ -32,10 +33,12 @@ void check_request(const std::string& path, const std::string& source, bool fold
   std::vector<std::string> problems;
   if (!path.ends_with(".pth") && !path.ends_with(".onnx"))
     problems.push_back("--file=" + path + ": expected a name that ends with .pth or .onnx");
-  if (folds && path.ends_with(".pth")) problems.push_back("--fold-bn: for .onnx; a .pth holds the weights of every layer by name");
+  if (folds && path.ends_with(".pth"))
+    problems.push_back("--fold-bn: for .onnx; a .pth holds the weights of every layer by name");
   std::error_code none;
   if (source.empty())
-    problems.push_back("model.checkpoint: this command needs a checkpoint folder or a backbone .pth");
+    problems.push_back(
+        "model.checkpoint: this command needs a checkpoint folder or a backbone .pth");
   else if (fs::equivalent(path, source, none))
     problems.push_back("--file=" + path + ": is the input itself, expected another file");
   if (!problems.empty()) throw ConfigError(problems);
@@ -52,11 +55,13 @@ LoadedBackbone load(const Config& config) {
   LoadedBackbone loaded;
   if (fs::is_directory(source)) {
     const CheckpointInfo info = read_checkpoint_info(source);
-    loaded = {info.backbone, fmt::format("after {} steps", info.step), model::make_backbone({info.backbone, info.embedding_dim, 0.0, 1})};
+    loaded = {info.backbone, fmt::format("after {} steps", info.step),
+              model::make_backbone({info.backbone, info.embedding_dim, 0.0, 1})};
     load_for_evaluation(source, *loaded.network);
   } else {
     const std::string& name = config.model.backbone;
-    loaded = {name, "from " + source, model::make_backbone({name, config.model.embedding_dim, 0.0, 1})};
+    loaded = {name, "from " + source,
+              model::make_backbone({name, config.model.embedding_dim, 0.0, 1})};
     load_backbone_weights(source, model::state_dict(*loaded.network));
   }
   return loaded;
@@ -70,7 +75,8 @@ int export_command(CommandLine line) {
   const bool folds = std::find(line.flags.begin(), line.flags.end(), kFoldFlag) != line.flags.end();
   check_request(path, config.model.checkpoint, folds);
   const LoadedBackbone loaded = load(config);
-  fmt::print("{} with {}-d embeddings {}\n", loaded.name, loaded.network->embedding_dim(), loaded.origin);
+  fmt::print("{} with {}-d embeddings {}\n", loaded.name, loaded.network->embedding_dim(),
+             loaded.origin);
   if (path.ends_with(".pth")) {
     const auto file = model::write_pth(path, model::state_dict(*loaded.network));
     fmt::print("wrote {}: {} bytes, state dict for torch.load\n", path, file.bytes);
@@ -78,7 +84,8 @@ int export_command(CommandLine line) {
   }
   const auto batch_norm = folds ? model::OnnxBatchNorm::kFolded : model::OnnxBatchNorm::kKept;
   const auto file = model::write_onnx(path, *loaded.network, {loaded.name, batch_norm});
-  fmt::print("wrote {}: {} bytes, opset {}, {} batch norms{}\n", path, file.bytes, model::kOnnxOpset, file.batch_norms,
+  fmt::print("wrote {}: {} bytes, opset {}, {} batch norms{}\n", path, file.bytes,
+             model::kOnnxOpset, file.batch_norms,
              folds ? " left, which stand before padded convolutions" : "");
   return 0;
 }

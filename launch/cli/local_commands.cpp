@@ -5,14 +5,14 @@
 #include <filesystem>
 #include <fstream>
 
-#include "data/sets/dataset.h"
 #include "data/records/record_io.h"
+#include "data/sets/dataset.h"
 #include "dist/gpu/device.h"
 #include "launch/cli/commands.h"
-#include "launch/config/config_help.h"
 #include "launch/cli/convert.h"
 #include "launch/cli/data_check.h"
 #include "launch/cli/export.h"
+#include "launch/config/config_help.h"
 #include "launch/inputs/inputs.h"
 #include "launch/job/read_config.h"
 #include "launch/report/report.h"
@@ -43,12 +43,15 @@ int show_config(const CommandLine& line) {
 int show_data(const std::string& path) {
   const auto dataset = data::open_dataset(path);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset->num_classes()), 0);
-  for (std::int64_t i = 0; i < dataset->size(); ++i) ++counts[static_cast<std::size_t>(dataset->label(i))];
+  for (std::int64_t i = 0; i < dataset->size(); ++i)
+    ++counts[static_cast<std::size_t>(dataset->label(i))];
   std::sort(counts.begin(), counts.end());
-  fmt::print("{}\n  images       {}\n  identities   {}\n", path, dataset->size(), dataset->num_classes());
+  fmt::print("{}\n  images       {}\n  identities   {}\n", path, dataset->size(),
+             dataset->num_classes());
   if (!counts.empty()) {
-    fmt::print("  images an identity   min {}  median {}  max {}  without any {}\n", counts.front(), counts[counts.size() / 2],
-               counts.back(), std::count(counts.begin(), counts.end(), 0));
+    fmt::print("  images an identity   min {}  median {}  max {}  without any {}\n", counts.front(),
+               counts[counts.size() / 2], counts.back(),
+               std::count(counts.begin(), counts.end(), 0));
   }
   fmt::print("  fingerprint  {}\n", dataset->fingerprint());
   return 0;
@@ -71,8 +74,10 @@ int data_command(const CommandLine& line) {
 
 int describe_network(const std::string& name, std::int64_t dim) {
   const model::NetworkInfo info = model::network_info({name, dim, 0.0, 1});
-  fmt::print("{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} an image (convolutions and linear layers)\n",
-             name, dim, info.parameters, info.trainable_parameters, info.macs);
+  fmt::print(
+      "{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} an image "
+      "(convolutions and linear layers)\n",
+      name, dim, info.parameters, info.trainable_parameters, info.macs);
   return 0;
 }
 
@@ -85,7 +90,8 @@ int info_command(const CommandLine& line) {
     if (item.key != "model" && item.key != "dim") bad_usage("info");
   }
   if (!network.empty()) return describe_network(network, dim);
-  fmt::print("diffprob {}\n  LibTorch   {}\n  devices    {}\n  backbones ", DIFFPROB_VERSION, TORCH_VERSION, dist::describe_devices());
+  fmt::print("diffprob {}\n  LibTorch   {}\n  devices    {}\n  backbones ", DIFFPROB_VERSION,
+             TORCH_VERSION, dist::describe_devices());
   for (const auto& name : model::backbone_names()) fmt::print(" {}", name);
   fmt::print("\n");
   return 0;
@@ -103,7 +109,8 @@ int run_local_command(const CommandLine& line) {
       fmt::print("{}", config_help(line.positional[0]));
       return 0;
     }
-    const std::string topic = line.command == "help" ? (line.positional.empty() ? "" : line.positional[0]) : line.command;
+    const std::string topic =
+        line.command == "help" ? (line.positional.empty() ? "" : line.positional[0]) : line.command;
     fmt::print("{}", help_text(topic));
     return line.command.empty() && !has_flag(line, "help") ? 2 : 0;
   }

@@ -11,7 +11,8 @@ namespace fs = std::filesystem;
 
 void refuse_same_folder(const std::string& from, const std::string& to) {
   std::error_code none;
-  const fs::path folder = fs::is_directory(from, none) ? fs::path(from) : fs::path(from).parent_path();
+  const fs::path folder =
+      fs::is_directory(from, none) ? fs::path(from) : fs::path(from).parent_path();
   if (fs::equivalent(folder.empty() ? fs::path(".") : folder, to, none))
     throw ConfigError({to + ": the folder of the set that is read, expected another one"});
 }
@@ -33,7 +34,8 @@ int pack_command(const CommandLine& line) {
   const prune::IndexSet set = read_foreign_list(arguments.subset, arguments, dataset);
   const auto packed = data::pack_subset(dataset, set.kept, set.label_map, to);
   fmt::print(
-      "packed {} of {} images and {} of {} identities into {} (label_map.txt: old label to new; source_index.txt: old index a line)\n",
+      "packed {} of {} images and {} of {} identities into {} (label_map.txt: old label to new; "
+      "source_index.txt: old index a line)\n",
       packed.images, dataset->size(), packed.identities, dataset->num_classes(), to);
   return 0;
 }

@@ -17,7 +17,8 @@ namespace {
 /// What there is instead of a key that earlier versions had; "" for any other.
 std::string replacement_of(const std::string& key) {
   if (key == "score.batch_size")
-    return "scores do not depend on the batch (score.batch_per_rank says how many images a rank takes at a time)";
+    return "scores do not depend on the batch (score.batch_per_rank says how many images a rank "
+           "takes at a time)";
   return {};
 }
 
@@ -61,7 +62,8 @@ std::string fitting(const Field& field) {
 using Complaint = std::optional<std::string>;
 
 Complaint set_scalar(const Field& field, std::string* target, const std::string& text) {
-  if (!field.choices.empty() && std::find(field.choices.begin(), field.choices.end(), text) == field.choices.end()) {
+  if (!field.choices.empty() &&
+      std::find(field.choices.begin(), field.choices.end(), text) == field.choices.end()) {
     const std::string wanted = "want " + fitting<std::string>(field);
     const std::string near = suggestion(text, field.choices);
     return near.empty() ? wanted : wanted + " (" + near.substr(2) + ")";
@@ -72,7 +74,8 @@ Complaint set_scalar(const Field& field, std::string* target, const std::string&
 
 Complaint set_scalar(const Field& field, std::int64_t* target, const std::string& text) {
   const auto value = parse_number<std::int64_t>(text);
-  if (!value || static_cast<double>(*value) < field.low || static_cast<double>(*value) > field.high) {
+  if (!value || static_cast<double>(*value) < field.low ||
+      static_cast<double>(*value) > field.high) {
     return "want " + fitting<std::int64_t>(field);
   }
   *target = *value;
@@ -81,7 +84,8 @@ Complaint set_scalar(const Field& field, std::int64_t* target, const std::string
 
 Complaint set_scalar(const Field& field, double* target, const std::string& text) {
   const auto value = parse_number<double>(text);
-  if (!value || !(*value >= field.low && *value <= field.high)) return "want " + fitting<double>(field);
+  if (!value || !(*value >= field.low && *value <= field.high))
+    return "want " + fitting<double>(field);
   *target = *value;
   return std::nullopt;
 }
@@ -93,7 +97,8 @@ Complaint set_scalar(const Field& field, bool* target, const std::string& text) 
 }
 
 template <class T>
-Complaint set_list(const Field& field, std::vector<T>* target, const std::vector<std::string>& items) {
+Complaint set_list(const Field& field, std::vector<T>* target,
+                   const std::vector<std::string>& items) {
   std::vector<T> values;
   for (const auto& item : items) {
     T value{};
@@ -132,7 +137,8 @@ Complaint set_field(const Field& field, const YAML::Node& node) {
           if (node.IsMap()) return "want a list";
           return set_list(field, target, items_of(node));
         } else {
-          if (node.IsNull() && std::is_same_v<T, std::string>) return set_scalar(field, target, std::string());
+          if (node.IsNull() && std::is_same_v<T, std::string>)
+            return set_scalar(field, target, std::string());
           if (!node.IsScalar()) return "want one value";
           return set_scalar(field, target, node.Scalar());
         }
@@ -151,7 +157,8 @@ class Reader {
     try {
       root = YAML::Load(text);
     } catch (const YAML::Exception& error) {
-      problems_.push_back(file + ":" + std::to_string(error.mark.line + 1) + "  not YAML: " + error.msg);
+      problems_.push_back(file + ":" + std::to_string(error.mark.line + 1) +
+                          "  not YAML: " + error.msg);
       return;
     }
     if (root.IsNull()) return;
@@ -180,10 +187,13 @@ class Reader {
   void read_map(const std::string& file, const YAML::Node& map, const std::string& prefix) {
     for (const auto& entry : map) {
       const std::string key = prefix + entry.first.Scalar();
-      const std::string place = file + ":" + std::to_string(entry.first.Mark().line + 1) + "  " + key;
-      if (std::find(seen_.begin(), seen_.end(), key) != seen_.end()) problems_.push_back(place + ": given twice");
+      const std::string place =
+          file + ":" + std::to_string(entry.first.Mark().line + 1) + "  " + key;
+      if (std::find(seen_.begin(), seen_.end(), key) != seen_.end())
+        problems_.push_back(place + ": given twice");
       seen_.push_back(key);
-      const bool section = std::any_of(keys_.begin(), keys_.end(), [&](const auto& k) { return k.starts_with(key + "."); });
+      const bool section = std::any_of(keys_.begin(), keys_.end(),
+                                       [&](const auto& k) { return k.starts_with(key + "."); });
       if (section && entry.second.IsMap()) {
         read_map(file, entry.second, key + ".");
       } else if (!section || !entry.second.IsNull()) {
@@ -194,10 +204,12 @@ class Reader {
 
   void set(const std::string& place, const std::string& key, const YAML::Node& value) {
     if (const std::string instead = replacement_of(key); !instead.empty()) {
-      (place.starts_with("--") ? problems_ : notes_).push_back(place + ": not used any more, " + instead);
+      (place.starts_with("--") ? problems_ : notes_)
+          .push_back(place + ": not used any more, " + instead);
       return;
     }
-    const auto field = std::find_if(fields_.begin(), fields_.end(), [&](const auto& f) { return f.key == key; });
+    const auto field =
+        std::find_if(fields_.begin(), fields_.end(), [&](const auto& f) { return f.key == key; });
     if (field == fields_.end()) {
       problems_.push_back(place + ": unknown key" + suggestion(key, keys_));
     } else if (const auto complaint = set_field(*field, value)) {
@@ -286,7 +298,8 @@ std::string range_text(const Field& field) {
       field.target);
 }
 
-Config parse_config(const std::string& file_name, const std::string& text, const std::vector<Override>& overrides) {
+Config parse_config(const std::string& file_name, const std::string& text,
+                    const std::vector<Override>& overrides) {
   Config config;
   Reader reader(config);
   reader.read_file(file_name, text);
@@ -307,11 +320,14 @@ std::string dump_config(const Config& config, DumpStyle style) {
     const std::string own = dot == std::string::npos ? "" : field.key.substr(0, dot);
     if (own != section) out += (style == DumpStyle::kWithHelp ? "\n" : "") + own + ":\n";
     section = own;
-    std::string line = (own.empty() ? "" : "  ") + field.key.substr(dot == std::string::npos ? 0 : dot + 1) + ": " + value_text(field);
+    std::string line = (own.empty() ? "" : "  ") +
+                       field.key.substr(dot == std::string::npos ? 0 : dot + 1) + ": " +
+                       value_text(field);
     if (style == DumpStyle::kWithHelp) {
       line.resize(std::max<std::size_t>(line.size(), 34), ' ');
       line += "  # " + field.help;
-      for (std::size_t i = 0; i < field.choices.size(); ++i) line += (i == 0 ? " (" : ", ") + field.choices[i];
+      for (std::size_t i = 0; i < field.choices.size(); ++i)
+        line += (i == 0 ? " (" : ", ") + field.choices[i];
       if (!field.choices.empty()) line += ")";
     }
     out += line + "\n";
@@ -324,7 +340,8 @@ std::string dump_sections(const Config& config, const std::vector<std::string>& 
   std::string out;
   for (const auto& field : config_fields(copy)) {
     const std::string section = field.key.substr(0, field.key.find('.'));
-    const bool wanted = std::any_of(sections.begin(), sections.end(), [&](const auto& s) { return s == section || s == field.key; });
+    const bool wanted = std::any_of(sections.begin(), sections.end(),
+                                    [&](const auto& s) { return s == section || s == field.key; });
     if (wanted) out += field.key + "=" + value_text(field) + "\n";
   }
   return out;
@@ -332,7 +349,8 @@ std::string dump_sections(const Config& config, const std::vector<std::string>& 
 
 ConfigError::ConfigError(const std::vector<std::string>& problems)
     : std::runtime_error([&] {
-        std::string message = "config: " + std::to_string(problems.size()) + (problems.size() == 1 ? " problem" : " problems");
+        std::string message = "config: " + std::to_string(problems.size()) +
+                              (problems.size() == 1 ? " problem" : " problems");
         for (const auto& problem : problems) message += "\n  " + problem;
         return message;
       }()) {}

@@ -8,8 +8,9 @@
 
 namespace diffprob::launch {
 
-/// Everything that a run can be told. Plain data with defaults (the paper's recipe for CASIA-WebFace); keys, help texts and ranges are
-/// in config_fields.cpp, the YAML reader in config.cpp. Only config.cpp knows yaml-cpp.
+/// Everything that a run can be told. Plain data with defaults (the paper's recipe for
+/// CASIA-WebFace); keys, help texts and ranges are in config_fields.cpp, the YAML reader in
+/// config.cpp. Only config.cpp knows yaml-cpp.
 struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
   std::string kept;
@@ -186,7 +187,8 @@ struct Config {
   RunConfig run;
   SweepConfig sweep;
   DistConfig dist;
-  /// Lines to tell the user: keys of the file that an earlier version had and that are not used any more.
+  /// Lines to tell the user: keys of the file that an earlier version had and that are not used any
+  /// more.
   std::vector<std::string> notes;
 };
 
@@ -196,16 +198,20 @@ struct Override {
   std::string value;
 };
 
-/// Default < file < command line. A key that an earlier version had is a note when the file has it and a problem on the command line.
-/// All problems are found before it throws: ConfigError lists them with file:line and a suggestion.
-/// `file_name` is used in messages alone; `text` is the YAML.
-[[nodiscard]] Config parse_config(const std::string& file_name, const std::string& text, const std::vector<Override>& overrides);
+/// Default < file < command line. A key that an earlier version had is a note when the file has it
+/// and a problem on the command line. All problems are found before it throws: ConfigError lists
+/// them with file:line and a suggestion. `file_name` is used in messages alone; `text` is the YAML.
+[[nodiscard]] Config parse_config(const std::string& file_name, const std::string& text,
+                                  const std::vector<Override>& overrides);
 
-/// YAML that parse_config reads back to an equal Config; with `with_help`, every key carries its help text as a comment.
+/// YAML that parse_config reads back to an equal Config; with `with_help`, every key carries its
+/// help text as a comment.
 enum class DumpStyle { kPlain, kWithHelp };
 [[nodiscard]] std::string dump_config(const Config& config, DumpStyle style);
 
-/// Plain dump of some sections ("train", "model", ...; top-level keys by name), to fingerprint what a stage depends on.
-[[nodiscard]] std::string dump_sections(const Config& config, const std::vector<std::string>& sections);
+/// Plain dump of some sections ("train", "model", ...; top-level keys by name), to fingerprint what
+/// a stage depends on.
+[[nodiscard]] std::string dump_sections(const Config& config,
+                                        const std::vector<std::string>& sections);
 
 }  // namespace diffprob::launch

@@ -12,8 +12,9 @@ namespace diffprob::launch {
 
 /// One key of the configuration: where its value lives, what it may be, and what it means.
 struct Field {
-  using Target = std::variant<std::string*, std::int64_t*, double*, bool*, std::vector<std::string>*, std::vector<std::int64_t>*,
-                              std::vector<double>*>;
+  using Target =
+      std::variant<std::string*, std::int64_t*, double*, bool*, std::vector<std::string>*,
+                   std::vector<std::int64_t>*, std::vector<double>*>;
   std::string key;  ///< "train.batch_size"
   Target target;
   std::string help;
@@ -22,7 +23,8 @@ struct Field {
   std::vector<std::string> choices;  ///< strings, also of lists: empty = anything
 };
 
-/// Every key there is, in the order in which --print-defaults shows them. Targets point into `config`.
+/// Every key there is, in the order in which --print-defaults shows them. Targets point into
+/// `config`.
 [[nodiscard]] std::vector<Field> config_fields(Config& config);
 
 /// The value that a field has now, as YAML.

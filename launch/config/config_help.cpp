@@ -36,7 +36,9 @@ std::string paragraph(const std::string& text, std::size_t indent) {
 }
 
 std::string key_help(const Field& field) {
-  return "  " + field.key + "\n" + paragraph("default " + value_text(field) + "; " + range_text(field), 6) + paragraph(field.help, 6);
+  return "  " + field.key + "\n" +
+         paragraph("default " + value_text(field) + "; " + range_text(field), 6) +
+         paragraph(field.help, 6);
 }
 
 }  // namespace
@@ -61,8 +63,8 @@ std::string config_help(const std::string& section_or_key) {
   if (!text.empty()) return text;
   std::string sections;
   for (const auto& name : config_sections()) sections += " " + name;
-  throw ConfigError(
-      {"config --help " + section_or_key + ": no such section or key" + suggestion(section_or_key, known) + "; there are:" + sections});
+  throw ConfigError({"config --help " + section_or_key + ": no such section or key" +
+                     suggestion(section_or_key, known) + "; there are:" + sections});
 }
 
 }  // namespace diffprob::launch

@@ -6,7 +6,8 @@
 
 namespace diffprob::launch {
 
-/// What is wrong with a configuration or command line: every problem at once. Ends the program with exit code 2.
+/// What is wrong with a configuration or command line: every problem at once. Ends the program with
+/// exit code 2.
 class ConfigError : public std::runtime_error {
  public:
   explicit ConfigError(const std::vector<std::string>& problems);

@@ -6,7 +6,8 @@
 namespace diffprob::launch {
 namespace {
 
-/// Edits between two words (insert, delete, replace, swap of neighbours); `limit` when there are as many or more.
+/// Edits between two words (insert, delete, replace, swap of neighbours); `limit` when there are as
+/// many or more.
 std::size_t edit_distance(const std::string& a, const std::string& b, std::size_t limit) {
   std::vector<std::size_t> second_last(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   std::iota(last.begin(), last.end(), 0u);
@@ -15,7 +16,8 @@ std::size_t edit_distance(const std::string& a, const std::string& b, std::size_
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
       row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], second_last[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], second_last[j - 2] + 1);
     }
     // Rows build on the two before them and never fall below both.
     const std::size_t least = *std::ranges::min_element(row);
@@ -36,7 +38,8 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
     // "batch_size" for "train.batch_size" is as good as a slip.
     const bool tail = candidate.size() > word.size() && candidate.ends_with("." + word);
     // The lengths alone are this far apart: a long junk key costs nothing.
-    const std::size_t lengths = std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size());
+    const std::size_t lengths =
+        std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size());
     if (!tail && lengths >= nearest) continue;
     const std::size_t distance = tail ? 1 : edit_distance(word, candidate, nearest);
     if (distance < nearest) {

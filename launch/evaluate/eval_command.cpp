@@ -11,12 +11,12 @@
 #include "eval/ijb/loose_crops.h"
 #include "eval/together.h"
 #include "launch/checkpoint/checkpoint.h"
+#include "launch/config/precision.h"
 #include "launch/evaluate/eval_results.h"
 #include "launch/evaluate/feature_file.h"
 #include "launch/inputs/inputs.h"
-#include "launch/observe/json_file.h"
 #include "launch/job/output_folder.h"
-#include "launch/config/precision.h"
+#include "launch/observe/json_file.h"
 #include "launch/observe/progress.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"
@@ -29,13 +29,15 @@ namespace {
 void check(const Config& config) {
   const EvalConfig& e = config.eval;
   std::vector<std::string> problems;
-  if (e.sets.empty() && e.ijb.empty()) problems.push_back("eval.sets, eval.ijb: this command needs at least one .bin or IJB folder");
+  if (e.sets.empty() && e.ijb.empty())
+    problems.push_back("eval.sets, eval.ijb: this command needs at least one .bin or IJB folder");
   if (e.features.empty() && config.model.checkpoint.empty())
     problems.push_back("model.checkpoint: this command needs it (or eval.features)");
   if (!e.features.empty() && e.sets.size() + e.ijb.size() > 1)
     problems.push_back("eval.features: belong to one .bin or one IJB folder, not to several");
   const fs::path folder = fs::path(e.json).parent_path();
-  if (!folder.empty() && !fs::is_directory(folder)) problems.push_back("eval.json: the folder " + folder.string() + " does not exist");
+  if (!folder.empty() && !fs::is_directory(folder))
+    problems.push_back("eval.json: the folder " + folder.string() + " does not exist");
   for (const auto& name : e.ijb_variants) {
     try {
       (void)eval::parse_pooling_variant(name);
@@ -47,7 +49,8 @@ void check(const Config& config) {
 }
 
 std::shared_ptr<model::Backbone> backbone_for_eval(const Config& config, Runtime& runtime) {
-  if (fs::is_directory(config.model.checkpoint)) return load_model(config.model.checkpoint, runtime).backbone;
+  if (fs::is_directory(config.model.checkpoint))
+    return load_model(config.model.checkpoint, runtime).backbone;
   auto backbone = model::make_backbone({config.model.backbone, config.model.embedding_dim, 0.0, 1});
   model::load_state_dict(*backbone, model::read_pth(config.model.checkpoint));
   backbone->to(runtime.device());
@@ -63,33 +66,41 @@ bool two_views(const Config& config) {
 }
 
 /// Opened by all ranks; `images`: rows that it must have.
-std::shared_ptr<FeatureFile> open_features(const Config& config, std::int64_t images, const std::string& of, Runtime& runtime) {
+std::shared_ptr<FeatureFile> open_features(const Config& config, std::int64_t images,
+                                           const std::string& of, Runtime& runtime) {
   std::shared_ptr<FeatureFile> file;
   eval::together(runtime.control(), config.eval.features, [&] {
     file = std::make_shared<FeatureFile>(config.eval.features, config.eval.features_dataset);
-    TORCH_CHECK(file->rows() == images, config.eval.features, ": ", file->rows(), " rows, expected ", images, ", one an image of ", of);
-    TORCH_CHECK(!two_views(config) || file->columns() % 2 == 0, config.eval.features, ": rows of ", file->columns(),
+    TORCH_CHECK(file->rows() == images, config.eval.features, ": ", file->rows(),
+                " rows, expected ", images, ", one an image of ", of);
+    TORCH_CHECK(!two_views(config) || file->columns() % 2 == 0, config.eval.features, ": rows of ",
+                file->columns(),
                 " numbers cannot hold image and mirror image (eval.features_hold)");
   });
   return file;
 }
 
-eval::SetReport report_of_features(const data::VerificationSet& set, const Config& config, Runtime& runtime) {
+eval::SetReport report_of_features(const data::VerificationSet& set, const Config& config,
+                                   Runtime& runtime) {
   const auto images = static_cast<std::int64_t>(set.images.size());
   const auto file = open_features(config, images, set.name, runtime);
   at::Tensor rows = at::empty({images, file->columns()}, at::kFloat);
   eval::together(runtime.control(), config.eval.features, [&] {
     for (std::int64_t i = 0; i < images; ++i)
-      file->read_row(i, {rows.mutable_data_ptr<float>() + i * file->columns(), static_cast<std::size_t>(file->columns())});
+      file->read_row(i, {rows.mutable_data_ptr<float>() + i * file->columns(),
+                         static_cast<std::size_t>(file->columns())});
   });
   if (two_views(config)) rows = rows.view({images, 2, -1}).sum(1);
-  return eval::report_pairs(set.name, eval::pair_distances(rows), set.same, static_cast<int>(config.eval.folds));
+  return eval::report_pairs(set.name, eval::pair_distances(rows), set.same,
+                            static_cast<int>(config.eval.folds));
 }
 
 eval::ImageFeatures features_of_file(const std::shared_ptr<FeatureFile>& file, bool views) {
-  const auto read = [file](std::span<const std::int64_t> rows, std::span<float> features, std::span<std::uint8_t> there) {
+  const auto read = [file](std::span<const std::int64_t> rows, std::span<float> features,
+                           std::span<std::uint8_t> there) {
     const auto width = static_cast<std::size_t>(file->columns());
-    for (std::size_t i = 0; i < rows.size(); ++i) file->read_row(rows[i], features.subspan(i * width, width));
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      file->read_row(rows[i], features.subspan(i * width, width));
     std::fill(there.begin(), there.end(), std::uint8_t{1});
   };
   return {views ? file->columns() / 2 : file->columns(), views ? 2 : 1, read};
@@ -102,35 +113,46 @@ std::vector<eval::PoolingVariant> variants_of(const Config& config, std::int64_t
     variants.push_back(eval::parse_pooling_variant(name));
     if (views == 1 && variants.back().flip)
       throw ConfigError(
-          {"eval.ijb_variants: " + name + " adds the mirror image, but eval.features_hold is image; want F0..., or image_mirror"});
+          {"eval.ijb_variants: " + name +
+           " adds the mirror image, but eval.features_hold is image; want F0..., or image_mirror"});
   }
   return variants;
 }
 
-void list_missing(const std::string& folder, const eval::IjbProtocol& protocol, const eval::IjbResult& result,
-                  const std::vector<std::string>& problems, const Config& config) {
+void list_missing(const std::string& folder, const eval::IjbProtocol& protocol,
+                  const eval::IjbResult& result, const std::vector<std::string>& problems,
+                  const Config& config) {
   if (result.missing_images.empty()) return;
   std::string text;
-  for (const auto row : result.missing_images) text += std::string(protocol.images.name(row)) + "\n";
+  for (const auto row : result.missing_images)
+    text += std::string(protocol.images.name(row)) + "\n";
   std::string name = result.name;
   std::replace_if(
       name.begin(), name.end(), [](char c) { return c == '/'; }, '_');
   const std::string path = config.output + "/missing_" + name + ".txt";
   data::write_file_atomically(path, text);
-  spdlog::warn("{}: {} of {} images are missing or bad and were left out of their templates, listed in {}; the first: {}", folder,
-               result.missing_images.size(), result.images, path, problems.empty() ? "met by another rank" : problems.front());
+  spdlog::warn(
+      "{}: {} of {} images are missing or bad and were left out of their templates, listed in {}; "
+      "the first: {}",
+      folder, result.missing_images.size(), result.images, path,
+      problems.empty() ? "met by another rank" : problems.front());
 }
 
-nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, const Config& config, Runtime& runtime) {
+nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, const Config& config,
+                       Runtime& runtime) {
   const auto protocol = eval::read_ijb_protocol(folder, runtime.control());
-  spdlog::info("{}: {}, {} images, {} templates{}", folder, protocol.files.name, protocol.images.size(), protocol.templates.templates(),
+  spdlog::info("{}: {}, {} images, {} templates{}", folder, protocol.files.name,
+               protocol.images.size(), protocol.templates.templates(),
                protocol.probes ? ", with 1:N lists" : "");
   eval::LooseCrops crops(protocol, decode_threads(config));
   const eval::ImageFeatures features =
-      backbone != nullptr ? eval::network_features(crops, *backbone, runtime.device(), /*fold=*/true, scalar_type(config.eval.precision))
-                          : features_of_file(open_features(config, protocol.images.size(), folder, runtime), two_views(config));
-  Progress progress(protocol.files.name, protocol.images.size() / runtime.world_size(), "images a rank",
-                    runtime.is_root() && ::isatty(2) != 0);
+      backbone != nullptr
+          ? eval::network_features(crops, *backbone, runtime.device(), /*fold=*/true,
+                                   scalar_type(config.eval.precision))
+          : features_of_file(open_features(config, protocol.images.size(), folder, runtime),
+                             two_views(config));
+  Progress progress(protocol.files.name, protocol.images.size() / runtime.world_size(),
+                    "images a rank", runtime.is_root() && ::isatty(2) != 0);
   eval::IjbOptions options;
   options.variants = variants_of(config, features.views);
   options.batch = config.eval.batch_per_rank;
@@ -165,13 +187,15 @@ void eval_command(const Config& config, Runtime& runtime) {
   if (runtime.is_root()) std::fputs(verification_table(reports).c_str(), stdout);
 
   nlohmann::json ijb = nlohmann::json::array();
-  for (const auto& folder : config.eval.ijb) ijb.push_back(run_ijb(folder, backbone.get(), config, runtime));
+  for (const auto& folder : config.eval.ijb)
+    ijb.push_back(run_ijb(folder, backbone.get(), config, runtime));
   if (!runtime.is_root()) return;
   if (!reports.empty()) write_json(config.output + "/eval.json", reports_to_json(reports));
   if (!ijb.empty()) write_json(config.output + "/ijb.json", ijb);
   if (!config.eval.json.empty()) {
     const std::string network = backbone ? config.model.checkpoint : config.eval.features;
-    write_json(config.eval.json, {{"network", network}, {"verification", reports_to_json(reports)}, {"ijb", ijb}});
+    write_json(config.eval.json,
+               {{"network", network}, {"verification", reports_to_json(reports)}, {"ijb", ijb}});
   }
 }
 

@@ -5,8 +5,9 @@
 
 namespace diffprob::launch {
 
-/// `diffprob eval`: .bin sets (eval.sets) and IJB folders (eval.ijb) with a network (model.checkpoint) or with features made elsewhere
-/// (eval.features). Writes output/eval.json, output/ijb.json, lists of missing images, and eval.json's file; prints tables. Collective.
+/// `diffprob eval`: .bin sets (eval.sets) and IJB folders (eval.ijb) with a network
+/// (model.checkpoint) or with features made elsewhere (eval.features). Writes output/eval.json,
+/// output/ijb.json, lists of missing images, and eval.json's file; prints tables. Collective.
 void eval_command(const Config& config, Runtime& runtime);
 
 }  // namespace diffprob::launch

@@ -26,14 +26,17 @@ class NpySource final : public FeatureFile::Source {
  public:
   explicit NpySource(const std::string& path) : file_(path) {
     if (!file_.is_float() || file_.dimensions() != 2)
-      throw PruneError(path + ": expected a two-dimensional array of floats, one row an image (numpy: a.astype('float32'))");
+      throw PruneError(path +
+                       ": expected a two-dimensional array of floats, one row an image (numpy: "
+                       "a.astype('float32'))");
   }
   [[nodiscard]] std::int64_t rows() const override { return file_.rows(); }
   [[nodiscard]] std::int64_t columns() const override { return file_.columns(); }
   void read_row(std::int64_t row, std::span<float> values) override {
     wide_.resize(values.size());
     file_.read_row(row, wide_);
-    std::transform(wide_.begin(), wide_.end(), values.begin(), [](double v) { return static_cast<float>(v); });
+    std::transform(wide_.begin(), wide_.end(), values.begin(),
+                   [](double v) { return static_cast<float>(v); });
   }
 
  private:
@@ -51,25 +54,34 @@ class HdfSource final : public FeatureFile::Source {
     if (data_.get() < 0) fail("not readable as a dataset");
     check_layout();
     const HdfHandle space(H5Dget_space(data_.get()), H5Sclose);
-    if (H5Sget_simple_extent_ndims(space.get()) != 2 || H5Sget_simple_extent_dims(space.get(), shape_.data(), nullptr) != 2)
+    if (H5Sget_simple_extent_ndims(space.get()) != 2 ||
+        H5Sget_simple_extent_dims(space.get(), shape_.data(), nullptr) != 2)
       fail("expected two dimensions, one row an image");
     const HdfHandle type(H5Dget_type(data_.get()), H5Tclose);
     if (H5Tget_class(type.get()) != H5T_FLOAT) fail("expected elements that are floats");
   }
-  [[nodiscard]] std::int64_t rows() const override { return static_cast<std::int64_t>(std::min<hsize_t>(shape_[0], hsize_t{1} << 40U)); }
-  [[nodiscard]] std::int64_t columns() const override { return static_cast<std::int64_t>(std::min<hsize_t>(shape_[1], hsize_t{1} << 40U)); }
+  [[nodiscard]] std::int64_t rows() const override {
+    return static_cast<std::int64_t>(std::min<hsize_t>(shape_[0], hsize_t{1} << 40U));
+  }
+  [[nodiscard]] std::int64_t columns() const override {
+    return static_cast<std::int64_t>(std::min<hsize_t>(shape_[1], hsize_t{1} << 40U));
+  }
   void read_row(std::int64_t row, std::span<float> values) override {
     const std::array<hsize_t, 2> start = {static_cast<hsize_t>(row), 0};
     const std::array<hsize_t, 2> count = {1, shape_[1]};
     const HdfHandle memory(H5Screate_simple(2, count.data(), nullptr), H5Sclose);
     const HdfHandle disk(H5Dget_space(data_.get()), H5Sclose);
-    if (H5Sselect_hyperslab(disk.get(), H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0 ||
-        H5Dread(data_.get(), H5T_NATIVE_FLOAT, memory.get(), disk.get(), H5P_DEFAULT, values.data()) < 0)
+    if (H5Sselect_hyperslab(disk.get(), H5S_SELECT_SET, start.data(), nullptr, count.data(),
+                            nullptr) < 0 ||
+        H5Dread(data_.get(), H5T_NATIVE_FLOAT, memory.get(), disk.get(), H5P_DEFAULT,
+                values.data()) < 0)
       fail("row " + std::to_string(row) + " is not readable, the file is damaged");
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const { throw PruneError(path_ + ": " + dataset_ + ": " + what); }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw PruneError(path_ + ": " + dataset_ + ": " + what);
+  }
 
   /// Every step of the path lies in this file: a soft or external link could lead anywhere.
   void check_links() const {
@@ -86,7 +98,8 @@ class HdfSource final : public FeatureFile::Source {
     const HdfHandle properties(H5Dget_create_plist(data_.get()), H5Pclose);
     const H5D_layout_t layout = H5Pget_layout(properties.get());
     const bool inside = layout == H5D_COMPACT || layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED;
-    if (!inside || H5Pget_external_count(properties.get()) != 0) fail("data lies outside this file");
+    if (!inside || H5Pget_external_count(properties.get()) != 0)
+      fail("data lies outside this file");
   }
 
   prune::HdfQuiet quiet_;
@@ -105,8 +118,9 @@ FeatureFile::FeatureFile(const std::string& path, const std::string& dataset) {
   else
     source_ = std::make_unique<NpySource>(path);
   if (rows() < 1 || columns() < 1 || columns() > kMostColumns)
-    throw PruneError(path + ": features of shape (" + std::to_string(rows()) + ", " + std::to_string(columns()) +
-                     "), expected 1 or more rows of 1 to " + std::to_string(kMostColumns) + " numbers");
+    throw PruneError(path + ": features of shape (" + std::to_string(rows()) + ", " +
+                     std::to_string(columns()) + "), expected 1 or more rows of 1 to " +
+                     std::to_string(kMostColumns) + " numbers");
 }
 
 FeatureFile::~FeatureFile() = default;

@@ -7,9 +7,11 @@
 
 namespace diffprob::launch {
 
-/// Features made elsewhere: a two-dimensional array of floats, one row an image, in a .npy (f4 or f8, C order) or in a dataset of an HDF5
-/// file (float32 or float64, any byte order and compression, in that file itself). The form is told by the content. Nothing the file says
-/// is believed before it is checked; rows are read one at a time. Every member throws prune::PruneError that names the file.
+/// Features made elsewhere: a two-dimensional array of floats, one row an image, in a .npy (f4 or
+/// f8, C order) or in a dataset of an HDF5 file (float32 or float64, any byte order and
+/// compression, in that file itself). The form is told by the content. Nothing the file says is
+/// believed before it is checked; rows are read one at a time. Every member throws
+/// prune::PruneError that names the file.
 class FeatureFile {
  public:
   /// dataset: path inside an HDF5 file.

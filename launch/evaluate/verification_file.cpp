@@ -39,15 +39,18 @@ double number(const nlohmann::json& value) {
 }
 
 std::vector<double> numbers(const nlohmann::json& list, const char* name) {
-  if (!list.is_array() || list.size() > kMostValues) throw std::runtime_error(std::string(name) + " is no list of numbers");
+  if (!list.is_array() || list.size() > kMostValues)
+    throw std::runtime_error(std::string(name) + " is no list of numbers");
   std::vector<double> values;
   for (const auto& value : list) values.push_back(number(value));
   return values;
 }
 
-void read_bins(const nlohmann::json& list, const char* name, std::array<std::int64_t, eval::VerificationCurves::kBins>& bins) {
+void read_bins(const nlohmann::json& list, const char* name,
+               std::array<std::int64_t, eval::VerificationCurves::kBins>& bins) {
   if (!list.is_array() || list.size() != bins.size()) {
-    throw std::runtime_error(std::string(name) + ": want " + std::to_string(bins.size()) + " counts");
+    throw std::runtime_error(std::string(name) + ": want " + std::to_string(bins.size()) +
+                             " counts");
   }
   for (std::size_t i = 0; i < bins.size(); ++i) {
     bins[i] = list[i].get<std::int64_t>();
@@ -70,8 +73,10 @@ std::vector<StoredVerification> from_json(const nlohmann::json& list) {
     read_bins(item.at("impostor"), "impostor", set.curves.impostor);
     set.curves.far = numbers(item.at("far"), "far");
     set.curves.tar = numbers(item.at("tar"), "tar");
-    if (set.curves.far.size() != set.curves.tar.size()) throw std::runtime_error("far and tar have different lengths");
-    if (!std::is_sorted(set.curves.far.begin(), set.curves.far.end())) throw std::runtime_error("far does not rise");
+    if (set.curves.far.size() != set.curves.tar.size())
+      throw std::runtime_error("far and tar have different lengths");
+    if (!std::is_sorted(set.curves.far.begin(), set.curves.far.end()))
+      throw std::runtime_error("far does not rise");
     sets.push_back(std::move(set));
   }
   return sets;
@@ -81,15 +86,20 @@ std::vector<StoredVerification> from_json(const nlohmann::json& list) {
 
 void write_verification(const std::string& path, const std::vector<eval::SetReport>& untrained,
                         const std::vector<eval::SetReport>& trained) {
-  const Json json = {{"format_version", kVersion}, {"untrained", to_json(untrained)}, {"trained", to_json(trained)}};
-  data::write_file_atomically(path, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  const Json json = {{"format_version", kVersion},
+                     {"untrained", to_json(untrained)},
+                     {"trained", to_json(trained)}};
+  data::write_file_atomically(path,
+                              json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 VerificationFile read_verification(const std::string& path) {
   const nlohmann::json json = read_json(path);
   try {
     const int version = json.at("format_version").get<int>();
-    if (version != kVersion) throw std::runtime_error("format_version is " + std::to_string(version) + ", this program reads 1");
+    if (version != kVersion)
+      throw std::runtime_error("format_version is " + std::to_string(version) +
+                               ", this program reads 1");
     return {from_json(json.at("untrained")), from_json(json.at("trained"))};
   } catch (const std::exception& error) {
     throw std::runtime_error(path + ": no verification file: " + error.what());

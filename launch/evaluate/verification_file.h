@@ -25,7 +25,8 @@ struct VerificationFile {
   std::vector<StoredVerification> trained;
 };
 
-/// Beside a training: what its first and last verification found, for the report (about 4 KB a set). JSON, whole or not at all.
+/// Beside a training: what its first and last verification found, for the report (about 4 KB a
+/// set). JSON, whole or not at all.
 void write_verification(const std::string& path, const std::vector<eval::SetReport>& untrained,
                         const std::vector<eval::SetReport>& trained);
 /// Throws std::runtime_error that names the file on anything malformed.

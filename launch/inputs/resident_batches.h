@@ -5,19 +5,22 @@
 #include <vector>
 
 #include "data/loading/batch_stream.h"
-#include "data/sets/dataset.h"
 #include "data/loading/sampler.h"
+#include "data/sets/dataset.h"
 #include "launch/inputs/resident_images.h"
 
 namespace diffprob::launch {
 
-/// Batches of a plan, gathered on the device from images that are there: bit for bit those of data::Loader with the same plan and flip.
-/// Images and labels of a batch are on the device, made on its current stream; the host does not wait for the device.
+/// Batches of a plan, gathered on the device from images that are there: bit for bit those of
+/// data::Loader with the same plan and flip. Images and labels of a batch are on the device, made
+/// on its current stream; the host does not wait for the device.
 class ResidentBatches final : public data::BatchStream {
  public:
   /// images: those of `dataset`. first_batch: where to start (resume in mid-epoch).
-  ResidentBatches(std::shared_ptr<const ResidentImages> images, std::shared_ptr<const data::Dataset> dataset,
-                  std::shared_ptr<const data::BatchPlan> plan, bool flip, std::int64_t first_batch = 0);
+  ResidentBatches(std::shared_ptr<const ResidentImages> images,
+                  std::shared_ptr<const data::Dataset> dataset,
+                  std::shared_ptr<const data::BatchPlan> plan, bool flip,
+                  std::int64_t first_batch = 0);
 
   /// None: ResidentImages has listed them.
   [[nodiscard]] std::vector<std::string> replaced() const override { return {}; }

@@ -29,7 +29,8 @@ void together(const std::function<void()>& work, dist::HostCollectives& control)
   } catch (const std::exception& e) {
     error = e.what();
   }
-  const int failed = control.all_reduce(std::int32_t{error ? control.rank() : -1}, dist::ReduceOp::kMax);
+  const int failed =
+      control.all_reduce(std::int32_t{error ? control.rank() : -1}, dist::ReduceOp::kMax);
   if (failed >= 0) throw data::DataError(control.broadcast(error.value_or(""), failed));
 }
 
@@ -37,9 +38,11 @@ at::Tensor make_memory(std::int64_t samples, std::int64_t side, at::Device devic
   try {
     return at::empty({samples, side, side, 3}, at::TensorOptions(at::kByte).device(device));
   } catch (const c10::Error& error) {
-    throw data::DataError(c10::str("data.resident_gib: ", samples, " decoded images need ",
-                                   ResidentImages::bytes_for(samples, static_cast<int>(side)), " bytes, which ", device,
-                                   " does not have; lower data.resident_gib, 0 decodes every time (", error.what_without_backtrace(), ")"));
+    throw data::DataError(
+        c10::str("data.resident_gib: ", samples, " decoded images need ",
+                 ResidentImages::bytes_for(samples, static_cast<int>(side)), " bytes, which ",
+                 device, " does not have; lower data.resident_gib, 0 decodes every time (",
+                 error.what_without_backtrace(), ")"));
   }
 }
 
@@ -57,8 +60,10 @@ std::int64_t ResidentImages::bytes_for(std::int64_t samples, int image_size) noe
   return samples * image_size * image_size * 3;
 }
 
-ResidentImages::ResidentImages(std::shared_ptr<const data::Dataset> dataset, const data::LoaderOptions& options, Runtime& runtime) {
-  together([&] { images_ = make_memory(dataset->size(), options.image_size, runtime.device()); }, runtime.control());
+ResidentImages::ResidentImages(std::shared_ptr<const data::Dataset> dataset,
+                               const data::LoaderOptions& options, Runtime& runtime) {
+  together([&] { images_ = make_memory(dataset->size(), options.image_size, runtime.device()); },
+           runtime.control());
   fill(dataset, plain(options), runtime);
 }
 
@@ -68,13 +73,18 @@ ResidentImages::~ResidentImages() {
   give_back_kept_memory(device);
 }
 
-void ResidentImages::fill(const std::shared_ptr<const data::Dataset>& dataset, const data::LoaderOptions& options, Runtime& runtime) {
+void ResidentImages::fill(const std::shared_ptr<const data::Dataset>& dataset,
+                          const data::LoaderOptions& options, Runtime& runtime) {
   const std::int64_t size = dataset->size();
-  const std::int64_t chunk = std::max(kChunkBytes / bytes_for(1, options.image_size), kLeastImagesOfARank * runtime.world_size());
-  const auto order = std::make_shared<data::SequentialPlan>(size, chunk, runtime.rank(), runtime.world_size());
+  const std::int64_t chunk = std::max(kChunkBytes / bytes_for(1, options.image_size),
+                                      kLeastImagesOfARank * runtime.world_size());
+  const auto order =
+      std::make_shared<data::SequentialPlan>(size, chunk, runtime.rank(), runtime.world_size());
   std::optional<data::Loader> loader;
   std::optional<Progress> progress;
-  if (runtime.is_root()) progress.emplace("decode into memory of " + runtime.device().str(), size, "images", ::isatty(2) != 0);
+  if (runtime.is_root())
+    progress.emplace("decode into memory of " + runtime.device().str(), size, "images",
+                     ::isatty(2) != 0);
   for (std::int64_t begin = 0; begin < size; begin += chunk) {
     data::Batch share;
     const auto decode = [&] {
@@ -83,8 +93,12 @@ void ResidentImages::fill(const std::shared_ptr<const data::Dataset>& dataset, c
     };
     together(decode, runtime.control());
     const std::int64_t end = std::min(begin + chunk, size);
-    const at::Tensor own = share.images.to(runtime.device(), /*non_blocking=*/share.images.is_pinned());
-    runtime.tensors().all_gather_v(images_.narrow(0, begin, end - begin), own, runtime.rows_per_rank(end - begin))->wait_host();
+    const at::Tensor own =
+        share.images.to(runtime.device(), /*non_blocking=*/share.images.is_pinned());
+    runtime.tensors()
+        .all_gather_v(images_.narrow(0, begin, end - begin), own,
+                      runtime.rows_per_rank(end - begin))
+        ->wait_host();
     if (progress) progress->advance(end);
   }
   if (progress) progress->finish();

@@ -13,9 +13,9 @@
 
 #include <unistd.h>
 
-#include "data/staging/dataset_files.h"
 #include "data/error.h"
 #include "data/files/sha256.h"
+#include "data/staging/dataset_files.h"
 #include "data/staging/staged_copy.h"
 #include "launch/job/file_lock.h"
 #include "launch/observe/progress.h"
@@ -82,11 +82,17 @@ std::string folder_for(const data::DatasetFiles& source, const std::string& stag
 /// One data set, on its way to all nodes. Every rank makes one, with the same listing.
 class Staging {
  public:
-  Staging(const data::DatasetFiles& source, const std::string& stage_dir, const NodePlace& place, dist::HostCollectives& control)
-      : name_(base_name(source.folder)), folder_(folder_for(source, stage_dir)), copy_(source, folder_), place_(place), control_(control) {
+  Staging(const data::DatasetFiles& source, const std::string& stage_dir, const NodePlace& place,
+          dist::HostCollectives& control)
+      : name_(base_name(source.folder)),
+        folder_(folder_for(source, stage_dir)),
+        copy_(source, folder_),
+        place_(place),
+        control_(control) {
     next_part_ = place.local_rank;
     report_.leader = place.leader;
-    for (auto part = next_part_; part < copy_.parts(); part += place.local_size) ++report_.parts_left;
+    for (auto part = next_part_; part < copy_.parts(); part += place.local_size)
+      ++report_.parts_left;
   }
 
   /// Rounds of work until all nodes have their copy. Returns the path to open.
@@ -107,7 +113,8 @@ class Staging {
   using Reports = std::vector<RoundReport>;
 
   void throw_together(const Reports& reports) {
-    if (std::ranges::none_of(reports, [](const RoundReport& report) { return report.failed != 0; })) return;
+    if (std::ranges::none_of(reports, [](const RoundReport& report) { return report.failed != 0; }))
+      return;
     std::string message = "copying to data.stage_dir failed";
     for (const auto& text : gather_texts(error_, control_))
       if (!text.empty() && message.find(text) == std::string::npos) message += "\n  " + text;
@@ -118,11 +125,13 @@ class Staging {
     return reports[static_cast<std::size_t>(report.leader)].ready != 0 && report.parts_left == 0;
   }
   [[nodiscard]] static bool is_done(const Reports& reports) {
-    return std::ranges::all_of(reports, [&](const RoundReport& report) { return is_ready(reports, report); });
+    return std::ranges::all_of(
+        reports, [&](const RoundReport& report) { return is_ready(reports, report); });
   }
   [[nodiscard]] bool node_is_done(const Reports& reports) const {
-    return std::ranges::all_of(reports,
-                               [&](const RoundReport& report) { return report.leader != place_.leader || is_ready(reports, report); });
+    return std::ranges::all_of(reports, [&](const RoundReport& report) {
+      return report.leader != place_.leader || is_ready(reports, report);
+    });
   }
 
   /// On rank 0: how far all nodes are together.
@@ -136,13 +145,18 @@ class Staging {
       bytes += reports[rank].bytes_done;
       copied += reports[rank].bytes_copied;
     }
-    if (!progress_) progress_.emplace("stage " + name_, nodes * copy_.bytes() / kMebibyte, "MiB", ::isatty(2) != 0);
+    if (!progress_)
+      progress_.emplace("stage " + name_, nodes * copy_.bytes() / kMebibyte, "MiB",
+                        ::isatty(2) != 0);
     progress_->advance(bytes / kMebibyte);
     if (!done) return;
     progress_->step_aside();
-    spdlog::info("staged {}: {:.1f} MiB on {} node{} in {} ({:.1f} MiB copied, the rest was there), opened from {}", name_,
-                 static_cast<double>(copy_.bytes()) / kMebibyte, nodes, nodes == 1 ? "" : "s", format_duration(steady_seconds() - start_),
-                 static_cast<double>(copied) / kMebibyte, copy_.entry());
+    spdlog::info(
+        "staged {}: {:.1f} MiB on {} node{} in {} ({:.1f} MiB copied, the rest was there), opened "
+        "from {}",
+        name_, static_cast<double>(copy_.bytes()) / kMebibyte, nodes, nodes == 1 ? "" : "s",
+        format_duration(steady_seconds() - start_), static_cast<double>(copied) / kMebibyte,
+        copy_.entry());
   }
 
   void work(bool node_ready) {
@@ -173,8 +187,11 @@ class Staging {
 
   void wait_for_lock(const std::string& lock_path) {
     if (steady_seconds() - start_ > kLockWaitSeconds)
-      throw data::DataError(lock_path + ": another job has held this lock for an hour; end it, or choose another data.stage_dir");
-    if (!std::exchange(told_of_lock_, true)) spdlog::warn("{}: {} is being copied by another job, waiting for it", place_.host, folder_);
+      throw data::DataError(
+          lock_path +
+          ": another job has held this lock for an hour; end it, or choose another data.stage_dir");
+    if (!std::exchange(told_of_lock_, true))
+      spdlog::warn("{}: {} is being copied by another job, waiting for it", place_.host, folder_);
     std::this_thread::sleep_for(kLockPause);
   }
 
@@ -183,7 +200,8 @@ class Staging {
     for (; next_part_ < copy_.parts() && steady_seconds() < end; next_part_ += place_.local_size) {
       const auto outcome = copy_.bring(next_part_);
       report_.bytes_done += copy_.bytes_of(next_part_);
-      if (outcome == data::StagedCopy::Outcome::kCopied) report_.bytes_copied += copy_.bytes_of(next_part_);
+      if (outcome == data::StagedCopy::Outcome::kCopied)
+        report_.bytes_copied += copy_.bytes_of(next_part_);
       --report_.parts_left;
     }
   }
@@ -204,8 +222,9 @@ class Staging {
 
 /// What a rank opened.
 std::string describe_opened(const data::Dataset& dataset, const NodePlace& place) {
-  return place.host + " (node of rank " + std::to_string(place.leader) + "): fingerprint " + dataset.fingerprint().substr(0, 16) + ", " +
-         std::to_string(dataset.size()) + " images of " + std::to_string(dataset.num_classes()) + " identities";
+  return place.host + " (node of rank " + std::to_string(place.leader) + "): fingerprint " +
+         dataset.fingerprint().substr(0, 16) + ", " + std::to_string(dataset.size()) +
+         " images of " + std::to_string(dataset.num_classes()) + " identities";
 }
 
 }  // namespace
@@ -214,7 +233,8 @@ NodePlace node_place(const dist::MpiEnvironment& mpi) {
   return {mpi.node_leader(), mpi.local_rank(), mpi.local_size(), mpi.host_name()};
 }
 
-std::vector<std::string> stage_datasets(const std::vector<std::string>& paths, const std::string& stage_dir, const NodePlace& place,
+std::vector<std::string> stage_datasets(const std::vector<std::string>& paths,
+                                        const std::string& stage_dir, const NodePlace& place,
                                         dist::HostCollectives& control) {
   std::vector<std::string> staged;
   control.set_phase(dist::Phase::kStartup);  // listing or making millions of files takes a while
@@ -226,9 +246,12 @@ std::vector<std::string> stage_datasets(const std::vector<std::string>& paths, c
   return staged;
 }
 
-void check_same_dataset(const data::Dataset& dataset, const std::string& name, const NodePlace& place, dist::HostCollectives& control) {
+void check_same_dataset(const data::Dataset& dataset, const std::string& name,
+                        const NodePlace& place, dist::HostCollectives& control) {
   const auto fingerprints = gather_texts(dataset.fingerprint(), control);
-  if (std::ranges::all_of(fingerprints, [&](const std::string& other) { return other == fingerprints[0]; })) return;
+  if (std::ranges::all_of(fingerprints,
+                          [&](const std::string& other) { return other == fingerprints[0]; }))
+    return;
   const auto opened = gather_texts(describe_opened(dataset, place), control);
   std::map<std::string, std::string> ranks;  // what was opened -> who opened it
   for (std::size_t rank = 0; rank < opened.size(); ++rank) {
@@ -239,7 +262,8 @@ void check_same_dataset(const data::Dataset& dataset, const std::string& name, c
   for (const auto& [what, list] : ranks) message += "\n  " + what + "; ranks " + list;
   throw data::DataError(
       message +
-      "\nEvery node needs the same copy: copy the set of one node to the others (rsync -a), or give data.train a path that all "
+      "\nEvery node needs the same copy: copy the set of one node to the others (rsync -a), or "
+      "give data.train a path that all "
       "nodes share, with data.stage_dir=LOCAL_FOLDER to have it copied to each node.");
 }
 

@@ -19,15 +19,20 @@ struct NodePlace {
 };
 [[nodiscard]] NodePlace node_place(const dist::MpiEnvironment& mpi);
 
-/// Copies data sets into `stage_dir` on each node before they are opened: the ranks of a node share the parts of all files (4 MiB each),
-/// each part is read back and its SHA-256 noted. Parts of an earlier copy that still have their digest are left, others are copied anew.
-/// Room on the disk is checked first. Two jobs that want the same copy wait for each other, at most an hour. Returns the paths to open, in
-/// the order of `paths`. Collective; an error on any rank is thrown on all (data::DataError, naming the host).
-[[nodiscard]] std::vector<std::string> stage_datasets(const std::vector<std::string>& paths, const std::string& stage_dir,
-                                                      const NodePlace& place, dist::HostCollectives& control);
+/// Copies data sets into `stage_dir` on each node before they are opened: the ranks of a node share
+/// the parts of all files (4 MiB each), each part is read back and its SHA-256 noted. Parts of an
+/// earlier copy that still have their digest are left, others are copied anew. Room on the disk is
+/// checked first. Two jobs that want the same copy wait for each other, at most an hour. Returns
+/// the paths to open, in the order of `paths`. Collective; an error on any rank is thrown on all
+/// (data::DataError, naming the host).
+[[nodiscard]] std::vector<std::string> stage_datasets(const std::vector<std::string>& paths,
+                                                      const std::string& stage_dir,
+                                                      const NodePlace& place,
+                                                      dist::HostCollectives& control);
 
-/// Compares what the ranks opened as `name`. When they differ, all throw data::DataError: fingerprint, images and identities by node, and
-/// what to do. Collective.
-void check_same_dataset(const data::Dataset& dataset, const std::string& name, const NodePlace& place, dist::HostCollectives& control);
+/// Compares what the ranks opened as `name`. When they differ, all throw data::DataError:
+/// fingerprint, images and identities by node, and what to do. Collective.
+void check_same_dataset(const data::Dataset& dataset, const std::string& name,
+                        const NodePlace& place, dist::HostCollectives& control);
 
 }  // namespace diffprob::launch

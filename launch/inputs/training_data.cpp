@@ -32,22 +32,33 @@ data::LoaderOptions loader_options(const Config& config, const Runtime& runtime)
   options.decode_threads = static_cast<int>(config.data.decode_threads);
   options.prefetch_batches = static_cast<int>(config.data.prefetch_batches);
   options.pin_memory = runtime.device().is_cuda();
-  options.on_corrupt = config.data.on_corrupt == "fail" ? data::OnCorrupt::kFail : data::OnCorrupt::kReplace;
+  options.on_corrupt =
+      config.data.on_corrupt == "fail" ? data::OnCorrupt::kFail : data::OnCorrupt::kReplace;
   return options;
 }
 
-TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dataset> dataset, std::uint64_t seed, Runtime& runtime)
-    : config_(config), dataset_(std::move(dataset)), seed_(seed), runtime_(runtime), options_(loader_options(config, runtime)) {
+TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dataset> dataset,
+                           std::uint64_t seed, Runtime& runtime)
+    : config_(config),
+      dataset_(std::move(dataset)),
+      seed_(seed),
+      runtime_(runtime),
+      options_(loader_options(config, runtime)) {
   options_.flip = config.data.flip;
   options_.augment = augmentation(config.augment);
   use_resident_ = wants_resident();
-  if (!use_resident_) options_.cache = data::DecodedCache::when_it_fits(dataset_->size(), options_.image_size, config.data.cache_gib);
+  if (!use_resident_)
+    options_.cache = data::DecodedCache::when_it_fits(dataset_->size(), options_.image_size,
+                                                      config.data.cache_gib);
   if (options_.cache) {
-    spdlog::info("decoded images stay in memory: {:.2f} GiB a rank when full",
-                 static_cast<double>(data::DecodedCache::bytes_for(dataset_->size(), options_.image_size)) / kGib);
+    spdlog::info(
+        "decoded images stay in memory: {:.2f} GiB a rank when full",
+        static_cast<double>(data::DecodedCache::bytes_for(dataset_->size(), options_.image_size)) /
+            kGib);
   }
   if (config.data.sampling == "weighted") {
-    weights_ = std::make_shared<data::AliasTable>(data::class_size_weights(*dataset_, config.data.sampling_power));
+    weights_ = std::make_shared<data::AliasTable>(
+        data::class_size_weights(*dataset_, config.data.sampling_power));
   }
   if (config.data.sampling == "balanced") by_class_ = std::make_shared<data::ClassIndex>(*dataset_);
   steps_per_epoch_ = plan(0, runtime.rank(), runtime.world_size())->num_batches();
@@ -56,26 +67,37 @@ TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dat
 bool TrainingData::wants_resident() const {
   if (config_.data.resident_gib <= 0) return false;
   if (options_.augment.any()) {
-    spdlog::info("data.resident_gib={:g} is not used: augment.* changes images in other ways than data.flip", config_.data.resident_gib);
+    spdlog::info(
+        "data.resident_gib={:g} is not used: augment.* changes images in other ways than data.flip",
+        config_.data.resident_gib);
     return false;
   }
-  const double needed = static_cast<double>(ResidentImages::bytes_for(dataset_->size(), options_.image_size)) / kGib;
+  const double needed =
+      static_cast<double>(ResidentImages::bytes_for(dataset_->size(), options_.image_size)) / kGib;
   if (needed <= config_.data.resident_gib) return true;
-  spdlog::info("data.resident_gib={:g} is not used: {} decoded images are {:.2f} GiB", config_.data.resident_gib, dataset_->size(), needed);
+  spdlog::info("data.resident_gib={:g} is not used: {} decoded images are {:.2f} GiB",
+               config_.data.resident_gib, dataset_->size(), needed);
   return false;
 }
 
-std::shared_ptr<const data::BatchPlan> TrainingData::plan(std::int64_t epoch, int rank, int world_size) const {
-  const data::PassOptions pass{dataset_->size(), config_.train.batch_size, seed_, epoch, rank, world_size};
+std::shared_ptr<const data::BatchPlan> TrainingData::plan(std::int64_t epoch, int rank,
+                                                          int world_size) const {
+  const data::PassOptions pass{dataset_->size(), config_.train.batch_size, seed_, epoch, rank,
+                               world_size};
   if (weights_) return std::make_shared<data::WeightedPlan>(weights_, pass);
   if (by_class_) return std::make_shared<data::ClassBalancedPlan>(by_class_, pass);
-  return std::make_shared<data::TrainPlan>(pass.epoch_samples, pass.global_batch, seed_, epoch, rank, world_size);
+  return std::make_shared<data::TrainPlan>(pass.epoch_samples, pass.global_batch, seed_, epoch,
+                                           rank, world_size);
 }
 
-std::unique_ptr<data::BatchStream> TrainingData::loader(std::int64_t epoch, std::int64_t first_batch) {
+std::unique_ptr<data::BatchStream> TrainingData::loader(std::int64_t epoch,
+                                                        std::int64_t first_batch) {
   auto order = plan(epoch, runtime_.rank(), runtime_.world_size());
-  if (use_resident_ && !resident_) resident_ = std::make_shared<ResidentImages>(dataset_, options_, runtime_);
-  if (resident_) return std::make_unique<ResidentBatches>(resident_, dataset_, std::move(order), options_.flip, first_batch);
+  if (use_resident_ && !resident_)
+    resident_ = std::make_shared<ResidentImages>(dataset_, options_, runtime_);
+  if (resident_)
+    return std::make_unique<ResidentBatches>(resident_, dataset_, std::move(order), options_.flip,
+                                             first_batch);
   return std::make_unique<data::Loader>(dataset_, std::move(order), options_, first_batch);
 }
 

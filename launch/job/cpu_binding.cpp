@@ -67,12 +67,16 @@ void find_near_cpus(CpuBinding& binding, const std::string& sysfs) {
     binding.why = folder + "/numa_node names no NUMA node";
     return;
   }
-  std::string path = sysfs + "/devices/system/node/node" + std::to_string(binding.node) + "/cpulist";
+  std::string path =
+      sysfs + "/devices/system/node/node" + std::to_string(binding.node) + "/cpulist";
   std::optional<std::string> text = read_file(path);
   if (!text) text = read_file(path = folder + "/local_cpulist");
   const std::optional<CpuNumbers> near = text ? parse_cpu_list(*text) : std::nullopt;
   if (near) binding.near = *near;
-  if (binding.near.empty()) binding.why = path + (!text ? " cannot be read" : near ? " names no CPU" : " is no list of CPUs");
+  if (binding.near.empty())
+    binding.why = path + (!text  ? " cannot be read"
+                          : near ? " names no CPU"
+                                 : " is no list of CPUs");
 }
 
 bool allow_only(const CpuNumbers& cpus) {
@@ -99,7 +103,8 @@ std::optional<CpuNumbers> parse_cpu_list(std::string_view text) {
   if (text.empty()) return cpus;
   do {
     const auto first = take_number(text);
-    if (!first || (!cpus.empty() && *first <= cpus.back())) return std::nullopt;  // ascending: so a file cannot ask for endless memory
+    if (!first || (!cpus.empty() && *first <= cpus.back()))
+      return std::nullopt;  // ascending: so a file cannot ask for endless memory
     const auto last = take(text, '-') ? take_number(text) : first;
     if (!last || *last < *first) return std::nullopt;
     for (int cpu = *first; cpu <= *last; ++cpu) cpus.push_back(cpu);
@@ -121,7 +126,8 @@ std::string cpu_list(const CpuNumbers& cpus) {
 }
 
 CpuNumbers allowed_cpus() {
-  for (std::size_t bits = CPU_SETSIZE; bits <= kCpuLimit; bits *= 2) {  // EINVAL: the kernel's masks are longer
+  for (std::size_t bits = CPU_SETSIZE; bits <= kCpuLimit;
+       bits *= 2) {  // EINVAL: the kernel's masks are longer
     const CpuMask mask(CPU_ALLOC(bits));
     const std::size_t bytes = CPU_ALLOC_SIZE(bits);
     if (mask == nullptr) break;
@@ -165,35 +171,44 @@ CpuBinding bind_near_pci_device(const std::string& address, const std::string& s
 
 std::string describe(const CpuBinding& binding) {
   const std::string gpu = "GPU" + (binding.device.empty() ? "" : " " + binding.device);
-  const std::string place = gpu + " is on NUMA node " + std::to_string(binding.node) + " with CPUs " + cpu_list(binding.near);
+  const std::string place = gpu + " is on NUMA node " + std::to_string(binding.node) +
+                            " with CPUs " + cpu_list(binding.near);
   const std::string allowed = cpu_list(binding.allowed);
   switch (binding.outcome) {
     case CpuBinding::Outcome::kBound:
-      return place + "; threads of this rank are bound to CPUs " + cpu_list(binding.bound_to) + " of " + allowed;
+      return place + "; threads of this rank are bound to CPUs " + cpu_list(binding.bound_to) +
+             " of " + allowed;
     case CpuBinding::Outcome::kAlreadyNear:
       return place + "; threads of this rank run there already, on CPUs " + allowed;
     case CpuBinding::Outcome::kElsewhere:
       return place + ", but this rank was started on CPUs " + allowed +
-             " only: its copies to the GPU cross the sockets. Start ranks unbound (mpirun --bind-to none, srun --cpu-bind=none), or bind "
+             " only: its copies to the GPU cross the sockets. Start ranks unbound (mpirun "
+             "--bind-to none, srun --cpu-bind=none), or bind "
              "each one near its GPU";
     case CpuBinding::Outcome::kRefused:
-      return place + ", but threads of this rank cannot be bound to them (" + binding.why + ") and stay on CPUs " + allowed;
+      return place + ", but threads of this rank cannot be bound to them (" + binding.why +
+             ") and stay on CPUs " + allowed;
     case CpuBinding::Outcome::kUnknown:
       break;
   }
-  return gpu + ": no CPUs are known to be near (" + binding.why + "); threads of this rank stay on CPUs " + allowed;
+  return gpu + ": no CPUs are known to be near (" + binding.why +
+         "); threads of this rank stay on CPUs " + allowed;
 }
 
-std::vector<CpuNumbers> cpus_of_node(const CpuNumbers& own, const MpiEnvironment& mpi, HostCollectives& control) {
+std::vector<CpuNumbers> cpus_of_node(const CpuNumbers& own, const MpiEnvironment& mpi,
+                                     HostCollectives& control) {
   const std::vector<int> nodes = control.all_gather(mpi.node_leader());
-  const std::string list = cpu_list(own);  // mostly a few characters, where the numbers of a large node take kilobytes
+  const std::string list =
+      cpu_list(own);  // mostly a few characters, where the numbers of a large node take kilobytes
   std::vector<std::int64_t> lengths;
-  const std::vector<char> lists = control.all_gather_v(std::span<const char>(list.data(), list.size()), &lengths);
+  const std::vector<char> lists =
+      control.all_gather_v(std::span<const char>(list.data(), list.size()), &lengths);
   std::vector<CpuNumbers> of_node;
   const char* next = lists.data();
   for (std::size_t rank = 0; rank < nodes.size(); ++rank) {
     const auto length = static_cast<std::size_t>(lengths[rank]);
-    if (nodes[rank] == mpi.node_leader()) of_node.push_back(parse_cpu_list({next, length}).value_or(CpuNumbers()));
+    if (nodes[rank] == mpi.node_leader())
+      of_node.push_back(parse_cpu_list({next, length}).value_or(CpuNumbers()));
     next += length;
   }
   return of_node;
@@ -201,7 +216,8 @@ std::vector<CpuNumbers> cpus_of_node(const CpuNumbers& own, const MpiEnvironment
 
 int threads_per_rank(const CpuNumbers& own, std::span<const CpuNumbers> of_node) {
   const auto shares = [&own](const CpuNumbers& other) { return !common_cpus(own, other).empty(); };
-  const auto ranks = std::max<std::ptrdiff_t>(1, std::count_if(of_node.begin(), of_node.end(), shares));
+  const auto ranks =
+      std::max<std::ptrdiff_t>(1, std::count_if(of_node.begin(), of_node.end(), shares));
   return static_cast<int>(std::max<std::ptrdiff_t>(1, std::ssize(own) / ranks));
 }
 

@@ -20,7 +20,8 @@ bool means_no_locks(int error) {
 
 std::optional<FileLock> FileLock::try_lock(const std::string& path, Mode mode) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (file < 0) throw data::DataError(path + ": cannot be opened for writing: " + std::strerror(errno));
+  if (file < 0)
+    throw data::DataError(path + ": cannot be opened for writing: " + std::strerror(errno));
   FileLock lock(file);
   if (::flock(file, (mode == Mode::kAlone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) return lock;
   if (errno == EWOULDBLOCK || errno == EINTR) return std::nullopt;

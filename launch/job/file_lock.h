@@ -20,9 +20,10 @@ class FileLock {
     kAlone,   ///< nobody else
     kShared,  ///< with others that share
   };
-  /// Nothing when another process holds it. The file is made when missing and stays. Throws data::DataError when it cannot be opened or
-  /// locked, NoLocks where there are none.
-  [[nodiscard]] static std::optional<FileLock> try_lock(const std::string& path, Mode mode = Mode::kAlone);
+  /// Nothing when another process holds it. The file is made when missing and stays. Throws
+  /// data::DataError when it cannot be opened or locked, NoLocks where there are none.
+  [[nodiscard]] static std::optional<FileLock> try_lock(const std::string& path,
+                                                        Mode mode = Mode::kAlone);
   ~FileLock();
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;

@@ -22,7 +22,8 @@ constexpr std::chrono::milliseconds kPoll{100};
 std::string own_description() {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) host = {"?"};
-  return fmt::format("process {} on {}, since {:%Y-%m-%d %H:%M:%S} UTC", ::getpid(), host.data(), fmt::gmtime(std::time(nullptr)));
+  return fmt::format("process {} on {}, since {:%Y-%m-%d %H:%M:%S} UTC", ::getpid(), host.data(),
+                     fmt::gmtime(std::time(nullptr)));
 }
 
 /// What the holder has written.
@@ -34,7 +35,8 @@ std::string description_in(const std::string& path) {
 
 void describe_in(int file, const std::string& path) {
   const std::string line = own_description() + "\n";
-  const bool good = ::ftruncate(file, 0) == 0 && ::pwrite(file, line.data(), line.size(), 0) == static_cast<ssize_t>(line.size());
+  const bool good = ::ftruncate(file, 0) == 0 && ::pwrite(file, line.data(), line.size(), 0) ==
+                                                     static_cast<ssize_t>(line.size());
   if (!good) throw std::runtime_error(path + ": cannot be written: " + std::strerror(errno));
 }
 
@@ -48,14 +50,19 @@ FolderLock::FolderLock(const std::string& folder, Mode mode, std::chrono::millis
     while (!(lock_ = FileLock::try_lock(path, mode))) {
       if (std::chrono::steady_clock::now() >= give_up) {
         throw std::runtime_error(folder + " is in use by another job, " + description_in(path) +
-                                 ". Wait for it, stop it, or use another --output. If its node is lost for good, delete " + path);
+                                 ". Wait for it, stop it, or use another --output. If its node is "
+                                 "lost for good, delete " +
+                                 path);
       }
-      if (!std::exchange(waited, true)) spdlog::info("{} is in use by another job, {}: waits for its end", folder, description_in(path));
+      if (!std::exchange(waited, true))
+        spdlog::info("{} is in use by another job, {}: waits for its end", folder,
+                     description_in(path));
       std::this_thread::sleep_for(kPoll);
     }
     describe_in(lock_->descriptor(), path);
   } catch (const NoLocks& error) {
-    spdlog::warn("{}: this file system has no locks: see to it that no second job writes there", error.what());
+    spdlog::warn("{}: this file system has no locks: see to it that no second job writes there",
+                 error.what());
   }
 }
 

@@ -19,7 +19,8 @@ void set_default(const char* variable, const char* value) {
 
 void set_gpu_arithmetic(const Config& config, c10::Device device) {
   if (!device.is_cuda()) {
-    if (config.train.deterministic) spdlog::info("train.deterministic: nothing to do on a CPU, where equal runs give equal bits");
+    if (config.train.deterministic)
+      spdlog::info("train.deterministic: nothing to do on a CPU, where equal runs give equal bits");
     return;
   }
   at::Context& context = at::globalContext();
@@ -29,7 +30,8 @@ void set_gpu_arithmetic(const Config& config, c10::Device device) {
   if (config.train.deterministic) {
     context.setDeterministicCuDNN(true);
     context.setDeterministicAlgorithms(true, /*warn_only=*/true);
-    context.setDeterministicFillUninitializedMemory(false);  // costs a pass over each new tensor, for the sake of unread bytes
+    context.setDeterministicFillUninitializedMemory(
+        false);  // costs a pass over each new tensor, for the sake of unread bytes
     set_default("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
     set_default("NCCL_ALGO", "Ring");
     set_default("NCCL_PROTO", "Simple");

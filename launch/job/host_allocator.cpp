@@ -22,8 +22,10 @@
 namespace diffprob::dist {
 namespace {
 
-constexpr std::size_t kHugePage = std::size_t{2} << 20;  // also the alignment of our blocks, by which they are told from others
-constexpr std::size_t kMostWaste = 8;                    // a kept block is taken when at most 1/8 of the wish is left over
+constexpr std::size_t kHugePage =
+    std::size_t{2} << 20;  // also the alignment of our blocks, by which they are told from others
+constexpr std::size_t kMostWaste =
+    8;  // a kept block is taken when at most 1/8 of the wish is left over
 constexpr std::size_t kMostMappedQuarters = 5;
 
 std::size_t whole_pages(std::size_t bytes) {
@@ -36,10 +38,12 @@ bool is_aligned(const void* block) {
 
 /// New zeroed memory at a multiple of the huge page, or null with errno set.
 void* map_block(std::size_t bytes) noexcept {
-  void* mapped = ::mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* mapped = ::mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;
   auto* const first = static_cast<std::byte*>(mapped);
-  const std::size_t head = (kHugePage - reinterpret_cast<std::uintptr_t>(first) % kHugePage) % kHugePage;
+  const std::size_t head =
+      (kHugePage - reinterpret_cast<std::uintptr_t>(first) % kHugePage) % kHugePage;
   std::byte* const block = first + head;
   if (head > 0) ::munmap(first, head);
   ::munmap(block + bytes, kHugePage - head);
@@ -58,7 +62,9 @@ class HostAllocator final : public c10::Allocator {
   /// One deleter for both kinds: LibTorch's raw_allocate() wants it.
   c10::DeleterFnPtr raw_deleter() const override { return &HostAllocator::give_back; }
 
-  void copy_data(void* to, const void* from, std::size_t bytes) const override { default_copy_data(to, from, bytes); }
+  void copy_data(void* to, const void* from, std::size_t bytes) const override {
+    default_copy_data(to, from, bytes);
+  }
 
   HostAllocations allocations() {
     const std::lock_guard lock(mutex_);
@@ -80,7 +86,8 @@ class HostAllocator final : public c10::Allocator {
   void* take(std::size_t wished) {
     const std::size_t bytes = whole_pages(wished);
     const std::lock_guard lock(mutex_);
-    if (const auto found = kept_.lower_bound(bytes); found != kept_.end() && found->first - bytes <= bytes / kMostWaste) {
+    if (const auto found = kept_.lower_bound(bytes);
+        found != kept_.end() && found->first - bytes <= bytes / kMostWaste) {
       void* const block = found->second;
       kept_bytes_ -= found->first;
       note_used(block, found->first);
@@ -93,7 +100,8 @@ class HostAllocator final : public c10::Allocator {
       release_locked();
       block = map_block(bytes);
     }
-    TORCH_CHECK(block != nullptr, "host memory: no ", bytes >> 20, " MiB for a tensor (", std::strerror(errno), "); ", used_bytes_ >> 20,
+    TORCH_CHECK(block != nullptr, "host memory: no ", bytes >> 20, " MiB for a tensor (",
+                std::strerror(errno), "); ", used_bytes_ >> 20,
                 " MiB are in other tensors of this process");
     note_used(block, bytes);
     return block;
@@ -105,9 +113,11 @@ class HostAllocator final : public c10::Allocator {
     most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
   }
 
-  /// Before `bytes` more are mapped: what is mapped stays within kMostMappedQuarters of what tensors ever held at once.
+  /// Before `bytes` more are mapped: what is mapped stays within kMostMappedQuarters of what
+  /// tensors ever held at once.
   void limit_kept(std::size_t bytes) noexcept {
-    const std::size_t limit = std::max(most_used_bytes_, used_bytes_ + bytes) / 4 * kMostMappedQuarters;
+    const std::size_t limit =
+        std::max(most_used_bytes_, used_bytes_ + bytes) / 4 * kMostMappedQuarters;
     while (!kept_.empty() && used_bytes_ + kept_bytes_ + bytes > limit) {
       const auto largest = std::prev(kept_.end());
       ::munmap(largest->second, largest->first);
@@ -155,7 +165,8 @@ bool is_installed() {
 }  // namespace
 
 void install_host_allocator() {
-  if constexpr (DIFFPROB_SANITIZED == 0) c10::SetCPUAllocator(&HostAllocator::instance(), /*priority=*/1);
+  if constexpr (DIFFPROB_SANITIZED == 0)
+    c10::SetCPUAllocator(&HostAllocator::instance(), /*priority=*/1);
 }
 
 HostAllocations host_allocations() {

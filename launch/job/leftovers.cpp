@@ -20,7 +20,8 @@ void remove_leftovers(const std::string& folder) {
   namespace fs = std::filesystem;
   std::vector<fs::path> leftovers;
   for (const auto& item : fs::directory_iterator(folder)) {
-    if (item.is_regular_file() && is_temporary(item.path().filename())) leftovers.push_back(item.path());
+    if (item.is_regular_file() && is_temporary(item.path().filename()))
+      leftovers.push_back(item.path());
   }
   std::error_code stays;
   for (const auto& path : leftovers) fs::remove(path, stays);

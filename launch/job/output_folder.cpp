@@ -32,10 +32,13 @@ FolderLock lock_folder(const std::string& folder, FolderLock::Mode mode, Runtime
 }
 
 FolderLock make_output_folder(const Config& config, Runtime& runtime) {
-  FolderLock lock = lock_folder(config.output, shares_folder(config) ? FolderLock::Mode::kShared : FolderLock::Mode::kAlone, runtime);
+  FolderLock lock = lock_folder(
+      config.output, shares_folder(config) ? FolderLock::Mode::kShared : FolderLock::Mode::kAlone,
+      runtime);
   if (runtime.is_root()) {
     if (!shares_folder(config)) remove_leftovers(config.output);
-    data::write_file_atomically(config.output + "/config.yaml", dump_config(config, DumpStyle::kPlain));
+    data::write_file_atomically(config.output + "/config.yaml",
+                                dump_config(config, DumpStyle::kPlain));
   }
   dist::set_dump_folder(config.output);
   return lock;

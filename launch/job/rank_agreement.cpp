@@ -28,7 +28,8 @@ constexpr int kClockRounds = 3;
 /// One text a rank, in rank order, on every rank.
 std::vector<std::string> gather(const std::string& own, dist::HostCollectives& control) {
   std::vector<std::int64_t> lengths;
-  const std::vector<char> all = control.all_gather_v(std::span<const char>(own.data(), own.size()), &lengths);
+  const std::vector<char> all =
+      control.all_gather_v(std::span<const char>(own.data(), own.size()), &lengths);
   std::vector<std::string> texts;
   auto at = all.begin();
   for (const std::int64_t length : lengths) {
@@ -67,28 +68,35 @@ struct Group {
 std::vector<Group> groups_of(const std::vector<std::string>& values) {
   std::vector<Group> groups;
   for (std::size_t rank = 0; rank < values.size(); ++rank) {
-    auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.value == values[rank]; });
+    auto group = std::find_if(groups.begin(), groups.end(),
+                              [&](const Group& g) { return g.value == values[rank]; });
     if (group == groups.end()) group = groups.insert(group, {values[rank], {}});
     group->ranks.push_back(static_cast<int>(rank));
   }
   return groups;
 }
 
-void check_programs(const std::vector<std::string>& programs, const std::vector<std::string>& hosts) {
+void check_programs(const std::vector<std::string>& programs,
+                    const std::vector<std::string>& hosts) {
   if (all_equal(programs)) return;
   std::string text;
-  for (const Group& group : groups_of(programs)) text += fmt::format("\n  {}: {}", describe(group.ranks, hosts), group.value);
+  for (const Group& group : groups_of(programs))
+    text += fmt::format("\n  {}: {}", describe(group.ranks, hosts), group.value);
   throw RanksDiffer("the ranks do not run the same program:" + text +
-                    "\nPut one build and one LibTorch on all nodes, or start them from a folder that all nodes see.");
+                    "\nPut one build and one LibTorch on all nodes, or start them from a folder "
+                    "that all nodes see.");
 }
 
-void check_problems(const std::vector<std::string>& problems, const std::vector<std::string>& hosts) {
+void check_problems(const std::vector<std::string>& problems,
+                    const std::vector<std::string>& hosts) {
   if (all_equal(problems)) return;
   std::string text;
   for (const Group& group : groups_of(problems)) {
-    text += fmt::format("\n  {}: {}", describe(group.ranks, hosts), group.value.empty() ? "no problem" : group.value);
+    text += fmt::format("\n  {}: {}", describe(group.ranks, hosts),
+                        group.value.empty() ? "no problem" : group.value);
   }
-  throw RanksDiffer("not all ranks can use the configuration:" + text + "\nThe same file must be at the same path on all nodes.");
+  throw RanksDiffer("not all ranks can use the configuration:" + text +
+                    "\nThe same file must be at the same path on all nodes.");
 }
 
 /// Key -> value of a rank's settings.
@@ -102,8 +110,10 @@ std::map<std::string, std::string> parse_settings(const std::string& settings) {
   return values;
 }
 
-/// "\n  train.lr: 0.1 on ranks 0-1 on node1; 0.2 on rank 2 on node2", a line for each key that differs.
-std::vector<std::string> different_keys(const std::vector<std::string>& settings, const std::vector<std::string>& hosts) {
+/// "\n  train.lr: 0.1 on ranks 0-1 on node1; 0.2 on rank 2 on node2", a line for each key that
+/// differs.
+std::vector<std::string> different_keys(const std::vector<std::string>& settings,
+                                        const std::vector<std::string>& hosts) {
   std::map<std::string, std::vector<std::string>> values;  // of all ranks
   for (std::size_t rank = 0; rank < settings.size(); ++rank) {
     for (const auto& [key, value] : parse_settings(settings[rank])) {
@@ -115,13 +125,15 @@ std::vector<std::string> different_keys(const std::vector<std::string>& settings
   for (const auto& [key, of_ranks] : values) {
     if (all_equal(of_ranks)) continue;
     std::vector<std::string> parts;
-    for (const Group& group : groups_of(of_ranks)) parts.push_back(group.value + " on " + describe(group.ranks, hosts));
+    for (const Group& group : groups_of(of_ranks))
+      parts.push_back(group.value + " on " + describe(group.ranks, hosts));
     lines.push_back(fmt::format("\n  {}: {}", key, fmt::join(parts, "; ")));
   }
   return lines;
 }
 
-void check_settings(const std::vector<std::string>& settings, const std::vector<std::string>& hosts) {
+void check_settings(const std::vector<std::string>& settings,
+                    const std::vector<std::string>& hosts) {
   if (all_equal(settings)) return;
   std::vector<std::string> lines = different_keys(settings, hosts);
   if (lines.size() > kShownKeys) {
@@ -129,12 +141,15 @@ void check_settings(const std::vector<std::string>& settings, const std::vector<
     lines.resize(kShownKeys);
     lines.push_back(fmt::format("\n  and {} more", others));
   }
-  throw RanksDiffer(fmt::format("the ranks have different configurations:{}", fmt::join(lines, "")) +
-                    "\nStart all ranks with the same options, and with the same configuration file at the same path on all nodes.");
+  throw RanksDiffer(
+      fmt::format("the ranks have different configurations:{}", fmt::join(lines, "")) +
+      "\nStart all ranks with the same options, and with the same configuration file at the same "
+      "path on all nodes.");
 }
 
 std::string settings_of(const CommandLine& line, const Config& config) {
-  std::string text = fmt::format("command={}\nflags={}\n", line.command, fmt::join(line.flags, " "));
+  std::string text =
+      fmt::format("command={}\nflags={}\n", line.command, fmt::join(line.flags, " "));
   Config copy = config;
   for (const Field& field : config_fields(copy)) text += field.key + "=" + value_text(field) + "\n";
   return text;
@@ -182,10 +197,12 @@ double largest_distance(const std::vector<double>& times) {
 
 void check_agreement(const RankFacts& own, dist::HostCollectives& control) {
   std::array<char, 64> digest{};
-  const std::string hex = data::sha256_hex(fmt::format("{}\n{}\n{}", own.program, own.problem, own.settings));
+  const std::string hex =
+      data::sha256_hex(fmt::format("{}\n{}\n{}", own.program, own.problem, own.settings));
   std::copy(hex.begin(), hex.end(), digest.begin());
   const auto digests = control.all_gather(digest);
-  if (std::adjacent_find(digests.begin(), digests.end(), std::not_equal_to<>()) == digests.end()) return;
+  if (std::adjacent_find(digests.begin(), digests.end(), std::not_equal_to<>()) == digests.end())
+    return;
   const std::vector<std::string> hosts = gather(own.host, control);
   const std::vector<std::string> programs = gather(own.program, control);
   const std::vector<std::string> problems = gather(own.problem, control);
@@ -195,7 +212,8 @@ void check_agreement(const RankFacts& own, dist::HostCollectives& control) {
   check_settings(settings, hosts);
 }
 
-std::string clock_problem(const std::string& host, const std::function<double()>& now, dist::HostCollectives& control) {
+std::string clock_problem(const std::string& host, const std::function<double()>& now,
+                          dist::HostCollectives& control) {
   std::vector<double> times;
   for (int round = 0; round < kClockRounds; ++round) {
     control.barrier("comparison of clocks");
@@ -208,11 +226,12 @@ std::string clock_problem(const std::string& host, const std::function<double()>
   for (std::size_t rank = 0; rank < times.size(); ++rank) {
     const double ahead = times[rank] - middle_of(times);
     if (std::abs(ahead) <= kClockTolerance) continue;
-    parts.push_back(
-        fmt::format("{} is {:.1f} s {}", describe({static_cast<int>(rank)}, hosts), std::abs(ahead), ahead > 0 ? "ahead" : "behind"));
+    parts.push_back(fmt::format("{} is {:.1f} s {}", describe({static_cast<int>(rank)}, hosts),
+                                std::abs(ahead), ahead > 0 ? "ahead" : "behind"));
   }
   return fmt::format(
-      "the clocks of the nodes differ: {}. Times in logs and of files do not fit together; synchronise the clocks (NTP, chrony).",
+      "the clocks of the nodes differ: {}. Times in logs and of files do not fit together; "
+      "synchronise the clocks (NTP, chrony).",
       fmt::join(parts, ", "));
 }
 
@@ -225,7 +244,8 @@ Config agreed_config(const CommandLine& line, const dist::MpiEnvironment& mpi) {
   try {
     config = read_config(line);
     own.settings = settings_of(line, config);
-    deadlines.startup = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * config.dist.startup_timeout));
+    deadlines.startup =
+        std::chrono::milliseconds(static_cast<std::int64_t>(1000 * config.dist.startup_timeout));
   } catch (const ConfigError& error) {
     own.problem = error.what();
     unusable = std::current_exception();

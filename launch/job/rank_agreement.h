@@ -17,9 +17,11 @@ class RanksDiffer : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Reads the configuration of a command on every rank and compares the ranks before anything else is done: program, LibTorch, command and
-/// configuration must be the same everywhere; clocks that differ are a warning of rank 0. Collective; every wait is bounded by
-/// dist.startup_timeout. Throws on all ranks: ConfigError when they all cannot read it for the same reason, else RanksDiffer.
+/// Reads the configuration of a command on every rank and compares the ranks before anything else
+/// is done: program, LibTorch, command and configuration must be the same everywhere; clocks that
+/// differ are a warning of rank 0. Collective; every wait is bounded by dist.startup_timeout.
+/// Throws on all ranks: ConfigError when they all cannot read it for the same reason, else
+/// RanksDiffer.
 [[nodiscard]] Config agreed_config(const CommandLine& line, const dist::MpiEnvironment& mpi);
 
 /// What one rank brings to the comparison.
@@ -34,8 +36,10 @@ void check_agreement(const RankFacts& own, dist::HostCollectives& control);
 
 /// Clocks further apart than this are worth a warning: seconds.
 inline constexpr double kClockTolerance = 5;
-/// Collective. The ranks whose clock is further than kClockTolerance from the middle one, as a warning, or "". `now`: this rank's clock in
-/// seconds since 1970. The clocks are read right behind a barrier, again when they differ: waiting for a late rank does not count.
-[[nodiscard]] std::string clock_problem(const std::string& host, const std::function<double()>& now, dist::HostCollectives& control);
+/// Collective. The ranks whose clock is further than kClockTolerance from the middle one, as a
+/// warning, or "". `now`: this rank's clock in seconds since 1970. The clocks are read right behind
+/// a barrier, again when they differ: waiting for a late rank does not count.
+[[nodiscard]] std::string clock_problem(const std::string& host, const std::function<double()>& now,
+                                        dist::HostCollectives& control);
 
 }  // namespace diffprob::launch

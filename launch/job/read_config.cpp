@@ -8,17 +8,20 @@ namespace diffprob::launch {
 std::string read_config_text(const CommandLine& line) {
   if (line.positional.empty()) return "";
   if (line.positional.size() > 1) {
-    throw ConfigError({"want one configuration file, got " + line.positional[0] + " and " + line.positional[1]});
+    throw ConfigError(
+        {"want one configuration file, got " + line.positional[0] + " and " + line.positional[1]});
   }
   std::ifstream file(line.positional[0]);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf()))
-    throw ConfigError({line.positional[0] + ": cannot be read (want a YAML file; launch/configs has examples)"});
+    throw ConfigError(
+        {line.positional[0] + ": cannot be read (want a YAML file; launch/configs has examples)"});
   return text.str();
 }
 
 Config read_config(const CommandLine& line) {
-  return parse_config(line.positional.empty() ? "" : line.positional[0], read_config_text(line), line.overrides);
+  return parse_config(line.positional.empty() ? "" : line.positional[0], read_config_text(line),
+                      line.overrides);
 }
 
 }  // namespace diffprob::launch

@@ -9,7 +9,8 @@
 
 namespace diffprob::launch {
 
-RunAhead::RunAhead(c10::Device device, std::chrono::milliseconds patience) : device_(device), patience_(patience) {
+RunAhead::RunAhead(c10::Device device, std::chrono::milliseconds patience)
+    : device_(device), patience_(patience) {
   if (device.is_cpu()) return;
   for (auto& end : ends_) end.emplace(device.type());
 }
@@ -20,8 +21,9 @@ void RunAhead::wait(const std::function<void()>& meanwhile) {
   while (!ends_[oldest_]->query()) {
     meanwhile();
     if (backoff.pause() < patience_) continue;
-    throw std::runtime_error(
-        fmt::format("{} has not done a training step in {:.0f} s", device_.str(), std::chrono::duration<double>(patience_).count()));
+    throw std::runtime_error(fmt::format("{} has not done a training step in {:.0f} s",
+                                         device_.str(),
+                                         std::chrono::duration<double>(patience_).count()));
   }
 }
 

@@ -4,9 +4,9 @@
 #include <spdlog/spdlog.h>
 
 #include "data/loading/sampler.h"
-#include "launch/job/cpu_binding.h"
 #include "dist/gpu/cuda_device.h"
 #include "dist/gpu/device.h"
+#include "launch/job/cpu_binding.h"
 #include "launch/job/gpu_arithmetic.h"
 #include "launch/train/step_graph.h"
 
@@ -14,19 +14,23 @@ namespace diffprob::launch {
 namespace {
 
 dist::Deadlines deadlines_of(const Config& config) {
-  const auto seconds = [](double s) { return std::chrono::milliseconds(static_cast<std::int64_t>(s * 1000)); };
+  const auto seconds = [](double s) {
+    return std::chrono::milliseconds(static_cast<std::int64_t>(s * 1000));
+  };
   return {seconds(config.dist.startup_timeout), seconds(config.dist.step_timeout)};
 }
 
 /// Before NCCL, the loader and LibTorch make threads, which inherit it.
 void keep_near_gpu(at::Device device) {
-  const dist::CpuBinding binding = dist::bind_near_pci_device(dist::cuda_pci_address(device.index()));
+  const dist::CpuBinding binding =
+      dist::bind_near_pci_device(dist::cuda_pci_address(device.index()));
   const bool is_slow = binding.outcome == dist::CpuBinding::Outcome::kElsewhere;
   spdlog::log(is_slow ? spdlog::level::warn : spdlog::level::info, "{}", dist::describe(binding));
 }
 
 /// After the rank is bound: fewer CPUs are its own then. Collective.
-void set_threads(const Config& config, const dist::MpiEnvironment& mpi, dist::HostCollectives& control) {
+void set_threads(const Config& config, const dist::MpiEnvironment& mpi,
+                 dist::HostCollectives& control) {
   int threads = static_cast<int>(config.threads);
   if (threads == 0) {
     const dist::CpuNumbers own = dist::allowed_cpus();
@@ -37,15 +41,17 @@ void set_threads(const Config& config, const dist::MpiEnvironment& mpi, dist::Ho
 
 }  // namespace
 
-Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config) : mpi_(mpi), control_(deadlines_of(config)) {
+Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config)
+    : mpi_(mpi), control_(deadlines_of(config)) {
   const at::Device device = dist::choose_device(config.device, mpi);
   take_device(device, config);
-  tensors_ =
-      device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config)) : dist::make_mpi_communicator(deadlines_of(config));
+  tensors_ = device.is_cuda() ? dist::make_nccl_communicator(device, deadlines_of(config))
+                              : dist::make_mpi_communicator(deadlines_of(config));
   start();
 }
 
-Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config, std::unique_ptr<dist::Communicator> tensors)
+Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config,
+                 std::unique_ptr<dist::Communicator> tensors)
     : mpi_(mpi), control_(deadlines_of(config)), tensors_(std::move(tensors)) {
   take_device(tensors_->device(), config);
   start();
@@ -66,8 +72,9 @@ void Runtime::start() {
   control_.barrier("start-up");
   control_.set_phase(dist::Phase::kStep);
   tensors_->set_phase(dist::Phase::kStep);
-  spdlog::info("{} rank{} on {}, {} CPU thread{} on rank 0", world_size(), world_size() == 1 ? "" : "s", device().str(),
-               at::get_num_threads(), at::get_num_threads() == 1 ? "" : "s");
+  spdlog::info("{} rank{} on {}, {} CPU thread{} on rank 0", world_size(),
+               world_size() == 1 ? "" : "s", device().str(), at::get_num_threads(),
+               at::get_num_threads() == 1 ? "" : "s");
 }
 
 std::vector<std::int64_t> Runtime::rows_per_rank(std::int64_t global_batch) const {

@@ -10,13 +10,16 @@
 
 namespace diffprob::launch {
 
-/// What a process of a running job holds: ranks, its device, control traffic (MPI) and tensor traffic (NCCL, or MPI on CPUs).
-/// Collective: all ranks make it together, from the same configuration (agreed_config).
+/// What a process of a running job holds: ranks, its device, control traffic (MPI) and tensor
+/// traffic (NCCL, or MPI on CPUs). Collective: all ranks make it together, from the same
+/// configuration (agreed_config).
 class Runtime {
  public:
   Runtime(dist::MpiEnvironment& mpi, const Config& config);
-  /// On the device of tensor traffic that is there already, whatever config.device says; for tests on pretended devices.
-  Runtime(dist::MpiEnvironment& mpi, const Config& config, std::unique_ptr<dist::Communicator> tensors);
+  /// On the device of tensor traffic that is there already, whatever config.device says; for tests
+  /// on pretended devices.
+  Runtime(dist::MpiEnvironment& mpi, const Config& config,
+          std::unique_ptr<dist::Communicator> tensors);
 
   [[nodiscard]] int rank() const noexcept { return mpi_.rank(); }
   [[nodiscard]] int world_size() const noexcept { return mpi_.world_size(); }

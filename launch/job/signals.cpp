@@ -46,7 +46,8 @@ int SignalGuard::received() noexcept {
   return first_signal;
 }
 
-StopAgreement::StopAgreement(double max_seconds, dist::HostCollectives& control) : control_(control), max_seconds_(max_seconds) {}
+StopAgreement::StopAgreement(double max_seconds, dist::HostCollectives& control)
+    : control_(control), max_seconds_(max_seconds) {}
 
 std::int32_t StopAgreement::wish() const {
   const int number = SignalGuard::received();
@@ -58,7 +59,8 @@ std::int32_t StopAgreement::wish() const {
 bool StopAgreement::agreed() {
   const auto strongest = control_.max_of_last_call(wish());
   if (strongest == 0) return false;
-  reason_ = strongest == kTimeOver ? "train.max_time" : std::string("SIG") + ::sigabbrev_np(strongest);
+  reason_ =
+      strongest == kTimeOver ? "train.max_time" : std::string("SIG") + ::sigabbrev_np(strongest);
   return true;
 }
 

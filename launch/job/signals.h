@@ -8,8 +8,8 @@
 
 namespace diffprob::launch {
 
-/// While one lives, the first SIGTERM, SIGUSR1 or SIGINT only sets a flag, and a second one ends the process at once with 128 + its
-/// number. One a process, made before other threads.
+/// While one lives, the first SIGTERM, SIGUSR1 or SIGINT only sets a flag, and a second one ends
+/// the process at once with 128 + its number. One a process, made before other threads.
 class SignalGuard {
  public:
   SignalGuard();
@@ -21,20 +21,22 @@ class SignalGuard {
   [[nodiscard]] static int received() noexcept;
 };
 
-/// A job was asked to stop (signal, train.max_time) and what it has done is on disk. Thrown on all ranks at the same step.
+/// A job was asked to stop (signal, train.max_time) and what it has done is on disk. Thrown on all
+/// ranks at the same step.
 class Stopped : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// Whether training or scoring is to stop: a signal on any rank, or the time is over. One number a step goes over MPI, on the host, while
-/// the step runs: the ranks act on it a step later.
+/// Whether training or scoring is to stop: a signal on any rank, or the time is over. One number a
+/// step goes over MPI, on the host, while the step runs: the ranks act on it a step later.
 class StopAgreement {
  public:
   /// max_seconds: since rank 0's process began; 0: no limit.
   StopAgreement(double max_seconds, dist::HostCollectives& control);
 
-  /// Once a step, by all ranks: whether a rank wished to stop when it made the call before. The same answer on all. Collective.
+  /// Once a step, by all ranks: whether a rank wished to stop when it made the call before. The
+  /// same answer on all. Collective.
   [[nodiscard]] bool agreed();
   /// After agreed() said so: "SIGUSR1", "train.max_time".
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }

@@ -35,7 +35,8 @@ MemoryUse memory_use(c10::Device device) {
   add_host(use);
   if (auto* allocator = allocator_of(device)) {
     const auto stats = allocator->getDeviceStats(device.index());
-    const auto& tensors = stats.allocated_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
+    const auto& tensors =
+        stats.allocated_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
     use.device = tensors.current;
     use.device_peak = tensors.peak;
   }

@@ -28,9 +28,11 @@ Metrics::~Metrics() {
 }
 
 void Metrics::write(const nlohmann::ordered_json& values) {
-  if (!values.is_object()) throw std::runtime_error("metrics: want a JSON object, got " + values.dump());
+  if (!values.is_object())
+    throw std::runtime_error("metrics: want a JSON object, got " + values.dump());
   if (file_ < 0) return;
-  const std::string line = values.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  const std::string line =
+      values.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   for (std::size_t written = 0; written < line.size();) {
     const ssize_t count = ::write(file_, line.data() + written, line.size() - written);
     if (count < 0 && errno == EINTR) continue;
@@ -47,7 +49,8 @@ void Metrics::cut_torn_line() {
   for (off_t end = size; end > 0;) {
     const off_t begin = std::max<off_t>(end - static_cast<off_t>(block.size()), 0);
     const auto length = static_cast<std::size_t>(end - begin);
-    if (::pread(file_, block.data(), length, begin) != static_cast<ssize_t>(length)) fail("cannot be read");
+    if (::pread(file_, block.data(), length, begin) != static_cast<ssize_t>(length))
+      fail("cannot be read");
     const auto* newline = static_cast<const char*>(::memrchr(block.data(), '\n', length));
     end = newline != nullptr ? begin + (newline - block.data()) + 1 : begin;
     if (newline == nullptr && end > 0) continue;

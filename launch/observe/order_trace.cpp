@@ -34,8 +34,10 @@ OrderTrace::OrderTrace(const std::string& folder, int rank, std::int64_t first_s
 }
 
 void OrderTrace::write(std::int64_t step, const at::Tensor& indices) {
-  const std::span<const std::int64_t> values(indices.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(indices.numel()));
-  file_ << fmt::format("{{\"step\":{},\"indices\":[{}]}}\n", step, fmt::join(values, ",")) << std::flush;
+  const std::span<const std::int64_t> values(indices.const_data_ptr<std::int64_t>(),
+                                             static_cast<std::size_t>(indices.numel()));
+  file_ << fmt::format("{{\"step\":{},\"indices\":[{}]}}\n", step, fmt::join(values, ","))
+        << std::flush;
   if (!file_) throw std::runtime_error(path_ + ": cannot be written");
 }
 

@@ -24,7 +24,8 @@ std::set<kineto::ActivityType> activities_of(c10::Device device) {
 
 struct ProfileTrace::Running {
   explicit Running(c10::Device device) {
-    const kineto::ProfilerConfig config(kineto::ProfilerState::KINETO, /*report_input_shapes=*/true, /*profile_memory=*/true);
+    const kineto::ProfilerConfig config(kineto::ProfilerState::KINETO, /*report_input_shapes=*/true,
+                                        /*profile_memory=*/true);
     const auto activities = activities_of(device);
     torch::autograd::profiler::prepareProfiler(config, activities);
     torch::autograd::profiler::enableProfiler(config, activities);
@@ -55,7 +56,8 @@ struct ProfileTrace::Running {
   std::optional<at::RecordFunction> span;
 };
 
-ProfileTrace::ProfileTrace(ProfileOptions options, c10::Device device) : options_(std::move(options)), device_(device) {}
+ProfileTrace::ProfileTrace(ProfileOptions options, c10::Device device)
+    : options_(std::move(options)), device_(device) {}
 
 ProfileTrace::~ProfileTrace() = default;
 

@@ -14,8 +14,9 @@ struct ProfileOptions {
   std::int64_t steps = 0;       ///< how many; 0: none
 };
 
-/// Traces some steps with LibTorch's profiler: operators with their input shapes and memory, kernels on CUDA, a span for each step.
-/// chrome://tracing and ui.perfetto.dev open the file. One at a time in a process; call from the thread that trains.
+/// Traces some steps with LibTorch's profiler: operators with their input shapes and memory,
+/// kernels on CUDA, a span for each step. chrome://tracing and ui.perfetto.dev open the file. One
+/// at a time in a process; call from the thread that trains.
 class ProfileTrace {
  public:
   ProfileTrace(ProfileOptions options, c10::Device device);
@@ -24,10 +25,11 @@ class ProfileTrace {
   ProfileTrace(const ProfileTrace&) = delete;
   ProfileTrace& operator=(const ProfileTrace&) = delete;
 
-  /// Before every step. Starts at first_step (or at the first one after it), and writes the file after the last.
+  /// Before every step. Starts at first_step (or at the first one after it), and writes the file
+  /// after the last.
   void before_step(std::int64_t step);
-  /// At the end of training, or earlier: writes what there is. Returns whether a file was written, by this call or before.
-  /// Throws data::DataError that names the file.
+  /// At the end of training, or earlier: writes what there is. Returns whether a file was written,
+  /// by this call or before. Throws data::DataError that names the file.
   bool finish();
 
  private:

@@ -56,8 +56,13 @@ double MovingRate::per_second() const {
   return seconds_ > 0 ? units_ / seconds_ : 0;
 }
 
-Progress::Progress(std::string what, std::int64_t total, std::string unit, bool terminal, ProgressOutput output)
-    : what_(std::move(what)), total_(total), unit_(std::move(unit)), terminal_(terminal), output_(std::move(output)) {
+Progress::Progress(std::string what, std::int64_t total, std::string unit, bool terminal,
+                   ProgressOutput output)
+    : what_(std::move(what)),
+      total_(total),
+      unit_(std::move(unit)),
+      terminal_(terminal),
+      output_(std::move(output)) {
   start_ = last_advance_ = last_print_ = output_.seconds();
 }
 
@@ -96,8 +101,10 @@ void Progress::finish() {
   finished_ = true;
   const double seconds = output_.seconds() - start_;
   const std::int64_t done = done_ - done_before_;
-  std::string line = what_ + ": " + std::to_string(done) + " " + unit_ + " in " + format_duration(seconds);
-  if (seconds > 0) line += ", " + format_rate(static_cast<double>(done) / seconds) + " " + unit_ + "/s";
+  std::string line =
+      what_ + ": " + std::to_string(done) + " " + unit_ + " in " + format_duration(seconds);
+  if (seconds > 0)
+    line += ", " + format_rate(static_cast<double>(done) / seconds) + " " + unit_ + "/s";
   print(line);
   if (line_open_) std::fputc('\n', output_.stream);
   std::fflush(output_.stream);
@@ -105,16 +112,23 @@ void Progress::finish() {
 }
 
 std::string Progress::describe(const std::string& note) const {
-  const double share = total_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0) : 1.0;
+  const double share =
+      total_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0)
+                 : 1.0;
   const double rate = rate_.per_second();
-  std::string line = (terminal_ ? format_bar(share) : "") + what_ + ": " + print_text("%.1f%%", 100 * share) + " (" +
-                     std::to_string(done_) + "/" + std::to_string(total_) + " " + unit_ + "), " + format_rate(rate) + " " + unit_ + "/s";
-  if (rate > 0) line += ", ETA " + format_duration(static_cast<double>(std::max<std::int64_t>(total_ - done_, 0)) / rate);
+  std::string line = (terminal_ ? format_bar(share) : "") + what_ + ": " +
+                     print_text("%.1f%%", 100 * share) + " (" + std::to_string(done_) + "/" +
+                     std::to_string(total_) + " " + unit_ + "), " + format_rate(rate) + " " +
+                     unit_ + "/s";
+  if (rate > 0)
+    line += ", ETA " +
+            format_duration(static_cast<double>(std::max<std::int64_t>(total_ - done_, 0)) / rate);
   return note.empty() ? line : line + ", " + note;
 }
 
 void Progress::print(const std::string& line) {
-  // Back to the first column, and no wrapping: a line wider than the terminal is cut, or the next one could not overwrite it.
+  // Back to the first column, and no wrapping: a line wider than the terminal is cut, or the next
+  // one could not overwrite it.
   const std::string text = terminal_ ? "\r\033[?7l" + line + "\033[K\033[?7h" : line + "\n";
   std::fputs(text.c_str(), output_.stream);
   std::fflush(output_.stream);

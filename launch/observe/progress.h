@@ -13,7 +13,8 @@ namespace diffprob::launch {
 /// Seconds of a steady clock since some fixed moment.
 [[nodiscard]] double steady_seconds();
 
-/// Units a second, where the last 15 s or so count most: follows a change of pace without jumping from batch to batch.
+/// Units a second, where the last 15 s or so count most: follows a change of pace without jumping
+/// from batch to batch.
 class MovingRate {
  public:
   /// `units` more, in `seconds` of time.
@@ -32,22 +33,27 @@ struct ProgressOutput {
   std::function<double()> seconds = steady_seconds;
 };
 
-/// Says how far a long task is: percentage, rate, time left. On a terminal one line with a bar that is rewritten at most every 0.5 s,
-/// elsewhere (a log file) a line at most every 10 s. One thread; use it on one rank.
+/// Says how far a long task is: percentage, rate, time left. On a terminal one line with a bar that
+/// is rewritten at most every 0.5 s, elsewhere (a log file) a line at most every 10 s. One thread;
+/// use it on one rank.
 class Progress {
  public:
   /// total: units in the whole task; unit: "images".
-  Progress(std::string what, std::int64_t total, std::string unit, bool terminal, ProgressOutput output = {});
-  /// Ends a line that finish() has not ended (the task failed), so that the next message starts on its own line.
+  Progress(std::string what, std::int64_t total, std::string unit, bool terminal,
+           ProgressOutput output = {});
+  /// Ends a line that finish() has not ended (the task failed), so that the next message starts on
+  /// its own line.
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Units that an earlier run has done: they count as done, but not for rate and time left. Before the first advance().
+  /// Units that an earlier run has done: they count as done, but not for rate and time left. Before
+  /// the first advance().
   void resume_at(std::int64_t done);
   /// done: units done so far, in all. note: appended to the line.
   void advance(std::int64_t done, const std::string& note = "");
-  /// Takes the line off the terminal, so that another message can be printed in its place; the next advance() puts it back.
+  /// Takes the line off the terminal, so that another message can be printed in its place; the next
+  /// advance() puts it back.
   void step_aside();
   /// Says what was done, in which time. Further calls do nothing.
   void finish();

@@ -12,12 +12,13 @@ constexpr int kEnd = -1;
 }  // namespace
 
 const char* phase_name(Phase phase) {
-  static constexpr std::array<const char*, kPhases> kNames = {"data_wait",     "forward",   "head",  "backward",
-                                                              "communication", "optimizer", "replay"};
+  static constexpr std::array<const char*, kPhases> kNames = {
+      "data_wait", "forward", "head", "backward", "communication", "optimizer", "replay"};
   return kNames[static_cast<std::size_t>(phase)];
 }
 
-StepTimer::StepTimer(c10::Device device, std::function<double()> seconds) : device_(device), seconds_(std::move(seconds)) {}
+StepTimer::StepTimer(c10::Device device, std::function<double()> seconds)
+    : device_(device), seconds_(std::move(seconds)) {}
 
 StepTimer::~StepTimer() = default;
 
@@ -38,7 +39,8 @@ void StepTimer::drop() {
 }
 
 StepTimes StepTimer::take() {
-  if (!pending_.empty() && pending_.back().back().event) pending_.back().back().event->synchronize();
+  if (!pending_.empty() && pending_.back().back().event)
+    pending_.back().back().event->synchronize();
   collect_passed();
   StepTimes times{steps_, sums_, 0};
   for (double& milliseconds : times.phase) {
@@ -61,7 +63,8 @@ StepTimer::Mark StepTimer::mark(int phase) {
 
 void StepTimer::collect_passed() {
   // The last mark's event: when the device has passed it, it has passed all of the step.
-  while (!pending_.empty() && (!pending_.front().back().event || pending_.front().back().event->query())) {
+  while (!pending_.empty() &&
+         (!pending_.front().back().event || pending_.front().back().event->query())) {
     add(pending_.front());
     pending_.pop_front();
   }
@@ -70,8 +73,8 @@ void StepTimer::collect_passed() {
 void StepTimer::add(Step& step) {
   for (std::size_t i = 0; i + 1 < step.size(); ++i) {
     if (step[i].phase == kEnd) continue;
-    const double milliseconds =
-        step[i].event ? step[i].event->elapsedTime(*step[i + 1].event) : 1000 * (step[i + 1].seconds - step[i].seconds);
+    const double milliseconds = step[i].event ? step[i].event->elapsedTime(*step[i + 1].event)
+                                              : 1000 * (step[i + 1].seconds - step[i].seconds);
     sums_[static_cast<std::size_t>(step[i].phase)] += milliseconds;
   }
   for (auto& entry : step) {

@@ -23,14 +23,15 @@ inline constexpr std::size_t kPhases = 7;
 /// Mean milliseconds a step since the last time they were taken.
 struct StepTimes {
   std::int64_t steps = 0;
-  std::array<double, kPhases>
-      phase{};      ///< of each Phase; kCommunication: what backward did not hide; kReplay: a recorded step, which has no other
-  double step = 0;  ///< all phases
+  std::array<double, kPhases> phase{};  ///< of each Phase; kCommunication: what backward did not
+                                        ///< hide; kReplay: a recorded step, which has no other
+  double step = 0;                      ///< all phases
 };
 
-/// Splits the time of steps into phases that follow each other. On a CPU by the clock; on CUDA by events on the current stream, read
-/// when the device has passed them, so that no step waits: a phase is then the time the device spent between its marks, its waits for
-/// the host and for other ranks included. A mark costs well under 10 us.
+/// Splits the time of steps into phases that follow each other. On a CPU by the clock; on CUDA by
+/// events on the current stream, read when the device has passed them, so that no step waits: a
+/// phase is then the time the device spent between its marks, its waits for the host and for other
+/// ranks included. A mark costs well under 10 us.
 class StepTimer {
  public:
   /// seconds: the clock of CPU phases.
@@ -44,7 +45,8 @@ class StepTimer {
   /// While on, enter() does nothing: the step is being recorded into a graph, not run.
   void set_recording(bool on) noexcept { recording_ = on; }
   void end_step();
-  /// Ends the phase that runs without counting its time: before a pause (checkpoint, evaluation) inside a step.
+  /// Ends the phase that runs without counting its time: before a pause (checkpoint, evaluation)
+  /// inside a step.
   void drop();
   /// Means of the whole steps since the last call. On CUDA it waits for the last of them.
   [[nodiscard]] StepTimes take();

@@ -19,7 +19,13 @@ namespace {
 using model::ProtobufMessage;
 
 // Field numbers of TensorFlow's event.proto and summary.proto.
-enum EventField : std::uint32_t { kWallTime = 1, kStep = 2, kFileVersion = 3, kSummary = 5, kSessionLog = 7 };
+enum EventField : std::uint32_t {
+  kWallTime = 1,
+  kStep = 2,
+  kFileVersion = 3,
+  kSummary = 5,
+  kSessionLog = 7
+};
 enum SummaryField : std::uint32_t { kValue = 1 };
 enum ValueField : std::uint32_t { kTag = 1, kSimpleValue = 2 };
 enum SessionLogField : std::uint32_t { kStatus = 1 };
@@ -28,7 +34,9 @@ constexpr const char* kVersion = "brain.Event:2";
 
 ProtobufMessage new_event(std::int64_t step) {
   ProtobufMessage event;
-  event.float64(kWallTime, std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
+  event.float64(
+      kWallTime,
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
   event.varint(kStep, static_cast<std::uint64_t>(step));
   return event;
 }
@@ -66,9 +74,11 @@ std::string host_name() {
 /// Readers want "tfevents" in the name and take the files of a folder in the order of their names.
 std::string new_file_name(int attempt) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const std::string seconds = std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-  return "events.out.tfevents." + seconds.substr(0, seconds.size() - 3) + "." + seconds.substr(seconds.size() - 3) + "." + host_name() +
-         "." + std::to_string(::getpid()) + "." + std::to_string(attempt);
+  const std::string seconds =
+      std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+  return "events.out.tfevents." + seconds.substr(0, seconds.size() - 3) + "." +
+         seconds.substr(seconds.size() - 3) + "." + host_name() + "." + std::to_string(::getpid()) +
+         "." + std::to_string(attempt);
 }
 
 }  // namespace
@@ -76,7 +86,8 @@ std::string new_file_name(int attempt) {
 std::uint32_t crc32c(std::string_view bytes) noexcept {
   static constexpr auto kTable = make_crc_table();
   std::uint32_t crc = ~0U;
-  for (const char byte : bytes) crc = kTable[(crc ^ static_cast<std::uint8_t>(byte)) & 0xff] ^ crc >> 8;
+  for (const char byte : bytes)
+    crc = kTable[(crc ^ static_cast<std::uint8_t>(byte)) & 0xff] ^ crc >> 8;
   return ~crc;
 }
 

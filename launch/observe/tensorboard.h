@@ -12,15 +12,17 @@ namespace diffprob::launch {
 /// A curve's name and its value at one step.
 using TaggedValue = std::pair<std::string, double>;
 
-/// Scalars for TensorBoard: an event file (TFRecord frames around Event messages) that `tensorboard --logdir` reads. Each process writes
-/// a new file; after a resume the reader drops what older files hold from the first new step on. A record reaches the file in one
-/// write, so a kill leaves whole records and at most one torn one at the end, which readers pass over. Values are stored as float32.
+/// Scalars for TensorBoard: an event file (TFRecord frames around Event messages) that `tensorboard
+/// --logdir` reads. Each process writes a new file; after a resume the reader drops what older
+/// files hold from the first new step on. A record reaches the file in one write, so a kill leaves
+/// whole records and at most one torn one at the end, which readers pass over. Values are stored as
+/// float32.
 class TensorBoard {
  public:
   /// Writes nothing: for the ranks that keep no file.
   TensorBoard() = default;
-  /// first_step: of the first values to come; 0 for a run from the start. Makes the folder. Throws std::runtime_error that names the
-  /// file.
+  /// first_step: of the first values to come; 0 for a run from the start. Makes the folder. Throws
+  /// std::runtime_error that names the file.
   TensorBoard(const std::string& folder, std::int64_t first_step);
   ~TensorBoard();
   TensorBoard(const TensorBoard&) = delete;

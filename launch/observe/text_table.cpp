@@ -10,7 +10,8 @@ namespace {
 std::string line_of(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) {
   std::string line;
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    line += i == 0 ? fmt::format("  {:<{}}", cells[i], widths[i]) : fmt::format("  {:>{}}", cells[i], widths[i]);
+    line += i == 0 ? fmt::format("  {:<{}}", cells[i], widths[i])
+                   : fmt::format("  {:>{}}", cells[i], widths[i]);
   }
   return line + "\n";
 }
@@ -20,7 +21,8 @@ std::string line_of(const std::vector<std::string>& cells, const std::vector<std
 std::string text_table(const std::vector<std::vector<std::string>>& lines) {
   std::vector<std::size_t> widths(lines.at(0).size(), 0);
   for (const auto& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) widths.at(i) = std::max(widths[i], line[i].size());
+    for (std::size_t i = 0; i < line.size(); ++i)
+      widths.at(i) = std::max(widths[i], line[i].size());
   }
   std::string table = line_of(lines[0], widths);
   table += "  " + std::string(table.size() - 3, '-') + "\n";

@@ -5,7 +5,8 @@
 
 namespace diffprob::launch {
 
-/// A table for the terminal: the first line is the header, every line has as many cells; the first column is set left, the others right.
+/// A table for the terminal: the first line is the header, every line has as many cells; the first
+/// column is set left, the others right.
 [[nodiscard]] std::string text_table(const std::vector<std::vector<std::string>>& lines);
 
 }  // namespace diffprob::launch

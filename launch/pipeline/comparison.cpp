@@ -22,8 +22,8 @@ double squared_error(std::span<const double> values) {
   return squares / (n - 1) / n;
 }
 
-/// P(-t < T < t). With T = sqrt(v) tan(angle) its density is cos(angle)^(v - 1) up to a factor, smooth on the finite interval: Simpson's
-/// rule.
+/// P(-t < T < t). With T = sqrt(v) tan(angle) its density is cos(angle)^(v - 1) up to a factor,
+/// smooth on the finite interval: Simpson's rule.
 double central_probability(double t, double v) {
   constexpr int kSteps = 1000;  // even
   const double width = std::atan(t / std::sqrt(v)) / kSteps;
@@ -32,7 +32,8 @@ double central_probability(double t, double v) {
     const double weight = i == 0 || i == kSteps ? 1 : i % 2 == 1 ? 4 : 2;
     sum += weight * std::pow(std::cos(width * i), v - 1);
   }
-  const double whole = std::sqrt(std::numbers::pi) / 2 * std::exp(std::lgamma(v / 2) - std::lgamma((v + 1) / 2));
+  const double whole =
+      std::sqrt(std::numbers::pi) / 2 * std::exp(std::lgamma(v / 2) - std::lgamma((v + 1) / 2));
   return sum * width / 3 / whole;
 }
 
@@ -48,7 +49,8 @@ ComparedCell summarise(const Cell& cell, std::size_t sets) {
   row.cell = &cell;
   const auto n = static_cast<double>(cell.runs.size());
   for (const auto& run : cell.runs) {
-    if (run.accuracy.size() != sets || sets == 0) throw std::invalid_argument("compare: verification sets of " + cell.method);
+    if (run.accuracy.size() != sets || sets == 0)
+      throw std::invalid_argument("compare: verification sets of " + cell.method);
     row.images += static_cast<double>(run.images) / n;
     row.identities += static_cast<double>(run.identities) / n;
     row.mislabelled += static_cast<double>(run.mislabelled) / n;
@@ -69,7 +71,8 @@ double CellRun::mean_accuracy() const {
 }
 
 double student_95(double degrees_of_freedom) {
-  if (!(degrees_of_freedom >= 1)) throw std::invalid_argument("student_95: want 1 degree of freedom or more");
+  if (!(degrees_of_freedom >= 1))
+    throw std::invalid_argument("student_95: want 1 degree of freedom or more");
   double low = 1.9, high = 12.8;  // from infinitely many to one: 1.96 to 12.71
   for (int i = 0; i < 50; ++i) {
     const double middle = (low + high) / 2;
@@ -93,7 +96,9 @@ Interval welch_difference(std::span<const double> a, std::span<const double> b) 
   interval.half_width = 0;
   // Equal accuracies may differ in their last bit once they are means over sets.
   if (std::sqrt(sum) < 1e-12) return interval;
-  const auto lost = [](double error, std::size_t n) { return error * error / static_cast<double>(n - 1); };
+  const auto lost = [](double error, std::size_t n) {
+    return error * error / static_cast<double>(n - 1);
+  };
   interval.degrees_of_freedom = sum * sum / (lost(of_a, a.size()) + lost(of_b, b.size()));
   interval.half_width = student_95(interval.degrees_of_freedom) * std::sqrt(sum);
   return interval;
@@ -127,11 +132,15 @@ std::string verdict_name(Verdict verdict) {
 std::vector<ComparedCell> compare(const std::vector<Cell>& cells) {
   std::vector<ComparedCell> rows;
   for (const auto& cell : cells) {
-    rows.push_back(summarise(cell, cells.front().runs.empty() ? 0 : cells.front().runs.front().accuracy.size()));
+    rows.push_back(summarise(
+        cell, cells.front().runs.empty() ? 0 : cells.front().runs.front().accuracy.size()));
     if (cell.method == "original" || cell.method == "random") continue;
-    const auto is_bar = [&](const Cell& other) { return other.method == "random" && other.ratio == cell.ratio; };
+    const auto is_bar = [&](const Cell& other) {
+      return other.method == "random" && other.ratio == cell.ratio;
+    };
     const auto bar = std::find_if(cells.begin(), cells.end(), is_bar);
-    if (bar == cells.end()) throw std::invalid_argument("compare: no random to compare " + cell.method + " with");
+    if (bar == cells.end())
+      throw std::invalid_argument("compare: no random to compare " + cell.method + " with");
     ComparedCell& row = rows.back();
     row.difference = welch_difference(accuracies(cell), accuracies(*bar));
     row.images_beyond_random = row.images / summarise(*bar, row.sets.size()).images - 1;

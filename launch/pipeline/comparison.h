@@ -19,7 +19,8 @@ struct CellRun {
   [[nodiscard]] double mean_accuracy() const;
 };
 
-/// A method at a ratio, and its trainings. The trainings on all images have method "original" and ratio 1.
+/// A method at a ratio, and its trainings. The trainings on all images have method "original" and
+/// ratio 1.
 struct Cell {
   std::string method;
   double ratio = 1;
@@ -33,12 +34,13 @@ struct Interval {
   double degrees_of_freedom = 0;     ///< 0 without an interval
 };
 
-/// The two-sided 95 % point of Student's t (the 0.975 quantile); degrees of freedom 1 or more, need not be whole.
+/// The two-sided 95 % point of Student's t (the 0.975 quantile); degrees of freedom 1 or more, need
+/// not be whole.
 [[nodiscard]] double student_95(double degrees_of_freedom);
 /// Student interval of a mean; at least one value.
 [[nodiscard]] Interval mean_interval(std::span<const double> values);
-/// Welch interval of mean(a) - mean(b), degrees of freedom by Welch and Satterthwaite. None when either has one value; of width 0 and with
-/// 0 degrees of freedom when neither has any spread.
+/// Welch interval of mean(a) - mean(b), degrees of freedom by Welch and Satterthwaite. None when
+/// either has one value; of width 0 and with 0 degrees of freedom when neither has any spread.
 [[nodiscard]] Interval welch_difference(std::span<const double> a, std::span<const double> b);
 
 enum class Verdict {
@@ -58,15 +60,17 @@ struct ComparedCell {
   double images = 0;  ///< means over the seeds
   double identities = 0;
   double mislabelled = 0;
-  std::vector<Interval> sets;          ///< accuracy, a verification set
-  Interval accuracy;                   ///< of the mean over the sets
-  std::optional<Interval> difference;  ///< of that to random at the same ratio; none: original, random
-  double images_beyond_random = 0;     ///< share of random's images: 0.05 for 5 % more
+  std::vector<Interval> sets;  ///< accuracy, a verification set
+  Interval accuracy;           ///< of the mean over the sets
+  std::optional<Interval>
+      difference;                   ///< of that to random at the same ratio; none: original, random
+  double images_beyond_random = 0;  ///< share of random's images: 0.05 for 5 % more
   Verdict verdict = Verdict::kNone;
 };
 
-/// Every cell against the cell "random" of its ratio. Points into `cells`. Throws std::invalid_argument when a ratio has no random cell, a
-/// cell has no run, or runs have not all the same number of sets.
+/// Every cell against the cell "random" of its ratio. Points into `cells`. Throws
+/// std::invalid_argument when a ratio has no random cell, a cell has no run, or runs have not all
+/// the same number of sets.
 [[nodiscard]] std::vector<ComparedCell> compare(const std::vector<Cell>& cells);
 
 }  // namespace diffprob::launch

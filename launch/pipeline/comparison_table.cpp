@@ -24,9 +24,10 @@ std::string shown(const Interval& interval, const char* mean_format) {
 }
 
 std::vector<std::string> cells_of(const ComparedCell& row) {
-  std::vector<std::string> cells = {row.cell->method, fmt::format("{:g} %", 100 * row.cell->ratio),
-                                    fmt::format("{:.0f}{}", row.images, of_other_size(row) ? "*" : ""),
-                                    fmt::format("{:.0f}", row.identities), fmt::format("{:.0f}", row.mislabelled)};
+  std::vector<std::string> cells = {
+      row.cell->method, fmt::format("{:g} %", 100 * row.cell->ratio),
+      fmt::format("{:.0f}{}", row.images, of_other_size(row) ? "*" : ""),
+      fmt::format("{:.0f}", row.identities), fmt::format("{:.0f}", row.mislabelled)};
   for (const auto& set : row.sets) cells.push_back(shown(set, "{:.2f}"));
   if (row.sets.size() > 1) cells.push_back(shown(row.accuracy, "{:.2f}"));
   cells.push_back(row.difference ? shown(*row.difference, "{:+.2f}") : "-");
@@ -42,20 +43,28 @@ std::string explanation(const std::vector<ComparedCell>& rows) {
     other_size = other_size || of_other_size(row);
   }
   std::string text = fmt::format(
-      "\n  Accuracy in %: mean over {} seed{} +- half its 95 % interval (Student). minus random: difference to random at the\n"
-      "  same ratio, in points, with its 95 % interval (Welch); better, worse: that interval lies above, below 0.\n",
+      "\n  Accuracy in %: mean over {} seed{} +- half its 95 % interval (Student). minus random: "
+      "difference to random at the\n"
+      "  same ratio, in points, with its 95 % interval (Welch); better, worse: that interval lies "
+      "above, below 0.\n",
       rows.front().cell->runs.size(), rows.front().cell->runs.size() == 1 ? "" : "s");
   if (compared > 1) {
-    text += fmt::format("  {} comparisons, each at 95 %: chance alone makes about {:.1f} of them look better or worse.\n", compared,
-                        0.05 * static_cast<double>(compared));
+    text += fmt::format(
+        "  {} comparisons, each at 95 %: chance alone makes about {:.1f} of them look better or "
+        "worse.\n",
+        compared, 0.05 * static_cast<double>(compared));
   }
-  if (other_size) text += "  * more than 2 % more or fewer images than random: part of the difference may be due to that.\n";
+  if (other_size)
+    text +=
+        "  * more than 2 % more or fewer images than random: part of the difference may be due to "
+        "that.\n";
   return text;
 }
 
 nlohmann::ordered_json to_json(const Interval& interval) {
   nlohmann::ordered_json json = {{"mean", interval.mean}, {"interval", nullptr}};
-  if (interval.half_width) json["interval"] = {interval.mean - *interval.half_width, interval.mean + *interval.half_width};
+  if (interval.half_width)
+    json["interval"] = {interval.mean - *interval.half_width, interval.mean + *interval.half_width};
   return json;
 }
 
@@ -84,8 +93,10 @@ std::string csv_field(const std::string& text) {
 
 }  // namespace
 
-std::string comparison_text(const std::vector<ComparedCell>& rows, const std::vector<std::string>& sets) {
-  std::vector<std::vector<std::string>> lines = {{"method", "kept", "images", "identities", "cleaned"}};
+std::string comparison_text(const std::vector<ComparedCell>& rows,
+                            const std::vector<std::string>& sets) {
+  std::vector<std::vector<std::string>> lines = {
+      {"method", "kept", "images", "identities", "cleaned"}};
   for (const auto& set : sets) lines[0].push_back(set);
   if (sets.size() > 1) lines[0].push_back("mean");
   lines[0].insert(lines[0].end(), {"minus random", "verdict"});
@@ -93,8 +104,12 @@ std::string comparison_text(const std::vector<ComparedCell>& rows, const std::ve
   return text_table(lines) + explanation(rows);
 }
 
-nlohmann::ordered_json comparison_json(const std::vector<ComparedCell>& rows, const std::vector<std::string>& sets) {
-  nlohmann::ordered_json json = {{"format_version", 1}, {"confidence", 0.95}, {"sets", sets}, {"cells", nlohmann::ordered_json::array()}};
+nlohmann::ordered_json comparison_json(const std::vector<ComparedCell>& rows,
+                                       const std::vector<std::string>& sets) {
+  nlohmann::ordered_json json = {{"format_version", 1},
+                                 {"confidence", 0.95},
+                                 {"sets", sets},
+                                 {"cells", nlohmann::ordered_json::array()}};
   for (const auto& row : rows) {
     nlohmann::ordered_json by_set = nlohmann::ordered_json::object();
     for (std::size_t i = 0; i < sets.size(); ++i) by_set[sets[i]] = to_json(row.sets[i]);
@@ -118,14 +133,15 @@ nlohmann::ordered_json comparison_json(const std::vector<ComparedCell>& rows, co
   return json;
 }
 
-std::string comparison_csv(const std::vector<ComparedCell>& rows, const std::vector<std::string>& sets) {
+std::string comparison_csv(const std::vector<ComparedCell>& rows,
+                           const std::vector<std::string>& sets) {
   std::string csv = "method,ratio,seed,images,identities,mislabelled,train_seconds";
   for (const auto& set : sets) csv += "," + csv_field(set);
   csv += "\n";
   for (const auto& row : rows) {
     for (const auto& run : row.cell->runs) {
-      csv += fmt::format("{},{},{},{},{},{},{}", row.cell->method, row.cell->ratio, run.seed, run.images, run.identities, run.mislabelled,
-                         run.train_seconds);
+      csv += fmt::format("{},{},{},{},{},{},{}", row.cell->method, row.cell->ratio, run.seed,
+                         run.images, run.identities, run.mislabelled, run.train_seconds);
       for (const double accuracy : run.accuracy) csv += fmt::format(",{}", accuracy);
       csv += "\n";
     }

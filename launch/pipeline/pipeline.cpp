@@ -6,49 +6,59 @@
 
 #include "data/files/atomic_file.h"
 #include "launch/inputs/inputs.h"
-#include "launch/observe/json_file.h"
 #include "launch/job/output_folder.h"
+#include "launch/observe/json_file.h"
+#include "launch/observe/progress.h"
 #include "launch/pipeline/pipeline_stages.h"
 #include "launch/pipeline/planted_report.h"
-#include "launch/observe/progress.h"
-#include "launch/report/report.h"
 #include "launch/pipeline/summary.h"
+#include "launch/report/report.h"
 
 namespace diffprob::launch {
 namespace {
 
 class Pipeline {
  public:
-  Pipeline(const Config& config, Runtime& runtime) : config_(config), runtime_(runtime), stages_(config, runtime, "metrics.jsonl") {}
+  Pipeline(const Config& config, Runtime& runtime)
+      : config_(config), runtime_(runtime), stages_(config, runtime, "metrics.jsonl") {}
 
   void run() {
     const auto start = std::chrono::steady_clock::now();
     stages_.open_data();
-    const Trained original = train("original", "train_original", stages_.dataset(), 0, Untrained::kVerify);
-    const std::string dynamics = config_.prune.dynamics.empty() ? original.dynamics : config_.prune.dynamics;
+    const Trained original =
+        train("original", "train_original", stages_.dataset(), 0, Untrained::kVerify);
+    const std::string dynamics =
+        config_.prune.dynamics.empty() ? original.dynamics : config_.prune.dynamics;
     const std::string scores = stages_.score_with(original.checkpoint);
-    const prune::IndexSet pruned = stages_.prune_by("prune", prune_options(config_), scores, dynamics).set;
+    const prune::IndexSet pruned =
+        stages_.prune_by("prune", prune_options(config_), scores, dynamics).set;
     for (std::int64_t s = 0; s < config_.run.seeds; ++s) {
       const auto part = kept_part(stages_.dataset(), pruned, "prune");
       (void)train(pruned.method, "train_pruned_s" + std::to_string(s), part, s, Untrained::kSkip);
     }
     for (std::int64_t s = 0; config_.run.compare_random && s < config_.run.seeds; ++s) {
       const std::string suffix = "_random_s" + std::to_string(s);
-      const prune::IndexSet set = stages_.prune_by("prune" + suffix, random_like(pruned, s), scores, dynamics).set;
-      (void)train("random", "train" + suffix, kept_part(stages_.dataset(), set, "prune" + suffix), s, Untrained::kSkip);
+      const prune::IndexSet set =
+          stages_.prune_by("prune" + suffix, random_like(pruned, s), scores, dynamics).set;
+      (void)train("random", "train" + suffix, kept_part(stages_.dataset(), set, "prune" + suffix),
+                  s, Untrained::kSkip);
     }
-    summarise(pruned, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    summarise(pruned,
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
 
  private:
-  Trained train(const std::string& row_name, const std::string& stage_name, const std::shared_ptr<const data::Dataset>& dataset,
-                std::int64_t seed_index, Untrained untrained) {
-    Trained trained = stages_.train_on({stage_name, dataset, stages_.seed(seed_index), untrained, config_.train.record});
+  Trained train(const std::string& row_name, const std::string& stage_name,
+                const std::shared_ptr<const data::Dataset>& dataset, std::int64_t seed_index,
+                Untrained untrained) {
+    Trained trained = stages_.train_on(
+        {stage_name, dataset, stages_.seed(seed_index), untrained, config_.train.record});
     add_rows(row_name, trained.result, *dataset);
     return trained;
   }
 
-  void add_rows(const std::string& name, const nlohmann::json& result, const data::Dataset& dataset) {
+  void add_rows(const std::string& name, const nlohmann::json& result,
+                const data::Dataset& dataset) {
     const auto row_of = [&](const std::string& row_name, const nlohmann::json& reports) {
       SummaryRow row{row_name, dataset.size(), dataset.num_classes(), result.at("seconds"), {}, {}};
       for (const auto& report : reports) {
@@ -65,11 +75,13 @@ class Pipeline {
     rows_.push_back(row_of(name, result.at("reports")));
   }
 
-  [[nodiscard]] prune::PruneOptions random_like(const prune::IndexSet& pruned, std::int64_t index) const {
+  [[nodiscard]] prune::PruneOptions random_like(const prune::IndexSet& pruned,
+                                                std::int64_t index) const {
     prune::PruneOptions options;
     options.method = "random";
     options.clean = false;
-    options.keep_ratio = static_cast<double>(pruned.kept.size()) / static_cast<double>(pruned.num_samples);
+    options.keep_ratio =
+        static_cast<double>(pruned.kept.size()) / static_cast<double>(pruned.num_samples);
     options.match_ratio = true;
     options.random.seed = stages_.seed(index);
     options.random.floor = {config_.prune.min_kept, config_.prune.min_kept_share};
@@ -79,7 +91,8 @@ class Pipeline {
   void summarise(const prune::IndexSet& pruned, double seconds) {
     if (!runtime_.is_root()) return;
     nlohmann::json summary = {{"models", summary_json(rows_)}, {"seconds", seconds}};
-    std::string text = "\nResult of " + config_.output + " (this run took " + format_duration(seconds) + ")\n\n" + summary_table(rows_);
+    std::string text = "\nResult of " + config_.output + " (this run took " +
+                       format_duration(seconds) + ")\n\n" + summary_table(rows_);
     if (!stages_.planted().empty()) {
       summary["planted"] = judge_planted(stages_.planted(), pruned);
       text += "\n" + planted_text(summary["planted"]);

@@ -9,8 +9,8 @@
 #include "data/sets/dataset.h"
 #include "eval/embed/resident_set.h"
 #include "launch/config/config.h"
-#include "launch/observe/metrics.h"
 #include "launch/job/runtime.h"
+#include "launch/observe/metrics.h"
 #include "launch/pipeline/stage.h"
 #include "prune/lists/index_set.h"
 #include "prune/methods.h"
@@ -40,31 +40,37 @@ struct Pruned {
   std::int64_t mislabelled = 0;
 };
 
-/// The work of `run` and `sweep`, stage by stage, in folders of config.output. What was done before from the same inputs is not done again.
-/// All functions that make a stage are collective.
+/// The work of `run` and `sweep`, stage by stage, in folders of config.output. What was done before
+/// from the same inputs is not done again. All functions that make a stage are collective.
 class PipelineStages {
  public:
   PipelineStages(const Config& config, Runtime& runtime, const std::string& metrics_file);
 
-  /// While `advice` is not empty, a stage that is not done yet is a ConfigError that ends with it, and nothing is made or moved.
+  /// While `advice` is not empty, a stage that is not done yet is a ConfigError that ends with it,
+  /// and nothing is made or moved.
   void require_done(std::string advice) { advice_ = std::move(advice); }
 
-  /// Makes the synthetic faces if they are wanted (stage data), opens the training set and the verification sets. First of all.
+  /// Makes the synthetic faces if they are wanted (stage data), opens the training set and the
+  /// verification sets. First of all.
   void open_data();
   [[nodiscard]] Trained train_on(const TrainingRequest& request);
   /// Scores the whole training set (stage score); returns the score file.
   [[nodiscard]] std::string score_with(const std::string& checkpoint);
   /// `dynamics`: file, read when the options need one.
-  [[nodiscard]] Pruned prune_by(const std::string& stage, const prune::PruneOptions& options, const std::string& scores,
-                                const std::string& dynamics);
+  [[nodiscard]] Pruned prune_by(const std::string& stage, const prune::PruneOptions& options,
+                                const std::string& scores, const std::string& dynamics);
 
   [[nodiscard]] const Config& config() const noexcept { return config_; }
-  [[nodiscard]] const std::shared_ptr<const data::Dataset>& dataset() const noexcept { return dataset_; }
+  [[nodiscard]] const std::shared_ptr<const data::Dataset>& dataset() const noexcept {
+    return dataset_;
+  }
   [[nodiscard]] const std::vector<eval::ResidentSet>& sets() const noexcept { return sets_; }
   /// planted.csv of the synthetic faces, or "".
   [[nodiscard]] const std::string& planted() const noexcept { return planted_; }
   /// Of the trainings and draws number `index` of run.seeds.
-  [[nodiscard]] std::uint64_t seed(std::int64_t index) const { return static_cast<std::uint64_t>(config_.seed + index); }
+  [[nodiscard]] std::uint64_t seed(std::int64_t index) const {
+    return static_cast<std::uint64_t>(config_.seed + index);
+  }
 
  private:
   [[nodiscard]] Stage open_stage(const std::string& name, const std::string& inputs);
@@ -79,8 +85,9 @@ class PipelineStages {
   std::string planted_;
 };
 
-/// Throws ConfigError, naming the key that asks for it, when a pruning needs training dynamics that nobody records or names, or
-/// dynunc more epochs than train.epochs.
-void check_dynamics(const Config& config, const prune::PruneOptions& options, const std::string& asked_by);
+/// Throws ConfigError, naming the key that asks for it, when a pruning needs training dynamics that
+/// nobody records or names, or dynunc more epochs than train.epochs.
+void check_dynamics(const Config& config, const prune::PruneOptions& options,
+                    const std::string& asked_by);
 
 }  // namespace diffprob::launch

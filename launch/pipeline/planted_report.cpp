@@ -23,10 +23,12 @@ std::vector<std::string> read_kinds(const std::string& path, std::int64_t num_sa
     std::getline(cells, label, ',');
     std::getline(cells, true_label, ',');
     std::getline(cells, kind, ',');
-    const bool digits = !index.empty() && index.size() < 12 && index.find_first_not_of("0123456789") == std::string::npos;
+    const bool digits = !index.empty() && index.size() < 12 &&
+                        index.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || std::stoll(index) >= num_samples || kind.empty()) {
-      throw std::runtime_error(
-          fmt::format("{}:{}: want 'index,label,true_label,kind,source' with index below {}, found '{}'", path, number, num_samples, line));
+      throw std::runtime_error(fmt::format(
+          "{}:{}: want 'index,label,true_label,kind,source' with index below {}, found '{}'", path,
+          number, num_samples, line));
     }
     kinds[static_cast<std::size_t>(std::stoll(index))] = kind;
   }
@@ -41,7 +43,8 @@ double share(std::int64_t part, std::int64_t whole) {
 
 nlohmann::json judge_planted(const std::string& planted_csv, const prune::IndexSet& set) {
   const auto kinds = read_kinds(planted_csv, set.num_samples);
-  std::int64_t flips = 0, cleaned = 0, cleaned_flips = 0, usable = 0, usable_copies = 0, pruned = 0, pruned_copies = 0;
+  std::int64_t flips = 0, cleaned = 0, cleaned_flips = 0, usable = 0, usable_copies = 0, pruned = 0,
+               pruned_copies = 0;
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     const bool flip = kinds[i] == "flipped_label", copy = kinds[i] == "near_duplicate";
     const prune::Reason reason = set.reasons[i];
@@ -71,9 +74,11 @@ nlohmann::json judge_planted(const std::string& planted_csv, const prune::IndexS
 std::string planted_text(const nlohmann::json& r) {
   return fmt::format(
       "  planted flips: {} of {} found among {} cleaned (recall {:.2f}, precision {:.2f})\n"
-      "  planted near-duplicates: {:.1f} % of the {} pruned, {:.1f} % of all usable (what a random choice drops)\n",
-      r.at("cleaned_flips").get<std::int64_t>(), r.at("planted_flips").get<std::int64_t>(), r.at("cleaned").get<std::int64_t>(),
-      r.at("recall").get<double>(), r.at("precision").get<double>(), 100 * r.at("pruned_near_duplicates").get<double>(),
+      "  planted near-duplicates: {:.1f} % of the {} pruned, {:.1f} % of all usable (what a random "
+      "choice drops)\n",
+      r.at("cleaned_flips").get<std::int64_t>(), r.at("planted_flips").get<std::int64_t>(),
+      r.at("cleaned").get<std::int64_t>(), r.at("recall").get<double>(),
+      r.at("precision").get<double>(), 100 * r.at("pruned_near_duplicates").get<double>(),
       r.at("pruned").get<std::int64_t>(), 100 * r.at("usable_near_duplicates").get<double>());
 }
 

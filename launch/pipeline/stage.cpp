@@ -6,8 +6,8 @@
 
 #include "data/files/sha256.h"
 #include "launch/job/host_allocator.h"
-#include "launch/observe/json_file.h"
 #include "launch/job/leftovers.h"
+#include "launch/observe/json_file.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -18,7 +18,8 @@ constexpr const char* kManifest = "stage.json";
 bool files_are_there(const nlohmann::json& manifest, const std::string& folder) {
   for (const auto& [name, bytes] : manifest.at("files").items()) {
     std::error_code missing;
-    if (fs::file_size(folder + "/" + name, missing) != bytes.get<std::uintmax_t>() || missing) return false;
+    if (fs::file_size(folder + "/" + name, missing) != bytes.get<std::uintmax_t>() || missing)
+      return false;
   }
   return true;
 }
@@ -27,7 +28,9 @@ bool files_are_there(const nlohmann::json& manifest, const std::string& folder) 
 nlohmann::json finished_result(const std::string& folder, const std::string& digest) {
   if (!fs::exists(folder + "/" + kManifest)) return nullptr;
   const auto manifest = read_json(folder + "/" + kManifest);
-  return manifest.at("inputs") == digest && files_are_there(manifest, folder) ? manifest.at("result") : nlohmann::json();
+  return manifest.at("inputs") == digest && files_are_there(manifest, folder)
+             ? manifest.at("result")
+             : nlohmann::json();
 }
 
 /// Name for what is moved aside; a second one of the same digest gets a number.
@@ -40,8 +43,12 @@ std::string stale_name(const std::string& folder, const std::string& digest) {
 
 }  // namespace
 
-Stage::Stage(const std::string& output, const std::string& name, const std::string& inputs, Runtime& runtime)
-    : runtime_(runtime), name_(name), folder_(output + "/" + name), digest_(data::sha256_hex(inputs)) {
+Stage::Stage(const std::string& output, const std::string& name, const std::string& inputs,
+             Runtime& runtime)
+    : runtime_(runtime),
+      name_(name),
+      folder_(output + "/" + name),
+      digest_(data::sha256_hex(inputs)) {
   std::string text;
   if (runtime.is_root()) {
     open();
@@ -54,8 +61,10 @@ Stage::Stage(const std::string& output, const std::string& name, const std::stri
     spdlog::info("stage {}: starts in {}", name_, folder_);
 }
 
-bool Stage::is_done(const std::string& output, const std::string& name, const std::string& inputs, Runtime& runtime) {
-  const bool done = runtime.is_root() && !finished_result(output + "/" + name, data::sha256_hex(inputs)).is_null();
+bool Stage::is_done(const std::string& output, const std::string& name, const std::string& inputs,
+                    Runtime& runtime) {
+  const bool done = runtime.is_root() &&
+                    !finished_result(output + "/" + name, data::sha256_hex(inputs)).is_null();
   return runtime.control().broadcast(std::string(done ? "done" : ""), 0) == "done";
 }
 
@@ -80,7 +89,8 @@ void Stage::complete(nlohmann::json result, const std::vector<std::string>& file
   if (runtime_.is_root()) {
     nlohmann::json sizes = nlohmann::json::object();
     for (const auto& file : files) sizes[file] = fs::file_size(folder_ + "/" + file);
-    write_json(folder_ + "/" + kManifest, {{"format_version", 1}, {"inputs", digest_}, {"result", result}, {"files", sizes}});
+    write_json(folder_ + "/" + kManifest,
+               {{"format_version", 1}, {"inputs", digest_}, {"result", result}, {"files", sizes}});
   }
   result_ = std::move(result);
   dist::release_kept_host_memory();

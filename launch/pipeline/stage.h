@@ -8,16 +8,20 @@
 
 namespace diffprob::launch {
 
-/// One step of the pipeline, in a folder of its own: OUTPUT/NAME. Its manifest, stage.json, is written last: it holds the digest of what
-/// the stage was made from and what came out. A stage whose manifest has the same digest and whose files are still there is skipped; one
-/// made from other inputs is moved aside (NAME.stale-DIGEST), never overwritten. All ranks make the same Stage objects in the same order.
+/// One step of the pipeline, in a folder of its own: OUTPUT/NAME. Its manifest, stage.json, is
+/// written last: it holds the digest of what the stage was made from and what came out. A stage
+/// whose manifest has the same digest and whose files are still there is skipped; one made from
+/// other inputs is moved aside (NAME.stale-DIGEST), never overwritten. All ranks make the same
+/// Stage objects in the same order.
 class Stage {
  public:
   /// `inputs`: text that names everything that the result depends on. Collective.
-  Stage(const std::string& output, const std::string& name, const std::string& inputs, Runtime& runtime);
+  Stage(const std::string& output, const std::string& name, const std::string& inputs,
+        Runtime& runtime);
 
   /// Whether such a stage is done; looks without touching anything. Collective.
-  [[nodiscard]] static bool is_done(const std::string& output, const std::string& name, const std::string& inputs, Runtime& runtime);
+  [[nodiscard]] static bool is_done(const std::string& output, const std::string& name,
+                                    const std::string& inputs, Runtime& runtime);
 
   [[nodiscard]] bool done() const noexcept { return !result_.is_null(); }
   [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
@@ -28,7 +32,8 @@ class Stage {
   /// Digest of inputs, for stages that depend on this one.
   [[nodiscard]] const std::string& digest() const noexcept { return digest_; }
 
-  /// `files`: relative names that must be there for the stage to count as done. Collective; rank 0 writes.
+  /// `files`: relative names that must be there for the stage to count as done. Collective; rank 0
+  /// writes.
   void complete(nlohmann::json result, const std::vector<std::string>& files);
 
  private:

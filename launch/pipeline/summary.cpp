@@ -18,7 +18,8 @@ struct Group {
 std::vector<Group> group_by_name(const std::vector<SummaryRow>& rows) {
   std::vector<Group> groups;
   for (const auto& row : rows) {
-    const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.name == row.name; });
+    const auto found = std::find_if(groups.begin(), groups.end(),
+                                    [&](const auto& g) { return g.name == row.name; });
     if (found == groups.end())
       groups.push_back({row.name, {&row}});
     else
@@ -33,7 +34,8 @@ std::string accuracy_cell(const Group& group, std::size_t set) {
   const auto n = static_cast<double>(group.rows.size());
   for (const auto* row : group.rows) squares += std::pow(row->accuracy[set] - sum / n, 2);
   if (group.rows.size() == 1) return fmt::format("{:.2f} %", 100 * sum);
-  return fmt::format("{:.2f} +- {:.2f} % ({:.0f})", 100 * sum / n, 100 * std::sqrt(squares / (n - 1)), n);
+  return fmt::format("{:.2f} +- {:.2f} % ({:.0f})", 100 * sum / n,
+                     100 * std::sqrt(squares / (n - 1)), n);
 }
 
 std::vector<std::string> cells_of(const Group& group) {
@@ -44,10 +46,12 @@ std::vector<std::string> cells_of(const Group& group) {
     seconds += row->train_seconds;
   }
   const auto n = static_cast<double>(group.rows.size());
-  std::vector<std::string> cells = {group.name, images > 0 ? fmt::format("{:.0f}", images / n) : "-",
+  std::vector<std::string> cells = {group.name,
+                                    images > 0 ? fmt::format("{:.0f}", images / n) : "-",
                                     identities > 0 ? fmt::format("{:.0f}", identities / n) : "-",
                                     seconds > 0 ? format_duration(seconds / n) : "-"};
-  for (std::size_t set = 0; set < group.rows[0]->sets.size(); ++set) cells.push_back(accuracy_cell(group, set));
+  for (std::size_t set = 0; set < group.rows[0]->sets.size(); ++set)
+    cells.push_back(accuracy_cell(group, set));
   return cells;
 }
 

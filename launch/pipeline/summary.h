@@ -7,7 +7,8 @@
 
 namespace diffprob::launch {
 
-/// A trained network in the final table. Networks with the same `name` (several seeds) make one row with mean and deviation.
+/// A trained network in the final table. Networks with the same `name` (several seeds) make one row
+/// with mean and deviation.
 struct SummaryRow {
   std::string name;
   std::int64_t images = 0;
@@ -17,7 +18,8 @@ struct SummaryRow {
   std::vector<double> accuracy;  ///< a set, 0..1
 };
 
-/// Text table: one line a name; accuracy in %, "mean +- deviation (n)" where there are several seeds.
+/// Text table: one line a name; accuracy in %, "mean +- deviation (n)" where there are several
+/// seeds.
 [[nodiscard]] std::string summary_table(const std::vector<SummaryRow>& rows);
 [[nodiscard]] nlohmann::json summary_json(const std::vector<SummaryRow>& rows);
 

@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "data/files/atomic_file.h"
-#include "launch/pipeline/comparison_table.h"
 #include "launch/inputs/inputs.h"
 #include "launch/job/output_folder.h"
+#include "launch/pipeline/comparison_table.h"
 #include "launch/pipeline/pipeline_stages.h"
 
 namespace diffprob::launch {
@@ -22,12 +22,16 @@ class Sweep {
       : config_(config),
         runtime_(runtime),
         // Cells may be jobs at the same time, and a file of metrics has one writer.
-        stages_(config, runtime, config.sweep.cell > 0 ? "metrics.cell" + std::to_string(config.sweep.cell) + ".jsonl" : "metrics.jsonl") {}
+        stages_(config, runtime,
+                config.sweep.cell > 0
+                    ? "metrics.cell" + std::to_string(config.sweep.cell) + ".jsonl"
+                    : "metrics.jsonl") {}
 
   void run() {
     const std::int64_t only = config_.sweep.cell;
     if (only > 0) {
-      stages_.require_done("sweep.cell=" + std::to_string(only) + " needs it; run `diffprob sweep CONFIG --sweep.cell=0` first");
+      stages_.require_done("sweep.cell=" + std::to_string(only) +
+                           " needs it; run `diffprob sweep CONFIG --sweep.cell=0` first");
     }
     first_stages();
     stages_.require_done("");
@@ -35,13 +39,16 @@ class Sweep {
     for (std::size_t i = 0; i < cells.size(); ++i) {
       const auto number = static_cast<std::int64_t>(i) + 1;
       if (only != kAllCells && only != number) continue;
-      spdlog::info("cell {} of {}: {} at {}", number, cells.size(), cells[i].method, cells[i].ratio);
+      spdlog::info("cell {} of {}: {} at {}", number, cells.size(), cells[i].method,
+                   cells[i].ratio);
       run_cell(cells[i]);
     }
     if (only == kAllCells)
       report();
     else
-      spdlog::info("sweep.cell={} is done; `diffprob sweep CONFIG` makes the table when all cells are", only);
+      spdlog::info(
+          "sweep.cell={} is done; `diffprob sweep CONFIG` makes the table when all cells are",
+          only);
   }
 
  private:
@@ -53,7 +60,8 @@ class Sweep {
     for (std::int64_t s = 0; s < trainings; ++s) {
       const std::string name = s == 0 ? "train_original" : "train_original_s" + std::to_string(s);
       const Untrained untrained = s == 0 ? Untrained::kVerify : Untrained::kSkip;
-      const Trained trained = stages_.train_on({name, stages_.dataset(), stages_.seed(s), untrained, s == 0 && config_.train.record});
+      const Trained trained = stages_.train_on(
+          {name, stages_.dataset(), stages_.seed(s), untrained, s == 0 && config_.train.record});
       original.runs.push_back(run_of(trained, *stages_.dataset(), s, 0));
       if (s > 0) continue;
       scores_ = stages_.score_with(trained.checkpoint);
@@ -69,18 +77,23 @@ class Sweep {
       const auto options = sweep_options(config_, cell, s);
       const std::string suffix = "_s" + std::to_string(s);
       const std::string prune_stage = cell.folder + "/prune" + (is_drawn(options) ? suffix : "");
-      if (!pruned || is_drawn(options)) pruned = stages_.prune_by(prune_stage, options, scores_, dynamics_);
+      if (!pruned || is_drawn(options))
+        pruned = stages_.prune_by(prune_stage, options, scores_, dynamics_);
       const auto part = kept_part(stages_.dataset(), pruned->set, prune_stage);
-      const Trained trained = stages_.train_on({cell.folder + "/train" + suffix, part, stages_.seed(s), Untrained::kSkip, false});
+      const Trained trained = stages_.train_on(
+          {cell.folder + "/train" + suffix, part, stages_.seed(s), Untrained::kSkip, false});
       done.runs.push_back(run_of(trained, *part, s, pruned->mislabelled));
     }
     cells_.push_back(std::move(done));
   }
 
-  [[nodiscard]] CellRun run_of(const Trained& trained, const data::Dataset& dataset, std::int64_t seed_index,
-                               std::int64_t mislabelled) const {
-    CellRun run{stages_.seed(seed_index), dataset.size(), dataset.num_classes(), mislabelled, trained.result.at("seconds"), {}};
-    for (const auto& report : trained.result.at("reports")) run.accuracy.push_back(report.at("accuracy"));
+  [[nodiscard]] CellRun run_of(const Trained& trained, const data::Dataset& dataset,
+                               std::int64_t seed_index, std::int64_t mislabelled) const {
+    CellRun run{stages_.seed(seed_index),     dataset.size(),
+                dataset.num_classes(),        mislabelled,
+                trained.result.at("seconds"), {}};
+    for (const auto& report : trained.result.at("reports"))
+      run.accuracy.push_back(report.at("accuracy"));
     return run;
   }
 
@@ -91,7 +104,8 @@ class Sweep {
     const auto rows = compare(cells_);
     const std::string text = comparison_text(rows, sets);
     data::write_file_atomically(config_.output + "/sweep.txt", text);
-    data::write_file_atomically(config_.output + "/sweep.json", comparison_json(rows, sets).dump(2) + "\n");
+    data::write_file_atomically(config_.output + "/sweep.json",
+                                comparison_json(rows, sets).dump(2) + "\n");
     data::write_file_atomically(config_.output + "/sweep.csv", comparison_csv(rows, sets));
     fmt::print("\n{}\n", text);
     std::fflush(stdout);
@@ -109,15 +123,18 @@ class Sweep {
 
 std::vector<SweepCell> sweep_cells(const Config& config) {
   std::vector<std::string> methods = config.sweep.methods;
-  if (std::find(methods.begin(), methods.end(), "random") == methods.end()) methods.emplace_back("random");
+  if (std::find(methods.begin(), methods.end(), "random") == methods.end())
+    methods.emplace_back("random");
   std::vector<SweepCell> cells;
   for (const double ratio : config.sweep.ratios) {
-    for (const auto& method : methods) cells.push_back({method, ratio, fmt::format("sweep/{}_r{}", method, ratio)});
+    for (const auto& method : methods)
+      cells.push_back({method, ratio, fmt::format("sweep/{}_r{}", method, ratio)});
   }
   return cells;
 }
 
-prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell, std::int64_t seed_index) {
+prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell,
+                                  std::int64_t seed_index) {
   constexpr std::string_view kClean = "clean+";
   Config of_cell = config;
   of_cell.prune.clean = cell.method.starts_with(kClean);
@@ -137,28 +154,35 @@ bool is_drawn(const prune::PruneOptions& options) {
 
 void check_sweep(const Config& config) {
   const auto cells = sweep_cells(config);
-  for (const auto& cell : cells) check_dynamics(config, sweep_options(config, cell, 0), "sweep.methods: " + cell.method);
+  for (const auto& cell : cells)
+    check_dynamics(config, sweep_options(config, cell, 0), "sweep.methods: " + cell.method);
   if (config.sweep.cell > static_cast<std::int64_t>(cells.size())) {
-    throw ConfigError({"sweep.cell: there are cells 0 to " + std::to_string(cells.size()) + ", got " + std::to_string(config.sweep.cell)});
+    throw ConfigError({"sweep.cell: there are cells 0 to " + std::to_string(cells.size()) +
+                       ", got " + std::to_string(config.sweep.cell)});
   }
   if (config.eval.sets.empty() && !is_synthetic(config)) {
-    throw ConfigError({"eval.sets: a sweep compares verification accuracies, give at least one .bin"});
+    throw ConfigError(
+        {"eval.sets: a sweep compares verification accuracies, give at least one .bin"});
   }
 }
 
 std::string sweep_plan(const Config& config) {
   const auto cells = sweep_cells(config);
   const std::int64_t seeds = config.run.seeds;
-  std::string text = fmt::format("\n  cell 0: {} training{} on all images, scores\n", seeds, seeds == 1 ? "" : "s");
+  std::string text = fmt::format("\n  cell 0: {} training{} on all images, scores\n", seeds,
+                                 seeds == 1 ? "" : "s");
   std::int64_t sets = 0;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const std::int64_t drawn = is_drawn(sweep_options(config, cells[i], 0)) ? seeds : 1;
     sets += drawn;
-    text += fmt::format("  cell {}: {} at {}: {} index set{}, {} training{}, in {}\n", i + 1, cells[i].method, cells[i].ratio, drawn,
-                        drawn == 1 ? "" : "s", seeds, seeds == 1 ? "" : "s", cells[i].folder);
+    text += fmt::format("  cell {}: {} at {}: {} index set{}, {} training{}, in {}\n", i + 1,
+                        cells[i].method, cells[i].ratio, drawn, drawn == 1 ? "" : "s", seeds,
+                        seeds == 1 ? "" : "s", cells[i].folder);
   }
-  return text + fmt::format("  {} trainings and {} index sets in all; what {} already holds of them is skipped\n",
-                            seeds * static_cast<std::int64_t>(cells.size() + 1), sets, config.output);
+  return text +
+         fmt::format(
+             "  {} trainings and {} index sets in all; what {} already holds of them is skipped\n",
+             seeds * static_cast<std::int64_t>(cells.size() + 1), sets, config.output);
 }
 
 void run_sweep(const Config& config, Runtime& runtime) {
@@ -166,7 +190,8 @@ void run_sweep(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
   FolderLock cell;
   if (config.sweep.cell > 0) {
-    const std::string folder = sweep_cells(config)[static_cast<std::size_t>(config.sweep.cell - 1)].folder;
+    const std::string folder =
+        sweep_cells(config)[static_cast<std::size_t>(config.sweep.cell - 1)].folder;
     cell = lock_folder(config.output + "/" + folder, FolderLock::Mode::kAlone, runtime);
   }
   Sweep(config, runtime).run();

@@ -28,7 +28,8 @@ std::map<std::string, std::string> keys_of(const Config& config) {
     const auto begin = line.find_first_not_of(' ');
     const std::string key = line.substr(begin, colon - begin);
     if (begin == 0) section = colon + 1 == line.size() ? key : "";
-    if (colon + 2 <= line.size()) keys[begin == 0 ? key : section + "." + key] = line.substr(colon + 2);
+    if (colon + 2 <= line.size())
+      keys[begin == 0 ? key : section + "." + key] = line.substr(colon + 2);
   }
   return keys;
 }
@@ -42,7 +43,8 @@ void write_changed_keys(eval::HtmlWriter& html, const ReportRuns& runs) {
     all.push_back(keys_of(*run.config));
   }
   for (const auto& [key, value] : all.front()) {
-    const bool same = std::all_of(all.begin(), all.end(), [&, k = key, v = value](auto& keys) { return keys[k] == v; });
+    const bool same = std::all_of(all.begin(), all.end(),
+                                  [&, k = key, v = value](auto& keys) { return keys[k] == v; });
     if (same) continue;
     std::vector<eval::Cell> cells = {{key, "", ""}};
     for (auto& keys : all) cells.push_back({keys[key], "", "wrap"});
@@ -53,9 +55,11 @@ void write_changed_keys(eval::HtmlWriter& html, const ReportRuns& runs) {
 
 void write_navigation(eval::HtmlWriter& html) {
   html.open("nav", {{"aria-label", "Parts of this page"}}).open("ul");
-  for (const auto& [id, text] : {std::pair{"#models", "Models"}, std::pair{"#pruning", "Pruning"}, std::pair{"#faces", "Faces"},
-                                 std::pair{"#verification", "Verification"}, std::pair{"#training", "Training"},
-                                 std::pair{"#costs", "Time and memory"}, std::pair{"#configuration", "Configuration"}}) {
+  for (const auto& [id, text] :
+       {std::pair{"#models", "Models"}, std::pair{"#pruning", "Pruning"},
+        std::pair{"#faces", "Faces"}, std::pair{"#verification", "Verification"},
+        std::pair{"#training", "Training"}, std::pair{"#costs", "Time and memory"},
+        std::pair{"#configuration", "Configuration"}}) {
     html.open("li").element("a", text, {{"href", id}}).close("li");
   }
   html.close("ul").close("nav");
@@ -72,11 +76,13 @@ std::string render(const ReportRuns& runs, std::size_t face_bytes) {
   html.open("html", {{"lang", "en"}}).open("head");
   html.empty("meta", {{"charset", "utf-8"}});
   html.empty("meta", {{"name", "viewport"}, {"content", "width=device-width, initial-scale=1"}});
-  html.empty("meta",
-             {{"http-equiv", "Content-Security-Policy"}, {"content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'"}});
+  html.empty("meta", {{"http-equiv", "Content-Security-Policy"},
+                      {"content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'"}});
   html.element("title", title_of(runs)).style(eval::page_style()).close("head");
   html.open("body").open("header").element("h1", title_of(runs));
-  html.element("p", fmt::format("Written by diffprob {}. This file needs no network and no script.", DIFFPROB_VERSION),
+  html.element("p",
+               fmt::format("Written by diffprob {}. This file needs no network and no script.",
+                           DIFFPROB_VERSION),
                {{"class", "lead"}});
   write_navigation(html);
   html.close("header").open("main");
@@ -118,7 +124,8 @@ void write_configuration(eval::HtmlWriter& html, const ReportRuns& runs) {
 std::string report_html(const std::vector<ReportRun>& runs) {
   std::string page = render(runs, kMostFaceBytes);
   if (page.size() <= kMostBytes) return page;
-  constexpr std::size_t kSlack = 20000;  // of image tags, against the text that stands for a missing image
+  constexpr std::size_t kSlack =
+      20000;  // of image tags, against the text that stands for a missing image
   const std::size_t others = render(runs, 0).size() + kSlack;
   return render(runs, others < kMostBytes ? (kMostBytes - others) / 4 * 3 : 0);
 }
@@ -126,7 +133,8 @@ std::string report_html(const std::vector<ReportRun>& runs) {
 int report_command(const CommandLine& line) {
   std::string file;
   for (const auto& item : line.overrides) {
-    if (item.key != "file" || item.value.empty()) throw ConfigError({"--" + item.key + ": not understood here\n" + help_text("report")});
+    if (item.key != "file" || item.value.empty())
+      throw ConfigError({"--" + item.key + ": not understood here\n" + help_text("report")});
     file = item.value;
   }
   if (line.positional.empty()) throw ConfigError({"usage:\n" + help_text("report")});

@@ -28,7 +28,9 @@ Cell accuracy_cell(const ModelRow& row, const std::string& set) {
   if (seeds.count == 0) return {"-", "", ""};
   const double folds = fold_deviation(row, set);
   std::string small = std::isfinite(folds) ? fmt::format("folds \u00b1 {:.2f}", 100 * folds) : "";
-  if (seeds.count > 1) small += fmt::format("{}{} seeds \u00b1 {:.2f}", small.empty() ? "" : ", ", seeds.count, 100 * seeds.deviation);
+  if (seeds.count > 1)
+    small += fmt::format("{}{} seeds \u00b1 {:.2f}", small.empty() ? "" : ", ", seeds.count,
+                         100 * seeds.deviation);
   return {fmt::format("{:.2f} %", 100 * seeds.mean), small, ""};
 }
 
@@ -38,7 +40,8 @@ std::string interval_text(const eval::Difference& difference) {
   return fmt::format("{:+.2f} \u00b1 {:.2f}", 100 * difference.mean, 100 * difference.half_width);
 }
 
-/// Points of accuracy, by folds and by seeds. Coloured only when every interval that is known excludes 0.
+/// Points of accuracy, by folds and by seeds. Coloured only when every interval that is known
+/// excludes 0.
 Cell difference_cell(const ModelRow& row, const ModelRow& base, const std::string& set) {
   const auto a = seed_accuracies(row, set), b = seed_accuracies(base, set);
   if (a.empty() || b.empty()) return {"-", "", ""};
@@ -59,10 +62,14 @@ Cell difference_cell(const ModelRow& row, const ModelRow& base, const std::strin
   return cell;
 }
 
-void write_accuracies(eval::HtmlWriter& html, const ReportRuns& runs, const std::vector<std::vector<ModelRow>>& rows,
+void write_accuracies(eval::HtmlWriter& html, const ReportRuns& runs,
+                      const std::vector<std::vector<ModelRow>>& rows,
                       const std::vector<std::string>& sets) {
   eval::Table table{
-      "Verification accuracy: mean, deviation over the folds (population) and, with several seeds, over seeds (sample)", {"model"}, {}};
+      "Verification accuracy: mean, deviation over the folds (population) and, with several seeds, "
+      "over seeds (sample)",
+      {"model"},
+      {}};
   table.head.insert(table.head.end(), sets.begin(), sets.end());
   if (sets.size() > 1) table.head.emplace_back("average");
   table.head.insert(table.head.end(), {"images", "identities", "training"});
@@ -71,8 +78,11 @@ void write_accuracies(eval::HtmlWriter& html, const ReportRuns& runs, const std:
       std::vector<Cell> cells = {{row.model, runs.size() > 1 ? runs[r].name : "", ""}};
       for (const auto& set : sets) cells.push_back(accuracy_cell(row, set));
       const double average = average_accuracy(row, sets);
-      if (sets.size() > 1) cells.push_back({std::isfinite(average) ? fmt::format("{:.2f} %", 100 * average) : "-", "", ""});
-      for (const auto& text : {count_text(row.images), count_text(row.identities), duration_text(row.seconds)})
+      if (sets.size() > 1)
+        cells.push_back(
+            {std::isfinite(average) ? fmt::format("{:.2f} %", 100 * average) : "-", "", ""});
+      for (const auto& text :
+           {count_text(row.images), count_text(row.identities), duration_text(row.seconds)})
         cells.push_back({text, "", ""});
       table.rows.push_back(std::move(cells));
     }
@@ -80,15 +90,19 @@ void write_accuracies(eval::HtmlWriter& html, const ReportRuns& runs, const std:
   eval::write_table(html, table);
 }
 
-void add_difference(eval::Table& table, const std::string& title, const std::string& small, const ModelRow& row, const ModelRow& base,
+void add_difference(eval::Table& table, const std::string& title, const std::string& small,
+                    const ModelRow& row, const ModelRow& base,
                     const std::vector<std::string>& sets) {
   std::vector<Cell> cells = {{title, small, ""}};
   for (const auto& set : sets) cells.push_back(difference_cell(row, base, set));
-  if (std::all_of(cells.begin() + 1, cells.end(), [](const auto& cell) { return cell.text == "-"; })) return;
+  if (std::all_of(cells.begin() + 1, cells.end(),
+                  [](const auto& cell) { return cell.text == "-"; }))
+    return;
   table.rows.push_back(std::move(cells));
 }
 
-void write_differences(eval::HtmlWriter& html, const ReportRuns& runs, const std::vector<std::vector<ModelRow>>& rows,
+void write_differences(eval::HtmlWriter& html, const ReportRuns& runs,
+                       const std::vector<std::vector<ModelRow>>& rows,
                        const std::vector<std::string>& sets) {
   eval::Table table{"Differences of accuracy in points, with 95 % confidence", {"difference"}, {}};
   for (const auto& set : sets) table.head.push_back(set);
@@ -98,7 +112,8 @@ void write_differences(eval::HtmlWriter& html, const ReportRuns& runs, const std
     const ModelRow* random = find_model(rows[r], "random");
     for (const auto& row : rows[r]) {
       if (row.model == "untrained") continue;
-      if (original != nullptr && &row != original) add_difference(table, row.model + " \u2212 original", small, row, *original, sets);
+      if (original != nullptr && &row != original)
+        add_difference(table, row.model + " \u2212 original", small, row, *original, sets);
       if (random != nullptr && &row != random && &row != original)
         add_difference(table, row.model + " \u2212 random", small, row, *random, sets);
     }
@@ -112,12 +127,14 @@ void write_differences(eval::HtmlWriter& html, const ReportRuns& runs, const std
   }
   if (table.rows.empty()) return;
   eval::write_table(html, table);
-  html.element(
-      "p",
-      "Over seeds: Welch's interval; a model that was trained once is taken to vary as the other does. Over folds: the same folds of "
-      "both models, paired, mean over seeds; folds say how much the choice of test pairs matters, not how much a seed does. "
-      "\"Clear\" means that every interval given leaves out 0. With many sets and models some will by chance.",
-      {{"class", "note"}});
+  html.element("p",
+               "Over seeds: Welch's interval; a model that was trained once is taken to vary as "
+               "the other does. Over folds: the same folds of "
+               "both models, paired, mean over seeds; folds say how much the choice of test pairs "
+               "matters, not how much a seed does. "
+               "\"Clear\" means that every interval given leaves out 0. With many sets and models "
+               "some will by chance.",
+               {{"class", "note"}});
 }
 
 void tile(eval::HtmlWriter& html, const std::string& value, const std::string& label) {
@@ -132,22 +149,27 @@ void write_tiles(eval::HtmlWriter& html, const ReportRun& run) {
   html.open("div", {{"class", "tiles"}});
   if (!run.prunings.empty()) {
     const auto& summary = run.prunings.front().summary;
-    const double samples = number_at(summary, "samples"), kept = number_at(summary, "kept"), usable = number_at(summary, "usable");
+    const double samples = number_at(summary, "samples"), kept = number_at(summary, "kept"),
+                 usable = number_at(summary, "usable");
     if (samples > 0) {
-      tile(html, fmt::format("{:.1f} %", 100 * kept / samples),
-           fmt::format("of {:.0f} images kept ({})", samples, text_at(summary, "method", "pruned")));
+      tile(
+          html, fmt::format("{:.1f} %", 100 * kept / samples),
+          fmt::format("of {:.0f} images kept ({})", samples, text_at(summary, "method", "pruned")));
       tile(html, count_text(samples - usable), "images cleaned away as mislabelled");
     }
   }
   if (original != nullptr && std::isfinite(average_accuracy(*original, sets))) {
     tile(html, fmt::format("{:.2f} %", 100 * average_accuracy(*original, sets)),
-         "accuracy of the original model" + std::string(sets.size() > 1 ? ", average of the sets" : ""));
+         "accuracy of the original model" +
+             std::string(sets.size() > 1 ? ", average of the sets" : ""));
   }
   if (pruned != nullptr && std::isfinite(average_accuracy(*pruned, sets))) {
-    tile(html, fmt::format("{:.2f} %", 100 * average_accuracy(*pruned, sets)), "accuracy of the model trained on what is kept");
+    tile(html, fmt::format("{:.2f} %", 100 * average_accuracy(*pruned, sets)),
+         "accuracy of the model trained on what is kept");
   }
   if (original != nullptr && pruned != nullptr && original->seconds > 0 && pruned->seconds > 0) {
-    tile(html, format_duration(pruned->seconds), "training on what is kept; on all images " + format_duration(original->seconds));
+    tile(html, format_duration(pruned->seconds),
+         "training on what is kept; on all images " + format_duration(original->seconds));
   }
   html.close("div");
 }
@@ -181,17 +203,24 @@ void write_overview(eval::HtmlWriter& html, const ReportRuns& runs) {
     write_tiles(html, run);
     const auto& planted = value_at(run.summary, "planted");
     if (planted.is_object()) {
-      html.element("p",
-                   fmt::format("Planted in the synthetic set: {:.0f} of {:.0f} flipped labels found among {:.0f} cleaned away; {:.1f} % of "
-                               "what was pruned are planted near-duplicates, against {:.1f} % of all usable images.",
-                               number_at(planted, "cleaned_flips"), number_at(planted, "planted_flips"), number_at(planted, "cleaned"),
-                               100 * number_at(planted, "pruned_near_duplicates"), 100 * number_at(planted, "usable_near_duplicates")));
+      html.element(
+          "p",
+          fmt::format(
+              "Planted in the synthetic set: {:.0f} of {:.0f} flipped labels found among {:.0f} "
+              "cleaned away; {:.1f} % of "
+              "what was pruned are planted near-duplicates, against {:.1f} % of all usable images.",
+              number_at(planted, "cleaned_flips"), number_at(planted, "planted_flips"),
+              number_at(planted, "cleaned"), 100 * number_at(planted, "pruned_near_duplicates"),
+              100 * number_at(planted, "usable_near_duplicates")));
     }
     if (run.summary.is_null() && !run.trainings.empty()) {
-      html.element("p", "The run has no final summary: it is not finished, or was a single step.", {{"class", "note"}});
+      html.element("p", "The run has no final summary: it is not finished, or was a single step.",
+                   {{"class", "note"}});
     }
     if (run.notes.empty()) continue;
-    html.open("details").element("summary", fmt::format("Notes on {}: {}", run.name, run.notes.size())).open("ul", {{"class", "notes"}});
+    html.open("details")
+        .element("summary", fmt::format("Notes on {}: {}", run.name, run.notes.size()))
+        .open("ul", {{"class", "notes"}});
     for (const auto& note : run.notes) html.element("li", note);
     html.close("ul").close("details");
   }

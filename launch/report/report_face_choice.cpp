@@ -32,7 +32,8 @@ class Choice {
       const auto x = value(identities_[a]), y = value(identities_[b]);
       return x != y ? x > y : a < b;
     };
-    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), before);
+    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count),
+                      order.end(), before);
     for (std::size_t i = 0; i < count; ++i) {
       taken_[order[i]] = true;
       chosen_.push_back({static_cast<std::int64_t>(order[i]), why});
@@ -49,14 +50,16 @@ class Choice {
       all += static_cast<double>(identity.all());
     }
     if (sizes.empty()) return;
-    std::nth_element(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2), sizes.end());
+    std::nth_element(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2),
+                     sizes.end());
     const auto median = static_cast<double>(sizes[sizes.size() / 2]);
     take_largest("typical", [&](const IdentityOutcome& identity) {
       if (identity.all() == 0) return 0.0;
       const auto size = static_cast<double>(identity.all());
       const double share = static_cast<double>(count_of(identity, Outcome::kKept)) / size;
       // Whole percents first, so that the size decides among those that are alike.
-      return 1e6 - 1e3 * std::round(100 * std::abs(share - kept / all)) - std::min(std::abs(size - median), 999.0);
+      return 1e6 - 1e3 * std::round(100 * std::abs(share - kept / all)) -
+             std::min(std::abs(size - median), 999.0);
     });
   }
 
@@ -71,10 +74,12 @@ class Choice {
 
 }  // namespace
 
-std::vector<ChosenIdentity> choose_identities(const std::vector<IdentityOutcome>& identities, std::size_t each) {
+std::vector<ChosenIdentity> choose_identities(const std::vector<IdentityOutcome>& identities,
+                                              std::size_t each) {
   Choice choice(identities, each);
   choice.take_largest("most pruned", [](const auto& i) { return count_of(i, Outcome::kPruned); });
-  choice.take_largest("most cleaned away", [](const auto& i) { return count_of(i, Outcome::kCleaned); });
+  choice.take_largest("most cleaned away",
+                      [](const auto& i) { return count_of(i, Outcome::kCleaned); });
   choice.take_typical();
   return choice.take();
 }
@@ -84,18 +89,21 @@ std::size_t FaceSheet::shown() const {
                          [](std::size_t sum, const auto& g) { return sum + 1 + g.pruned.size(); });
 }
 
-FaceSheet make_sheet(const ChosenIdentity& identity, const IdentityOutcome& counts, std::vector<prune::ScoredSample> samples,
-                     const SheetLimits& limits) {
-  std::sort(samples.begin(), samples.end(),
-            [](const auto& a, const auto& b) { return std::tie(a.nll, a.index) < std::tie(b.nll, b.index); });
+FaceSheet make_sheet(const ChosenIdentity& identity, const IdentityOutcome& counts,
+                     std::vector<prune::ScoredSample> samples, const SheetLimits& limits) {
+  std::sort(samples.begin(), samples.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.nll, a.index) < std::tie(b.nll, b.index);
+  });
   FaceSheet sheet{identity, counts, {}, {}};
   std::vector<FaceGroup> groups;
   for (const auto& sample : samples) {
     const Outcome outcome = outcome_of(sample.reason);
     if (outcome == Outcome::kKept) groups.push_back({sample, {}});
-    if (outcome == Outcome::kPruned && !groups.empty() && groups.back().pruned.size() < limits.pruned)
+    if (outcome == Outcome::kPruned && !groups.empty() &&
+        groups.back().pruned.size() < limits.pruned)
       groups.back().pruned.push_back(sample);
-    if (outcome == Outcome::kCleaned && sheet.cleaned.size() < limits.cleaned) sheet.cleaned.push_back(sample);
+    if (outcome == Outcome::kCleaned && sheet.cleaned.size() < limits.cleaned)
+      sheet.cleaned.push_back(sample);
   }
   const std::size_t shown = std::min(limits.groups, groups.size());
   for (std::size_t i = 0; i < shown; ++i) {
@@ -103,7 +111,9 @@ FaceSheet make_sheet(const ChosenIdentity& identity, const IdentityOutcome& coun
     const auto begin = groups.begin() + static_cast<std::ptrdiff_t>(i * groups.size() / shown);
     const auto end = groups.begin() + static_cast<std::ptrdiff_t>((i + 1) * groups.size() / shown);
     sheet.groups.push_back(
-        std::move(*std::max_element(begin, end, [](const auto& a, const auto& b) { return a.pruned.size() < b.pruned.size(); })));
+        std::move(*std::max_element(begin, end, [](const auto& a, const auto& b) {
+          return a.pruned.size() < b.pruned.size();
+        })));
   }
   return sheet;
 }
@@ -116,7 +126,8 @@ std::string probability_text(const prune::ScoredSample& sample) {
     if (const auto zero = text.find("e-0"); zero != std::string::npos) text.erase(zero + 2, 1);
     return text;
   }
-  return sample.probability < 1e-3F ? fmt::format("{:.1e}", sample.probability) : fmt::format("{:.3f}", sample.probability);
+  return sample.probability < 1e-3F ? fmt::format("{:.1e}", sample.probability)
+                                    : fmt::format("{:.3f}", sample.probability);
 }
 
 }  // namespace diffprob::launch

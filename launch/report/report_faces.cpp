@@ -24,7 +24,8 @@ class Images {
   void write(const prune::ScoredSample& sample, const char* outcome) {
     const std::string probability = probability_text(sample);
     std::string caption = "p " + probability;
-    std::string text = fmt::format("image {}, {}, probability {}", sample.index, outcome, probability);
+    std::string text =
+        fmt::format("image {}, {}, probability {}", sample.index, outcome, probability);
     if (outcome_of(sample.reason) == Outcome::kCleaned && sample.top1 >= 0) {
       caption += fmt::format(", looks like {}", sample.top1);
       text += fmt::format(", looks like identity {}", sample.top1);
@@ -33,7 +34,8 @@ class Images {
     if (const auto uri = uri_of(sample.index)) {
       html_.empty("img", {{"src", *uri}, {"alt", text}, {"title", text}, {"loading", "lazy"}});
     } else {
-      html_.element("div", why_not_, {{"class", "none"}, {"role", "img"}, {"aria-label", text + ": " + why_not_}});
+      html_.element("div", why_not_,
+                    {{"class", "none"}, {"role", "img"}, {"aria-label", text + ": " + why_not_}});
     }
     html_.element("figcaption", caption).close("figure");
   }
@@ -72,19 +74,21 @@ std::vector<FaceSheet> sheets_of(const ReportRun& run, std::size_t identities_of
   });
   std::vector<FaceSheet> sheets;
   for (const auto& identity : chosen) {
-    sheets.push_back(
-        make_sheet(identity, overview.identities[static_cast<std::size_t>(identity.label)], std::move(of_label[identity.label]), {}));
+    sheets.push_back(make_sheet(identity,
+                                overview.identities[static_cast<std::size_t>(identity.label)],
+                                std::move(of_label[identity.label]), {}));
   }
   return sheets;
 }
 
 void write_sheet(eval::HtmlWriter& html, Images& images, const FaceSheet& sheet) {
   const auto& counts = sheet.counts.samples;
-  html.element("h4",
-               fmt::format("Identity {}: {} kept, {} pruned, {} cleaned away{}", sheet.identity.label, counts[0], counts[1], counts[2],
-                           static_cast<std::int64_t>(sheet.shown()) < sheet.counts.all()
-                               ? fmt::format(" ({} of {} shown)", sheet.shown(), sheet.counts.all())
-                               : ""));
+  html.element(
+      "h4", fmt::format("Identity {}: {} kept, {} pruned, {} cleaned away{}", sheet.identity.label,
+                        counts[0], counts[1], counts[2],
+                        static_cast<std::int64_t>(sheet.shown()) < sheet.counts.all()
+                            ? fmt::format(" ({} of {} shown)", sheet.shown(), sheet.counts.all())
+                            : ""));
   html.open("div", {{"class", "sheet"}});
   for (const auto& group : sheet.groups) {
     html.open("div", {{"class", "group"}});
@@ -104,22 +108,26 @@ void write_sheet(eval::HtmlWriter& html, Images& images, const FaceSheet& sheet)
 std::string mismatch(const ReportRun& run) {
   const prune::ScoredSamples& samples = run.scored->samples;
   if (run.dataset->size() != samples.size()) {
-    return fmt::format("the data set has {} images, the scores are of {}", run.dataset->size(), samples.size());
+    return fmt::format("the data set has {} images, the scores are of {}", run.dataset->size(),
+                       samples.size());
   }
   const std::string& wanted = samples.dataset_fingerprint();
-  return wanted.empty() || wanted == run.dataset->fingerprint() ? "" : "the data set has changed since it was scored";
+  return wanted.empty() || wanted == run.dataset->fingerprint()
+             ? ""
+             : "the data set has changed since it was scored";
 }
 
 }  // namespace
 
 void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes) {
   write_heading(html, "faces", "Face sheets");
-  html.element(
-      "p",
-      "Each box begins with an image that is kept (solid frame); behind it stand pruned ones (dashed frame) that come next by falling "
-      "probability: with DiffProb they are the near-duplicates that it stands for. Images with a double frame were cleaned away: the "
-      "network takes them for someone else. p is the probability of the own label.",
-      {{"class", "note"}});
+  html.element("p",
+               "Each box begins with an image that is kept (solid frame); behind it stand pruned "
+               "ones (dashed frame) that come next by falling "
+               "probability: with DiffProb they are the near-duplicates that it stands for. Images "
+               "with a double frame were cleaned away: the "
+               "network takes them for someone else. p is the probability of the own label.",
+               {{"class", "note"}});
   bool any = false;
   for (const auto& run : runs) {
     if (!run.scored || !run.dataset) continue;
@@ -131,14 +139,18 @@ void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t mos
     }
     Images images(html, *run.dataset, most_bytes / runs.size());
     std::string why;
-    for (const auto& sheet : sheets_of(run, std::max<std::size_t>(1, kIdentitiesOfAKind / runs.size()))) {
-      if (sheet.identity.why != why) html.element("h3", "Identities: " + sheet.identity.why + run_suffix(runs, run));
+    for (const auto& sheet :
+         sheets_of(run, std::max<std::size_t>(1, kIdentitiesOfAKind / runs.size()))) {
+      if (sheet.identity.why != why)
+        html.element("h3", "Identities: " + sheet.identity.why + run_suffix(runs, run));
       why = sheet.identity.why;
       write_sheet(html, images, sheet);
     }
     any = true;
   }
-  if (!any) html.element("p", "No face sheets: they need scores, a pruning and the data set.", {{"class", "note"}});
+  if (!any)
+    html.element("p", "No face sheets: they need scores, a pruning and the data set.",
+                 {{"class", "note"}});
 }
 
 }  // namespace diffprob::launch

@@ -14,11 +14,14 @@ struct ChosenIdentity {
   std::int64_t label = 0;
   std::string why;
 };
-/// Up to `each` identities of each kind, none twice: with the largest number pruned, with the largest number cleaned away, and typical ones
-/// (kept share nearest to that of the whole set, then size nearest to the median). Ties: the smaller label. The same for the same counts.
-[[nodiscard]] std::vector<ChosenIdentity> choose_identities(const std::vector<IdentityOutcome>& identities, std::size_t each);
+/// Up to `each` identities of each kind, none twice: with the largest number pruned, with the
+/// largest number cleaned away, and typical ones (kept share nearest to that of the whole set, then
+/// size nearest to the median). Ties: the smaller label. The same for the same counts.
+[[nodiscard]] std::vector<ChosenIdentity> choose_identities(
+    const std::vector<IdentityOutcome>& identities, std::size_t each);
 
-/// A kept image and pruned ones that come next by falling probability: for DiffProb its near-duplicates.
+/// A kept image and pruned ones that come next by falling probability: for DiffProb its
+/// near-duplicates.
 struct FaceGroup {
   prune::ScoredSample kept;
   std::vector<prune::ScoredSample> pruned;
@@ -36,7 +39,8 @@ struct SheetLimits {
   std::size_t cleaned = 6;
 };
 /// `samples`: all of the identity, in any order.
-[[nodiscard]] FaceSheet make_sheet(const ChosenIdentity& identity, const IdentityOutcome& counts, std::vector<prune::ScoredSample> samples,
+[[nodiscard]] FaceSheet make_sheet(const ChosenIdentity& identity, const IdentityOutcome& counts,
+                                   std::vector<prune::ScoredSample> samples,
                                    const SheetLimits& limits);
 
 /// "0.0213"; close to 1, where digits run out, "1-3.2e-5".

@@ -24,7 +24,9 @@ std::vector<double> numbers_at(const nlohmann::json& json, const char* key) {
   const auto& list = value_at(json, key);
   if (!list.is_array()) return values;
   values.reserve(list.size());
-  for (const auto& value : list) values.push_back(value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN());
+  for (const auto& value : list)
+    values.push_back(value.is_number() ? value.get<double>()
+                                       : std::numeric_limits<double>::quiet_NaN());
   return values;
 }
 

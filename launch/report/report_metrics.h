@@ -15,9 +15,10 @@ struct TrainingCurves {
   std::vector<double> loss;
   std::vector<double> accuracy;  ///< of the training batches, 0..1
   std::vector<double> learning_rate;
-  std::vector<double> images_per_second;              ///< global
-  std::vector<double> data_wait;                      ///< share of the time, 0..1
-  std::array<std::vector<double>, kPhases> phase_ms;  ///< mean of a step, in the order of launch::Phase
+  std::vector<double> images_per_second;  ///< global
+  std::vector<double> data_wait;          ///< share of the time, 0..1
+  std::array<std::vector<double>, kPhases>
+      phase_ms;  ///< mean of a step, in the order of launch::Phase
   double host_peak_bytes = 0;
   double device_peak_bytes = 0;
   std::int64_t skipped_updates = 0;
@@ -36,8 +37,9 @@ struct MetricsFile {
   std::int64_t bad_lines = 0;  ///< that are no JSON objects with stage, kind and step: left out
 };
 
-/// Lines that a later one of the same stage took back (a resumed or repeated training starts again at an earlier step) are left out.
-/// Missing numbers are NaN. Throws std::runtime_error that names a file which cannot be read.
+/// Lines that a later one of the same stage took back (a resumed or repeated training starts again
+/// at an earlier step) are left out. Missing numbers are NaN. Throws std::runtime_error that names
+/// a file which cannot be read.
 [[nodiscard]] MetricsFile read_metrics(const std::string& path);
 
 }  // namespace diffprob::launch

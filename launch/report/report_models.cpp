@@ -15,7 +15,8 @@ constexpr std::size_t kUntrainedColour = 4, kRandomColour = eval::kColours - 1;
 
 std::vector<SetAccuracy> from_file(const std::vector<StoredVerification>& sets) {
   std::vector<SetAccuracy> list;
-  for (const auto& set : sets) list.push_back({set.set, set.accuracy, set.accuracy_std, set.fold_accuracy});
+  for (const auto& set : sets)
+    list.push_back({set.set, set.accuracy, set.accuracy_std, set.fold_accuracy});
   return list;
 }
 
@@ -23,25 +24,33 @@ std::vector<SetAccuracy> from_stage(const nlohmann::json& reports) {
   std::vector<SetAccuracy> list;
   if (!reports.is_array()) return list;
   for (const auto& report : reports)
-    list.push_back({text_at(report, "set"), number_at(report, "accuracy"), number_at(report, "accuracy_std"), {}});
+    list.push_back({text_at(report, "set"),
+                    number_at(report, "accuracy"),
+                    number_at(report, "accuracy_std"),
+                    {}});
   return list;
 }
 
 std::vector<SetAccuracy> trained_accuracies(const ReportTraining& training) {
-  if (training.verification && !training.verification->trained.empty()) return from_file(training.verification->trained);
+  if (training.verification && !training.verification->trained.empty())
+    return from_file(training.verification->trained);
   return from_stage(value_at(training.result, "reports"));
 }
 
 std::vector<SetAccuracy> untrained_accuracies(const ReportTraining& training) {
-  if (training.verification && !training.verification->untrained.empty()) return from_file(training.verification->untrained);
+  if (training.verification && !training.verification->untrained.empty())
+    return from_file(training.verification->untrained);
   return from_stage(value_at(training.result, "untrained"));
 }
 
-/// Which pruning made a training's set: "train_random_s1" was trained on what "prune_random_s1" kept.
+/// Which pruning made a training's set: "train_random_s1" was trained on what "prune_random_s1"
+/// kept.
 const ReportPruning* pruning_of(const ReportRun& run, const std::string& training) {
   if (!training.starts_with("train_") || training == "train_original") return nullptr;
-  const std::string stage = training.starts_with("train_pruned_s") ? "prune" : "prune" + training.substr(5);
-  const auto found = std::find_if(run.prunings.begin(), run.prunings.end(), [&](const auto& p) { return p.stage == stage; });
+  const std::string stage =
+      training.starts_with("train_pruned_s") ? "prune" : "prune" + training.substr(5);
+  const auto found = std::find_if(run.prunings.begin(), run.prunings.end(),
+                                  [&](const auto& p) { return p.stage == stage; });
   return found == run.prunings.end() ? nullptr : &*found;
 }
 
@@ -60,13 +69,15 @@ void describe_data(const ReportRun& run, ModelRow& row) {
 double mean_seconds(const ModelRow& row) {
   std::vector<double> seconds;
   for (const auto* training : row.trainings) {
-    if (const double one = number_at(training->result, "seconds"); std::isfinite(one)) seconds.push_back(one);
+    if (const double one = number_at(training->result, "seconds"); std::isfinite(one))
+      seconds.push_back(one);
   }
   return eval::estimate(seconds).mean;
 }
 
 const SetAccuracy* on_set(const std::vector<SetAccuracy>& accuracies, const std::string& set) {
-  const auto found = std::find_if(accuracies.begin(), accuracies.end(), [&](const auto& a) { return a.set == set; });
+  const auto found = std::find_if(accuracies.begin(), accuracies.end(),
+                                  [&](const auto& a) { return a.set == set; });
   return found == accuracies.end() ? nullptr : &*found;
 }
 
@@ -75,7 +86,8 @@ const SetAccuracy* on_set(const std::vector<SetAccuracy>& accuracies, const std:
 std::vector<ModelRow> model_rows(const ReportRun& run) {
   std::vector<ModelRow> rows;
   for (const auto& training : run.trainings) {
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.model == training.model; });
+    auto row = std::find_if(rows.begin(), rows.end(),
+                            [&](const auto& r) { return r.model == training.model; });
     if (row == rows.end()) {
       rows.push_back({training.model, 0, {}, {}, kNan, kNan, kNan});
       row = rows.end() - 1;
@@ -83,7 +95,8 @@ std::vector<ModelRow> model_rows(const ReportRun& run) {
     row->trainings.push_back(&training);
     row->accuracies.push_back(trained_accuracies(training));
   }
-  std::stable_partition(rows.begin(), rows.end(), [](const auto& row) { return row.model != "random"; });
+  std::stable_partition(rows.begin(), rows.end(),
+                        [](const auto& row) { return row.model != "random"; });
   std::size_t colour = 1;
   for (auto& row : rows) {
     row.colour = row.model == "original" ? 0 : row.model == "random" ? kRandomColour : colour;
@@ -94,14 +107,17 @@ std::vector<ModelRow> model_rows(const ReportRun& run) {
   for (const auto& training : run.trainings) {
     auto accuracies = untrained_accuracies(training);
     if (accuracies.empty()) continue;
-    rows.insert(rows.begin(), {"untrained", kUntrainedColour, {&training}, {std::move(accuracies)}, kNan, kNan, kNan});
+    rows.insert(
+        rows.begin(),
+        {"untrained", kUntrainedColour, {&training}, {std::move(accuracies)}, kNan, kNan, kNan});
     break;
   }
   return rows;
 }
 
 const ModelRow* find_model(const std::vector<ModelRow>& rows, const std::string& model) {
-  const auto found = std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.model == model; });
+  const auto found =
+      std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.model == model; });
   return found == rows.end() ? nullptr : &*found;
 }
 
@@ -117,7 +133,8 @@ std::vector<std::string> sets_of(const std::vector<ModelRow>& rows) {
   for (const auto& row : rows) {
     for (const auto& accuracies : row.accuracies) {
       for (const auto& accuracy : accuracies) {
-        if (std::find(sets.begin(), sets.end(), accuracy.set) == sets.end()) sets.push_back(accuracy.set);
+        if (std::find(sets.begin(), sets.end(), accuracy.set) == sets.end())
+          sets.push_back(accuracy.set);
       }
     }
   }

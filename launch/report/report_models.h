@@ -31,7 +31,8 @@ struct ModelRow {
 /// In the order untrained, original, pruned ones, random. Points into `run`.
 [[nodiscard]] std::vector<ModelRow> model_rows(const ReportRun& run);
 /// The one to compare others with, or null.
-[[nodiscard]] const ModelRow* find_model(const std::vector<ModelRow>& rows, const std::string& model);
+[[nodiscard]] const ModelRow* find_model(const std::vector<ModelRow>& rows,
+                                         const std::string& model);
 /// The run's own pruned model, or null.
 [[nodiscard]] const ModelRow* pruned_model(const std::vector<ModelRow>& rows);
 

@@ -7,8 +7,8 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "data/sets/concatenated_dataset.h"
 #include "data/files/input_file.h"
+#include "data/sets/concatenated_dataset.h"
 #include "launch/inputs/inputs.h"
 #include "launch/report/report_json.h"
 #include "prune/lists/index_set.h"
@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t kMostConfigBytes = 1 << 18;
-constexpr std::int64_t kMostJsonBytes = std::int64_t{1} << 30;  // a pruning of millions of identities lists them
+constexpr std::int64_t kMostJsonBytes = std::int64_t{1}
+                                        << 30;  // a pruning of millions of identities lists them
 
 std::string read_text(const std::string& path, std::int64_t limit) {
   std::vector<std::byte> bytes;
@@ -31,8 +32,10 @@ class Reading {
   Reading(const std::string& path, std::shared_ptr<const data::Dataset> dataset) {
     run_.path = path;
     run_.name = fs::path(path).lexically_normal().filename().string();
-    if (run_.name.empty()) run_.name = fs::path(path).lexically_normal().parent_path().filename().string();
-    if (run_.name.empty() || run_.name == "." || run_.name == "..") run_.name = fs::weakly_canonical(path).filename().string();
+    if (run_.name.empty())
+      run_.name = fs::path(path).lexically_normal().parent_path().filename().string();
+    if (run_.name.empty() || run_.name == "." || run_.name == "..")
+      run_.name = fs::weakly_canonical(path).filename().string();
     run_.dataset = std::move(dataset);
   }
 
@@ -44,8 +47,11 @@ class Reading {
     read_metrics_file();
     read_scores();
     open_dataset();
-    const bool empty = run_.config_text.empty() && run_.trainings.empty() && run_.prunings.empty() && run_.scores.empty();
-    if (empty) throw std::runtime_error(run_.path + ": no run of diffprob: no config.yaml, training, scores or pruning in it");
+    const bool empty = run_.config_text.empty() && run_.trainings.empty() &&
+                       run_.prunings.empty() && run_.scores.empty();
+    if (empty)
+      throw std::runtime_error(
+          run_.path + ": no run of diffprob: no config.yaml, training, scores or pruning in it");
     return std::move(run_);
   }
 
@@ -70,7 +76,8 @@ class Reading {
     nlohmann::json json;
     if (is_file(path)) {
       noted([&] {
-        json = nlohmann::json::parse(read_text(path, kMostJsonBytes), nullptr, /*allow_exceptions=*/false);
+        json = nlohmann::json::parse(read_text(path, kMostJsonBytes), nullptr,
+                                     /*allow_exceptions=*/false);
         if (json.is_object()) return;
         json = nullptr;
         throw std::runtime_error(path + ": not a JSON object");
@@ -108,15 +115,19 @@ class Reading {
       if (entry.is_directory(error) && !stale) names.push_back(name);
     }
     std::sort(names.begin(), names.end());
-    const auto belongs = [](const std::string& name, const std::string& kind) { return name == kind || name.starts_with(kind + "_"); };
+    const auto belongs = [](const std::string& name, const std::string& kind) {
+      return name == kind || name.starts_with(kind + "_");
+    };
     for (const auto& name : names) {
       if (belongs(name, "prune")) add_pruning(name);
     }
-    if (std::find(names.begin(), names.end(), "train_original") != names.end()) add_training("train_original", in("train_original"));
+    if (std::find(names.begin(), names.end(), "train_original") != names.end())
+      add_training("train_original", in("train_original"));
     for (const auto& name : names) {
       if (belongs(name, "train") && name != "train_original") add_training(name, in(name));
     }
-    if (std::find(names.begin(), names.end(), "checkpoints") != names.end()) add_training("train", run_.path);
+    if (std::find(names.begin(), names.end(), "checkpoints") != names.end())
+      add_training("train", run_.path);
     for (const std::string& path : {in("score/scores.h5"), in("scores.h5")}) {
       if (run_.scores.empty() && is_file(path)) run_.scores = path;
     }
@@ -132,12 +143,13 @@ class Reading {
     run_.prunings.push_back({name, folder, json_of(folder + "/summary.json")});
   }
 
-  /// "original", the method of the pruning for "pruned", else what stands between "train_" and "_s" and the seed.
+  /// "original", the method of the pruning for "pruned", else what stands between "train_" and "_s"
+  /// and the seed.
   [[nodiscard]] std::string model_of(const std::string& stage) const {
     std::string name = stage.starts_with("train_") ? stage.substr(6) : "trained";
     const auto seed = name.rfind("_s");
-    const bool numbered =
-        seed != std::string::npos && seed + 2 < name.size() && name.find_first_not_of("0123456789", seed + 2) == std::string::npos;
+    const bool numbered = seed != std::string::npos && seed + 2 < name.size() &&
+                          name.find_first_not_of("0123456789", seed + 2) == std::string::npos;
     if (numbered) name.resize(seed);
     if (name != "pruned") return name;
     for (const auto& pruning : run_.prunings) {
@@ -147,20 +159,27 @@ class Reading {
   }
 
   void add_training(const std::string& stage, const std::string& folder) {
-    ReportTraining training{stage, model_of(stage), value_at(json_of(folder + "/stage.json"), "result"), std::nullopt, {}};
+    ReportTraining training{stage,
+                            model_of(stage),
+                            value_at(json_of(folder + "/stage.json"), "result"),
+                            std::nullopt,
+                            {}};
     const std::string file = folder + "/verification.json";
     if (is_file(file)) noted([&] { training.verification = read_verification(file); });
     run_.trainings.push_back(std::move(training));
   }
 
-  /// A training that the last summary does not name was made by an earlier start with other settings.
+  /// A training that the last summary does not name was made by an earlier start with other
+  /// settings.
   void note_earlier_trainings() {
     const auto& models = value_at(run_.summary, "models");
     if (!models.is_array()) return;
     for (const auto& training : run_.trainings) {
       const auto named = [&](const auto& row) { return text_at(row, "model") == training.model; };
       if (std::any_of(models.begin(), models.end(), named)) continue;
-      run_.notes.push_back(training.stage + " was not part of the last start of this run; it may have used other settings");
+      run_.notes.push_back(
+          training.stage +
+          " was not part of the last start of this run; it may have used other settings");
     }
   }
 
@@ -172,8 +191,11 @@ class Reading {
     }
     noted([&] {
       MetricsFile file = read_metrics(path);
-      for (auto& training : run_.trainings) training.metrics = std::move(file.stages[training.stage]);
-      if (file.bad_lines > 0) run_.notes.push_back(path + ": " + std::to_string(file.bad_lines) + " lines that are not metrics left out");
+      for (auto& training : run_.trainings)
+        training.metrics = std::move(file.stages[training.stage]);
+      if (file.bad_lines > 0)
+        run_.notes.push_back(path + ": " + std::to_string(file.bad_lines) +
+                             " lines that are not metrics left out");
     });
   }
 
@@ -190,12 +212,17 @@ class Reading {
     if (run_.dataset || !run_.scored || !run_.config) return;
     noted([&] {
       const auto& config = *run_.config;
-      const auto whole = is_synthetic(config) ? data::open_dataset(in("data")) : data::open_datasets(config.data.train);
-      run_.dataset =
-          config.data.kept.empty() ? whole : kept_part(whole, prune::read_index_set(config.data.kept, whole->size()), config.data.kept);
+      const auto whole = is_synthetic(config) ? data::open_dataset(in("data"))
+                                              : data::open_datasets(config.data.train);
+      run_.dataset = config.data.kept.empty()
+                         ? whole
+                         : kept_part(whole, prune::read_index_set(config.data.kept, whole->size()),
+                                     config.data.kept);
     });
     if (!run_.dataset)
-      run_.notes.emplace_back("without the data set there are no face sheets (start the report where the run was started)");
+      run_.notes.emplace_back(
+          "without the data set there are no face sheets (start the report where the run was "
+          "started)");
   }
 
   ReportRun run_;

@@ -8,16 +8,17 @@
 
 #include "data/sets/dataset.h"
 #include "launch/config/config.h"
+#include "launch/evaluate/verification_file.h"
 #include "launch/report/report_metrics.h"
 #include "launch/report/report_scores.h"
-#include "launch/evaluate/verification_file.h"
 
 namespace diffprob::launch {
 
 /// A training in a run: a stage of the pipeline, or the folder of `diffprob train`.
 struct ReportTraining {
-  std::string stage;      ///< "train_original": its name in metrics.jsonl
-  std::string model;      ///< row of the tables: "original", "clean+diffprob", "random"; trainings that share it differ in their seed
+  std::string stage;  ///< "train_original": its name in metrics.jsonl
+  std::string model;  ///< row of the tables: "original", "clean+diffprob", "random"; trainings that
+                      ///< share it differ in their seed
   nlohmann::json result;  ///< what stage.json says; null while the training is not finished
   std::optional<VerificationFile> verification;
   TrainingMetrics metrics;
@@ -34,8 +35,8 @@ struct ReportScores {
   ScoreOverview overview;
 };
 
-/// What a report reads of the output folder of a run, train, score or prune. Whatever is missing or broken is left out, and why is in the
-/// notes.
+/// What a report reads of the output folder of a run, train, score or prune. Whatever is missing or
+/// broken is left out, and why is in the notes.
 struct ReportRun {
   std::string path;
   std::string name;  ///< last part of the path
@@ -51,8 +52,9 @@ struct ReportRun {
   std::vector<std::string> notes;
 };
 
-/// `dataset`: the training set when the caller has it open; else the configured one is opened. Throws std::runtime_error when `path` is no
-/// folder or holds nothing of a run.
-[[nodiscard]] ReportRun read_report_run(const std::string& path, std::shared_ptr<const data::Dataset> dataset = nullptr);
+/// `dataset`: the training set when the caller has it open; else the configured one is opened.
+/// Throws std::runtime_error when `path` is no folder or holds nothing of a run.
+[[nodiscard]] ReportRun read_report_run(const std::string& path,
+                                        std::shared_ptr<const data::Dataset> dataset = nullptr);
 
 }  // namespace diffprob::launch

@@ -16,7 +16,9 @@ inline constexpr std::size_t kOutcomes = 3;
 /// Samples of each outcome by probability.
 struct ScoreDistribution {
   static constexpr std::size_t kBins = 50;
-  static constexpr double kLowestNll = 1e-8, kHighestNll = 100;  ///< ends of the logarithmic bins; what lies outside counts at the ends
+  static constexpr double
+      kLowestNll = 1e-8,
+      kHighestNll = 100;  ///< ends of the logarithmic bins; what lies outside counts at the ends
   using Bins = std::array<std::array<double, kBins>, kOutcomes>;
   Bins probability{};  ///< bin k: [k, k + 1) / kBins
   Bins nll{};          ///< -log p; logarithmic bins
@@ -24,7 +26,9 @@ struct ScoreDistribution {
 /// Samples of an identity.
 struct IdentityOutcome {
   std::array<std::int32_t, kOutcomes> samples{};
-  [[nodiscard]] std::int64_t all() const { return std::int64_t{samples[0]} + samples[1] + samples[2]; }
+  [[nodiscard]] std::int64_t all() const {
+    return std::int64_t{samples[0]} + samples[1] + samples[2];
+  }
 };
 struct ScoreOverview {
   ScoreDistribution distribution;

@@ -9,8 +9,8 @@
 
 namespace diffprob::launch {
 
-/// Parts of the report, each with its heading; of several runs side by side. A run that lacks what a part shows is left out of it, with a
-/// note when none has it.
+/// Parts of the report, each with its heading; of several runs side by side. A run that lacks what
+/// a part shows is left out of it, with a note when none has it.
 using ReportRuns = std::vector<ReportRun>;
 
 void write_overview(eval::HtmlWriter& html, const ReportRuns& runs);

@@ -16,8 +16,8 @@ namespace diffprob::launch {
 namespace {
 
 constexpr std::size_t kMostPoints = 300;  // of a curve
-constexpr std::array<const char*, TrainingCurves::kPhases> kPhaseNames = {"data wait",     "forward",   "head",         "backward",
-                                                                          "communication", "optimizer", "recorded step"};
+constexpr std::array<const char*, TrainingCurves::kPhases> kPhaseNames = {
+    "data wait", "forward", "head", "backward", "communication", "optimizer", "recorded step"};
 
 struct Quantity {
   const char* title;
@@ -30,12 +30,15 @@ struct Quantity {
 };
 constexpr std::array<Quantity, 5> kQuantities = {{
     {"Loss", "loss", "Mean training loss over the updates.", 1, false, 0, &TrainingCurves::loss},
-    {"Training accuracy", "%", "Share of training samples whose most probable class is their label.", 100, true, 0,
+    {"Training accuracy", "%",
+     "Share of training samples whose most probable class is their label.", 100, true, 0,
      &TrainingCurves::accuracy},
-    {"Learning rate", "learning rate", "Learning rate over the updates.", 1, true, 0, &TrainingCurves::learning_rate},
-    {"Images a second", "images/s", "Training speed of all ranks together.", 1, true, 0, &TrainingCurves::images_per_second},
-    {"Waiting for data", "% of the time", "Share of the time in which training waited for images.", 100, true, 10,
-     &TrainingCurves::data_wait},
+    {"Learning rate", "learning rate", "Learning rate over the updates.", 1, true, 0,
+     &TrainingCurves::learning_rate},
+    {"Images a second", "images/s", "Training speed of all ranks together.", 1, true, 0,
+     &TrainingCurves::images_per_second},
+    {"Waiting for data", "% of the time", "Share of the time in which training waited for images.",
+     100, true, 10, &TrainingCurves::data_wait},
 }};
 
 /// Ends of a curve in words, for those who cannot see it.
@@ -45,8 +48,12 @@ std::string spoken(const eval::Series& series) {
 }
 
 eval::Plot plot_of(const Quantity& quantity, const ReportRuns& runs, const ReportRun& run) {
-  eval::Plot plot{
-      quantity.title + run_suffix(runs, run), quantity.description, {"update", false, 0.0, {}}, {quantity.axis, false, {}, {}}, {}, {}};
+  eval::Plot plot{quantity.title + run_suffix(runs, run),
+                  quantity.description,
+                  {"update", false, 0.0, {}},
+                  {quantity.axis, false, {}, {}},
+                  {},
+                  {}};
   if (quantity.from_zero) plot.y.low = 0;
   if (quantity.least_high > 0) plot.y.high = quantity.least_high;
   for (const auto& row : model_rows(run)) {
@@ -115,7 +122,8 @@ void share_scale(std::vector<eval::Plot>& plots) {
   }
 }
 
-void write_side_by_side(eval::HtmlWriter& html, const ReportRuns& runs, const std::function<eval::Plot(const ReportRun&)>& plot_of_run) {
+void write_side_by_side(eval::HtmlWriter& html, const ReportRuns& runs,
+                        const std::function<eval::Plot(const ReportRun&)>& plot_of_run) {
   std::vector<eval::Plot> plots;
   for (const auto& run : runs) {
     eval::Plot plot = plot_of_run(run);
@@ -128,7 +136,8 @@ void write_side_by_side(eval::HtmlWriter& html, const ReportRuns& runs, const st
 double median(std::vector<double> values) {
   std::erase_if(values, [](double v) { return !std::isfinite(v); });
   if (values.empty()) return std::nan("");
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
+                   values.end());
   return values[values.size() / 2];
 }
 
@@ -148,16 +157,24 @@ std::string or_dash(double value, const std::string& text) {
 
 void add_costs(eval::Table& table, const std::string& run, const ReportTraining& training) {
   const TrainingCurves& curves = training.metrics.curves;
-  const double seconds = number_at(training.result, "seconds"), speed = median(curves.images_per_second), wait = mean(curves.data_wait);
-  const double steps = curves.step.empty() ? number_at(training.result, "steps") : curves.step.back();
-  table.rows.push_back({{training.stage, run, ""},
-                        {or_dash(steps, fmt::format("{:.0f}", steps)), "", ""},
-                        {training.result.is_null() ? "not finished" : or_dash(seconds, format_duration(seconds)), "", ""},
-                        {or_dash(speed, fmt::format("{:.1f}", speed)), "", ""},
-                        {std::isfinite(wait) ? fmt::format("{:.1f} %", 100 * wait) : "-", "", ""},
-                        {or_dash(curves.host_peak_bytes, fmt::format("{:.2f} GiB", curves.host_peak_bytes / (1 << 30))), "", ""},
-                        {or_dash(curves.device_peak_bytes, fmt::format("{:.2f} GiB", curves.device_peak_bytes / (1 << 30))), "", ""},
-                        {std::to_string(curves.skipped_updates), "", ""}});
+  const double seconds = number_at(training.result, "seconds"),
+               speed = median(curves.images_per_second), wait = mean(curves.data_wait);
+  const double steps =
+      curves.step.empty() ? number_at(training.result, "steps") : curves.step.back();
+  table.rows.push_back(
+      {{training.stage, run, ""},
+       {or_dash(steps, fmt::format("{:.0f}", steps)), "", ""},
+       {training.result.is_null() ? "not finished" : or_dash(seconds, format_duration(seconds)), "",
+        ""},
+       {or_dash(speed, fmt::format("{:.1f}", speed)), "", ""},
+       {std::isfinite(wait) ? fmt::format("{:.1f} %", 100 * wait) : "-", "", ""},
+       {or_dash(curves.host_peak_bytes,
+                fmt::format("{:.2f} GiB", curves.host_peak_bytes / (1 << 30))),
+        "", ""},
+       {or_dash(curves.device_peak_bytes,
+                fmt::format("{:.2f} GiB", curves.device_peak_bytes / (1 << 30))),
+        "", ""},
+       {std::to_string(curves.skipped_updates), "", ""}});
 }
 
 void write_phases(eval::HtmlWriter& html, const ReportRuns& runs, const ReportRun& run) {
@@ -170,7 +187,8 @@ void write_phases(eval::HtmlWriter& html, const ReportRuns& runs, const ReportRu
       if (!(ms > 0)) continue;
       parts.push_back({kPhaseNames[i], ms, i, fmt::format("{:.4g} ms", ms)});
     }
-    eval::write_bar(html, "Where a step spends its time: " + row.model + run_suffix(runs, run), parts);
+    eval::write_bar(html, "Where a step spends its time: " + row.model + run_suffix(runs, run),
+                    parts);
   }
 }
 
@@ -179,7 +197,8 @@ void write_phases(eval::HtmlWriter& html, const ReportRuns& runs, const ReportRu
 void write_training_curves(eval::HtmlWriter& html, const ReportRuns& runs) {
   write_heading(html, "training", "Training");
   const bool any = std::any_of(runs.begin(), runs.end(), [](const auto& run) {
-    return std::any_of(run.trainings.begin(), run.trainings.end(), [](const auto& t) { return !t.metrics.curves.step.empty(); });
+    return std::any_of(run.trainings.begin(), run.trainings.end(),
+                       [](const auto& t) { return !t.metrics.curves.step.empty(); });
   });
   if (!any) {
     html.element("p", "No metrics of a training.", {{"class", "note"}});
@@ -187,7 +206,8 @@ void write_training_curves(eval::HtmlWriter& html, const ReportRuns& runs) {
   }
   html.element("p", "Further seeds of a model are drawn thin in its colour.", {{"class", "note"}});
   html.open("div", {{"class", "plots"}});
-  for (const auto& quantity : kQuantities) write_side_by_side(html, runs, [&](const auto& run) { return plot_of(quantity, runs, run); });
+  for (const auto& quantity : kQuantities)
+    write_side_by_side(html, runs, [&](const auto& run) { return plot_of(quantity, runs, run); });
   std::vector<std::string> sets;
   for (const auto& run : runs) {
     for (const auto& training : run.trainings) {
@@ -196,17 +216,23 @@ void write_training_curves(eval::HtmlWriter& html, const ReportRuns& runs) {
       }
     }
   }
-  for (const auto& set : sets) write_side_by_side(html, runs, [&](const auto& run) { return verification_plot(set, runs, run); });
+  for (const auto& set : sets)
+    write_side_by_side(html, runs,
+                       [&](const auto& run) { return verification_plot(set, runs, run); });
   html.close("div");
 }
 
 void write_costs(eval::HtmlWriter& html, const ReportRuns& runs) {
   write_heading(html, "costs", "Time and memory");
-  eval::Table table{"Trainings. Memory is the most that the process of rank 0 has held until then, earlier stages included.",
-                    {"stage", "updates", "time", "images/s (median)", "data wait", "host memory", "device memory", "updates left out"},
-                    {}};
+  eval::Table table{
+      "Trainings. Memory is the most that the process of rank 0 has held until then, earlier "
+      "stages included.",
+      {"stage", "updates", "time", "images/s (median)", "data wait", "host memory", "device memory",
+       "updates left out"},
+      {}};
   for (const auto& run : runs) {
-    for (const auto& training : run.trainings) add_costs(table, runs.size() > 1 ? run.name : "", training);
+    for (const auto& training : run.trainings)
+      add_costs(table, runs.size() > 1 ? run.name : "", training);
   }
   if (table.rows.empty()) {
     html.element("p", "No training in this run.", {{"class", "note"}});
@@ -214,11 +240,16 @@ void write_costs(eval::HtmlWriter& html, const ReportRuns& runs) {
     eval::write_table(html, table);
   }
   for (const auto& run : runs) {
-    const double scoring = number_at(run.scoring, "seconds"), samples = number_at(run.scoring, "samples"),
+    const double scoring = number_at(run.scoring, "seconds"),
+                 samples = number_at(run.scoring, "samples"),
                  all = number_at(run.summary, "seconds");
     std::string text;
-    if (scoring > 0) text = fmt::format("Scoring of {:.0f} images took {}. ", samples, format_duration(scoring));
-    if (all > 0) text += fmt::format("The last start of the run took {} (stages that were done before are skipped).", format_duration(all));
+    if (scoring > 0)
+      text = fmt::format("Scoring of {:.0f} images took {}. ", samples, format_duration(scoring));
+    if (all > 0)
+      text += fmt::format(
+          "The last start of the run took {} (stages that were done before are skipped).",
+          format_duration(all));
     if (!text.empty()) html.element("p", (runs.size() > 1 ? run.name + ": " : "") + text);
   }
   for (const auto& run : runs) write_phases(html, runs, run);

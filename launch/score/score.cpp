@@ -15,10 +15,10 @@
 
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/checkpoint/evaluation_weights.h"
+#include "launch/job/signals.h"
 #include "launch/observe/progress.h"
 #include "launch/score/score_parts.h"
 #include "launch/score/scoring_pass.h"
-#include "launch/job/signals.h"
 
 namespace diffprob::launch {
 namespace {
@@ -28,21 +28,25 @@ constexpr std::int64_t kLargestPart = 262144;
 
 }  // namespace
 
-void append_records(const at::Tensor& indices, const model::HeadScores& scores, std::vector<prune::ScoreRecord>& records) {
+void append_records(const at::Tensor& indices, const model::HeadScores& scores,
+                    std::vector<prune::ScoreRecord>& records) {
   const auto column = [](const at::Tensor& t) { return t.to(at::kCPU, at::kFloat).contiguous(); };
   const at::Tensor index = indices.contiguous();
   const at::Tensor top1 = scores.top1.to(at::kCPU).contiguous();
-  const at::Tensor nll = column(scores.nll), probability = column(scores.probability), first = column(scores.top1_log_prob),
-                   second = column(scores.second_log_prob), sum_p2 = column(scores.sum_p2), entropy = column(scores.entropy),
+  const at::Tensor nll = column(scores.nll), probability = column(scores.probability),
+                   first = column(scores.top1_log_prob), second = column(scores.second_log_prob),
+                   sum_p2 = column(scores.sum_p2), entropy = column(scores.entropy),
                    cosine = column(scores.cosine), norm = column(scores.norm);
   for (std::int64_t i = 0; i < index.numel(); ++i) {
     const auto at = [i](const at::Tensor& t) { return t.const_data_ptr<float>()[i]; };
-    TORCH_CHECK(std::isfinite(at(norm)), "score: the embedding of image ", index.const_data_ptr<std::int64_t>()[i], " has length ",
-                at(norm),
-                ": its weights are spoilt, or numbers of the network are too large for float16 (then score.precision=bf16 or fp32)");
-    records.push_back({static_cast<std::uint32_t>(index.const_data_ptr<std::int64_t>()[i]), at(nll), at(probability),
-                       static_cast<std::int32_t>(top1.const_data_ptr<std::int64_t>()[i]), at(first), at(second), at(sum_p2), at(entropy),
-                       at(cosine), at(norm)});
+    TORCH_CHECK(std::isfinite(at(norm)), "score: the embedding of image ",
+                index.const_data_ptr<std::int64_t>()[i], " has length ", at(norm),
+                ": its weights are spoilt, or numbers of the network are too large for float16 "
+                "(then score.precision=bf16 or fp32)");
+    records.push_back({static_cast<std::uint32_t>(index.const_data_ptr<std::int64_t>()[i]), at(nll),
+                       at(probability),
+                       static_cast<std::int32_t>(top1.const_data_ptr<std::int64_t>()[i]), at(first),
+                       at(second), at(sum_p2), at(entropy), at(cosine), at(norm)});
   }
 }
 
@@ -56,20 +60,23 @@ model::MarginOptions scoring_margin(const model::ShardedHead& head, double margi
   return options;
 }
 
-/// What the arithmetic of a device depends on: parts made on a CPU and on a GPU differ within rounding.
+/// What the arithmetic of a device depends on: parts made on a CPU and on a GPU differ within
+/// rounding.
 std::string arithmetic_of(at::Device device) {
   if (device.is_cpu()) return "device: cpu\n";
   return at::globalContext().allowTF32CuBLAS() ? "device: cuda, tf32\n" : "device: cuda, fp32\n";
 }
 
-ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const Config& config, at::Device device) {
+ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const Config& config,
+                  at::Device device) {
   const auto& margin = model.head->options().margin;
   return {dataset.size(),
           dataset.fingerprint(),
           model.fingerprint,
           config.score.margin,
           margin.scale,
-          dump_sections(config, {"score.fold", "score.precision", "data.on_corrupt", "data.image_size"}) +
+          dump_sections(config,
+                        {"score.fold", "score.precision", "data.on_corrupt", "data.image_size"}) +
               "loss: " + model::margin_name(margin.kind) + "\n" + arithmetic_of(device)};
 }
 
@@ -92,17 +99,22 @@ class PartByPart {
     std::int64_t done = before;
     Progress progress("score", dataset->size(), "images", runtime_.is_root() && ::isatty(2) != 0);
     progress.resume_at(done);
-    if (before > 0) spdlog::info("score: goes on behind {} of {} images that an earlier run has scored", before, dataset->size());
+    if (before > 0)
+      spdlog::info("score: goes on behind {} of {} images that an earlier run has scored", before,
+                   dataset->size());
     const auto start = Clock::now();
     part_start_ = start;
-    embed_batches(dataset, batches_, *model_.backbone, config_, runtime_, [&](const EmbeddedBatch& batch) {
-      add(batch);
-      done += std::accumulate(batch.row_counts.begin(), batch.row_counts.end(), std::int64_t{0});
-      if (runtime_.is_root()) progress.advance(done);
-    });
+    embed_batches(
+        dataset, batches_, *model_.backbone, config_, runtime_, [&](const EmbeddedBatch& batch) {
+          add(batch);
+          done +=
+              std::accumulate(batch.row_counts.begin(), batch.row_counts.end(), std::int64_t{0});
+          if (runtime_.is_root()) progress.advance(done);
+        });
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (runtime_.is_root()) progress.finish();
-    spdlog::info("scored {} images, {:.2f} a second", done - before, static_cast<double>(done - before) / std::max(seconds, 1e-9));
+    spdlog::info("scored {} images, {:.2f} a second", done - before,
+                 static_cast<double>(done - before) / std::max(seconds, 1e-9));
   }
 
  private:
@@ -114,7 +126,8 @@ class PartByPart {
 
   void add(const EmbeddedBatch& batch) {
     pending_.push_back(
-        {batch.indices, model_.head->begin_score(batch.embeddings, batch.labels, batch.row_counts, margin_, batch.samples.first)});
+        {batch.indices, model_.head->begin_score(batch.embeddings, batch.labels, batch.row_counts,
+                                                 margin_, batch.samples.first)});
     take_pending(1);  // the GPU is at work on this batch while the host reads the one before
     if (collected_ == 0) part_first_ = batch.samples.first;
     collected_ = batch.samples.last - part_first_;
@@ -123,8 +136,9 @@ class PartByPart {
     const bool stop = next_ < batches_.size() && stop_.agreed();
     if (collected_ >= part_samples_ || gap || stop) end_part();
     if (stop)
-      throw Stopped(fmt::format("score: stopped by {} with {} of {} batches still to do; the others are written", stop_.reason(),
-                                batches_.size() - next_, batches_.size()));
+      throw Stopped(fmt::format(
+          "score: stopped by {} with {} of {} batches still to do; the others are written",
+          stop_.reason(), batches_.size() - next_, batches_.size()));
   }
 
   /// Records of all but the newest `left` batches.
@@ -147,8 +161,10 @@ class PartByPart {
   [[nodiscard]] std::int64_t next_part() {
     const double seconds = std::chrono::duration<double>(Clock::now() - part_start_).count();
     const double samples = kPartSeconds * static_cast<double>(collected_) / std::max(seconds, 1e-6);
-    const auto own = static_cast<std::int64_t>(std::clamp(samples, 1.0, static_cast<double>(kLargestPart)));
-    return runtime_.control().all_reduce(runtime_.is_root() ? own : std::int64_t{0}, dist::ReduceOp::kMax);
+    const auto own =
+        static_cast<std::int64_t>(std::clamp(samples, 1.0, static_cast<double>(kLargestPart)));
+    return runtime_.control().all_reduce(runtime_.is_root() ? own : std::int64_t{0},
+                                         dist::ReduceOp::kMax);
   }
 
   LoadedModel& model_;
@@ -164,7 +180,8 @@ class PartByPart {
   std::int64_t collected_ = 0;  ///< samples of all ranks since part_first_
   StopAgreement stop_;
   std::deque<Pending> pending_;
-  std::vector<prune::ScoreRecord> records_;  ///< of the batches since part_first_ that are not pending
+  std::vector<prune::ScoreRecord>
+      records_;  ///< of the batches since part_first_ that are not pending
   Clock::time_point part_start_{};
 };
 
@@ -172,7 +189,8 @@ class PartByPart {
 
 LoadedModel load_model(const std::string& checkpoint, Runtime& runtime) {
   const CheckpointInfo info = read_checkpoint_info(checkpoint);
-  model::HeadOptions options{info.num_classes, info.embedding_dim, model::margin_defaults(model::margin_kind(info.loss)), 1};
+  model::HeadOptions options{info.num_classes, info.embedding_dim,
+                             model::margin_defaults(model::margin_kind(info.loss)), 1};
   options.margin.scale = info.scale;
   options.margin.margin = info.margin;
   LoadedModel loaded;
@@ -189,14 +207,16 @@ LoadedModel load_model(const std::string& checkpoint, Runtime& runtime) {
   return loaded;
 }
 
-void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model, const Config& config, const std::string& path,
-           Runtime& runtime) {
+void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model,
+           const Config& config, const std::string& path, Runtime& runtime) {
   const auto& head = model.head->options();
-  TORCH_CHECK(dataset->size() <= std::numeric_limits<std::uint32_t>::max(), "score: ", dataset->size(), " samples, at most 2^32 - 1");
-  TORCH_CHECK(dataset->num_classes() <= head.num_classes, "score: the data set has ", dataset->num_classes(),
-              " identities, the head of the checkpoint only ", head.num_classes, ": it was trained on another set");
-  ScoreParts parts(std::filesystem::path(path).replace_extension(".parts"), plan_of(*dataset, model, config, runtime.device()),
-                   runtime.control());
+  TORCH_CHECK(dataset->size() <= std::numeric_limits<std::uint32_t>::max(),
+              "score: ", dataset->size(), " samples, at most 2^32 - 1");
+  TORCH_CHECK(dataset->num_classes() <= head.num_classes, "score: the data set has ",
+              dataset->num_classes(), " identities, the head of the checkpoint only ",
+              head.num_classes, ": it was trained on another set");
+  ScoreParts parts(std::filesystem::path(path).replace_extension(".parts"),
+                   plan_of(*dataset, model, config, runtime.device()), runtime.control());
   PartByPart(model, config, runtime, parts).run(dataset);
 
   prune::ScoreTable table;
@@ -204,11 +224,13 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
                   model.fingerprint,
                   config.score.margin,
                   head.margin.scale,
-                  dump_sections(config, {"score.fold", "score.precision", "score.margin", "data.train", "data.on_corrupt"}),
+                  dump_sections(config, {"score.fold", "score.precision", "score.margin",
+                                         "data.train", "data.on_corrupt"}),
                   dataset->num_classes()};
   table.records = parts.read_all();
   if (runtime.is_root()) {
-    for (std::int64_t i = 0; i < dataset->size(); ++i) table.labels.push_back(static_cast<std::int32_t>(dataset->label(i)));
+    for (std::int64_t i = 0; i < dataset->size(); ++i)
+      table.labels.push_back(static_cast<std::int32_t>(dataset->label(i)));
     prune::write_scores(path, table);
   }
   runtime.control().barrier("scores written");
@@ -216,17 +238,21 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
 }
 
 std::vector<prune::EpochRecord> record_samples(const std::shared_ptr<const data::Dataset>& dataset,
-                                               const std::vector<std::int64_t>& samples, model::Backbone& backbone,
-                                               model::ShardedHead& head, const Config& config, Runtime& runtime) {
+                                               const std::vector<std::int64_t>& samples,
+                                               model::Backbone& backbone, model::ShardedHead& head,
+                                               const Config& config, Runtime& runtime) {
   const auto part = std::make_shared<data::Subset>(dataset, samples, std::vector<std::int64_t>());
   const auto batches = cut_into_batches({{0, part->size()}}, scoring_batch(config, runtime));
   std::vector<prune::EpochRecord> records;
   backbone.eval();
   embed_batches(part, batches, backbone, config, runtime, [&](const EmbeddedBatch& batch) {
-    const auto with_margin = head.score(batch.embeddings, batch.labels, batch.row_counts, head.margin().options(), batch.samples.first);
+    const auto with_margin = head.score(batch.embeddings, batch.labels, batch.row_counts,
+                                        head.margin().options(), batch.samples.first);
     std::vector<prune::ScoreRecord> plain;
     append_records(batch.indices,
-                   head.score(batch.embeddings, batch.labels, batch.row_counts, scoring_margin(head, 0), batch.samples.first), plain);
+                   head.score(batch.embeddings, batch.labels, batch.row_counts,
+                              scoring_margin(head, 0), batch.samples.first),
+                   plain);
     const at::Tensor probability = with_margin.probability.to(at::kCPU).contiguous();
     const at::Tensor labels = batch.labels.to(at::kCPU).contiguous();
     for (std::size_t i = 0; i < plain.size(); ++i) {
@@ -234,8 +260,11 @@ std::vector<prune::EpochRecord> record_samples(const std::shared_ptr<const data:
       const bool correct = score.top1 == labels.const_data_ptr<std::int64_t>()[i];
       const float other = correct ? score.second_log_prob : score.top1_log_prob;
       // No other class counts as one at a cosine of -1, as in training.
-      const float margin = std::isfinite(other) ? -score.nll - other : static_cast<float>(head.options().margin.scale) * (score.cosine + 1);
-      records.push_back({static_cast<std::uint32_t>(part->parent_index(score.index)), probability.const_data_ptr<float>()[i], margin,
+      const float margin = std::isfinite(other) ? -score.nll - other
+                                                : static_cast<float>(head.options().margin.scale) *
+                                                      (score.cosine + 1);
+      records.push_back({static_cast<std::uint32_t>(part->parent_index(score.index)),
+                         probability.const_data_ptr<float>()[i], margin,
                          static_cast<std::uint8_t>(correct)});
     }
   });

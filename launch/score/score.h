@@ -7,14 +7,15 @@
 #include "data/sets/dataset.h"
 #include "launch/config/config.h"
 #include "launch/job/runtime.h"
-#include "model/networks/backbone.h"
 #include "model/head/sharded_head.h"
+#include "model/networks/backbone.h"
 #include "prune/tables/dynamics.h"
 #include "prune/tables/score_table.h"
 
 namespace diffprob::launch {
 
-/// A network and its head, read from a checkpoint for scoring, verification or export. What they are comes from the checkpoint.
+/// A network and its head, read from a checkpoint for scoring, verification or export. What they
+/// are comes from the checkpoint.
 struct LoadedModel {
   std::shared_ptr<model::Backbone> backbone;  ///< on the run's device, in evaluation mode
   std::unique_ptr<model::ShardedHead> head;
@@ -23,20 +24,24 @@ struct LoadedModel {
 /// Collective.
 [[nodiscard]] LoadedModel load_model(const std::string& checkpoint, Runtime& runtime);
 
-/// Adds the rows of one batch to `records`. indices: int64 [b], of the samples, on the CPU; scores are on any device, from where each
-/// column comes in one copy. Waits for the device. Not collective.
-void append_records(const at::Tensor& indices, const model::HeadScores& scores, std::vector<prune::ScoreRecord>& records);
+/// Adds the rows of one batch to `records`. indices: int64 [b], of the samples, on the CPU; scores
+/// are on any device, from where each column comes in one copy. Waits for the device. Not
+/// collective.
+void append_records(const at::Tensor& indices, const model::HeadScores& scores,
+                    std::vector<prune::ScoreRecord>& records);
 
-/// Every sample exactly once, in evaluation mode, without augmentation, into the score file `path`, which rank 0 writes. Finished parts
-/// lie beside it in NAME.parts until it is there (ScoreParts): a killed scoring started again goes on behind them, on any number of ranks,
-/// and on the same number ends with the same bytes. Ranks other than 0 hold one part at a time. Collective.
-void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model, const Config& config, const std::string& path,
-           Runtime& runtime);
+/// Every sample exactly once, in evaluation mode, without augmentation, into the score file `path`,
+/// which rank 0 writes. Finished parts lie beside it in NAME.parts until it is there (ScoreParts):
+/// a killed scoring started again goes on behind them, on any number of ranks, and on the same
+/// number ends with the same bytes. Ranks other than 0 hold one part at a time. Collective.
+void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model,
+           const Config& config, const std::string& path, Runtime& runtime);
 
-/// What a training step would record of some samples, from the network as it is: evaluation mode (the backbone stays in it), no
-/// augmentation, probability with the head's margin. This rank's part of the records. Collective.
-[[nodiscard]] std::vector<prune::EpochRecord> record_samples(const std::shared_ptr<const data::Dataset>& dataset,
-                                                             const std::vector<std::int64_t>& samples, model::Backbone& backbone,
-                                                             model::ShardedHead& head, const Config& config, Runtime& runtime);
+/// What a training step would record of some samples, from the network as it is: evaluation mode
+/// (the backbone stays in it), no augmentation, probability with the head's margin. This rank's
+/// part of the records. Collective.
+[[nodiscard]] std::vector<prune::EpochRecord> record_samples(
+    const std::shared_ptr<const data::Dataset>& dataset, const std::vector<std::int64_t>& samples,
+    model::Backbone& backbone, model::ShardedHead& head, const Config& config, Runtime& runtime);
 
 }  // namespace diffprob::launch

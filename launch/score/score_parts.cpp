@@ -25,15 +25,16 @@ constexpr std::size_t kDigestSize = 64;
 constexpr std::size_t kRecordSize = sizeof(prune::ScoreRecord);
 constexpr const char* kFormat = "part.%12lld-%12lld.%5d-of-%5d%n";
 constexpr const char* kTemporaryMark = ".tmp.";
-static_assert(std::endian::native == std::endian::little, "records are written as they lie in memory");
+static_assert(std::endian::native == std::endian::little,
+              "records are written as they lie in memory");
 
 /// What differs, one key after the other.
 std::string differences(const nlohmann::json& found, const nlohmann::json& expected) {
   std::string text;
   for (const auto& [key, value] : expected.items()) {
     if (found.contains(key) && found.at(key) == value) continue;
-    text +=
-        (text.empty() ? "" : ", ") + key + " " + (found.contains(key) ? found.at(key).dump() : "missing") + ", expected " + value.dump();
+    text += (text.empty() ? "" : ", ") + key + " " +
+            (found.contains(key) ? found.at(key).dump() : "missing") + ", expected " + value.dump();
   }
   return text;
 }
@@ -52,7 +53,8 @@ ScoreParts::ScoreParts(std::string folder, ScorePlan plan, dist::HostCollectives
   std::int64_t covered = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     auto verdict = static_cast<Verdict>(verdicts[i]);
-    if (verdict == Verdict::kWhole && parts[i].first < covered) verdict = Verdict::kForeign;  // another whole part has its samples
+    if (verdict == Verdict::kWhole && parts[i].first < covered)
+      verdict = Verdict::kForeign;  // another whole part has its samples
     if (verdict == Verdict::kWhole) {
       whole_.push_back(parts[i]);
       covered = parts[i].last;
@@ -64,7 +66,8 @@ ScoreParts::ScoreParts(std::string folder, ScorePlan plan, dist::HostCollectives
 }
 
 std::string ScoreParts::path(const Part& part, int rank) const {
-  return fmt::format("{}/part.{:012d}-{:012d}.{:05d}-of-{:05d}", folder_, part.first, part.last, rank, part.world_size);
+  return fmt::format("{}/part.{:012d}-{:012d}.{:05d}-of-{:05d}", folder_, part.first, part.last,
+                     rank, part.world_size);
 }
 
 std::string ScoreParts::header(const Part& part, int rank, std::int64_t records) const {
@@ -104,8 +107,11 @@ std::vector<ScoreParts::Part> ScoreParts::found() const {
     int rank = 0;
     int length = 0;
     Part part{};
-    if (std::sscanf(name.c_str(), kFormat, &first, &last, &rank, &part.world_size, &length) != 4) continue;
-    if (static_cast<std::size_t>(length) != name.size() || first < 0 || last <= first || rank < 0 || rank >= part.world_size) continue;
+    if (std::sscanf(name.c_str(), kFormat, &first, &last, &rank, &part.world_size, &length) != 4)
+      continue;
+    if (static_cast<std::size_t>(length) != name.size() || first < 0 || last <= first || rank < 0 ||
+        rank >= part.world_size)
+      continue;
     part.first = first;
     part.last = last;
     parts.push_back(part);
@@ -119,18 +125,23 @@ std::vector<ScoreParts::Part> ScoreParts::found() const {
   return parts;
 }
 
-std::vector<prune::ScoreRecord> ScoreParts::read(const Part& part, int rank, std::string& foreign) const {
+std::vector<prune::ScoreRecord> ScoreParts::read(const Part& part, int rank,
+                                                 std::string& foreign) const {
   const std::string file = path(part, rank);
   const std::string content = prune::read_text_file(file);
   const std::size_t body = content.size() < kDigestSize ? 0 : content.size() - kDigestSize;
-  TORCH_CHECK(body > 0 && data::sha256_hex(std::string_view(content).substr(0, body)) == content.substr(body), file,
-              " is damaged: it does not end in its own SHA-256");
+  TORCH_CHECK(body > 0 && data::sha256_hex(std::string_view(content).substr(0, body)) ==
+                              content.substr(body),
+              file, " is damaged: it does not end in its own SHA-256");
   const std::size_t line = content.find('\n');
   TORCH_CHECK(line < body, file, " is damaged: no header");
   const std::size_t bytes = body - line - 1;
-  const auto expected = nlohmann::json::parse(header(part, rank, static_cast<std::int64_t>(bytes / kRecordSize)));
-  const auto found = nlohmann::json::parse(content.substr(0, line), nullptr, /*allow_exceptions=*/false);
-  TORCH_CHECK(found.is_object() && bytes % kRecordSize == 0, file, " is damaged: no header, or half a record");
+  const auto expected =
+      nlohmann::json::parse(header(part, rank, static_cast<std::int64_t>(bytes / kRecordSize)));
+  const auto found =
+      nlohmann::json::parse(content.substr(0, line), nullptr, /*allow_exceptions=*/false);
+  TORCH_CHECK(found.is_object() && bytes % kRecordSize == 0, file,
+              " is damaged: no header, or half a record");
   foreign = differences(found, expected);
   std::vector<prune::ScoreRecord> records(bytes / kRecordSize);
   if (bytes > 0) std::memcpy(records.data(), content.data() + line + 1, bytes);
@@ -147,14 +158,16 @@ ScoreParts::Verdict ScoreParts::judge(const Part& part) const {
       std::string foreign;
       (void)read(part, rank, foreign);
       if (foreign.empty()) continue;
-      spdlog::warn("{} belongs to another scoring, set aside as *.foreign: {}", path(part, rank), foreign);
+      spdlog::warn("{} belongs to another scoring, set aside as *.foreign: {}", path(part, rank),
+                   foreign);
       return Verdict::kForeign;
     } catch (const c10::Error& error) {
       problem = error.what_without_backtrace();
     } catch (const std::exception& error) {
       problem = error.what();
     }
-    spdlog::warn("{}; set aside as *.damaged, its samples {} to {} are scored again", problem, part.first, part.last - 1);
+    spdlog::warn("{}; set aside as *.damaged, its samples {} to {} are scored again", problem,
+                 part.first, part.last - 1);
     return Verdict::kDamaged;
   }
   return Verdict::kWhole;
@@ -173,7 +186,8 @@ void ScoreParts::set_aside(const Part& part, Verdict verdict) const {
 
 std::vector<prune::SampleRange> ScoreParts::missing() const {
   std::vector<Part> parts = whole_;
-  std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.first < b.first; });
+  std::sort(parts.begin(), parts.end(),
+            [](const Part& a, const Part& b) { return a.first < b.first; });
   parts.push_back({plan_.num_samples, plan_.num_samples, 0});
   std::vector<prune::SampleRange> missing;
   std::int64_t covered = 0;
@@ -193,7 +207,8 @@ std::int64_t ScoreParts::samples_done() const {
 void ScoreParts::write(prune::SampleRange samples, std::span<const prune::ScoreRecord> records) {
   const Part part{samples.first, samples.last, control_.world_size()};
   const auto bytes = std::as_bytes(records);
-  std::string content = header(part, control_.rank(), static_cast<std::int64_t>(records.size())) + "\n";
+  std::string content =
+      header(part, control_.rank(), static_cast<std::int64_t>(records.size())) + "\n";
   content.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   content += data::sha256_hex(content);
   data::write_file_atomically(path(part, control_.rank()), content);
@@ -208,7 +223,8 @@ std::vector<prune::ScoreRecord> ScoreParts::read_all() {
     for (int rank = 0; rank < part.world_size; ++rank) {
       std::string foreign;
       const auto records = read(part, rank, foreign);
-      TORCH_CHECK(foreign.empty(), path(part, rank), " was changed while the scoring ran: ", foreign);
+      TORCH_CHECK(foreign.empty(), path(part, rank),
+                  " was changed while the scoring ran: ", foreign);
       table.add(records, path(part, rank));
     }
   }
@@ -217,7 +233,8 @@ std::vector<prune::ScoreRecord> ScoreParts::read_all() {
 
 void ScoreParts::remove() {
   if (control_.rank() == 0) {
-    std::error_code kept;  // what could not be removed is harmless: the next scoring finds it whole, or foreign
+    std::error_code
+        kept;  // what could not be removed is harmless: the next scoring finds it whole, or foreign
     for (const Part& part : whole_) {
       for (int rank = 0; rank < part.world_size; ++rank) fs::remove(path(part, rank), kept);
     }

@@ -21,23 +21,27 @@ struct ScorePlan {
   std::string settings;  ///< whatever else, as text
 };
 
-/// A scoring on disk, part by part: the records of some consecutive samples, one file a rank (launch/score/SCORE_PARTS_FORMAT.md). A part
-/// counts when the files of all ranks that wrote it are there and whole; any number of ranks continues from it. All ranks see the folder.
+/// A scoring on disk, part by part: the records of some consecutive samples, one file a rank
+/// (launch/score/SCORE_PARTS_FORMAT.md). A part counts when the files of all ranks that wrote it
+/// are there and whole; any number of ranks continues from it. All ranks see the folder.
 class ScoreParts {
  public:
-  /// Collective. Makes the folder and looks through what an earlier run has left. Damaged parts and those of another plan are named in a
-  /// warning and renamed to *.damaged, *.foreign; what a killed run was writing is removed.
+  /// Collective. Makes the folder and looks through what an earlier run has left. Damaged parts and
+  /// those of another plan are named in a warning and renamed to *.damaged, *.foreign; what a
+  /// killed run was writing is removed.
   ScoreParts(std::string folder, ScorePlan plan, dist::HostCollectives& control);
 
   /// Samples that no whole part has, ascending. The same on every rank.
   [[nodiscard]] std::vector<prune::SampleRange> missing() const;
   /// Samples in whole parts.
   [[nodiscard]] std::int64_t samples_done() const;
-  /// This rank's records of missing samples, any order. Every rank calls it with the same range; waits for nobody.
+  /// This rank's records of missing samples, any order. Every rank calls it with the same range;
+  /// waits for nobody.
   void write(prune::SampleRange samples, std::span<const prune::ScoreRecord> records);
 
-  /// The whole table in index order on rank 0, empty elsewhere. Collective. Throws PruneError on a sample that is missing or twice, and
-  /// c10::Error on a file that is not whole any more, on rank 0.
+  /// The whole table in index order on rank 0, empty elsewhere. Collective. Throws PruneError on a
+  /// sample that is missing or twice, and c10::Error on a file that is not whole any more, on rank
+  /// 0.
   [[nodiscard]] std::vector<prune::ScoreRecord> read_all();
   /// Collective. Takes the parts away, and the folder unless something else is in it.
   void remove();
@@ -53,7 +57,8 @@ class ScoreParts {
   [[nodiscard]] std::string header(const Part& part, int rank, std::int64_t records) const;
   [[nodiscard]] std::vector<Part> found() const;
   /// Records of one file, or c10::Error: damaged. `foreign`: why it is of another scoring, or "".
-  [[nodiscard]] std::vector<prune::ScoreRecord> read(const Part& part, int rank, std::string& foreign) const;
+  [[nodiscard]] std::vector<prune::ScoreRecord> read(const Part& part, int rank,
+                                                     std::string& foreign) const;
   enum class Verdict : std::int32_t { kWhole, kIncomplete, kForeign, kDamaged };
   [[nodiscard]] Verdict judge(const Part& part) const;
   void set_aside(const Part& part, Verdict verdict) const;

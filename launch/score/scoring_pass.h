@@ -24,17 +24,23 @@ struct EmbeddedBatch {
   std::vector<std::int64_t> row_counts;  ///< of every rank
 };
 
-/// Returns how many samples a global batch has: score.batch_per_rank of each rank, rounded up to whole blocks (model::embedding_block) and
-/// to at least one block per thread. Scores do not depend on it. Collective.
+/// Returns how many samples a global batch has: score.batch_per_rank of each rank, rounded up to
+/// whole blocks (model::embedding_block) and to at least one block per thread. Scores do not depend
+/// on it. Collective.
 [[nodiscard]] std::int64_t scoring_batch(const Config& config, Runtime& runtime);
 
 /// Global batches of at most `batch` samples that make up the ranges.
-[[nodiscard]] std::vector<prune::SampleRange> cut_into_batches(const std::vector<prune::SampleRange>& ranges, std::int64_t batch);
+[[nodiscard]] std::vector<prune::SampleRange> cut_into_batches(
+    const std::vector<prune::SampleRange>& ranges, std::int64_t batch);
 
-/// Decodes and embeds global batches in order, without augmentation, with the network as score.fold and score.precision ask for it.
-/// `batches`: ascending; each starts at a multiple of a block, so that (on a CPU) what a sample gives depends on the samples of its block
-/// alone. The backbone is in evaluation mode meanwhile. Collective insofar as `use` is; called for batches without rows of this rank too.
-void embed_batches(const std::shared_ptr<const data::Dataset>& dataset, const std::vector<prune::SampleRange>& batches,
-                   model::Backbone& backbone, const Config& config, Runtime& runtime, const std::function<void(const EmbeddedBatch&)>& use);
+/// Decodes and embeds global batches in order, without augmentation, with the network as score.fold
+/// and score.precision ask for it. `batches`: ascending; each starts at a multiple of a block, so
+/// that (on a CPU) what a sample gives depends on the samples of its block alone. The backbone is
+/// in evaluation mode meanwhile. Collective insofar as `use` is; called for batches without rows of
+/// this rank too.
+void embed_batches(const std::shared_ptr<const data::Dataset>& dataset,
+                   const std::vector<prune::SampleRange>& batches, model::Backbone& backbone,
+                   const Config& config, Runtime& runtime,
+                   const std::function<void(const EmbeddedBatch&)>& use);
 
 }  // namespace diffprob::launch

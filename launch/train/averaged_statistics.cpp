@@ -13,7 +13,8 @@ model::StateDict statistics_of(const torch::nn::Module& module) {
   return statistics;
 }
 
-AveragedStatistics::AveragedStatistics(model::StateDict statistics, dist::Communicator& communicator) {
+AveragedStatistics::AveragedStatistics(model::StateDict statistics,
+                                       dist::Communicator& communicator) {
   if (communicator.world_size() == 1 || statistics.empty()) return;
   const at::NoGradGuard no_grad;
   averaged_ = std::move(statistics);

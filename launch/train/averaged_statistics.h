@@ -5,11 +5,12 @@
 
 namespace diffprob::launch {
 
-/// Live floating-point buffers of a module by name: BatchNorm's running statistics, which every rank has its own of.
+/// Live floating-point buffers of a module by name: BatchNorm's running statistics, which every
+/// rank has its own of.
 [[nodiscard]] model::StateDict statistics_of(const torch::nn::Module& module);
 
-/// While one lives, statistics are the mean over all ranks; afterwards each rank has its own again, so that verification and checkpoints
-/// change nothing in training. Collective.
+/// While one lives, statistics are the mean over all ranks; afterwards each rank has its own again,
+/// so that verification and checkpoints change nothing in training. Collective.
 class AveragedStatistics {
  public:
   AveragedStatistics(model::StateDict statistics, dist::Communicator& communicator);

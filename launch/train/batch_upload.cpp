@@ -9,7 +9,8 @@ namespace {
 
 /// Puts `from` into `to`, which is made when it does not fit.
 void copy_into(at::Tensor& to, const at::Tensor& from, c10::Device device) {
-  if (!to.defined() || to.sizes() != from.sizes()) to = at::empty(from.sizes(), from.options().device(device));
+  if (!to.defined() || to.sizes() != from.sizes())
+    to = at::empty(from.sizes(), from.options().device(device));
   to.copy_(from, /*non_blocking=*/from.is_pinned());
 }
 

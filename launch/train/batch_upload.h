@@ -12,8 +12,8 @@
 
 namespace diffprob::launch {
 
-/// Takes batches to a GPU on a stream of its own, so that the copy of one batch runs while the step before it computes. On a CPU, and for
-/// batches that are on the device already, it hands them on.
+/// Takes batches to a GPU on a stream of its own, so that the copy of one batch runs while the step
+/// before it computes. On a CPU, and for batches that are on the device already, it hands them on.
 class BatchUpload {
  public:
   explicit BatchUpload(c10::Device device);
@@ -22,8 +22,8 @@ class BatchUpload {
     at::Tensor images;  ///< uint8 [b, 112, 112, 3] on the device
     at::Tensor labels;  ///< int64 [b] on the device
   };
-  /// Work put on the current stream from now on finds the batch in place; the host does not wait when `batch` is in pinned memory.
-  /// The tensors are good until the second next call.
+  /// Work put on the current stream from now on finds the batch in place; the host does not wait
+  /// when `batch` is in pinned memory. The tensors are good until the second next call.
   [[nodiscard]] Batch upload(const data::Batch& batch);
   /// The work that reads the last batch has been put on the current stream.
   void used();

@@ -16,23 +16,27 @@ namespace {
 constexpr const char* kHeader = "header";
 enum Header : std::int64_t { kFirst, kLast, kWindow, kEpochs, kNumSamples, kExpected, kHeaderSize };
 
-const at::Tensor& entry(const model::StateDict& entries, const std::string& name, const std::string& path) {
-  const auto found = std::find_if(entries.begin(), entries.end(), [&](const auto& item) { return item.first == name; });
+const at::Tensor& entry(const model::StateDict& entries, const std::string& name,
+                        const std::string& path) {
+  const auto found = std::find_if(entries.begin(), entries.end(),
+                                  [&](const auto& item) { return item.first == name; });
   TORCH_CHECK(found != entries.end(), path, ": no entry '", name, "'");
   return found->second;
 }
 
 /// [rows] of `type`.
-at::Tensor column(const model::StateDict& entries, const std::string& name, at::ScalarType type, const std::string& path) {
+at::Tensor column(const model::StateDict& entries, const std::string& name, at::ScalarType type,
+                  const std::string& path) {
   const at::Tensor& values = entry(entries, name, path);
-  TORCH_CHECK(values.dim() == 1 && values.scalar_type() == type, path, ": ", name, " is ", values.scalar_type(), " ", values.sizes(),
-              ", expected a row of ", type);
+  TORCH_CHECK(values.dim() == 1 && values.scalar_type() == type, path, ": ", name, " is ",
+              values.scalar_type(), " ", values.sizes(), ", expected a row of ", type);
   return values.contiguous();
 }
 
 model::StateDict tensors_of(const std::vector<prune::EpochRecord>& records) {
   const auto rows = static_cast<std::int64_t>(records.size());
-  const at::Tensor index = at::empty({rows}, at::kLong), probability = at::empty({rows}, at::kFloat),
+  const at::Tensor index = at::empty({rows}, at::kLong),
+                   probability = at::empty({rows}, at::kFloat),
                    margin = at::empty({rows}, at::kFloat), correct = at::empty({rows}, at::kByte);
   for (std::int64_t i = 0; i < rows; ++i) {
     const prune::EpochRecord& record = records[static_cast<std::size_t>(i)];
@@ -41,51 +45,65 @@ model::StateDict tensors_of(const std::vector<prune::EpochRecord>& records) {
     margin.mutable_data_ptr<float>()[i] = record.margin;
     correct.mutable_data_ptr<std::uint8_t>()[i] = record.correct;
   }
-  return {{"epoch.index", index}, {"epoch.probability", probability}, {"epoch.margin", margin}, {"epoch.correct", correct}};
+  return {{"epoch.index", index},
+          {"epoch.probability", probability},
+          {"epoch.margin", margin},
+          {"epoch.correct", correct}};
 }
 
-void append_records(const model::StateDict& entries, const std::string& path, std::vector<prune::EpochRecord>& records) {
+void append_records(const model::StateDict& entries, const std::string& path,
+                    std::vector<prune::EpochRecord>& records) {
   const at::Tensor index = column(entries, "epoch.index", at::kLong, path);
   const at::Tensor probability = column(entries, "epoch.probability", at::kFloat, path);
   const at::Tensor margin = column(entries, "epoch.margin", at::kFloat, path);
   const at::Tensor correct = column(entries, "epoch.correct", at::kByte, path);
-  TORCH_CHECK(probability.numel() == index.numel() && margin.numel() == index.numel() && correct.numel() == index.numel(), path,
-              ": the columns of the epoch so far have different lengths");
+  TORCH_CHECK(probability.numel() == index.numel() && margin.numel() == index.numel() &&
+                  correct.numel() == index.numel(),
+              path, ": the columns of the epoch so far have different lengths");
   for (std::int64_t i = 0; i < index.numel(); ++i) {
-    records.push_back({static_cast<std::uint32_t>(index.const_data_ptr<std::int64_t>()[i]), probability.const_data_ptr<float>()[i],
-                       margin.const_data_ptr<float>()[i], correct.const_data_ptr<std::uint8_t>()[i]});
+    records.push_back({static_cast<std::uint32_t>(index.const_data_ptr<std::int64_t>()[i]),
+                       probability.const_data_ptr<float>()[i], margin.const_data_ptr<float>()[i],
+                       correct.const_data_ptr<std::uint8_t>()[i]});
   }
 }
 
 /// The header of a file, checked against what the file's name says of it.
-const std::int64_t* header_of(const model::StateDict& entries, const std::string& path, prune::SampleRange range,
-                              std::int64_t num_samples) {
+const std::int64_t* header_of(const model::StateDict& entries, const std::string& path,
+                              prune::SampleRange range, std::int64_t num_samples) {
   const at::Tensor& header = entry(entries, kHeader, path);
-  TORCH_CHECK(header.dim() == 1 && header.scalar_type() == at::kLong && header.numel() == kHeaderSize, path, ": the header is ",
-              header.sizes(), ", expected ", std::int64_t{kHeaderSize}, " int64");
+  TORCH_CHECK(
+      header.dim() == 1 && header.scalar_type() == at::kLong && header.numel() == kHeaderSize, path,
+      ": the header is ", header.sizes(), ", expected ", std::int64_t{kHeaderSize}, " int64");
   const auto* values = header.const_data_ptr<std::int64_t>();
-  TORCH_CHECK(values[kNumSamples] == num_samples, path, ": recorded of ", values[kNumSamples], " samples, the data set has ", num_samples,
+  TORCH_CHECK(values[kNumSamples] == num_samples, path, ": recorded of ", values[kNumSamples],
+              " samples, the data set has ", num_samples,
               ". Switch train.record off to go on with another set");
-  TORCH_CHECK(values[kFirst] == range.first && values[kLast] == range.last && values[kWindow] >= 2 && values[kEpochs] >= 0, path,
-              ": holds samples ", values[kFirst], " to ", values[kLast], ", expected ", range.first, " to ", range.last);
+  TORCH_CHECK(values[kFirst] == range.first && values[kLast] == range.last &&
+                  values[kWindow] >= 2 && values[kEpochs] >= 0,
+              path, ": holds samples ", values[kFirst], " to ", values[kLast], ", expected ",
+              range.first, " to ", range.last);
   return values;
 }
 
-prune::DynamicsState state_from(const model::StateDict& entries, const std::string& path, prune::SampleRange range,
-                                const std::int64_t* header) {
+prune::DynamicsState state_from(const model::StateDict& entries, const std::string& path,
+                                prune::SampleRange range, const std::int64_t* header) {
   prune::DynamicsState state(range, header[kWindow], header[kEpochs]);
   for (const auto& wanted : state.columns()) {
     const at::Tensor values = entry(entries, wanted.name, path).contiguous();
-    TORCH_CHECK(values.scalar_type() == at::kByte && static_cast<std::size_t>(values.numel()) == wanted.bytes.size(), path, ": ",
-                wanted.name, " holds ", values.numel(), " of ", values.scalar_type(), ", expected ", wanted.bytes.size(), " bytes");
-    if (!wanted.bytes.empty()) std::memcpy(wanted.bytes.data(), values.const_data_ptr<std::uint8_t>(), wanted.bytes.size());
+    TORCH_CHECK(values.scalar_type() == at::kByte &&
+                    static_cast<std::size_t>(values.numel()) == wanted.bytes.size(),
+                path, ": ", wanted.name, " holds ", values.numel(), " of ", values.scalar_type(),
+                ", expected ", wanted.bytes.size(), " bytes");
+    if (!wanted.bytes.empty())
+      std::memcpy(wanted.bytes.data(), values.const_data_ptr<std::uint8_t>(), wanted.bytes.size());
   }
   return state;
 }
 
 }  // namespace
 
-DynamicsRecorder::DynamicsRecorder(std::int64_t num_samples, std::int64_t batch_size, Visits visits, Runtime& runtime)
+DynamicsRecorder::DynamicsRecorder(std::int64_t num_samples, std::int64_t batch_size, Visits visits,
+                                   Runtime& runtime)
     : num_samples_(num_samples),
       batch_size_(batch_size),
       visits_(visits),
@@ -100,11 +118,15 @@ void DynamicsRecorder::collect() {
 
 void DynamicsRecorder::end_epoch() {
   collect();
-  const auto rows = runtime_.control().all_reduce(static_cast<std::int64_t>(records_.size()), dist::ReduceOp::kSum);
-  TORCH_CHECK(rows == expected_, "train.record: the ranks hold records of ", rows, " rows of this epoch, expected ", expected_);
+  const auto rows = runtime_.control().all_reduce(static_cast<std::int64_t>(records_.size()),
+                                                  dist::ReduceOp::kSum);
+  TORCH_CHECK(rows == expected_, "train.record: the ranks hold records of ", rows,
+              " rows of this epoch, expected ", expected_);
   auto own = prune::exchange_epoch(records_, num_samples_, runtime_.control());
   if (visits_ == Visits::kAnyNumber) own = prune::merge_visits(std::move(own));
-  prune::together(runtime_.control(), [&] { accumulator_.add_epoch(own, prune::DynamicsAccumulator::Unvisited::kAllow); });
+  prune::together(runtime_.control(), [&] {
+    accumulator_.add_epoch(own, prune::DynamicsAccumulator::Unvisited::kAllow);
+  });
   records_.clear();
   expected_ = 0;
 }
@@ -122,7 +144,8 @@ model::StateDict DynamicsRecorder::state() {
   values[kExpected] = expected_;
   model::StateDict entries = {{kHeader, header}};
   for (const auto& part : copy->columns()) {
-    const std::vector<std::int64_t> shape = {copy->range.size(), static_cast<std::int64_t>(part.bytes_per_sample)};
+    const std::vector<std::int64_t> shape = {copy->range.size(),
+                                             static_cast<std::int64_t>(part.bytes_per_sample)};
     entries.emplace_back(part.name, at::from_blob(
                                         part.bytes.data(), shape, [copy](void*) {}, at::kByte));
   }
@@ -133,17 +156,21 @@ model::StateDict DynamicsRecorder::state() {
 void DynamicsRecorder::load(const std::string& checkpoint) {
   const auto files = checkpoint_rank_files(checkpoint, "dynamics");
   if (files.empty()) {
-    spdlog::warn("train.record: {} was written without it; what training does from here on is recorded, earlier epochs are not",
-                 checkpoint);
+    spdlog::warn(
+        "train.record: {} was written without it; what training does from here on is recorded, "
+        "earlier epochs are not",
+        checkpoint);
     return;
   }
   const prune::SampleRange own = accumulator_.state().range;
   std::vector<prune::DynamicsState> parts;
   records_.clear();
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const auto range = prune::samples_of_rank(num_samples_, static_cast<int>(i), static_cast<int>(files.size()));
+    const auto range =
+        prune::samples_of_rank(num_samples_, static_cast<int>(i), static_cast<int>(files.size()));
     const bool overlaps = range.first < own.last && range.last > own.first;
-    const bool takes_rows = static_cast<int>(i) % runtime_.world_size() == runtime_.rank();  // any rank may hold rows until the exchange
+    const bool takes_rows = static_cast<int>(i) % runtime_.world_size() ==
+                            runtime_.rank();  // any rank may hold rows until the exchange
     if (!overlaps && !takes_rows) continue;
     const model::StateDict entries = model::read_pth(files[i]);
     const std::int64_t* header = header_of(entries, files[i], range, num_samples_);
@@ -155,7 +182,8 @@ void DynamicsRecorder::load(const std::string& checkpoint) {
 }
 
 std::vector<std::int64_t> DynamicsRecorder::never_visited() {
-  return runtime_.control().all_gather_v(std::span<const std::int64_t>(accumulator_.never_visited()));
+  return runtime_.control().all_gather_v(
+      std::span<const std::int64_t>(accumulator_.never_visited()));
 }
 
 void DynamicsRecorder::add_never_visited(const std::vector<prune::EpochRecord>& records) {
@@ -163,13 +191,18 @@ void DynamicsRecorder::add_never_visited(const std::vector<prune::EpochRecord>& 
   prune::together(runtime_.control(), [&] { accumulator_.add_never_visited(own); });
 }
 
-void DynamicsRecorder::write(const std::string& path, const prune::ScoreSource& source, const data::Dataset& dataset) {
+void DynamicsRecorder::write(const std::string& path, const prune::ScoreSource& source,
+                             const data::Dataset& dataset) {
   prune::DynamicsRows own;
   prune::together(runtime_.control(), [&] { own = accumulator_.finish(); });
-  prune::DynamicsTable table{
-      source, accumulator_.state().epochs, accumulator_.state().window, {}, prune::gather_on_root(own, runtime_.control())};
+  prune::DynamicsTable table{source,
+                             accumulator_.state().epochs,
+                             accumulator_.state().window,
+                             {},
+                             prune::gather_on_root(own, runtime_.control())};
   if (runtime_.is_root()) {
-    for (std::int64_t i = 0; i < num_samples_; ++i) table.labels.push_back(static_cast<std::int32_t>(dataset.label(i)));
+    for (std::int64_t i = 0; i < num_samples_; ++i)
+      table.labels.push_back(static_cast<std::int32_t>(dataset.label(i)));
   }
   prune::together(runtime_.control(), [&] {
     if (runtime_.is_root()) prune::write_dynamics(path, table);

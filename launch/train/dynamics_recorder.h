@@ -13,17 +13,22 @@
 
 namespace diffprob::launch {
 
-/// Training dynamics of one training (train.record), from the forward passes that it makes anyway. Each rank collects records of its rows;
-/// at the end of an epoch they go to the ranks that own the samples, which add them up: 77 bytes a sample of the own range, 16 a row of the
-/// epoch so far. What an epoch records:
-/// - the rows of all updates made. An update that is left out (loss or gradient not finite) leaves no records;
-/// - uniform sampling: every sample at most once. Those of the dropped incomplete last batch are not in that epoch;
-/// - sampling with replacement: a sample's visits in an epoch count as one, their mean (prune::merge_visits).
-/// Samples that no epoch had are recorded once after the last one (add_never_visited). Members are collective unless they say otherwise.
+/// Training dynamics of one training (train.record), from the forward passes that it makes anyway.
+/// Each rank collects records of its rows; at the end of an epoch they go to the ranks that own the
+/// samples, which add them up: 77 bytes a sample of the own range, 16 a row of the epoch so far.
+/// What an epoch records:
+/// - the rows of all updates made. An update that is left out (loss or gradient not finite) leaves
+/// no records;
+/// - uniform sampling: every sample at most once. Those of the dropped incomplete last batch are
+/// not in that epoch;
+/// - sampling with replacement: a sample's visits in an epoch count as one, their mean
+/// (prune::merge_visits). Samples that no epoch had are recorded once after the last one
+/// (add_never_visited). Members are collective unless they say otherwise.
 class DynamicsRecorder {
  public:
   enum class Visits { kOnceAnEpoch, kAnyNumber };
-  DynamicsRecorder(std::int64_t num_samples, std::int64_t batch_size, Visits visits, Runtime& runtime);
+  DynamicsRecorder(std::int64_t num_samples, std::int64_t batch_size, Visits visits,
+                   Runtime& runtime);
 
   /// Where the training steps put their rows.
   [[nodiscard]] StepRecords& steps() noexcept { return steps_; }
@@ -34,7 +39,8 @@ class DynamicsRecorder {
 
   /// For a checkpoint: own samples, and the epoch so far. Not collective.
   [[nodiscard]] model::StateDict state();
-  /// Of a checkpoint of any number of ranks. One without records: says so in the log; recording starts here. Not collective.
+  /// Of a checkpoint of any number of ranks. One without records: says so in the log; recording
+  /// starts here. Not collective.
   void load(const std::string& checkpoint);
 
   /// Recorded so far. Not collective.
@@ -44,7 +50,8 @@ class DynamicsRecorder {
   /// Each of never_visited() once, on any rank.
   void add_never_visited(const std::vector<prune::EpochRecord>& records);
   /// Rank 0 writes.
-  void write(const std::string& path, const prune::ScoreSource& source, const data::Dataset& dataset);
+  void write(const std::string& path, const prune::ScoreSource& source,
+             const data::Dataset& dataset);
 
  private:
   std::int64_t num_samples_;

@@ -1,7 +1,7 @@
 #include "launch/train/head_optimizer.h"
 
-#include "launch/train/optimizers.h"
 #include "launch/config/precision.h"
+#include "launch/train/optimizers.h"
 
 namespace diffprob::launch {
 
@@ -9,16 +9,19 @@ HeadOptimizer::HeadOptimizer(const Config& config, model::ShardedHead& head) : h
   const auto& train = config.train;
   const bool partial = config.model.sample_rate < 1 || config.model.head_storage != "fp32";
   const bool one_pass = train.accumulate == 1 || !head.margin().changes_others();
-  TORCH_CHECK(!partial || train.optimizer == "sgd", "model.sample_rate below 1 and model.head_storage=bf16 need train.optimizer=sgd, got ",
-              train.optimizer);
-  TORCH_CHECK(config.model.sample_rate == 1 || train.accumulate == 1, "model.sample_rate below 1 needs train.accumulate=1, got ",
-              train.accumulate);
-  TORCH_CHECK(!partial || one_pass, "model.head_storage=bf16 with model.loss=", config.model.loss, " needs train.accumulate=1, got ",
-              train.accumulate);
+  TORCH_CHECK(
+      !partial || train.optimizer == "sgd",
+      "model.sample_rate below 1 and model.head_storage=bf16 need train.optimizer=sgd, got ",
+      train.optimizer);
+  TORCH_CHECK(config.model.sample_rate == 1 || train.accumulate == 1,
+              "model.sample_rate below 1 needs train.accumulate=1, got ", train.accumulate);
+  TORCH_CHECK(!partial || one_pass, "model.head_storage=bf16 with model.loss=", config.model.loss,
+              " needs train.accumulate=1, got ", train.accumulate);
   if (train.optimizer == "sgd" && one_pass) {
-    by_rows_ = std::make_unique<model::HeadSgd>(head.weight(), head.first_class(),
-                                                model::HeadSgdOptions{train.momentum, train.weight_decay, train.nesterov,
-                                                                      scalar_type(config.model.head_storage), head.options().seed});
+    by_rows_ = std::make_unique<model::HeadSgd>(
+        head.weight(), head.first_class(),
+        model::HeadSgdOptions{train.momentum, train.weight_decay, train.nesterov,
+                              scalar_type(config.model.head_storage), head.options().seed});
   } else {
     whole_ = make_optimizer(config, {head.weight()}, {train.weight_decay});
   }
@@ -48,7 +51,8 @@ model::StateDict HeadOptimizer::replicated() {
   model::StateDict entries;
   if (by_rows_) return entries;
   for (const auto& kind : whole_->state()) {
-    if (kind.tensors.front().dim() == 0) entries.emplace_back("head." + kind.suffix, kind.tensors.front());
+    if (kind.tensors.front().dim() == 0)
+      entries.emplace_back("head." + kind.suffix, kind.tensors.front());
   }
   return entries;
 }

@@ -5,15 +5,16 @@
 #include <string>
 
 #include "launch/config/config.h"
-#include "model/optim/adamw.h"
 #include "model/head/head_sgd.h"
 #include "model/head/sharded_head.h"
+#include "model/optim/adamw.h"
 #include "model/weights/weights.h"
 
 namespace diffprob::launch {
 
-/// Updates the class centres of this rank. SGD takes their gradients chunk by chunk, so that none the size of the shard exists; AdamW, and
-/// accumulation with a margin that changes other classes, go through weight().grad().
+/// Updates the class centres of this rank. SGD takes their gradients chunk by chunk, so that none
+/// the size of the shard exists; AdamW, and accumulation with a margin that changes other classes,
+/// go through weight().grad().
 class HeadOptimizer {
  public:
   /// Throws c10::Error on a combination of options that cannot be had. The head must outlive it.

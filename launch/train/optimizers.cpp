@@ -5,19 +5,24 @@
 
 namespace diffprob::launch {
 
-std::unique_ptr<model::Optimizer> make_optimizer(const Config& config, std::vector<at::Tensor> parameters,
+std::unique_ptr<model::Optimizer> make_optimizer(const Config& config,
+                                                 std::vector<at::Tensor> parameters,
                                                  const std::vector<double>& weight_decays) {
   const auto& t = config.train;
   if (t.optimizer == "adamw") {
-    return std::make_unique<model::AdamW>(std::move(parameters), model::AdamWOptions{t.adam_beta1, t.adam_beta2, 1e-8, t.weight_decay},
-                                          weight_decays);
+    return std::make_unique<model::AdamW>(
+        std::move(parameters),
+        model::AdamWOptions{t.adam_beta1, t.adam_beta2, 1e-8, t.weight_decay}, weight_decays);
   }
-  return std::make_unique<model::Sgd>(std::move(parameters), model::SgdOptions{t.momentum, t.weight_decay, t.nesterov}, weight_decays);
+  return std::make_unique<model::Sgd>(std::move(parameters),
+                                      model::SgdOptions{t.momentum, t.weight_decay, t.nesterov},
+                                      weight_decays);
 }
 
 model::LrSchedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
   const auto& t = config.train;
-  model::LrScheduleOptions options{t.lr, t.lr_reference_batch, t.milestones, t.lr_gamma, t.warmup_epochs};
+  model::LrScheduleOptions options{t.lr, t.lr_reference_batch, t.milestones, t.lr_gamma,
+                                   t.warmup_epochs};
   options.kind = model::lr_kind(t.schedule);
   options.power = t.lr_power;
   options.final_lr = t.lr_final;

@@ -7,9 +7,10 @@
 
 namespace diffprob::launch {
 
-/// The work of one training step as a CUDA graph: recorded once, then started again by a single call. One of two sibling files implements
-/// it: step_graph_cuda.cpp, or, in a build without CUDA, step_graph_absent.cpp.
-/// Addresses and host values are frozen when it is recorded: what changes from step to step must lie in device memory.
+/// The work of one training step as a CUDA graph: recorded once, then started again by a single
+/// call. One of two sibling files implements it: step_graph_cuda.cpp, or, in a build without CUDA,
+/// step_graph_absent.cpp. Addresses and host values are frozen when it is recorded: what changes
+/// from step to step must lie in device memory.
 class StepGraph {
  public:
   /// Of a step on this device; a CPU records nothing.
@@ -19,9 +20,9 @@ class StepGraph {
   StepGraph& operator=(const StepGraph&) = delete;
 
   [[nodiscard]] bool is_recorded() const noexcept;
-  /// Records what `work` puts on the current stream (not the default one) and on streams that it forks from it; runs nothing. Memory that
-  /// earlier steps left in the allocator is given back first, for the graph has its own. Throws c10::Error when `work` waits for the
-  /// device.
+  /// Records what `work` puts on the current stream (not the default one) and on streams that it
+  /// forks from it; runs nothing. Memory that earlier steps left in the allocator is given back
+  /// first, for the graph has its own. Throws c10::Error when `work` waits for the device.
   void record(const std::function<void()>& work);
   /// On the current stream.
   void replay();
@@ -31,8 +32,8 @@ class StepGraph {
   std::unique_ptr<Impl> impl_;
 };
 
-/// From now on the work of this thread goes to a stream of its own: the default stream cannot be recorded, and autograd remembers the
-/// stream of the first step. Does nothing for a CPU.
+/// From now on the work of this thread goes to a stream of its own: the default stream cannot be
+/// recorded, and autograd remembers the stream of the first step. Does nothing for a CPU.
 void leave_default_stream(c10::Device device);
 
 }  // namespace diffprob::launch

@@ -13,7 +13,8 @@ namespace diffprob::launch {
 struct StepGraph::Impl {
   explicit Impl(c10::Device of_step) : device(of_step) {}
   c10::Device device;
-  std::optional<at::cuda::CUDAGraph> graph;  // made late: its constructor wants a driver, and the job may run on CPUs
+  std::optional<at::cuda::CUDAGraph>
+      graph;  // made late: its constructor wants a driver, and the job may run on CPUs
   bool recorded = false;
 };
 
@@ -42,7 +43,9 @@ void StepGraph::replay() {
 }
 
 void leave_default_stream(c10::Device device) {
-  if (device.is_cuda()) c10::cuda::setCurrentCUDAStream(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index()));
+  if (device.is_cuda())
+    c10::cuda::setCurrentCUDAStream(
+        c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index()));
 }
 
 }  // namespace diffprob::launch

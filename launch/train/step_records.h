@@ -10,14 +10,15 @@
 
 namespace diffprob::launch {
 
-/// What the forward passes of training steps say of this rank's rows. Kept on the device until take(), so that no step waits for it: 12
-/// bytes a row there. Nothing here is collective.
+/// What the forward passes of training steps say of this rank's rows. Kept on the device until
+/// take(), so that no step waits for it: 12 bytes a row there. Nothing here is collective.
 class StepRecords {
  public:
   /// A micro-batch. indices: [b] int64 on the host, may change afterwards.
   void add(const at::Tensor& indices, const model::HeadStep& head);
-  /// Ends the update that the rows added since the last call belong to. apply: scalar on the device, not changed afterwards; 0 when the
-  /// update is left out on all ranks: its rows are forgotten.
+  /// Ends the update that the rows added since the last call belong to. apply: scalar on the
+  /// device, not changed afterwards; 0 when the update is left out on all ranks: its rows are
+  /// forgotten.
   void end_update(at::Tensor apply);
 
   struct Taken {

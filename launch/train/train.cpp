@@ -7,19 +7,19 @@
 #include <filesystem>
 
 #include "launch/checkpoint/checkpoint_writer.h"
-#include "launch/train/dynamics_recorder.h"
-#include "launch/observe/memory_use.h"
-#include "launch/train/optimizers.h"
-#include "launch/observe/order_trace.h"
 #include "launch/config/precision.h"
+#include "launch/evaluate/verification_file.h"
+#include "launch/inputs/training_data.h"
+#include "launch/job/signals.h"
+#include "launch/observe/memory_use.h"
+#include "launch/observe/order_trace.h"
 #include "launch/observe/profile_trace.h"
 #include "launch/observe/progress.h"
-#include "launch/score/score.h"
-#include "launch/job/signals.h"
 #include "launch/observe/tensorboard.h"
+#include "launch/score/score.h"
+#include "launch/train/dynamics_recorder.h"
+#include "launch/train/optimizers.h"
 #include "launch/train/trainer.h"
-#include "launch/inputs/training_data.h"
-#include "launch/evaluate/verification_file.h"
 
 namespace diffprob::launch {
 namespace {
@@ -35,7 +35,8 @@ double seconds_since(Clock::time_point start) {
 
 /// What the weights depend on: a checkpoint made with other settings is not continued.
 std::string settings_of(const TrainJob& job, const Config& config) {
-  return training_settings(config) + "seed=" + std::to_string(job.seed) + "\ndataset=" + job.dataset->fingerprint() + "\n";
+  return training_settings(config) + "seed=" + std::to_string(job.seed) +
+         "\ndataset=" + job.dataset->fingerprint() + "\n";
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -47,7 +48,8 @@ std::string joined(const std::vector<std::string>& lines) {
 /// One training, from resume to the last checkpoint.
 class Training {
  public:
-  Training(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets, Metrics& metrics, Runtime& runtime)
+  Training(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets,
+           Metrics& metrics, Runtime& runtime)
       : job_(job),
         config_(config),
         sets_(sets),
@@ -57,11 +59,13 @@ class Training {
         trainer_(config, job.dataset->num_classes(), job.seed, runtime),
         schedule_(make_schedule(config, data_.steps_per_epoch())),
         settings_(settings_of(job, config)),
-        writer_(job.folder + "/checkpoints", {config.train.keep_checkpoints, config.train.keep_every_epochs}, runtime.control()),
+        writer_(job.folder + "/checkpoints",
+                {config.train.keep_checkpoints, config.train.keep_every_epochs}, runtime.control()),
         stop_(config.train.max_time, runtime.control()) {
     if (config_.train.record) {
       using Visits = DynamicsRecorder::Visits;
-      const Visits visits = config_.data.sampling == "uniform" ? Visits::kOnceAnEpoch : Visits::kAnyNumber;
+      const Visits visits =
+          config_.data.sampling == "uniform" ? Visits::kOnceAnEpoch : Visits::kAnyNumber;
       recorder_.emplace(job_.dataset->size(), config_.train.batch_size, visits, runtime_);
       trainer_.record_into(recorder_->steps());
     }
@@ -70,9 +74,10 @@ class Training {
       tensorboard_.emplace(config_.output + "/tensorboard/" + job_.name, step());
     }
     if (config_.train.trace_order) order_.emplace(job_.folder, runtime_.rank(), step());
-    trace_.emplace(ProfileOptions{fmt::format("{}/trace.rank{:05d}.json", job_.folder, runtime_.rank()), step() + kWarmUpSteps,
-                                  config_.train.profile_steps},
-                   runtime_.device());
+    trace_.emplace(
+        ProfileOptions{fmt::format("{}/trace.rank{:05d}.json", job_.folder, runtime_.rank()),
+                       step() + kWarmUpSteps, config_.train.profile_steps},
+        runtime_.device());
   }
 
   TrainOutcome run() {
@@ -86,7 +91,8 @@ class Training {
     if (checkpoint_step_ != step()) save();
     writer_.finish();
     if (outcome.reports.empty()) outcome.reports = verify(epoch_);
-    if (runtime_.is_root()) write_verification(job_.folder + "/verification.json", outcome.untrained, outcome.reports);
+    if (runtime_.is_root())
+      write_verification(job_.folder + "/verification.json", outcome.untrained, outcome.reports);
     outcome.checkpoint = writer_.newest();
     if (recorder_) outcome.dynamics = write_dynamics();
     outcome.steps = step();
@@ -96,7 +102,9 @@ class Training {
 
  private:
   [[nodiscard]] std::int64_t step() const { return epoch_ * data_.steps_per_epoch() + batch_; }
-  [[nodiscard]] std::int64_t all_steps() const { return config_.train.epochs * data_.steps_per_epoch(); }
+  [[nodiscard]] std::int64_t all_steps() const {
+    return config_.train.epochs * data_.steps_per_epoch();
+  }
 
   void resume() {
     const auto found = find_checkpoint(job_.folder + "/checkpoints", runtime_.control());
@@ -104,10 +112,13 @@ class Training {
     const CheckpointInfo info = read_checkpoint_info(*found);
     const auto& allowed = config_.train.allow_changes;
     const auto differences = settings_differences(info.settings, settings_, allowed);
-    TORCH_CHECK(differences.empty(), "cannot continue ", *found, ": it was made with other settings:", joined(differences),
-                "\nUse another --output, move that folder away, or name the keys that may differ: --train.allow_changes=KEY,KEY");
+    TORCH_CHECK(differences.empty(), "cannot continue ", *found,
+                ": it was made with other settings:", joined(differences),
+                "\nUse another --output, move that folder away, or name the keys that may differ: "
+                "--train.allow_changes=KEY,KEY");
     CheckpointState state = trainer_.state(trainer_.statistics());
-    const std::vector<std::string> parts = {"loss", "optimizer", "scaler", "ema", "head.momentum", "head.exp_avg", "head.exp_avg_sq"};
+    const std::vector<std::string> parts = {
+        "loss", "optimizer", "scaler", "ema", "head.momentum", "head.exp_avg", "head.exp_avg_sq"};
     load_checkpoint(*found, state, allowed.empty() ? std::vector<std::string>() : parts);
     epoch_ = info.epoch;
     batch_ = info.batch;
@@ -127,7 +138,8 @@ class Training {
   void start_from_weights() {
     if (config_.train.init.empty()) return;
     load_backbone_weights(config_.train.init, model::state_dict(trainer_.backbone()));
-    spdlog::info("{}: starts from the network of {}, with a new head", job_.name, config_.train.init);
+    spdlog::info("{}: starts from the network of {}, with a new head", job_.name,
+                 config_.train.init);
   }
 
   void train_epoch() {
@@ -144,12 +156,14 @@ class Training {
       ++batch_;
       const bool last = batch_ == data_.steps_per_epoch();
       if (step() % config_.train.log_every == 0 || last) log(rate, loader->wait_seconds());
-      const bool due = config_.train.checkpoint_every > 0 && step() % config_.train.checkpoint_every == 0;
+      const bool due =
+          config_.train.checkpoint_every > 0 && step() % config_.train.checkpoint_every == 0;
       if (due && !last) save();
       if (stop_.agreed()) stop(loader->wait_seconds());
     }
     trainer_.timer().drop();
-    for (const auto& what : loader->replaced()) spdlog::warn("{}: unreadable image replaced: {}", job_.name, what);
+    for (const auto& what : loader->replaced())
+      spdlog::warn("{}: unreadable image replaced: {}", job_.name, what);
   }
 
   /// The checkpoint is written before this throws.
@@ -160,8 +174,8 @@ class Training {
       save();
     }
     writer_.finish();
-    throw Stopped(fmt::format("{}: stopped by {} after step {} of {}; {} is written", job_.name, stop_.reason(), step(), all_steps(),
-                              writer_.newest()));
+    throw Stopped(fmt::format("{}: stopped by {} after step {} of {}; {} is written", job_.name,
+                              stop_.reason(), step(), all_steps(), writer_.newest()));
   }
 
   void next_epoch() {
@@ -178,16 +192,19 @@ class Training {
     }
     const auto left_out = recorder_->never_visited();
     if (!left_out.empty()) {
-      spdlog::info("{}: {} samples were in no epoch: recorded with the trained network", job_.name, left_out.size());
+      spdlog::info("{}: {} samples were in no epoch: recorded with the trained network", job_.name,
+                   left_out.size());
       const Trainer::ForEvaluation network(trainer_);
-      recorder_->add_never_visited(record_samples(job_.dataset, left_out, trainer_.backbone(), trainer_.head(), config_, runtime_));
+      recorder_->add_never_visited(record_samples(job_.dataset, left_out, trainer_.backbone(),
+                                                  trainer_.head(), config_, runtime_));
     }
     const std::string path = job_.folder + "/dynamics.h5";
     const auto& margin = trainer_.head().margin().options();
-    recorder_->write(path,
-                     {job_.dataset->fingerprint(), checkpoint_fingerprint(writer_.newest()), margin.margin, margin.scale,
-                      training_settings(config_), job_.dataset->num_classes()},
-                     *job_.dataset);
+    recorder_->write(
+        path,
+        {job_.dataset->fingerprint(), checkpoint_fingerprint(writer_.newest()), margin.margin,
+         margin.scale, training_settings(config_), job_.dataset->num_classes()},
+        *job_.dataset);
     spdlog::info("{}: training dynamics of {} samples: {}", job_.name, job_.dataset->size(), path);
     return path;
   }
@@ -205,13 +222,16 @@ class Training {
     report_skipped();
     const double seconds = seconds_since(interval_start_);
     const auto steps = static_cast<double>(step() - interval_step_);
-    const double images_per_second = steps * static_cast<double>(config_.train.batch_size) / std::max(seconds, 1e-9);
+    const double images_per_second =
+        steps * static_cast<double>(config_.train.batch_size) / std::max(seconds, 1e-9);
     const double left = static_cast<double>(all_steps() - step()) * seconds / std::max(steps, 1.0);
     const double wait_share = (wait_so_far - interval_wait_) / std::max(seconds, 1e-9);
     const MemoryUse memory = memory_use(runtime_.device());
-    spdlog::info("{}: epoch {}/{} step {}/{}  loss {:.4f}  acc {:.1f}%  lr {:.4g}  {:.1f} images/s  data wait {:.0f}%  ETA {}", job_.name,
-                 epoch_ + 1, config_.train.epochs, step(), all_steps(), means.loss, 100 * means.accuracy, rate, images_per_second,
-                 100 * wait_share, format_duration(left));
+    spdlog::info(
+        "{}: epoch {}/{} step {}/{}  loss {:.4f}  acc {:.1f}%  lr {:.4g}  {:.1f} images/s  data "
+        "wait {:.0f}%  ETA {}",
+        job_.name, epoch_ + 1, config_.train.epochs, step(), all_steps(), means.loss,
+        100 * means.accuracy, rate, images_per_second, 100 * wait_share, format_duration(left));
     nlohmann::ordered_json line = {{"stage", job_.name},
                                    {"kind", "train"},
                                    {"epoch", epoch_},
@@ -225,7 +245,8 @@ class Training {
                                    {"data_wait", wait_share},
                                    {"host_peak_bytes", memory.host_peak},
                                    {"device_peak_bytes", memory.device_peak}};
-    for (std::size_t i = 0; i < kPhases; ++i) line[std::string("ms_") + phase_name(static_cast<Phase>(i))] = times.phase[i];
+    for (std::size_t i = 0; i < kPhases; ++i)
+      line[std::string("ms_") + phase_name(static_cast<Phase>(i))] = times.phase[i];
     write(line);
     seconds_ += seconds;
     begin_interval(wait_so_far);
@@ -236,10 +257,12 @@ class Training {
     metrics_.write(line);
     if (!tensorboard_) return;
     const std::string prefix =
-        line.at("kind").get<std::string>() + (line.contains("set") ? "/" + line.at("set").get<std::string>() : "") + "/";
+        line.at("kind").get<std::string>() +
+        (line.contains("set") ? "/" + line.at("set").get<std::string>() : "") + "/";
     std::vector<TaggedValue> values;
     for (const auto& [key, value] : line.items()) {
-      if (value.is_number() && key != "step") values.emplace_back(prefix + key, value.get<double>());
+      if (value.is_number() && key != "step")
+        values.emplace_back(prefix + key, value.get<double>());
     }
     tensorboard_->write(step(), values);
   }
@@ -248,22 +271,30 @@ class Training {
     const auto found = trainer_.take_skipped();
     skipped_ = found.total;
     for (const auto skipped : found.steps) {
-      const auto indices = data_.global_batch(skipped / data_.steps_per_epoch(), skipped % data_.steps_per_epoch());
-      metrics_.write({{"stage", job_.name}, {"kind", "skipped"}, {"step", skipped}, {"indices", indices}});
-      std::vector<std::int64_t> shown(indices.begin(),
-                                      indices.begin() + static_cast<std::ptrdiff_t>(std::min(kShownIndices, indices.size())));
-      spdlog::warn("{}: update {} left out on all ranks: loss or gradient not finite; samples {}{} (all in metrics.jsonl)", job_.name,
-                   skipped, fmt::join(shown, ", "), indices.size() > kShownIndices ? ", ..." : "");
+      const auto indices =
+          data_.global_batch(skipped / data_.steps_per_epoch(), skipped % data_.steps_per_epoch());
+      metrics_.write(
+          {{"stage", job_.name}, {"kind", "skipped"}, {"step", skipped}, {"indices", indices}});
+      std::vector<std::int64_t> shown(
+          indices.begin(),
+          indices.begin() + static_cast<std::ptrdiff_t>(std::min(kShownIndices, indices.size())));
+      spdlog::warn(
+          "{}: update {} left out on all ranks: loss or gradient not finite; samples {}{} (all in "
+          "metrics.jsonl)",
+          job_.name, skipped, fmt::join(shown, ", "),
+          indices.size() > kShownIndices ? ", ..." : "");
     }
     TORCH_CHECK(found.longest_run < config_.train.max_skipped, job_.name, ": ", found.longest_run,
-                " updates in a row had a loss or gradient that is not finite (train.max_skipped=", config_.train.max_skipped,
+                " updates in a row had a loss or gradient that is not finite (train.max_skipped=",
+                config_.train.max_skipped,
                 "). Lower train.lr or raise train.warmup_epochs; the last checkpoint is ",
                 writer_.newest().empty() ? "not there yet" : writer_.newest());
   }
 
   void end_epoch(TrainOutcome& outcome) {
     const bool last = epoch_ == config_.train.epochs;
-    const bool due = config_.train.eval_every_epochs > 0 && epoch_ % config_.train.eval_every_epochs == 0;
+    const bool due =
+        config_.train.eval_every_epochs > 0 && epoch_ % config_.train.eval_every_epochs == 0;
     if (last || due) {
       const auto reports = verify(epoch_);
       if (last) outcome.reports = reports;
@@ -275,14 +306,17 @@ class Training {
 
   void note_best(const std::vector<eval::SetReport>& reports) {
     for (const auto& report : reports) {
-      if (report.name != config_.train.best_set || (best_ && report.verification.accuracy_mean <= *best_)) continue;
+      if (report.name != config_.train.best_set ||
+          (best_ && report.verification.accuracy_mean <= *best_))
+        continue;
       best_ = report.verification.accuracy_mean;
       best_step_ = step();
     }
   }
 
   std::vector<eval::SetReport> verify(std::int64_t epochs_done) {
-    const std::string what = fmt::format("{} after {} epoch{}", job_.name, epochs_done, epochs_done == 1 ? "" : "s");
+    const std::string what =
+        fmt::format("{} after {} epoch{}", job_.name, epochs_done, epochs_done == 1 ? "" : "s");
     const Trainer::ForEvaluation network(trainer_);
     auto reports = verify_sets(what, sets_, trainer_.backbone(), config_, runtime_);
     for (const auto& report : reports) {
@@ -377,34 +411,41 @@ std::string training_settings(const Config& config) {
   train.best_set = defaults.best_set;
   train.eval_every_epochs = defaults.eval_every_epochs;
   relevant.model.checkpoint.clear();
-  return dump_sections(
-      relevant, {"model", "train", "augment", "data.flip", "data.image_size", "data.on_corrupt", "data.sampling", "data.sampling_power"});
+  return dump_sections(relevant, {"model", "train", "augment", "data.flip", "data.image_size",
+                                  "data.on_corrupt", "data.sampling", "data.sampling_power"});
 }
 
-std::vector<eval::SetReport> verify_sets(const std::string& what, std::vector<eval::ResidentSet>& sets, model::Backbone& backbone,
-                                         const Config& config, Runtime& runtime) {
-  const eval::EmbedderOptions options{
-      config.eval.batch_per_rank, static_cast<int>(config.eval.folds), {/*fold=*/true, scalar_type(config.eval.precision)}};
+std::vector<eval::SetReport> verify_sets(const std::string& what,
+                                         std::vector<eval::ResidentSet>& sets,
+                                         model::Backbone& backbone, const Config& config,
+                                         Runtime& runtime) {
+  const eval::EmbedderOptions options{config.eval.batch_per_rank,
+                                      static_cast<int>(config.eval.folds),
+                                      {/*fold=*/true, scalar_type(config.eval.precision)}};
   std::vector<eval::SetReport> reports;
   for (auto& set : sets) {
     const double start = steady_seconds();
     reports.push_back(eval::verify_set(set, backbone, runtime.tensors(), options));
     const auto& r = reports.back();
-    spdlog::info("{}: {} ({} pairs, {:.0f} a second)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%", what, r.name, r.pairs,
-                 static_cast<double>(r.pairs) / (steady_seconds() - start), 100 * r.verification.accuracy_mean,
-                 100 * r.verification.accuracy_std, r.auc, 100 * r.eer);
+    spdlog::info(
+        "{}: {} ({} pairs, {:.0f} a second)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%",
+        what, r.name, r.pairs, static_cast<double>(r.pairs) / (steady_seconds() - start),
+        100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc, 100 * r.eer);
   }
   return reports;
 }
 
-TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets, Metrics& metrics, Runtime& runtime) {
+TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets,
+                   Metrics& metrics, Runtime& runtime) {
   const std::int64_t smallest = 2 * runtime.world_size() * config.train.accumulate;
-  TORCH_CHECK(config.train.batch_size >= smallest || config.model.sync_batch_norm, "train.batch_size is ", config.train.batch_size, " for ",
-              runtime.world_size(), " ranks and train.accumulate=", config.train.accumulate,
+  TORCH_CHECK(config.train.batch_size >= smallest || config.model.sync_batch_norm,
+              "train.batch_size is ", config.train.batch_size, " for ", runtime.world_size(),
+              " ranks and train.accumulate=", config.train.accumulate,
               ": BatchNorm needs at least 2 samples at a time on each, so at least ", smallest);
   std::filesystem::create_directories(job.folder);
-  spdlog::info("{}: {} images, {} identities, {} with {} on {} classes, global batch {}", job.name, job.dataset->size(),
-               job.dataset->num_classes(), config.model.backbone, config.model.loss, job.dataset->num_classes(), config.train.batch_size);
+  spdlog::info("{}: {} images, {} identities, {} with {} on {} classes, global batch {}", job.name,
+               job.dataset->size(), job.dataset->num_classes(), config.model.backbone,
+               config.model.loss, job.dataset->num_classes(), config.train.batch_size);
   return Training(job, config, sets, metrics, runtime).run();
 }
 

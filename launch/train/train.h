@@ -8,9 +8,9 @@
 #include "data/sets/dataset.h"
 #include "eval/embed/embedder.h"
 #include "launch/config/config.h"
-#include "launch/observe/metrics.h"
 #include "launch/job/runtime.h"
 #include "launch/job/signals.h"
+#include "launch/observe/metrics.h"
 
 namespace diffprob::launch {
 
@@ -31,15 +31,19 @@ struct TrainOutcome {
   std::vector<eval::SetReport> reports;  ///< of the final network
 };
 
-/// The configuration that trained weights depend on, one key=value a line; keys that only watch or stop a training are not in it.
+/// The configuration that trained weights depend on, one key=value a line; keys that only watch or
+/// stop a training are not in it.
 [[nodiscard]] std::string training_settings(const Config& config);
 
 /// Trains from the newest whole checkpoint in the job's folder, or from scratch. Collective.
-[[nodiscard]] TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets, Metrics& metrics,
+[[nodiscard]] TrainOutcome train(const TrainJob& job, const Config& config,
+                                 std::vector<eval::ResidentSet>& sets, Metrics& metrics,
                                  Runtime& runtime);
 
 /// Verifies a network on every set and logs a line for each. Collective.
-[[nodiscard]] std::vector<eval::SetReport> verify_sets(const std::string& what, std::vector<eval::ResidentSet>& sets,
-                                                       model::Backbone& backbone, const Config& config, Runtime& runtime);
+[[nodiscard]] std::vector<eval::SetReport> verify_sets(const std::string& what,
+                                                       std::vector<eval::ResidentSet>& sets,
+                                                       model::Backbone& backbone,
+                                                       const Config& config, Runtime& runtime);
 
 }  // namespace diffprob::launch

@@ -5,12 +5,12 @@
 #include <limits>
 
 #include "data/random/keyed_random.h"
-#include "launch/train/optimizers.h"
 #include "launch/config/precision.h"
+#include "launch/train/optimizers.h"
 #include "model/inference/autocast.h"
 #include "model/input/faces_gpu_ops.h"
-#include "model/optim/gradient_clip.h"
 #include "model/input/normalize.h"
+#include "model/optim/gradient_clip.h"
 
 namespace diffprob::launch {
 namespace {
@@ -30,8 +30,10 @@ bool uses_kernel(const Config& config, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_t seed, Runtime& runtime) {
-  model::BackboneOptions options{config.model.backbone, config.model.embedding_dim, config.model.dropout, seed};
+std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_t seed,
+                                              Runtime& runtime) {
+  model::BackboneOptions options{config.model.backbone, config.model.embedding_dim,
+                                 config.model.dropout, seed};
   options.recompute = config.model.recompute;
   options.fused_batch_norm = config.model.fused_batch_norm;
   options.sum_outputs = uses_kernel(config, "sum_statistics");
@@ -44,7 +46,8 @@ std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_
 
 }  // namespace
 
-model::HeadOptions head_options(const Config& config, std::int64_t num_classes, std::uint64_t seed) {
+model::HeadOptions head_options(const Config& config, std::int64_t num_classes,
+                                std::uint64_t seed) {
   model::HeadOptions options{num_classes, config.model.embedding_dim, margin_options(config), seed};
   options.max_buffer_bytes = static_cast<std::int64_t>(config.model.head_buffer_mib * (1 << 20));
   options.sample_rate = config.model.sample_rate;
@@ -56,37 +59,45 @@ model::HeadOptions head_options(const Config& config, std::int64_t num_classes, 
 namespace {
 
 dist::GradientReducerOptions reducer_options(const Config& config, const Runtime& runtime) {
-  const std::int64_t most = dist::most_ranks_adding_in(scalar_type(config.train.grad_dtype), runtime.device());
-  TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", config.train.grad_dtype, " on ", runtime.world_size(),
-              " GPUs: NCCL adds up gradients in that type, and beyond ", most, " GPUs the terms are smaller than its last digit. Use ",
+  const std::int64_t most =
+      dist::most_ranks_adding_in(scalar_type(config.train.grad_dtype), runtime.device());
+  TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", config.train.grad_dtype, " on ",
+              runtime.world_size(), " GPUs: NCCL adds up gradients in that type, and beyond ", most,
+              " GPUs the terms are smaller than its last digit. Use ",
               config.train.grad_dtype == "bf16" ? "fp16 (up to 2048 GPUs) or fp32" : "fp32");
   dist::GradientReducerOptions options;
   options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * (1 << 20));
-  options.combine = dist::GradientReducerOptions::Combine::kSum;  // the loss is already a mean over the global batch
+  options.combine = dist::GradientReducerOptions::Combine::kSum;  // the loss is already a mean over
+                                                                  // the global batch
   options.communication_dtype = scalar_type(config.train.grad_dtype);
   options.reorder = !config.train.deterministic;
   return options;
 }
 
 std::vector<double> network_decays(const Config& config, const model::Backbone& backbone) {
-  return model::weight_decays(backbone, config.train.weight_decay,
-                              config.train.decay_norm_and_bias ? model::DecayOn::kAll : model::DecayOn::kWeights);
+  return model::weight_decays(
+      backbone, config.train.weight_decay,
+      config.train.decay_norm_and_bias ? model::DecayOn::kAll : model::DecayOn::kWeights);
 }
 
-/// Steps before one is recorded: the reducer orders its buckets, cuDNN tries its algorithms, lazy buffers come into being.
+/// Steps before one is recorded: the reducer orders its buckets, cuDNN tries its algorithms, lazy
+/// buffers come into being.
 constexpr std::int64_t kStepsBeforeGraph = 4;
 
 bool wants_graph(const Config& config, const Runtime& runtime) {
   if (config.train.cuda_graph == "false") return false;
   const std::string obstacle = graph_obstacle(config, runtime);
-  TORCH_CHECK(obstacle.empty() || config.train.cuda_graph == "auto", "train.cuda_graph=true is not possible: ", obstacle);
+  TORCH_CHECK(obstacle.empty() || config.train.cuda_graph == "auto",
+              "train.cuda_graph=true is not possible: ", obstacle);
   return obstacle.empty();
 }
 
 std::vector<std::int64_t> rows_of_micro_batch(const Config& config, const Runtime& runtime) {
   const std::int64_t parts = config.train.accumulate;
-  TORCH_CHECK(parts == 1 || config.train.batch_size % (parts * runtime.world_size()) == 0, "train.batch_size is ", config.train.batch_size,
-              ", expected a multiple of train.accumulate * ranks = ", parts, " * ", runtime.world_size());
+  TORCH_CHECK(parts == 1 || config.train.batch_size % (parts * runtime.world_size()) == 0,
+              "train.batch_size is ", config.train.batch_size,
+              ", expected a multiple of train.accumulate * ranks = ", parts, " * ",
+              runtime.world_size());
   return runtime.rows_per_rank(config.train.batch_size / parts);
 }
 
@@ -98,7 +109,8 @@ std::string graph_obstacle(const Config& config, const Runtime& runtime) {
   if (config.model.sample_rate < 1) return "model.sample_rate is below 1";
   if (margin_options(config).elastic_std > 0 && config.model.loss.starts_with("elastic"))
     return "margins of model.loss are drawn on the host";
-  if (config.model.embedding_dim % 4 != 0) return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
+  if (config.model.embedding_dim % 4 != 0)
+    return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
   if (config.model.head_storage != "fp32") return "model.head_storage is not fp32";
   if (config.train.record) return "train.record wants the numbers of each step";
   return "";
@@ -121,7 +133,8 @@ model::MarginOptions margin_options(const Config& config) {
   return options;
 }
 
-Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t seed, Runtime& runtime)
+Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t seed,
+                 Runtime& runtime)
     : config_(config),
       seed_(seed),
       runtime_(runtime),
@@ -135,19 +148,23 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
       timer_(runtime.device()),
       upload_(runtime.device()),
       use_graph_(wants_graph(config, runtime)),
-      run_ahead_(runtime.device(), std::chrono::milliseconds(static_cast<std::int64_t>(10000 * config.dist.step_timeout))),
+      run_ahead_(
+          runtime.device(),
+          std::chrono::milliseconds(static_cast<std::int64_t>(10000 * config.dist.step_timeout))),
       graph_(runtime.device()),
       precision_(scalar_type(precision_on(runtime.device(), config.train.precision))),
       own_faces_(uses_kernel(config, "faces")),
       micro_rows_(rows_of_micro_batch(config, runtime)),
       sums_(at::zeros({kSums}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {
   if (precision_ == at::kHalf)
-    scaler_.emplace(model::LossScalerOptions{model::initial_loss_scale(config.train.batch_size)}, runtime.device());
+    scaler_.emplace(model::LossScalerOptions{model::initial_loss_scale(config.train.batch_size)},
+                    runtime.device());
   if (config.train.ema_decay > 0) ema_.emplace(*backbone_, config.train.ema_decay);
 }
 
 at::Tensor Trainer::faces_of(const at::Tensor& images) const {
-  if (!own_faces_ || !model::gpu::has_faces(images)) return model::normalize_faces(images, runtime_.device());
+  if (!own_faces_ || !model::gpu::has_faces(images))
+    return model::normalize_faces(images, runtime_.device());
   model::gpu::FaceOptions options;
   options.type = precision_;
   options.channels = precision_ == at::kFloat ? 4 : 8;
@@ -156,7 +173,8 @@ at::Tensor Trainer::faces_of(const at::Tensor& images) const {
 
 void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Batch* records_of) {
   const std::int64_t rows = micro_rows_[static_cast<std::size_t>(runtime_.rank())];
-  const auto own = data::rows_of_rank(config_.train.batch_size, runtime_.rank(), runtime_.world_size());
+  const auto own =
+      data::rows_of_rank(config_.train.batch_size, runtime_.rank(), runtime_.world_size());
   backbone_->set_step_context({input.key, own.begin + micro * rows, input.device_key});
 
   timer_.enter(Phase::kForward);
@@ -173,7 +191,8 @@ void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Bat
   options.weight = 1.0 / static_cast<double>(config_.train.accumulate);
   options.centre_gradients = head_optimizer_.gradients(micro);
   if (scaler_) options.loss_scale = scaler_->scale();
-  const model::HeadStep head = head_.forward_backward(embeddings.detach(), labels, micro_rows_, options);
+  const model::HeadStep head =
+      head_.forward_backward(embeddings.detach(), labels, micro_rows_, options);
 
   timer_.enter(Phase::kBackward);
   embeddings.backward(head.grad_embeddings.to(embeddings.scalar_type()));
@@ -188,8 +207,10 @@ model::StepControl Trainer::decide(const Input& input) {
   model::ClipOptions options;
   options.max_norm = config_.train.clip_grad_norm;
   if (scaler_) options.loss_scale = scaler_->scale();
-  const model::GradientNorm gradient = model::gradient_norm(model::gradients_of(parameters_), options);
-  const at::Tensor apply = at::mul(gradient.finite, loss_.isfinite().to(gradient.finite.scalar_type()));
+  const model::GradientNorm gradient =
+      model::gradient_norm(model::gradients_of(parameters_), options);
+  const at::Tensor apply =
+      at::mul(gradient.finite, loss_.isfinite().to(gradient.finite.scalar_type()));
   runtime_.tensors().all_reduce(apply, dist::ReduceOp::kMin)->wait_stream();
 
   const at::Tensor use = apply.to(at::kDouble);
@@ -230,8 +251,10 @@ void Trainer::replay(const Input& input) {
   if (!recorded_.device_key.defined()) {
     recorded_ = input;
     recorded_.batch = {at::empty_like(input.batch.images), at::empty_like(input.batch.labels)};
-    recorded_.device_key = at::empty({1}, at::TensorOptions().dtype(at::kLong).device(runtime_.device()));
-    recorded_.device_rate = at::empty({}, at::TensorOptions().dtype(at::kFloat).device(runtime_.device()));
+    recorded_.device_key =
+        at::empty({1}, at::TensorOptions().dtype(at::kLong).device(runtime_.device()));
+    recorded_.device_rate =
+        at::empty({}, at::TensorOptions().dtype(at::kFloat).device(runtime_.device()));
   }
   recorded_.batch.images.copy_(input.batch.images);
   recorded_.batch.labels.copy_(input.batch.labels);
@@ -255,7 +278,12 @@ void Trainer::replay(const Input& input) {
 void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
   runtime_.set_step(step);
   run_ahead_.wait([this] { runtime_.control().progress(); });
-  const Input input{upload_.upload(batch), data::combine_key(seed_, static_cast<std::uint64_t>(step)), {}, step, learning_rate, {}};
+  const Input input{upload_.upload(batch),
+                    data::combine_key(seed_, static_cast<std::uint64_t>(step)),
+                    {},
+                    step,
+                    learning_rate,
+                    {}};
   if (use_graph_ && records_ == nullptr && own_steps_ >= kStepsBeforeGraph) {
     replay(input);
   } else {
@@ -271,20 +299,24 @@ void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_
 
 RunningMeans Trainer::take_means() {
   head_.check_labels();  // on CUDA a step does not wait for the check of its own labels
-  const at::Tensor own = sums_.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);  // not a view: it is summed below
-  const double steps = own[kSteps].item<double>();  // loss, norm and steps are the same on every rank
+  const at::Tensor own = sums_.to(at::kCPU, at::kDouble, /*non_blocking=*/false,
+                                  /*copy=*/true);  // not a view: it is summed below
+  const double steps =
+      own[kSteps].item<double>();  // loss, norm and steps are the same on every rank
   runtime_.tensors().all_reduce(sums_)->wait_stream();
   const double right = sums_[kRight].item<double>();
   const double rows = sums_[kRows].item<double>();
   const double nothing = std::numeric_limits<double>::quiet_NaN();
-  const RunningMeans means{steps > 0 ? own[kLoss].item<double>() / steps : nothing, right / std::max(1.0, rows),
+  const RunningMeans means{steps > 0 ? own[kLoss].item<double>() / steps : nothing,
+                           right / std::max(1.0, rows),
                            steps > 0 ? own[kNorm].item<double>() / steps : nothing};
   sums_.zero_();
   return means;
 }
 
 Trainer::ForEvaluation::ForEvaluation(Trainer& trainer)
-    : swapped_(trainer.ema_ ? std::optional<model::Ema::Swapped>(std::in_place, *trainer.ema_) : std::nullopt),
+    : swapped_(trainer.ema_ ? std::optional<model::Ema::Swapped>(std::in_place, *trainer.ema_)
+                            : std::nullopt),
       statistics_(statistics_of(*trainer.backbone_), trainer.runtime_.tensors()) {}
 
 model::StateDict Trainer::statistics() const {
@@ -311,11 +343,13 @@ CheckpointState Trainer::state(model::StateDict local) {
   for (const auto& kind : optimizer_->state()) {
     std::size_t next = 0;
     for (const auto& named : backbone_->named_parameters()) {
-      if (named.value().requires_grad()) optimizer.entries.emplace_back(named.key() + "." + kind.suffix, kind.tensors[next++]);
+      if (named.value().requires_grad())
+        optimizer.entries.emplace_back(named.key() + "." + kind.suffix, kind.tensors[next++]);
     }
   }
   state.replicated.push_back(std::move(optimizer));
-  if (const auto loss = head_.margin().state(); !loss.empty()) state.replicated.push_back({"loss", loss});
+  if (const auto loss = head_.margin().state(); !loss.empty())
+    state.replicated.push_back({"loss", loss});
   if (scaler_) state.replicated.push_back({"scaler", scaler_->state()});
   if (ema_) state.replicated.push_back({"ema", ema_->state()});
 

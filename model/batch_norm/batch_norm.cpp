@@ -22,18 +22,22 @@ MaybeTensor maybe(const at::Tensor& tensor) {
 /// A gradient in the layout of x: the kernels walk both alike.
 at::Tensor laid_out_as(const at::Tensor& grad, const at::Tensor& x) {
   const bool channels_last = x.dim() == 4 && x.is_contiguous(at::MemoryFormat::ChannelsLast);
-  return grad.contiguous(channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+  return grad.contiguous(channels_last ? at::MemoryFormat::ChannelsLast
+                                       : at::MemoryFormat::Contiguous);
 }
 
 /// Keeps x, recomputes all else in the backward pass.
 struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
   /// -> {y} or, with `fork`, {y, x}
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& weight, const MaybeTensor& bias,
-                               const MaybeTensor& slope, const MaybeTensor& residual, const BatchStatistics& statistics, bool fork,
-                               dist::Communicator* sync, at::Tensor* sums_of_output) {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& weight,
+                               const MaybeTensor& bias, const MaybeTensor& slope,
+                               const MaybeTensor& residual, const BatchStatistics& statistics,
+                               bool fork, dist::Communicator* sync, at::Tensor* sums_of_output) {
     const BatchAffine affine = {or_undefined(weight), or_undefined(bias), or_undefined(slope)};
-    const at::Tensor y = batch_normalize(x, affine, statistics, or_undefined(residual), sums_of_output);
-    ctx->save_for_backward({x, affine.weight, affine.bias, affine.slope, statistics.mean, statistics.inverse, statistics.shared_count});
+    const at::Tensor y =
+        batch_normalize(x, affine, statistics, or_undefined(residual), sums_of_output);
+    ctx->save_for_backward({x, affine.weight, affine.bias, affine.slope, statistics.mean,
+                            statistics.inverse, statistics.shared_count});
     ctx->saved_data["count"] = statistics.count;
     ctx->saved_data["frozen"] = statistics.frozen;
     ctx->saved_data["residual"] = residual.has_value();
@@ -45,19 +49,31 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& x = saved[0];
     const BatchAffine affine = {saved[1], saved[2], saved[3]};
-    const BatchStatistics statistics = {saved[4], saved[5], ctx->saved_data["count"].toDouble(), saved[6],
-                                        ctx->saved_data["frozen"].toBool()};
+    const BatchStatistics statistics = {saved[4], saved[5], ctx->saved_data["count"].toDouble(),
+                                        saved[6], ctx->saved_data["frozen"].toBool()};
     const at::Tensor extra = grads.size() > 1 ? grads[1] : at::Tensor();
     const at::Tensor grad = laid_out_as(grads[0].defined() ? grads[0] : at::zeros_like(x), x);
     const BatchGradientSums own = batch_gradient_sums(grad, x, affine, statistics);
     const at::Tensor sums = over_all_ranks(own.sums, ctx, statistics);
-    const at::Tensor grad_x = ctx->needs_input_grad(0) ? batch_input_gradient(grad, x, affine, statistics, sums, extra) : at::Tensor();
-    return {grad_x, own.weight, own.bias, own.slope, ctx->saved_data["residual"].toBool() ? grads[0] : at::Tensor(), {}, {}, {}, {}};
+    const at::Tensor grad_x = ctx->needs_input_grad(0)
+                                  ? batch_input_gradient(grad, x, affine, statistics, sums, extra)
+                                  : at::Tensor();
+    return {grad_x,
+            own.weight,
+            own.bias,
+            own.slope,
+            ctx->saved_data["residual"].toBool() ? grads[0] : at::Tensor(),
+            {},
+            {},
+            {},
+            {}};
   }
 
  private:
-  static at::Tensor over_all_ranks(const at::Tensor& own_sums, AutogradContext* ctx, const BatchStatistics& statistics) {
-    auto* sync = reinterpret_cast<dist::Communicator*>(static_cast<std::intptr_t>(ctx->saved_data["sync"].toInt()));
+  static at::Tensor over_all_ranks(const at::Tensor& own_sums, AutogradContext* ctx,
+                                   const BatchStatistics& statistics) {
+    auto* sync = reinterpret_cast<dist::Communicator*>(
+        static_cast<std::intptr_t>(ctx->saved_data["sync"].toInt()));
     if (sync == nullptr || statistics.frozen) return own_sums;
     at::Tensor sums = own_sums.slice(0, 0, 2).clone();
     sync->all_reduce(sums)->wait_stream();
@@ -68,7 +84,8 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
 template <class Norm>
 RunningStatistics running_of(const Norm& bn) {
   if (!bn.running_mean.defined()) return {};
-  TORCH_CHECK(bn.options.momentum().has_value(), "batch norm: cumulative averages are not supported, set a momentum");
+  TORCH_CHECK(bn.options.momentum().has_value(),
+              "batch norm: cumulative averages are not supported, set a momentum");
   return {bn.running_mean, bn.running_var, bn.num_batches_tracked, *bn.options.momentum()};
 }
 
@@ -83,13 +100,17 @@ struct Moments {
   at::Tensor mean, squares, count;
 };
 
-/// Of all ranks together, from each rank's own. By the distances of the means: sums of x^2 would lose variances far below the mean.
-Moments moments_over_ranks(const at::Tensor& own, std::int64_t own_count, dist::Communicator& sync) {
+/// Of all ranks together, from each rank's own. By the distances of the means: sums of x^2 would
+/// lose variances far below the mean.
+Moments moments_over_ranks(const at::Tensor& own, std::int64_t own_count,
+                           dist::Communicator& sync) {
   const std::int64_t channels = own.size(1);
   const at::Tensor packed = at::cat({own.flatten(), at::full({1}, own_count, own.options())});
   const at::Tensor all = at::empty({sync.world_size(), packed.numel()}, own.options());
   sync.all_gather(all, packed.unsqueeze(0))->wait_stream();
-  const at::Tensor means = all.slice(1, 0, channels), squares = all.slice(1, channels, 2 * channels), counts = all.slice(1, 2 * channels);
+  const at::Tensor means = all.slice(1, 0, channels),
+                   squares = all.slice(1, channels, 2 * channels),
+                   counts = all.slice(1, 2 * channels);
   const at::Tensor count = counts.sum();
   const at::Tensor mean = (means * counts).sum(0) / count;
   return {mean, (squares + counts * (means - mean).square()).sum(0), count};
@@ -97,14 +118,17 @@ Moments moments_over_ranks(const at::Tensor& own, std::int64_t own_count, dist::
 
 /// Of this batch, on all ranks when asked; collective then. Updates the running statistics.
 template <class Norm>
-BatchStatistics training_statistics(const Norm& bn, const at::Tensor& x, const at::Tensor& sums, dist::Communicator* sync) {
+BatchStatistics training_statistics(const Norm& bn, const at::Tensor& x, const at::Tensor& sums,
+                                    dist::Communicator* sync) {
   const std::int64_t own_count = x.numel() / x.size(1);
-  TORCH_CHECK(sync != nullptr || own_count > 1, "batch norm: want more than one value a channel in training, got input ", x.sizes());
+  TORCH_CHECK(sync != nullptr || own_count > 1,
+              "batch norm: want more than one value a channel in training, got input ", x.sizes());
   if (sync == nullptr) return batch_statistics(x, bn.options.eps(), running_of(bn), sums);
   const Moments moments = moments_over_ranks(batch_moments(x, sums), own_count, *sync);
   const at::Tensor variance = moments.squares / moments.count;
   update_running(running_of(bn), moments.mean, variance, moments.count);
-  return {moments.mean, (variance + bn.options.eps()).rsqrt(), static_cast<double>(own_count), moments.count, false};
+  return {moments.mean, (variance + bn.options.eps()).rsqrt(), static_cast<double>(own_count),
+          moments.count, false};
 }
 
 template <class Norm>
@@ -112,7 +136,8 @@ BatchStatistics statistics_of(Norm& bn, const at::Tensor& x, BatchNormPlan& plan
   const at::NoGradGuard no_grad;
   const at::Tensor sums = plan.take_sums(x);
   if (plan.tape != nullptr && plan.repeating) return plan.tape->next();
-  BatchStatistics statistics = bn.is_training() ? training_statistics(bn, x, sums, plan.sync) : frozen_statistics(bn);
+  BatchStatistics statistics =
+      bn.is_training() ? training_statistics(bn, x, sums, plan.sync) : frozen_statistics(bn);
   if (plan.tape != nullptr) plan.tape->keep(statistics);
   return statistics;
 }
@@ -124,25 +149,32 @@ at::Tensor library_batch_norm(Norm& bn, const at::Tensor& x, const BatchNormPlan
   const bool repeating = plan.tape != nullptr && plan.repeating;
   if (training && !repeating && bn.num_batches_tracked.defined()) bn.num_batches_tracked += 1;
   const bool no_running = training && repeating;
-  return at::batch_norm(x, bn.weight, bn.bias, no_running ? at::Tensor() : bn.running_mean, no_running ? at::Tensor() : bn.running_var,
-                        training, bn.options.momentum().value_or(0.1), bn.options.eps(), at::globalContext().userEnabledCuDNN());
+  return at::batch_norm(x, bn.weight, bn.bias, no_running ? at::Tensor() : bn.running_mean,
+                        no_running ? at::Tensor() : bn.running_var, training,
+                        bn.options.momentum().value_or(0.1), bn.options.eps(),
+                        at::globalContext().userEnabledCuDNN());
 }
 
-/// Own kernels, or statistics over several ranks. The GPU's kernels want float32 layers, whatever type x has.
+/// Own kernels, or statistics over several ranks. The GPU's kernels want float32 layers, whatever
+/// type x has.
 template <class Norm>
 bool is_ours(const Norm& bn, const at::Tensor& x, const BatchNormPlan& plan) {
   const bool wide = bn.running_mean.defined() && bn.running_mean.scalar_type() == at::kFloat;
-  return (plan.fused && (x.is_cpu() || wide) && has_batch_kernels(x)) || (plan.sync != nullptr && bn.is_training());
+  return (plan.fused && (x.is_cpu() || wide) && has_batch_kernels(x)) ||
+         (plan.sync != nullptr && bn.is_training());
 }
 
 template <class Norm>
-variable_list own_batch_norm(Norm& bn, const at::Tensor& x, const at::Tensor& slope, const at::Tensor& residual, bool fork,
-                             BatchNormPlan& plan, Next next = Next::kOther) {
+variable_list own_batch_norm(Norm& bn, const at::Tensor& x, const at::Tensor& slope,
+                             const at::Tensor& residual, bool fork, BatchNormPlan& plan,
+                             Next next = Next::kOther) {
   const BatchStatistics statistics = statistics_of(bn, x, plan);
-  const bool summing = plan.sum_outputs && next == Next::kBatchNorm && bn.is_training() && !plan.repeating;
+  const bool summing =
+      plan.sum_outputs && next == Next::kBatchNorm && bn.is_training() && !plan.repeating;
   at::Tensor sums;
-  const variable_list found = BatchNormFunction::apply(x, maybe(bn.weight), maybe(bn.bias), maybe(slope), maybe(residual), statistics, fork,
-                                                       plan.sync, summing ? &sums : nullptr);
+  const variable_list found =
+      BatchNormFunction::apply(x, maybe(bn.weight), maybe(bn.bias), maybe(slope), maybe(residual),
+                               statistics, fork, plan.sync, summing ? &sums : nullptr);
   if (sums.defined()) plan.output = found[0].detach();
   plan.output_sums = sums;
   return found;
@@ -157,12 +189,15 @@ at::Tensor plain_batch_norm(Norm& bn, const at::Tensor& x, BatchNormPlan& plan) 
 }  // namespace
 
 const BatchStatistics& StatisticsTape::next() {
-  TORCH_CHECK(next_ < kept_.size(), "batch norm: a repeated forward pass asks for statistics number ", next_, " of ", kept_.size());
+  TORCH_CHECK(next_ < kept_.size(),
+              "batch norm: a repeated forward pass asks for statistics number ", next_, " of ",
+              kept_.size());
   return kept_[next_++];
 }
 
 at::Tensor BatchNormPlan::take_sums(const at::Tensor& x) {
-  const bool same = output_sums.defined() && x.is_alias_of(output) && x.sizes() == output.sizes() && x.strides() == output.strides() &&
+  const bool same = output_sums.defined() && x.is_alias_of(output) && x.sizes() == output.sizes() &&
+                    x.strides() == output.strides() &&
                     x.storage_offset() == output.storage_offset();
   at::Tensor sums = same ? output_sums : at::Tensor();
   output = output_sums = at::Tensor();
@@ -177,8 +212,8 @@ at::Tensor batch_norm(torch::nn::BatchNorm1dImpl& bn, const at::Tensor& x, Batch
   return plain_batch_norm(bn, x, plan);
 }
 
-at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn, torch::nn::PReLUImpl& prelu, const at::Tensor& x, BatchNormPlan& plan,
-                            Next next) {
+at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn, torch::nn::PReLUImpl& prelu,
+                            const at::Tensor& x, BatchNormPlan& plan, Next next) {
   if (!is_ours(bn, x, plan)) {
     const at::Tensor z = library_batch_norm(bn, x, plan);
     return at::prelu(z, prelu.weight.to(z.scalar_type()));
@@ -186,12 +221,14 @@ at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn, torch::nn::PReLUImpl
   return own_batch_norm(bn, x, prelu.weight, {}, false, plan, next)[0];
 }
 
-at::Tensor batch_norm_add(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, const at::Tensor& residual, BatchNormPlan& plan, Next next) {
+at::Tensor batch_norm_add(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x,
+                          const at::Tensor& residual, BatchNormPlan& plan, Next next) {
   if (!is_ours(bn, x, plan)) return library_batch_norm(bn, x, plan).add_(residual);
   return own_batch_norm(bn, x, {}, residual, false, plan, next)[0];
 }
 
-std::pair<at::Tensor, at::Tensor> batch_norm_fork(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, BatchNormPlan& plan) {
+std::pair<at::Tensor, at::Tensor> batch_norm_fork(torch::nn::BatchNorm2dImpl& bn,
+                                                  const at::Tensor& x, BatchNormPlan& plan) {
   if (!is_ours(bn, x, plan)) return {library_batch_norm(bn, x, plan), x};
   const variable_list both = own_batch_norm(bn, x, {}, {}, true, plan);
   return {both[0], both[1]};

@@ -17,23 +17,27 @@ at::Tensor batch_moments(const at::Tensor& /*x*/, const at::Tensor& /*sums*/) {
   absent();
 }
 
-BatchStatistics batch_statistics(const at::Tensor& /*x*/, double /*eps*/, const RunningStatistics& /*running*/,
-                                 const at::Tensor& /*sums*/) {
+BatchStatistics batch_statistics(const at::Tensor& /*x*/, double /*eps*/,
+                                 const RunningStatistics& /*running*/, const at::Tensor& /*sums*/) {
   absent();
 }
 
-at::Tensor batch_normalize(const at::Tensor& /*x*/, const BatchAffine& /*affine*/, const BatchStatistics& /*statistics*/,
-                           const at::Tensor& /*residual*/, at::Tensor* /*sums_of_output*/) {
+at::Tensor batch_normalize(const at::Tensor& /*x*/, const BatchAffine& /*affine*/,
+                           const BatchStatistics& /*statistics*/, const at::Tensor& /*residual*/,
+                           at::Tensor* /*sums_of_output*/) {
   absent();
 }
 
-BatchGradientSums batch_gradient_sums(const at::Tensor& /*grad*/, const at::Tensor& /*x*/, const BatchAffine& /*affine*/,
+BatchGradientSums batch_gradient_sums(const at::Tensor& /*grad*/, const at::Tensor& /*x*/,
+                                      const BatchAffine& /*affine*/,
                                       const BatchStatistics& /*statistics*/) {
   absent();
 }
 
-at::Tensor batch_input_gradient(const at::Tensor& /*grad*/, const at::Tensor& /*x*/, const BatchAffine& /*affine*/,
-                                const BatchStatistics& /*statistics*/, const at::Tensor& /*sums*/, const at::Tensor& /*extra*/) {
+at::Tensor batch_input_gradient(const at::Tensor& /*grad*/, const at::Tensor& /*x*/,
+                                const BatchAffine& /*affine*/,
+                                const BatchStatistics& /*statistics*/, const at::Tensor& /*sums*/,
+                                const at::Tensor& /*extra*/) {
   absent();
 }
 

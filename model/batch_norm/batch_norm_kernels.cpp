@@ -8,17 +8,20 @@
 namespace diffprob::model::kernels {
 namespace {
 
-constexpr std::int64_t kLanes = 16;         // channels whose sums stay in registers
-constexpr std::int64_t kSumBlock = 16;      // rows added in float32 before they go to the float64 sums
-constexpr std::int64_t kTileFloats = 4096;  // a tile of rows is walked once for each group of lanes: it stays in the first cache
+constexpr std::int64_t kLanes = 16;     // channels whose sums stay in registers
+constexpr std::int64_t kSumBlock = 16;  // rows added in float32 before they go to the float64 sums
+constexpr std::int64_t kTileFloats =
+    4096;  // a tile of rows is walked once for each group of lanes: it stays in the first cache
 
 std::int64_t tile_rows(Rows rows) {
   return std::max<std::int64_t>(8, kTileFloats / rows.channels);
 }
 
-/// Differences from the first row are summed: what float32 loses then is small against the deviation, not against the mean.
+/// Differences from the first row are summed: what float32 loses then is small against the
+/// deviation, not against the mean.
 template <std::int64_t lanes>
-DIFFPROB_HOST_DEVICE void moments_of(const float* __restrict x, std::int64_t count, std::int64_t stride, double* __restrict sums,
+DIFFPROB_HOST_DEVICE void moments_of(const float* __restrict x, std::int64_t count,
+                                     std::int64_t stride, double* __restrict sums,
                                      double* __restrict squares) {
   float origin[lanes];
   for (std::int64_t l = 0; l < lanes; ++l) origin[l] = x[l];
@@ -44,19 +47,23 @@ DIFFPROB_HOST_DEVICE void moments_of(const float* __restrict x, std::int64_t cou
   }
 }
 
-DIFFPROB_HOST_DEVICE void moments_body(const float* x, Rows rows, std::int64_t tile, double* sums, double* squares) {
+DIFFPROB_HOST_DEVICE void moments_body(const float* x, Rows rows, std::int64_t tile, double* sums,
+                                       double* squares) {
   for (std::int64_t top = 0; top < rows.count; top += tile) {
     const std::int64_t count = std::min(tile, rows.count - top);
     const float* first = x + top * rows.channels;
     std::int64_t c = 0;
-    for (; c + kLanes <= rows.channels; c += kLanes) moments_of<kLanes>(first + c, count, rows.channels, sums + c, squares + c);
-    for (; c < rows.channels; ++c) moments_of<1>(first + c, count, rows.channels, sums + c, squares + c);
+    for (; c + kLanes <= rows.channels; c += kLanes)
+      moments_of<kLanes>(first + c, count, rows.channels, sums + c, squares + c);
+    for (; c < rows.channels; ++c)
+      moments_of<1>(first + c, count, rows.channels, sums + c, squares + c);
   }
 }
 
 template <bool with_slope, bool with_residual>
-DIFFPROB_HOST_DEVICE void normalize_body(const float* __restrict x, const float* __restrict slope, const float* __restrict residual,
-                                         ChannelAffine affine, Rows rows, float* __restrict y) {
+DIFFPROB_HOST_DEVICE void normalize_body(const float* __restrict x, const float* __restrict slope,
+                                         const float* __restrict residual, ChannelAffine affine,
+                                         Rows rows, float* __restrict y) {
   const float* __restrict mean = affine.mean;
   const float* __restrict scale = affine.scale;
   const float* __restrict shift = affine.shift;
@@ -78,8 +85,9 @@ struct GradientSums {
 };
 
 template <bool with_slope, std::int64_t lanes>
-DIFFPROB_HOST_DEVICE void gradient_sums_of(const float* __restrict grad, const float* __restrict x, const float* __restrict slope,
-                                           ChannelAffine affine, Rows rows, GradientSums out) {
+DIFFPROB_HOST_DEVICE void gradient_sums_of(const float* __restrict grad, const float* __restrict x,
+                                           const float* __restrict slope, ChannelAffine affine,
+                                           Rows rows, GradientSums out) {
   double sum[lanes] = {};
   double product[lanes] = {};
   double slope_sum[lanes] = {};
@@ -112,16 +120,19 @@ DIFFPROB_HOST_DEVICE void gradient_sums_of(const float* __restrict grad, const f
 }
 
 template <bool with_slope, std::int64_t lanes>
-DIFFPROB_HOST_DEVICE void gradient_sums_at(std::int64_t c, const float* grad, const float* x, const float* slope, ChannelAffine affine,
-                                           Rows rows, GradientSums out) {
-  gradient_sums_of<with_slope, lanes>(grad + c, x + c, with_slope ? slope + c : slope,
-                                      {affine.mean + c, affine.scale + c, affine.shift + c}, rows,
-                                      {out.sums + c, out.products + c, with_slope ? out.slopes + c : out.slopes});
+DIFFPROB_HOST_DEVICE void gradient_sums_at(std::int64_t c, const float* grad, const float* x,
+                                           const float* slope, ChannelAffine affine, Rows rows,
+                                           GradientSums out) {
+  gradient_sums_of<with_slope, lanes>(
+      grad + c, x + c, with_slope ? slope + c : slope,
+      {affine.mean + c, affine.scale + c, affine.shift + c}, rows,
+      {out.sums + c, out.products + c, with_slope ? out.slopes + c : out.slopes});
 }
 
 template <bool with_slope>
-DIFFPROB_HOST_DEVICE void gradient_sums_body(const float* grad, const float* x, const float* slope, ChannelAffine affine, Rows rows,
-                                             std::int64_t tile, GradientSums out) {
+DIFFPROB_HOST_DEVICE void gradient_sums_body(const float* grad, const float* x, const float* slope,
+                                             ChannelAffine affine, Rows rows, std::int64_t tile,
+                                             GradientSums out) {
   for (std::int64_t top = 0; top < rows.count; top += tile) {
     const Rows part = {std::min(tile, rows.count - top), rows.channels};
     const std::int64_t at = top * rows.channels;
@@ -129,14 +140,16 @@ DIFFPROB_HOST_DEVICE void gradient_sums_body(const float* grad, const float* x, 
     for (; c + kLanes <= rows.channels; c += kLanes) {
       gradient_sums_at<with_slope, kLanes>(c, grad + at, x + at, slope, affine, part, out);
     }
-    for (; c < rows.channels; ++c) gradient_sums_at<with_slope, 1>(c, grad + at, x + at, slope, affine, part, out);
+    for (; c < rows.channels; ++c)
+      gradient_sums_at<with_slope, 1>(c, grad + at, x + at, slope, affine, part, out);
   }
 }
 
 template <bool with_slope, bool with_extra>
-DIFFPROB_HOST_DEVICE void input_gradients_body(const float* __restrict grad, const float* __restrict x, const float* __restrict slope,
-                                               const float* __restrict extra, ChannelAffine affine, const float* __restrict constant,
-                                               const float* __restrict factor, Rows rows, float* __restrict grad_x) {
+DIFFPROB_HOST_DEVICE void input_gradients_body(
+    const float* __restrict grad, const float* __restrict x, const float* __restrict slope,
+    const float* __restrict extra, ChannelAffine affine, const float* __restrict constant,
+    const float* __restrict factor, Rows rows, float* __restrict grad_x) {
   const float* __restrict mean = affine.mean;
   const float* __restrict scale = affine.scale;
   const float* __restrict shift = affine.shift;
@@ -145,7 +158,8 @@ DIFFPROB_HOST_DEVICE void input_gradients_body(const float* __restrict grad, con
     for (std::int64_t c = 0; c < rows.channels; ++c) {
       const float value = x[at + c];
       float g = grad[at + c];
-      if constexpr (with_slope) g = prelu_gradient(g, normalized(value, mean[c], scale[c], shift[c]), slope[c]);
+      if constexpr (with_slope)
+        g = prelu_gradient(g, normalized(value, mean[c], scale[c], shift[c]), slope[c]);
       g = input_gradient(g, value, mean[c], scale[c], constant[c], factor[c]);
       if constexpr (with_extra) g += extra[at + c];
       grad_x[at + c] = g;
@@ -160,7 +174,8 @@ DIFFPROB_HOST_DEVICE double sum_of(const double (&values)[lanes]) {
   return sum;
 }
 
-DIFFPROB_HOST_DEVICE void plane_moments_body(const float* x, Rows rows, double* sums, double* squares) {
+DIFFPROB_HOST_DEVICE void plane_moments_body(const float* x, Rows rows, double* sums,
+                                             double* squares) {
   const std::int64_t whole = rows.plane / kLanes;
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const float* plane = x + i * rows.plane;
@@ -176,8 +191,11 @@ DIFFPROB_HOST_DEVICE void plane_moments_body(const float* x, Rows rows, double* 
 }
 
 template <bool with_slope, bool with_residual>
-DIFFPROB_HOST_DEVICE void plane_normalize_body(const float* __restrict x, const float* __restrict slopes, const float* __restrict residual,
-                                               ChannelAffine affine, Rows rows, float* __restrict y) {
+DIFFPROB_HOST_DEVICE void plane_normalize_body(const float* __restrict x,
+                                               const float* __restrict slopes,
+                                               const float* __restrict residual,
+                                               ChannelAffine affine, Rows rows,
+                                               float* __restrict y) {
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const std::int64_t c = i % rows.channels;
     const float mean = affine.mean[c], scale = affine.scale[c], shift = affine.shift[c];
@@ -192,8 +210,9 @@ DIFFPROB_HOST_DEVICE void plane_normalize_body(const float* __restrict x, const 
 }
 
 template <bool with_slope>
-DIFFPROB_HOST_DEVICE void plane_gradient_sums_body(const float* grad, const float* x, const float* slopes, ChannelAffine affine, Rows rows,
-                                                   GradientSums out) {
+DIFFPROB_HOST_DEVICE void plane_gradient_sums_body(const float* grad, const float* x,
+                                                   const float* slopes, ChannelAffine affine,
+                                                   Rows rows, GradientSums out) {
   const std::int64_t whole = rows.plane / kLanes;
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const std::int64_t c = i % rows.channels;
@@ -208,8 +227,10 @@ DIFFPROB_HOST_DEVICE void plane_gradient_sums_body(const float* grad, const floa
     const ChannelAffine lanes = {mean, scale, shift};
     const std::int64_t at = i * rows.plane;
     const std::int64_t tail = at + whole * kLanes;
-    gradient_sums_of<with_slope, kLanes>(grad + at, x + at, slope, lanes, {whole, kLanes}, {sum, product, slope_sum});
-    gradient_sums_of<with_slope, 1>(grad + tail, x + tail, slope, lanes, {at + rows.plane - tail, 1}, {sum, product, slope_sum});
+    gradient_sums_of<with_slope, kLanes>(grad + at, x + at, slope, lanes, {whole, kLanes},
+                                         {sum, product, slope_sum});
+    gradient_sums_of<with_slope, 1>(grad + tail, x + tail, slope, lanes,
+                                    {at + rows.plane - tail, 1}, {sum, product, slope_sum});
     out.sums[c] += sum_of(sum);
     out.products[c] += sum_of(product);
     if constexpr (with_slope) out.slopes[c] += sum_of(slope_sum);
@@ -217,13 +238,14 @@ DIFFPROB_HOST_DEVICE void plane_gradient_sums_body(const float* grad, const floa
 }
 
 template <bool with_slope, bool with_extra>
-DIFFPROB_HOST_DEVICE void plane_input_gradients_body(const float* __restrict grad, const float* __restrict x,
-                                                     const float* __restrict slopes, const float* __restrict extra, ChannelAffine affine,
-                                                     const float* __restrict constants, const float* __restrict factors, Rows rows,
-                                                     float* __restrict grad_x) {
+DIFFPROB_HOST_DEVICE void plane_input_gradients_body(
+    const float* __restrict grad, const float* __restrict x, const float* __restrict slopes,
+    const float* __restrict extra, ChannelAffine affine, const float* __restrict constants,
+    const float* __restrict factors, Rows rows, float* __restrict grad_x) {
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const std::int64_t c = i % rows.channels;
-    const float mean = affine.mean[c], scale = affine.scale[c], shift = affine.shift[c], constant = constants[c], factor = factors[c];
+    const float mean = affine.mean[c], scale = affine.scale[c], shift = affine.shift[c],
+                constant = constants[c], factor = factors[c];
     const float slope = with_slope ? slopes[c] : 0.0f;
     for (std::int64_t at = i * rows.plane; at < (i + 1) * rows.plane; ++at) {
       const float value = x[at];
@@ -252,29 +274,36 @@ void add_moments(const float* x, Rows rows, double* sums, double* squares) {
   run_widest<moments_body>(x, rows, tile_rows(rows), sums, squares);
 }
 
-void normalize(const float* x, const float* slope, const float* residual, ChannelAffine affine, Rows rows, float* y) {
+void normalize(const float* x, const float* slope, const float* residual, ChannelAffine affine,
+               Rows rows, float* y) {
   by_presence(slope, residual, [&]<bool with_slope, bool with_residual>() {
-    if (rows.plane > 1) return run_widest<plane_normalize_body<with_slope, with_residual>>(x, slope, residual, affine, rows, y);
+    if (rows.plane > 1)
+      return run_widest<plane_normalize_body<with_slope, with_residual>>(x, slope, residual, affine,
+                                                                         rows, y);
     run_widest<normalize_body<with_slope, with_residual>>(x, slope, residual, affine, rows, y);
   });
 }
 
-void add_gradient_sums(const float* grad, const float* x, const float* slope, ChannelAffine affine, Rows rows, double* sums,
-                       double* products, double* slopes) {
+void add_gradient_sums(const float* grad, const float* x, const float* slope, ChannelAffine affine,
+                       Rows rows, double* sums, double* products, double* slopes) {
   const GradientSums out = {sums, products, slopes};
   by_presence(slope, nullptr, [&]<bool with_slope, bool>() {
-    if (rows.plane > 1) return run_widest<plane_gradient_sums_body<with_slope>>(grad, x, slope, affine, rows, out);
+    if (rows.plane > 1)
+      return run_widest<plane_gradient_sums_body<with_slope>>(grad, x, slope, affine, rows, out);
     run_widest<gradient_sums_body<with_slope>>(grad, x, slope, affine, rows, tile_rows(rows), out);
   });
 }
 
-void input_gradients(const float* grad, const float* x, const float* slope, const float* extra, ChannelAffine affine, const float* constant,
-                     const float* factor, Rows rows, float* grad_x) {
+void input_gradients(const float* grad, const float* x, const float* slope, const float* extra,
+                     ChannelAffine affine, const float* constant, const float* factor, Rows rows,
+                     float* grad_x) {
   by_presence(slope, extra, [&]<bool with_slope, bool with_extra>() {
     if (rows.plane > 1) {
-      return run_widest<plane_input_gradients_body<with_slope, with_extra>>(grad, x, slope, extra, affine, constant, factor, rows, grad_x);
+      return run_widest<plane_input_gradients_body<with_slope, with_extra>>(
+          grad, x, slope, extra, affine, constant, factor, rows, grad_x);
     }
-    run_widest<input_gradients_body<with_slope, with_extra>>(grad, x, slope, extra, affine, constant, factor, rows, grad_x);
+    run_widest<input_gradients_body<with_slope, with_extra>>(grad, x, slope, extra, affine,
+                                                             constant, factor, rows, grad_x);
   });
 }
 

@@ -2,14 +2,15 @@
 
 #include "model/kernels/host_device.h"
 
-/// What batch norm, PReLU and residual sum do to one element, forward and backward, on the host (for a GPU: batch_norm_threads.h).
-/// One channel is described by
+/// What batch norm, PReLU and residual sum do to one element, forward and backward, on the host
+/// (for a GPU: batch_norm_threads.h). One channel is described by
 ///   mean, scale, shift     z = (x - mean) * scale + shift
 ///   slope                  PReLU of that channel; y = z where z > 0, else slope * z
 ///   constant, factor       part of the input gradient that comes from the statistics of the batch
 namespace diffprob::model::kernels {
 
-/// Rounded once: values near zero then seldom land on the wrong side of the PReLU, which would be an error of the size of the gradient.
+/// Rounded once: values near zero then seldom land on the wrong side of the PReLU, which would be
+/// an error of the size of the gradient.
 DIFFPROB_HOST_DEVICE float normalized(float x, float mean, float scale, float shift) {
   const double away = static_cast<double>(x) - static_cast<double>(mean);
   return static_cast<float>(away * static_cast<double>(scale) + static_cast<double>(shift));
@@ -30,7 +31,8 @@ DIFFPROB_HOST_DEVICE float slope_gradient(float grad, float z) {
 }
 
 /// Gradient of x from that of z.
-DIFFPROB_HOST_DEVICE float input_gradient(float grad, float x, float mean, float scale, float constant, float factor) {
+DIFFPROB_HOST_DEVICE float input_gradient(float grad, float x, float mean, float scale,
+                                          float constant, float factor) {
   return grad * scale - constant - (x - mean) * factor;
 }
 

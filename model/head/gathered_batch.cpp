@@ -10,31 +10,39 @@
 namespace diffprob::model {
 namespace {
 
-// Two for the label, one for the norm; four keep rows on 16 bytes, which matrix products on GPUs want.
+// Two for the label, one for the norm; four keep rows on 16 bytes, which matrix products on GPUs
+// want.
 constexpr std::int64_t kExtraColumns = 4;
 constexpr std::int64_t kLabelColumns = 2;
 
 }  // namespace
 
-GatheredBatch::GatheredBatch(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
+GatheredBatch::GatheredBatch(const at::Tensor& embeddings, const at::Tensor& labels,
+                             const std::vector<std::int64_t>& counts,
                              dist::Communicator& communicator) {
   const auto rank = static_cast<std::size_t>(communicator.rank());
-  TORCH_CHECK(counts.size() == static_cast<std::size_t>(communicator.world_size()), "head: ", counts.size(), " row counts for ",
-              communicator.world_size(), " ranks");
-  TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) == counts[rank], "head: embeddings of sizes ", embeddings.sizes(), ", expected ",
-              counts[rank], " rows on rank ", rank);
-  TORCH_CHECK(labels.scalar_type() == at::kLong && labels.dim() == 1 && labels.size(0) == counts[rank], "head: labels of type ",
-              labels.scalar_type(), " and sizes ", labels.sizes(), ", expected ", counts[rank], " int64 labels on rank ", rank);
-  first_own_row_ = std::accumulate(counts.begin(), counts.begin() + communicator.rank(), std::int64_t{0});
+  TORCH_CHECK(counts.size() == static_cast<std::size_t>(communicator.world_size()),
+              "head: ", counts.size(), " row counts for ", communicator.world_size(), " ranks");
+  TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) == counts[rank],
+              "head: embeddings of sizes ", embeddings.sizes(), ", expected ", counts[rank],
+              " rows on rank ", rank);
+  TORCH_CHECK(
+      labels.scalar_type() == at::kLong && labels.dim() == 1 && labels.size(0) == counts[rank],
+      "head: labels of type ", labels.scalar_type(), " and sizes ", labels.sizes(), ", expected ",
+      counts[rank], " int64 labels on rank ", rank);
+  first_own_row_ =
+      std::accumulate(counts.begin(), counts.begin() + communicator.rank(), std::int64_t{0});
   const std::int64_t dim = embeddings.size(1);
   const std::int64_t rows = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
 
-  own_embeddings_ = embeddings.detach().to(at::TensorOptions().device(communicator.device()).dtype(at::kFloat));
+  own_embeddings_ =
+      embeddings.detach().to(at::TensorOptions().device(communicator.device()).dtype(at::kFloat));
   const at::Tensor norms = row_norms(own_embeddings_);
   own_inverse_norms_ = inverse_of_norms(norms);
   const at::Tensor own = at::zeros({counts[rank], dim + kExtraColumns}, own_embeddings_.options());
   own.narrow(1, 0, dim).copy_(own_embeddings_).mul_(own_inverse_norms_.unsqueeze(1));
-  own.narrow(1, dim, kLabelColumns).copy_(labels.to(communicator.device()).unsqueeze(1).contiguous().view(at::kFloat));
+  own.narrow(1, dim, kLabelColumns)
+      .copy_(labels.to(communicator.device()).unsqueeze(1).contiguous().view(at::kFloat));
   own.select(1, dim + kLabelColumns).copy_(norms);
   message_ = at::empty({rows, dim + kExtraColumns}, own.options());
   exchange_ = communicator.all_gather_v(message_, own, counts);

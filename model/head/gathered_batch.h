@@ -11,26 +11,34 @@
 
 namespace diffprob::model {
 
-/// Normalised embeddings, their norms and labels of the global batch on every rank. B = global rows, b = own rows. One message: a label
-/// travels as two more columns of its row, bit for bit, the norm as another.
+/// Normalised embeddings, their norms and labels of the global batch on every rank. B = global
+/// rows, b = own rows. One message: a label travels as two more columns of its row, bit for bit,
+/// the norm as another.
 class GatheredBatch {
  public:
-  /// Collective; starts the exchange. embeddings [b, D] of any float dtype, labels [b] int64, counts: rows a rank.
-  GatheredBatch(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
-                dist::Communicator& communicator);
+  /// Collective; starts the exchange. embeddings [b, D] of any float dtype, labels [b] int64,
+  /// counts: rows a rank.
+  GatheredBatch(const at::Tensor& embeddings, const at::Tensor& labels,
+                const std::vector<std::int64_t>& counts, dist::Communicator& communicator);
   /// Before normalised(), norms(), labels(): orders them after the exchange.
   void wait();
 
   [[nodiscard]] std::int64_t rows() const noexcept { return message_.size(0); }
   [[nodiscard]] std::int64_t first_own_row() const noexcept { return first_own_row_; }
   [[nodiscard]] std::int64_t own_rows() const noexcept { return own_embeddings_.size(0); }
-  [[nodiscard]] const at::Tensor& own_embeddings() const noexcept { return own_embeddings_; }        ///< [b, D] float32
-  [[nodiscard]] const at::Tensor& own_inverse_norms() const noexcept { return own_inverse_norms_; }  ///< [b]
-  [[nodiscard]] at::Tensor normalised() const;                                                       ///< [B, D], a view
-  [[nodiscard]] at::Tensor norms() const;                                                            ///< [B] float32, of the embeddings
-  [[nodiscard]] const at::Tensor& labels() const noexcept { return labels_; }                        ///< [B]
+  [[nodiscard]] const at::Tensor& own_embeddings() const noexcept {
+    return own_embeddings_;
+  }  ///< [b, D] float32
+  [[nodiscard]] const at::Tensor& own_inverse_norms() const noexcept {
+    return own_inverse_norms_;
+  }                                             ///< [b]
+  [[nodiscard]] at::Tensor normalised() const;  ///< [B, D], a view
+  [[nodiscard]] at::Tensor norms() const;       ///< [B] float32, of the embeddings
+  [[nodiscard]] const at::Tensor& labels() const noexcept { return labels_; }  ///< [B]
   /// Own rows of a tensor [B, ...].
-  [[nodiscard]] at::Tensor own(const at::Tensor& whole) const { return whole.narrow(0, first_own_row_, own_rows()); }
+  [[nodiscard]] at::Tensor own(const at::Tensor& whole) const {
+    return whole.narrow(0, first_own_row_, own_rows());
+  }
 
  private:
   at::Tensor own_embeddings_;

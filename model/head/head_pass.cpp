@@ -29,7 +29,8 @@ std::int64_t HeadPass::chunk_size(std::int64_t chunk) const noexcept {
 Chunk HeadPass::slot(std::int64_t chunk) const {
   const std::int64_t rows = x_.size(0);
   const std::int64_t classes = chunk_size(chunk);
-  const at::Tensor values = buffer_.values.narrow(0, chunk % buffer_.slots * buffer_.chunk_classes * rows, classes * rows);
+  const at::Tensor values = buffer_.values.narrow(
+      0, chunk % buffer_.slots * buffer_.chunk_classes * rows, classes * rows);
   return {values.view({classes, rows}), inverse_norms(chunk), chunk_begin(chunk)};
 }
 
@@ -57,18 +58,21 @@ ShardSoftmax HeadPass::first_pass() {
     at::Tensor(chunk.inverse_norms).copy_(inverse_row_norms(centres));
     at::Tensor values = chunk.values;
     at::mm_out(values, centres, x_.t());
-    const bool direct = !margin_.changes_others() && has_product_kernels(values);  // cosines need not be written
+    const bool direct =
+        !margin_.changes_others() && has_product_kernels(values);  // cosines need not be written
     if (direct) {
       maxima_of_products(chunk, classes_.own(), softmax.maxima);
     } else {
       cosines_of_products(chunk, classes_.own(), softmax.maxima);
     }
     const at::Tensor slope = direct ? at::Tensor() : make_effective(chunk);
-    const at::Tensor largest = slope.defined() ? values.amax(0) : at::maximum(softmax.maxima.below, softmax.maxima.above);
+    const at::Tensor largest =
+        slope.defined() ? values.amax(0) : at::maximum(softmax.maxima.below, softmax.maxima.above);
 
     // What was summed so far is relative to the old reference.
     const at::Tensor reference = at::maximum(softmax.reference, largest);
-    const at::Tensor rescale = at::sub(softmax.reference.to(at::kDouble), reference).mul_(scale).exp_();
+    const at::Tensor rescale =
+        at::sub(softmax.reference.to(at::kDouble), reference).mul_(scale).exp_();
     softmax.reference = reference;
     softmax.sums.mul_(rescale);
     if (direct) {
@@ -91,19 +95,26 @@ void HeadPass::recompute_gradients(const Chunk& chunk, const at::Tensor& centres
   const double scale = margin_.options().scale;
   at::Tensor values = chunk.values;
   at::mm_out(values, centres, x_.t());
-  if (!margin_.changes_others()) return gradients_of_products(chunk, scale, terms_.reference, terms_.factor);
+  if (!margin_.changes_others())
+    return gradients_of_products(chunk, scale, terms_.reference, terms_.factor);
   OtherMaxima unused{terms_.reference.clone(), terms_.reference.clone()};
   cosines_of_products(chunk, classes_.own(), unused);
   const at::Tensor slope = make_effective(chunk);
-  exponentials_of_cosines(chunk, scale, terms_.reference, at::zeros({x_.size(0)}, x_.options().dtype(at::kDouble)));
+  exponentials_of_cosines(chunk, scale, terms_.reference,
+                          at::zeros({x_.size(0)}, x_.options().dtype(at::kDouble)));
   values.mul_(slope).mul_(terms_.factor);
 }
 
-void HeadPass::centre_gradient(std::int64_t chunk_index, const at::Tensor& centres, const at::Tensor& gradient, bool add) {
+void HeadPass::centre_gradient(std::int64_t chunk_index, const at::Tensor& centres,
+                               const at::Tensor& gradient, bool add) {
   const Chunk chunk = slot(chunk_index);
   if (is_kept(chunk_index)) {
     const at::Tensor& old = references_[static_cast<std::size_t>(chunk_index)];
-    at::Tensor(chunk.values).mul_(at::sub(old, terms_.reference).mul_(margin_.options().scale).exp_().mul_(terms_.factor));
+    at::Tensor(chunk.values)
+        .mul_(at::sub(old, terms_.reference)
+                  .mul_(margin_.options().scale)
+                  .exp_()
+                  .mul_(terms_.factor));
   } else {
     recompute_gradients(chunk, centres);
   }
@@ -116,7 +127,8 @@ void HeadPass::centre_gradient(std::int64_t chunk_index, const at::Tensor& centr
   }
 }
 
-void HeadPass::project(std::int64_t chunk, const at::Tensor& centres, const at::Tensor& gradient) const {
+void HeadPass::project(std::int64_t chunk, const at::Tensor& centres,
+                       const at::Tensor& gradient) const {
   project_off_centres(gradient, centres, inverse_norms(chunk));
 }
 

@@ -20,23 +20,28 @@ bool is_supported(at::ScalarType type) {
   return type == at::kFloat || type == at::kBFloat16;
 }
 
-/// Rows of a tensor that updates may write to: in place where they lie together as float32, else a float32 copy.
+/// Rows of a tensor that updates may write to: in place where they lie together as float32, else a
+/// float32 copy.
 struct Rows {
   at::Tensor values;  // [n, D] float32
   bool in_place;
 };
 Rows read_rows(const at::Tensor& whole, const RowGradients& rows) {
-  const at::Tensor stored = rows.rows.defined() ? whole.index_select(0, rows.rows) : whole.narrow(0, rows.first, rows.gradient.size(0));
+  const at::Tensor stored = rows.rows.defined()
+                                ? whole.index_select(0, rows.rows)
+                                : whole.narrow(0, rows.first, rows.gradient.size(0));
   return {stored.to(at::kFloat), !rows.rows.defined() && stored.scalar_type() == at::kFloat};
 }
 
-void write_rows(at::Tensor whole, const RowGradients& rows, const Rows& changed, std::int64_t first_class, std::uint64_t key) {
+void write_rows(at::Tensor whole, const RowGradients& rows, const Rows& changed,
+                std::int64_t first_class, std::uint64_t key) {
   if (changed.in_place) return;
   at::Tensor stored = changed.values;
   if (whole.scalar_type() == at::kBFloat16) {
     const std::int64_t first = first_class + rows.first;
-    const at::Tensor ids =
-        rows.rows.defined() ? rows.rows.add(first_class) : at::arange(first, first + stored.size(0), whole.options().dtype(at::kLong));
+    const at::Tensor ids = rows.rows.defined() ? rows.rows.add(first_class)
+                                               : at::arange(first, first + stored.size(0),
+                                                            whole.options().dtype(at::kLong));
     stored = round_stochastically(stored, ids, key);
   }
   if (rows.rows.defined()) {
@@ -48,7 +53,8 @@ void write_rows(at::Tensor whole, const RowGradients& rows, const Rows& changed,
 
 }  // namespace
 
-at::Tensor round_stochastically(const at::Tensor& values, const at::Tensor& class_ids, std::uint64_t key) {
+at::Tensor round_stochastically(const at::Tensor& values, const at::Tensor& class_ids,
+                                std::uint64_t key) {
   if (!values.device().is_cpu()) return any_device::round_stochastically(values, class_ids, key);
   const at::Tensor source = values.contiguous();
   const at::Tensor ids = class_ids.contiguous();
@@ -59,24 +65,31 @@ at::Tensor round_stochastically(const at::Tensor& values, const at::Tensor& clas
   static_assert(sizeof(at::BFloat16) == sizeof(std::uint16_t));
   auto* to = static_cast<std::uint16_t*>(out.mutable_data_ptr());
   at::parallel_for(0, source.size(0), kRowGrain, [&](std::int64_t first, std::int64_t last) {
-    kernels::round_stochastically(from + first * dim, id + first, last - first, dim, key, to + first * dim);
+    kernels::round_stochastically(from + first * dim, id + first, last - first, dim, key,
+                                  to + first * dim);
   });
   return out;
 }
 
-at::Tensor any_device::round_stochastically(const at::Tensor& values, const at::Tensor& class_ids, std::uint64_t key) {
+at::Tensor any_device::round_stochastically(const at::Tensor& values, const at::Tensor& class_ids,
+                                            std::uint64_t key) {
   const at::Tensor columns = at::arange(values.size(1), class_ids.options());
-  const at::Tensor random = keyed_hash(class_ids.unsqueeze(1).mul(values.size(1)).add(columns), key).bitwise_and_(kBits16);
+  const at::Tensor random = keyed_hash(class_ids.unsqueeze(1).mul(values.size(1)).add(columns), key)
+                                .bitwise_and_(kBits16);
   const at::Tensor bits = values.contiguous().view(at::kInt);
-  const at::Tensor rounded = bits.add(random.to(at::kInt)).bitwise_and_(~static_cast<std::int32_t>(kBits16)).view(at::kFloat);
-  // What is left has zeros in its lower 16 bits: the cast drops no digit. Adding bits to a not-a-number could make a number of it.
+  const at::Tensor rounded = bits.add(random.to(at::kInt))
+                                 .bitwise_and_(~static_cast<std::int32_t>(kBits16))
+                                 .view(at::kFloat);
+  // What is left has zeros in its lower 16 bits: the cast drops no digit. Adding bits to a
+  // not-a-number could make a number of it.
   return at::where(values.isfinite(), rounded, values).to(at::kBFloat16);
 }
 
 HeadSgd::HeadSgd(at::Tensor weight, std::int64_t first_class, HeadSgdOptions options)
     : weight_(std::move(weight)), first_class_(first_class), options_(options) {
   TORCH_CHECK(is_supported(weight_.scalar_type()) && is_supported(options_.momentum_storage),
-              "head: weights and momenta are float32 or bfloat16, got ", weight_.scalar_type(), " and ", options_.momentum_storage);
+              "head: weights and momenta are float32 or bfloat16, got ", weight_.scalar_type(),
+              " and ", options_.momentum_storage);
   momentum_ = at::zeros_like(weight_, weight_.options().dtype(options_.momentum_storage));
 }
 
@@ -86,7 +99,8 @@ void HeadSgd::begin_step(StepControl control, std::uint64_t step) {
 }
 
 bool HeadSgd::skipped_on_host() const {
-  return control_.apply.defined() && weight_.device().is_cpu() && control_.apply.item<double>() == 0.0;
+  return control_.apply.defined() && weight_.device().is_cpu() &&
+         control_.apply.item<double>() == 0.0;
 }
 
 bool HeadSgd::projects() const noexcept {
@@ -97,7 +111,8 @@ void HeadSgd::update_rows(const RowGradients& rows) {
   const at::NoGradGuard no_grad;
   if (rows.gradient.size(0) == 0 || skipped_on_host()) return;
   if (gpu::has_head_sgd(weight_)) {
-    const kernels::HeadSgdStep step{static_cast<float>(control_.learning_rate), static_cast<float>(options_.momentum),
+    const kernels::HeadSgdStep step{static_cast<float>(control_.learning_rate),
+                                    static_cast<float>(options_.momentum),
                                     static_cast<float>(options_.weight_decay), options_.nesterov};
     gpu::head_sgd({weight_, momentum_, first_class_, key_}, rows, step, control_);
   } else if (weight_.device().is_cpu()) {
@@ -111,7 +126,8 @@ void HeadSgd::update_host(const RowGradients& rows) {
   refuse_device_rate(control_, "head SGD");
   const Rows weight = read_rows(weight_, rows);
   const Rows momentum = read_rows(momentum_, rows);
-  const kernels::SgdStep step{static_cast<float>(control_.learning_rate), static_cast<float>(options_.momentum),
+  const kernels::SgdStep step{static_cast<float>(control_.learning_rate),
+                              static_cast<float>(options_.momentum),
                               static_cast<float>(options_.weight_decay), options_.nesterov};
   const std::int64_t dim = rows.gradient.size(1);
   float* w = weight.values.mutable_data_ptr<float>();
@@ -131,11 +147,14 @@ void HeadSgd::update_device(const RowGradients& rows) {
   at::Tensor gradient = rows.gradient;
   gradient.add_(weight.values, options_.weight_decay);
   const at::Tensor velocity = at::add(gradient, momentum.values, options_.momentum);
-  const at::Tensor& direction = options_.nesterov ? gradient.add_(velocity, options_.momentum) : velocity;
+  const at::Tensor& direction =
+      options_.nesterov ? gradient.add_(velocity, options_.momentum) : velocity;
   const at::Tensor moved = at::sub(weight.values, direction, control_.learning_rate);
   const at::Tensor& apply = control_.apply;
-  at::Tensor(weight.values).copy_(apply.defined() ? at::where(apply != 0, moved, weight.values) : moved);
-  at::Tensor(momentum.values).copy_(apply.defined() ? at::where(apply != 0, velocity, momentum.values) : velocity);
+  at::Tensor(weight.values)
+      .copy_(apply.defined() ? at::where(apply != 0, moved, weight.values) : moved);
+  at::Tensor(momentum.values)
+      .copy_(apply.defined() ? at::where(apply != 0, velocity, momentum.values) : velocity);
   write_rows(weight_, rows, weight, first_class_, data::combine_key(key_, 0));
   write_rows(momentum_, rows, momentum, first_class_, data::combine_key(key_, 1));
 }

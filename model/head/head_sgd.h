@@ -4,8 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "model/softmax/head_update.h"
 #include "model/optim/optimizer.h"
+#include "model/softmax/head_update.h"
 
 namespace diffprob::model {
 
@@ -17,15 +17,19 @@ struct HeadSgdOptions {
   std::uint64_t seed = 1;                        ///< of the stochastic rounding of bfloat16 rows
 };
 
-/// SGD over class rows as PyTorch has it (see Sgd), one pass over gradient, weight and momentum. Sampled rows: decay, momentum and update
-/// of these rows alone. bfloat16 weights and momenta are computed in float32 and rounded stochastically, without bias: rounding to nearest
-/// would drop every update below 1/256 of its weight. Rounding is keyed by (seed, step, class, element), not by rank.
+/// SGD over class rows as PyTorch has it (see Sgd), one pass over gradient, weight and momentum.
+/// Sampled rows: decay, momentum and update of these rows alone. bfloat16 weights and momenta are
+/// computed in float32 and rounded stochastically, without bias: rounding to nearest would drop
+/// every update below 1/256 of its weight. Rounding is keyed by (seed, step, class, element), not
+/// by rank.
 class HeadSgd : public HeadUpdate {
  public:
-  /// weight [C_r, D] float32 or bfloat16, kept; first_class: global id of its row 0. Momenta start at zero.
+  /// weight [C_r, D] float32 or bfloat16, kept; first_class: global id of its row 0. Momenta start
+  /// at zero.
   HeadSgd(at::Tensor weight, std::int64_t first_class, HeadSgdOptions options);
 
-  /// Before the rows of a step come. control.apply as for every optimiser: 0 leaves all bits as they are. `step` keys the rounding.
+  /// Before the rows of a step come. control.apply as for every optimiser: 0 leaves all bits as
+  /// they are. `step` keys the rounding.
   void begin_step(StepControl control, std::uint64_t step);
   void update_rows(const RowGradients& rows) override;
   [[nodiscard]] bool projects() const noexcept override;
@@ -46,13 +50,16 @@ class HeadSgd : public HeadUpdate {
   std::uint64_t key_ = 0;
 };
 
-/// float32 [n, D] -> bfloat16, up or down with the probability that keeps the mean; random numbers are a function of (key, class id,
-/// column). class_ids [n] int64. Not-a-number and infinity stay what they are.
-[[nodiscard]] at::Tensor round_stochastically(const at::Tensor& values, const at::Tensor& class_ids, std::uint64_t key);
+/// float32 [n, D] -> bfloat16, up or down with the probability that keeps the mean; random numbers
+/// are a function of (key, class id, column). class_ids [n] int64. Not-a-number and infinity stay
+/// what they are.
+[[nodiscard]] at::Tensor round_stochastically(const at::Tensor& values, const at::Tensor& class_ids,
+                                              std::uint64_t key);
 
 namespace any_device {
 /// The same by ATen; tests compare.
-[[nodiscard]] at::Tensor round_stochastically(const at::Tensor& values, const at::Tensor& class_ids, std::uint64_t key);
+[[nodiscard]] at::Tensor round_stochastically(const at::Tensor& values, const at::Tensor& class_ids,
+                                              std::uint64_t key);
 }  // namespace any_device
 
 }  // namespace diffprob::model

@@ -10,14 +10,16 @@
 
 namespace diffprob::model {
 
-void LabelCheck::submit(const at::Tensor& labels, std::int64_t num_classes, const std::vector<std::int64_t>& counts) {
+void LabelCheck::submit(const at::Tensor& labels, std::int64_t num_classes,
+                        const std::vector<std::int64_t>& counts) {
   const std::int64_t rows = labels.size(0);
   const at::Tensor bad = at::logical_or(labels < 0, labels >= num_classes);
   const at::Tensor row = at::where(bad, at::arange(rows, labels.options()), rows).min();
   const at::Tensor label = labels.index_select(0, row.clamp_max(rows - 1).view({1})).squeeze(0);
   const at::Tensor finding = at::stack({bad.sum(), row, label});
   const bool on_host = labels.device().is_cpu();
-  if (!finding_.defined()) finding_ = at::zeros({3}, at::TensorOptions().dtype(at::kLong).pinned_memory(!on_host));
+  if (!finding_.defined())
+    finding_ = at::zeros({3}, at::TensorOptions().dtype(at::kLong).pinned_memory(!on_host));
   counts_ = counts;
   num_classes_ = num_classes;
   if (on_host) {
@@ -52,8 +54,9 @@ void LabelCheck::settle() {
   if (sticky_.defined()) sticky_.zero_();  // this one is told
   std::size_t rank = 0;
   while (row >= counts_[rank]) row -= counts_[rank++];
-  TORCH_CHECK(false, "label out of range: rank ", rank, ", row ", row, " of its batch: label ", finding[2], ", expected 0 to ",
-              num_classes_ - 1, " (", finding[0], " such labels in this global batch)");
+  TORCH_CHECK(false, "label out of range: rank ", rank, ", row ", row, " of its batch: label ",
+              finding[2], ", expected 0 to ", num_classes_ - 1, " (", finding[0],
+              " such labels in this global batch)");
 }
 
 }  // namespace diffprob::model

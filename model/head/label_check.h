@@ -9,15 +9,18 @@
 
 namespace diffprob::model {
 
-/// Range check of the labels of a global batch. Every rank checks the labels of all ranks, so all find the same error. The finding is
-/// copied to the host without waiting for the device; settle() reads it. On a device the first bad batch stays the finding.
+/// Range check of the labels of a global batch. Every rank checks the labels of all ranks, so all
+/// find the same error. The finding is copied to the host without waiting for the device; settle()
+/// reads it. On a device the first bad batch stays the finding.
 class LabelCheck {
  public:
   /// labels [B] int64 in rank order, counts: rows a rank; num_classes is the same in every call.
-  void submit(const at::Tensor& labels, std::int64_t num_classes, const std::vector<std::int64_t>& counts);
+  void submit(const at::Tensor& labels, std::int64_t num_classes,
+              const std::vector<std::int64_t>& counts);
   /// submit() was recorded into a CUDA graph, which has been replayed on the current stream.
   void submitted_by_replay(at::Device device);
-  /// Throws c10::Error that names rank, row of that rank and label of the first bad label submitted. Does nothing when none is pending.
+  /// Throws c10::Error that names rank, row of that rank and label of the first bad label
+  /// submitted. Does nothing when none is pending.
   void settle();
 
  private:

@@ -16,7 +16,8 @@ constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 at::Tensor cosines(const at::Tensor& centres, const at::Tensor& x) {
   const at::Tensor c = centres.to(at::kDouble);
   const at::Tensor e = x.to(at::kDouble);
-  const at::Tensor lengths = at::linalg_vector_norm(c, 2, at::IntArrayRef{1}).mul_(at::linalg_vector_norm(e, 2, at::IntArrayRef{1}));
+  const at::Tensor lengths = at::linalg_vector_norm(c, 2, at::IntArrayRef{1})
+                                 .mul_(at::linalg_vector_norm(e, 2, at::IntArrayRef{1}));
   return at::mul(c, e).sum(1).div_(lengths.clamp_min_(1e-300)).clamp_(-1.0, 1.0);
 }
 
@@ -38,7 +39,8 @@ OwnClasses::OwnClasses(StepClasses classes, at::Tensor x, bool own_kernel)
 
 void OwnClasses::take_own_rows(const at::Tensor& x) {
   const bool none = classes_.count() == 0;  // known without asking a device
-  rows_ = none ? at::empty({0}, x.options().dtype(at::kLong)) : classes_.own().here.nonzero().squeeze(1);
+  rows_ = none ? at::empty({0}, x.options().dtype(at::kLong))
+               : classes_.own().here.nonzero().squeeze(1);
   directions_ = none ? at::empty({0, x.size(1)}, x.options()) : classes_.own_centres(rows_);
   cosine_.index_copy_(0, rows_, cosines(directions_, x.index_select(0, rows_)));
   const at::Tensor inverse = inverse_row_norms(directions_);
@@ -60,7 +62,8 @@ void OwnClasses::add_gradients(const at::Tensor& gradients, const at::Tensor& sl
     at::Tensor(gradients).addcmul_(directions_, slope.unsqueeze(1));
     return;
   }
-  const at::Tensor own = gradients.index_select(0, rows_).addcmul_(directions_, slope.index_select(0, rows_).unsqueeze(1));
+  const at::Tensor own = gradients.index_select(0, rows_).addcmul_(
+      directions_, slope.index_select(0, rows_).unsqueeze(1));
   at::Tensor(gradients).index_copy_(0, rows_, own);
 }
 

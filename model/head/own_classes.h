@@ -8,18 +8,20 @@
 
 namespace diffprob::model {
 
-/// The own classes of a global batch, as far as this rank has them: of B rows about B / W. On a CPU only those rows are worked on; on a GPU
-/// their number is known to the device alone, so a kernel passes over the others (`own_kernel`), or LibTorch's operators do all B rows.
-/// Nothing here waits for a GPU.
+/// The own classes of a global batch, as far as this rank has them: of B rows about B / W. On a CPU
+/// only those rows are worked on; on a GPU their number is known to the device alone, so a kernel
+/// passes over the others (`own_kernel`), or LibTorch's operators do all B rows. Nothing here waits
+/// for a GPU.
 class OwnClasses {
  public:
   /// x [B, D] float32: normalised embeddings, rows at any distance.
   OwnClasses(StepClasses classes, at::Tensor x, bool own_kernel);
 
-  /// [B] float64: the cosine to the own class, -inf where another rank has it. In float64: an arc cosine near +-1 turns the 6e-8 of a
-  /// float32 cosine into 3e-4 of angle.
+  /// [B] float64: the cosine to the own class, -inf where another rank has it. In float64: an arc
+  /// cosine near +-1 turns the 6e-8 of a float32 cosine into 3e-4 of angle.
   [[nodiscard]] const at::Tensor& cosine() const noexcept { return cosine_; }
-  /// gradients [B, D] float32 += slope[b] * centre / |centre|, where the class is here. slope [B] float32: d loss / d cosine.
+  /// gradients [B, D] float32 += slope[b] * centre / |centre|, where the class is here. slope [B]
+  /// float32: d loss / d cosine.
   void add_gradients(const at::Tensor& gradients, const at::Tensor& slope) const;
   /// [B] float32: slope / |centre|, what second passes take; 0 where another rank has the class.
   [[nodiscard]] at::Tensor over_norms(const at::Tensor& slope) const;
@@ -30,8 +32,9 @@ class OwnClasses {
 
   StepClasses classes_;
   bool own_kernel_;
-  at::Tensor rows_;           // [n] int64 rows of the batch on a CPU; undefined: all
-  at::Tensor directions_;     // [n, D] normalised centres, 0 where the class is elsewhere; undefined with the kernel
+  at::Tensor rows_;        // [n] int64 rows of the batch on a CPU; undefined: all
+  at::Tensor directions_;  // [n, D] normalised centres, 0 where the class is elsewhere; undefined
+                           // with the kernel
   at::Tensor inverse_norms_;  // [B], 0 where the class is elsewhere
   at::Tensor cosine_;
 };

@@ -13,12 +13,14 @@
 namespace diffprob::model {
 namespace {
 
-constexpr std::int64_t kMarginRows = 8;  // rows of which margins are computed together, see target_logits()
+constexpr std::int64_t kMarginRows =
+    8;  // rows of which margins are computed together, see target_logits()
 constexpr std::int64_t kLabelColumn = kScoreColumns;
 constexpr std::int64_t kNormColumn = kScoreColumns + 1;
 
-/// [b] float64 target logits with a margin. The elementwise functions of LibTorch may give another last bit at the end of a tensor than in
-/// the middle: rows are taken in equal groups from the first one on.
+/// [b] float64 target logits with a margin. The elementwise functions of LibTorch may give another
+/// last bit at the end of a tensor than in the middle: rows are taken in equal groups from the
+/// first one on.
 at::Tensor target_logits(const at::Tensor& cosines, const MarginOptions& margin) {
   const at::Tensor logits = at::empty_like(cosines);
   for (std::int64_t begin = 0; begin < cosines.size(0); begin += kMarginRows) {
@@ -33,7 +35,8 @@ at::Tensor target_logits(const at::Tensor& cosines, const MarginOptions& margin)
 /// statistics [kScoreColumns, b] int64 on the host.
 class RowReader {
  public:
-  RowReader(at::Tensor statistics, int bits) : statistics_(std::move(statistics)), unit_(std::ldexp(1.0, -bits)) {}
+  RowReader(at::Tensor statistics, int bits)
+      : statistics_(std::move(statistics)), unit_(std::ldexp(1.0, -bits)) {}
   [[nodiscard]] RowStatistics operator()(std::int64_t row) const {
     RowStatistics result;
     result.target = cosine_of_key(at(kTargetColumn, row));
@@ -57,22 +60,25 @@ class RowReader {
 HeadScores empty_scores(std::int64_t rows) {
   const auto column = [rows](at::ScalarType type) { return at::empty({rows}, type); };
   HeadScores scores;
-  for (at::Tensor* tensor : {&scores.nll, &scores.probability, &scores.top1_log_prob, &scores.second_log_prob, &scores.sum_p2,
-                             &scores.entropy, &scores.cosine}) {
+  for (at::Tensor* tensor :
+       {&scores.nll, &scores.probability, &scores.top1_log_prob, &scores.second_log_prob,
+        &scores.sum_p2, &scores.entropy, &scores.cosine}) {
     *tensor = column(at::kFloat);
   }
   scores.top1 = column(at::kLong);
   return scores;
 }
 
-HeadScores merge_rows(const RowReader& rows, const at::Tensor& labels, const MarginOptions& margin) {
+HeadScores merge_rows(const RowReader& rows, const at::Tensor& labels,
+                      const MarginOptions& margin) {
   const std::int64_t count = labels.size(0);
   HeadScores scores = empty_scores(count);
   auto* cosine = scores.cosine.mutable_data_ptr<float>();
   for (std::int64_t i = 0; i < count; ++i) cosine[i] = rows(i).target;
   const at::Tensor logits = target_logits(scores.cosine.to(at::kDouble), margin);
   for (std::int64_t i = 0; i < count; ++i) {
-    const RowScores row = merge_scores(rows(i), labels.const_data_ptr<std::int64_t>()[i], margin.scale, logits.const_data_ptr<double>()[i]);
+    const RowScores row = merge_scores(rows(i), labels.const_data_ptr<std::int64_t>()[i],
+                                       margin.scale, logits.const_data_ptr<double>()[i]);
     scores.nll.mutable_data_ptr<float>()[i] = row.nll;
     scores.probability.mutable_data_ptr<float>()[i] = row.probability;
     scores.top1.mutable_data_ptr<std::int64_t>()[i] = row.top1;
@@ -86,8 +92,8 @@ HeadScores merge_rows(const RowReader& rows, const at::Tensor& labels, const Mar
 
 }  // namespace
 
-PendingScores::PendingScores(const at::Tensor& statistics, const at::Tensor& labels, const at::Tensor& norms, int bits,
-                             const MarginOptions& margin)
+PendingScores::PendingScores(const at::Tensor& statistics, const at::Tensor& labels,
+                             const at::Tensor& norms, int bits, const MarginOptions& margin)
     : bits_(bits), margin_(margin) {
   const at::Device device = statistics.device();
   const at::Tensor all = at::empty({kScoreColumns + 2, labels.size(0)}, statistics.options());
@@ -104,7 +110,8 @@ PendingScores::PendingScores(const at::Tensor& statistics, const at::Tensor& lab
 
 HeadScores PendingScores::finish() const {
   if (copied_) copied_->synchronize();
-  HeadScores scores = merge_rows(RowReader(host_.narrow(0, 0, kScoreColumns), bits_), host_.select(0, kLabelColumn), margin_);
+  HeadScores scores = merge_rows(RowReader(host_.narrow(0, 0, kScoreColumns), bits_),
+                                 host_.select(0, kLabelColumn), margin_);
   scores.norm = host_.select(0, kNormColumn).view(at::kDouble).to(at::kFloat);
   return scores;
 }

@@ -23,7 +23,9 @@ void margin_free(const RowStatistics& row, std::int64_t label, double scale, Row
   const double target = scale * static_cast<double>(row.target);
   const double first = scale * static_cast<double>(row.first);
   const double second = scale * static_cast<double>(row.second);
-  const bool target_is_top = row.target > row.first || (row.target == row.first && label < row.first_class) || row.first_class < 0;
+  const bool target_is_top = row.target > row.first ||
+                             (row.target == row.first && label < row.first_class) ||
+                             row.first_class < 0;
   const double top = target_is_top ? target : first;
   const double other = target_is_top ? first : target;  // the one of the two that is not the top
   const double other_weight = std::exp(other - top);
@@ -31,7 +33,8 @@ void margin_free(const RowStatistics& row, std::int64_t label, double scale, Row
   const double rest = other_weight + rest_weight * row.e;
   const double squares = other_weight * other_weight + rest_weight * rest_weight * row.squares;
   // Sum of weight * (top - logit).
-  const double distance = product(other_weight, top - other) + rest_weight * row.entropy + product(rest_weight * row.e, top - second);
+  const double distance = product(other_weight, top - other) + rest_weight * row.entropy +
+                          product(rest_weight * row.e, top - second);
   const double log_total = std::log1p(rest);
   const double runner_up = target_is_top ? first : std::max(target, second);
   scores.top1 = target_is_top ? label : row.first_class;
@@ -43,7 +46,8 @@ void margin_free(const RowStatistics& row, std::int64_t label, double scale, Row
 
 }  // namespace
 
-RowScores merge_scores(const RowStatistics& row, std::int64_t label, double scale, double target_logit) {
+RowScores merge_scores(const RowStatistics& row, std::int64_t label, double scale,
+                       double target_logit) {
   if (std::isnan(row.target) || std::isnan(row.first)) {
     const float none = std::numeric_limits<float>::quiet_NaN();
     return {none, none, -1, none, none, none, none};
@@ -52,7 +56,9 @@ RowScores merge_scores(const RowStatistics& row, std::int64_t label, double scal
   margin_free(row, label, scale, scores);
   const double first = scale * static_cast<double>(row.first);
   const double second = scale * static_cast<double>(row.second);
-  const double others = row.first_class < 0 ? -kInfinity : first + std::log1p(std::exp(second - first) * row.e);  // log sum exp
+  const double others = row.first_class < 0
+                            ? -kInfinity
+                            : first + std::log1p(std::exp(second - first) * row.e);  // log sum exp
   const double gap = others - target_logit;
   scores.nll = static_cast<float>(softplus(gap));
   scores.probability = static_cast<float>(1.0 / (1.0 + std::exp(gap)));

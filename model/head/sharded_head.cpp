@@ -14,47 +14,55 @@
 #include "dist/gpu/stream_capture.h"
 #include "model/head/gathered_batch.h"
 #include "model/head/own_classes.h"
-#include "model/softmax/row_norms.h"
 #include "model/head/score_pass.h"
+#include "model/softmax/row_norms.h"
 
 namespace diffprob::model {
 namespace {
 
 constexpr float kInitialDeviation = 0.01f;
-constexpr std::int64_t kHostChunkElements = 512 << 10;  // of logits: a chunk, its centres and their gradients stay in the caches
+constexpr std::int64_t kHostChunkElements =
+    512 << 10;  // of logits: a chunk, its centres and their gradients stay in the caches
 constexpr std::int64_t kSmallestChunk = 64;
 
 /// [classes, dim]: centre of class c is a function of (seed, c) alone.
-at::Tensor initial_centres(const HeadOptions& options, std::int64_t first_class, std::int64_t classes) {
+at::Tensor initial_centres(const HeadOptions& options, std::int64_t first_class,
+                           std::int64_t classes) {
   at::Tensor centres = at::empty({classes, options.embedding_dim}, at::kFloat);
   float* values = centres.mutable_data_ptr<float>();
   const std::uint64_t key = data::combine_key(options.seed, data::key_of_name("head.centre"));
   at::parallel_for(0, classes, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
       data::KeyedRandom random(data::combine_key(key, static_cast<std::uint64_t>(first_class + c)));
-      for (std::int64_t d = 0; d < options.embedding_dim; ++d) values[c * options.embedding_dim + d] = kInitialDeviation * random.normal();
+      for (std::int64_t d = 0; d < options.embedding_dim; ++d)
+        values[c * options.embedding_dim + d] = kInitialDeviation * random.normal();
     }
   });
   return centres;
 }
 
-/// Softmax of a row over all ranks, split into the own class and all others, so that neither is lost when the other is nearly 1. All [B].
+/// Softmax of a row over all ranks, split into the own class and all others, so that neither is
+/// lost when the other is nearly 1. All [B].
 struct RowSoftmax {
   at::Tensor reference;   ///< float32: largest effective cosine to another class, at least -1
-  at::Tensor others_sum;  ///< float64: sum over other classes of exp(scale * (effective cosine - reference))
+  at::Tensor others_sum;  ///< float64: sum over other classes of exp(scale * (effective cosine -
+                          ///< reference))
   at::Tensor gap;         ///< float64: log sum exp of the others - target logit
   at::Tensor correct;     ///< bool
   at::Tensor best_other;  ///< float64: largest cosine to another class, -inf when there is none
 };
 
-/// Collective: a maximum of [4, B] float32 and a sum of [B] int64, whatever the number of ranks. Maxima are exact and integers add up
-/// exactly, so all ranks get the same bits in whatever order the network combines them. Each rank's sum is rounded once, to 2^-40 of the
-/// largest term (less beyond 4 million classes).
-RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_cosine, const at::Tensor& target_logit, double scale,
-                            std::int64_t num_classes, dist::Communicator& communicator) {
+/// Collective: a maximum of [4, B] float32 and a sum of [B] int64, whatever the number of ranks.
+/// Maxima are exact and integers add up exactly, so all ranks get the same bits in whatever order
+/// the network combines them. Each rank's sum is rounded once, to 2^-40 of the largest term (less
+/// beyond 4 million classes).
+RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_cosine,
+                            const at::Tensor& target_logit, double scale, std::int64_t num_classes,
+                            dist::Communicator& communicator) {
   // A maximum need not carry what is not a number, and an integer cannot: a flag does.
   const at::Tensor spoilt = at::isfinite(shard.sums).logical_not_().to(at::kFloat);
-  const at::Tensor maxima = at::stack({shard.maxima.below, shard.maxima.above, shard.reference, spoilt});
+  const at::Tensor maxima =
+      at::stack({shard.maxima.below, shard.maxima.above, shard.reference, spoilt});
   communicator.all_reduce(maxima, dist::ReduceOp::kMax)->wait_stream();
   const at::Tensor below = maxima.select(0, 0).to(at::kDouble);
   const at::Tensor above = maxima.select(0, 1).to(at::kDouble);
@@ -69,29 +77,38 @@ RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_
                                       .masked_fill_(spoilt > 0, 0.0)
                                       .to(at::kLong);
   communicator.all_reduce(units_of_sum, dist::ReduceOp::kSum)->wait_stream();
-  const at::Tensor sum = units_of_sum.to(at::kDouble).div_(units).masked_fill_(maxima.select(0, 3) > 0, std::nan(""));
+  const at::Tensor sum =
+      units_of_sum.to(at::kDouble).div_(units).masked_fill_(maxima.select(0, 3) > 0, std::nan(""));
   // Equal cosines below and above the label decide differently: the lowest class wins.
   return {reference.to(at::kFloat), sum, sum.log().add_(reference, scale).sub_(target_logit),
-          at::logical_and(target_cosine > below, target_cosine >= above), at::maximum(below, above)};
+          at::logical_and(target_cosine > below, target_cosine >= above),
+          at::maximum(below, above)};
 }
 
-/// d loss / d cosines, of `weight` times the mean loss over B rows. own: of the target cosine, [B] float64; factor [B] float64.
+/// d loss / d cosines, of `weight` times the mean loss over B rows. own: of the target cosine, [B]
+/// float64; factor [B] float64.
 struct CosineGradients {
   at::Tensor factor;
   at::Tensor own;
 };
-CosineGradients cosine_gradients(const RowSoftmax& rows, const at::Tensor& target_slope, double scale, double weight) {
+CosineGradients cosine_gradients(const RowSoftmax& rows, const at::Tensor& target_slope,
+                                 double scale, double weight) {
   const double share = weight / static_cast<double>(rows.gap.size(0));
   const at::Tensor others_probability = at::sigmoid(rows.gap);
   // No other class: the sum is 0 and so is the probability.
-  return {others_probability.div(rows.others_sum.clamp_min(1e-300)).mul_(scale * share), others_probability.mul(target_slope).mul_(-share)};
+  return {others_probability.div(rows.others_sum.clamp_min(1e-300)).mul_(scale * share),
+          others_probability.mul(target_slope).mul_(-share)};
 }
 
 /// [B, D]: this rank's part of d loss / d normalised embeddings.
-at::Tensor embedding_gradients(const ShardSoftmax& shard, const OwnClasses& own, const RowSoftmax& rows, const CosineGradients& gradients,
+at::Tensor embedding_gradients(const ShardSoftmax& shard, const OwnClasses& own,
+                               const RowSoftmax& rows, const CosineGradients& gradients,
                                double scale) {
-  const at::Tensor factor =
-      at::sub(shard.reference.to(at::kDouble), rows.reference).mul_(scale).exp_().mul_(gradients.factor).to(at::kFloat);
+  const at::Tensor factor = at::sub(shard.reference.to(at::kDouble), rows.reference)
+                                .mul_(scale)
+                                .exp_()
+                                .mul_(gradients.factor)
+                                .to(at::kFloat);
   at::Tensor all = at::mul(shard.weighted_centres, factor.unsqueeze(1));
   own.add_gradients(all, gradients.own.to(at::kFloat));
   return all;
@@ -115,17 +132,19 @@ class WholeGradient final : public HeadUpdate {
   bool add_;
 };
 
-/// Gradients of all passes, summed, from the last chunk to the first: what the last pass left in the buffer is used before it is
-/// overwritten.
+/// Gradients of all passes, summed, from the last chunk to the first: what the last pass left in
+/// the buffer is used before it is overwritten.
 void second_pass(std::vector<HeadPass>& passes, HeadUpdate& update) {
   HeadPass& last = passes.back();
   if (last.chunks() == 0) return;
   const at::Tensor scratch = last.gradient_scratch();
   for (std::int64_t chunk = last.chunks() - 1; chunk >= 0; --chunk) {
-    const at::Tensor centres = last.classes().centres(last.chunk_begin(chunk), last.chunk_size(chunk));
+    const at::Tensor centres =
+        last.classes().centres(last.chunk_begin(chunk), last.chunk_size(chunk));
     const at::Tensor gradient = scratch.narrow(0, 0, centres.size(0));
     last.centre_gradient(chunk, centres, gradient, /*add=*/false);
-    for (std::size_t i = 0; i + 1 < passes.size(); ++i) passes[i].centre_gradient(chunk, centres, gradient, /*add=*/true);
+    for (std::size_t i = 0; i + 1 < passes.size(); ++i)
+      passes[i].centre_gradient(chunk, centres, gradient, /*add=*/true);
     RowGradients rows = last.classes().gradients(last.chunk_begin(chunk), gradient);
     if (update.projects()) {
       rows.inverse_norms = last.inverse_norms(chunk);
@@ -144,23 +163,34 @@ std::int64_t first_class_of_rank(std::int64_t num_classes, int rank, int world_s
 
 ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator)
     : options_(std::move(options)), communicator_(communicator) {
-  TORCH_CHECK(options_.num_classes > 0, "head: number of classes must be positive, got ", options_.num_classes);
-  TORCH_CHECK(options_.embedding_dim > 0, "head: embedding size must be positive, got ", options_.embedding_dim);
-  TORCH_CHECK(options_.sample_rate > 0 && options_.sample_rate <= 1, "head: sample rate must be in (0, 1], got ", options_.sample_rate);
-  TORCH_CHECK(options_.max_buffer_bytes > 0, "head: the logit buffer must have a positive size, got ", options_.max_buffer_bytes, " bytes");
-  TORCH_CHECK(options_.chunk_classes >= 0, "head: classes a chunk must not be negative, got ", options_.chunk_classes);
-  TORCH_CHECK(options_.storage == at::kFloat || options_.storage == at::kBFloat16, "head: centres are stored as float32 or bfloat16, not ",
-              options_.storage);
+  TORCH_CHECK(options_.num_classes > 0, "head: number of classes must be positive, got ",
+              options_.num_classes);
+  TORCH_CHECK(options_.embedding_dim > 0, "head: embedding size must be positive, got ",
+              options_.embedding_dim);
+  TORCH_CHECK(options_.sample_rate > 0 && options_.sample_rate <= 1,
+              "head: sample rate must be in (0, 1], got ", options_.sample_rate);
+  TORCH_CHECK(options_.max_buffer_bytes > 0,
+              "head: the logit buffer must have a positive size, got ", options_.max_buffer_bytes,
+              " bytes");
+  TORCH_CHECK(options_.chunk_classes >= 0, "head: classes a chunk must not be negative, got ",
+              options_.chunk_classes);
+  TORCH_CHECK(options_.storage == at::kFloat || options_.storage == at::kBFloat16,
+              "head: centres are stored as float32 or bfloat16, not ", options_.storage);
   margin_ = make_margin(options_.margin, communicator.device());
-  first_class_ = first_class_of_rank(options_.num_classes, communicator.rank(), communicator.world_size());
-  const std::int64_t end = first_class_of_rank(options_.num_classes, communicator.rank() + 1, communicator.world_size());
-  weight_ = initial_centres(options_, first_class_, end - first_class_).to(communicator.device(), options_.storage);
+  first_class_ =
+      first_class_of_rank(options_.num_classes, communicator.rank(), communicator.world_size());
+  const std::int64_t end =
+      first_class_of_rank(options_.num_classes, communicator.rank() + 1, communicator.world_size());
+  weight_ = initial_centres(options_, first_class_, end - first_class_)
+                .to(communicator.device(), options_.storage);
 }
 
-GatheredBatch ShardedHead::gather(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts) {
+GatheredBatch ShardedHead::gather(const at::Tensor& embeddings, const at::Tensor& labels,
+                                  const std::vector<std::int64_t>& counts) {
   if (!dist::is_recording(weight_.device())) label_check_.settle();
-  TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(1) == options_.embedding_dim, "head: embeddings of sizes ", embeddings.sizes(),
-              ", expected [rows, ", options_.embedding_dim, "]");
+  TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(1) == options_.embedding_dim,
+              "head: embeddings of sizes ", embeddings.sizes(), ", expected [rows, ",
+              options_.embedding_dim, "]");
   return GatheredBatch(embeddings, labels, counts, communicator_);
 }
 
@@ -168,24 +198,32 @@ void ShardedHead::check_step(const HeadStepOptions& step, std::int64_t rows) con
   TORCH_CHECK(rows > 0, "head: the global batch is empty");
   const bool sampled = options_.sample_rate < 1;
   if (step.centre_gradients != CentreGradients::kDefer) {
-    TORCH_CHECK(!sampled && options_.storage == at::kFloat, "head: sampled or bfloat16 centres have no whole gradient; defer it");
+    TORCH_CHECK(!sampled && options_.storage == at::kFloat,
+                "head: sampled or bfloat16 centres have no whole gradient; defer it");
   } else if (!pending_.empty()) {
     TORCH_CHECK(!sampled && !margin_->changes_others() && pending_.back().rows() == rows,
-                "head: deferred steps of several batches need equal batches, all classes and a margin of the own class alone");
+                "head: deferred steps of several batches need equal batches, all classes and a "
+                "margin of the own class alone");
   }
 }
 
 StepClasses ShardedHead::step_classes(const at::Tensor& labels, std::uint64_t key) const {
   if (options_.sample_rate == 1) return StepClasses::all(weight_, first_class_, labels);
-  const std::uint64_t sample_key = data::combine_key(data::combine_key(options_.seed, data::key_of_name("head.sample")), key);
+  const std::uint64_t sample_key =
+      data::combine_key(data::combine_key(options_.seed, data::key_of_name("head.sample")), key);
   const std::int64_t count = sampled_count(options_.sample_rate, local_classes(), labels.size(0));
-  return StepClasses::sampled(weight_, first_class_, labels, sample_classes(labels, first_class_, local_classes(), count, sample_key));
+  return StepClasses::sampled(
+      weight_, first_class_, labels,
+      sample_classes(labels, first_class_, local_classes(), count, sample_key));
 }
 
 LogitBuffer ShardedHead::logit_buffer(std::int64_t classes, std::int64_t rows) {
-  const std::int64_t fitting = std::max<std::int64_t>(1, options_.max_buffer_bytes / (rows * static_cast<std::int64_t>(sizeof(float))));
+  const std::int64_t fitting = std::max<std::int64_t>(
+      1, options_.max_buffer_bytes / (rows * static_cast<std::int64_t>(sizeof(float))));
   std::int64_t chunk = options_.chunk_classes;
-  if (chunk == 0) chunk = communicator_.device().is_cpu() ? std::max(kSmallestChunk, kHostChunkElements / rows) : fitting;
+  if (chunk == 0)
+    chunk = communicator_.device().is_cpu() ? std::max(kSmallestChunk, kHostChunkElements / rows)
+                                            : fitting;
   chunk = std::clamp<std::int64_t>(chunk, 1, std::max<std::int64_t>(1, std::min(fitting, classes)));
   const std::int64_t chunks = std::max<std::int64_t>(1, (classes + chunk - 1) / chunk);
   const std::int64_t slots = std::min(chunks, fitting / chunk);
@@ -196,7 +234,8 @@ LogitBuffer ShardedHead::logit_buffer(std::int64_t classes, std::int64_t rows) {
   return {buffer_, chunk, slots};
 }
 
-HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
+HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::Tensor& labels,
+                                       const std::vector<std::int64_t>& counts,
                                        const HeadStepOptions& step_options) {
   const at::NoGradGuard no_grad;
   GatheredBatch batch = gather(embeddings, labels, counts);
@@ -214,14 +253,17 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
   communicator_.all_reduce(target_cosine, dist::ReduceOp::kMax)->wait_stream();
   const TargetLogits target = margin_->target({target_cosine, batch.norms(), step_options.key});
   const ShardSoftmax shard = pass.first_pass();
-  const RowSoftmax rows = exchange_softmax(shard, target_cosine, target.logits, scale, options_.num_classes, communicator_);
-  const CosineGradients gradients = cosine_gradients(rows, target.slope, scale, step_options.weight);
+  const RowSoftmax rows = exchange_softmax(shard, target_cosine, target.logits, scale,
+                                           options_.num_classes, communicator_);
+  const CosineGradients gradients =
+      cosine_gradients(rows, target.slope, scale, step_options.weight);
 
   HeadStep step;
   const at::Tensor all_grads = embedding_gradients(shard, own, rows, gradients, scale);
   step.grad_embeddings = at::empty({batch.own_rows(), options_.embedding_dim}, all_grads.options());
   const auto scatter = communicator_.reduce_scatter_v(step.grad_embeddings, all_grads, counts);
-  pass.set_terms({rows.reference, gradients.factor.to(at::kFloat), own.over_norms(gradients.own.to(at::kFloat))});
+  pass.set_terms({rows.reference, gradients.factor.to(at::kFloat),
+                  own.over_norms(gradients.own.to(at::kFloat))});
   settle_centres(std::move(pass), step_options.centre_gradients);
   scatter->wait_stream();
   normalise_rows_backward(step.grad_embeddings, batch.own_embeddings(), batch.own_inverse_norms());
@@ -230,7 +272,10 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
   step.loss = at::log_sigmoid(rows.gap.neg()).neg_().mean().to(at::kFloat);
   step.probability = at::sigmoid(batch.own(rows.gap).neg()).to(at::kFloat);
   step.correct = batch.own(rows.correct).clone();
-  step.label_margin = batch.own(target_cosine).sub(batch.own(rows.best_other).clamp_min(-1.0)).mul_(scale).to(at::kFloat);
+  step.label_margin = batch.own(target_cosine)
+                          .sub(batch.own(rows.best_other).clamp_min(-1.0))
+                          .mul_(scale)
+                          .to(at::kFloat);
   return step;
 }
 

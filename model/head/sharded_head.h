@@ -8,12 +8,12 @@
 #include <ATen/core/Tensor.h>
 
 #include "dist/communicator.h"
-#include "model/kernels/block_workers.h"
 #include "model/head/head_pass.h"
-#include "model/softmax/head_update.h"
 #include "model/head/label_check.h"
-#include "model/margin/margin.h"
 #include "model/head/pending_scores.h"
+#include "model/kernels/block_workers.h"
+#include "model/margin/margin.h"
+#include "model/softmax/head_update.h"
 
 namespace diffprob::model {
 
@@ -23,16 +23,21 @@ struct HeadOptions {
   std::int64_t num_classes = 0;      ///< C
   std::int64_t embedding_dim = 512;  ///< D
   MarginOptions margin;
-  std::uint64_t seed = 1;  ///< of the initial centres, keyed by class id: N(0, 0.01), as the reference; and of the sampling
+  std::uint64_t seed = 1;  ///< of the initial centres, keyed by class id: N(0, 0.01), as the
+                           ///< reference; and of the sampling
 
-  /// Logits kept from the first pass to the second, bytes. When [B, C_r] float32 fits (dense), every product of embeddings and centres is
-  /// computed once; else those that do not fit are computed again: one matrix product of four more at most.
+  /// Logits kept from the first pass to the second, bytes. When [B, C_r] float32 fits (dense),
+  /// every product of embeddings and centres is computed once; else those that do not fit are
+  /// computed again: one matrix product of four more at most.
   std::int64_t max_buffer_bytes = std::int64_t{232} << 20;
-  std::int64_t chunk_classes = 0;  ///< classes worked on at a time; 0: what suits caches on the CPU, what max_buffer_bytes allows elsewhere
-  /// Share of other classes in the softmax of a training step, (0, 1]; below 1 see class_sampler.h. Own classes always take part.
+  std::int64_t chunk_classes = 0;  ///< classes worked on at a time; 0: what suits caches on the
+                                   ///< CPU, what max_buffer_bytes allows elsewhere
+  /// Share of other classes in the softmax of a training step, (0, 1]; below 1 see class_sampler.h.
+  /// Own classes always take part.
   double sample_rate = 1.0;
-  bool own_class_kernel = false;        ///< on a GPU, the own kernel for own classes (see own_classes.h)
-  at::ScalarType storage = at::kFloat;  ///< of weight(): float32 or bfloat16. All sums are float32 or wider.
+  bool own_class_kernel = false;  ///< on a GPU, the own kernel for own classes (see own_classes.h)
+  at::ScalarType storage =
+      at::kFloat;  ///< of weight(): float32 or bfloat16. All sums are float32 or wider.
 };
 
 /// Where the gradients of the class centres of a step go.
@@ -44,8 +49,10 @@ enum class CentreGradients {
 
 struct HeadStepOptions {
   std::uint64_t key = 0;    ///< of this step: class sampling and random margins
-  double weight = 1.0;      ///< of this batch in all gradients, 1 / micro-steps with gradient accumulation. Loss is reported without it.
-  at::Tensor loss_scale{};  ///< scalar on the head's device or undefined: multiplies grad_embeddings, no other gradient
+  double weight = 1.0;      ///< of this batch in all gradients, 1 / micro-steps with gradient
+                            ///< accumulation. Loss is reported without it.
+  at::Tensor loss_scale{};  ///< scalar on the head's device or undefined: multiplies
+                            ///< grad_embeddings, no other gradient
   CentreGradients centre_gradients = CentreGradients::kWrite;
 };
 
@@ -54,20 +61,23 @@ struct HeadStep {
   at::Tensor loss;             ///< scalar float32, mean over B, the same on every rank
   at::Tensor grad_embeddings;  ///< [b, D] float32, d loss / d embeddings (un-normalised)
   at::Tensor probability;      ///< [b] float32, softmax probability of the own label, with margin
-  at::Tensor correct;          ///< [b] bool, margin-free arg max (of the classes that take part) is the label
-  /// [b] float32, margin-free log-probability of the own label minus that of the best other class that takes part: scale * (difference of
-  /// the cosines); no other class counts as a cosine of -1.
+  at::Tensor
+      correct;  ///< [b] bool, margin-free arg max (of the classes that take part) is the label
+  /// [b] float32, margin-free log-probability of the own label minus that of the best other class
+  /// that takes part: scale * (difference of the cosines); no other class counts as a cosine of -1.
   at::Tensor label_margin;
 };
 
-/// Cosine softmax classifier with its classes split over ranks: rank r holds rows [C*r/W, C*(r+1)/W). Loss, gradients and
-/// probabilities equal those of a replicated head (over the sampled classes, when classes are sampled). Distributed softmax: all_gather of
-/// the normalised embeddings, logits of own classes chunk by chunk, all_reduce of target cosines, of row maxima and of sums (as integers),
-/// reduce_scatter of embedding gradients.
+/// Cosine softmax classifier with its classes split over ranks: rank r holds rows [C*r/W,
+/// C*(r+1)/W). Loss, gradients and probabilities equal those of a replicated head (over the sampled
+/// classes, when classes are sampled). Distributed softmax: all_gather of the normalised
+/// embeddings, logits of own classes chunk by chunk, all_reduce of target cosines, of row maxima
+/// and of sums (as integers), reduce_scatter of embedding gradients.
 ///
-/// A step with an optimiser of its own for the centres, which sampling and bfloat16 storage need and which is fastest for all:
-///   step = head.forward_backward(..., {.centre_gradients = kDefer}); backward of the backbone, checks;
-///   head.apply(head_sgd) or, to leave the step out, head.drop_pending().
+/// A step with an optimiser of its own for the centres, which sampling and bfloat16 storage need
+/// and which is fastest for all:
+///   step = head.forward_backward(..., {.centre_gradients = kDefer}); backward of the backbone,
+///   checks; head.apply(head_sgd) or, to leave the step out, head.drop_pending().
 class ShardedHead {
  public:
   /// Collective. The communicator must outlive it; weights live on communicator.device().
@@ -76,44 +86,54 @@ class ShardedHead {
   [[nodiscard]] const HeadOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::int64_t first_class() const noexcept { return first_class_; }
   [[nodiscard]] std::int64_t local_classes() const noexcept { return weight_.size(0); }
-  /// [C_r, D] of options().storage, class centres, not normalised. Its gradient is weight().grad(), as CentreGradients says; undefined
-  /// after an error.
+  /// [C_r, D] of options().storage, class centres, not normalised. Its gradient is weight().grad(),
+  /// as CentreGradients says; undefined after an error.
   [[nodiscard]] at::Tensor& weight() noexcept { return weight_; }
   [[nodiscard]] Margin& margin() noexcept { return *margin_; }
 
-  /// Collective. embeddings [b, D] (any float dtype, not normalised), labels [b] int64 global ids, `counts`: rows of every rank
-  /// (sum = B > 0). No autograd graph is kept. A label outside [0, C): c10::Error on every rank, naming rank, row and label. With CUDA the
-  /// host does not wait for the device, so the error comes from the next call (this one, score or check_labels), and the loss is infinite.
-  /// Extra memory: max_buffer_bytes (kept between steps) or one chunk of logits, O(chunk * D + B * D) and, unless deferred,
-  /// weight().grad(). c10::Error when centre gradients are not deferred with sampled classes or bfloat16 storage.
-  [[nodiscard]] HeadStep forward_backward(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
+  /// Collective. embeddings [b, D] (any float dtype, not normalised), labels [b] int64 global ids,
+  /// `counts`: rows of every rank (sum = B > 0). No autograd graph is kept. A label outside [0, C):
+  /// c10::Error on every rank, naming rank, row and label. With CUDA the host does not wait for the
+  /// device, so the error comes from the next call (this one, score or check_labels), and the loss
+  /// is infinite. Extra memory: max_buffer_bytes (kept between steps) or one chunk of logits,
+  /// O(chunk * D + B * D) and, unless deferred, weight().grad(). c10::Error when centre gradients
+  /// are not deferred with sampled classes or bfloat16 storage.
+  [[nodiscard]] HeadStep forward_backward(const at::Tensor& embeddings, const at::Tensor& labels,
+                                          const std::vector<std::int64_t>& counts,
                                           const HeadStepOptions& step = {});
 
-  /// Second half of the deferred steps since the last call: their centre gradients, summed, go to `update` in pieces. Not collective.
-  /// More than one step at a time needs equal B, all classes and a margin that leaves other classes alone, else forward_backward throws.
+  /// Second half of the deferred steps since the last call: their centre gradients, summed, go to
+  /// `update` in pieces. Not collective. More than one step at a time needs equal B, all classes
+  /// and a margin that leaves other classes alone, else forward_backward throws.
   void apply(HeadUpdate& update);
   /// Forgets the deferred steps.
   void drop_pending() noexcept { pending_.clear(); }
 
-  /// Throws now what forward_backward found on CUDA; waits for its label check, not for the step. Not collective; same on every rank.
+  /// Throws now what forward_backward found on CUDA; waits for its label check, not for the step.
+  /// Not collective; same on every rank.
   void check_labels() { label_check_.settle(); }
-  /// forward_backward was recorded into a CUDA graph, which has been replayed on the current stream: check_labels has something to read.
+  /// forward_backward was recorded into a CUDA graph, which has been replayed on the current
+  /// stream: check_labels has something to read.
   void replayed() { label_check_.submitted_by_replay(weight_.device()); }
 
-  /// Collective. Scores for the same arguments (B may be 0), with the given margin for nll and probability and its scale for all.
-  /// Errors as above, but always from this call. Extra memory O(B * D) + 32 Mi logits (on a CPU those of 64 rows, when that is more).
-  /// Exchanges three times O(B) integers.
-  /// first_row: number of the batch's first row in its data set. On a CPU the scores of a row depend on its embedding and on that number
-  /// modulo a constant; they have the same bits for any number of ranks and threads and any batch.
-  [[nodiscard]] HeadScores score(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
+  /// Collective. Scores for the same arguments (B may be 0), with the given margin for nll and
+  /// probability and its scale for all. Errors as above, but always from this call. Extra memory
+  /// O(B * D) + 32 Mi logits (on a CPU those of 64 rows, when that is more). Exchanges three times
+  /// O(B) integers. first_row: number of the batch's first row in its data set. On a CPU the scores
+  /// of a row depend on its embedding and on that number modulo a constant; they have the same bits
+  /// for any number of ranks and threads and any batch.
+  [[nodiscard]] HeadScores score(const at::Tensor& embeddings, const at::Tensor& labels,
+                                 const std::vector<std::int64_t>& counts,
                                  const MarginOptions& margin, std::int64_t first_row = 0);
-  /// The same without waiting for a GPU: the numbers are good once finish() has returned and check_labels(), or a later call, has not
-  /// thrown. Another batch can be begun meanwhile.
-  [[nodiscard]] PendingScores begin_score(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
+  /// The same without waiting for a GPU: the numbers are good once finish() has returned and
+  /// check_labels(), or a later call, has not thrown. Another batch can be begun meanwhile.
+  [[nodiscard]] PendingScores begin_score(const at::Tensor& embeddings, const at::Tensor& labels,
+                                          const std::vector<std::int64_t>& counts,
                                           const MarginOptions& margin, std::int64_t first_row = 0);
 
  private:
-  [[nodiscard]] GatheredBatch gather(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts);
+  [[nodiscard]] GatheredBatch gather(const at::Tensor& embeddings, const at::Tensor& labels,
+                                     const std::vector<std::int64_t>& counts);
   void check_step(const HeadStepOptions& step, std::int64_t rows) const;
   [[nodiscard]] StepClasses step_classes(const at::Tensor& labels, std::uint64_t key) const;
   void settle_centres(HeadPass pass, CentreGradients where);

@@ -1,4 +1,5 @@
-// Scores of ShardedHead: three steps over own classes, each followed by one exchange of O(B) integers, and the merge.
+// Scores of ShardedHead: three steps over own classes, each followed by one exchange of O(B)
+// integers, and the merge.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -6,9 +7,9 @@
 #include <cmath>
 
 #include "model/head/gathered_batch.h"
-#include "model/softmax/row_norms.h"
 #include "model/head/score_pass.h"
 #include "model/head/sharded_head.h"
+#include "model/softmax/row_norms.h"
 
 namespace diffprob::model {
 namespace {
@@ -17,14 +18,16 @@ constexpr std::int64_t kCosinesAtOnce = 32 << 20;
 
 }  // namespace
 
-HeadScores ShardedHead::score(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
-                              const MarginOptions& margin, std::int64_t first_row) {
+HeadScores ShardedHead::score(const at::Tensor& embeddings, const at::Tensor& labels,
+                              const std::vector<std::int64_t>& counts, const MarginOptions& margin,
+                              std::int64_t first_row) {
   const PendingScores pending = begin_score(embeddings, labels, counts, margin, first_row);
   label_check_.settle();
   return pending.finish();
 }
 
-PendingScores ShardedHead::begin_score(const at::Tensor& embeddings, const at::Tensor& labels, const std::vector<std::int64_t>& counts,
+PendingScores ShardedHead::begin_score(const at::Tensor& embeddings, const at::Tensor& labels,
+                                       const std::vector<std::int64_t>& counts,
                                        const MarginOptions& margin, std::int64_t first_row) {
   const at::NoGradGuard no_grad;
   TORCH_CHECK(margin.scale > 0, "head: scale must be positive, got ", margin.scale);
@@ -38,13 +41,16 @@ PendingScores ShardedHead::begin_score(const at::Tensor& embeddings, const at::T
   if (device.is_cpu() && !workers_) workers_ = std::make_unique<BlockWorkers>();
   ScorePass pass(weight_, first_class_, workers_.get());
   const int bits = fraction_bits(options_.num_classes);
-  const at::Tensor statistics = at::empty({std::int64_t{kScoreColumns}, batch.rows()}, batch.labels().options());
-  const std::int64_t at_once = ScorePass::rows_at_once(options_.num_classes, communicator_.world_size(), kCosinesAtOnce, device);
+  const at::Tensor statistics =
+      at::empty({std::int64_t{kScoreColumns}, batch.rows()}, batch.labels().options());
+  const std::int64_t at_once = ScorePass::rows_at_once(
+      options_.num_classes, communicator_.world_size(), kCosinesAtOnce, device);
   std::int64_t place = first_row % ScorePass::block_rows(device);  // of the next row in its block
   for (std::int64_t begin = 0, count = 0; begin < batch.rows(); begin += count, place = 0) {
     count = std::min(at_once - place, batch.rows() - begin);
     const at::Tensor part = statistics.narrow(1, begin, count);
-    const at::Tensor maxima = pass.maxima(batch.normalised().narrow(0, begin, count), batch.labels().narrow(0, begin, count), place);
+    const at::Tensor maxima = pass.maxima(batch.normalised().narrow(0, begin, count),
+                                          batch.labels().narrow(0, begin, count), place);
     communicator_.all_reduce(maxima, dist::ReduceOp::kMax)->wait_stream();
     const at::Tensor second = pass.second_maxima(maxima.select(0, 0));
     communicator_.all_reduce(second, dist::ReduceOp::kMax)->wait_stream();
@@ -54,8 +60,8 @@ PendingScores ShardedHead::begin_score(const at::Tensor& embeddings, const at::T
     part.select(0, kSecondColumn).copy_(second);
     part.narrow(0, kSumColumns, 3).copy_(sums);
   }
-  return {statistics.narrow(1, batch.first_own_row(), batch.own_rows()), batch.own(batch.labels()), row_norms(batch.own_embeddings()), bits,
-          margin};
+  return {statistics.narrow(1, batch.first_own_row(), batch.own_rows()), batch.own(batch.labels()),
+          row_norms(batch.own_embeddings()), bits, margin};
 }
 
 }  // namespace diffprob::model

@@ -4,7 +4,8 @@
 
 namespace diffprob::model {
 
-Autocast::Autocast(at::Device device, at::ScalarType type) : device_(device.type()), active_(type != at::kFloat) {
+Autocast::Autocast(at::Device device, at::ScalarType type)
+    : device_(device.type()), active_(type != at::kFloat) {
   if (!active_) return;
   at::autocast::set_autocast_dtype(device_, type);
   at::autocast::set_autocast_enabled(device_, true);

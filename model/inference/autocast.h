@@ -5,8 +5,9 @@
 
 namespace diffprob::model {
 
-/// While one lives, matrix products and convolutions of this thread run in `type` on devices of that kind, as torch.autocast does it:
-/// weights stay float32 and are cast once a step. float32: does nothing.
+/// While one lives, matrix products and convolutions of this thread run in `type` on devices of
+/// that kind, as torch.autocast does it: weights stay float32 and are cast once a step. float32:
+/// does nothing.
 class Autocast {
  public:
   Autocast(at::Device device, at::ScalarType type);

@@ -17,11 +17,13 @@ class InferencePrelu {
   at::Tensor slope_;  ///< [channels]
 };
 
-/// Adds the bias of BorderedWeights, then PReLU; in place, channels last. In float32 on the CPU one pass over the data.
+/// Adds the bias of BorderedWeights, then PReLU; in place, channels last. In float32 on the CPU one
+/// pass over the data.
 class BorderedPrelu {
  public:
   /// side: of the pictures, at least 2
-  BorderedPrelu(const BorderedWeights& folded, const at::Tensor& slope, std::int64_t side, const at::TensorOptions& options);
+  BorderedPrelu(const BorderedWeights& folded, const at::Tensor& slope, std::int64_t side,
+                const at::TensorOptions& options);
   void apply(at::Tensor& x) const;
 
  private:

@@ -17,14 +17,15 @@ struct ConvolutionPlace {
   std::int64_t groups = 1;
 };
 
-/// A convolution that never trains, channels last. In float32 on a CPU with oneDNN its weights are kept in oneDNN's blocked order, which
-/// plain convolutions would make anew at each call.
+/// A convolution that never trains, channels last. In float32 on a CPU with oneDNN its weights are
+/// kept in oneDNN's blocked order, which plain convolutions would make anew at each call.
 class InferenceConvolution {
  public:
   /// bias: nothing when another pass adds it. options: device and type.
-  InferenceConvolution(const at::Tensor& weight, const std::optional<at::Tensor>& bias, ConvolutionPlace place,
-                       const at::TensorOptions& options);
-  InferenceConvolution(const FoldedWeights& folded, ConvolutionPlace place, const at::TensorOptions& options)
+  InferenceConvolution(const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                       ConvolutionPlace place, const at::TensorOptions& options);
+  InferenceConvolution(const FoldedWeights& folded, ConvolutionPlace place,
+                       const at::TensorOptions& options)
       : InferenceConvolution(folded.weight, folded.bias, place, options) {}
 
   /// Pictures [b, in, side, side] channels last -> [b, out, h, w] channels last.

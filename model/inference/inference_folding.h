@@ -11,7 +11,8 @@ namespace diffprob::model {
 
 inline constexpr double kBatchNormEpsilon = 1e-5;  ///< of every batch norm in the backbones
 
-/// Parameters and buffers of a network by their state-dict names. They are those of the network, not copies.
+/// Parameters and buffers of a network by their state-dict names. They are those of the network,
+/// not copies.
 class NamedWeights {
  public:
   explicit NamedWeights(const torch::nn::Module& module);
@@ -34,7 +35,8 @@ struct ChannelAffine {
 };
 
 /// What batch norm `prefix` does in evaluation mode; without learned weights (affine false) too.
-[[nodiscard]] ChannelAffine evaluated_batch_norm(const NamedWeights& weights, const std::string& prefix);
+[[nodiscard]] ChannelAffine evaluated_batch_norm(const NamedWeights& weights,
+                                                 const std::string& prefix);
 
 /// A convolution without bias [out, in, k, k] or linear map [out, in], and the batch norm after it.
 struct FoldedWeights {
@@ -43,17 +45,20 @@ struct FoldedWeights {
 };
 [[nodiscard]] FoldedWeights fold_after(const at::Tensor& weight, const ChannelAffine& after);
 
-/// A batch norm of pictures [channels, h, w], their flattening, a linear map with weight [D, channels * h * w] and bias [D], and a batch
-/// norm of what it gives.
-[[nodiscard]] FoldedWeights fold_flattened(const ChannelAffine& before, const at::Tensor& weight, const at::Tensor& bias,
-                                           const ChannelAffine& after);
+/// A batch norm of pictures [channels, h, w], their flattening, a linear map with weight [D,
+/// channels * h * w] and bias [D], and a batch norm of what it gives.
+[[nodiscard]] FoldedWeights fold_flattened(const ChannelAffine& before, const at::Tensor& weight,
+                                           const at::Tensor& bias, const ChannelAffine& after);
 
-/// A batch norm, a 3x3 convolution with zero padding 1 and stride 1, and another batch norm. Zeros are padded after the first batch norm,
-/// so its shift is missing where a tap falls outside: the bias of a pixel depends on which edges it touches.
+/// A batch norm, a 3x3 convolution with zero padding 1 and stride 1, and another batch norm. Zeros
+/// are padded after the first batch norm, so its shift is missing where a tap falls outside: the
+/// bias of a pixel depends on which edges it touches.
 struct BorderedWeights {
   at::Tensor weight;  ///< [out, in, 3, 3] float64
-  at::Tensor bias;    ///< [3, 3, out] float64: first row, those between, last row; the same of columns
+  at::Tensor
+      bias;  ///< [3, 3, out] float64: first row, those between, last row; the same of columns
 };
-[[nodiscard]] BorderedWeights fold_around(const ChannelAffine& before, const at::Tensor& weight, const ChannelAffine& after);
+[[nodiscard]] BorderedWeights fold_around(const ChannelAffine& before, const at::Tensor& weight,
+                                          const ChannelAffine& after);
 
 }  // namespace diffprob::model

@@ -20,7 +20,9 @@ std::int64_t side_after(std::int64_t side, std::int64_t stride) {
 struct Excitation {
   InferenceConvolution reduce, expand;
 
-  [[nodiscard]] at::Tensor weights_of(const at::Tensor& x) const { return expand(reduce(channel_means(x)).relu_()).sigmoid_(); }
+  [[nodiscard]] at::Tensor weights_of(const at::Tensor& x) const {
+    return expand(reduce(channel_means(x)).relu_()).sigmoid_();
+  }
 };
 
 struct Block {
@@ -45,21 +47,26 @@ struct Block {
   }
 };
 
-Excitation make_excitation(const NamedWeights& weights, const std::string& prefix, const at::TensorOptions& options) {
+Excitation make_excitation(const NamedWeights& weights, const std::string& prefix,
+                           const at::TensorOptions& options) {
   const auto pointwise = [&](const char* name) {
     const std::string bias = prefix + name + ".bias";
-    return InferenceConvolution(weights.at(prefix + name + ".weight"),
-                                weights.has(bias) ? std::optional<at::Tensor>(weights.at(bias)) : std::nullopt, {.side = 1}, options);
+    return InferenceConvolution(
+        weights.at(prefix + name + ".weight"),
+        weights.has(bias) ? std::optional<at::Tensor>(weights.at(bias)) : std::nullopt, {.side = 1},
+        options);
   };
   return {pointwise("fc1"), pointwise("fc2")};
 }
 
 /// A block whose input has `side` pixels a side; `prefix` ends with a point.
-Block make_block(const NamedWeights& weights, const std::string& prefix, std::int64_t side, const at::TensorOptions& options) {
+Block make_block(const NamedWeights& weights, const std::string& prefix, std::int64_t side,
+                 const at::TensorOptions& options) {
   const bool shrinks = weights.has(prefix + "downsample.0.weight");
   const std::int64_t stride = shrinks ? 2 : 1;
   const auto norm = [&](const char* name) { return evaluated_batch_norm(weights, prefix + name); };
-  const BorderedWeights first = fold_around(norm("bn1"), weights.at(prefix + "conv1.weight"), norm("bn2"));
+  const BorderedWeights first =
+      fold_around(norm("bn1"), weights.at(prefix + "conv1.weight"), norm("bn2"));
   const FoldedWeights second = fold_after(weights.at(prefix + "conv2.weight"), norm("bn3"));
   Block block{{first.weight, std::nullopt, {.side = side, .padding = 1}, options},
               {first, weights.at(prefix + "prelu.weight"), side, options},
@@ -67,10 +74,12 @@ Block make_block(const NamedWeights& weights, const std::string& prefix, std::in
               std::nullopt,
               std::nullopt};
   if (shrinks) {
-    block.shortcut.emplace(fold_after(weights.at(prefix + "downsample.0.weight"), norm("downsample.1")),
-                           ConvolutionPlace{.side = side, .stride = stride}, options);
+    block.shortcut.emplace(
+        fold_after(weights.at(prefix + "downsample.0.weight"), norm("downsample.1")),
+        ConvolutionPlace{.side = side, .stride = stride}, options);
   }
-  if (weights.has(prefix + "se_block.fc1.weight")) block.excitation = make_excitation(weights, prefix + "se_block.", options);
+  if (weights.has(prefix + "se_block.fc1.weight"))
+    block.excitation = make_excitation(weights, prefix + "se_block.", options);
   return block;
 }
 
@@ -78,9 +87,11 @@ Block make_block(const NamedWeights& weights, const std::string& prefix, std::in
 FoldedWeights fold_output(const NamedWeights& weights) {
   const ChannelAffine before = evaluated_batch_norm(weights, "bn2");
   const FoldedWeights folded =
-      fold_flattened(before, weights.at("fc.weight"), weights.at("fc.bias"), evaluated_batch_norm(weights, "features"));
+      fold_flattened(before, weights.at("fc.weight"), weights.at("fc.bias"),
+                     evaluated_batch_norm(weights, "features"));
   const std::int64_t dim = folded.bias.numel();
-  return {folded.weight.view({dim, before.scale.numel(), -1}).transpose(1, 2).reshape({dim, -1}), folded.bias};
+  return {folded.weight.view({dim, before.scale.numel(), -1}).transpose(1, 2).reshape({dim, -1}),
+          folded.bias};
 }
 
 class IResNetTrunk : public InferenceTrunk {
@@ -116,16 +127,19 @@ class IResNetTrunk : public InferenceTrunk {
 }  // namespace
 
 bool is_iresnet(const NamedWeights& weights) {
-  return weights.has("layer4.0.conv2.weight") && weights.has("fc.weight") && weights.has("features.running_var");
+  return weights.has("layer4.0.conv2.weight") && weights.has("fc.weight") &&
+         weights.has("features.running_var");
 }
 
 std::int64_t iresnet_stem_stride(const NamedWeights& weights) {
-  const std::int64_t pixels = weights.sizes("fc.weight").at(1) / weights.sizes("bn2.running_mean").at(0);
+  const std::int64_t pixels =
+      weights.sizes("fc.weight").at(1) / weights.sizes("bn2.running_mean").at(0);
   TORCH_CHECK(pixels == 49 || pixels == 16, "fc.weight takes ", pixels, " pixels, want 49 or 16");
   return pixels == 49 ? 1 : 2;
 }
 
-std::unique_ptr<InferenceTrunk> make_iresnet_trunk(const NamedWeights& weights, const at::TensorOptions& options) {
+std::unique_ptr<InferenceTrunk> make_iresnet_trunk(const NamedWeights& weights,
+                                                   const at::TensorOptions& options) {
   return std::make_unique<IResNetTrunk>(weights, options);
 }
 

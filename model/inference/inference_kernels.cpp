@@ -13,14 +13,16 @@ DIFFPROB_INLINE float prelu_of(float x, float slope) {
   return x > 0.0f ? x : scaled;
 }
 
-DIFFPROB_INLINE void prelu_body(float* __restrict pixels, std::int64_t count, std::int64_t channels, const float* __restrict slope) {
+DIFFPROB_INLINE void prelu_body(float* __restrict pixels, std::int64_t count, std::int64_t channels,
+                                const float* __restrict slope) {
   for (std::int64_t i = 0; i < count; ++i) {
     float* __restrict pixel = pixels + i * channels;
     for (std::int64_t c = 0; c < channels; ++c) pixel[c] = prelu_of(pixel[c], slope[c]);
   }
 }
 
-DIFFPROB_INLINE void biased_prelu_body(float* __restrict row, std::int64_t width, std::int64_t channels, const float* __restrict bias,
+DIFFPROB_INLINE void biased_prelu_body(float* __restrict row, std::int64_t width,
+                                       std::int64_t channels, const float* __restrict bias,
                                        const float* __restrict slope) {
   for (std::int64_t x = 0; x < width; ++x) {
     float* __restrict pixel = row + x * channels;
@@ -29,14 +31,16 @@ DIFFPROB_INLINE void biased_prelu_body(float* __restrict row, std::int64_t width
   }
 }
 
-DIFFPROB_INLINE void channel_sums_body(const float* __restrict pixels, std::int64_t count, std::int64_t channels, float* __restrict sums) {
+DIFFPROB_INLINE void channel_sums_body(const float* __restrict pixels, std::int64_t count,
+                                       std::int64_t channels, float* __restrict sums) {
   for (std::int64_t c = 0; c < channels; ++c) sums[c] = 0.0f;
   for (std::int64_t i = 0; i < count; ++i) {
     for (std::int64_t c = 0; c < channels; ++c) sums[c] += pixels[i * channels + c];
   }
 }
 
-DIFFPROB_INLINE void add_scaled_body(float* __restrict sum, const float* __restrict values, std::int64_t count, std::int64_t channels,
+DIFFPROB_INLINE void add_scaled_body(float* __restrict sum, const float* __restrict values,
+                                     std::int64_t count, std::int64_t channels,
                                      const float* __restrict scale) {
   for (std::int64_t i = 0; i < count; ++i) {
     float* __restrict out = sum + i * channels;
@@ -53,7 +57,8 @@ void prelu(float* pixels, std::int64_t count, std::int64_t channels, const float
   run_widest<prelu_body>(pixels, count, channels, slope);
 }
 
-void biased_prelu_row(float* row, std::int64_t width, std::int64_t channels, const float* bias, const float* slope) {
+void biased_prelu_row(float* row, std::int64_t width, std::int64_t channels, const float* bias,
+                      const float* slope) {
   run_widest<biased_prelu_body>(row, width, channels, bias, slope);
 }
 
@@ -61,7 +66,8 @@ void channel_sums(const float* pixels, std::int64_t count, std::int64_t channels
   run_widest<channel_sums_body>(pixels, count, channels, sums);
 }
 
-void add_scaled(float* sum, const float* values, std::int64_t count, std::int64_t channels, const float* scale) {
+void add_scaled(float* sum, const float* values, std::int64_t count, std::int64_t channels,
+                const float* scale) {
   run_widest<add_scaled_body>(sum, values, count, channels, scale);
 }
 

@@ -25,14 +25,18 @@ struct Layer {
 };
 
 /// The layer `prefix`; 3x3 kernels have padding 1, and one input channel a group means depthwise.
-Layer make_layer(const NamedWeights& weights, const std::string& prefix, std::int64_t side, std::int64_t stride,
-                 const at::TensorOptions& options) {
+Layer make_layer(const NamedWeights& weights, const std::string& prefix, std::int64_t side,
+                 std::int64_t stride, const at::TensorOptions& options) {
   const at::Tensor weight = weights.at(prefix + ".conv.weight");
   const std::int64_t channels = weight.size(0);
-  const ConvolutionPlace place{
-      .side = side, .stride = stride, .padding = weight.size(2) == 3 ? 1 : 0, .groups = weight.size(1) == 1 ? channels : 1};
-  Layer layer{{fold_after(weight, evaluated_batch_norm(weights, prefix + ".bn")), place, options}, std::nullopt};
-  if (weights.has(prefix + ".prelu.weight")) layer.prelu.emplace(weights.at(prefix + ".prelu.weight"), channels, options);
+  const ConvolutionPlace place{.side = side,
+                               .stride = stride,
+                               .padding = weight.size(2) == 3 ? 1 : 0,
+                               .groups = weight.size(1) == 1 ? channels : 1};
+  Layer layer{{fold_after(weight, evaluated_batch_norm(weights, prefix + ".bn")), place, options},
+              std::nullopt};
+  if (weights.has(prefix + ".prelu.weight"))
+    layer.prelu.emplace(weights.at(prefix + ".prelu.weight"), channels, options);
   return layer;
 }
 
@@ -51,7 +55,8 @@ struct Bottleneck {
 
 class MobileFaceNetTrunk : public InferenceTrunk {
  public:
-  MobileFaceNetTrunk(const NamedWeights& weights, const at::TensorOptions& options) : weights_(&weights), options_(options) {
+  MobileFaceNetTrunk(const NamedWeights& weights, const at::TensorOptions& options)
+      : weights_(&weights), options_(options) {
     add_layer("conv1", 2);
     add_layer("conv2_dw", 1);
     add_bottleneck("conv_23", 2);
@@ -62,7 +67,8 @@ class MobileFaceNetTrunk : public InferenceTrunk {
     add_stage("conv_5");
     tail_.push_back(make_layer(weights, "conv_6_sep", side_, 1, options));
     tail_.push_back(make_layer(weights, "output_layer.conv_6_dw", side_, 1, options));
-    output_ = fold_after(weights.at("output_layer.linear.weight"), evaluated_batch_norm(weights, "output_layer.bn"));
+    output_ = fold_after(weights.at("output_layer.linear.weight"),
+                         evaluated_batch_norm(weights, "output_layer.bn"));
     weights_ = nullptr;
   }
 
@@ -85,12 +91,14 @@ class MobileFaceNetTrunk : public InferenceTrunk {
     const std::int64_t after = (side_ - 1) / stride + 1;
     bottlenecks_.push_back({make_layer(*weights_, name + ".conv", side_, 1, options_),
                             make_layer(*weights_, name + ".conv_dw", side_, stride, options_),
-                            make_layer(*weights_, name + ".project", after, 1, options_), stride == 1});
+                            make_layer(*weights_, name + ".project", after, 1, options_),
+                            stride == 1});
     side_ = after;
   }
 
   void add_stage(const std::string& name) {
-    for (int i = 0; weights_->has(name + ".model." + std::to_string(i) + ".conv.conv.weight"); ++i) {
+    for (int i = 0; weights_->has(name + ".model." + std::to_string(i) + ".conv.conv.weight");
+         ++i) {
       add_bottleneck(name + ".model." + std::to_string(i), 1);
     }
   }
@@ -106,10 +114,12 @@ class MobileFaceNetTrunk : public InferenceTrunk {
 }  // namespace
 
 bool is_mobilefacenet(const NamedWeights& weights) {
-  return weights.has("conv_6_sep.conv.weight") && weights.has("output_layer.linear.weight") && weights.has("output_layer.bn.running_var");
+  return weights.has("conv_6_sep.conv.weight") && weights.has("output_layer.linear.weight") &&
+         weights.has("output_layer.bn.running_var");
 }
 
-std::unique_ptr<InferenceTrunk> make_mobilefacenet_trunk(const NamedWeights& weights, const at::TensorOptions& options) {
+std::unique_ptr<InferenceTrunk> make_mobilefacenet_trunk(const NamedWeights& weights,
+                                                         const at::TensorOptions& options) {
   return std::make_unique<MobileFaceNetTrunk>(weights, options);
 }
 

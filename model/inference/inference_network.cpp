@@ -7,12 +7,15 @@
 namespace diffprob::model {
 namespace {
 
-// Of the last product. For fewer, MKL takes another kernel, ten times less exact (3e-5 of 6 at 25088 columns).
+// Of the last product. For fewer, MKL takes another kernel, ten times less exact (3e-5 of 6 at
+// 25088 columns).
 constexpr std::int64_t kFewestRows = 4;
 
-std::unique_ptr<InferenceTrunk> make_trunk(const NamedWeights& weights, const at::TensorOptions& options) {
+std::unique_ptr<InferenceTrunk> make_trunk(const NamedWeights& weights,
+                                           const at::TensorOptions& options) {
   if (is_iresnet(weights)) return make_iresnet_trunk(weights, options);
-  TORCH_CHECK(is_mobilefacenet(weights), "inference network: the backbone is neither an IResNet nor a MobileFaceNet");
+  TORCH_CHECK(is_mobilefacenet(weights),
+              "inference network: the backbone is neither an IResNet nor a MobileFaceNet");
   return make_mobilefacenet_trunk(weights, options);
 }
 
@@ -23,12 +26,14 @@ at::Device device_of(const Backbone& backbone) {
 }
 
 void check_images(const at::Tensor& images) {
-  const bool bytes =
-      images.scalar_type() == at::kByte && images.dim() == 4 && images.size(1) == 112 && images.size(2) == 112 && images.size(3) == 3;
-  const bool faces =
-      images.is_floating_point() && images.dim() == 4 && images.size(1) == 3 && images.size(2) == 112 && images.size(3) == 112;
-  TORCH_CHECK(bytes || faces, "inference network: want uint8 images [b, 112, 112, 3] or float faces [b, 3, 112, 112], got ",
-              images.toString(), " ", images.sizes());
+  const bool bytes = images.scalar_type() == at::kByte && images.dim() == 4 &&
+                     images.size(1) == 112 && images.size(2) == 112 && images.size(3) == 3;
+  const bool faces = images.is_floating_point() && images.dim() == 4 && images.size(1) == 3 &&
+                     images.size(2) == 112 && images.size(3) == 112;
+  TORCH_CHECK(
+      bytes || faces,
+      "inference network: want uint8 images [b, 112, 112, 3] or float faces [b, 3, 112, 112], got ",
+      images.toString(), " ", images.sizes());
 }
 
 }  // namespace
@@ -53,14 +58,20 @@ InferenceNetwork::InferenceNetwork(const Backbone& backbone, at::ScalarType type
 at::Tensor InferenceNetwork::features(const at::Tensor& images) const {
   const at::NoGradGuard no_grad;
   check_images(images);
-  const at::Tensor faces = (images.scalar_type() == at::kByte ? normalize_faces(images, options_.device()) : images).to(options_);
-  return trunk_->run(faces.contiguous(at::MemoryFormat::ChannelsLast)).permute({0, 2, 3, 1}).flatten(1).to(at::kFloat);
+  const at::Tensor faces =
+      (images.scalar_type() == at::kByte ? normalize_faces(images, options_.device()) : images)
+          .to(options_);
+  return trunk_->run(faces.contiguous(at::MemoryFormat::ChannelsLast))
+      .permute({0, 2, 3, 1})
+      .flatten(1)
+      .to(at::kFloat);
 }
 
 at::Tensor InferenceNetwork::output(const at::Tensor& features) const {
   const at::NoGradGuard no_grad;
   const std::int64_t rows = features.size(0);
-  if (rows >= kFewestRows || !features.device().is_cpu()) return at::addmm(bias_, features, weight_);
+  if (rows >= kFewestRows || !features.device().is_cpu())
+    return at::addmm(bias_, features, weight_);
   const at::Tensor filled = at::zeros({kFewestRows, feature_count()}, features.options());
   filled.narrow(0, 0, rows).copy_(features);
   return at::addmm(bias_, filled, weight_).narrow(0, 0, rows);

@@ -23,8 +23,8 @@ BlockWorkers::BlockWorkers(int threads) {
     std::unique_lock lock(mutex_);
     finished_.wait(lock, [&] { return ready_ == threads_.size(); });
   }
-  // at::set_num_threads sets the calling thread, and what threads that LibTorch meets later start with: the workers have changed the
-  // latter.
+  // at::set_num_threads sets the calling thread, and what threads that LibTorch meets later start
+  // with: the workers have changed the latter.
   at::set_num_threads(of_caller);
 }
 
@@ -54,7 +54,8 @@ void BlockWorkers::run(std::int64_t blocks, const std::function<void(std::int64_
 
 void BlockWorkers::serve() {
   at::set_num_threads(1);
-  // LibTorch gives a thread the process's number once more when it first asks for it: better now, while that is 1.
+  // LibTorch gives a thread the process's number once more when it first asks for it: better now,
+  // while that is 1.
   (void)at::get_num_threads();
   const at::NoGradGuard no_grad;
   std::unique_lock lock(mutex_);

@@ -10,9 +10,11 @@
 
 namespace diffprob::model {
 
-/// Threads for work that is cut into numbered blocks. Each of them computes alone: LibTorch, oneDNN and the BLAS library use one thread
-/// inside a block, also when there is one block or one worker. Matrix kernels choose how to add by shape and by the number of threads; a
-/// block of a fixed shape therefore has the same bits for any number of workers, and so for any number of threads and ranks.
+/// Threads for work that is cut into numbered blocks. Each of them computes alone: LibTorch, oneDNN
+/// and the BLAS library use one thread inside a block, also when there is one block or one worker.
+/// Matrix kernels choose how to add by shape and by the number of threads; a block of a fixed shape
+/// therefore has the same bits for any number of workers, and so for any number of threads and
+/// ranks.
 class BlockWorkers {
  public:
   /// threads: 0 takes as many as LibTorch uses in the caller (at::get_num_threads).
@@ -21,10 +23,13 @@ class BlockWorkers {
   BlockWorkers(const BlockWorkers&) = delete;
   BlockWorkers& operator=(const BlockWorkers&) = delete;
 
-  /// Calls work(i) once for each i of [0, blocks), on the workers, without gradients, and waits for all. After an exception no further
-  /// block is started, and that of the lowest block that threw one is thrown here. One caller at a time.
+  /// Calls work(i) once for each i of [0, blocks), on the workers, without gradients, and waits for
+  /// all. After an exception no further block is started, and that of the lowest block that threw
+  /// one is thrown here. One caller at a time.
   void run(std::int64_t blocks, const std::function<void(std::int64_t)>& work);
-  [[nodiscard]] std::int64_t threads() const noexcept { return static_cast<std::int64_t>(threads_.size()); }
+  [[nodiscard]] std::int64_t threads() const noexcept {
+    return static_cast<std::int64_t>(threads_.size());
+  }
 
  private:
   void serve();

@@ -1,22 +1,24 @@
 #pragma once
 
-/// Runs a loop compiled for the widest vectors of the machine. The body must be `[[gnu::always_inline]] inline`, and its file should be
-/// compiled with -O3.
+/// Runs a loop compiled for the widest vectors of the machine. The body must be
+/// `[[gnu::always_inline]] inline`, and its file should be compiled with -O3.
 namespace diffprob::model::kernels {
 
 #if defined(__x86_64__)
 enum class Vectors { kAvx512, kAvx2, kBasic };
 
 inline Vectors widest_vectors() {
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     return Vectors::kAvx512;
   }
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Vectors::kAvx2 : Vectors::kBasic;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Vectors::kAvx2
+                                                                         : Vectors::kBasic;
 }
 
 template <auto body, class... Arguments>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")]] void on_avx512(Arguments... arguments) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")]] void
+on_avx512(Arguments... arguments) {
   body(arguments...);
 }
 

@@ -23,16 +23,17 @@ struct KnownKind {
   double margin;
   double elastic_std;
 };
-constexpr KnownKind kKinds[] = {{MarginKind::kNone, "none", 0.0, 0.0},
-                                {MarginKind::kCosFace, "cosface", 0.35, 0.0},
-                                {MarginKind::kArcFace, "arcface", 0.5, 0.0},
-                                {MarginKind::kCombined, "combined", 0.0, 0.0},
-                                {MarginKind::kElasticArcFace, "elastic_arcface", 0.5, 0.05},
-                                {MarginKind::kElasticCosFace, "elastic_cosface", 0.35, 0.05},
-                                {MarginKind::kElasticArcFacePlus, "elastic_arcface_plus", 0.5, 0.0175},
-                                {MarginKind::kElasticCosFacePlus, "elastic_cosface_plus", 0.35, 0.02},
-                                {MarginKind::kCurricularFace, "curricularface", 0.5, 0.0},
-                                {MarginKind::kAdaFace, "adaface", 0.4, 0.0}};
+constexpr KnownKind kKinds[] = {
+    {MarginKind::kNone, "none", 0.0, 0.0},
+    {MarginKind::kCosFace, "cosface", 0.35, 0.0},
+    {MarginKind::kArcFace, "arcface", 0.5, 0.0},
+    {MarginKind::kCombined, "combined", 0.0, 0.0},
+    {MarginKind::kElasticArcFace, "elastic_arcface", 0.5, 0.05},
+    {MarginKind::kElasticCosFace, "elastic_cosface", 0.35, 0.05},
+    {MarginKind::kElasticArcFacePlus, "elastic_arcface_plus", 0.5, 0.0175},
+    {MarginKind::kElasticCosFacePlus, "elastic_cosface_plus", 0.35, 0.02},
+    {MarginKind::kCurricularFace, "curricularface", 0.5, 0.0},
+    {MarginKind::kAdaFace, "adaface", 0.4, 0.0}};
 
 const KnownKind& known(MarginKind kind) {
   for (const auto& entry : kKinds) {
@@ -42,11 +43,13 @@ const KnownKind& known(MarginKind kind) {
 }
 
 void check_range(const char* option, double value, double low, double high) {
-  TORCH_CHECK(value >= low && value <= high, "margin: ", option, " must be in [", low, ", ", high, "], got ", value);
+  TORCH_CHECK(value >= low && value <= high, "margin: ", option, " must be in [", low, ", ", high,
+              "], got ", value);
 }
 
 void check_options(const MarginOptions& options) {
-  TORCH_CHECK(options.scale > 0.0 && std::isfinite(options.scale), "margin: scale must be positive, got ", options.scale);
+  TORCH_CHECK(options.scale > 0.0 && std::isfinite(options.scale),
+              "margin: scale must be positive, got ", options.scale);
   check_range("margin", options.margin, 0.0, 3.0);
   check_range("m1", options.m1, 0.0, 10.0);
   check_range("m2", options.m2, 0.0, 3.0);
@@ -92,7 +95,8 @@ TargetLogits apply_margin(const at::Tensor& target_cosine, const MarginOptions& 
   switch (options.kind) {
     case MarginKind::kElasticArcFace:
     case MarginKind::kElasticArcFacePlus:
-      return logits_at_angle(target_cosine, angle_of(target_cosine).add_(options.margin), 1.0, options.scale);
+      return logits_at_angle(target_cosine, angle_of(target_cosine).add_(options.margin), 1.0,
+                             options.scale);
     case MarginKind::kElasticCosFace:
     case MarginKind::kElasticCosFacePlus:
     case MarginKind::kAdaFace:
@@ -107,10 +111,13 @@ TargetLogits apply_margin(const at::Tensor& target_cosine, const MarginOptions& 
 TargetLogits Margin::target(const MarginBatch& batch) {
   const at::NoGradGuard no_grad;
   TORCH_CHECK(batch.target_cosine.dim() == 1 && batch.norms.sizes() == batch.target_cosine.sizes(),
-              "margin: want [B] cosines and norms, got ", batch.target_cosine.sizes(), " and ", batch.norms.sizes());
+              "margin: want [B] cosines and norms, got ", batch.target_cosine.sizes(), " and ",
+              batch.norms.sizes());
   TargetLogits logits = do_target(batch);
-  // No rank has the label of such a row: its loss has to stay infinite, whatever the formula makes of it.
-  logits.logits.masked_fill_(batch.target_cosine.isneginf(), -std::numeric_limits<double>::infinity());
+  // No rank has the label of such a row: its loss has to stay infinite, whatever the formula makes
+  // of it.
+  logits.logits.masked_fill_(batch.target_cosine.isneginf(),
+                             -std::numeric_limits<double>::infinity());
   return logits;
 }
 
@@ -121,7 +128,8 @@ bool Margin::changes_others() const {
 void Margin::others(at::Tensor cosines) const {
   const at::NoGradGuard no_grad;
   // First: what is filtered is 0, which every kind leaves at 0.
-  if (options_.filter_threshold > 0.0) cosines.masked_fill_(cosines > options_.filter_threshold, 0.0);
+  if (options_.filter_threshold > 0.0)
+    cosines.masked_fill_(cosines > options_.filter_threshold, 0.0);
   if (kind_changes_others()) do_others(cosines);
 }
 

@@ -11,8 +11,9 @@
 
 namespace diffprob::model {
 
-/// How the cosine of a sample to its own class centre changes in training; theta = acos(cosine), s = scale. Formula and paper of each kind
-/// are in its own header: margin_fixed.h, margin_elastic.h, margin_curricular.h, margin_adaface.h.
+/// How the cosine of a sample to its own class centre changes in training; theta = acos(cosine), s
+/// = scale. Formula and paper of each kind are in its own header: margin_fixed.h, margin_elastic.h,
+/// margin_curricular.h, margin_adaface.h.
 enum class MarginKind {
   kNone,
   kCosFace,
@@ -26,51 +27,63 @@ enum class MarginKind {
   kAdaFace
 };
 
-/// Options a kind does not name are not read by it. margin_defaults() has the published values of a kind.
+/// Options a kind does not name are not read by it. margin_defaults() has the published values of a
+/// kind.
 struct MarginOptions {
   MarginKind kind = MarginKind::kCosFace;
-  double scale = 64.0;                ///< s: logit = s * effective cosine
-  double margin = 0.35;               ///< m; the mean margin of the elastic kinds. Not read by none and combined
-  double m1 = 1.0;                    ///< combined: cos(m1 theta + m2) - m3
-  double m2 = 0.5;                    ///< combined, radians
-  double m3 = 0.0;                    ///< combined
-  double elastic_std = 0.05;          ///< elastic kinds: standard deviation of the margin; 0 makes it fixed
+  double scale = 64.0;   ///< s: logit = s * effective cosine
+  double margin = 0.35;  ///< m; the mean margin of the elastic kinds. Not read by none and combined
+  double m1 = 1.0;       ///< combined: cos(m1 theta + m2) - m3
+  double m2 = 0.5;       ///< combined, radians
+  double m3 = 0.0;       ///< combined
+  double elastic_std = 0.05;  ///< elastic kinds: standard deviation of the margin; 0 makes it fixed
   double curricular_momentum = 0.01;  ///< CurricularFace: weight of this batch in t, in [0, 1]
-  double adaface_h = 0.333;           ///< AdaFace: norms within sigma / h of the mean move the margin linearly
-  double adaface_t_alpha = 0.01;      ///< AdaFace: weight of this batch in the norm statistics, in [0, 1]
-  bool reference = false;             ///< AdaFace and the Plus kinds: what the released code does instead of what its paper says
-  double filter_threshold = 0.0;      ///< any kind: cosines to other classes above it count as 0, without gradient; 0 switches it off
+  double adaface_h =
+      0.333;  ///< AdaFace: norms within sigma / h of the mean move the margin linearly
+  double adaface_t_alpha =
+      0.01;                ///< AdaFace: weight of this batch in the norm statistics, in [0, 1]
+  bool reference = false;  ///< AdaFace and the Plus kinds: what the released code does instead of
+                           ///< what its paper says
+  double filter_threshold = 0.0;  ///< any kind: cosines to other classes above it count as 0,
+                                  ///< without gradient; 0 switches it off
 };
 
-/// Published options of a kind: CosFace m 0.35, ArcFace and CurricularFace 0.5, elastic kinds 0.5 (Arc) and 0.35 (Cos) with std 0.05,
-/// Plus 0.0175 (Arc) and 0.02 (Cos), AdaFace 0.4.
+/// Published options of a kind: CosFace m 0.35, ArcFace and CurricularFace 0.5, elastic kinds 0.5
+/// (Arc) and 0.35 (Cos) with std 0.05, Plus 0.0175 (Arc) and 0.02 (Cos), AdaFace 0.4.
 [[nodiscard]] MarginOptions margin_defaults(MarginKind kind);
 
-/// "none", "cosface", "arcface", "combined", "elastic_arcface", "elastic_cosface", "elastic_arcface_plus", "elastic_cosface_plus",
-/// "curricularface", "adaface". Throws c10::Error that lists what there is.
+/// "none", "cosface", "arcface", "combined", "elastic_arcface", "elastic_cosface",
+/// "elastic_arcface_plus", "elastic_cosface_plus", "curricularface", "adaface". Throws c10::Error
+/// that lists what there is.
 [[nodiscard]] MarginKind margin_kind(const std::string& name);
 [[nodiscard]] std::string margin_name(MarginKind kind);
 [[nodiscard]] std::vector<std::string> margin_names();
 
-/// Logits of the own class after the margin, and d(target logit) / d(cosine), both [B] in the dtype of the cosines given.
+/// Logits of the own class after the margin, and d(target logit) / d(cosine), both [B] in the dtype
+/// of the cosines given.
 struct TargetLogits {
   at::Tensor logits;
   at::Tensor slope;
 };
 
-/// Stateless margin for scoring, on cosines [b] in [-1, 1]: what does not depend on a training step. The elastic kinds use their mean
-/// margin, AdaFace that of a sample of mean norm (z = 0, so CosFace), CurricularFace its own-class rule.
-[[nodiscard]] TargetLogits apply_margin(const at::Tensor& target_cosine, const MarginOptions& options);
+/// Stateless margin for scoring, on cosines [b] in [-1, 1]: what does not depend on a training
+/// step. The elastic kinds use their mean margin, AdaFace that of a sample of mean norm (z = 0, so
+/// CosFace), CurricularFace its own-class rule.
+[[nodiscard]] TargetLogits apply_margin(const at::Tensor& target_cosine,
+                                        const MarginOptions& options);
 
-/// The global batch as a margin sees it, in the same order and with the same values on every rank. B = rows of the global batch.
+/// The global batch as a margin sees it, in the same order and with the same values on every rank.
+/// B = rows of the global batch.
 struct MarginBatch {
   at::Tensor target_cosine;  ///< [B] float64 in [-1, 1], to the own class
   at::Tensor norms;          ///< [B] float32, L2 norms of the embeddings
-  std::uint64_t key = 0;     ///< of this step: random margins are a function of (key, row of the global batch)
+  std::uint64_t key =
+      0;  ///< of this step: random margins are a function of (key, row of the global batch)
 };
 
-/// The margin of one head, with its state. No call synchronises the host with the device; none records an autograd graph. State is a
-/// function of the global batches seen, so it is the same on every rank and for every number of ranks.
+/// The margin of one head, with its state. No call synchronises the host with the device; none
+/// records an autograd graph. State is a function of the global batches seen, so it is the same on
+/// every rank and for every number of ranks.
 class Margin {
  public:
   virtual ~Margin() = default;
@@ -79,21 +92,25 @@ class Margin {
 
   [[nodiscard]] const MarginOptions& options() const noexcept { return options_; }
 
-  /// Once a training step, before others(). Updates the state first, as the papers' code does; a batch with statistics that are not finite
-  /// leaves the state as it was. Slopes are finite at cosines of exactly +-1 too (see margin_angle.h).
+  /// Once a training step, before others(). Updates the state first, as the papers' code does; a
+  /// batch with statistics that are not finite leaves the state as it was. Slopes are finite at
+  /// cosines of exactly +-1 too (see margin_angle.h).
   [[nodiscard]] TargetLogits target(const MarginBatch& batch);
 
   /// Whether others() does anything.
   [[nodiscard]] bool changes_others() const;
 
-  /// In place: cosines [B, c] to other classes (any chunk of classes, float32 or float64) become effective cosines, logit / scale.
-  /// Elements that are -inf (own class) stay so. Valid after target() of the same step.
+  /// In place: cosines [B, c] to other classes (any chunk of classes, float32 or float64) become
+  /// effective cosines, logit / scale. Elements that are -inf (own class) stay so. Valid after
+  /// target() of the same step.
   void others(at::Tensor cosines) const;
 
-  /// d effective / d cosine, [B, c], at the cosines given, which are those before others(). Finite at elements that are -inf.
+  /// d effective / d cosine, [B, c], at the cosines given, which are those before others(). Finite
+  /// at elements that are -inf.
   [[nodiscard]] at::Tensor others_slope(const at::Tensor& cosines) const;
 
-  /// Live scalar float64 tensors by name, for checkpoints (copy_ into them to restore); empty for stateless kinds.
+  /// Live scalar float64 tensors by name, for checkpoints (copy_ into them to restore); empty for
+  /// stateless kinds.
   [[nodiscard]] virtual std::vector<std::pair<std::string, at::Tensor>> state() { return {}; }
 
  protected:

@@ -24,11 +24,13 @@ AdaFaceRules adaface_rules(const MarginOptions& options) {
   return {.epsilon = kReferenceEpsilon, .unit_norms = true, .ignore_alpha = true};
 }
 
-AdaFaceMargin::AdaFaceMargin(const MarginOptions& options, const AdaFaceRules& rules, at::Device device)
+AdaFaceMargin::AdaFaceMargin(const MarginOptions& options, const AdaFaceRules& rules,
+                             at::Device device)
     : Margin(options),
       rules_(rules),
       mean_(at::full({}, kInitialMean, at::TensorOptions().dtype(at::kDouble).device(device))),
-      deviation_(at::full({}, kInitialDeviation, at::TensorOptions().dtype(at::kDouble).device(device))) {}
+      deviation_(
+          at::full({}, kInitialDeviation, at::TensorOptions().dtype(at::kDouble).device(device))) {}
 
 void AdaFaceMargin::update_statistics(const at::Tensor& norms) {
   if (norms.size(0) < 2) return;
@@ -41,7 +43,8 @@ void AdaFaceMargin::update_statistics(const at::Tensor& norms) {
 }
 
 TargetLogits AdaFaceMargin::do_target(const MarginBatch& batch) {
-  at::Tensor norms = rules_.unit_norms ? at::ones_like(batch.norms, at::kDouble) : batch.norms.to(at::kDouble);
+  at::Tensor norms =
+      rules_.unit_norms ? at::ones_like(batch.norms, at::kDouble) : batch.norms.to(at::kDouble);
   if (rules_.epsilon > 0.0) norms = norms.clamp(kSmallestNorm, kLargestNorm);
   update_statistics(norms);
   const at::Tensor divisor = deviation_.add(rules_.epsilon).clamp_min_(kSmallestDeviation);
@@ -51,10 +54,13 @@ TargetLogits AdaFaceMargin::do_target(const MarginBatch& batch) {
   const at::Tensor cosine = batch.target_cosine.clamp(-limit, limit);
   const at::Tensor shift = scaler_.mul(options().margin).to(cosine.scalar_type());
   const at::Tensor angle = angle_of(cosine).sub_(shift);
-  const at::Tensor kept = rules_.epsilon > 0.0 ? angle.clamp(rules_.epsilon, std::numbers::pi - rules_.epsilon) : angle;
+  const at::Tensor kept =
+      rules_.epsilon > 0.0 ? angle.clamp(rules_.epsilon, std::numbers::pi - rules_.epsilon) : angle;
   TargetLogits target = logits_at_angle(cosine, kept, 1.0, options().scale);
   target.logits.sub_(shift.add_(options().margin).mul_(options().scale));
-  if (rules_.epsilon > 0.0) target.slope.masked_fill_(at::logical_or(batch.target_cosine.abs() > limit, kept != angle), 0.0);
+  if (rules_.epsilon > 0.0)
+    target.slope.masked_fill_(at::logical_or(batch.target_cosine.abs() > limit, kept != angle),
+                              0.0);
   return target;
 }
 

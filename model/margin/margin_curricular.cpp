@@ -12,10 +12,13 @@ namespace diffprob::model {
 namespace {
 
 /// `angular` are the logits s cos(theta + m) of the same cosines.
-TargetLogits guarded(const at::Tensor& cosine, const TargetLogits& angular, double margin, double scale) {
+TargetLogits guarded(const at::Tensor& cosine, const TargetLogits& angular, double margin,
+                     double scale) {
   const at::Tensor below_pi = cosine > std::cos(std::numbers::pi - margin);
-  const TargetLogits beyond = additive_logits(cosine, std::sin(std::numbers::pi - margin) * margin, scale);
-  return {at::where(below_pi, angular.logits, beyond.logits), at::where(below_pi, angular.slope, beyond.slope)};
+  const TargetLogits beyond =
+      additive_logits(cosine, std::sin(std::numbers::pi - margin) * margin, scale);
+  return {at::where(below_pi, angular.logits, beyond.logits),
+          at::where(below_pi, angular.slope, beyond.slope)};
 }
 
 TargetLogits angular_target(const at::Tensor& cosine, double margin, double scale) {
@@ -37,7 +40,8 @@ TargetLogits CurricularMargin::do_target(const MarginBatch& batch) {
   const at::Tensor updated = t_.mul(1.0 - momentum).add_(cosine.mean().to(at::kDouble), momentum);
   t_.copy_(at::where(updated.isfinite(), updated, t_));
   const TargetLogits angular = angular_target(cosine, options().margin, options().scale);
-  threshold_ = angular.logits.div(options().scale).unsqueeze(1);  // without the guard, as the released code
+  threshold_ =
+      angular.logits.div(options().scale).unsqueeze(1);  // without the guard, as the released code
   return guarded(cosine, angular, options().margin, options().scale);
 }
 
@@ -51,7 +55,8 @@ void CurricularMargin::do_others(at::Tensor& cosines) const {
 
 at::Tensor CurricularMargin::do_others_slope(const at::Tensor& cosines) const {
   TORCH_CHECK(threshold_.defined(), "CurricularFace: others_slope() before target()");
-  return cosines.mul(2.0).add_(t_).masked_fill_(cosines <= threshold_.to(cosines.scalar_type()), 1.0);
+  return cosines.mul(2.0).add_(t_).masked_fill_(cosines <= threshold_.to(cosines.scalar_type()),
+                                                1.0);
 }
 
 }  // namespace diffprob::model

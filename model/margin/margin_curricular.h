@@ -4,13 +4,16 @@
 
 namespace diffprob::model {
 
-/// Huang et al., "CurricularFace", CVPR 2020, and its released code. Own class: s cos(theta + m), or s (cos(theta) - m sin(pi - m)) where
-/// theta + m >= pi. Cosines to other classes above cos(theta + m) of their row are hard: c (t + c) instead of c. t starts at 0 and is
-/// (1 - a) t + a mean(own cosine) over the global batch, a = curricular_momentum, updated before it is used.
+/// Huang et al., "CurricularFace", CVPR 2020, and its released code. Own class: s cos(theta + m),
+/// or s (cos(theta) - m sin(pi - m)) where theta + m >= pi. Cosines to other classes above
+/// cos(theta + m) of their row are hard: c (t + c) instead of c. t starts at 0 and is (1 - a) t + a
+/// mean(own cosine) over the global batch, a = curricular_momentum, updated before it is used.
 class CurricularMargin final : public Margin {
  public:
   CurricularMargin(const MarginOptions& options, at::Device device);
-  [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> state() override { return {{"t", t_}}; }
+  [[nodiscard]] std::vector<std::pair<std::string, at::Tensor>> state() override {
+    return {{"t", t_}};
+  }
 
  private:
   TargetLogits do_target(const MarginBatch& batch) override;
@@ -23,6 +26,7 @@ class CurricularMargin final : public Margin {
 };
 
 /// The own-class rule alone.
-[[nodiscard]] TargetLogits curricular_target(const at::Tensor& target_cosine, double margin, double scale);
+[[nodiscard]] TargetLogits curricular_target(const at::Tensor& target_cosine, double margin,
+                                             double scale);
 
 }  // namespace diffprob::model

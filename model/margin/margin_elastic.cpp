@@ -32,8 +32,10 @@ at::Tensor draw_margins(std::uint64_t key, std::int64_t rows, double mean, doubl
 
 at::Tensor deal_margins(const at::Tensor& drawn, const at::Tensor& target_cosine, DealRule rule) {
   const at::Tensor ascending = std::get<0>(drawn.sort());
-  // As float32: what differs only by rounding (cosines of 1, say) is equal, so its order does not depend on how sums were split.
-  const at::Tensor order = target_cosine.to(at::kFloat).argsort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
+  // As float32: what differs only by rounding (cosines of 1, say) is equal, so its order does not
+  // depend on how sums were split.
+  const at::Tensor order =
+      target_cosine.to(at::kFloat).argsort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
   if (rule == DealRule::kReference) return ascending.gather(0, order);
   return at::empty_like(ascending).scatter_(0, order, ascending);
 }
@@ -49,10 +51,14 @@ TargetLogits ElasticMargin::do_target(const MarginBatch& batch) {
   if (!margins.defined()) {
     margins = draw_margins(batch.key, cosine.size(0), options().margin, options().elastic_std);
     // Pinned: a pageable copy would make the host wait for the stream.
-    if (!device_.is_cpu()) margins = margins.pin_memory().to(device_, at::kDouble, /*non_blocking=*/true);
+    if (!device_.is_cpu())
+      margins = margins.pin_memory().to(device_, at::kDouble, /*non_blocking=*/true);
   }
-  TORCH_CHECK(margins.sizes() == cosine.sizes(), "elastic margin: ", margins.size(0), " margins for a batch of ", cosine.size(0));
-  if (is_plus(options().kind)) margins = deal_margins(margins, cosine, options().reference ? DealRule::kReference : DealRule::kPaper);
+  TORCH_CHECK(margins.sizes() == cosine.sizes(), "elastic margin: ", margins.size(0),
+              " margins for a batch of ", cosine.size(0));
+  if (is_plus(options().kind))
+    margins = deal_margins(margins, cosine,
+                           options().reference ? DealRule::kReference : DealRule::kPaper);
   margins = margins.to(cosine.scalar_type());
   if (!is_angular(options().kind)) return additive_logits(cosine, margins, options().scale);
   return logits_at_angle(cosine, angle_of(cosine).add_(margins), 1.0, options().scale);

@@ -6,16 +6,20 @@
 namespace diffprob::model {
 
 std::vector<std::string> backbone_names() {
-  return {"iresnet18",    "iresnet34",    "iresnet50",     "iresnet100",    "iresnet200",    "iresnet18_se",
-          "iresnet34_se", "iresnet50_se", "iresnet100_se", "iresnet200_se", "mobilefacenet", "tiny"};
+  return {"iresnet18",     "iresnet34",     "iresnet50",     "iresnet100",
+          "iresnet200",    "iresnet18_se",  "iresnet34_se",  "iresnet50_se",
+          "iresnet100_se", "iresnet200_se", "mobilefacenet", "tiny"};
 }
 
 std::shared_ptr<Backbone> make_backbone(const BackboneOptions& options) {
-  TORCH_CHECK(options.embedding_dim > 0, "backbone: want a positive embedding size, got ", options.embedding_dim);
-  TORCH_CHECK(options.dropout >= 0.0 && options.dropout < 1.0, "backbone: want a dropout in [0, 1), got ", options.dropout);
+  TORCH_CHECK(options.embedding_dim > 0, "backbone: want a positive embedding size, got ",
+              options.embedding_dim);
+  TORCH_CHECK(options.dropout >= 0.0 && options.dropout < 1.0,
+              "backbone: want a dropout in [0, 1), got ", options.dropout);
   if (options.name == "mobilefacenet") return std::make_shared<MobileFaceNet>(options);
   const auto shape = iresnet_shape(options.name);
-  TORCH_CHECK(shape.has_value(), "backbone: no network '", options.name, "'; there are ", c10::Join(", ", backbone_names()));
+  TORCH_CHECK(shape.has_value(), "backbone: no network '", options.name, "'; there are ",
+              c10::Join(", ", backbone_names()));
   return std::make_shared<IResNet>(*shape, options);
 }
 

@@ -15,20 +15,25 @@ struct BackboneOptions {
   std::string name = "iresnet50";    ///< see backbone_names()
   std::int64_t embedding_dim = 512;  ///< D
   double dropout = 0.0;              ///< before the last fully connected layer (IResNet kinds)
-  std::uint64_t seed = 1;            ///< of the initial weights (by name: the same weights whatever the order of construction)
-  bool recompute = false;            ///< blocks keep their input only and run again in the backward pass
-  /// Batch norm over the batches of all its ranks (training is collective then); null: of each rank. It must outlive the network.
+  std::uint64_t seed =
+      1;  ///< of the initial weights (by name: the same weights whatever the order of construction)
+  bool recompute = false;  ///< blocks keep their input only and run again in the backward pass
+  /// Batch norm over the batches of all its ranks (training is collective then); null: of each
+  /// rank. It must outlive the network.
   dist::Communicator* sync_batch_norm = nullptr;
-  bool fused_batch_norm = true;  ///< own kernels where they apply (batch_norm_ops.h); false: LibTorch's
-  bool sum_outputs = false;      ///< those kernels also sum up outputs that go to another batch norm (IResNet kinds; BatchNormPlan)
+  bool fused_batch_norm =
+      true;                  ///< own kernels where they apply (batch_norm_ops.h); false: LibTorch's
+  bool sum_outputs = false;  ///< those kernels also sum up outputs that go to another batch norm
+                             ///< (IResNet kinds; BatchNormPlan)
 };
 
-/// Keys of this step's dropout masks: a mask is a function of (key, row of the global batch, element), so it does not depend on the
-/// number of ranks.
+/// Keys of this step's dropout masks: a mask is a function of (key, row of the global batch,
+/// element), so it does not depend on the number of ranks.
 struct StepContext {
   std::uint64_t key = 0;
   std::int64_t first_row = 0;  ///< row of the global batch that row 0 of this rank's input is
-  at::Tensor device_key{};     ///< [1] int64 on the GPU, bits of the key: for a step that is recorded once and replayed with other keys
+  at::Tensor device_key{};  ///< [1] int64 on the GPU, bits of the key: for a step that is recorded
+                            ///< once and replayed with other keys
 };
 
 /// Faces [b, 3, 112, 112] float, (x / 255 - 0.5) / 0.5, RGB -> embeddings [b, D], not normalised.
@@ -45,7 +50,8 @@ class Backbone : public torch::nn::Module {
 
 /// "iresnet18" ... "mobilefacenet", "tiny".
 [[nodiscard]] std::vector<std::string> backbone_names();
-/// With initial weights of the reference's distributions, deterministic by (seed, parameter name). Throws c10::Error on an unknown name.
+/// With initial weights of the reference's distributions, deterministic by (seed, parameter name).
+/// Throws c10::Error on an unknown name.
 [[nodiscard]] std::shared_ptr<Backbone> make_backbone(const BackboneOptions& options);
 
 }  // namespace diffprob::model

@@ -8,13 +8,15 @@
 
 namespace diffprob::model::kernels {
 
-/// Whether elements 2 pair and 2 pair + 1 of a row stay: keyed_dropout.h says what the keys are. One hash serves both, 32 bits each; an
-/// element stays when its half is at least threshold = p * 2^32.
+/// Whether elements 2 pair and 2 pair + 1 of a row stay: keyed_dropout.h says what the keys are.
+/// One hash serves both, 32 bits each; an element stays when its half is at least threshold = p *
+/// 2^32.
 struct Stays {
   bool first;
   bool second;
 };
-DIFFPROB_HOST_DEVICE Stays stays(std::uint64_t row_key, std::int64_t pair, std::uint64_t threshold) {
+DIFFPROB_HOST_DEVICE Stays stays(std::uint64_t row_key, std::int64_t pair,
+                                 std::uint64_t threshold) {
   const std::uint64_t bits = data::splitmix64(row_key + static_cast<std::uint64_t>(pair));
   return {(bits & 0xffffffffu) >= threshold, (bits >> 32) >= threshold};
 }
@@ -25,8 +27,9 @@ namespace diffprob::model::gpu {
 
 struct Dropout {
   std::uint64_t key;
-  const std::int64_t* device_key;  ///< holds the key's bits, when it changes from replay to replay; null: key
-  std::int64_t first_row;          ///< of the global batch
+  const std::int64_t*
+      device_key;  ///< holds the key's bits, when it changes from replay to replay; null: key
+  std::int64_t first_row;  ///< of the global batch
   std::uint64_t threshold;
   float scale;
 };

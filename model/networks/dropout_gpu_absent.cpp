@@ -6,7 +6,8 @@ bool has_dropout(const at::Tensor& /*features*/) {
   return false;
 }
 
-at::Tensor keyed_dropout(const at::Tensor& /*features*/, double /*p*/, const StepContext& /*context*/) {
+at::Tensor keyed_dropout(const at::Tensor& /*features*/, double /*p*/,
+                         const StepContext& /*context*/) {
   TORCH_CHECK(false, "dropout: this build has no CUDA kernels");
 }
 

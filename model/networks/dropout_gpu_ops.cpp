@@ -3,8 +3,8 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/autograd.h>
 
-#include "model/networks/dropout_gpu.h"
 #include "model/kernels/gpu_stream.h"
+#include "model/networks/dropout_gpu.h"
 
 namespace diffprob::model::gpu {
 namespace {
@@ -15,16 +15,23 @@ using torch::autograd::variable_list;
 at::Tensor masked(const at::Tensor& values, double p, const StepContext& context) {
   const c10::cuda::CUDAGuard guard(values.device());
   const at::Tensor x = values.contiguous();
-  const Number type = x.scalar_type() == at::kHalf ? Number::kHalf : x.scalar_type() == at::kBFloat16 ? Number::kBFloat16 : Number::kFloat;
-  const Dropout options = {context.key, context.device_key.defined() ? context.device_key.const_data_ptr<std::int64_t>() : nullptr,
-                           context.first_row, static_cast<std::uint64_t>(p * 0x1p32), static_cast<float>(1.0 / (1.0 - p))};
+  const Number type = x.scalar_type() == at::kHalf       ? Number::kHalf
+                      : x.scalar_type() == at::kBFloat16 ? Number::kBFloat16
+                                                         : Number::kFloat;
+  const Dropout options = {
+      context.key,
+      context.device_key.defined() ? context.device_key.const_data_ptr<std::int64_t>() : nullptr,
+      context.first_row, static_cast<std::uint64_t>(p * 0x1p32),
+      static_cast<float>(1.0 / (1.0 - p))};
   const at::Tensor y = at::empty_like(x);
-  dropout({type, x.size(0), static_cast<int>(x.size(1))}, x.const_data_ptr(), options, y.mutable_data_ptr(), stream_of(x));
+  dropout({type, x.size(0), static_cast<int>(x.size(1))}, x.const_data_ptr(), options,
+          y.mutable_data_ptr(), stream_of(x));
   return y;
 }
 
 struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& features, double p, const StepContext& context) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& features, double p,
+                            const StepContext& context) {
     ctx->saved_data["p"] = p;
     ctx->saved_data["key"] = static_cast<std::int64_t>(context.key);
     ctx->saved_data["first_row"] = context.first_row;
@@ -32,7 +39,8 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
     return masked(features, p, context);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    const StepContext context = {static_cast<std::uint64_t>(ctx->saved_data["key"].toInt()), ctx->saved_data["first_row"].toInt(),
+    const StepContext context = {static_cast<std::uint64_t>(ctx->saved_data["key"].toInt()),
+                                 ctx->saved_data["first_row"].toInt(),
                                  ctx->get_saved_variables()[0]};
     return {masked(grads[0], ctx->saved_data["p"].toDouble(), context), {}, {}};
   }

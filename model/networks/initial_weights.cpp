@@ -17,7 +17,8 @@ data::KeyedRandom stream_of(std::uint64_t seed, const std::string& name) {
 
 void fill_normal(at::Tensor parameter, double deviation, data::KeyedRandom random) {
   float* values = parameter.data_ptr<float>();
-  for (std::int64_t i = 0; i < parameter.numel(); ++i) values[i] = static_cast<float>(deviation) * random.normal();
+  for (std::int64_t i = 0; i < parameter.numel(); ++i)
+    values[i] = static_cast<float>(deviation) * random.normal();
 }
 
 void fill_uniform(at::Tensor parameter, double bound, data::KeyedRandom random) {
@@ -32,7 +33,8 @@ double kaiming_fan_out(const at::Tensor& weight) {
   return std::sqrt(2.0 / static_cast<double>(weight.size(0) * area));
 }
 
-void initialise_linear(torch::nn::LinearImpl& layer, const std::string& name, ConvolutionInit kind, std::uint64_t seed) {
+void initialise_linear(torch::nn::LinearImpl& layer, const std::string& name, ConvolutionInit kind,
+                       std::uint64_t seed) {
   const double bound = 1.0 / std::sqrt(static_cast<double>(layer.weight.size(1)));
   if (kind == ConvolutionInit::kKaimingFanOut) {
     fill_normal(layer.weight, kaiming_fan_out(layer.weight), stream_of(seed, name + ".weight"));
@@ -48,7 +50,8 @@ void initialise_weights(torch::nn::Module& module, ConvolutionInit kind, std::ui
   torch::NoGradGuard no_grad;
   for (const auto& item : module.named_modules("", /*include_self=*/false)) {
     if (auto* convolution = item.value()->as<torch::nn::Conv2dImpl>()) {
-      const double deviation = kind == ConvolutionInit::kNormal ? 0.1 : kaiming_fan_out(convolution->weight);
+      const double deviation =
+          kind == ConvolutionInit::kNormal ? 0.1 : kaiming_fan_out(convolution->weight);
       fill_normal(convolution->weight, deviation, stream_of(seed, item.key() + ".weight"));
     } else if (auto* linear = item.value()->as<torch::nn::LinearImpl>()) {
       initialise_linear(*linear, item.key(), kind, seed);

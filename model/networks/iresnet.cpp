@@ -24,8 +24,9 @@ nn::PReLU prelu(std::int64_t channels) {
   return nn::PReLU(nn::PReLUOptions().num_parameters(channels));
 }
 
-/// Widest network that runs channels-last on the CPU: with few channels most of a step would go into oneDNN's reorders (tiny trains 1.4
-/// times as fast without them), and the chain of sums that activation_format.cpp speaks of is short.
+/// Widest network that runs channels-last on the CPU: with few channels most of a step would go
+/// into oneDNN's reorders (tiny trains 1.4 times as fast without them), and the chain of sums that
+/// activation_format.cpp speaks of is short.
 constexpr std::int64_t kFewChannels = 128;
 
 /// Side of the picture after the stem and four halvings (each a 3x3 convolution with padding 1).
@@ -38,11 +39,12 @@ std::int64_t last_side(std::int64_t stem_stride) {
 }  // namespace
 
 std::optional<IResNetShape> iresnet_shape(const std::string& name) {
-  static const std::map<std::string, std::array<std::int64_t, 4>> kBlocks = {{"iresnet18", {2, 2, 2, 2}},
-                                                                             {"iresnet34", {3, 4, 6, 3}},
-                                                                             {"iresnet50", {3, 4, 14, 3}},
-                                                                             {"iresnet100", {3, 13, 30, 3}},
-                                                                             {"iresnet200", {6, 26, 60, 6}}};
+  static const std::map<std::string, std::array<std::int64_t, 4>> kBlocks = {
+      {"iresnet18", {2, 2, 2, 2}},
+      {"iresnet34", {3, 4, 6, 3}},
+      {"iresnet50", {3, 4, 14, 3}},
+      {"iresnet100", {3, 13, 30, 3}},
+      {"iresnet200", {6, 26, 60, 6}}};
   IResNetShape shape;
   if (name == "tiny") {
     shape.blocks = {1, 2, 2, 1};
@@ -69,8 +71,9 @@ torch::Tensor SqueezeExcitation::forward(const torch::Tensor& x) {
   return x * torch::sigmoid(fc2_->forward(torch::relu(fc1_->forward(mean))));
 }
 
-IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation,
-                           std::shared_ptr<BatchNormPlan> plan, bool recompute)
+IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride,
+                           bool squeeze_excitation, std::shared_ptr<BatchNormPlan> plan,
+                           bool recompute)
     : plan_(std::move(plan)), recompute_(recompute) {
   bn1_ = register_module("bn1", nn::BatchNorm2d(in));
   conv1_ = register_module("conv1", conv3x3(in, out, 1));
@@ -83,7 +86,8 @@ IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t strid
     downsample_bn_ = nn::BatchNorm2d(out);
     register_module("downsample", nn::Sequential(downsample_conv_, downsample_bn_));
   }
-  if (squeeze_excitation) se_ = register_module("se_block", std::make_shared<SqueezeExcitation>(out));
+  if (squeeze_excitation)
+    se_ = register_module("se_block", std::make_shared<SqueezeExcitation>(out));
 }
 
 torch::Tensor IResNetBlock::forward(const torch::Tensor& x) {
@@ -94,7 +98,8 @@ torch::Tensor IResNetBlock::forward(const torch::Tensor& x) {
 torch::Tensor IResNetBlock::compute(const torch::Tensor& x) {
   auto [y, shortcut] = batch_norm_fork(*bn1_, x, *plan_);
   y = conv2_->forward(batch_norm_prelu(*bn2_, *prelu_, conv1_->forward(y), *plan_));
-  if (!downsample_bn_.is_empty()) shortcut = batch_norm(*downsample_bn_, downsample_conv_->forward(shortcut), *plan_);
+  if (!downsample_bn_.is_empty())
+    shortcut = batch_norm(*downsample_bn_, downsample_conv_->forward(shortcut), *plan_);
   if (!se_) return batch_norm_add(*bn3_, y, shortcut, *plan_, Next::kBatchNorm);
   return se_->forward(batch_norm(*bn3_, y, *plan_)).add_(shortcut);
 }
@@ -103,15 +108,17 @@ IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
     : embedding_dim_(options.embedding_dim),
       dropout_(options.dropout),
       channels_last_on_cpu_(shape.channels.back() <= kFewChannels),
-      plan_(std::make_shared<BatchNormPlan>(
-          BatchNormPlan{.sync = options.sync_batch_norm, .fused = options.fused_batch_norm, .sum_outputs = options.sum_outputs})) {
+      plan_(std::make_shared<BatchNormPlan>(BatchNormPlan{.sync = options.sync_batch_norm,
+                                                          .fused = options.fused_batch_norm,
+                                                          .sum_outputs = options.sum_outputs})) {
   std::int64_t channels = shape.channels[0];
   conv1_ = register_module("conv1", conv3x3(3, channels, shape.stem_stride));
   bn1_ = register_module("bn1", nn::BatchNorm2d(channels));
   prelu_ = register_module("prelu", prelu(channels));
   for (std::size_t i = 0; i < stages_.size(); ++i) {
     stages_[i] = register_module("layer" + std::to_string(i + 1),
-                                 make_stage(channels, shape.channels[i], shape.blocks[i], shape.squeeze_excitation, options.recompute));
+                                 make_stage(channels, shape.channels[i], shape.blocks[i],
+                                            shape.squeeze_excitation, options.recompute));
     channels = shape.channels[i];
   }
   bn2_ = register_module("bn2", nn::BatchNorm2d(channels));
@@ -122,18 +129,22 @@ IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
   initialise_weights(*this, ConvolutionInit::kNormal, options.seed);
 }
 
-nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks, bool squeeze_excitation, bool recompute) {
+nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks,
+                                   bool squeeze_excitation, bool recompute) {
   nn::Sequential stage;
-  stage->push_back(std::make_shared<IResNetBlock>(in, out, 2, squeeze_excitation, plan_, recompute));
+  stage->push_back(
+      std::make_shared<IResNetBlock>(in, out, 2, squeeze_excitation, plan_, recompute));
   for (std::int64_t i = 1; i < blocks; ++i) {
-    stage->push_back(std::make_shared<IResNetBlock>(out, out, 1, squeeze_excitation, plan_, recompute));
+    stage->push_back(
+        std::make_shared<IResNetBlock>(out, out, 1, squeeze_excitation, plan_, recompute));
   }
   return stage;
 }
 
 torch::Tensor IResNet::forward(torch::Tensor faces) {
-  torch::Tensor x =
-      batch_norm_prelu(*bn1_, *prelu_, stem_convolution(*conv1_, prepare_faces(faces, channels_last_on_cpu_)), *plan_, Next::kBatchNorm);
+  torch::Tensor x = batch_norm_prelu(
+      *bn1_, *prelu_, stem_convolution(*conv1_, prepare_faces(faces, channels_last_on_cpu_)),
+      *plan_, Next::kBatchNorm);
   for (auto& stage : stages_) x = stage->forward(x);
   x = batch_norm(*bn2_, x, *plan_).flatten(1);
   if (is_training() && dropout_ > 0.0) x = keyed_dropout(x, dropout_, context_);

@@ -11,8 +11,8 @@
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 
-#include "model/networks/backbone.h"
 #include "model/batch_norm/batch_norm.h"
+#include "model/networks/backbone.h"
 
 namespace diffprob::model {
 
@@ -39,8 +39,8 @@ class SqueezeExcitation : public torch::nn::Module {
 /// BN, 3x3, BN, PReLU, 3x3 with stride, BN, plus the (downsampled) input.
 class IResNetBlock : public torch::nn::Module {
  public:
-  IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation, std::shared_ptr<BatchNormPlan> plan,
-               bool recompute);
+  IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation,
+               std::shared_ptr<BatchNormPlan> plan, bool recompute);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
@@ -56,8 +56,8 @@ class IResNetBlock : public torch::nn::Module {
   std::shared_ptr<SqueezeExcitation> se_;
 };
 
-/// The improved ResNet of ArcFace (Deng et al., CVPR 2019): every stage halves the picture; BN, dropout, FC, BN at the end. The last BN's
-/// weight is 1 and never trained.
+/// The improved ResNet of ArcFace (Deng et al., CVPR 2019): every stage halves the picture; BN,
+/// dropout, FC, BN at the end. The last BN's weight is 1 and never trained.
 class IResNet : public Backbone {
  public:
   IResNet(const IResNetShape& shape, const BackboneOptions& options);
@@ -65,7 +65,8 @@ class IResNet : public Backbone {
   [[nodiscard]] std::int64_t embedding_dim() const override { return embedding_dim_; }
 
  private:
-  torch::nn::Sequential make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks, bool squeeze_excitation, bool recompute);
+  torch::nn::Sequential make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks,
+                                   bool squeeze_excitation, bool recompute);
 
   std::int64_t embedding_dim_;
   double dropout_;

@@ -9,7 +9,8 @@
 namespace diffprob::model {
 namespace {
 
-void fill_row(std::uint8_t* row, std::int64_t width, std::uint64_t row_key, std::uint64_t threshold) {
+void fill_row(std::uint8_t* row, std::int64_t width, std::uint64_t row_key,
+              std::uint64_t threshold) {
   for (std::int64_t f = 0; f < width; f += 2) {
     const auto both = kernels::stays(row_key, f / 2, threshold);
     row[f] = both.first;
@@ -33,7 +34,8 @@ at::Tensor keyed_dropout(const at::Tensor& features, double p, const StepContext
       fill_row(mask + r * width, width, data::combine_key(context.key, row), threshold);
     }
   });
-  const at::Tensor scale = keep.to(features.device()).to(features.scalar_type()).mul_(1.0 / (1.0 - p));
+  const at::Tensor scale =
+      keep.to(features.device()).to(features.scalar_type()).mul_(1.0 / (1.0 - p));
   return features * scale;
 }
 

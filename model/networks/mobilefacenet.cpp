@@ -8,14 +8,17 @@
 namespace diffprob::model {
 namespace nn = torch::nn;
 
-ConvolutionBlock::ConvolutionBlock(const ConvolutionShape& shape, std::shared_ptr<BatchNormPlan> plan) : plan_(std::move(plan)) {
+ConvolutionBlock::ConvolutionBlock(const ConvolutionShape& shape,
+                                   std::shared_ptr<BatchNormPlan> plan)
+    : plan_(std::move(plan)) {
   conv_ = register_module("conv", nn::Conv2d(nn::Conv2dOptions(shape.in, shape.out, shape.kernel)
                                                  .stride(shape.stride)
                                                  .padding(shape.padding)
                                                  .groups(shape.groups)
                                                  .bias(false)));
   bn_ = register_module("bn", nn::BatchNorm2d(shape.out));
-  if (shape.prelu) prelu_ = register_module("prelu", nn::PReLU(nn::PReLUOptions().num_parameters(shape.out)));
+  if (shape.prelu)
+    prelu_ = register_module("prelu", nn::PReLU(nn::PReLUOptions().num_parameters(shape.out)));
 }
 
 torch::Tensor ConvolutionBlock::forward(const torch::Tensor& x) {
@@ -27,21 +30,25 @@ torch::Tensor ConvolutionBlock::forward_faces(const torch::Tensor& faces) {
 }
 
 torch::Tensor ConvolutionBlock::normalized(const torch::Tensor& y) {
-  return prelu_.is_empty() ? batch_norm(*bn_, y, *plan_) : batch_norm_prelu(*bn_, *prelu_, y, *plan_);
+  return prelu_.is_empty() ? batch_norm(*bn_, y, *plan_)
+                           : batch_norm_prelu(*bn_, *prelu_, y, *plan_);
 }
 
 torch::Tensor ConvolutionBlock::forward_add(const torch::Tensor& x, const torch::Tensor& residual) {
   return batch_norm_add(*bn_, conv_->forward(x), residual, *plan_);
 }
 
-DepthwiseBlock::DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width, std::int64_t stride, Shortcut shortcut,
+DepthwiseBlock::DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width,
+                               std::int64_t stride, Shortcut shortcut,
                                std::shared_ptr<BatchNormPlan> plan, bool recompute)
     : plan_(std::move(plan)), recompute_(recompute), shortcut_(shortcut) {
   const auto part = [&](const char* name, const ConvolutionShape& shape) {
     return register_module(name, std::make_shared<ConvolutionBlock>(shape, plan_));
   };
   conv_ = part("conv", {.in = in, .out = width});
-  conv_dw_ = part("conv_dw", {.in = width, .out = width, .kernel = 3, .stride = stride, .padding = 1, .groups = width});
+  conv_dw_ = part(
+      "conv_dw",
+      {.in = width, .out = width, .kernel = 3, .stride = stride, .padding = 1, .groups = width});
   project_ = part("project", {.in = width, .out = out, .prelu = false});
 }
 
@@ -55,11 +62,12 @@ torch::Tensor DepthwiseBlock::compute(const torch::Tensor& x) {
   return shortcut_ == Shortcut::kAddInput ? project_->forward_add(y, x) : project_->forward(y);
 }
 
-ResidualStage::ResidualStage(std::int64_t channels, std::int64_t width, std::int64_t blocks, const std::shared_ptr<BatchNormPlan>& plan,
-                             bool recompute) {
+ResidualStage::ResidualStage(std::int64_t channels, std::int64_t width, std::int64_t blocks,
+                             const std::shared_ptr<BatchNormPlan>& plan, bool recompute) {
   nn::Sequential model;
   for (std::int64_t i = 0; i < blocks; ++i) {
-    model->push_back(std::make_shared<DepthwiseBlock>(channels, channels, width, 1, DepthwiseBlock::Shortcut::kAddInput, plan, recompute));
+    model->push_back(std::make_shared<DepthwiseBlock>(
+        channels, channels, width, 1, DepthwiseBlock::Shortcut::kAddInput, plan, recompute));
   }
   model_ = register_module("model", model);
 }
@@ -68,11 +76,15 @@ torch::Tensor ResidualStage::forward(const torch::Tensor& x) {
   return model_->forward(x);
 }
 
-GlobalDepthwiseOutput::GlobalDepthwiseOutput(std::int64_t channels, std::int64_t embedding_dim, std::shared_ptr<BatchNormPlan> plan)
+GlobalDepthwiseOutput::GlobalDepthwiseOutput(std::int64_t channels, std::int64_t embedding_dim,
+                                             std::shared_ptr<BatchNormPlan> plan)
     : plan_(std::move(plan)) {
-  const ConvolutionShape whole_picture = {.in = channels, .out = channels, .kernel = 7, .groups = channels, .prelu = false};
-  conv_6_dw_ = register_module("conv_6_dw", std::make_shared<ConvolutionBlock>(whole_picture, plan_));
-  linear_ = register_module("linear", nn::Linear(nn::LinearOptions(channels, embedding_dim).bias(false)));
+  const ConvolutionShape whole_picture = {
+      .in = channels, .out = channels, .kernel = 7, .groups = channels, .prelu = false};
+  conv_6_dw_ =
+      register_module("conv_6_dw", std::make_shared<ConvolutionBlock>(whole_picture, plan_));
+  linear_ =
+      register_module("linear", nn::Linear(nn::LinearOptions(channels, embedding_dim).bias(false)));
   bn_ = register_module("bn", nn::BatchNorm1d(nn::BatchNorm1dOptions(embedding_dim).affine(false)));
 }
 
@@ -82,19 +94,25 @@ torch::Tensor GlobalDepthwiseOutput::forward(const torch::Tensor& x) {
 
 MobileFaceNet::MobileFaceNet(const BackboneOptions& options)
     : embedding_dim_(options.embedding_dim),
-      plan_(std::make_shared<BatchNormPlan>(BatchNormPlan{.sync = options.sync_batch_norm, .fused = options.fused_batch_norm})) {
+      plan_(std::make_shared<BatchNormPlan>(
+          BatchNormPlan{.sync = options.sync_batch_norm, .fused = options.fused_batch_norm})) {
   const auto convolution = [&](const char* name, const ConvolutionShape& shape) {
     return register_module(name, std::make_shared<ConvolutionBlock>(shape, plan_));
   };
-  const auto halving = [&](const char* name, std::int64_t in, std::int64_t out, std::int64_t width) {
+  const auto halving = [&](const char* name, std::int64_t in, std::int64_t out,
+                           std::int64_t width) {
     constexpr auto kNone = DepthwiseBlock::Shortcut::kNone;
-    return register_module(name, std::make_shared<DepthwiseBlock>(in, out, width, 2, kNone, plan_, options.recompute));
+    return register_module(
+        name, std::make_shared<DepthwiseBlock>(in, out, width, 2, kNone, plan_, options.recompute));
   };
-  const auto stage = [&](const char* name, std::int64_t channels, std::int64_t width, std::int64_t blocks) {
-    return register_module(name, std::make_shared<ResidualStage>(channels, width, blocks, plan_, options.recompute));
+  const auto stage = [&](const char* name, std::int64_t channels, std::int64_t width,
+                         std::int64_t blocks) {
+    return register_module(
+        name, std::make_shared<ResidualStage>(channels, width, blocks, plan_, options.recompute));
   };
   conv1_ = convolution("conv1", {.in = 3, .out = 64, .kernel = 3, .stride = 2, .padding = 1});
-  conv2_dw_ = convolution("conv2_dw", {.in = 64, .out = 64, .kernel = 3, .padding = 1, .groups = 64});
+  conv2_dw_ =
+      convolution("conv2_dw", {.in = 64, .out = 64, .kernel = 3, .padding = 1, .groups = 64});
   conv_23_ = halving("conv_23", 64, 64, 128);
   conv_3_ = stage("conv_3", 64, 128, 4);
   conv_34_ = halving("conv_34", 64, 128, 256);
@@ -102,7 +120,8 @@ MobileFaceNet::MobileFaceNet(const BackboneOptions& options)
   conv_45_ = halving("conv_45", 128, 128, 512);
   conv_5_ = stage("conv_5", 128, 256, 2);
   conv_6_sep_ = convolution("conv_6_sep", {.in = 128, .out = 512});
-  output_layer_ = register_module("output_layer", std::make_shared<GlobalDepthwiseOutput>(512, embedding_dim_, plan_));
+  output_layer_ = register_module(
+      "output_layer", std::make_shared<GlobalDepthwiseOutput>(512, embedding_dim_, plan_));
   initialise_weights(*this, ConvolutionInit::kKaimingFanOut, options.seed);
 }
 

@@ -8,8 +8,8 @@
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 
-#include "model/networks/backbone.h"
 #include "model/batch_norm/batch_norm.h"
+#include "model/networks/backbone.h"
 
 namespace diffprob::model {
 
@@ -42,13 +42,13 @@ class ConvolutionBlock : public torch::nn::Module {
   torch::nn::PReLU prelu_{nullptr};
 };
 
-/// Inverted bottleneck: 1x1 to `width` channels, 3x3 depthwise with stride, 1x1 to `out`; stride 1 and in == out as asked by the network's
-/// residual stages add the input.
+/// Inverted bottleneck: 1x1 to `width` channels, 3x3 depthwise with stride, 1x1 to `out`; stride 1
+/// and in == out as asked by the network's residual stages add the input.
 class DepthwiseBlock : public torch::nn::Module {
  public:
   enum class Shortcut { kNone, kAddInput };
-  DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width, std::int64_t stride, Shortcut shortcut,
-                 std::shared_ptr<BatchNormPlan> plan, bool recompute);
+  DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width, std::int64_t stride,
+                 Shortcut shortcut, std::shared_ptr<BatchNormPlan> plan, bool recompute);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
@@ -63,7 +63,8 @@ class DepthwiseBlock : public torch::nn::Module {
 /// `blocks` depthwise blocks with shortcut, children "model.0", "model.1", ...
 class ResidualStage : public torch::nn::Module {
  public:
-  ResidualStage(std::int64_t channels, std::int64_t width, std::int64_t blocks, const std::shared_ptr<BatchNormPlan>& plan, bool recompute);
+  ResidualStage(std::int64_t channels, std::int64_t width, std::int64_t blocks,
+                const std::shared_ptr<BatchNormPlan>& plan, bool recompute);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
@@ -73,7 +74,8 @@ class ResidualStage : public torch::nn::Module {
 /// Global depthwise convolution 7x7, linear without bias, batch norm without weights.
 class GlobalDepthwiseOutput : public torch::nn::Module {
  public:
-  GlobalDepthwiseOutput(std::int64_t channels, std::int64_t embedding_dim, std::shared_ptr<BatchNormPlan> plan);
+  GlobalDepthwiseOutput(std::int64_t channels, std::int64_t embedding_dim,
+                        std::shared_ptr<BatchNormPlan> plan);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:

@@ -9,7 +9,8 @@
 namespace diffprob::model {
 namespace {
 
-/// What the operators of this thread do while an OperationCount lives. Callbacks of LibTorch are plain functions: they find it here.
+/// What the operators of this thread do while an OperationCount lives. Callbacks of LibTorch are
+/// plain functions: they find it here.
 thread_local NetworkInfo* counted = nullptr;
 
 std::int64_t output_elements(const at::RecordFunction& call) {
@@ -17,18 +18,20 @@ std::int64_t output_elements(const at::RecordFunction& call) {
   return outputs.empty() || !outputs[0].isTensor() ? 0 : outputs[0].toTensor().numel();
 }
 
-/// Multiply-adds of one output element, kept from the start of a call to its end: the inputs are readable at the start, the outputs at the
-/// end.
+/// Multiply-adds of one output element, kept from the start of a call to its end: the inputs are
+/// readable at the start, the outputs at the end.
 struct FilterSize : at::ObserverContext {
   explicit FilterSize(std::int64_t the_elements) : elements(the_elements) {}
   std::int64_t elements;
 };
 
-/// Of a convolution's weight [out, ...], or of the second factor [in, out] of the product that a linear layer is. 0: another operator.
+/// Of a convolution's weight [out, ...], or of the second factor [in, out] of the product that a
+/// linear layer is. 0: another operator.
 std::int64_t filter_size(const at::RecordFunction& call) {
   const std::string_view name = call.name();
   const auto inputs = call.inputs();
-  if (name == "aten::convolution") return inputs[1].toTensor().numel() / inputs[1].toTensor().size(0);
+  if (name == "aten::convolution")
+    return inputs[1].toTensor().numel() / inputs[1].toTensor().size(0);
   if (name == "aten::mm") return inputs[1].toTensor().size(0);
   if (name == "aten::addmm") return inputs[2].toTensor().size(0);
   return 0;
@@ -57,8 +60,10 @@ void end(const at::RecordFunction& call, at::ObserverContext* context) {
 class OperationCount {
  public:
   explicit OperationCount(NetworkInfo& info)
-      : handle_(at::addThreadLocalCallback(
-            at::RecordFunctionCallback(&start, &end).needsInputs(true).needsOutputs(true).scopes({at::RecordScope::FUNCTION}))) {
+      : handle_(at::addThreadLocalCallback(at::RecordFunctionCallback(&start, &end)
+                                               .needsInputs(true)
+                                               .needsOutputs(true)
+                                               .scopes({at::RecordScope::FUNCTION}))) {
     counted = &info;
   }
   ~OperationCount() {

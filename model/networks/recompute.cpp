@@ -14,7 +14,9 @@ using torch::autograd::variable_list;
 class AutocastState {
  public:
   explicit AutocastState(at::DeviceType device)
-      : device_(device), enabled_(at::autocast::is_autocast_enabled(device)), dtype_(at::autocast::get_autocast_dtype(device)) {}
+      : device_(device),
+        enabled_(at::autocast::is_autocast_enabled(device)),
+        dtype_(at::autocast::get_autocast_dtype(device)) {}
   void set() const {
     at::autocast::set_autocast_enabled(device_, enabled_);
     at::autocast::set_autocast_dtype(device_, dtype_);
@@ -28,7 +30,9 @@ class AutocastState {
 
 class AutocastGuard {
  public:
-  AutocastGuard(const AutocastState& wanted, at::DeviceType device) : before_(device) { wanted.set(); }
+  AutocastGuard(const AutocastState& wanted, at::DeviceType device) : before_(device) {
+    wanted.set();
+  }
   ~AutocastGuard() { before_.set(); }
   AutocastGuard(const AutocastGuard&) = delete;
   AutocastGuard& operator=(const AutocastGuard&) = delete;
@@ -57,7 +61,8 @@ class TapeGuard {
 };
 
 struct Repetition : torch::CustomClassHolder {
-  Repetition(std::function<at::Tensor(const at::Tensor&)> the_block, std::shared_ptr<BatchNormPlan> the_plan, at::DeviceType device)
+  Repetition(std::function<at::Tensor(const at::Tensor&)> the_block,
+             std::shared_ptr<BatchNormPlan> the_plan, at::DeviceType device)
       : block(std::move(the_block)), plan(std::move(the_plan)), autocast(device) {}
 
   at::Tensor run(const at::Tensor& x, bool repeating) {
@@ -72,7 +77,8 @@ struct Repetition : torch::CustomClassHolder {
 };
 
 struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const c10::intrusive_ptr<Repetition>& repetition) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
+                            const c10::intrusive_ptr<Repetition>& repetition) {
     ctx->save_for_backward({x});
     ctx->saved_data["repetition"] = c10::IValue::make_capsule(repetition);
     return repetition->run(x, /*repeating=*/false);
@@ -93,9 +99,11 @@ struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
 
 }  // namespace
 
-at::Tensor recomputed(std::function<at::Tensor(const at::Tensor&)> block, const at::Tensor& x, const std::shared_ptr<BatchNormPlan>& plan) {
+at::Tensor recomputed(std::function<at::Tensor(const at::Tensor&)> block, const at::Tensor& x,
+                      const std::shared_ptr<BatchNormPlan>& plan) {
   if (!at::GradMode::is_enabled() || !x.requires_grad()) return block(x);
-  return RecomputeFunction::apply(x, c10::make_intrusive<Repetition>(std::move(block), plan, x.device().type()));
+  return RecomputeFunction::apply(
+      x, c10::make_intrusive<Repetition>(std::move(block), plan, x.device().type()));
 }
 
 }  // namespace diffprob::model

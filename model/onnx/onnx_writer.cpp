@@ -13,7 +13,14 @@ namespace {
 
 // Field numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 namespace model_field {
-enum : std::uint32_t { kIrVersion = 1, kProducerName = 2, kDocString = 6, kGraph = 7, kOpsetImport = 8, kMetadataProps = 14 };
+enum : std::uint32_t {
+  kIrVersion = 1,
+  kProducerName = 2,
+  kDocString = 6,
+  kGraph = 7,
+  kOpsetImport = 8,
+  kMetadataProps = 14
+};
 }
 namespace opset_field {
 enum : std::uint32_t { kDomain = 1, kVersion = 2 };
@@ -37,10 +44,18 @@ namespace value_field {
 enum : std::uint32_t { kName = 1, kType = 2, kDocString = 3 };
 }
 namespace type_field {
-enum : std::uint32_t { kTensorType = 1, kElemType = 1, kShape = 2, kDim = 1, kDimValue = 1, kDimParam = 2 };
+enum : std::uint32_t {
+  kTensorType = 1,
+  kElemType = 1,
+  kShape = 2,
+  kDim = 1,
+  kDimValue = 1,
+  kDimParam = 2
+};
 }
-constexpr std::uint64_t kAttributeFloat = 1, kAttributeInt = 2, kAttributeInts = 7;  // AttributeProto.AttributeType
-constexpr std::uint64_t kTensorFloat = 1;                                            // TensorProto.DataType
+constexpr std::uint64_t kAttributeFloat = 1, kAttributeInt = 2,
+                        kAttributeInts = 7;  // AttributeProto.AttributeType
+constexpr std::uint64_t kTensorFloat = 1;    // TensorProto.DataType
 
 constexpr std::uint64_t kMostBytes = std::numeric_limits<std::int32_t>::max();
 
@@ -67,7 +82,8 @@ ProtobufMessage encode(const OnnxAttribute& attribute) {
   return message;
 }
 
-ProtobufMessage encode_value(const std::string& name, const std::vector<std::int64_t>& sizes, const std::string& description) {
+ProtobufMessage encode_value(const std::string& name, const std::vector<std::int64_t>& sizes,
+                             const std::string& description) {
   ProtobufMessage shape;
   for (const std::int64_t size : sizes) {
     ProtobufMessage dimension;
@@ -92,12 +108,14 @@ ProtobufMessage encode_value(const std::string& name, const std::vector<std::int
 /// Through the file's buffer in pieces, so that it holds no second copy of a tensor.
 void write_pieces(std::span<const std::byte> bytes, data::AtomicFile& file) {
   constexpr std::size_t kPiece = std::size_t{1} << 18;
-  for (; !bytes.empty(); bytes = bytes.subspan(std::min(kPiece, bytes.size()))) file.write(bytes.first(std::min(kPiece, bytes.size())));
+  for (; !bytes.empty(); bytes = bytes.subspan(std::min(kPiece, bytes.size())))
+    file.write(bytes.first(std::min(kPiece, bytes.size())));
 }
 
 }  // namespace
 
-OnnxModel::OnnxModel(const std::string& name, const std::string& description) : description_(description) {
+OnnxModel::OnnxModel(const std::string& name, const std::string& description)
+    : description_(description) {
   graph_.bytes(graph_field::kName, name);
 }
 
@@ -109,41 +127,48 @@ void OnnxModel::add_metadata(const std::string& key, const std::string& value) {
   metadata_.emplace_back(key, value);
 }
 
-void OnnxModel::add_input(const std::string& name, const std::vector<std::int64_t>& sizes, const std::string& description) {
+void OnnxModel::add_input(const std::string& name, const std::vector<std::int64_t>& sizes,
+                          const std::string& description) {
   claim(name);
   graph_.message(graph_field::kInput, encode_value(name, sizes, description));
 }
 
-void OnnxModel::add_output(const std::string& name, const std::vector<std::int64_t>& sizes, const std::string& description) {
+void OnnxModel::add_output(const std::string& name, const std::vector<std::int64_t>& sizes,
+                           const std::string& description) {
   TORCH_CHECK(names_.contains(name), "ONNX model: no node makes the output ", name);
   graph_.message(graph_field::kOutput, encode_value(name, sizes, description));
 }
 
-std::string OnnxModel::add_weights(std::string name, std::vector<std::int64_t> sizes, std::function<at::Tensor()> values) {
+std::string OnnxModel::add_weights(std::string name, std::vector<std::int64_t> sizes,
+                                   std::function<at::Tensor()> values) {
   claim(name);
   weights_.push_back({std::move(name), std::move(sizes), std::move(values)});
   return weights_.back().name;
 }
 
-std::string OnnxModel::add_node(const std::string& op, const std::vector<std::string>& inputs, const std::string& name,
+std::string OnnxModel::add_node(const std::string& op, const std::vector<std::string>& inputs,
+                                const std::string& name,
                                 const std::vector<OnnxAttribute>& attributes) {
   ProtobufMessage node;
   for (const std::string& input : inputs) {
-    TORCH_CHECK(names_.contains(input), "ONNX model: node ", name, " takes ", input, ", which nothing before it makes");
+    TORCH_CHECK(names_.contains(input), "ONNX model: node ", name, " takes ", input,
+                ", which nothing before it makes");
     node.bytes(node_field::kInput, input);
   }
   claim(name);
   node.bytes(node_field::kOutput, name);
   node.bytes(node_field::kName, name);
   node.bytes(node_field::kOpType, op);
-  for (const OnnxAttribute& attribute : attributes) node.message(node_field::kAttribute, encode(attribute));
+  for (const OnnxAttribute& attribute : attributes)
+    node.message(node_field::kAttribute, encode(attribute));
   graph_.message(graph_field::kNode, node);
   return name;
 }
 
 std::string OnnxModel::announce_weights(const Weights& weights) {
   ProtobufMessage tensor;
-  for (const std::int64_t size : weights.sizes) tensor.varint(tensor_field::kDims, static_cast<std::uint64_t>(size));
+  for (const std::int64_t size : weights.sizes)
+    tensor.varint(tensor_field::kDims, static_cast<std::uint64_t>(size));
   tensor.varint(tensor_field::kDataType, kTensorFloat);
   tensor.bytes(tensor_field::kName, weights.name);
   const std::uint64_t bytes = count_bytes(weights.sizes);
@@ -155,7 +180,8 @@ std::string OnnxModel::announce_weights(const Weights& weights) {
 
 std::uint64_t OnnxModel::graph_size() const {
   std::uint64_t bytes = graph_.encoded().size();
-  for (const Weights& weights : weights_) bytes += announce_weights(weights).size() + count_bytes(weights.sizes);
+  for (const Weights& weights : weights_)
+    bytes += announce_weights(weights).size() + count_bytes(weights.sizes);
   return bytes;
 }
 
@@ -183,15 +209,15 @@ std::uint64_t OnnxModel::size() const {
 }
 
 void OnnxModel::write(const std::string& path) const {
-  TORCH_CHECK(size() <= kMostBytes, path, ": an ONNX file holds at most ", kMostBytes, " bytes (protobuf's limit), this model needs ",
-              size(), "; write it as .pth");
+  TORCH_CHECK(size() <= kMostBytes, path, ": an ONNX file holds at most ", kMostBytes,
+              " bytes (protobuf's limit), this model needs ", size(), "; write it as .pth");
   data::AtomicFile file(path);
   file.write(head());
   file.write(graph_.encoded());
   for (const Weights& weights : weights_) {
     const at::Tensor values = weights.values().to(at::kCPU, at::kFloat).contiguous();
-    TORCH_CHECK(values.sizes() == at::IntArrayRef(weights.sizes), path, ": ", weights.name, ": expected ", at::IntArrayRef(weights.sizes),
-                ", found ", values.sizes());
+    TORCH_CHECK(values.sizes() == at::IntArrayRef(weights.sizes), path, ": ", weights.name,
+                ": expected ", at::IntArrayRef(weights.sizes), ", found ", values.sizes());
     file.write(announce_weights(weights));
     write_pieces({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()}, file);
   }

@@ -10,8 +10,8 @@
 
 namespace diffprob::model {
 
-/// A protobuf message under construction (https://protobuf.dev/programming-guides/encoding). Fields stand in the order of the calls; a
-/// repeated field is a call for each value.
+/// A protobuf message under construction (https://protobuf.dev/programming-guides/encoding). Fields
+/// stand in the order of the calls; a repeated field is a call for each value.
 class ProtobufMessage {
  public:
   /// int64, int32 (negative ones too), bool and enums.

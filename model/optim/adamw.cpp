@@ -15,15 +15,19 @@ struct EntryState {
 };
 
 /// Any types and layouts, with temporaries the size of the tensor.
-void update_one(const at::Tensor& parameter, const at::Tensor& gradient, const EntryState& state, const AdamWOptions& options,
-                const StepControl& control) {
-  const auto type = at::promote_types(gradient.scalar_type(), at::promote_types(parameter.scalar_type(), at::kFloat));
+void update_one(const at::Tensor& parameter, const at::Tensor& gradient, const EntryState& state,
+                const AdamWOptions& options, const StepControl& control) {
+  const auto type = at::promote_types(gradient.scalar_type(),
+                                      at::promote_types(parameter.scalar_type(), at::kFloat));
   const at::Tensor slope = divided(gradient, type, control);
   const at::Tensor mean = state.exp_avg.to(type) * options.beta1 + slope * (1 - options.beta1);
-  const at::Tensor square = state.exp_avg_sq.to(type) * options.beta2 + slope * slope * (1 - options.beta2);
+  const at::Tensor square =
+      state.exp_avg_sq.to(type) * options.beta2 + slope * slope * (1 - options.beta2);
   const at::Tensor scale = bias_correction(options.beta2, state.step).sqrt().to(type);
-  const at::Tensor size = (control.learning_rate / bias_correction(options.beta1, state.step)).to(type);
-  const at::Tensor decayed = parameter.to(type) * (1 - control.learning_rate * options.weight_decay);
+  const at::Tensor size =
+      (control.learning_rate / bias_correction(options.beta1, state.step)).to(type);
+  const at::Tensor decayed =
+      parameter.to(type) * (1 - control.learning_rate * options.weight_decay);
   store(parameter, decayed - size * mean / (square.sqrt() / scale + options.epsilon), control);
   store(state.exp_avg, mean, control);
   store(state.exp_avg_sq, square, control);
@@ -31,10 +35,10 @@ void update_one(const at::Tensor& parameter, const at::Tensor& gradient, const E
 
 }  // namespace
 
-void adamw_update(at::TensorList parameters, at::TensorList gradients, const AdamWState& state, const AdamWOptions& options,
-                  const StepControl& control) {
-  TORCH_CHECK(state.steps.size() == parameters.size(), "AdamW: ", parameters.size(), " parameters, but ", state.steps.size(),
-              " step counts");
+void adamw_update(at::TensorList parameters, at::TensorList gradients, const AdamWState& state,
+                  const AdamWOptions& options, const StepControl& control) {
+  TORCH_CHECK(state.steps.size() == parameters.size(), "AdamW: ", parameters.size(),
+              " parameters, but ", state.steps.size(), " step counts");
   const at::NoGradGuard no_grad;
   const auto lists = matching_lists({parameters, gradients, state.exp_avg, state.exp_avg_sq});
   std::vector<at::Tensor> steps;
@@ -48,8 +52,9 @@ void adamw_update(at::TensorList parameters, at::TensorList gradients, const Ada
     }
     return;
   }
-  at::_fused_adamw_(lists[0], lists[1], lists[2], lists[3], /*max_exp_avg_sqs=*/{}, steps, control.learning_rate, options.beta1,
-                    options.beta2, options.weight_decay, options.epsilon, /*amsgrad=*/false, /*maximize=*/false,
+  at::_fused_adamw_(lists[0], lists[1], lists[2], lists[3], /*max_exp_avg_sqs=*/{}, steps,
+                    control.learning_rate, options.beta1, options.beta2, options.weight_decay,
+                    options.epsilon, /*amsgrad=*/false, /*maximize=*/false,
                     fused_divisor(control, lists[1]), skip_flag(control));
 }
 
@@ -57,7 +62,8 @@ void advance_steps(at::TensorList steps, const StepControl& control) {
   const at::NoGradGuard no_grad;
   if (steps.empty()) return;
   if (control.apply.defined()) {
-    at::_foreach_add_(steps, std::vector<at::Tensor>(steps.size(), (control.apply != 0).to(at::kFloat)));
+    at::_foreach_add_(steps,
+                      std::vector<at::Tensor>(steps.size(), (control.apply != 0).to(at::kFloat)));
   } else {
     at::_foreach_add_(steps, 1);
   }
@@ -66,7 +72,8 @@ void advance_steps(at::TensorList steps, const StepControl& control) {
 AdamW::AdamW(std::vector<at::Tensor> parameters, AdamWOptions options)
     : AdamW(parameters, options, std::vector<double>(parameters.size(), options.weight_decay)) {}
 
-AdamW::AdamW(std::vector<at::Tensor> parameters, AdamWOptions options, const std::vector<double>& weight_decays)
+AdamW::AdamW(std::vector<at::Tensor> parameters, AdamWOptions options,
+             const std::vector<double>& weight_decays)
     : Optimizer(std::move(parameters), weight_decays),
       options_(options),
       exp_avg_(zeros_like_parameters()),
@@ -79,7 +86,8 @@ std::vector<OptimizerState> AdamW::state() {
   return {{"exp_avg", exp_avg_}, {"exp_avg_sq", exp_avg_sq_}, {"step", steps_}};
 }
 
-void AdamW::update(const std::vector<std::size_t>& which, double weight_decay, const StepControl& control) {
+void AdamW::update(const std::vector<std::size_t>& which, double weight_decay,
+                   const StepControl& control) {
   refuse_device_rate(control, "AdamW");
   const auto updated = pick(parameters(), which);
   const auto exp_avg = pick(exp_avg_, which);

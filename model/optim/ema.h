@@ -6,8 +6,9 @@
 
 namespace diffprob::model {
 
-/// Exponential moving average of a network's weights and statistics, for evaluation: shadow = decay * shadow + (1 - decay) * value. It
-/// starts as a copy. Integer entries (BatchNorm's batch counts) are copied, not averaged. The module must outlive it.
+/// Exponential moving average of a network's weights and statistics, for evaluation: shadow = decay
+/// * shadow + (1 - decay) * value. It starts as a copy. Integer entries (BatchNorm's batch counts)
+/// are copied, not averaged. The module must outlive it.
 class Ema {
  public:
   /// decay in [0, 1). Throws c10::Error.
@@ -18,7 +19,8 @@ class Ema {
   /// Live shadows under the module's state-dict names: what is saved as weights and restored.
   [[nodiscard]] const StateDict& state() const noexcept { return shadows_; }
 
-  /// While one lives, the module holds the averages and the shadows hold the module's values. Do not train meanwhile.
+  /// While one lives, the module holds the averages and the shadows hold the module's values. Do
+  /// not train meanwhile.
   class Swapped {
    public:
     explicit Swapped(Ema& ema) : ema_(ema) { ema_.swap(); }

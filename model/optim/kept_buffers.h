@@ -6,8 +6,9 @@
 
 namespace diffprob::model {
 
-/// Takes back what a skipped update did to a module's buffers: BatchNorm's running statistics change in forward, before anyone knows that
-/// the batch is spoilt. No host synchronisation; a few small kernels. The module must outlive it.
+/// Takes back what a skipped update did to a module's buffers: BatchNorm's running statistics
+/// change in forward, before anyone knows that the batch is spoilt. No host synchronisation; a few
+/// small kernels. The module must outlive it.
 class KeptBuffers {
  public:
   explicit KeptBuffers(const torch::nn::Module& module);

@@ -21,20 +21,24 @@ LrKind lr_kind(const std::string& name) {
   if (name == "milestones") return LrKind::kMilestones;
   if (name == "polynomial") return LrKind::kPolynomial;
   if (name == "cosine") return LrKind::kCosine;
-  TORCH_CHECK(false, "learning-rate schedule: want milestones, polynomial or cosine, got \"", name, "\"");
+  TORCH_CHECK(false, "learning-rate schedule: want milestones, polynomial or cosine, got \"", name,
+              "\"");
 }
 
-LrSchedule::LrSchedule(LrScheduleOptions options, std::int64_t global_batch, std::int64_t steps_per_epoch)
+LrSchedule::LrSchedule(LrScheduleOptions options, std::int64_t global_batch,
+                       std::int64_t steps_per_epoch)
     : options_(std::move(options)), steps_per_epoch_(steps_per_epoch) {
-  TORCH_CHECK(steps_per_epoch > 0, "learning-rate schedule: steps_per_epoch must be positive, got ", steps_per_epoch);
+  TORCH_CHECK(steps_per_epoch > 0, "learning-rate schedule: steps_per_epoch must be positive, got ",
+              steps_per_epoch);
   initial_lr_ = scaled(options_.base_lr, options_, global_batch);
   final_lr_ = scaled(options_.final_lr, options_, global_batch);
   warmup_steps_ = options_.warmup_epochs * static_cast<double>(steps_per_epoch_);
   if (options_.kind == LrKind::kMilestones) return;
-  TORCH_CHECK(static_cast<double>(options_.total_steps) > warmup_steps_, "learning-rate schedule: a training of ", options_.total_steps,
+  TORCH_CHECK(static_cast<double>(options_.total_steps) > warmup_steps_,
+              "learning-rate schedule: a training of ", options_.total_steps,
               " updates ends within the warm-up of ", warmup_steps_);
-  TORCH_CHECK(options_.kind != LrKind::kPolynomial || options_.power > 0, "learning-rate schedule: the power must be positive, got ",
-              options_.power);
+  TORCH_CHECK(options_.kind != LrKind::kPolynomial || options_.power > 0,
+              "learning-rate schedule: the power must be positive, got ", options_.power);
 }
 
 double LrSchedule::milestone_rate(std::int64_t step) const {
@@ -47,7 +51,9 @@ double LrSchedule::milestone_rate(std::int64_t step) const {
 }
 
 double LrSchedule::progress(std::int64_t step) const {
-  return std::clamp((static_cast<double>(step) - warmup_steps_) / (static_cast<double>(options_.total_steps) - warmup_steps_), 0.0, 1.0);
+  return std::clamp((static_cast<double>(step) - warmup_steps_) /
+                        (static_cast<double>(options_.total_steps) - warmup_steps_),
+                    0.0, 1.0);
 }
 
 double LrSchedule::at_step(std::int64_t step) const {
@@ -60,7 +66,8 @@ double LrSchedule::at_step(std::int64_t step) const {
       lr = final_lr_ + (initial_lr_ - final_lr_) * std::pow(1 - progress(step), options_.power);
       break;
     case LrKind::kCosine:
-      lr = final_lr_ + (initial_lr_ - final_lr_) * 0.5 * (1 + std::cos(std::numbers::pi * progress(step)));
+      lr = final_lr_ +
+           (initial_lr_ - final_lr_) * 0.5 * (1 + std::cos(std::numbers::pi * progress(step)));
       break;
   }
   const double done = static_cast<double>(step + 1);

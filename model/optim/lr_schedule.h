@@ -14,17 +14,20 @@ enum class LrKind {
 /// "milestones", "polynomial", "cosine". Throws c10::Error on another name.
 [[nodiscard]] LrKind lr_kind(const std::string& name);
 
-/// The paper's schedule by default: base rate for a global batch of 512, scaled linearly, with milestones.
+/// The paper's schedule by default: base rate for a global batch of 512, scaled linearly, with
+/// milestones.
 struct LrScheduleOptions {
   double base_lr = 0.1;
-  std::int64_t reference_batch = 512;  ///< the global batch that base_lr (and final_lr) is meant for; 0: no scaling
+  std::int64_t reference_batch =
+      512;  ///< the global batch that base_lr (and final_lr) is meant for; 0: no scaling
   std::vector<std::int64_t> milestones = {19, 27, 31};
   double gamma = 0.1;
   double warmup_epochs = 0;  ///< linear from 0, any kind; the first update is already warmed up
   LrKind kind = LrKind::kMilestones;
-  double power = 2;              ///< of kPolynomial
-  double final_lr = 0;           ///< what kPolynomial and kCosine fall to
-  std::int64_t total_steps = 0;  ///< where they arrive there: updates of the whole training; not needed for milestones
+  double power = 2;     ///< of kPolynomial
+  double final_lr = 0;  ///< what kPolynomial and kCosine fall to
+  std::int64_t total_steps =
+      0;  ///< where they arrive there: updates of the whole training; not needed for milestones
 };
 
 class LrSchedule {
@@ -32,7 +35,8 @@ class LrSchedule {
   /// Throws c10::Error on options that make no schedule.
   LrSchedule(LrScheduleOptions options, std::int64_t global_batch, std::int64_t steps_per_epoch);
   [[nodiscard]] double initial_lr() const noexcept { return initial_lr_; }
-  /// Rate of update `step` (0-based, counted from the start of training); past total_steps the final rate.
+  /// Rate of update `step` (0-based, counted from the start of training); past total_steps the
+  /// final rate.
   [[nodiscard]] double at_step(std::int64_t step) const;
 
  private:

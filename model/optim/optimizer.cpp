@@ -6,21 +6,25 @@
 namespace diffprob::model {
 namespace {
 
-void append_exempt(const torch::nn::Module& module, const std::string& prefix, std::vector<std::string>& names) {
+void append_exempt(const torch::nn::Module& module, const std::string& prefix,
+                   std::vector<std::string>& names) {
   const bool batch_norm = module.named_buffers(/*recurse=*/false).contains("running_mean");
   for (const auto& item : module.named_parameters(/*recurse=*/false)) {
     if (batch_norm || item.key() == "bias") names.push_back(prefix + item.key());
   }
-  for (const auto& item : module.named_children()) append_exempt(*item.value(), prefix + item.key() + ".", names);
+  for (const auto& item : module.named_children())
+    append_exempt(*item.value(), prefix + item.key() + ".", names);
 }
 
 }  // namespace
 
-Optimizer::Optimizer(std::vector<at::Tensor> parameters, const std::vector<double>& weight_decays) : parameters_(std::move(parameters)) {
-  TORCH_CHECK(weight_decays.size() == parameters_.size(), "optimizer: ", parameters_.size(), " parameters, but ", weight_decays.size(),
-              " weight decays");
+Optimizer::Optimizer(std::vector<at::Tensor> parameters, const std::vector<double>& weight_decays)
+    : parameters_(std::move(parameters)) {
+  TORCH_CHECK(weight_decays.size() == parameters_.size(), "optimizer: ", parameters_.size(),
+              " parameters, but ", weight_decays.size(), " weight decays");
   std::map<std::pair<double, at::ScalarType>, std::vector<std::size_t>> members;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) members[{weight_decays[i], parameters_[i].scalar_type()}].push_back(i);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    members[{weight_decays[i], parameters_[i].scalar_type()}].push_back(i);
   for (auto& [key, indices] : members) groups_.push_back({key.first, std::move(indices)});
 }
 
@@ -48,7 +52,8 @@ std::vector<std::string> decay_exempt(const torch::nn::Module& module) {
   return names;
 }
 
-std::vector<double> weight_decays(const torch::nn::Module& module, double weight_decay, DecayOn decay_on) {
+std::vector<double> weight_decays(const torch::nn::Module& module, double weight_decay,
+                                  DecayOn decay_on) {
   std::set<std::string> exempt;
   if (decay_on == DecayOn::kWeights) {
     const auto names = decay_exempt(module);
@@ -56,12 +61,14 @@ std::vector<double> weight_decays(const torch::nn::Module& module, double weight
   }
   std::vector<double> decays;
   for (const auto& item : module.named_parameters()) {
-    if (item.value().requires_grad()) decays.push_back(exempt.contains(item.key()) ? 0.0 : weight_decay);
+    if (item.value().requires_grad())
+      decays.push_back(exempt.contains(item.key()) ? 0.0 : weight_decay);
   }
   return decays;
 }
 
-std::vector<at::Tensor> pick(const std::vector<at::Tensor>& tensors, const std::vector<std::size_t>& which) {
+std::vector<at::Tensor> pick(const std::vector<at::Tensor>& tensors,
+                             const std::vector<std::size_t>& which) {
   std::vector<at::Tensor> picked;
   picked.reserve(which.size());
   for (const std::size_t i : which) picked.push_back(tensors[i]);
@@ -80,12 +87,13 @@ std::vector<at::Tensor> gradients_of(const std::vector<at::Tensor>& parameters) 
 std::vector<std::vector<at::Tensor>> matching_lists(const std::vector<at::TensorList>& lists) {
   std::vector<std::vector<at::Tensor>> matching(lists.size());
   for (const auto& list : lists) {
-    TORCH_CHECK(list.size() == lists[0].size(), "optimizer: ", lists[0].size(), " parameters, but ", list.size(), " gradients or states");
+    TORCH_CHECK(list.size() == lists[0].size(), "optimizer: ", lists[0].size(), " parameters, but ",
+                list.size(), " gradients or states");
   }
   for (std::size_t i = 0; i < lists[0].size(); ++i) {
     for (const auto& list : lists) {
-      TORCH_CHECK(list[i].sizes() == lists[0][i].sizes(), "optimizer: parameter ", i, " has shape ", lists[0][i].sizes(),
-                  ", its gradient or state ", list[i].sizes());
+      TORCH_CHECK(list[i].sizes() == lists[0][i].sizes(), "optimizer: parameter ", i, " has shape ",
+                  lists[0][i].sizes(), ", its gradient or state ", list[i].sizes());
     }
     if (lists[0][i].numel() == 0) continue;
     for (std::size_t k = 0; k < lists.size(); ++k) matching[k].push_back(lists[k][i]);
@@ -97,7 +105,9 @@ bool can_fuse(const std::vector<std::vector<at::Tensor>>& lists) {
   const auto& parameters = lists[0];
   for (const auto& list : lists) {
     for (std::size_t i = 0; i < list.size(); ++i) {
-      if (list[i].scalar_type() != parameters[0].scalar_type() || list[i].strides() != parameters[i].strides()) return false;
+      if (list[i].scalar_type() != parameters[0].scalar_type() ||
+          list[i].strides() != parameters[i].strides())
+        return false;
       if (!list[i].is_non_overlapping_and_dense()) return false;
     }
   }
@@ -109,7 +119,8 @@ std::optional<at::Tensor> skip_flag(const StepControl& control) {
   return (control.apply == 0).to(at::kFloat);
 }
 
-std::optional<at::Tensor> fused_divisor(const StepControl& control, const std::vector<at::Tensor>& gradients) {
+std::optional<at::Tensor> fused_divisor(const StepControl& control,
+                                        const std::vector<at::Tensor>& gradients) {
   if (!control.gradient_divisor.defined()) return std::nullopt;
   if (gradients[0].scalar_type() != at::kDouble) return control.gradient_divisor.to(at::kFloat);
   at::_foreach_div_(gradients, control.gradient_divisor);
@@ -126,7 +137,9 @@ void refuse_device_rate(const StepControl& control, const char* who) {
 }
 
 void store(const at::Tensor& target, const at::Tensor& value, const StepControl& control) {
-  target.copy_(control.apply.defined() ? at::where(control.apply != 0, value, target.to(value.scalar_type())) : value);
+  target.copy_(control.apply.defined()
+                   ? at::where(control.apply != 0, value, target.to(value.scalar_type()))
+                   : value);
 }
 
 }  // namespace diffprob::model

@@ -10,7 +10,8 @@ namespace diffprob::model {
 void SkippedUpdates::note(std::int64_t step, const at::Tensor& apply) {
   const at::NoGradGuard no_grad;
   steps_.push_back(step);
-  flags_.push_back((apply.detach().reshape({}) == 0).to(at::kByte));  // a copy: the caller may use its tensor again
+  flags_.push_back((apply.detach().reshape({}) == 0)
+                       .to(at::kByte));  // a copy: the caller may use its tensor again
 }
 
 SkippedUpdates::Found SkippedUpdates::take() {

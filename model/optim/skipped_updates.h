@@ -12,8 +12,9 @@ class SkippedUpdates {
  public:
   struct Found {
     std::vector<std::int64_t> steps;  ///< skipped since the last take(), in order
-    std::int64_t longest_run = 0;     ///< the most in a row since the last take(), counting those right before it
-    std::int64_t total = 0;           ///< since the start
+    std::int64_t longest_run =
+        0;  ///< the most in a row since the last take(), counting those right before it
+    std::int64_t total = 0;  ///< since the start
   };
 
   /// total: skipped before this process started (from a checkpoint).

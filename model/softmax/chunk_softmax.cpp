@@ -18,10 +18,12 @@ constexpr std::int64_t kColumnGrain = 64;
 constexpr std::int64_t kRowGrain = 64;
 
 kernels::Block block_of(const Chunk& chunk, std::int64_t first, std::int64_t last) {
-  return {chunk.values.mutable_data_ptr<float>() + first, chunk.values.stride(0), chunk.values.size(0), last - first};
+  return {chunk.values.mutable_data_ptr<float>() + first, chunk.values.stride(0),
+          chunk.values.size(0), last - first};
 }
 
-/// Column of a sample whose own class lies in the block: sets that element, and takes the maxima on both sides of it.
+/// Column of a sample whose own class lies in the block: sets that element, and takes the maxima on
+/// both sides of it.
 struct Sides {
   float below = kMinusInfinity;
   float above = kMinusInfinity;
@@ -29,13 +31,16 @@ struct Sides {
 Sides split_at_own(const kernels::Block& block, std::int64_t column, std::int64_t own) {
   Sides sides;
   float* value = block.values + column;
-  for (std::int64_t i = 0; i < own; ++i) sides.below = std::max(sides.below, value[i * block.stride]);
+  for (std::int64_t i = 0; i < own; ++i)
+    sides.below = std::max(sides.below, value[i * block.stride]);
   value[own * block.stride] = kMinusInfinity;
-  for (std::int64_t i = own + 1; i < block.classes; ++i) sides.above = std::max(sides.above, value[i * block.stride]);
+  for (std::int64_t i = own + 1; i < block.classes; ++i)
+    sides.above = std::max(sides.above, value[i * block.stride]);
   return sides;
 }
 
-void host_cosines(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima, std::int64_t first, std::int64_t last) {
+void host_cosines(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima,
+                  std::int64_t first, std::int64_t last) {
   const kernels::Block block = block_of(chunk, first, last);
   std::vector<float> largest(static_cast<std::size_t>(last - first), kMinusInfinity);
   kernels::cosines(block, chunk.inverse_norms.const_data_ptr<float>(), largest.data());
@@ -78,23 +83,34 @@ void cosines_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxim
   // One maximum is enough: if its first place is above the label, every cosine below is smaller.
   const auto [value, row] = at::max(chunk.values, 0);
   const at::Tensor is_below = row.add(chunk.begin) < own.position;
-  maxima.below = at::maximum(maxima.below, value.masked_fill(at::logical_not(is_below), kMinusInfinity));
+  maxima.below =
+      at::maximum(maxima.below, value.masked_fill(at::logical_not(is_below), kMinusInfinity));
   maxima.above = at::maximum(maxima.above, value.masked_fill(is_below, kMinusInfinity));
 }
 
-void exponentials_of_cosines(const Chunk& chunk, double scale, const at::Tensor& reference, const at::Tensor& sums) {
+void exponentials_of_cosines(const Chunk& chunk, double scale, const at::Tensor& reference,
+                             const at::Tensor& sums) {
   at::Tensor values = chunk.values;
   values.sub_(reference).mul_(scale).exp_();
   at::Tensor(sums).add_(values.sum(0));
   values.mul_(chunk.inverse_norms.unsqueeze(1));
 }
 
-void gradients_of_products(const Chunk& chunk, double scale, const at::Tensor& reference, const at::Tensor& factor) {
+void gradients_of_products(const Chunk& chunk, double scale, const at::Tensor& reference,
+                           const at::Tensor& factor) {
   const at::Tensor inverse = chunk.inverse_norms.unsqueeze(1);
-  at::Tensor(chunk.values).mul_(inverse).clamp_(-1.0, 1.0).sub_(reference).mul_(scale).exp_().mul_(factor).mul_(inverse);
+  at::Tensor(chunk.values)
+      .mul_(inverse)
+      .clamp_(-1.0, 1.0)
+      .sub_(reference)
+      .mul_(scale)
+      .exp_()
+      .mul_(factor)
+      .mul_(inverse);
 }
 
-void project_off_centres(const at::Tensor& gradient, const at::Tensor& centres, const at::Tensor& inverse_norms) {
+void project_off_centres(const at::Tensor& gradient, const at::Tensor& centres,
+                         const at::Tensor& inverse_norms) {
   const at::Tensor along = at::mul(gradient, centres).sum(1).mul_(inverse_norms.square());
   at::Tensor(gradient).addcmul_(centres, along.unsqueeze(1), -1);
 }
@@ -109,38 +125,53 @@ void maxima_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima
   gpu::maxima_of_products(chunk, own, maxima);
 }
 
-void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, double scale, const at::Tensor& reference,
-                              const at::Tensor& sums) {
+void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, double scale,
+                              const at::Tensor& reference, const at::Tensor& sums) {
   gpu::exponentials_of_products(chunk, own, scale, reference, sums);
 }
 
 void cosines_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima) {
   if (!chunk.values.device().is_cpu()) return any_device::cosines_of_products(chunk, own, maxima);
   at::parallel_for(0, chunk.values.size(1), kColumnGrain,
-                   [&](std::int64_t first, std::int64_t last) { host_cosines(chunk, own, maxima, first, last); });
+                   [&](std::int64_t first, std::int64_t last) {
+                     host_cosines(chunk, own, maxima, first, last);
+                   });
 }
 
-void exponentials_of_cosines(const Chunk& chunk, double scale, const at::Tensor& reference, const at::Tensor& sums) {
-  if (!chunk.values.device().is_cpu()) return any_device::exponentials_of_cosines(chunk, scale, reference, sums);
-  at::parallel_for(0, chunk.values.size(1), kColumnGrain, [&](std::int64_t first, std::int64_t last) {
-    kernels::exponentials(block_of(chunk, first, last), chunk.inverse_norms.const_data_ptr<float>(), static_cast<float>(scale),
-                          reference.const_data_ptr<float>() + first, sums.mutable_data_ptr<double>() + first);
-  });
+void exponentials_of_cosines(const Chunk& chunk, double scale, const at::Tensor& reference,
+                             const at::Tensor& sums) {
+  if (!chunk.values.device().is_cpu())
+    return any_device::exponentials_of_cosines(chunk, scale, reference, sums);
+  at::parallel_for(
+      0, chunk.values.size(1), kColumnGrain, [&](std::int64_t first, std::int64_t last) {
+        kernels::exponentials(block_of(chunk, first, last),
+                              chunk.inverse_norms.const_data_ptr<float>(),
+                              static_cast<float>(scale), reference.const_data_ptr<float>() + first,
+                              sums.mutable_data_ptr<double>() + first);
+      });
 }
 
-void gradients_of_products(const Chunk& chunk, double scale, const at::Tensor& reference, const at::Tensor& factor) {
-  if (!chunk.values.device().is_cpu()) return any_device::gradients_of_products(chunk, scale, reference, factor);
-  at::parallel_for(0, chunk.values.size(1), kColumnGrain, [&](std::int64_t first, std::int64_t last) {
-    kernels::gradients(block_of(chunk, first, last), chunk.inverse_norms.const_data_ptr<float>(), static_cast<float>(scale),
-                       reference.const_data_ptr<float>() + first, factor.const_data_ptr<float>() + first);
-  });
+void gradients_of_products(const Chunk& chunk, double scale, const at::Tensor& reference,
+                           const at::Tensor& factor) {
+  if (!chunk.values.device().is_cpu())
+    return any_device::gradients_of_products(chunk, scale, reference, factor);
+  at::parallel_for(
+      0, chunk.values.size(1), kColumnGrain, [&](std::int64_t first, std::int64_t last) {
+        kernels::gradients(block_of(chunk, first, last),
+                           chunk.inverse_norms.const_data_ptr<float>(), static_cast<float>(scale),
+                           reference.const_data_ptr<float>() + first,
+                           factor.const_data_ptr<float>() + first);
+      });
 }
 
-void project_off_centres(const at::Tensor& gradient, const at::Tensor& centres, const at::Tensor& inverse_norms) {
-  if (!gradient.device().is_cpu()) return any_device::project_off_centres(gradient, centres, inverse_norms);
+void project_off_centres(const at::Tensor& gradient, const at::Tensor& centres,
+                         const at::Tensor& inverse_norms) {
+  if (!gradient.device().is_cpu())
+    return any_device::project_off_centres(gradient, centres, inverse_norms);
   const std::int64_t dim = gradient.size(1);
   at::parallel_for(0, gradient.size(0), kRowGrain, [&](std::int64_t first, std::int64_t last) {
-    kernels::project(gradient.mutable_data_ptr<float>() + first * dim, centres.const_data_ptr<float>() + first * dim,
+    kernels::project(gradient.mutable_data_ptr<float>() + first * dim,
+                     centres.const_data_ptr<float>() + first * dim,
                      inverse_norms.const_data_ptr<float>() + first, last - first, dim);
   });
 }

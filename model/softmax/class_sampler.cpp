@@ -18,13 +18,15 @@ std::int64_t as_signed(std::uint64_t value) {
 
 /// z ^ (z >> bits) of unsigned 64-bit words kept in int64, whose own shift copies the sign.
 void fold_(at::Tensor& z, int bits) {
-  z.bitwise_xor_(at::bitwise_right_shift(z, bits).bitwise_and_(as_signed(~std::uint64_t{0} >> bits)));
+  z.bitwise_xor_(
+      at::bitwise_right_shift(z, bits).bitwise_and_(as_signed(~std::uint64_t{0} >> bits)));
 }
 
 }  // namespace
 
 std::int64_t sampled_count(double rate, std::int64_t local_classes, std::int64_t batch_rows) {
-  const auto wanted = static_cast<std::int64_t>(std::ceil(rate * static_cast<double>(local_classes)));
+  const auto wanted =
+      static_cast<std::int64_t>(std::ceil(rate * static_cast<double>(local_classes)));
   return std::min(local_classes, std::max(wanted, batch_rows));
 }
 
@@ -40,15 +42,17 @@ at::Tensor keyed_hash(const at::Tensor& ids, std::uint64_t key) {
   return z.bitwise_and_(std::numeric_limits<std::int64_t>::max());
 }
 
-SampledClasses sample_classes(const at::Tensor& labels, std::int64_t first_class, std::int64_t local_classes, std::int64_t count,
-                              std::uint64_t key) {
+SampledClasses sample_classes(const at::Tensor& labels, std::int64_t first_class,
+                              std::int64_t local_classes, std::int64_t count, std::uint64_t key) {
   const at::Tensor ids = at::arange(first_class, first_class + local_classes + 1, labels.options());
   at::Tensor score = keyed_hash(ids, key);
   // Labels of other shards fall on the element after the last, which no one looks at.
   const at::Tensor row = labels - first_class;
   const at::Tensor elsewhere = at::logical_or(row < 0, row >= local_classes);
-  score.index_fill_(0, row.masked_fill(elsewhere, local_classes), std::numeric_limits<std::int64_t>::max());
-  const at::Tensor top = std::get<1>(at::topk(score.narrow(0, 0, local_classes), count, 0, /*largest=*/true, /*sorted=*/false));
+  score.index_fill_(0, row.masked_fill(elsewhere, local_classes),
+                    std::numeric_limits<std::int64_t>::max());
+  const at::Tensor top = std::get<1>(
+      at::topk(score.narrow(0, 0, local_classes), count, 0, /*largest=*/true, /*sorted=*/false));
   return {std::get<0>(top.sort())};
 }
 

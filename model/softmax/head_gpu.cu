@@ -16,7 +16,8 @@ constexpr float kLowest = -__builtin_huge_valf();
 
 void check_launch(const char* name) {
   if (const cudaError_t state = cudaGetLastError(); state != cudaSuccess) {
-    throw std::runtime_error(std::string("head on the GPU: ") + name + ": " + cudaGetErrorString(state));
+    throw std::runtime_error(std::string("head on the GPU: ") + name + ": " +
+                             cudaGetErrorString(state));
   }
 }
 
@@ -29,7 +30,8 @@ __device__ Part part_of(std::int64_t classes) {
   return {classes * blockIdx.y / gridDim.y, classes * (blockIdx.y + 1) / gridDim.y};
 }
 
-__global__ void __launch_bounds__(kThreads) diffprob_other_maxima(Products products, float* below, float* above) {
+__global__ void __launch_bounds__(kThreads)
+    diffprob_other_maxima(Products products, float* below, float* above) {
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (column >= products.rows) return;
   const std::int64_t own = products.own[column] - products.begin;
@@ -39,16 +41,20 @@ __global__ void __launch_bounds__(kThreads) diffprob_other_maxima(Products produ
   float largest_above = kLowest;
 #pragma unroll 8
   for (std::int64_t c = part.first; c < part.last; ++c) {
-    const float cosine = kernels::cosine_of_product(products.values[c * products.rows + column], products.inverse_norms[c]);
+    const float cosine = kernels::cosine_of_product(products.values[c * products.rows + column],
+                                                    products.inverse_norms[c]);
     const auto side = kernels::side_of(c, own, here);
-    if (side == kernels::Side::kBelow) largest_below = cosine > largest_below ? cosine : largest_below;
-    if (side == kernels::Side::kAbove) largest_above = cosine > largest_above ? cosine : largest_above;
+    if (side == kernels::Side::kBelow)
+      largest_below = cosine > largest_below ? cosine : largest_below;
+    if (side == kernels::Side::kAbove)
+      largest_above = cosine > largest_above ? cosine : largest_above;
   }
   below[static_cast<std::int64_t>(blockIdx.y) * products.rows + column] = largest_below;
   above[static_cast<std::int64_t>(blockIdx.y) * products.rows + column] = largest_above;
 }
 
-__global__ void __launch_bounds__(kThreads) diffprob_exponentials(Products products, float scale, const float* reference, float* sums) {
+__global__ void __launch_bounds__(kThreads)
+    diffprob_exponentials(Products products, float scale, const float* reference, float* sums) {
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (column >= products.rows) return;
   const std::int64_t own = products.own[column] - products.begin;
@@ -73,18 +79,24 @@ __global__ void __launch_bounds__(kThreads) diffprob_exponentials(Products produ
 template <bool narrow>
 __device__ float4 load4(const void* from, std::int64_t at) {
   if (!narrow) return *reinterpret_cast<const float4*>(static_cast<const float*>(from) + at);
-  const ushort4 bits = *reinterpret_cast<const ushort4*>(static_cast<const std::uint16_t*>(from) + at);
-  return {__uint_as_float(static_cast<unsigned>(bits.x) << 16), __uint_as_float(static_cast<unsigned>(bits.y) << 16),
-          __uint_as_float(static_cast<unsigned>(bits.z) << 16), __uint_as_float(static_cast<unsigned>(bits.w) << 16)};
+  const ushort4 bits =
+      *reinterpret_cast<const ushort4*>(static_cast<const std::uint16_t*>(from) + at);
+  return {__uint_as_float(static_cast<unsigned>(bits.x) << 16),
+          __uint_as_float(static_cast<unsigned>(bits.y) << 16),
+          __uint_as_float(static_cast<unsigned>(bits.z) << 16),
+          __uint_as_float(static_cast<unsigned>(bits.w) << 16)};
 }
 template <bool narrow>
-__device__ void store4(void* to, std::int64_t at, float4 values, std::uint64_t base, std::int64_t column) {
+__device__ void store4(void* to, std::int64_t at, float4 values, std::uint64_t base,
+                       std::int64_t column) {
   if (!narrow) {
     *reinterpret_cast<float4*>(static_cast<float*>(to) + at) = values;
     return;
   }
-  const ushort4 bits = {kernels::stochastic_bfloat16(values.x, base, column), kernels::stochastic_bfloat16(values.y, base, column + 1),
-                        kernels::stochastic_bfloat16(values.z, base, column + 2), kernels::stochastic_bfloat16(values.w, base, column + 3)};
+  const ushort4 bits = {kernels::stochastic_bfloat16(values.x, base, column),
+                        kernels::stochastic_bfloat16(values.y, base, column + 1),
+                        kernels::stochastic_bfloat16(values.z, base, column + 2),
+                        kernels::stochastic_bfloat16(values.w, base, column + 3)};
   *reinterpret_cast<ushort4*>(static_cast<std::uint16_t*>(to) + at) = bits;
 }
 
@@ -98,11 +110,13 @@ __device__ bool own_row(const OwnRows& rows, std::int64_t* row, std::int64_t* sh
 }
 __device__ float centre_number(const OwnRows& rows, std::int64_t at) {
   if (!rows.weight_is_bfloat16) return static_cast<const float*>(rows.weight)[at];
-  return __uint_as_float(static_cast<unsigned>(static_cast<const std::uint16_t*>(rows.weight)[at]) << 16);
+  return __uint_as_float(static_cast<unsigned>(static_cast<const std::uint16_t*>(rows.weight)[at])
+                         << 16);
 }
 
 __global__ void __launch_bounds__(kWarp* kWarps)
-    diffprob_own_cosines(OwnRows rows, const float* x, std::int64_t stride, double* cosine, float* inverse_norms) {
+    diffprob_own_cosines(OwnRows rows, const float* x, std::int64_t stride, double* cosine,
+                         float* inverse_norms) {
   std::int64_t row = 0;
   std::int64_t shard_row = 0;
   if (!own_row(rows, &row, &shard_row)) return;
@@ -125,20 +139,23 @@ __global__ void __launch_bounds__(kWarp* kWarps)
 }
 
 __global__ void __launch_bounds__(kWarp* kWarps)
-    diffprob_add_own_gradients(OwnRows rows, const float* inverse_norms, const float* slope, float* gradients) {
+    diffprob_add_own_gradients(OwnRows rows, const float* inverse_norms, const float* slope,
+                               float* gradients) {
   std::int64_t row = 0;
   std::int64_t shard_row = 0;
   if (!own_row(rows, &row, &shard_row)) return;
   const float factor = slope[row];
   const float inverse = inverse_norms[row];
   for (int d = threadIdx.x; d < rows.dim; d += kWarp) {
-    gradients[row * rows.dim + d] += factor * (centre_number(rows, shard_row * rows.dim + d) * inverse);
+    gradients[row * rows.dim + d] +=
+        factor * (centre_number(rows, shard_row * rows.dim + d) * inverse);
   }
 }
 
 /// A warp a class row.
 template <bool narrow_weight, bool narrow_momentum>
-__global__ void __launch_bounds__(kWarp* kWarps) diffprob_head_sgd(HeadRows rows, kernels::HeadSgdStep step, DeviceControl control) {
+__global__ void __launch_bounds__(kWarp* kWarps)
+    diffprob_head_sgd(HeadRows rows, kernels::HeadSgdStep step, DeviceControl control) {
   if (control.apply != nullptr && *control.apply == 0.0f) return;
   if (control.rate != nullptr) step.rate = *control.rate;
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.y;
@@ -151,27 +168,32 @@ __global__ void __launch_bounds__(kWarp* kWarps) diffprob_head_sgd(HeadRows rows
     const float4 w = load4<narrow_weight>(rows.weight, row * rows.dim + d);
     dot += g.x * w.x + g.y * w.y + g.z * w.z + g.w * w.w;
   }
-  for (int offset = kWarp / 2; offset > 0; offset /= 2) dot += __shfl_xor_sync(0xffffffffu, dot, offset);
+  for (int offset = kWarp / 2; offset > 0; offset /= 2)
+    dot += __shfl_xor_sync(0xffffffffu, dot, offset);
   const float inverse = rows.inverse_norms != nullptr ? rows.inverse_norms[i] : 0.0f;
   const float along = dot * inverse * inverse;
   const auto element = static_cast<std::uint64_t>((rows.first_class + row) * rows.dim);
 #pragma unroll 2  // more would not fit into registers
   for (int d = threadIdx.x * 4; d < rows.dim; d += kWarp * 4) {
     const std::int64_t at = row * rows.dim + d;
-    const float4 g = *reinterpret_cast<const float4*>(gradient + d);  // in the cache by now, as the weights are
+    const float4 g =
+        *reinterpret_cast<const float4*>(gradient + d);  // in the cache by now, as the weights are
     const float4 w = load4<narrow_weight>(rows.weight, at);
     const float4 v = load4<narrow_momentum>(rows.momentum, at);
     const auto x = kernels::head_sgd({w.x, v.x}, g.x, along, step);
     const auto y = kernels::head_sgd({w.y, v.y}, g.y, along, step);
     const auto z = kernels::head_sgd({w.z, v.z}, g.z, along, step);
     const auto u = kernels::head_sgd({w.w, v.w}, g.w, along, step);
-    store4<narrow_weight>(rows.weight, at, {x.weight, y.weight, z.weight, u.weight}, element + rows.weight_key, d);
-    store4<narrow_momentum>(rows.momentum, at, {x.velocity, y.velocity, z.velocity, u.velocity}, element + rows.momentum_key, d);
+    store4<narrow_weight>(rows.weight, at, {x.weight, y.weight, z.weight, u.weight},
+                          element + rows.weight_key, d);
+    store4<narrow_momentum>(rows.momentum, at, {x.velocity, y.velocity, z.velocity, u.velocity},
+                            element + rows.momentum_key, d);
   }
 }
 
 dim3 grid_of(const Products& products, int parts) {
-  return dim3(static_cast<unsigned>((products.rows + kThreads - 1) / kThreads), static_cast<unsigned>(parts));
+  return dim3(static_cast<unsigned>((products.rows + kThreads - 1) / kThreads),
+              static_cast<unsigned>(parts));
 }
 
 }  // namespace
@@ -179,40 +201,54 @@ dim3 grid_of(const Products& products, int parts) {
 int class_parts(const Products& products, int multiprocessors) {
   constexpr std::int64_t kClassesAPart = 32;  // at least
   const std::int64_t columns = (products.rows + kThreads - 1) / kThreads;
-  const std::int64_t wanted = static_cast<std::int64_t>(multiprocessors) * 16 / std::max<std::int64_t>(1, columns);
-  return static_cast<int>(std::clamp<std::int64_t>(std::min(wanted, products.classes / kClassesAPart), 1, 65535));
+  const std::int64_t wanted =
+      static_cast<std::int64_t>(multiprocessors) * 16 / std::max<std::int64_t>(1, columns);
+  return static_cast<int>(
+      std::clamp<std::int64_t>(std::min(wanted, products.classes / kClassesAPart), 1, 65535));
 }
 
-void other_maxima(const Products& products, int parts, float* below, float* above, CUstream_st* stream) {
+void other_maxima(const Products& products, int parts, float* below, float* above,
+                  CUstream_st* stream) {
   diffprob_other_maxima<<<grid_of(products, parts), kThreads, 0, stream>>>(products, below, above);
   check_launch("maxima");
 }
 
-void exponentials(const Products& products, float scale, const float* reference, int parts, float* sums, CUstream_st* stream) {
-  diffprob_exponentials<<<grid_of(products, parts), kThreads, 0, stream>>>(products, scale, reference, sums);
+void exponentials(const Products& products, float scale, const float* reference, int parts,
+                  float* sums, CUstream_st* stream) {
+  diffprob_exponentials<<<grid_of(products, parts), kThreads, 0, stream>>>(products, scale,
+                                                                           reference, sums);
   check_launch("exponentials");
 }
 
-void own_cosines(const OwnRows& rows, const float* x, std::int64_t stride, double* cosine, float* inverse_norms, CUstream_st* stream) {
+void own_cosines(const OwnRows& rows, const float* x, std::int64_t stride, double* cosine,
+                 float* inverse_norms, CUstream_st* stream) {
   const auto blocks = static_cast<unsigned>((rows.rows + kWarps - 1) / kWarps);
-  diffprob_own_cosines<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, x, stride, cosine, inverse_norms);
+  diffprob_own_cosines<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, x, stride, cosine,
+                                                                   inverse_norms);
   check_launch("own cosines");
 }
 
-void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const float* slope, float* gradients, CUstream_st* stream) {
+void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const float* slope,
+                       float* gradients, CUstream_st* stream) {
   const auto blocks = static_cast<unsigned>((rows.rows + kWarps - 1) / kWarps);
-  diffprob_add_own_gradients<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, inverse_norms, slope, gradients);
+  diffprob_add_own_gradients<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, inverse_norms, slope,
+                                                                         gradients);
   check_launch("own gradients");
 }
 
-void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control, CUstream_st* stream) {
+void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control,
+              CUstream_st* stream) {
   const auto blocks = static_cast<unsigned>((rows.count + kWarps - 1) / kWarps);
   const dim3 threads(kWarp, kWarps);
-  const auto launch = [&](auto kernel) { kernel<<<blocks, threads, 0, stream>>>(rows, step, control); };
+  const auto launch = [&](auto kernel) {
+    kernel<<<blocks, threads, 0, stream>>>(rows, step, control);
+  };
   if (rows.weight_is_bfloat16) {
-    rows.momentum_is_bfloat16 ? launch(diffprob_head_sgd<true, true>) : launch(diffprob_head_sgd<true, false>);
+    rows.momentum_is_bfloat16 ? launch(diffprob_head_sgd<true, true>)
+                              : launch(diffprob_head_sgd<true, false>);
   } else {
-    rows.momentum_is_bfloat16 ? launch(diffprob_head_sgd<false, true>) : launch(diffprob_head_sgd<false, false>);
+    rows.momentum_is_bfloat16 ? launch(diffprob_head_sgd<false, true>)
+                              : launch(diffprob_head_sgd<false, false>);
   }
   check_launch("update");
 }

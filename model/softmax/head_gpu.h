@@ -4,7 +4,8 @@
 
 #include "model/softmax/head_threads.h"
 
-/// Launches of the GPU's head kernels. Every pointer is to device memory; work is put on the stream, nothing waits. No torch headers here.
+/// Launches of the GPU's head kernels. Every pointer is to device memory; work is put on the
+/// stream, nothing waits. No torch headers here.
 struct CUstream_st;
 
 namespace diffprob::model::gpu {
@@ -22,10 +23,14 @@ struct Products {
 
 /// How many parts of the classes are worked on apart.
 [[nodiscard]] int class_parts(const Products& products, int multiprocessors);
-/// below, above [parts, rows] <- largest cosine to the classes of a part on either side of the own one; -inf where there is none.
-void other_maxima(const Products& products, int parts, float* below, float* above, CUstream_st* stream);
-/// values <- e * inverse_norm with e = exp(scale * (cosine - reference[row])), 0 for the own class; sums [parts, rows] <- sums of e.
-void exponentials(const Products& products, float scale, const float* reference, int parts, float* sums, CUstream_st* stream);
+/// below, above [parts, rows] <- largest cosine to the classes of a part on either side of the own
+/// one; -inf where there is none.
+void other_maxima(const Products& products, int parts, float* below, float* above,
+                  CUstream_st* stream);
+/// values <- e * inverse_norm with e = exp(scale * (cosine - reference[row])), 0 for the own class;
+/// sums [parts, rows] <- sums of e.
+void exponentials(const Products& products, float scale, const float* reference, int parts,
+                  float* sums, CUstream_st* stream);
 
 /// The own classes of a batch; rows whose class is on another rank are passed over.
 struct OwnRows {
@@ -37,11 +42,13 @@ struct OwnRows {
   std::int64_t rows;
   int dim;
 };
-/// x: embeddings, `stride` numbers from row to row. cosine [rows] float64, inverse_norms [rows] of the centres: written where the class is
-/// here, left alone elsewhere.
-void own_cosines(const OwnRows& rows, const float* x, std::int64_t stride, double* cosine, float* inverse_norms, CUstream_st* stream);
+/// x: embeddings, `stride` numbers from row to row. cosine [rows] float64, inverse_norms [rows] of
+/// the centres: written where the class is here, left alone elsewhere.
+void own_cosines(const OwnRows& rows, const float* x, std::int64_t stride, double* cosine,
+                 float* inverse_norms, CUstream_st* stream);
 /// gradients [rows, dim] += slope * centre / |centre| where the class is here.
-void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const float* slope, float* gradients, CUstream_st* stream);
+void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const float* slope,
+                       float* gradients, CUstream_st* stream);
 
 /// Rows of a shard's weights and momenta that an update is for.
 struct HeadRows {
@@ -50,7 +57,8 @@ struct HeadRows {
   bool weight_is_bfloat16;
   bool momentum_is_bfloat16;
   const float* gradient;       ///< [count, dim]
-  const float* inverse_norms;  ///< [count] of the centres: the gradient's part along them is taken off; null: it was already
+  const float* inverse_norms;  ///< [count] of the centres: the gradient's part along them is taken
+                               ///< off; null: it was already
   const std::int64_t* rows;    ///< [count] rows of the shard; null: first, first + 1, ...
   std::int64_t first;
   std::int64_t count;
@@ -65,6 +73,7 @@ struct DeviceControl {
   const float* rate;   ///< null: that of the step
 };
 /// SGD on these rows.
-void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control, CUstream_st* stream);
+void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control,
+              CUstream_st* stream);
 
 }  // namespace diffprob::model::gpu

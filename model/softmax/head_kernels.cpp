@@ -20,7 +20,8 @@ DIFFPROB_INLINE float limit(float value) {
   return low > 1.0f ? 1.0f : low;
 }
 
-DIFFPROB_INLINE void cosines_body(Block block, const float* __restrict inverse_norms, float* __restrict maxima) {
+DIFFPROB_INLINE void cosines_body(Block block, const float* __restrict inverse_norms,
+                                  float* __restrict maxima) {
   for (std::int64_t i = 0; i < block.classes; ++i) {
     float* __restrict row = block.values + i * block.stride;
     const float inverse = inverse_norms[i];
@@ -32,7 +33,8 @@ DIFFPROB_INLINE void cosines_body(Block block, const float* __restrict inverse_n
   }
 }
 
-DIFFPROB_INLINE void exponentials_body(Block block, const float* __restrict inverse_norms, float scale, const float* __restrict reference,
+DIFFPROB_INLINE void exponentials_body(Block block, const float* __restrict inverse_norms,
+                                       float scale, const float* __restrict reference,
                                        double* __restrict sums) {
   for (std::int64_t left = 0; left < block.columns; left += kTile) {
     const std::int64_t columns = std::min(kTile, block.columns - left);
@@ -52,7 +54,8 @@ DIFFPROB_INLINE void exponentials_body(Block block, const float* __restrict inve
   }
 }
 
-DIFFPROB_INLINE void gradients_body(Block block, const float* __restrict inverse_norms, float scale, const float* __restrict reference,
+DIFFPROB_INLINE void gradients_body(Block block, const float* __restrict inverse_norms, float scale,
+                                    const float* __restrict reference,
                                     const float* __restrict factor) {
   for (std::int64_t i = 0; i < block.classes; ++i) {
     float* __restrict row = block.values + i * block.stride;
@@ -63,7 +66,8 @@ DIFFPROB_INLINE void gradients_body(Block block, const float* __restrict inverse
   }
 }
 
-DIFFPROB_INLINE void project_body(float* gradient, const float* centres, const float* inverse_norms, std::int64_t rows, std::int64_t dim) {
+DIFFPROB_INLINE void project_body(float* gradient, const float* centres, const float* inverse_norms,
+                                  std::int64_t rows, std::int64_t dim) {
   const std::int64_t whole = dim / kLanes * kLanes;
   for (std::int64_t i = 0; i < rows; ++i) {
     float* __restrict g = gradient + i * dim;
@@ -80,8 +84,8 @@ DIFFPROB_INLINE void project_body(float* gradient, const float* centres, const f
   }
 }
 
-DIFFPROB_INLINE void sgd_body(float* __restrict weight, float* __restrict velocity, const float* __restrict gradient, std::int64_t count,
-                              SgdStep step) {
+DIFFPROB_INLINE void sgd_body(float* __restrict weight, float* __restrict velocity,
+                              const float* __restrict gradient, std::int64_t count, SgdStep step) {
   const float own = step.nesterov ? 1.0f : 0.0f;
   const float kept = step.nesterov ? step.momentum : 1.0f;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -92,17 +96,21 @@ DIFFPROB_INLINE void sgd_body(float* __restrict weight, float* __restrict veloci
   }
 }
 
-DIFFPROB_INLINE void round_body(const float* __restrict values, const std::int64_t* ids, std::int64_t rows, std::int64_t dim,
-                                std::uint64_t mixed_key, std::uint16_t* __restrict out) {
+DIFFPROB_INLINE void round_body(const float* __restrict values, const std::int64_t* ids,
+                                std::int64_t rows, std::int64_t dim, std::uint64_t mixed_key,
+                                std::uint16_t* __restrict out) {
   constexpr std::uint32_t kExponent = 0x7F800000u;
   for (std::int64_t i = 0; i < rows; ++i) {
     const std::uint64_t base = static_cast<std::uint64_t>(ids[i] * dim) + mixed_key;
     for (std::int64_t d = 0; d < dim; ++d) {
       const std::uint32_t bits = std::bit_cast<std::uint32_t>(values[i * dim + d]);
-      const auto random = static_cast<std::uint32_t>(data::splitmix64(base + static_cast<std::uint64_t>(d)) & 0xFFFFu);
+      const auto random = static_cast<std::uint32_t>(
+          data::splitmix64(base + static_cast<std::uint64_t>(d)) & 0xFFFFu);
       const std::uint32_t finite = bits + random;
-      const std::uint32_t other = bits | ((bits & 0xFFFFu) != 0 ? 0x10000u : 0u);  // keeps a not-a-number what it is
-      out[i * dim + d] = static_cast<std::uint16_t>(((bits & kExponent) == kExponent ? other : finite) >> 16);
+      const std::uint32_t other =
+          bits | ((bits & 0xFFFFu) != 0 ? 0x10000u : 0u);  // keeps a not-a-number what it is
+      out[i * dim + d] =
+          static_cast<std::uint16_t>(((bits & kExponent) == kExponent ? other : finite) >> 16);
     }
   }
 }
@@ -111,7 +119,8 @@ DIFFPROB_INLINE void round_body(const float* __restrict values, const std::int64
 
 #if defined(__x86_64__)
 template <auto body, class... Arguments>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void on_avx512(Arguments... arguments) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void on_avx512(
+    Arguments... arguments) {
   body(arguments...);
 }
 template <auto body, class... Arguments>
@@ -120,11 +129,12 @@ template <auto body, class... Arguments>
 }
 enum class Vectors { kAvx512, kAvx2, kBasic };
 Vectors widest() {
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     return Vectors::kAvx512;
   }
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Vectors::kAvx2 : Vectors::kBasic;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Vectors::kAvx2
+                                                                         : Vectors::kBasic;
 }
 template <auto body, class... Arguments>
 void run(Arguments... arguments) {
@@ -146,15 +156,18 @@ void cosines(Block block, const float* inverse_norms, float* maxima) {
   run<cosines_body>(block, inverse_norms, maxima);
 }
 
-void exponentials(Block block, const float* inverse_norms, float scale, const float* reference, double* sums) {
+void exponentials(Block block, const float* inverse_norms, float scale, const float* reference,
+                  double* sums) {
   run<exponentials_body>(block, inverse_norms, scale, reference, sums);
 }
 
-void gradients(Block block, const float* inverse_norms, float scale, const float* reference, const float* factor) {
+void gradients(Block block, const float* inverse_norms, float scale, const float* reference,
+               const float* factor) {
   run<gradients_body>(block, inverse_norms, scale, reference, factor);
 }
 
-void project(float* gradient, const float* centres, const float* inverse_norms, std::int64_t rows, std::int64_t dim) {
+void project(float* gradient, const float* centres, const float* inverse_norms, std::int64_t rows,
+             std::int64_t dim) {
   run<project_body>(gradient, centres, inverse_norms, rows, dim);
 }
 
@@ -162,8 +175,8 @@ void sgd(float* weight, float* velocity, const float* gradient, std::int64_t cou
   run<sgd_body>(weight, velocity, gradient, count, step);
 }
 
-void round_stochastically(const float* values, const std::int64_t* ids, std::int64_t rows, std::int64_t dim, std::uint64_t key,
-                          std::uint16_t* out) {
+void round_stochastically(const float* values, const std::int64_t* ids, std::int64_t rows,
+                          std::int64_t dim, std::uint64_t key, std::uint16_t* out) {
   run<round_body>(values, ids, rows, dim, data::splitmix64(key), out);
 }
 

@@ -7,7 +7,8 @@
 #include "data/random/splitmix64.h"
 #include "model/kernels/host_device.h"
 
-/// What one thread of the GPU's head kernels does to one element (head_gpu.cu), as plain functions that tests run on the host.
+/// What one thread of the GPU's head kernels does to one element (head_gpu.cu), as plain functions
+/// that tests run on the host.
 namespace diffprob::model::kernels {
 
 /// Product of a centre and a normalised embedding -> cosine. Not-a-number stays what it is.
@@ -17,16 +18,18 @@ DIFFPROB_HOST_DEVICE float cosine_of_product(float product, float inverse_norm) 
   return low > 1.0f ? 1.0f : low;
 }
 
-/// Where a row of a chunk stands to a sample's own class. own: row of that class, relative to the chunk, which it may lie outside of;
-/// here: whether this rank has it at all.
+/// Where a row of a chunk stands to a sample's own class. own: row of that class, relative to the
+/// chunk, which it may lie outside of; here: whether this rank has it at all.
 enum class Side { kBelow, kOwn, kAbove };
 DIFFPROB_HOST_DEVICE Side side_of(std::int64_t row, std::int64_t own, bool here) {
   if (here && row == own) return Side::kOwn;
   return row < own ? Side::kBelow : Side::kAbove;
 }
 
-/// Cosine of a centre and a normalised embedding from their product and the squares of their lengths.
-DIFFPROB_HOST_DEVICE double own_cosine(double product, double centre_square, double embedding_square) {
+/// Cosine of a centre and a normalised embedding from their product and the squares of their
+/// lengths.
+DIFFPROB_HOST_DEVICE double own_cosine(double product, double centre_square,
+                                       double embedding_square) {
   const double lengths = std::sqrt(centre_square) * std::sqrt(embedding_square);
   const double cosine = product / (lengths > 1e-300 ? lengths : 1e-300);
   const double low = cosine < -1.0 ? -1.0 : cosine;
@@ -42,7 +45,8 @@ DIFFPROB_HOST_DEVICE float exponential_of_cosine(float cosine, float scale, floa
   return std::exp(scale * (cosine - reference));
 }
 
-/// SGD of one element with what the gradient of a normalised row leaves of itself: gradient - along * weight (see project_off_centres).
+/// SGD of one element with what the gradient of a normalised row leaves of itself: gradient - along
+/// * weight (see project_off_centres).
 struct HeadSgdStep {
   float rate;
   float momentum;
@@ -53,22 +57,27 @@ struct HeadElement {
   float weight;
   float velocity;
 };
-DIFFPROB_HOST_DEVICE HeadElement head_sgd(HeadElement old, float gradient, float along, const HeadSgdStep& step) {
+DIFFPROB_HOST_DEVICE HeadElement head_sgd(HeadElement old, float gradient, float along,
+                                          const HeadSgdStep& step) {
   const float pull = gradient - along * old.weight + step.decay * old.weight;
   const float velocity = step.momentum * old.velocity + pull;
   const float direction = step.nesterov ? pull + step.momentum * velocity : velocity;
   return {old.weight - step.rate * direction, velocity};
 }
 
-/// Bits of the bfloat16 that `value` is rounded to, up or down by a random number that is a function of (key, class, column):
-/// base = class id * dim + splitmix64(key).
-DIFFPROB_HOST_DEVICE std::uint16_t stochastic_bfloat16(float value, std::uint64_t base, std::int64_t column) {
+/// Bits of the bfloat16 that `value` is rounded to, up or down by a random number that is a
+/// function of (key, class, column): base = class id * dim + splitmix64(key).
+DIFFPROB_HOST_DEVICE std::uint16_t stochastic_bfloat16(float value, std::uint64_t base,
+                                                       std::int64_t column) {
   constexpr std::uint32_t kExponent = 0x7F800000u;
   std::uint32_t bits = 0;
   std::memcpy(&bits, &value, sizeof(bits));
-  const auto random = static_cast<std::uint32_t>(data::splitmix64(base + static_cast<std::uint64_t>(column)) & 0xFFFFu);
-  const std::uint32_t other = bits | ((bits & 0xFFFFu) != 0 ? 0x10000u : 0u);  // keeps a not-a-number what it is
-  return static_cast<std::uint16_t>(((bits & kExponent) == kExponent ? other : bits + random) >> 16);
+  const auto random = static_cast<std::uint32_t>(
+      data::splitmix64(base + static_cast<std::uint64_t>(column)) & 0xFFFFu);
+  const std::uint32_t other =
+      bits | ((bits & 0xFFFFu) != 0 ? 0x10000u : 0u);  // keeps a not-a-number what it is
+  return static_cast<std::uint16_t>(((bits & kExponent) == kExponent ? other : bits + random) >>
+                                    16);
 }
 
 }  // namespace diffprob::model::kernels

@@ -16,13 +16,16 @@ constexpr std::int64_t kChunkElements = 4 << 20;
 }  // namespace
 
 at::Tensor row_norms(const at::Tensor& rows) {
-  if (!rows.device().is_cpu() || rows.scalar_type() != at::kFloat) return at::linalg_vector_norm(rows, 2, at::IntArrayRef{1});
+  if (!rows.device().is_cpu() || rows.scalar_type() != at::kFloat)
+    return at::linalg_vector_norm(rows, 2, at::IntArrayRef{1});
   const at::Tensor whole = rows.stride(1) == 1 ? rows : rows.contiguous();
   const at::Tensor norms = at::empty({rows.size(0)}, rows.options());
   const std::int64_t stride = whole.stride(0), dim = rows.size(1);
-  at::parallel_for(0, rows.size(0), kChunkElements / 64 / std::max<std::int64_t>(1, dim) + 1, [&](std::int64_t begin, std::int64_t end) {
-    kernels::row_norms(whole.const_data_ptr<float>() + begin * stride, stride, end - begin, dim, norms.mutable_data_ptr<float>() + begin);
-  });
+  at::parallel_for(0, rows.size(0), kChunkElements / 64 / std::max<std::int64_t>(1, dim) + 1,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     kernels::row_norms(whole.const_data_ptr<float>() + begin * stride, stride,
+                                        end - begin, dim, norms.mutable_data_ptr<float>() + begin);
+                   });
   return norms;
 }
 
@@ -34,8 +37,10 @@ at::Tensor inverse_of_norms(const at::Tensor& norms) {
   return norms.reciprocal().masked_fill_(norms <= kShortestRow, 0.0);
 }
 
-void normalise_rows_backward(at::Tensor gradient, const at::Tensor& rows, const at::Tensor& inverse_norms) {
-  const std::int64_t chunk = std::max<std::int64_t>(1, kChunkElements / std::max<std::int64_t>(1, rows.size(1)));
+void normalise_rows_backward(at::Tensor gradient, const at::Tensor& rows,
+                             const at::Tensor& inverse_norms) {
+  const std::int64_t chunk =
+      std::max<std::int64_t>(1, kChunkElements / std::max<std::int64_t>(1, rows.size(1)));
   for (std::int64_t begin = 0; begin < rows.size(0); begin += chunk) {
     const std::int64_t count = std::min(chunk, rows.size(0) - begin);
     const at::Tensor row = rows.narrow(0, begin, count);

@@ -6,7 +6,8 @@
 
 namespace diffprob::model {
 
-StepClasses StepClasses::all(at::Tensor weight, std::int64_t first_class, const at::Tensor& labels) {
+StepClasses StepClasses::all(at::Tensor weight, std::int64_t first_class,
+                             const at::Tensor& labels) {
   StepClasses classes;
   classes.count_ = weight.size(0);
   const at::Tensor row = labels - first_class;
@@ -15,31 +16,37 @@ StepClasses StepClasses::all(at::Tensor weight, std::int64_t first_class, const 
   return classes;
 }
 
-StepClasses StepClasses::sampled(at::Tensor weight, std::int64_t first_class, const at::Tensor& labels, const SampledClasses& sample) {
+StepClasses StepClasses::sampled(at::Tensor weight, std::int64_t first_class,
+                                 const at::Tensor& labels, const SampledClasses& sample) {
   StepClasses classes;
   classes.count_ = sample.rows.size(0);
   const at::Tensor row = labels - first_class;
   // Labels of this shard are always in the sample.
-  classes.own_ = {at::searchsorted(sample.rows, row), at::logical_and(row >= 0, row < weight.size(0))};
+  classes.own_ = {at::searchsorted(sample.rows, row),
+                  at::logical_and(row >= 0, row < weight.size(0))};
   classes.weight_ = std::move(weight);
   classes.rows_ = sample.rows;
   return classes;
 }
 
 at::Tensor StepClasses::centres(std::int64_t begin, std::int64_t c) const {
-  const at::Tensor stored = rows_.defined() ? weight_.index_select(0, rows_.narrow(0, begin, c)) : weight_.narrow(0, begin, c);
+  const at::Tensor stored = rows_.defined() ? weight_.index_select(0, rows_.narrow(0, begin, c))
+                                            : weight_.narrow(0, begin, c);
   return stored.to(at::kFloat);
 }
 
 at::Tensor StepClasses::own_centres(const at::Tensor& batch_rows) const {
-  const at::Tensor positions = batch_rows.defined() ? own_.position.index_select(0, batch_rows) : own_.position;
+  const at::Tensor positions =
+      batch_rows.defined() ? own_.position.index_select(0, batch_rows) : own_.position;
   const at::Tensor position = positions.clamp_max(count_ - 1);
-  return weight_.index_select(0, rows_.defined() ? rows_.index_select(0, position) : position).to(at::kFloat);
+  return weight_.index_select(0, rows_.defined() ? rows_.index_select(0, position) : position)
+      .to(at::kFloat);
 }
 
 RowGradients StepClasses::gradients(std::int64_t begin, at::Tensor gradient) const {
   const std::int64_t c = gradient.size(0);
-  return {begin, rows_.defined() ? rows_.narrow(0, begin, c) : at::Tensor(), std::move(gradient), {}};
+  return {
+      begin, rows_.defined() ? rows_.narrow(0, begin, c) : at::Tensor(), std::move(gradient), {}};
 }
 
 }  // namespace diffprob::model

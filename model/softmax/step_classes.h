@@ -15,16 +15,18 @@ class StepClasses {
  public:
   /// weight [C_r, D] float32 or bfloat16, labels [B] of the global batch.
   static StepClasses all(at::Tensor weight, std::int64_t first_class, const at::Tensor& labels);
-  static StepClasses sampled(at::Tensor weight, std::int64_t first_class, const at::Tensor& labels, const SampledClasses& sample);
+  static StepClasses sampled(at::Tensor weight, std::int64_t first_class, const at::Tensor& labels,
+                             const SampledClasses& sample);
 
   [[nodiscard]] std::int64_t count() const noexcept { return count_; }
   [[nodiscard]] const OwnPositions& own() const noexcept { return own_; }
   /// [c, D] float32: centres begin .. begin + c - 1. A view of the weights where it can be.
   [[nodiscard]] at::Tensor centres(std::int64_t begin, std::int64_t c) const;
-  /// [b, D] float32, new: the centre of the label of each of these rows of the batch; undefined: of all rows. Of any class where own().here
-  /// is false. n > 0.
+  /// [b, D] float32, new: the centre of the label of each of these rows of the batch; undefined: of
+  /// all rows. Of any class where own().here is false. n > 0.
   [[nodiscard]] at::Tensor own_centres(const at::Tensor& batch_rows) const;
-  /// The whole shard, [C_r, D] float32 or bfloat16, and the rows of it that take part, [n] int64; undefined: all.
+  /// The whole shard, [C_r, D] float32 or bfloat16, and the rows of it that take part, [n] int64;
+  /// undefined: all.
   [[nodiscard]] const at::Tensor& weight() const noexcept { return weight_; }
   [[nodiscard]] const at::Tensor& rows() const noexcept { return rows_; }
   [[nodiscard]] RowGradients gradients(std::int64_t begin, at::Tensor gradient) const;

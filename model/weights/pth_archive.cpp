@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::uint64_t kAlignment = 64;
 constexpr std::uint64_t kLocalHeader = 30, kExtraHead = 4;
-constexpr std::uint32_t kInZip64 = 0xffffffffu;       // the number is in the zip64 field
-constexpr std::size_t kPiece = std::size_t{1} << 18;  // stays in the cache between the CRC and the sink
+constexpr std::uint32_t kInZip64 = 0xffffffffu;  // the number is in the zip64 field
+constexpr std::size_t kPiece = std::size_t{1}
+                               << 18;  // stays in the cache between the CRC and the sink
 constexpr const char* kFolder = "archive/";
 
 /// Numbers of 2, 4 or 8 bytes and texts, one after the other.
@@ -47,14 +48,16 @@ bool is_wide(std::uint64_t value) {
 }
 
 /// The numbers of a record that do not fit into 32 bits, as an extra field; empty when all do.
-std::string zip64_field(std::uint64_t size, std::uint64_t stored_size, std::uint64_t header_offset) {
+std::string zip64_field(std::uint64_t size, std::uint64_t stored_size,
+                        std::uint64_t header_offset) {
   std::string numbers;
   if (is_wide(size)) numbers += packed(size, stored_size);
   if (is_wide(header_offset)) numbers += packed(header_offset);
   return numbers.empty() ? "" : packed(std::uint16_t{1}, u16(numbers.size()), numbers);
 }
 
-/// Bit 11: names are UTF-8; bit 3: CRC and sizes follow the bytes. A record without bytes needs nothing behind them.
+/// Bit 11: names are UTF-8; bit 3: CRC and sizes follow the bytes. A record without bytes needs
+/// nothing behind them.
 std::uint16_t flags_of(std::uint64_t size) {
   return size == 0 ? 0x0800 : 0x0808;
 }
@@ -69,7 +72,8 @@ void PthArchive::begin(const std::string& name, std::uint64_t size) {
 
 void PthArchive::append(std::span<const std::byte> bytes) {
   Record& record = records_.back();
-  TORCH_CHECK(bytes.size() <= left_, "weight file: record ", record.name, " has more than the ", record.size, " bytes it was to have");
+  TORCH_CHECK(bytes.size() <= left_, "weight file: record ", record.name, " has more than the ",
+              record.size, " bytes it was to have");
   left_ -= bytes.size();
   for (; !bytes.empty(); bytes = bytes.subspan(std::min(kPiece, bytes.size()))) {
     const auto piece = bytes.first(std::min(kPiece, bytes.size()));
@@ -81,7 +85,8 @@ void PthArchive::append(std::span<const std::byte> bytes) {
 
 void PthArchive::end() {
   const Record& record = records_.back();
-  TORCH_CHECK(left_ == 0, "weight file: record ", record.name, " lacks ", left_, " of its ", record.size, " bytes");
+  TORCH_CHECK(left_ == 0, "weight file: record ", record.name, " lacks ", left_, " of its ",
+              record.size, " bytes");
   if (record.size > 0) put(descriptor(record));
 }
 
@@ -104,7 +109,8 @@ void PthArchive::put(std::string_view bytes) {
   size_ += bytes.size();
 }
 
-/// LibTorch's hash of all names and of all CRCs, in decimal. Its order of the names is that of this very container.
+/// LibTorch's hash of all names and of all CRCs, in decimal. Its order of the names is that of this
+/// very container.
 std::string PthArchive::serialization_id() const {
   std::unordered_set<std::string> names;
   std::uint64_t crcs = 0;
@@ -113,34 +119,43 @@ std::string PthArchive::serialization_id() const {
     if (record.size > 0) crcs = c10::hash_combine(crcs, record.crc);
   }
   std::uint64_t hash = 0;
-  for (const std::string& name : names) hash = c10::hash_combine(hash, c10::hash<std::string>()(name));
-  const auto padded = [](const std::string& digits) { return std::string(20 - digits.size(), '0') + digits; };
+  for (const std::string& name : names)
+    hash = c10::hash_combine(hash, c10::hash<std::string>()(name));
+  const auto padded = [](const std::string& digits) {
+    return std::string(20 - digits.size(), '0') + digits;
+  };
   return padded(std::to_string(hash)) + padded(std::to_string(crcs));
 }
 
 std::string PthArchive::local_header(const Record& record) {
   const std::string name = kFolder + record.name;
-  std::string extra = zip64_field(record.size, 0, record.header_offset);  // as LibTorch: the descriptor says it
-  const std::uint64_t begin = record.header_offset + kLocalHeader + name.size() + extra.size() + kExtraHead;
+  std::string extra =
+      zip64_field(record.size, 0, record.header_offset);  // as LibTorch: the descriptor says it
+  const std::uint64_t begin =
+      record.header_offset + kLocalHeader + name.size() + extra.size() + kExtraHead;
   const std::uint64_t padding = (kAlignment - begin % kAlignment) % kAlignment;
   extra += "FB" + packed(u16(padding)) + std::string(padding, 'Z');
-  return packed(std::uint32_t{0x04034b50}, std::uint16_t{0}, flags_of(record.size), std::uint16_t{0}, std::uint32_t{0},  //
-                std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}, u16(name.size()), u16(extra.size()), name, extra);
+  return packed(std::uint32_t{0x04034b50}, std::uint16_t{0}, flags_of(record.size),
+                std::uint16_t{0}, std::uint32_t{0},  //
+                std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}, u16(name.size()),
+                u16(extra.size()), name, extra);
 }
 
 std::string PthArchive::descriptor(const Record& record) {
   const std::string head = packed(std::uint32_t{0x08074b50}, record.crc);
   const bool wide = is_wide(record.size) || is_wide(record.header_offset);
-  return head + (wide ? packed(record.size, record.size) : packed(u32(record.size), u32(record.size)));
+  return head +
+         (wide ? packed(record.size, record.size) : packed(u32(record.size), u32(record.size)));
 }
 
 std::string PthArchive::central_header(const Record& record) {
   const std::string name = kFolder + record.name;
   const std::string extra = zip64_field(record.size, record.size, record.header_offset);
   const std::uint16_t none = 0;  // versions, method, comment, disk, attributes
-  return packed(std::uint32_t{0x02014b50}, none, none, flags_of(record.size), none, std::uint32_t{0}, record.crc, u32(record.size),
-                u32(record.size), u16(name.size()), u16(extra.size()), none, none, none, std::uint32_t{0}, u32(record.header_offset), name,
-                extra);
+  return packed(std::uint32_t{0x02014b50}, none, none, flags_of(record.size), none,
+                std::uint32_t{0}, record.crc, u32(record.size), u32(record.size), u16(name.size()),
+                u16(extra.size()), none, none, none, std::uint32_t{0}, u32(record.header_offset),
+                name, extra);
 }
 
 /// The zip64 end record, its locator, and the end record.
@@ -148,11 +163,11 @@ std::string PthArchive::end_of_directory(std::uint64_t directory_size) const {
   const std::uint64_t count = records_.size();
   const std::uint64_t offset = size_ - directory_size;
   const std::uint32_t disk = 0;
-  return packed(std::uint32_t{0x06064b50}, std::uint64_t{44}, std::uint16_t{0x031e}, std::uint16_t{45}, disk, disk, count, count,
-                directory_size, offset) +
+  return packed(std::uint32_t{0x06064b50}, std::uint64_t{44}, std::uint16_t{0x031e},
+                std::uint16_t{45}, disk, disk, count, count, directory_size, offset) +
          packed(std::uint32_t{0x07064b50}, disk, size_, std::uint32_t{1}) +
-         packed(std::uint32_t{0x06054b50}, std::uint16_t{0}, std::uint16_t{0}, u16(count), u16(count), u32(directory_size), u32(offset),
-                std::uint16_t{0});
+         packed(std::uint32_t{0x06054b50}, std::uint16_t{0}, std::uint16_t{0}, u16(count),
+                u16(count), u32(directory_size), u32(offset), std::uint16_t{0});
 }
 
 }  // namespace diffprob::model

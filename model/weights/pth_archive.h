@@ -11,24 +11,27 @@
 
 namespace diffprob::model {
 
-/// Writes the zip of a weight file, byte for byte as LibTorch's PyTorchStreamWriter does. That one wants every record in one block of
-/// memory; this one takes a record in pieces. Records are stored, not compressed, and their bytes begin at multiples of 64.
+/// Writes the zip of a weight file, byte for byte as LibTorch's PyTorchStreamWriter does. That one
+/// wants every record in one block of memory; this one takes a record in pieces. Records are
+/// stored, not compressed, and their bytes begin at multiples of 64.
 class PthArchive {
  public:
   using Sink = std::function<void(std::span<const std::byte>)>;
 
-  /// `sink` receives the bytes of the file in order, at most 256 KiB per call. What it throws comes out of the members below; the archive
-  /// is of no use then.
+  /// `sink` receives the bytes of the file in order, at most 256 KiB per call. What it throws comes
+  /// out of the members below; the archive is of no use then.
   explicit PthArchive(Sink sink) : sink_(std::move(sink)) {}
 
-  /// Begins the record `name`, of `size` bytes: append() them in any number of pieces, then end() it.
+  /// Begins the record `name`, of `size` bytes: append() them in any number of pieces, then end()
+  /// it.
   void begin(const std::string& name, std::uint64_t size);
   void append(std::span<const std::byte> bytes);
   /// Throws c10::Error when the record got more or fewer bytes than it was to have.
   void end();
   /// Writes a whole record.
   void write(const std::string& name, std::string_view bytes);
-  /// Writes the records that LibTorch adds to those of the caller, and the directory. Once, as the last call.
+  /// Writes the records that LibTorch adds to those of the caller, and the directory. Once, as the
+  /// last call.
   void finish();
 
  private:

@@ -13,11 +13,16 @@ struct StorageClass {
 };
 
 inline constexpr std::array kStorageClasses = {
-    StorageClass{"FloatStorage", c10::ScalarType::Float}, StorageClass{"DoubleStorage", c10::ScalarType::Double},
-    StorageClass{"HalfStorage", c10::ScalarType::Half},   StorageClass{"BFloat16Storage", c10::ScalarType::BFloat16},
-    StorageClass{"LongStorage", c10::ScalarType::Long},   StorageClass{"IntStorage", c10::ScalarType::Int},
-    StorageClass{"ShortStorage", c10::ScalarType::Short}, StorageClass{"CharStorage", c10::ScalarType::Char},
-    StorageClass{"ByteStorage", c10::ScalarType::Byte},   StorageClass{"BoolStorage", c10::ScalarType::Bool},
+    StorageClass{"FloatStorage", c10::ScalarType::Float},
+    StorageClass{"DoubleStorage", c10::ScalarType::Double},
+    StorageClass{"HalfStorage", c10::ScalarType::Half},
+    StorageClass{"BFloat16Storage", c10::ScalarType::BFloat16},
+    StorageClass{"LongStorage", c10::ScalarType::Long},
+    StorageClass{"IntStorage", c10::ScalarType::Int},
+    StorageClass{"ShortStorage", c10::ScalarType::Short},
+    StorageClass{"CharStorage", c10::ScalarType::Char},
+    StorageClass{"ByteStorage", c10::ScalarType::Byte},
+    StorageClass{"BoolStorage", c10::ScalarType::Bool},
 };
 
 }  // namespace diffprob::model

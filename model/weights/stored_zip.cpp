@@ -10,14 +10,19 @@
 namespace diffprob::model {
 namespace {
 
-constexpr std::size_t kLocalHeader = 30, kCentralHeader = 46, kEnd = 22, kZip64Locator = 20, kZip64End = 56;
-constexpr std::uint32_t kLocalMagic = 0x04034b50, kCentralMagic = 0x02014b50, kEndMagic = 0x06054b50, kZip64LocatorMagic = 0x07064b50,
+constexpr std::size_t kLocalHeader = 30, kCentralHeader = 46, kEnd = 22, kZip64Locator = 20,
+                      kZip64End = 56;
+constexpr std::uint32_t kLocalMagic = 0x04034b50, kCentralMagic = 0x02014b50,
+                        kEndMagic = 0x06054b50, kZip64LocatorMagic = 0x07064b50,
                         kZip64EndMagic = 0x06064b50;
-constexpr std::uint32_t kInZip64 = 0xffffffffu;  ///< a 32-bit field that lies in the zip64 extra field instead
+constexpr std::uint32_t kInZip64 =
+    0xffffffffu;  ///< a 32-bit field that lies in the zip64 extra field instead
 
-std::uint64_t little_endian(std::span<const std::byte> bytes, std::size_t offset, std::size_t width) {
+std::uint64_t little_endian(std::span<const std::byte> bytes, std::size_t offset,
+                            std::size_t width) {
   std::uint64_t value = 0;
-  for (std::size_t i = 0; i < width; ++i) value |= static_cast<std::uint64_t>(bytes[offset + i]) << (8 * i);
+  for (std::size_t i = 0; i < width; ++i)
+    value |= static_cast<std::uint64_t>(bytes[offset + i]) << (8 * i);
   return value;
 }
 
@@ -34,8 +39,8 @@ std::uint64_t u64(std::span<const std::byte> bytes, std::size_t offset) {
 constexpr std::size_t kCrcStep = 16;  // bytes
 /// Little-endian; one load on x86.
 std::uint32_t load_word(const std::byte* bytes) {
-  return static_cast<std::uint32_t>(bytes[0]) | static_cast<std::uint32_t>(bytes[1]) << 8 | static_cast<std::uint32_t>(bytes[2]) << 16 |
-         static_cast<std::uint32_t>(bytes[3]) << 24;
+  return static_cast<std::uint32_t>(bytes[0]) | static_cast<std::uint32_t>(bytes[1]) << 8 |
+         static_cast<std::uint32_t>(bytes[2]) << 16 | static_cast<std::uint32_t>(bytes[3]) << 24;
 }
 
 using CrcTables = std::array<std::array<std::uint32_t, 256>, kCrcStep>;
@@ -48,7 +53,8 @@ constexpr CrcTables make_crc_tables() {
     tables[0][i] = value;
   }
   for (std::size_t t = 1; t < kCrcStep; ++t) {
-    for (std::size_t i = 0; i < 256; ++i) tables[t][i] = (tables[t - 1][i] >> 8) ^ tables[0][tables[t - 1][i] & 0xff];
+    for (std::size_t i = 0; i < 256; ++i)
+      tables[t][i] = (tables[t - 1][i] >> 8) ^ tables[0][tables[t - 1][i] & 0xff];
   }
   return tables;
 }
@@ -79,11 +85,13 @@ std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before) noex
   for (; i + kCrcStep <= bytes.size(); i += kCrcStep) {
     // Only the first word waits for the step before: the look-ups of the others run ahead of it.
     const std::byte* words = bytes.data() + i;
-    const std::uint32_t ahead =
-        look_up(kTables, 8, load_word(words + 4)) ^ look_up(kTables, 4, load_word(words + 8)) ^ look_up(kTables, 0, load_word(words + 12));
+    const std::uint32_t ahead = look_up(kTables, 8, load_word(words + 4)) ^
+                                look_up(kTables, 4, load_word(words + 8)) ^
+                                look_up(kTables, 0, load_word(words + 12));
     crc = look_up(kTables, 12, load_word(words) ^ crc) ^ ahead;
   }
-  for (; i < bytes.size(); ++i) crc = (crc >> 8) ^ kTables[0][(crc ^ static_cast<std::uint32_t>(bytes[i])) & 0xff];
+  for (; i < bytes.size(); ++i)
+    crc = (crc >> 8) ^ kTables[0][(crc ^ static_cast<std::uint32_t>(bytes[i])) & 0xff];
   return ~crc;
 }
 
@@ -97,7 +105,8 @@ void StoredZip::fail(const std::string& message) const {
 
 StoredZip::Directory StoredZip::find_directory() const {
   constexpr std::int64_t kLongestComment = 0xffff;
-  const std::int64_t length = std::min<std::int64_t>(file_.size(), kLongestComment + static_cast<std::int64_t>(kEnd));
+  const std::int64_t length =
+      std::min<std::int64_t>(file_.size(), kLongestComment + static_cast<std::int64_t>(kEnd));
   std::vector<std::byte> tail(static_cast<std::size_t>(length));
   file_.read(file_.size() - length, tail);
   for (std::size_t back = kEnd; back <= tail.size(); ++back) {
@@ -116,10 +125,12 @@ StoredZip::Directory StoredZip::read_zip64_end(std::int64_t locator_offset) cons
   file_.read(locator_offset, locator);
   const std::uint64_t offset = u64(locator, 8);
   const auto size = static_cast<std::uint64_t>(file_.size());
-  if (offset > size || size - offset < kZip64End) fail("zip: the zip64 end record lies beyond the end of the file");
+  if (offset > size || size - offset < kZip64End)
+    fail("zip: the zip64 end record lies beyond the end of the file");
   std::array<std::byte, kZip64End> end{};
   file_.read(static_cast<std::int64_t>(offset), end);
-  if (u32(end, 0) != kZip64EndMagic) fail("zip: expected a zip64 end record at offset " + std::to_string(offset));
+  if (u32(end, 0) != kZip64EndMagic)
+    fail("zip: expected a zip64 end record at offset " + std::to_string(offset));
   return {u64(end, 32), u64(end, 40), u64(end, 48)};
 }
 
@@ -132,15 +143,20 @@ void StoredZip::read_directory(const Directory& directory) {
   std::span<const std::byte> rest(bytes);
   std::uint64_t count = 0;
   for (; !rest.empty(); ++count) {
-    if (rest.size() < kCentralHeader || u32(rest, 0) != kCentralMagic) fail("zip: damaged directory entry " + std::to_string(count));
-    const std::size_t name_size = u16(rest, 28), extra_size = u16(rest, 30), comment_size = u16(rest, 32);
+    if (rest.size() < kCentralHeader || u32(rest, 0) != kCentralMagic)
+      fail("zip: damaged directory entry " + std::to_string(count));
+    const std::size_t name_size = u16(rest, 28), extra_size = u16(rest, 30),
+                      comment_size = u16(rest, 32);
     if (rest.size() - kCentralHeader < name_size + extra_size + comment_size)
       fail("zip: truncated directory entry " + std::to_string(count));
     const std::string name(reinterpret_cast<const char*>(rest.data()) + kCentralHeader, name_size);
     if ((u16(rest, 8) & 1u) != 0) fail("zip: record " + name + " is encrypted");
-    if (u16(rest, 10) != 0) fail("zip: record " + name + " is compressed; torch.save stores its records");
-    std::array<std::uint64_t, 3> fields = {u32(rest, 24), u32(rest, 20), u32(rest, 42)};  // size, packed size, header offset
-    std::span<const std::byte> wide = zip64_field(rest.subspan(kCentralHeader + name_size, extra_size));
+    if (u16(rest, 10) != 0)
+      fail("zip: record " + name + " is compressed; torch.save stores its records");
+    std::array<std::uint64_t, 3> fields = {u32(rest, 24), u32(rest, 20),
+                                           u32(rest, 42)};  // size, packed size, header offset
+    std::span<const std::byte> wide =
+        zip64_field(rest.subspan(kCentralHeader + name_size, extra_size));
     for (auto& field : fields) {
       if (field != kInZip64) continue;
       if (wide.size() < 8) fail("zip: record " + name + " lacks its zip64 field");
@@ -148,15 +164,17 @@ void StoredZip::read_directory(const Directory& directory) {
       wide = wide.subspan(8);
     }
     if (fields[0] != fields[1] || fields[0] > file_size || fields[2] > file_size) {
-      fail("zip: record " + name + " claims " + std::to_string(fields[0]) + " bytes at offset " + std::to_string(fields[2]) +
-           ", the file has " + std::to_string(file_size));
+      fail("zip: record " + name + " claims " + std::to_string(fields[0]) + " bytes at offset " +
+           std::to_string(fields[2]) + ", the file has " + std::to_string(file_size));
     }
-    const Record record{u32(rest, 16), static_cast<std::int64_t>(fields[0]), static_cast<std::int64_t>(fields[2])};
+    const Record record{u32(rest, 16), static_cast<std::int64_t>(fields[0]),
+                        static_cast<std::int64_t>(fields[2])};
     if (!records_.emplace(name, record).second) fail("zip: two records named " + name);
     rest = rest.subspan(kCentralHeader + name_size + extra_size + comment_size);
   }
   if (count != directory.records) {
-    fail("zip: expected " + std::to_string(directory.records) + " directory entries, found " + std::to_string(count));
+    fail("zip: expected " + std::to_string(directory.records) + " directory entries, found " +
+         std::to_string(count));
   }
 }
 
@@ -169,10 +187,12 @@ const StoredZip::Record& StoredZip::record(const std::string& name) const {
 std::int64_t StoredZip::data_offset(const std::string& name, const Record& record) const {
   const std::int64_t left = file_.size() - record.header_offset;
   std::vector<std::byte> header(kLocalHeader + name.size());
-  if (left < static_cast<std::int64_t>(header.size())) fail("zip: record " + name + " is truncated");
+  if (left < static_cast<std::int64_t>(header.size()))
+    fail("zip: record " + name + " is truncated");
   file_.read(record.header_offset, header);
   const auto* local_name = reinterpret_cast<const char*>(header.data()) + kLocalHeader;
-  if (u32(header, 0) != kLocalMagic || u16(header, 26) != name.size() || !std::equal(name.begin(), name.end(), local_name)) {
+  if (u32(header, 0) != kLocalMagic || u16(header, 26) != name.size() ||
+      !std::equal(name.begin(), name.end(), local_name)) {
     fail("zip: no header of record " + name + " at offset " + std::to_string(record.header_offset));
   }
   const auto skip = static_cast<std::int64_t>(header.size() + u16(header, 28));
@@ -183,7 +203,8 @@ std::int64_t StoredZip::data_offset(const std::string& name, const Record& recor
 void StoredZip::read(const std::string& name, std::span<std::byte> out) const {
   const Record& entry = record(name);
   if (static_cast<std::int64_t>(out.size()) != entry.size) {
-    fail("zip: record " + name + ": expected " + std::to_string(out.size()) + " bytes, found " + std::to_string(entry.size));
+    fail("zip: record " + name + ": expected " + std::to_string(out.size()) + " bytes, found " +
+         std::to_string(entry.size));
   }
   file_.read(data_offset(name, entry), out);
   if (crc32(out) != entry.crc) fail("zip: record " + name + ": its CRC does not match its bytes");

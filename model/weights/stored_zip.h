@@ -10,11 +10,14 @@
 
 namespace diffprob::model {
 
-/// Returns the CRC-32 of zip and gzip (polynomial 0xEDB88320) of the bytes that had the CRC `before` (none: 0) followed by `bytes`.
-[[nodiscard]] std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) noexcept;
+/// Returns the CRC-32 of zip and gzip (polynomial 0xEDB88320) of the bytes that had the CRC
+/// `before` (none: 0) followed by `bytes`.
+[[nodiscard]] std::uint32_t crc32(std::span<const std::byte> bytes,
+                                  std::uint32_t before = 0) noexcept;
 
-/// A zip whose records are stored, not compressed (as torch.save writes them; zip64 too). LibTorch's own reader does not check the records'
-/// CRC, so a damaged weight file would pass: this one does. No length or offset of the file is trusted. All members throw data::DataError.
+/// A zip whose records are stored, not compressed (as torch.save writes them; zip64 too).
+/// LibTorch's own reader does not check the records' CRC, so a damaged weight file would pass: this
+/// one does. No length or offset of the file is trusted. All members throw data::DataError.
 class StoredZip {
  public:
   explicit StoredZip(const std::string& path);
@@ -27,7 +30,9 @@ class StoredZip {
 
   [[nodiscard]] const data::InputFile& file() const noexcept { return file_; }
   /// By name.
-  [[nodiscard]] const std::map<std::string, Record, std::less<>>& records() const noexcept { return records_; }
+  [[nodiscard]] const std::map<std::string, Record, std::less<>>& records() const noexcept {
+    return records_;
+  }
   /// Throws when there is no such record.
   [[nodiscard]] const Record& record(const std::string& name) const;
   /// Fills `out`, of exactly the record's size, and checks the CRC.

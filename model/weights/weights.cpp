@@ -7,9 +7,12 @@ namespace diffprob::model {
 namespace {
 
 void append_module(const torch::nn::Module& module, const std::string& prefix, StateDict& entries) {
-  for (const auto& item : module.named_parameters(/*recurse=*/false)) entries.emplace_back(prefix + item.key(), item.value());
-  for (const auto& item : module.named_buffers(/*recurse=*/false)) entries.emplace_back(prefix + item.key(), item.value());
-  for (const auto& item : module.named_children()) append_module(*item.value(), prefix + item.key() + ".", entries);
+  for (const auto& item : module.named_parameters(/*recurse=*/false))
+    entries.emplace_back(prefix + item.key(), item.value());
+  for (const auto& item : module.named_buffers(/*recurse=*/false))
+    entries.emplace_back(prefix + item.key(), item.value());
+  for (const auto& item : module.named_children())
+    append_module(*item.value(), prefix + item.key() + ".", entries);
 }
 
 constexpr std::string_view kDistributedPrefix = "module.";
@@ -57,11 +60,13 @@ void load_state_dict(const StateDict& targets, const StateDict& entries) {
     if (found->second.sizes() == target.sizes()) {
       copies.emplace_back(target, found->second);
     } else {
-      problems << "\n  wrong shape: " << name << ": expected " << target.sizes() << ", found " << found->second.sizes();
+      problems << "\n  wrong shape: " << name << ": expected " << target.sizes() << ", found "
+               << found->second.sizes();
     }
     given.erase(found);
   }
-  for (const auto& [name, tensor] : given) problems << "\n  unexpected: " << name << " " << tensor.sizes();
+  for (const auto& [name, tensor] : given)
+    problems << "\n  unexpected: " << name << " " << tensor.sizes();
   TORCH_CHECK(problems.str().empty(), "weights do not fit the network:", problems.str());
   torch::NoGradGuard no_grad;
   for (auto& [target, source] : copies) target.copy_(source);

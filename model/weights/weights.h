@@ -15,8 +15,8 @@ using StateDict = std::vector<std::pair<std::string, at::Tensor>>;
 /// Tensors are those of the module (no copy).
 [[nodiscard]] StateDict state_dict(const torch::nn::Module& module);
 
-/// Copies into the module. Throws c10::Error that lists every missing, unexpected or wrongly shaped entry. A leading "module." on all
-/// names is taken off.
+/// Copies into the module. Throws c10::Error that lists every missing, unexpected or wrongly shaped
+/// entry. A leading "module." on all names is taken off.
 void load_state_dict(torch::nn::Module& module, const StateDict& entries);
 void load_state_dict(const StateDict& targets, const StateDict& entries);
 
@@ -25,7 +25,8 @@ struct WeightEntry {
   std::string name;
   std::vector<std::int64_t> sizes;
   at::ScalarType type = at::kFloat;
-  /// Tensors of this type, on any device. Their values one after the other, each tensor's in row-major order, are those of the entry.
+  /// Tensors of this type, on any device. Their values one after the other, each tensor's in
+  /// row-major order, are those of the entry.
   std::vector<at::Tensor> parts;
 };
 
@@ -35,16 +36,18 @@ struct WrittenFile {
   std::string sha256;  ///< 64 lower-case hex digits
 };
 
-/// A .pth (zip) that torch.load(path) reads with its default weights_only=True as an OrderedDict. Atomic: appears whole or not at all.
-/// The digest is taken while writing, in small pieces: no second copy of a tensor, no second reading of the file. The bytes of the file do
-/// not depend on how entries are cut into parts.
-/// Throws data::DataError when the file cannot be written, c10::Error naming the entry for a type that weight files do not have and for
-/// parts that are not of the entry's type or number of values.
+/// A .pth (zip) that torch.load(path) reads with its default weights_only=True as an OrderedDict.
+/// Atomic: appears whole or not at all. The digest is taken while writing, in small pieces: no
+/// second copy of a tensor, no second reading of the file. The bytes of the file do not depend on
+/// how entries are cut into parts. Throws data::DataError when the file cannot be written,
+/// c10::Error naming the entry for a type that weight files do not have and for parts that are not
+/// of the entry's type or number of values.
 WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& entries);
 WrittenFile write_pth(const std::string& path, const StateDict& entries);
 
-/// Reads a zip .pth of torch.save(state_dict) on the CPU. Nothing in the file is executed: the pickle goes through the allow-list reader
-/// (data/pickle/pickle_reader.h). Throws data::DataError with file, entry and reason; pre-1.6 files (plain pickles) are named as such.
+/// Reads a zip .pth of torch.save(state_dict) on the CPU. Nothing in the file is executed: the
+/// pickle goes through the allow-list reader (data/pickle/pickle_reader.h). Throws data::DataError
+/// with file, entry and reason; pre-1.6 files (plain pickles) are named as such.
 [[nodiscard]] StateDict read_pth(const std::string& path);
 
 }  // namespace diffprob::model

@@ -1,4 +1,5 @@
-// Writes .pth files. data.pkl is written by hand, because torch.load with weights_only refuses what torch::pickle_save puts there.
+// Writes .pth files. data.pkl is written by hand, because torch.load with weights_only refuses what
+// torch::pickle_save puts there.
 #include <limits>
 
 #include "data/files/atomic_file.h"
@@ -29,10 +30,14 @@ class PickleText {
     text_ += "c" + module + "\n" + name + "\n";
     return *this;
   }
-  PickleText& string(const std::string& value) { return op('X').little_endian(value.size(), 4).raw(value); }
+  PickleText& string(const std::string& value) {
+    return op('X').little_endian(value.size(), 4).raw(value);
+  }
   PickleText& integer(std::int64_t value) {
-    if (value >= 0 && value < 256) return op('K').little_endian(static_cast<std::uint64_t>(value), 1);
-    if (value >= 0 && value <= std::numeric_limits<std::int32_t>::max()) return op('J').little_endian(static_cast<std::uint64_t>(value), 4);
+    if (value >= 0 && value < 256)
+      return op('K').little_endian(static_cast<std::uint64_t>(value), 1);
+    if (value >= 0 && value <= std::numeric_limits<std::int32_t>::max())
+      return op('J').little_endian(static_cast<std::uint64_t>(value), 4);
     return op('\x8a').op('\x08').little_endian(static_cast<std::uint64_t>(value), 8);
   }
   PickleText& integers(at::IntArrayRef values) {
@@ -55,13 +60,20 @@ class PickleText {
   std::string text_;
 };
 
-/// name: _rebuild_tensor_v2(('storage', torch.XStorage, key, 'cpu', numel), 0, sizes, strides, False, OrderedDict())
+/// name: _rebuild_tensor_v2(('storage', torch.XStorage, key, 'cpu', numel), 0, sizes, strides,
+/// False, OrderedDict())
 void append_tensor(PickleText& pickle, const WeightEntry& entry, std::size_t key) {
   pickle.string(entry.name).global("torch._utils", "_rebuild_tensor_v2").op('(');
   pickle.op('(').string("storage").global("torch", storage_class_of(entry.name, entry.type));
-  pickle.string(std::to_string(key)).string("cpu").integer(c10::multiply_integers(entry.sizes)).op('t').op('Q');
+  pickle.string(std::to_string(key))
+      .string("cpu")
+      .integer(c10::multiply_integers(entry.sizes))
+      .op('t')
+      .op('Q');
   // Strides of the contiguous values that are written.
-  pickle.integer(0).integers(entry.sizes).integers(at::empty(entry.sizes, at::device(at::kMeta).dtype(entry.type)).strides());
+  pickle.integer(0)
+      .integers(entry.sizes)
+      .integers(at::empty(entry.sizes, at::device(at::kMeta).dtype(entry.type)).strides());
   pickle.op('\x89').empty_ordered_dict().op('t').op('R');
 }
 
@@ -75,12 +87,13 @@ std::string pickle_of(const std::vector<WeightEntry>& entries) {
 void check_parts(const WeightEntry& entry) {
   std::int64_t values = 0;
   for (const at::Tensor& part : entry.parts) {
-    TORCH_CHECK(part.scalar_type() == entry.type, "weight file: entry ", entry.name, " is of type ", entry.type, ", a part of it of type ",
-                part.scalar_type());
+    TORCH_CHECK(part.scalar_type() == entry.type, "weight file: entry ", entry.name, " is of type ",
+                entry.type, ", a part of it of type ", part.scalar_type());
     values += part.numel();
   }
-  TORCH_CHECK(values == c10::multiply_integers(entry.sizes), "weight file: entry ", entry.name, " has the shape ",
-              at::IntArrayRef(entry.sizes), ", its parts have ", values, " values");
+  TORCH_CHECK(values == c10::multiply_integers(entry.sizes), "weight file: entry ", entry.name,
+              " has the shape ", at::IntArrayRef(entry.sizes), ", its parts have ", values,
+              " values");
 }
 
 void write_values(const std::string& name, const WeightEntry& entry, PthArchive& archive) {
@@ -106,7 +119,8 @@ WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& e
   });
   archive.write("data.pkl", pickle);
   archive.write("byteorder", "little");
-  for (std::size_t k = 0; k < entries.size(); ++k) write_values("data/" + std::to_string(k), entries[k], archive);
+  for (std::size_t k = 0; k < entries.size(); ++k)
+    write_values("data/" + std::to_string(k), entries[k], archive);
   archive.finish();
   file.commit();
   return {file.size(), digest.hex()};
@@ -114,7 +128,8 @@ WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& e
 
 WrittenFile write_pth(const std::string& path, const StateDict& entries) {
   std::vector<WeightEntry> whole;
-  for (const auto& [name, tensor] : entries) whole.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), {tensor}});
+  for (const auto& [name, tensor] : entries)
+    whole.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), {tensor}});
   return write_pth(path, whole);
 }
 

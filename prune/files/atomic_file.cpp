@@ -32,7 +32,8 @@ void sync_path(const std::string& path, int flags) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".tmp." + std::to_string(::getpid())) {}
+AtomicFile::AtomicFile(std::string path)
+    : path_(std::move(path)), temporary_(path_ + ".tmp." + std::to_string(::getpid())) {}
 
 AtomicFile::~AtomicFile() {
   if (!committed_) ::unlink(temporary_.c_str());
@@ -40,7 +41,8 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::commit() {
   sync_path(temporary_, O_RDONLY);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "rename the finished file to");
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0)
+    fail(path_, "rename the finished file to");
   committed_ = true;
   const std::string folder = std::filesystem::path(path_).parent_path();
   sync_path(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);

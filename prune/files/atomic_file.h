@@ -5,7 +5,8 @@
 
 namespace diffprob::prune {
 
-/// A file that appears whole or not at all: write to temporary(), close it, then commit(). Without commit() the temporary file is removed.
+/// A file that appears whole or not at all: write to temporary(), close it, then commit(). Without
+/// commit() the temporary file is removed.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

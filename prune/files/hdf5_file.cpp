@@ -14,21 +14,24 @@
 namespace diffprob::prune {
 
 // Values go from memory to disk without conversion.
-static_assert(std::endian::native == std::endian::little, "the HDF5 files of prune need a little-endian machine");
+static_assert(std::endian::native == std::endian::little,
+              "the HDF5 files of prune need a little-endian machine");
 
 namespace {
 
-/// "file write failed: time = ..., errno = 5, error message = 'Input/output error', buf = ..." -> "file write failed: Input/output error"
+/// "file write failed: time = ..., errno = 5, error message = 'Input/output error', buf = ..." ->
+/// "file write failed: Input/output error"
 std::string without_details(const std::string& description) {
   constexpr std::string_view kSystemError = "error message = '";
   const std::size_t begin = description.find(kSystemError);
   if (begin == std::string::npos) return description;
   const std::size_t text = begin + kSystemError.size();
-  return description.substr(0, description.find_first_of(":,")) + ": " + description.substr(text, description.find('\'', text) - text);
+  return description.substr(0, description.find_first_of(":,")) + ": " +
+         description.substr(text, description.find('\'', text) - text);
 }
 
-/// What HDF5 says of the last failure: the innermost description of its error stack. The next call of HDF5, even one that closes a
-/// handle, empties that stack.
+/// What HDF5 says of the last failure: the innermost description of its error stack. The next call
+/// of HDF5, even one that closes a handle, empties that stack.
 std::string last_error() {
   std::string description;
   const auto take_first = [](unsigned, const H5E_error2_t* error, void* text) -> herr_t {
@@ -75,7 +78,8 @@ HdfHandle create_file(const std::string& path) {
 
 }  // namespace
 
-HdfHandle::HdfHandle(HdfHandle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
+HdfHandle::HdfHandle(HdfHandle&& other) noexcept
+    : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
 
 HdfHandle& HdfHandle::operator=(HdfHandle&& other) noexcept {
   if (this != &other) {
@@ -120,7 +124,8 @@ hid_t hdf_disk_type<double>() {
   return H5T_IEEE_F64LE;
 }
 
-HdfWriter::HdfWriter(const std::string& path) : path_(path), target_(path), file_(create_file(target_.temporary())) {}
+HdfWriter::HdfWriter(const std::string& path)
+    : path_(path), target_(path), file_(create_file(target_.temporary())) {}
 
 void HdfWriter::fail(const std::string& name, const std::string& what) const {
   throw PruneError(path_ + ": cannot write " + name + ": " + what + last_error());
@@ -128,7 +133,8 @@ void HdfWriter::fail(const std::string& name, const std::string& what) const {
 
 void HdfWriter::attribute(const std::string& name, const std::string& value) {
   if (value.size() > kMaxText || value.find('\0') != std::string::npos) {
-    fail(name, std::to_string(value.size()) + " bytes of text, expected at most " + std::to_string(kMaxText) + " and no NUL");
+    fail(name, std::to_string(value.size()) + " bytes of text, expected at most " +
+                   std::to_string(kMaxText) + " and no NUL");
   }
   const HdfHandle type = text_type(std::max<std::size_t>(value.size(), 1));
   write_attribute(name, type.get(), value.c_str());
@@ -144,7 +150,8 @@ void HdfWriter::attribute(const std::string& name, double value) {
 
 void HdfWriter::write_attribute(const std::string& name, hid_t type, const void* value) {
   const HdfHandle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const HdfHandle attribute(H5Acreate2(file_.get(), name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  const HdfHandle attribute(
+      H5Acreate2(file_.get(), name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   if (attribute.get() < 0) fail(name, "attribute not created");
   if (H5Awrite(attribute.get(), type, value) < 0) fail(name, "attribute not written");
 }
@@ -153,32 +160,39 @@ HdfHandle HdfWriter::create_dataset(const std::string& name, hid_t type, std::si
   const hsize_t extent = count;
   const HdfHandle space(H5Screate_simple(1, &extent, nullptr), H5Sclose);
   const HdfHandle properties = dataset_properties(count);
-  HdfHandle data(H5Dcreate2(file_.get(), name.c_str(), type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT), H5Dclose);
+  HdfHandle data(H5Dcreate2(file_.get(), name.c_str(), type, space.get(), H5P_DEFAULT,
+                            properties.get(), H5P_DEFAULT),
+                 H5Dclose);
   if (data.get() < 0) fail(name, "dataset not created");
   return data;
 }
 
-void HdfWriter::write_rows(const HdfHandle& data, const std::string& name, hid_t type, const void* values, std::size_t first,
-                           std::size_t count) const {
+void HdfWriter::write_rows(const HdfHandle& data, const std::string& name, hid_t type,
+                           const void* values, std::size_t first, std::size_t count) const {
   const hsize_t start = first;
   const hsize_t extent = count;
   const HdfHandle memory(H5Screate_simple(1, &extent, nullptr), H5Sclose);
   const HdfHandle disk(H5Dget_space(data.get()), H5Sclose);
   if (H5Sselect_hyperslab(disk.get(), H5S_SELECT_SET, &start, nullptr, &extent, nullptr) < 0 ||
       H5Dwrite(data.get(), type, memory.get(), disk.get(), H5P_DEFAULT, values) < 0) {
-    fail(name, "rows " + std::to_string(first) + " to " + std::to_string(first + count) + " not written");
+    fail(name,
+         "rows " + std::to_string(first) + " to " + std::to_string(first + count) + " not written");
   }
 }
 
 template <class T>
 HdfWriter::Column<T>::Column(const HdfWriter& file, std::string name, std::size_t count)
-    : file_(file), name_(std::move(name)), count_(count), data_(file.create_dataset(name_, hdf_disk_type<T>(), count)) {}
+    : file_(file),
+      name_(std::move(name)),
+      count_(count),
+      data_(file.create_dataset(name_, hdf_disk_type<T>(), count)) {}
 
 template <class T>
 void HdfWriter::Column<T>::append(std::span<const T> values) {
   while (!values.empty()) {
     const std::size_t taken = std::min(values.size(), kHdfChunkElements - pending_.size());
-    pending_.insert(pending_.end(), values.begin(), values.begin() + static_cast<std::ptrdiff_t>(taken));
+    pending_.insert(pending_.end(), values.begin(),
+                    values.begin() + static_cast<std::ptrdiff_t>(taken));
     values = values.subspan(taken);
     if (pending_.size() == kHdfChunkElements) flush();
   }
@@ -186,7 +200,8 @@ void HdfWriter::Column<T>::append(std::span<const T> values) {
 
 template <class T>
 void HdfWriter::Column<T>::flush() {
-  if (written_ + pending_.size() > count_) file_.fail(name_, "more values than the " + std::to_string(count_) + " announced");
+  if (written_ + pending_.size() > count_)
+    file_.fail(name_, "more values than the " + std::to_string(count_) + " announced");
   file_.write_rows(data_, name_, hdf_disk_type<T>(), pending_.data(), written_, pending_.size());
   written_ += pending_.size();
   pending_.clear();
@@ -195,7 +210,9 @@ void HdfWriter::Column<T>::flush() {
 template <class T>
 void HdfWriter::Column<T>::finish() {
   if (!pending_.empty()) flush();
-  if (written_ != count_) file_.fail(name_, std::to_string(written_) + " values, " + std::to_string(count_) + " announced");
+  if (written_ != count_)
+    file_.fail(name_,
+               std::to_string(written_) + " values, " + std::to_string(count_) + " announced");
   if (!data_.reset()) file_.fail(name_, "dataset not closed");
 }
 
@@ -205,13 +222,16 @@ template class HdfWriter::Column<std::int64_t>;
 template class HdfWriter::Column<float>;
 template class HdfWriter::Column<double>;
 
-void HdfWriter::write_dataset(const std::string& name, hid_t type, const void* values, std::size_t count) {
+void HdfWriter::write_dataset(const std::string& name, hid_t type, const void* values,
+                              std::size_t count) {
   const HdfHandle data = create_dataset(name, type, count);
-  if (count > 0 && H5Dwrite(data.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) fail(name, "dataset not written");
+  if (count > 0 && H5Dwrite(data.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+    fail(name, "dataset not written");
 }
 
 void HdfWriter::commit() {
-  if (H5Fflush(file_.get(), H5F_SCOPE_LOCAL) < 0 || !file_.reset()) fail("the file", "flush and close failed");
+  if (H5Fflush(file_.get(), H5F_SCOPE_LOCAL) < 0 || !file_.reset())
+    fail("the file", "flush and close failed");
   target_.commit();
 }
 
@@ -232,7 +252,8 @@ void HdfReader::check_format(const std::string& format, std::int64_t newest) con
   if (found != format) fail("format", "found '" + found + "', expected '" + format + "'");
   const std::int64_t version = integer("format_version");
   if (version < 1 || version > newest) {
-    fail("format_version", "found " + std::to_string(version) + ", this program reads 1 to " + std::to_string(newest));
+    fail("format_version", "found " + std::to_string(version) + ", this program reads 1 to " +
+                               std::to_string(newest));
   }
 }
 
@@ -253,7 +274,8 @@ HdfHandle HdfReader::open_attribute(const std::string& name) const {
 void HdfReader::read_attribute(const std::string& name, hid_t type, void* value) const {
   const HdfHandle attribute = open_attribute(name);
   const HdfHandle found(H5Aget_type(attribute.get()), H5Tclose);
-  if (H5Tequal(found.get(), type) <= 0) fail(name, "attribute has another type than the format says");
+  if (H5Tequal(found.get(), type) <= 0)
+    fail(name, "attribute has another type than the format says");
   if (H5Aread(attribute.get(), type, value) < 0) fail(name, "attribute not readable");
 }
 
@@ -263,9 +285,11 @@ std::string HdfReader::text(const std::string& name) const {
   if (H5Tget_class(found.get()) != H5T_STRING || H5Tis_variable_str(found.get()) != 0)
     fail(name, "attribute is not a text of fixed length");
   const std::size_t bytes = H5Tget_size(found.get());
-  if (bytes == 0 || bytes > HdfWriter::kMaxText) fail(name, std::to_string(bytes) + " bytes of text, expected 1 to 4096");
+  if (bytes == 0 || bytes > HdfWriter::kMaxText)
+    fail(name, std::to_string(bytes) + " bytes of text, expected 1 to 4096");
   std::string value(bytes, '\0');
-  if (H5Aread(attribute.get(), text_type(bytes).get(), value.data()) < 0) fail(name, "attribute not readable");
+  if (H5Aread(attribute.get(), text_type(bytes).get(), value.data()) < 0)
+    fail(name, "attribute not readable");
   value.resize(value.find_last_not_of('\0') + 1);
   return value;
 }
@@ -287,7 +311,8 @@ HdfHandle HdfReader::open_dataset(const std::string& name) const {
   H5L_info_t link;
   if (H5Lget_info(file_.get(), name.c_str(), &link, H5P_DEFAULT) < 0) {
     if (!has_attribute("columns")) fail(name, "no such dataset");
-    throw PruneError(path_ + ": the column " + name + " is missing, these imported scores have only '" + text("columns") + "'" +
+    throw PruneError(path_ + ": the column " + name +
+                     " is missing, these imported scores have only '" + text("columns") + "'" +
                      (name == "top1" ? "; prune them without cleaning (--prune.clean=false)" : ""));
   }
   if (link.type != H5L_TYPE_HARD) fail(name, "is a link, expected a dataset of this file");
@@ -300,33 +325,40 @@ void HdfReader::check_layout(const HdfHandle& data, const std::string& name) con
   const HdfHandle properties(H5Dget_create_plist(data.get()), H5Pclose);
   const H5D_layout_t layout = H5Pget_layout(properties.get());
   const bool inside = layout == H5D_COMPACT || layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED;
-  if (!inside || H5Pget_external_count(properties.get()) != 0) fail(name, "data lies outside this file");
+  if (!inside || H5Pget_external_count(properties.get()) != 0)
+    fail(name, "data lies outside this file");
 }
 
-std::size_t HdfReader::checked_size(const HdfHandle& data, const std::string& name, hid_t type, std::size_t element_bytes) const {
+std::size_t HdfReader::checked_size(const HdfHandle& data, const std::string& name, hid_t type,
+                                    std::size_t element_bytes) const {
   check_layout(data, name);
   const HdfHandle found(H5Dget_type(data.get()), H5Tclose);
-  if (H5Tequal(found.get(), type) <= 0) fail(name, "dataset has another element type than the format says");
+  if (H5Tequal(found.get(), type) <= 0)
+    fail(name, "dataset has another element type than the format says");
   const HdfHandle space(H5Dget_space(data.get()), H5Sclose);
   hsize_t extent = 0;
-  if (H5Sget_simple_extent_ndims(space.get()) != 1 || H5Sget_simple_extent_dims(space.get(), &extent, nullptr) != 1) {
+  if (H5Sget_simple_extent_ndims(space.get()) != 1 ||
+      H5Sget_simple_extent_dims(space.get(), &extent, nullptr) != 1) {
     fail(name, "dataset is not one-dimensional");
   }
   if (extent > file_bytes_ / element_bytes) {
-    fail(name, std::to_string(extent) + " elements of " + std::to_string(element_bytes) + " bytes do not fit in a file of " +
-                   std::to_string(file_bytes_) + " bytes");
+    fail(name, std::to_string(extent) + " elements of " + std::to_string(element_bytes) +
+                   " bytes do not fit in a file of " + std::to_string(file_bytes_) + " bytes");
   }
-  if (extent > 0 && H5Dget_storage_size(data.get()) < extent * element_bytes) fail(name, "the file holds less data than its extent says");
+  if (extent > 0 && H5Dget_storage_size(data.get()) < extent * element_bytes)
+    fail(name, "the file holds less data than its extent says");
   return extent;
 }
 
-void HdfReader::read_dataset(const HdfHandle& data, const std::string& name, hid_t type, void* values) const {
+void HdfReader::read_dataset(const HdfHandle& data, const std::string& name, hid_t type,
+                             void* values) const {
   if (values == nullptr) return;  // no elements
-  if (H5Dread(data.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) fail(name, "data not readable, the file is damaged");
+  if (H5Dread(data.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+    fail(name, "data not readable, the file is damaged");
 }
 
-void HdfReader::read_slab(const HdfHandle& data, const std::string& name, hid_t type, std::size_t first, void* values,
-                          std::size_t count) const {
+void HdfReader::read_slab(const HdfHandle& data, const std::string& name, hid_t type,
+                          std::size_t first, void* values, std::size_t count) const {
   if (count == 0) return;
   const hsize_t start = first;
   const hsize_t extent = count;
@@ -334,7 +366,8 @@ void HdfReader::read_slab(const HdfHandle& data, const std::string& name, hid_t 
   const HdfHandle disk(H5Dget_space(data.get()), H5Sclose);
   if (H5Sselect_hyperslab(disk.get(), H5S_SELECT_SET, &start, nullptr, &extent, nullptr) < 0 ||
       H5Dread(data.get(), type, memory.get(), disk.get(), H5P_DEFAULT, values) < 0) {
-    fail(name, "rows " + std::to_string(first) + " to " + std::to_string(first + count) + " not readable, the file is damaged");
+    fail(name, "rows " + std::to_string(first) + " to " + std::to_string(first + count) +
+                   " not readable, the file is damaged");
   }
 }
 

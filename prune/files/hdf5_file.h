@@ -52,19 +52,22 @@ class HdfQuiet {
 template <class T>
 hid_t hdf_disk_type();
 
-/// Writes one flat HDF5 file atomically: attributes of the root and one-dimensional datasets. The same content gives the same bytes (no
-/// time stamps); metadata and data carry checksums, so that HDF5 itself refuses a damaged file. Every member throws PruneError.
+/// Writes one flat HDF5 file atomically: attributes of the root and one-dimensional datasets. The
+/// same content gives the same bytes (no time stamps); metadata and data carry checksums, so that
+/// HDF5 itself refuses a damaged file. Every member throws PruneError.
 class HdfWriter {
  public:
   explicit HdfWriter(const std::string& path);
-  void attribute(const std::string& name, const std::string& value);  ///< up to kMaxText bytes, no NUL
+  void attribute(const std::string& name,
+                 const std::string& value);  ///< up to kMaxText bytes, no NUL
   void attribute(const std::string& name, std::int64_t value);
   void attribute(const std::string& name, double value);
   template <class T>
   void dataset(const std::string& name, std::span<const T> values) {
     write_dataset(name, hdf_disk_type<T>(), values.data(), values.size());
   }
-  /// A dataset that is written piece by piece, [count]; what is appended goes to the file chunk by chunk. finish() must have been called.
+  /// A dataset that is written piece by piece, [count]; what is appended goes to the file chunk by
+  /// chunk. finish() must have been called.
   template <class T>
   class Column {
    public:
@@ -96,10 +99,11 @@ class HdfWriter {
  private:
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
   void write_attribute(const std::string& name, hid_t type, const void* value);
-  [[nodiscard]] HdfHandle create_dataset(const std::string& name, hid_t type, std::size_t count) const;
+  [[nodiscard]] HdfHandle create_dataset(const std::string& name, hid_t type,
+                                         std::size_t count) const;
   void write_dataset(const std::string& name, hid_t type, const void* values, std::size_t count);
-  void write_rows(const HdfHandle& data, const std::string& name, hid_t type, const void* values, std::size_t first,
-                  std::size_t count) const;
+  void write_rows(const HdfHandle& data, const std::string& name, hid_t type, const void* values,
+                  std::size_t first, std::size_t count) const;
 
   HdfQuiet quiet_;
   std::string path_;
@@ -107,11 +111,13 @@ class HdfWriter {
   HdfHandle file_;
 };
 
-/// Reads such a file. Types must match exactly; no size of the file is believed before it is compared with the bytes that are there.
+/// Reads such a file. Types must match exactly; no size of the file is believed before it is
+/// compared with the bytes that are there.
 class HdfReader {
  public:
   explicit HdfReader(const std::string& path);
-  /// Attributes `format` and `format_version`: throws unless the format is this one and the version is 1 to `newest`.
+  /// Attributes `format` and `format_version`: throws unless the format is this one and the version
+  /// is 1 to `newest`.
   void check_format(const std::string& format, std::int64_t newest) const;
   [[nodiscard]] bool has_attribute(const std::string& attribute) const;
   [[nodiscard]] std::string text(const std::string& attribute) const;
@@ -131,10 +137,12 @@ class HdfReader {
   }
   /// Rows [first, first + values.size()) of a dataset of T with `rows` elements.
   template <class T>
-  void read_rows(const std::string& name, std::size_t rows, std::size_t first, std::span<T> values) const {
+  void read_rows(const std::string& name, std::size_t rows, std::size_t first,
+                 std::span<T> values) const {
     const HdfHandle data = open_dataset(name);
     const std::size_t found = checked_size(data, name, hdf_disk_type<T>(), sizeof(T));
-    if (found != rows) fail(name, std::to_string(found) + " rows, expected " + std::to_string(rows));
+    if (found != rows)
+      fail(name, std::to_string(found) + " rows, expected " + std::to_string(rows));
     read_slab(data, name, hdf_disk_type<T>(), first, values.data(), values.size());
   }
 
@@ -142,10 +150,12 @@ class HdfReader {
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
   [[nodiscard]] HdfHandle open_attribute(const std::string& name) const;
   [[nodiscard]] HdfHandle open_dataset(const std::string& name) const;
-  [[nodiscard]] std::size_t checked_size(const HdfHandle& data, const std::string& name, hid_t type, std::size_t element_bytes) const;
+  [[nodiscard]] std::size_t checked_size(const HdfHandle& data, const std::string& name, hid_t type,
+                                         std::size_t element_bytes) const;
   void check_layout(const HdfHandle& data, const std::string& name) const;
   void read_dataset(const HdfHandle& data, const std::string& name, hid_t type, void* values) const;
-  void read_slab(const HdfHandle& data, const std::string& name, hid_t type, std::size_t first, void* values, std::size_t count) const;
+  void read_slab(const HdfHandle& data, const std::string& name, hid_t type, std::size_t first,
+                 void* values, std::size_t count) const;
   void read_attribute(const std::string& name, hid_t type, void* value) const;
 
   HdfQuiet quiet_;

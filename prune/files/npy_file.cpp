@@ -7,13 +7,14 @@
 #include <cstring>
 #include <filesystem>
 
-#include "prune/files/atomic_file.h"
 #include "prune/error.h"
+#include "prune/files/atomic_file.h"
 #include "prune/files/npy_header.h"
 
 namespace diffprob::prune {
 
-static_assert(std::endian::native == std::endian::little, ".npy arrays are read without conversion");
+static_assert(std::endian::native == std::endian::little,
+              ".npy arrays are read without conversion");
 
 namespace {
 
@@ -34,7 +35,9 @@ constexpr std::array<TypeName, 6> kTypes = {{{"<f4", NpyType::kFloat32, 4},
                                              {"|b1", NpyType::kBool, 1}}};
 
 std::int64_t bytes_of(NpyType type) {
-  return std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeName& name) { return name.type == type; })->bytes;
+  return std::find_if(kTypes.begin(), kTypes.end(),
+                      [&](const TypeName& name) { return name.type == type; })
+      ->bytes;
 }
 
 NpyType type_of(const std::string& path, const std::string& descr) {
@@ -43,11 +46,13 @@ NpyType type_of(const std::string& path, const std::string& descr) {
   }
   if (descr.find('O') != std::string::npos) {
     throw PruneError(path +
-                     ": an array of Python objects (a pickle), which is never unpacked; save plain numbers: numpy.save(file, "
+                     ": an array of Python objects (a pickle), which is never unpacked; save plain "
+                     "numbers: numpy.save(file, "
                      "numpy.asarray(values, dtype='float64')) or dtype='int64'");
   }
   throw PruneError(path + ": elements of type '" + descr.substr(0, 20) +
-                   "', expected <f4, <f8, <i4, <i8, |u1 or |b1 (numpy: a.astype('float64') or " + "a.astype('int64'))");
+                   "', expected <f4, <f8, <i4, <i8, |u1 or |b1 (numpy: a.astype('float64') or " +
+                   "a.astype('int64'))");
 }
 
 std::int64_t little_endian(const char* bytes, int count) {
@@ -70,12 +75,15 @@ std::string array_head(const std::string& descr, std::size_t count) {
   return head + dictionary;
 }
 
-void write_array(const std::string& path, const std::string& descr, const void* values, std::size_t count, std::size_t element_bytes) {
+void write_array(const std::string& path, const std::string& descr, const void* values,
+                 std::size_t count, std::size_t element_bytes) {
   AtomicFile file(path);
   std::ofstream out(file.temporary(), std::ios::binary);
   const std::string head = array_head(descr, count);
   out.write(head.data(), static_cast<std::streamsize>(head.size()));
-  if (count > 0) out.write(static_cast<const char*>(values), static_cast<std::streamsize>(count * element_bytes));
+  if (count > 0)
+    out.write(static_cast<const char*>(values),
+              static_cast<std::streamsize>(count * element_bytes));
   out.close();
   if (!out) throw PruneError(file.temporary() + ": cannot be written");
   file.commit();
@@ -85,7 +93,8 @@ void write_array(const std::string& path, const std::string& descr, const void* 
 
 NpyFile::NpyFile(const std::string& path) : path_(path) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) throw PruneError(path + ": cannot open: not a file");
+  if (!std::filesystem::is_regular_file(path, error))
+    throw PruneError(path + ": cannot open: not a file");
   file_bytes_ = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
   in_.open(path, std::ios::binary);
   if (error || !in_) throw PruneError(path + ": cannot open");
@@ -101,44 +110,56 @@ void NpyFile::read_header() {
   in_.read(start.data(), start.size());
   const std::int64_t got = in_.gcount();
   in_.clear();
-  if (got < 10 || std::string_view(start.data(), kMagic.size()) != kMagic) fail("not a .npy file (numpy.save writes one)");
+  if (got < 10 || std::string_view(start.data(), kMagic.size()) != kMagic)
+    fail("not a .npy file (numpy.save writes one)");
   const int version = static_cast<unsigned char>(start[6]);
   if (version < 1 || version > 3 || start[7] != 0) {
-    fail(".npy format " + std::to_string(version) + "." + std::to_string(static_cast<unsigned char>(start[7])) +
+    fail(".npy format " + std::to_string(version) + "." +
+         std::to_string(static_cast<unsigned char>(start[7])) +
          ", this program reads 1.0, 2.0 and 3.0");
   }
   const int length_bytes = version == 1 ? 2 : 4;
-  const std::int64_t header_bytes = got < 8 + length_bytes ? file_bytes_ : little_endian(start.data() + 8, length_bytes);
+  const std::int64_t header_bytes =
+      got < 8 + length_bytes ? file_bytes_ : little_endian(start.data() + 8, length_bytes);
   data_begin_ = 8 + length_bytes + header_bytes;
   if (data_begin_ > file_bytes_)
-    fail("cut off: a header of " + std::to_string(header_bytes) + " bytes in a file of " + std::to_string(file_bytes_));
-  if (header_bytes > kMostHeaderBytes) fail("a header of " + std::to_string(header_bytes) + " bytes, expected at most 65536");
+    fail("cut off: a header of " + std::to_string(header_bytes) + " bytes in a file of " +
+         std::to_string(file_bytes_));
+  if (header_bytes > kMostHeaderBytes)
+    fail("a header of " + std::to_string(header_bytes) + " bytes, expected at most 65536");
   std::string text(static_cast<std::size_t>(header_bytes), '\0');
   in_.seekg(8 + length_bytes);
   if (!in_.read(text.data(), header_bytes)) fail("cannot be read");
   const NpyHeader header = parse_npy_header(path_, text);
   type_ = type_of(path_, header.descr);
   shape_ = header.shape;
-  if (header.fortran_order) fail("the array is in Fortran order; numpy.save(file, numpy.ascontiguousarray(a)) writes it in C order");
-  if (shape_.empty() || shape_.size() > 2) fail("an array of " + std::to_string(shape_.size()) + " dimensions, expected 1 or 2");
+  if (header.fortran_order)
+    fail(
+        "the array is in Fortran order; numpy.save(file, numpy.ascontiguousarray(a)) writes it in "
+        "C order");
+  if (shape_.empty() || shape_.size() > 2)
+    fail("an array of " + std::to_string(shape_.size()) + " dimensions, expected 1 or 2");
   // Never more elements than the file could hold: no product overflows.
   const std::int64_t most = (file_bytes_ - data_begin_) / bytes_of(type_);
   std::int64_t elements = 1;
   for (const std::int64_t length : shape_) {
     if (length > 0 && elements > most / length)
-      fail("the header announces more elements than the " + std::to_string(most) + " that are there: cut off?");
+      fail("the header announces more elements than the " + std::to_string(most) +
+           " that are there: cut off?");
     elements *= length;
   }
   const std::int64_t expected = data_begin_ + elements * bytes_of(type_);
   if (expected != file_bytes_)
-    fail(std::to_string(file_bytes_) + " bytes, expected " + std::to_string(expected) + " for the shape in its header");
+    fail(std::to_string(file_bytes_) + " bytes, expected " + std::to_string(expected) +
+         " for the shape in its header");
 }
 
 void NpyFile::read_elements(std::int64_t first, std::int64_t count, std::vector<char>& bytes) {
   const std::int64_t width = bytes_of(type_);
   bytes.resize(static_cast<std::size_t>(count * width));
   in_.seekg(data_begin_ + first * width);
-  if (count > 0 && !in_.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) fail("cannot be read");
+  if (count > 0 && !in_.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
+    fail("cannot be read");
 }
 
 template <class T, class Take>
@@ -169,15 +190,19 @@ void NpyFile::read_row(std::int64_t row, std::span<double> values) {
 
 void NpyFile::check_one_dimension(const char* what) const {
   if (shape_.size() == 1) return;
-  fail("an array of shape (" + std::to_string(shape_[0]) + ", " + std::to_string(shape_[1]) + "), expected " + what);
+  fail("an array of shape (" + std::to_string(shape_[0]) + ", " + std::to_string(shape_[1]) +
+       "), expected " + what);
 }
 
 std::vector<std::int64_t> NpyFile::integers() {
   check_one_dimension("one dimension of whole numbers");
   if (is_float() || type_ == NpyType::kBool)
-    fail(std::string("elements are ") + (is_float() ? "floats" : "bools") + ", expected whole numbers");
+    fail(std::string("elements are ") + (is_float() ? "floats" : "bools") +
+         ", expected whole numbers");
   std::vector<std::int64_t> values(static_cast<std::size_t>(columns()));
-  const auto take = [&](std::size_t i, auto value) { values[i] = static_cast<std::int64_t>(value); };
+  const auto take = [&](std::size_t i, auto value) {
+    values[i] = static_cast<std::int64_t>(value);
+  };
   if (type_ == NpyType::kInt32) read_as<std::int32_t>(0, columns(), take);
   if (type_ == NpyType::kInt64) read_as<std::int64_t>(0, columns(), take);
   if (type_ == NpyType::kUint8) read_as<std::uint8_t>(0, columns(), take);
@@ -189,7 +214,9 @@ std::vector<std::uint8_t> NpyFile::mask() {
   if (bytes_of(type_) != 1) fail("elements are not bools (numpy: a.astype(bool))");
   std::vector<std::uint8_t> values(static_cast<std::size_t>(columns()));
   read_as<std::uint8_t>(0, columns(), [&](std::size_t i, std::uint8_t value) {
-    if (value > 1) fail("element " + std::to_string(i) + " is " + std::to_string(value) + ", expected 0 or 1 in a mask");
+    if (value > 1)
+      fail("element " + std::to_string(i) + " is " + std::to_string(value) +
+           ", expected 0 or 1 in a mask");
     values[i] = value;
   });
   return values;
@@ -199,19 +226,24 @@ bool is_npy_file(const std::string& path) {
   std::array<char, kMagic.size()> start{};
   std::ifstream in(path, std::ios::binary);
   in.read(start.data(), start.size());
-  return in.gcount() == static_cast<std::streamsize>(start.size()) && std::string_view(start.data(), start.size()) == kMagic;
+  return in.gcount() == static_cast<std::streamsize>(start.size()) &&
+         std::string_view(start.data(), start.size()) == kMagic;
 }
 
 void read_npy_rows(const std::string& path, const TakeRow& take) {
   NpyFile file(path);
-  if (!file.is_float()) throw PruneError(path + ": elements are not floats, expected scores (f4 or f8)");
-  if (file.rows() == 0 || file.columns() == 0) throw PruneError(path + ": no scores: its shape has a 0");
+  if (!file.is_float())
+    throw PruneError(path + ": elements are not floats, expected scores (f4 or f8)");
+  if (file.rows() == 0 || file.columns() == 0)
+    throw PruneError(path + ": no scores: its shape has a 0");
   std::vector<double> values(static_cast<std::size_t>(file.columns()));
   for (std::int64_t row = 0; row < file.rows(); ++row) {
     file.read_row(row, values);
-    const auto bad = std::find_if(values.begin(), values.end(), [](double value) { return std::isnan(value); });
+    const auto bad =
+        std::find_if(values.begin(), values.end(), [](double value) { return std::isnan(value); });
     if (bad != values.end()) {
-      throw PruneError(path + ": row " + std::to_string(row) + ": the score of sample " + std::to_string(bad - values.begin()) + " is NaN");
+      throw PruneError(path + ": row " + std::to_string(row) + ": the score of sample " +
+                       std::to_string(bad - values.begin()) + " is NaN");
     }
     take(row, values);
   }

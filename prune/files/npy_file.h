@@ -11,14 +11,18 @@ namespace diffprob::prune {
 
 enum class NpyType { kFloat32, kFloat64, kInt32, kInt64, kUint8, kBool };
 
-/// One array of a .npy file: format 1.0, 2.0 or 3.0, little-endian f4, f8, i4, i8, u1 or b1, C order, one or two dimensions. The header and
-/// the size of the file are checked on opening, so nothing is allocated for bytes that are not there. Objects (pickles), records,
-/// Fortran order, other types and bytes behind the array are refused. Every member throws PruneError that names the file.
+/// One array of a .npy file: format 1.0, 2.0 or 3.0, little-endian f4, f8, i4, i8, u1 or b1, C
+/// order, one or two dimensions. The header and the size of the file are checked on opening, so
+/// nothing is allocated for bytes that are not there. Objects (pickles), records, Fortran order,
+/// other types and bytes behind the array are refused. Every member throws PruneError that names
+/// the file.
 class NpyFile {
  public:
   explicit NpyFile(const std::string& path);
   [[nodiscard]] NpyType type() const noexcept { return type_; }
-  [[nodiscard]] bool is_float() const noexcept { return type_ == NpyType::kFloat32 || type_ == NpyType::kFloat64; }
+  [[nodiscard]] bool is_float() const noexcept {
+    return type_ == NpyType::kFloat32 || type_ == NpyType::kFloat64;
+  }
   [[nodiscard]] std::size_t dimensions() const noexcept { return shape_.size(); }
   /// [N] is one row of N, [E, N] is E rows of N.
   [[nodiscard]] std::int64_t rows() const noexcept { return shape_.size() == 2 ? shape_[0] : 1; }
@@ -53,11 +57,13 @@ class NpyFile {
 
 /// Row r of an array of scores, values [N]. The span ends with the call.
 using TakeRow = std::function<void(std::int64_t row, std::span<const double> values)>;
-/// Hands over the rows of a .npy of f4 or f8 ([N]: one row; [E, N]: one row an epoch), in order, holding one at a time (8 bytes a column).
-/// NaN is an error that names row and column. Throws PruneError, and whatever `take` throws.
+/// Hands over the rows of a .npy of f4 or f8 ([N]: one row; [E, N]: one row an epoch), in order,
+/// holding one at a time (8 bytes a column). NaN is an error that names row and column. Throws
+/// PruneError, and whatever `take` throws.
 void read_npy_rows(const std::string& path, const TakeRow& take);
 
-/// Writes a one-dimensional array, format 1.0, atomically. T: float, double, std::int64_t. Throws PruneError.
+/// Writes a one-dimensional array, format 1.0, atomically. T: float, double, std::int64_t. Throws
+/// PruneError.
 template <class T>
 void write_npy(const std::string& path, std::span<const T> values);
 /// Type b1; `mask`: 0 or 1 each.

@@ -33,7 +33,10 @@ class HeaderParser {
     const std::string key = quoted();
     need(':');
     if (key == "descr" && !descr_) {
-      if (take('[')) throw PruneError(where_ + ": an array of records (several fields), expected one plain number an element");
+      if (take('['))
+        throw PruneError(
+            where_ +
+            ": an array of records (several fields), expected one plain number an element");
       descr_ = quoted();
     } else if (key == "fortran_order" && !fortran_) {
       fortran_ = boolean();
@@ -45,7 +48,9 @@ class HeaderParser {
   }
 
   void skip_blanks() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+      ++at_;
   }
   bool take(char wanted) {
     skip_blanks();
@@ -66,7 +71,8 @@ class HeaderParser {
   std::string quoted() {
     skip_blanks();
     const char quote = at_ < text_.size() ? text_[at_] : '\0';
-    const auto end = quote == '\'' || quote == '"' ? text_.find(quote, at_ + 1) : std::string_view::npos;
+    const auto end =
+        quote == '\'' || quote == '"' ? text_.find(quote, at_ + 1) : std::string_view::npos;
     if (end == std::string_view::npos) fail("a text in quotes");
     const std::string value(text_.substr(at_ + 1, end - at_ - 1));
     at_ = end + 1;
@@ -104,7 +110,8 @@ class HeaderParser {
     std::string found(text_.substr(std::min(at_, text_.size()), kShown));
     std::replace_if(
         found.begin(), found.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-    throw PruneError(where_ + ": .npy header: expected " + expected + ", found " + (found.empty() ? "its end" : "'" + found + "'"));
+    throw PruneError(where_ + ": .npy header: expected " + expected + ", found " +
+                     (found.empty() ? "its end" : "'" + found + "'"));
   }
 
   const std::string& where_;
@@ -122,7 +129,9 @@ NpyHeader parse_npy_header(const std::string& where, std::string_view text) {
 }
 
 std::string npy_header_text(const NpyHeader& header) {
-  std::string text = "{'descr': '" + header.descr + "', 'fortran_order': " + (header.fortran_order ? "True" : "False") + ", 'shape': (";
+  std::string text = "{'descr': '" + header.descr +
+                     "', 'fortran_order': " + (header.fortran_order ? "True" : "False") +
+                     ", 'shape': (";
   for (const std::int64_t length : header.shape) text += std::to_string(length) + ", ";
   if (header.shape.size() == 1) text.pop_back();             // (3,)
   if (header.shape.size() > 1) text.erase(text.size() - 2);  // (3, 4)

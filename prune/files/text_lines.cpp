@@ -39,14 +39,16 @@ bool parse_real(std::string_view text, T& value) {
 
 TextLines::TextLines(const std::string& path) : path_(path), in_(path, std::ios::binary) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error) || !in_) throw PruneError(path + ": cannot open");
+  if (!std::filesystem::is_regular_file(path, error) || !in_)
+    throw PruneError(path + ": cannot open");
 }
 
 bool TextLines::next() {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   while (std::getline(in_, line_)) {
     text_ = line_;
-    if (++number_ == 1 && text_.starts_with(kByteOrderMark)) text_.remove_prefix(kByteOrderMark.size());
+    if (++number_ == 1 && text_.starts_with(kByteOrderMark))
+      text_.remove_prefix(kByteOrderMark.size());
     text_ = without_blanks(text_);
     if (!text_.empty()) return true;
   }
@@ -83,7 +85,8 @@ bool parse_number(std::string_view text, std::int64_t& value) {
 void split(std::string_view text, char separator, std::vector<std::string_view>& fields) {
   fields.clear();
   if (separator == ' ') {
-    for (std::size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos; at = text.find_first_not_of(kBlanks, at)) {
+    for (std::size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos;
+         at = text.find_first_not_of(kBlanks, at)) {
       const auto end = std::min(text.find_first_of(kBlanks, at), text.size());
       fields.push_back(text.substr(at, end - at));
       at = end;

@@ -8,8 +8,9 @@
 
 namespace diffprob::prune {
 
-/// Lines of a text file, one in memory at a time. A carriage return at the end and blanks around a line are taken away, empty lines are
-/// skipped, and in front of the first line a byte order mark. Throws PruneError.
+/// Lines of a text file, one in memory at a time. A carriage return at the end and blanks around a
+/// line are taken away, empty lines are skipped, and in front of the first line a byte order mark.
+/// Throws PruneError.
 class TextLines {
  public:
   explicit TextLines(const std::string& path);
@@ -31,7 +32,8 @@ class TextLines {
 };
 
 [[nodiscard]] std::string_view without_blanks(std::string_view text);
-/// The whole of `text` as a number; false when it is anything else. A plus sign in front is accepted; nan and inf are numbers.
+/// The whole of `text` as a number; false when it is anything else. A plus sign in front is
+/// accepted; nan and inf are numbers.
 [[nodiscard]] bool parse_number(std::string_view text, double& value);
 [[nodiscard]] bool parse_number(std::string_view text, float& value);
 [[nodiscard]] bool parse_number(std::string_view text, std::int64_t& value);

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "prune/tables/dynamics_file.h"
 #include "prune/error.h"
 #include "prune/foreign/score_rows.h"
+#include "prune/tables/dynamics_file.h"
 
 namespace diffprob::prune {
 namespace {
@@ -20,9 +20,12 @@ void fill(std::span<const double> values, ScoreValue value, std::vector<EpochRec
 
 }  // namespace
 
-DynamicsTable import_dynamics(const std::string& path, ScoreValue value, const SampleLabels& samples, std::int64_t window) {
+DynamicsTable import_dynamics(const std::string& path, ScoreValue value,
+                              const SampleLabels& samples, std::int64_t window) {
   if (samples.labels.empty()) {
-    throw PruneError(path + ": scores without labels: give the data set (--data=PATH) or a list of labels (--labels=FILE)");
+    throw PruneError(path +
+                     ": scores without labels: give the data set (--data=PATH) or a list of labels "
+                     "(--labels=FILE)");
   }
   DynamicsAccumulator accumulator({0, static_cast<std::int64_t>(samples.labels.size())}, window);
   std::vector<EpochRecord> records;

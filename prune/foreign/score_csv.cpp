@@ -6,10 +6,10 @@
 #include <limits>
 #include <optional>
 
-#include "prune/files/atomic_file.h"
 #include "prune/error.h"
-#include "prune/tables/score_file.h"
+#include "prune/files/atomic_file.h"
 #include "prune/files/text_lines.h"
+#include "prune/tables/score_file.h"
 
 namespace diffprob::prune {
 namespace {
@@ -33,7 +33,9 @@ struct Header {
 std::size_t float_column(std::string_view name) {
   const auto& columns = float_columns();
   return static_cast<std::size_t>(
-      std::find_if(columns.begin(), columns.end(), [&](const FloatColumn& column) { return name == column.name; }) - columns.begin());
+      std::find_if(columns.begin(), columns.end(),
+                   [&](const FloatColumn& column) { return name == column.name; }) -
+      columns.begin());
 }
 
 void place(const TextLines& lines, std::string_view name, std::size_t field, std::size_t& at) {
@@ -73,13 +75,17 @@ Header parse_header(const TextLines& lines) {
 
 class CsvReader {
  public:
-  CsvReader(const std::string& path, const SampleLabels& samples) : path_(path), samples_(samples), lines_(path) {}
+  CsvReader(const std::string& path, const SampleLabels& samples)
+      : path_(path), samples_(samples), lines_(path) {}
 
   ScoreTable read(std::vector<std::string>* ignored) {
-    if (!lines_.next()) throw PruneError(path_ + ": an empty file, expected a header line (label,probability ...)");
+    if (!lines_.next())
+      throw PruneError(path_ + ": an empty file, expected a header line (label,probability ...)");
     header_ = parse_header(lines_);
     if (header_.label == kNowhere && samples_.labels.empty()) {
-      throw PruneError(path_ + ": no column label: give the data set (--data=PATH) or a list of labels (--labels=FILE)");
+      throw PruneError(
+          path_ +
+          ": no column label: give the data set (--data=PATH) or a list of labels (--labels=FILE)");
     }
     while (lines_.next()) row();
     if (records_.empty()) throw PruneError(path_ + ": no scores below the header line");
@@ -91,15 +97,21 @@ class CsvReader {
   void row() {
     split(lines_.text(), ',', fields_);
     if (fields_.size() != header_.fields) {
-      lines_.fail(std::to_string(header_.fields) + " fields", std::to_string(fields_.size()) + " fields");
+      lines_.fail(std::to_string(header_.fields) + " fields",
+                  std::to_string(fields_.size()) + " fields");
     }
     ScoreRecord record = unknown_record(static_cast<std::uint32_t>(records_.size()));
     constexpr std::int64_t kMost = std::numeric_limits<std::uint32_t>::max();
-    if (header_.index != kNowhere) record.index = static_cast<std::uint32_t>(whole(header_.index, "a sample index", kMost - 1));
-    if (static_cast<std::int64_t>(records_.size()) == kMost) lines_.fail("fewer than 2^32 samples", "one more");
+    if (header_.index != kNowhere)
+      record.index = static_cast<std::uint32_t>(whole(header_.index, "a sample index", kMost - 1));
+    if (static_cast<std::int64_t>(records_.size()) == kMost)
+      lines_.fail("fewer than 2^32 samples", "one more");
     constexpr std::int64_t kMostClasses = std::numeric_limits<std::int32_t>::max();
-    if (header_.top1 != kNowhere) record.top1 = static_cast<std::int32_t>(whole(header_.top1, "top1, a class", kMostClasses));
-    if (header_.label != kNowhere) labels_.push_back(static_cast<std::int32_t>(whole(header_.label, "label, a class", kMostClasses)));
+    if (header_.top1 != kNowhere)
+      record.top1 = static_cast<std::int32_t>(whole(header_.top1, "top1, a class", kMostClasses));
+    if (header_.label != kNowhere)
+      labels_.push_back(
+          static_cast<std::int32_t>(whole(header_.label, "label, a class", kMostClasses)));
     for (std::size_t k = 0; k < header_.floats.size(); ++k) {
       if (header_.floats[k] != kNowhere) record.*float_columns()[k].member = real(k);
     }
@@ -118,7 +130,8 @@ class CsvReader {
   float real(std::size_t column) const {
     const std::string_view field = fields_[header_.floats[column]];
     float value = 0;
-    if (!parse_number(field, value) || std::isnan(value)) lines_.fail(std::string(float_columns()[column].name) + ", a number", field);
+    if (!parse_number(field, value) || std::isnan(value))
+      lines_.fail(std::string(float_columns()[column].name) + ", a number", field);
     return value + 0.0F;
   }
 
@@ -126,14 +139,17 @@ class CsvReader {
   void complete(ScoreRecord& record) const {
     const bool nll = header_.columns.has("nll");
     const bool probability = header_.columns.has("probability");
-    if (nll && record.nll < 0) lines_.fail("nll is " + std::to_string(record.nll) + ", expected at least 0");
+    if (nll && record.nll < 0)
+      lines_.fail("nll is " + std::to_string(record.nll) + ", expected at least 0");
     if (probability && !(record.probability >= 0 && record.probability <= 1)) {
       lines_.fail("probability is " + std::to_string(record.probability) + ", expected 0 to 1");
     }
     if (!nll) record.nll = static_cast<float>(nll_of(record.probability));
     if (!probability) record.probability = static_cast<float>(probability_of(record.nll));
-    if (nll && probability && std::abs(probability_of(record.nll) - record.probability) > kAgreement) {
-      lines_.fail("probability " + std::to_string(record.probability) + " is not exp(-nll) of nll " + std::to_string(record.nll));
+    if (nll && probability &&
+        std::abs(probability_of(record.nll) - record.probability) > kAgreement) {
+      lines_.fail("probability " + std::to_string(record.probability) +
+                  " is not exp(-nll) of nll " + std::to_string(record.nll));
     }
   }
 
@@ -144,7 +160,8 @@ class CsvReader {
     table.columns.add("probability");
     const auto count = records_.size();
     if (!samples_.labels.empty() && samples_.labels.size() != count) {
-      throw PruneError(path_ + ": " + std::to_string(count) + " scores, but the data set or list has " +
+      throw PruneError(path_ + ": " + std::to_string(count) +
+                       " scores, but the data set or list has " +
                        std::to_string(samples_.labels.size()) + " labels");
     }
     sort_by_index();
@@ -166,10 +183,12 @@ class CsvReader {
     for (std::size_t at = 0; at < count; ++at) {
       const std::size_t index = records_[at].index;
       if (index >= count) {
-        throw PruneError(path_ + ": index " + std::to_string(index) + " in a file of " + std::to_string(count) +
-                         " scores, expected each of 0 to " + std::to_string(count - 1) + " once");
+        throw PruneError(path_ + ": index " + std::to_string(index) + " in a file of " +
+                         std::to_string(count) + " scores, expected each of 0 to " +
+                         std::to_string(count - 1) + " once");
       }
-      if (seen[index]) throw PruneError(path_ + ": index " + std::to_string(index) + " is there twice");
+      if (seen[index])
+        throw PruneError(path_ + ": index " + std::to_string(index) + " is there twice");
       seen[index] = true;
       sorted[index] = records_[at];
       if (!labels.empty()) labels[index] = labels_[at];
@@ -181,7 +200,8 @@ class CsvReader {
   /// Of labels and predictions.
   static std::int64_t largest_class(const ScoreTable& table) {
     std::int64_t largest = *std::max_element(table.labels.begin(), table.labels.end());
-    for (const ScoreRecord& record : table.records) largest = std::max<std::int64_t>(largest, record.top1);
+    for (const ScoreRecord& record : table.records)
+      largest = std::max<std::int64_t>(largest, record.top1);
     return largest;
   }
 
@@ -189,8 +209,9 @@ class CsvReader {
     if (samples_.labels.empty() || labels_.empty()) return;
     const auto differs = std::mismatch(labels_.begin(), labels_.end(), table.labels.begin());
     if (differs.first == labels_.end()) return;
-    throw PruneError(path_ + ": sample " + std::to_string(differs.first - labels_.begin()) + " has label " +
-                     std::to_string(*differs.first) + ", in the data set it has " + std::to_string(*differs.second) +
+    throw PruneError(path_ + ": sample " + std::to_string(differs.first - labels_.begin()) +
+                     " has label " + std::to_string(*differs.first) + ", in the data set it has " +
+                     std::to_string(*differs.second) +
                      ": scores of another data set, or in another order");
   }
 
@@ -211,7 +232,8 @@ void append(std::string& line, float value) {
 
 }  // namespace
 
-ScoreTable read_score_csv(const std::string& path, const SampleLabels& samples, std::vector<std::string>* ignored) {
+ScoreTable read_score_csv(const std::string& path, const SampleLabels& samples,
+                          std::vector<std::string>* ignored) {
   return CsvReader(path, samples).read(ignored);
 }
 
@@ -220,7 +242,8 @@ bool is_score_csv(const std::string& path) {
   std::vector<std::string_view> names;
   if (!lines.next()) return false;
   split(lines.text(), ',', names);
-  return std::any_of(names.begin(), names.end(), [](std::string_view name) { return name == "probability" || name == "nll"; });
+  return std::any_of(names.begin(), names.end(),
+                     [](std::string_view name) { return name == "probability" || name == "nll"; });
 }
 
 void write_score_csv(const std::string& path, const ScoreTable& table) {

@@ -7,24 +7,27 @@
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/files/npy_file.h"
-#include "prune/foreign/score_csv.h"
 #include "prune/files/text_lines.h"
+#include "prune/foreign/score_csv.h"
 
 namespace diffprob::prune {
 namespace {
 
 constexpr std::array<ScoreFileKindInfo, 4> kKinds = {{
     {ScoreFileKind::kScores, "scores", ".h5", "HDF5 score table of ours (.h5)"},
-    {ScoreFileKind::kCsv, "csv", ".csv", "CSV with a header line: probability or nll, and label, index, top1 ..."},
+    {ScoreFileKind::kCsv, "csv", ".csv",
+     "CSV with a header line: probability or nll, and label, index, top1 ..."},
     {ScoreFileKind::kNpy, "npy-scores", ".npy", ".npy of floats: [samples], or [epochs, samples]"},
-    {ScoreFileKind::kText, "prob-text", ".txt", "text of floats as numpy.savetxt writes it (the paper's prob_*.txt)"},
+    {ScoreFileKind::kText, "prob-text", ".txt",
+     "text of floats as numpy.savetxt writes it (the paper's prob_*.txt)"},
 }};
 
 std::optional<ScoreFileKind> detect_hdf5(const std::string& path) {
   const std::string format = HdfReader(path).text("format");
   if (format == "diffprob-scores") return ScoreFileKind::kScores;
   if (format == "diffprob-index-set") return std::nullopt;
-  throw PruneError(path + ": format '" + shown(format) + "', expected diffprob-scores or diffprob-index-set");
+  throw PruneError(path + ": format '" + shown(format) +
+                   "', expected diffprob-scores or diffprob-index-set");
 }
 
 /// The first number is not a whole one.
@@ -48,13 +51,15 @@ std::span<const ScoreFileKindInfo> score_file_kinds() {
 }
 
 std::optional<ScoreFileKind> find_score_file_kind(std::string_view name) {
-  const auto found = std::find_if(kKinds.begin(), kKinds.end(), [&](const ScoreFileKindInfo& info) { return name == info.name; });
+  const auto found = std::find_if(kKinds.begin(), kKinds.end(),
+                                  [&](const ScoreFileKindInfo& info) { return name == info.name; });
   return found == kKinds.end() ? std::nullopt : std::optional(found->kind);
 }
 
 std::optional<ScoreFileKind> detect_score_file_kind(const std::string& path) {
   if (path.ends_with(".h5") || is_hdf5_file(path)) return detect_hdf5(path);
-  if (path.ends_with(".npy") || is_npy_file(path)) return NpyFile(path).is_float() ? std::optional(ScoreFileKind::kNpy) : std::nullopt;
+  if (path.ends_with(".npy") || is_npy_file(path))
+    return NpyFile(path).is_float() ? std::optional(ScoreFileKind::kNpy) : std::nullopt;
   if (is_score_csv(path)) return ScoreFileKind::kCsv;
   return begins_with_a_float(path) ? std::optional(ScoreFileKind::kText) : std::nullopt;
 }

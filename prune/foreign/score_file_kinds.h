@@ -19,8 +19,9 @@ struct ScoreFileKindInfo {
 /// In the order of the enumeration.
 [[nodiscard]] std::span<const ScoreFileKindInfo> score_file_kinds();
 [[nodiscard]] std::optional<ScoreFileKind> find_score_file_kind(std::string_view name);
-/// By content; nothing when the file is no score file but may be a list (prune/lists/list_kinds.h). Whole numbers are never taken for scores.
-/// Throws PruneError when it cannot be read, and on HDF5 files that are neither.
+/// By content; nothing when the file is no score file but may be a list (prune/lists/list_kinds.h).
+/// Whole numbers are never taken for scores. Throws PruneError when it cannot be read, and on HDF5
+/// files that are neither.
 [[nodiscard]] std::optional<ScoreFileKind> detect_score_file_kind(const std::string& path);
 
 }  // namespace diffprob::prune

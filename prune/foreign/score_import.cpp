@@ -5,9 +5,9 @@
 #include <limits>
 
 #include "prune/error.h"
-#include "prune/tables/score_file.h"
-#include "prune/foreign/score_rows.h"
 #include "prune/files/text_lines.h"
+#include "prune/foreign/score_rows.h"
+#include "prune/tables/score_file.h"
 
 namespace diffprob::prune {
 namespace {
@@ -15,14 +15,17 @@ namespace {
 /// Rows of [E, N] -> the one row that counts.
 class RowChoice {
  public:
-  RowChoice(const std::string& path, ScoreValue value, const EpochChoice& epoch, std::size_t samples)
+  RowChoice(const std::string& path, ScoreValue value, const EpochChoice& epoch,
+            std::size_t samples)
       : path_(path), value_(value), epoch_(epoch), samples_(samples) {}
 
   void take(std::int64_t row, std::span<const double> values) {
     rows_ = row + 1;
     check_score_row(path_, row, values, value_, samples_);
     if (epoch_.rule == EpochChoice::Rule::kOnly && row > 0) {
-      throw PruneError(path_ + ": several rows, one an epoch: say which counts with --epoch=last, --epoch=mean or --epoch=NUMBER (from 0)");
+      throw PruneError(path_ +
+                       ": several rows, one an epoch: say which counts with --epoch=last, "
+                       "--epoch=mean or --epoch=NUMBER (from 0)");
     }
     if (epoch_.rule == EpochChoice::Rule::kNumber && row != epoch_.number) return;
     if (epoch_.rule != EpochChoice::Rule::kMean) {
@@ -30,14 +33,15 @@ class RowChoice {
       return;
     }
     chosen_.resize(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) chosen_[i] += value_ == ScoreValue::kNll ? probability_of(values[i]) : values[i];
+    for (std::size_t i = 0; i < values.size(); ++i)
+      chosen_[i] += value_ == ScoreValue::kNll ? probability_of(values[i]) : values[i];
   }
 
   /// [N]; after the last row. `value` becomes that of the result.
   std::vector<double> finish(ScoreValue& value) {
     if (chosen_.empty()) {
-      throw PruneError(path_ + ": " + std::to_string(rows_) + " rows, there is no row " + std::to_string(epoch_.number) +
-                       " (counted from 0)");
+      throw PruneError(path_ + ": " + std::to_string(rows_) + " rows, there is no row " +
+                       std::to_string(epoch_.number) + " (counted from 0)");
     }
     if (epoch_.rule == EpochChoice::Rule::kMean) {
       value = ScoreValue::kProbability;
@@ -58,18 +62,23 @@ class RowChoice {
 
 }  // namespace
 
-void check_score_row(const std::string& path, std::int64_t row, std::span<const double> values, ScoreValue value, std::size_t samples) {
+void check_score_row(const std::string& path, std::int64_t row, std::span<const double> values,
+                     ScoreValue value, std::size_t samples) {
   if (values.size() != samples) {
-    throw PruneError(path + ": " + std::to_string(values.size()) + " scores in row " + std::to_string(row) + ", but there are " +
-                     std::to_string(samples) + " labels (a table has one row an epoch and one column a sample)");
+    throw PruneError(path + ": " + std::to_string(values.size()) + " scores in row " +
+                     std::to_string(row) + ", but there are " + std::to_string(samples) +
+                     " labels (a table has one row an epoch and one column a sample)");
   }
   const bool nll = value == ScoreValue::kNll;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i] >= 0 && (nll || values[i] <= 1)) continue;
-    throw PruneError(path + ": row " + std::to_string(row) + ", sample " + std::to_string(i) + " is " + std::to_string(values[i]) +
-                     (nll ? ", expected -log p, at least 0"
-                          : ", expected a probability, 0 to 1 (--value=nll when these are -log p; -1 is how the paper's code marks a "
-                            "mispredicted sample: such scores cannot be told, export those before cleaning)"));
+    throw PruneError(
+        path + ": row " + std::to_string(row) + ", sample " + std::to_string(i) + " is " +
+        std::to_string(values[i]) +
+        (nll ? ", expected -log p, at least 0"
+             : ", expected a probability, 0 to 1 (--value=nll when these are -log p; -1 is how the "
+               "paper's code marks a "
+               "mispredicted sample: such scores cannot be told, export those before cleaning)"));
   }
 }
 
@@ -109,14 +118,16 @@ SampleLabels read_labels(const std::string& path) {
   } else {
     TextLines lines(path);
     while (lines.next()) {
-      if (!parse_number(lines.text(), numbers.emplace_back())) lines.fail("a label (a whole number)", lines.text());
+      if (!parse_number(lines.text(), numbers.emplace_back()))
+        lines.fail("a label (a whole number)", lines.text());
     }
   }
   SampleLabels samples;
   samples.labels.reserve(numbers.size());
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     if (numbers[i] < 0 || numbers[i] > std::numeric_limits<std::int32_t>::max()) {
-      throw PruneError(path + ": label " + std::to_string(numbers[i]) + " of sample " + std::to_string(i) + ", expected 0 to 2147483647");
+      throw PruneError(path + ": label " + std::to_string(numbers[i]) + " of sample " +
+                       std::to_string(i) + ", expected 0 to 2147483647");
     }
     samples.labels.push_back(static_cast<std::int32_t>(numbers[i]));
     samples.num_classes = std::max(samples.num_classes, numbers[i] + 1);
@@ -125,12 +136,16 @@ SampleLabels read_labels(const std::string& path) {
   return samples;
 }
 
-ScoreTable import_scores(const std::string& path, ScoreValue value, const EpochChoice& epoch, const SampleLabels& samples) {
+ScoreTable import_scores(const std::string& path, ScoreValue value, const EpochChoice& epoch,
+                         const SampleLabels& samples) {
   if (samples.labels.empty()) {
-    throw PruneError(path + ": scores without labels: give the data set (--data=PATH) or a list of labels (--labels=FILE)");
+    throw PruneError(path +
+                     ": scores without labels: give the data set (--data=PATH) or a list of labels "
+                     "(--labels=FILE)");
   }
   RowChoice choice(path, value, epoch, samples.labels.size());
-  read_score_rows(path, [&](std::int64_t row, std::span<const double> values) { choice.take(row, values); });
+  read_score_rows(
+      path, [&](std::int64_t row, std::span<const double> values) { choice.take(row, values); });
   const std::vector<double> scores = choice.finish(value);
   ScoreTable table;
   table.source = imported_source(samples);
@@ -141,8 +156,10 @@ ScoreTable import_scores(const std::string& path, ScoreValue value, const EpochC
   table.records.reserve(scores.size());
   for (std::size_t i = 0; i < scores.size(); ++i) {
     ScoreRecord record = unknown_record(static_cast<std::uint32_t>(i));
-    record.nll = static_cast<float>(value == ScoreValue::kNll ? scores[i] + 0.0 : nll_of(scores[i]));
-    record.probability = static_cast<float>(value == ScoreValue::kNll ? probability_of(scores[i]) : scores[i] + 0.0);
+    record.nll =
+        static_cast<float>(value == ScoreValue::kNll ? scores[i] + 0.0 : nll_of(scores[i]));
+    record.probability =
+        static_cast<float>(value == ScoreValue::kNll ? probability_of(scores[i]) : scores[i] + 0.0);
     table.records.push_back(record);
   }
   check_table(path, table);

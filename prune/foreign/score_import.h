@@ -16,7 +16,8 @@ struct SampleLabels {
   std::int64_t num_classes = 0;
   std::string dataset_fingerprint;  ///< "" when the labels come from a list
 };
-/// Labels of a list file: one whole number a line, or a .npy of whole numbers. num_classes = largest + 1. Throws PruneError.
+/// Labels of a list file: one whole number a line, or a .npy of whole numbers. num_classes =
+/// largest + 1. Throws PruneError.
 [[nodiscard]] SampleLabels read_labels(const std::string& path);
 
 enum class ScoreValue { kProbability, kNll };
@@ -33,13 +34,17 @@ struct EpochChoice {
 /// "", "last", "mean" or a number from 0. Throws PruneError on anything else.
 [[nodiscard]] EpochChoice parse_epoch(std::string_view text);
 
-/// A .npy or text of numbers (prune/foreign/score_rows.h) as a score table with nll and probability alone, whichever it holds: the other is
-/// computed from it. Rows are read one at a time. Throws PruneError: values out of range, another number of samples than labels, several
-/// rows and no choice.
-[[nodiscard]] ScoreTable import_scores(const std::string& path, ScoreValue value, const EpochChoice& epoch, const SampleLabels& samples);
+/// A .npy or text of numbers (prune/foreign/score_rows.h) as a score table with nll and probability
+/// alone, whichever it holds: the other is computed from it. Rows are read one at a time. Throws
+/// PruneError: values out of range, another number of samples than labels, several rows and no
+/// choice.
+[[nodiscard]] ScoreTable import_scores(const std::string& path, ScoreValue value,
+                                       const EpochChoice& epoch, const SampleLabels& samples);
 
-/// Throws PruneError, naming row and sample, unless there are `samples` values, and all are probabilities (0 to 1) or -log p (at least 0).
-void check_score_row(const std::string& path, std::int64_t row, std::span<const double> values, ScoreValue value, std::size_t samples);
+/// Throws PruneError, naming row and sample, unless there are `samples` values, and all are
+/// probabilities (0 to 1) or -log p (at least 0).
+void check_score_row(const std::string& path, std::int64_t row, std::span<const double> values,
+                     ScoreValue value, std::size_t samples);
 
 /// -log p of a probability in [0, 1], and back. Never -0.
 [[nodiscard]] double nll_of(double probability);

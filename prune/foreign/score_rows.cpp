@@ -3,14 +3,15 @@
 #include <cmath>
 #include <cstdio>
 
-#include "prune/files/atomic_file.h"
 #include "prune/error.h"
+#include "prune/files/atomic_file.h"
 #include "prune/files/text_lines.h"
 
 namespace diffprob::prune {
 namespace {
 
-void parse_row(const TextLines& lines, std::vector<std::string_view>& fields, std::vector<double>& values) {
+void parse_row(const TextLines& lines, std::vector<std::string_view>& fields,
+               std::vector<double>& values) {
   split(lines.text(), lines.text().find(',') == std::string_view::npos ? ' ' : ',', fields);
   if (fields.size() > 1 && fields.back().empty()) fields.pop_back();  // a comma at the end
   values.resize(fields.size());
@@ -33,7 +34,8 @@ void read_text_rows(const std::string& path, const TakeRow& take) {
     if (lines.text().starts_with('#')) continue;
     parse_row(lines, fields, values);
     if (width != 0 && values.size() != width) {
-      lines.fail(std::to_string(width) + " numbers, as in the lines before", std::to_string(values.size()) + " numbers");
+      lines.fail(std::to_string(width) + " numbers, as in the lines before",
+                 std::to_string(values.size()) + " numbers");
     }
     width = values.size();
     if (width == 1) {

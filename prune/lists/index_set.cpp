@@ -2,8 +2,8 @@
 
 #include <filesystem>
 
-#include "prune/files/atomic_file.h"
 #include "prune/error.h"
+#include "prune/files/atomic_file.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/lists/index_set_writer.h"
 #include "prune/lists/kept_index_text.h"
@@ -16,8 +16,9 @@ void check_kept(const std::string& where, const IndexSet& set) {
   std::int64_t previous = -1;
   for (std::size_t i = 0; i < set.kept.size(); ++i) {
     if (set.kept[i] <= previous || set.kept[i] >= set.num_samples) {
-      throw PruneError(where + ": kept[" + std::to_string(i) + "] is " + std::to_string(set.kept[i]) + ", expected " +
-                       std::to_string(previous + 1) + " to " + std::to_string(set.num_samples - 1) + " (increasing)");
+      throw PruneError(where + ": kept[" + std::to_string(i) + "] is " +
+                       std::to_string(set.kept[i]) + ", expected " + std::to_string(previous + 1) +
+                       " to " + std::to_string(set.num_samples - 1) + " (increasing)");
     }
     previous = set.kept[i];
   }
@@ -28,7 +29,8 @@ void check_label_map(const std::string& where, const IndexSet& set) {
   for (std::size_t c = 0; c < set.label_map.size(); ++c) {
     if (set.label_map[c] == -1) continue;
     if (set.label_map[c] != next) {
-      throw PruneError(where + ": label_map[" + std::to_string(c) + "] is " + std::to_string(set.label_map[c]) + ", expected -1 or " +
+      throw PruneError(where + ": label_map[" + std::to_string(c) + "] is " +
+                       std::to_string(set.label_map[c]) + ", expected -1 or " +
                        std::to_string(next));
     }
     ++next;
@@ -39,7 +41,8 @@ void check_label_map(const std::string& where, const IndexSet& set) {
 void check_reasons(const std::string& where, const IndexSet& set) {
   if (set.reasons.empty()) return;
   if (static_cast<std::int64_t>(set.reasons.size()) != set.num_samples) {
-    throw PruneError(where + ": " + std::to_string(set.reasons.size()) + " reasons for " + std::to_string(set.num_samples) + " samples");
+    throw PruneError(where + ": " + std::to_string(set.reasons.size()) + " reasons for " +
+                     std::to_string(set.num_samples) + " samples");
   }
   std::size_t next = 0;
   for (std::size_t i = 0; i < set.reasons.size(); ++i) {
@@ -49,15 +52,17 @@ void check_reasons(const std::string& where, const IndexSet& set) {
     }
     const bool listed = next < set.kept.size() && set.kept[next] == static_cast<std::int64_t>(i);
     if (listed != is_kept(set.reasons[i])) {
-      throw PruneError(where + ": sample " + std::to_string(i) + " has the reason " + reason_name(set.reasons[i]) + ", but is " +
-                       (listed ? "" : "not ") + "in the kept list");
+      throw PruneError(where + ": sample " + std::to_string(i) + " has the reason " +
+                       reason_name(set.reasons[i]) + ", but is " + (listed ? "" : "not ") +
+                       "in the kept list");
     }
     if (listed) ++next;
   }
 }
 
 void check_set(const std::string& where, const IndexSet& set) {
-  if (set.num_samples < 0) throw PruneError(where + ": num_samples is " + std::to_string(set.num_samples));
+  if (set.num_samples < 0)
+    throw PruneError(where + ": num_samples is " + std::to_string(set.num_samples));
   check_kept(where, set);
   check_label_map(where, set);
   check_reasons(where, set);
@@ -89,11 +94,12 @@ IndexSet read_hdf5(const std::string& path, std::int64_t num_samples) {
   set.threshold = file.number("threshold");
   set.kept = file.dataset<std::int64_t>("kept");
   set.label_map = file.dataset<std::int64_t>("label_map");
-  for (const std::uint8_t code : file.dataset<std::uint8_t>("reason")) set.reasons.push_back(static_cast<Reason>(code));
+  for (const std::uint8_t code : file.dataset<std::uint8_t>("reason"))
+    set.reasons.push_back(static_cast<Reason>(code));
   check_set(path, set);
   if (num_samples > 0 && num_samples != set.num_samples) {
-    throw PruneError(path + ": made from a data set of " + std::to_string(set.num_samples) + " samples, expected " +
-                     std::to_string(num_samples));
+    throw PruneError(path + ": made from a data set of " + std::to_string(set.num_samples) +
+                     " samples, expected " + std::to_string(num_samples));
   }
   return set;
 }
@@ -104,10 +110,11 @@ bool named_hdf5(const std::string& path) {
 
 }  // namespace
 
-IndexSet make_index_set(const Selection& selection, const std::vector<std::int32_t>& labels, std::int64_t num_classes) {
+IndexSet make_index_set(const Selection& selection, const std::vector<std::int32_t>& labels,
+                        std::int64_t num_classes) {
   if (selection.reasons.size() != labels.size()) {
-    throw PruneError("index set: " + std::to_string(selection.reasons.size()) + " reasons for " + std::to_string(labels.size()) +
-                     " labels");
+    throw PruneError("index set: " + std::to_string(selection.reasons.size()) + " reasons for " +
+                     std::to_string(labels.size()) + " labels");
   }
   IndexSet set;
   set.num_samples = static_cast<std::int64_t>(labels.size());
@@ -117,7 +124,8 @@ IndexSet make_index_set(const Selection& selection, const std::vector<std::int32
   for (const std::int64_t i : set.kept) {
     const std::int64_t label = labels[static_cast<std::size_t>(i)];
     if (label < 0 || label >= num_classes) {
-      throw PruneError("index set: sample " + std::to_string(i) + " has label " + std::to_string(label) + ", expected 0 to " +
+      throw PruneError("index set: sample " + std::to_string(i) + " has label " +
+                       std::to_string(label) + ", expected 0 to " +
                        std::to_string(num_classes - 1));
     }
     set.label_map[static_cast<std::size_t>(label)] = 0;
@@ -140,14 +148,15 @@ void write_index_set(const std::string& path, const IndexSet& set) {
 IndexSet read_index_set(const std::string& path, std::int64_t num_samples) {
   const ListKind kind = detect_list_kind(path);
   if (kind == ListKind::kNpyMask) {
-    throw PruneError(
-        path +
-        ": a mask does not say whether True means kept or dropped (cleanlab's True is a label issue); convert it once: diffprob convert " +
-        path + " kept.h5 --list=kept (or --list=dropped)");
+    throw PruneError(path +
+                     ": a mask does not say whether True means kept or dropped (cleanlab's True is "
+                     "a label issue); convert it once: diffprob convert " +
+                     path + " kept.h5 --list=kept (or --list=dropped)");
   }
   // A list without a name was given as the kept one.
   const bool says = info_of(kind).meaning != ListMeaning::kUnsaid;
-  return read_list(path, {kind, says ? ListMeaning::kUnsaid : ListMeaning::kKept, num_samples, IndexBase::kIndex, nullptr});
+  return read_list(path, {kind, says ? ListMeaning::kUnsaid : ListMeaning::kKept, num_samples,
+                          IndexBase::kIndex, nullptr});
 }
 
 void write_index_set_hdf5(const std::string& path, const IndexSet& set) {

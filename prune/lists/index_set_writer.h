@@ -16,7 +16,8 @@ inline constexpr std::int64_t kIndexSetVersion = 1;
 /// Format, version and everything of a set that is an attribute.
 void write_index_set_head(HdfWriter& file, const IndexSet& set);
 
-/// Writes an index set whose reasons come piece by piece, so that nobody holds all of them. The same bytes as write_index_set.
+/// Writes an index set whose reasons come piece by piece, so that nobody holds all of them. The
+/// same bytes as write_index_set.
 class IndexSetWriter {
  public:
   /// `head`: everything but kept and reasons. `kept`: how many samples will be kept.

@@ -25,7 +25,8 @@ class Parser {
     if (!at_end_of_list(brackets)) {
       do {
         list.numbers.push_back(number());
-      } while (take(',') && !at_end_of_list(brackets));  // Python writes lists with a last comma, too
+      } while (take(',') &&
+               !at_end_of_list(brackets));  // Python writes lists with a last comma, too
     }
     if (brackets && !take(']')) fail("',' or ']'");
     if (skip_blanks(), at_ < text_.size()) fail("the end of the file");
@@ -67,18 +68,20 @@ class Parser {
     std::int64_t value = 0;
     const auto result = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
     if (result.ec != std::errc() || value < 0) fail("a sample index (a whole number, 0 or more)");
-    if (value < lowest_ || value > highest_) fail("an index of " + std::to_string(lowest_) + " to " + std::to_string(highest_));
+    if (value < lowest_ || value > highest_)
+      fail("an index of " + std::to_string(lowest_) + " to " + std::to_string(highest_));
     at_ = static_cast<std::size_t>(result.ptr - text_.data());
     return value;
   }
   [[noreturn]] void fail(const std::string& expected) const {
-    const auto line = 1 + std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(at_), '\n');
+    const auto line =
+        1 + std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(at_), '\n');
     constexpr std::size_t kShown = 24;
     std::string found(text_.substr(at_, kShown));
     std::replace_if(
         found.begin(), found.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-    throw PruneError(where_ + ": line " + std::to_string(line) + ": expected " + expected + ", found " +
-                     (found.empty() ? "the end of the file" : "'" + found + "'"));
+    throw PruneError(where_ + ": line " + std::to_string(line) + ": expected " + expected +
+                     ", found " + (found.empty() ? "the end of the file" : "'" + found + "'"));
   }
 
   const std::string& where_;
@@ -90,20 +93,24 @@ class Parser {
 
 }  // namespace
 
-NumberList parse_number_list(const std::string& where, std::string_view text, std::int64_t lowest, std::int64_t highest) {
+NumberList parse_number_list(const std::string& where, std::string_view text, std::int64_t lowest,
+                             std::int64_t highest) {
   return Parser(where, text, lowest, highest).parse();
 }
 
 void sort_indices(const std::string& where, std::vector<std::int64_t>& indices) {
   if (!std::is_sorted(indices.begin(), indices.end())) std::sort(indices.begin(), indices.end());
   const auto twice = std::adjacent_find(indices.begin(), indices.end());
-  if (twice != indices.end()) throw PruneError(where + ": sample index " + std::to_string(*twice) + " is listed twice");
+  if (twice != indices.end())
+    throw PruneError(where + ": sample index " + std::to_string(*twice) + " is listed twice");
 }
 
-std::vector<std::int64_t> parse_kept_index(const std::string& where, std::string_view text, std::int64_t num_samples) {
+std::vector<std::int64_t> parse_kept_index(const std::string& where, std::string_view text,
+                                           std::int64_t num_samples) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
   NumberList list = parse_number_list(where, text, 0, num_samples > 0 ? num_samples - 1 : kMost);
-  if (list.name == ListName::kDroppedIndex) throw PruneError(where + ": a list of dropped samples (dropped_index), expected kept_index");
+  if (list.name == ListName::kDroppedIndex)
+    throw PruneError(where + ": a list of dropped samples (dropped_index), expected kept_index");
   sort_indices(where, list.numbers);
   return std::move(list.numbers);
 }

@@ -13,13 +13,17 @@ struct NumberList {
   ListName name = ListName::kNone;
   std::vector<std::int64_t> numbers;  ///< as they stand in the file
 };
-/// Parses `kept_index = [3, 17, ...]` or `dropped_index = [...]`; the name and the brackets may be absent, blanks and line breaks stand
-/// anywhere between numbers. Throws PruneError naming `where`, the line and what was found: junk or a number outside `lowest` to `highest`.
-[[nodiscard]] NumberList parse_number_list(const std::string& where, std::string_view text, std::int64_t lowest, std::int64_t highest);
+/// Parses `kept_index = [3, 17, ...]` or `dropped_index = [...]`; the name and the brackets may be
+/// absent, blanks and line breaks stand anywhere between numbers. Throws PruneError naming `where`,
+/// the line and what was found: junk or a number outside `lowest` to `highest`.
+[[nodiscard]] NumberList parse_number_list(const std::string& where, std::string_view text,
+                                           std::int64_t lowest, std::int64_t highest);
 
-/// The same of a list of kept samples: indices increasing. An index twice, one >= num_samples (when num_samples > 0) and the name
-/// dropped_index are errors.
-[[nodiscard]] std::vector<std::int64_t> parse_kept_index(const std::string& where, std::string_view text, std::int64_t num_samples);
+/// The same of a list of kept samples: indices increasing. An index twice, one >= num_samples (when
+/// num_samples > 0) and the name dropped_index are errors.
+[[nodiscard]] std::vector<std::int64_t> parse_kept_index(const std::string& where,
+                                                         std::string_view text,
+                                                         std::int64_t num_samples);
 
 /// Sorts; throws PruneError that names `where` when an index is there twice.
 void sort_indices(const std::string& where, std::vector<std::int64_t>& indices);

@@ -6,11 +6,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include "prune/files/atomic_file.h"
 #include "prune/error.h"
-#include "prune/lists/kept_index_text.h"
+#include "prune/files/atomic_file.h"
 #include "prune/files/npy_file.h"
 #include "prune/files/text_lines.h"
+#include "prune/lists/kept_index_text.h"
 
 namespace diffprob::prune {
 namespace {
@@ -18,13 +18,16 @@ namespace {
 constexpr std::int64_t kMostSamples = std::int64_t{1} << 32;
 
 /// Numbers of a list -> sample indices, in place.
-void to_indices(const std::string& path, const ListOptions& options, std::vector<std::int64_t>& numbers) {
+void to_indices(const std::string& path, const ListOptions& options,
+                std::vector<std::int64_t>& numbers) {
   const std::int64_t lowest = options.base == IndexBase::kKey ? 1 : 0;
-  const std::int64_t highest = lowest + (options.num_samples > 0 ? options.num_samples : kMostSamples) - 1;
+  const std::int64_t highest =
+      lowest + (options.num_samples > 0 ? options.num_samples : kMostSamples) - 1;
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     if (numbers[i] < lowest || numbers[i] > highest) {
-      throw PruneError(path + ": entry " + std::to_string(i) + " is " + std::to_string(numbers[i]) + ", expected " +
-                       std::to_string(lowest) + " to " + std::to_string(highest) + (lowest == 1 ? " (record keys)" : ""));
+      throw PruneError(path + ": entry " + std::to_string(i) + " is " + std::to_string(numbers[i]) +
+                       ", expected " + std::to_string(lowest) + " to " + std::to_string(highest) +
+                       (lowest == 1 ? " (record keys)" : ""));
     }
     numbers[i] -= lowest;
   }
@@ -36,18 +39,22 @@ std::vector<std::int64_t> read_lines(const std::string& path) {
   TextLines lines(path);
   while (lines.next()) {
     std::int64_t number = 0;
-    if (!parse_number(lines.text(), number) || number < 0) lines.fail("a sample index (a whole number, 0 or more)", lines.text());
+    if (!parse_number(lines.text(), number) || number < 0)
+      lines.fail("a sample index (a whole number, 0 or more)", lines.text());
     numbers.push_back(number);
   }
   return numbers;
 }
 
 std::vector<std::int64_t> read_comma(const std::string& path, ListKind kind) {
-  NumberList list = parse_number_list(path, read_text_file(path), 0, std::numeric_limits<std::int64_t>::max());
+  NumberList list =
+      parse_number_list(path, read_text_file(path), 0, std::numeric_limits<std::int64_t>::max());
   const ListName wanted = kind == ListKind::kKeptIndex      ? ListName::kKeptIndex
                           : kind == ListKind::kDroppedIndex ? ListName::kDroppedIndex
                                                             : ListName::kNone;
-  if (list.name != wanted) throw PruneError(path + ": the name in front of the list is not that of the kind '" + info_of(kind).name + "'");
+  if (list.name != wanted)
+    throw PruneError(path + ": the name in front of the list is not that of the kind '" +
+                     info_of(kind).name + "'");
   return std::move(list.numbers);
 }
 
@@ -56,7 +63,8 @@ std::vector<std::int64_t> read_mask(const std::string& path, std::int64_t& num_s
   const std::vector<std::uint8_t> mask = NpyFile(path).mask();
   const auto length = static_cast<std::int64_t>(mask.size());
   if (num_samples > 0 && length != num_samples) {
-    throw PruneError(path + ": a mask of " + std::to_string(length) + " samples, the data set has " + std::to_string(num_samples));
+    throw PruneError(path + ": a mask of " + std::to_string(length) +
+                     " samples, the data set has " + std::to_string(num_samples));
   }
   num_samples = length;
   std::vector<std::int64_t> marked;
@@ -68,7 +76,8 @@ std::vector<std::int64_t> read_mask(const std::string& path, std::int64_t& num_s
 
 class NameReader {
  public:
-  NameReader(const std::string& path, const std::vector<std::string>& names) : names_(names), lines_(path) {
+  NameReader(const std::string& path, const std::vector<std::string>& names)
+      : names_(names), lines_(path) {
     positions_.reserve(names.size());
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (!positions_.emplace(without_dot(names[i]), i).second)
@@ -101,7 +110,8 @@ class NameReader {
     const auto slash = file.rfind('/');
     if (slash != std::string_view::npos && file.substr(0, slash) != identity) {
       lines_.fail("'" + shown(file) + "' is given to identity '" + shown(identity) +
-                  "', another than its folder: relabelled images cannot be " + "expressed by a kept list; leave such lines out");
+                  "', another than its folder: relabelled images cannot be " +
+                  "expressed by a kept list; leave such lines out");
     }
     return file;
   }
@@ -120,47 +130,57 @@ class NameReader {
   std::unordered_map<std::string_view, std::size_t> positions_;
 };
 
-std::vector<std::int64_t> read_names(const std::string& path, ListKind kind, const ListOptions& options) {
+std::vector<std::int64_t> read_names(const std::string& path, ListKind kind,
+                                     const ListOptions& options) {
   if (options.names == nullptr)
-    throw PruneError(path + ": no numbers, so names of image files? 'diffprob convert' reads such a list with --data=PATH of the data set");
+    throw PruneError(path +
+                     ": no numbers, so names of image files? 'diffprob convert' reads such a list "
+                     "with --data=PATH of the data set");
   return NameReader(path, *options.names).read(kind);
 }
 
 /// Lists with our names, masks and names of files never hold record keys.
 void check_base(const std::string& path, ListKind kind, IndexBase base) {
-  const bool numbers = kind == ListKind::kComma || kind == ListKind::kAdaFace || kind == ListKind::kLines || kind == ListKind::kNpyIndex ||
+  const bool numbers = kind == ListKind::kComma || kind == ListKind::kAdaFace ||
+                       kind == ListKind::kLines || kind == ListKind::kNpyIndex ||
                        kind == ListKind::kCvlface;
   if (base == IndexBase::kIndex || numbers) return;
-  throw PruneError(path + ": a list of kind '" + info_of(kind).name +
-                   "' holds no record keys; kinds that may: comma, adaface, lines, npy-index, cvlface");
+  throw PruneError(
+      path + ": a list of kind '" + info_of(kind).name +
+      "' holds no record keys; kinds that may: comma, adaface, lines, npy-index, cvlface");
 }
 
 /// What the list says, from the kind and from the user.
 ListMeaning agreed_meaning(const std::string& path, ListKind kind, ListMeaning said) {
   const ListKindInfo& info = info_of(kind);
-  if (info.meaning != ListMeaning::kUnsaid && said != ListMeaning::kUnsaid && info.meaning != said) {
-    throw PruneError(path + ": a list of kind '" + info.name + "' names " + meaning_name(info.meaning) + " samples, not " +
-                     meaning_name(said) + " ones");
+  if (info.meaning != ListMeaning::kUnsaid && said != ListMeaning::kUnsaid &&
+      info.meaning != said) {
+    throw PruneError(path + ": a list of kind '" + info.name + "' names " +
+                     meaning_name(info.meaning) + " samples, not " + meaning_name(said) + " ones");
   }
   const ListMeaning meaning = info.meaning == ListMeaning::kUnsaid ? said : info.meaning;
   if (meaning == ListMeaning::kUnsaid) {
     const bool mask = kind == ListKind::kNpyMask;
-    throw PruneError(path + ": " + (mask ? "a mask" : "a list") + " of kind '" + info.name + "' does not say whether " +
-                     (mask ? "True means" : "it names") +
-                     " kept or dropped samples. Say it with --list=kept or --list=dropped, or with a kind that implies it (--kind=adaface, "
+    throw PruneError(path + ": " + (mask ? "a mask" : "a list") + " of kind '" + info.name +
+                     "' does not say whether " + (mask ? "True means" : "it names") +
+                     " kept or dropped samples. Say it with --list=kept or --list=dropped, or with "
+                     "a kind that implies it (--kind=adaface, "
                      "ms-celeb: kept; " +
                      "cvlface, cleanlab: dropped)");
   }
   return meaning;
 }
 
-std::vector<std::int64_t> all_but(const std::string& path, const std::vector<std::int64_t>& dropped, std::int64_t num_samples) {
+std::vector<std::int64_t> all_but(const std::string& path, const std::vector<std::int64_t>& dropped,
+                                  std::int64_t num_samples) {
   if (num_samples <= 0) {
-    throw PruneError(
-        path + ": a list of dropped samples: how many samples are there? Give the data set (--data=PATH) or their number (--samples=N)");
+    throw PruneError(path +
+                     ": a list of dropped samples: how many samples are there? Give the data set "
+                     "(--data=PATH) or their number (--samples=N)");
   }
   std::vector<std::int64_t> kept;
-  kept.reserve(static_cast<std::size_t>(num_samples) - std::min(dropped.size(), static_cast<std::size_t>(num_samples)));
+  kept.reserve(static_cast<std::size_t>(num_samples) -
+               std::min(dropped.size(), static_cast<std::size_t>(num_samples)));
   std::size_t next = 0;
   for (std::int64_t i = 0; i < num_samples; ++i) {
     if (next < dropped.size() && dropped[next] == i) {
@@ -173,7 +193,8 @@ std::vector<std::int64_t> all_but(const std::string& path, const std::vector<std
 }
 
 /// As they are listed; `options.num_samples` is set by masks.
-std::vector<std::int64_t> read_indices(const std::string& path, ListKind kind, ListOptions& options) {
+std::vector<std::int64_t> read_indices(const std::string& path, ListKind kind,
+                                       ListOptions& options) {
   std::vector<std::int64_t> numbers;
   switch (kind) {
     case ListKind::kIndexSet:
@@ -210,23 +231,28 @@ void write_lines(const std::string& path, const std::vector<std::int64_t>& numbe
   write_text_file(path, text);
 }
 
-void write_comma(const std::string& path, const std::string& before, const std::vector<std::int64_t>& numbers, const std::string& between,
+void write_comma(const std::string& path, const std::string& before,
+                 const std::vector<std::int64_t>& numbers, const std::string& between,
                  const std::string& after) {
   std::string text = before;
-  for (std::size_t i = 0; i < numbers.size(); ++i) text += (i == 0 ? "" : between) + std::to_string(numbers[i]);
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    text += (i == 0 ? "" : between) + std::to_string(numbers[i]);
   write_text_file(path, text + after);
 }
 
 void write_mask(const std::string& path, const IndexSet& set, ListMeaning marked) {
-  if (set.num_samples <= 0) throw PruneError(path + ": a mask needs the number of samples (--data=PATH or --samples=N)");
+  if (set.num_samples <= 0)
+    throw PruneError(path + ": a mask needs the number of samples (--data=PATH or --samples=N)");
   const std::uint8_t kept = marked == ListMeaning::kKept ? 1 : 0;
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(set.num_samples), 1 - kept);
   for (const std::int64_t i : set.kept) mask.at(static_cast<std::size_t>(i)) = kept;
   write_npy_mask(path, mask);
 }
 
-void write_names(const std::string& path, ListKind kind, const IndexSet& set, const ListOptions& options) {
-  if (options.names == nullptr) throw PruneError(path + ": names of image files need the data set (--data=PATH)");
+void write_names(const std::string& path, ListKind kind, const IndexSet& set,
+                 const ListOptions& options) {
+  if (options.names == nullptr)
+    throw PruneError(path + ": names of image files need the data set (--data=PATH)");
   std::string text;
   for (const std::int64_t i : set.kept) {
     const std::string& name = options.names->at(static_cast<std::size_t>(i));
@@ -243,7 +269,8 @@ void write_names(const std::string& path, ListKind kind, const IndexSet& set, co
 IndexSet read_list(const std::string& path, const ListOptions& given) {
   ListOptions options = given;
   if (options.num_samples < 0 || options.num_samples > kMostSamples) {
-    throw PruneError(path + ": " + std::to_string(options.num_samples) + " samples, expected 0 to 2^32");
+    throw PruneError(path + ": " + std::to_string(options.num_samples) +
+                     " samples, expected 0 to 2^32");
   }
   const ListKind kind = options.kind ? *options.kind : detect_list_kind(path);
   check_base(path, kind, options.base);
@@ -252,27 +279,34 @@ IndexSet read_list(const std::string& path, const ListOptions& given) {
   std::vector<std::int64_t> listed = read_indices(path, kind, options);
   sort_indices(path, listed);
   IndexSet set;
-  set.kept = meaning == ListMeaning::kKept ? std::move(listed) : all_but(path, listed, options.num_samples);
+  set.kept = meaning == ListMeaning::kKept ? std::move(listed)
+                                           : all_but(path, listed, options.num_samples);
   set.num_samples = options.num_samples;
   set.method = "list";
   return set;
 }
 
-void write_list(const std::string& path, ListKind kind, const IndexSet& set, const ListOptions& options) {
+void write_list(const std::string& path, ListKind kind, const IndexSet& set,
+                const ListOptions& options) {
   check_base(path, kind, options.base);
   if (kind == ListKind::kIndexSet && set.num_samples == 0) {
-    throw PruneError(path + ": an index set needs the number of samples (--data=PATH or --samples=N)");
+    throw PruneError(path +
+                     ": an index set needs the number of samples (--data=PATH or --samples=N)");
   }
   if (kind == ListKind::kIndexSet) return write_index_set_hdf5(path, set);
   if (kind == ListKind::kNpyMask) return write_mask(path, set, ListMeaning::kKept);
   if (kind == ListKind::kCleanlab) return write_mask(path, set, ListMeaning::kDropped);
-  if (kind == ListKind::kNames || kind == ListKind::kMsCeleb) return write_names(path, kind, set, options);
+  if (kind == ListKind::kNames || kind == ListKind::kMsCeleb)
+    return write_names(path, kind, set, options);
   const bool dropped = info_of(kind).meaning == ListMeaning::kDropped;
   std::vector<std::int64_t> numbers = dropped ? all_but(path, set.kept, set.num_samples) : set.kept;
   for (std::int64_t& number : numbers) number += options.base == IndexBase::kKey ? 1 : 0;
-  if (kind == ListKind::kKeptIndex) return write_comma(path, "kept_index = [", numbers, ", ", "]\n");
-  if (kind == ListKind::kDroppedIndex) return write_comma(path, "dropped_index = [", numbers, ", ", "]\n");
-  if (kind == ListKind::kComma || kind == ListKind::kAdaFace) return write_comma(path, "", numbers, ",", "\n");
+  if (kind == ListKind::kKeptIndex)
+    return write_comma(path, "kept_index = [", numbers, ", ", "]\n");
+  if (kind == ListKind::kDroppedIndex)
+    return write_comma(path, "dropped_index = [", numbers, ", ", "]\n");
+  if (kind == ListKind::kComma || kind == ListKind::kAdaFace)
+    return write_comma(path, "", numbers, ",", "\n");
   if (kind == ListKind::kLines) return write_lines(path, numbers);
   write_npy<std::int64_t>(path, numbers);
 }

@@ -13,27 +13,39 @@ namespace diffprob::prune {
 namespace {
 
 constexpr std::array<ListKindInfo, 12> kKinds = {{
-    {ListKind::kIndexSet, "index-set", ListMeaning::kKept, "HDF5 index set of ours, with reasons and label map (.h5)"},
-    {ListKind::kKeptIndex, "kept-index", ListMeaning::kKept, "text kept_index = [0, 3, ...], the paper's code and ours"},
-    {ListKind::kDroppedIndex, "dropped-index", ListMeaning::kDropped, "text dropped_index = [1, 2, ...]"},
-    {ListKind::kComma, "comma", ListMeaning::kUnsaid, "text, numbers between commas, without a name"},
-    {ListKind::kAdaFace, "adaface", ListMeaning::kKept, "the same, as AdaFace's subset files: one line of kept indices"},
+    {ListKind::kIndexSet, "index-set", ListMeaning::kKept,
+     "HDF5 index set of ours, with reasons and label map (.h5)"},
+    {ListKind::kKeptIndex, "kept-index", ListMeaning::kKept,
+     "text kept_index = [0, 3, ...], the paper's code and ours"},
+    {ListKind::kDroppedIndex, "dropped-index", ListMeaning::kDropped,
+     "text dropped_index = [1, 2, ...]"},
+    {ListKind::kComma, "comma", ListMeaning::kUnsaid,
+     "text, numbers between commas, without a name"},
+    {ListKind::kAdaFace, "adaface", ListMeaning::kKept,
+     "the same, as AdaFace's subset files: one line of kept indices"},
     {ListKind::kLines, "lines", ListMeaning::kUnsaid, "text, one index a line"},
     {ListKind::kNpyIndex, "npy-index", ListMeaning::kUnsaid, ".npy of whole numbers: indices"},
-    {ListKind::kCvlface, "cvlface", ListMeaning::kDropped, "the same, as CVLface's resample files: dropped indices"},
+    {ListKind::kCvlface, "cvlface", ListMeaning::kDropped,
+     "the same, as CVLface's resample files: dropped indices"},
     {ListKind::kNpyMask, "npy-mask", ListMeaning::kUnsaid, ".npy of bools, one a sample"},
     {ListKind::kCleanlab, "cleanlab", ListMeaning::kDropped,
      ".npy as cleanlab's find_label_issues gives it: a mask (True = issue) or indices of issues"},
-    {ListKind::kNames, "names", ListMeaning::kUnsaid, "text, one image file a line (folders and .lst lists alone; needs --data)"},
-    {ListKind::kMsCeleb, "ms-celeb", ListMeaning::kKept, "text, 'identity file' a line, as C-MS-Celeb's clean list (needs --data)"},
+    {ListKind::kNames, "names", ListMeaning::kUnsaid,
+     "text, one image file a line (folders and .lst lists alone; needs --data)"},
+    {ListKind::kMsCeleb, "ms-celeb", ListMeaning::kKept,
+     "text, 'identity file' a line, as C-MS-Celeb's clean list (needs --data)"},
 }};
 
 ListKind detect_npy(const std::string& path) {
   const NpyFile file(path);
-  if (file.is_float()) throw PruneError(path + ": floats, expected whole numbers or bools in a list of samples (floats are scores)");
+  if (file.is_float())
+    throw PruneError(
+        path +
+        ": floats, expected whole numbers or bools in a list of samples (floats are scores)");
   if (file.type() == NpyType::kBool) return ListKind::kNpyMask;
   if (file.type() != NpyType::kUint8) return ListKind::kNpyIndex;
-  throw PruneError(path + ": bytes (u1): indices or a mask? Say which with --kind=npy-index or --kind=npy-mask");
+  throw PruneError(
+      path + ": bytes (u1): indices or a mask? Say which with --kind=npy-index or --kind=npy-mask");
 }
 
 bool is_whole_number(std::string_view text) {
@@ -43,11 +55,14 @@ bool is_whole_number(std::string_view text) {
 
 ListKind detect_text(const std::string& path) {
   TextLines lines(path);
-  if (!lines.next()) throw PruneError(path + ": an empty file: damaged? (if the list is empty, say its form with --kind)");
+  if (!lines.next())
+    throw PruneError(path +
+                     ": an empty file: damaged? (if the list is empty, say its form with --kind)");
   const std::string_view first = lines.text();
   if (first.starts_with("kept_index")) return ListKind::kKeptIndex;
   if (first.starts_with("dropped_index")) return ListKind::kDroppedIndex;
-  if (first.starts_with('[') || first.find_first_not_of("0123456789, \t") == std::string_view::npos) {
+  if (first.starts_with('[') ||
+      first.find_first_not_of("0123456789, \t") == std::string_view::npos) {
     return is_whole_number(first) ? ListKind::kLines : ListKind::kComma;
   }
   if (first.starts_with('{')) lines.fail("a list of samples", first);
@@ -72,7 +87,8 @@ const ListKindInfo& info_of(ListKind kind) {
 }
 
 std::optional<ListKind> find_list_kind(std::string_view name) {
-  const auto found = std::find_if(kKinds.begin(), kKinds.end(), [&](const ListKindInfo& info) { return name == info.name; });
+  const auto found = std::find_if(kKinds.begin(), kKinds.end(),
+                                  [&](const ListKindInfo& info) { return name == info.name; });
   return found == kKinds.end() ? std::nullopt : std::optional(found->kind);
 }
 

@@ -37,8 +37,9 @@ struct ListKindInfo {
 [[nodiscard]] const ListKindInfo& info_of(ListKind kind);
 [[nodiscard]] std::optional<ListKind> find_list_kind(std::string_view name);
 
-/// By content: HDF5, .npy (whole numbers or bools), `kept_index`, `dropped_index`, a comma-separated line, one number a line, names of
-/// files. Never guesses what a form does not show: kComma rather than kAdaFace, kNpyMask rather than kCleanlab. Throws PruneError on what
+/// By content: HDF5, .npy (whole numbers or bools), `kept_index`, `dropped_index`, a
+/// comma-separated line, one number a line, names of files. Never guesses what a form does not
+/// show: kComma rather than kAdaFace, kNpyMask rather than kCleanlab. Throws PruneError on what
 /// cannot be a list.
 [[nodiscard]] ListKind detect_list_kind(const std::string& path);
 

@@ -21,9 +21,9 @@ std::uint64_t ordered_bits(double value) {
   return (bits & (std::uint64_t{1} << 63U)) != 0 ? ~bits : bits | (std::uint64_t{1} << 63U);
 }
 
-/// Marks, in each group, the `wanted[g]` samples with the smallest keys over all ranks; of equal keys those that come first in the order
-/// of ranks and slots. key_of(slot), group_of(slot) (kNone: in no group) and take(slot). Eight passes, each fixes 8 bits of the last key
-/// taken. Collective.
+/// Marks, in each group, the `wanted[g]` samples with the smallest keys over all ranks; of equal
+/// keys those that come first in the order of ranks and slots. key_of(slot), group_of(slot) (kNone:
+/// in no group) and take(slot). Eight passes, each fixes 8 bits of the last key taken. Collective.
 class SmallestOfAll {
  public:
   SmallestOfAll(std::vector<std::int64_t> wanted, dist::HostCollectives& collectives)
@@ -34,18 +34,21 @@ class SmallestOfAll {
     auto rest = wanted_;  // still to be taken among the keys that begin like last_
     for (int shift = 56; shift >= 0; shift -= 8) {
       std::vector<std::int64_t> histogram(wanted_.size() * 256, 0);
-      const std::uint64_t fixed = shift == 56 ? 0 : ~std::uint64_t{0} << (static_cast<unsigned>(shift) + 8U);
+      const std::uint64_t fixed =
+          shift == 56 ? 0 : ~std::uint64_t{0} << (static_cast<unsigned>(shift) + 8U);
       for (std::size_t slot = 0; slot < slots; ++slot) {
         const std::int32_t group = group_of(slot);
         if (group == kNone) continue;
         const std::uint64_t key = key_of(slot);
         if (((key ^ last_[static_cast<std::size_t>(group)]) & fixed) != 0) continue;
-        ++histogram[static_cast<std::size_t>(group) * 256 + (key >> static_cast<unsigned>(shift) & 255U)];
+        ++histogram[static_cast<std::size_t>(group) * 256 +
+                    (key >> static_cast<unsigned>(shift) & 255U)];
       }
       collectives_.all_reduce(std::span<std::int64_t>(histogram), dist::ReduceOp::kSum);
       for (std::size_t group = 0; group < wanted_.size(); ++group) {
         std::uint64_t digit = 0;
-        for (; digit < 255 && histogram[group * 256 + digit] < rest[group]; ++digit) rest[group] -= histogram[group * 256 + digit];
+        for (; digit < 255 && histogram[group * 256 + digit] < rest[group]; ++digit)
+          rest[group] -= histogram[group * 256 + digit];
         last_[group] |= digit << static_cast<unsigned>(shift);
       }
     }
@@ -62,15 +65,18 @@ class SmallestOfAll {
  private:
   /// rest[g]: how many of the keys equal to last_[g] are taken in all -> on this rank.
   template <class KeyOf, class GroupOf>
-  void skip_ties_of_lower_ranks(std::size_t slots, const KeyOf& key_of, const GroupOf& group_of, std::vector<std::int64_t>& rest) {
+  void skip_ties_of_lower_ranks(std::size_t slots, const KeyOf& key_of, const GroupOf& group_of,
+                                std::vector<std::int64_t>& rest) {
     std::vector<std::int64_t> ties(wanted_.size(), 0);
     for (std::size_t slot = 0; slot < slots; ++slot) {
       const std::int32_t group = group_of(slot);
-      if (group != kNone && key_of(slot) == last_[static_cast<std::size_t>(group)]) ++ties[static_cast<std::size_t>(group)];
+      if (group != kNone && key_of(slot) == last_[static_cast<std::size_t>(group)])
+        ++ties[static_cast<std::size_t>(group)];
     }
     const auto of_all = collectives_.all_gather_v(std::span<const std::int64_t>(ties));
     for (int rank = 0; rank < collectives_.rank(); ++rank) {
-      for (std::size_t g = 0; g < ties.size(); ++g) rest[g] -= of_all[static_cast<std::size_t>(rank) * ties.size() + g];
+      for (std::size_t g = 0; g < ties.size(); ++g)
+        rest[g] -= of_all[static_cast<std::size_t>(rank) * ties.size() + g];
     }
   }
 
@@ -82,7 +88,8 @@ class SmallestOfAll {
 /// The selection on one rank.
 class Ccs {
  public:
-  Ccs(const IdentitySlots& identities, std::span<const double> hardness, const CcsOptions& options, dist::HostCollectives& collectives)
+  Ccs(const IdentitySlots& identities, std::span<const double> hardness, const CcsOptions& options,
+      dist::HostCollectives& collectives)
       : identities_(identities),
         hardness_(hardness),
         options_(options),
@@ -92,7 +99,8 @@ class Ccs {
     for (std::int64_t c = 0; c < identities_.identities(); ++c) {
       const IdentityStream stream(options_.seed, identities_.first + c);
       const auto begin = static_cast<std::size_t>(identities_.begin[static_cast<std::size_t>(c)]);
-      for (std::size_t i = 0; i < static_cast<std::size_t>(identities_.size(c)); ++i) draw_[begin + i] = stream.at(i);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(identities_.size(c)); ++i)
+        draw_[begin + i] = stream.at(i);
     }
   }
 
@@ -102,20 +110,22 @@ class Ccs {
     std::fill(reasons.begin(), reasons.end(), Reason::kRedundant);
     SmallestOfAll(ccs_budgets(sizes, budget), collectives_)
         .take(
-            draw_.size(), [&](std::size_t slot) { return draw_[slot]; }, [&](std::size_t slot) { return stratum_[slot]; },
+            draw_.size(), [&](std::size_t slot) { return draw_[slot]; },
+            [&](std::size_t slot) { return stratum_[slot]; },
             [&](std::size_t slot) { reasons[slot] = Reason::kKept; });
     for (std::int64_t c = 0; c < identities_.identities(); ++c) fill_to_floor(c, reasons);
   }
 
  private:
   void drop_hardest() {
-    const std::int64_t usable = collectives_.all_reduce(static_cast<std::int64_t>(hardness_.size()), dist::ReduceOp::kSum);
+    const std::int64_t usable =
+        collectives_.all_reduce(static_cast<std::int64_t>(hardness_.size()), dist::ReduceOp::kSum);
     const auto dropped = static_cast<std::int64_t>(static_cast<double>(usable) * options_.beta);
     std::vector<std::int32_t> after(stratum_.size(), kNone);
     SmallestOfAll({usable - dropped}, collectives_)
         .take(
-            hardness_.size(), [&](std::size_t slot) { return ordered_bits(hardness_[slot]); }, [](std::size_t) { return 0; },
-            [&](std::size_t slot) { after[slot] = 0; });
+            hardness_.size(), [&](std::size_t slot) { return ordered_bits(hardness_[slot]); },
+            [](std::size_t) { return 0; }, [&](std::size_t slot) { after[slot] = 0; });
     stratum_ = std::move(after);
   }
 
@@ -133,8 +143,11 @@ class Ccs {
     std::vector<std::int64_t> sizes(static_cast<std::size_t>(options_.strata), 0);
     for (std::size_t slot = 0; slot < stratum_.size(); ++slot) {
       if (stratum_[slot] == kNone) continue;
-      const double place = high > low ? (hardness_[slot] - low) / (high - low) * static_cast<double>(options_.strata) : 0;
-      stratum_[slot] = static_cast<std::int32_t>(std::min<std::int64_t>(static_cast<std::int64_t>(place), options_.strata - 1));
+      const double place =
+          high > low ? (hardness_[slot] - low) / (high - low) * static_cast<double>(options_.strata)
+                     : 0;
+      stratum_[slot] = static_cast<std::int32_t>(
+          std::min<std::int64_t>(static_cast<std::int64_t>(place), options_.strata - 1));
       ++sizes[static_cast<std::size_t>(stratum_[slot])];
     }
     collectives_.all_reduce(std::span<std::int64_t>(sizes), dist::ReduceOp::kSum);
@@ -144,7 +157,8 @@ class Ccs {
   void fill_to_floor(std::int64_t c, std::span<Reason> reasons) {
     const auto first = static_cast<std::size_t>(identities_.begin[static_cast<std::size_t>(c)]);
     const auto n = static_cast<std::size_t>(identities_.size(c));
-    const auto minimum = std::min(n, static_cast<std::size_t>(options_.floor.of(static_cast<std::int64_t>(n))));
+    const auto minimum =
+        std::min(n, static_cast<std::size_t>(options_.floor.of(static_cast<std::int64_t>(n))));
     std::vector<std::size_t> left_out;
     for (std::size_t slot = first; slot < first + n; ++slot) {
       if (!is_kept(reasons[slot])) left_out.push_back(slot);
@@ -172,7 +186,8 @@ class Ccs {
 
 void check(const CcsOptions& options) {
   if (!(options.beta >= 0 && options.beta < 1)) {
-    throw PruneError("ccs: beta is " + std::to_string(options.beta) + ", expected at least 0 and below 1");
+    throw PruneError("ccs: beta is " + std::to_string(options.beta) +
+                     ", expected at least 0 and below 1");
   }
   if (options.strata < 1 || options.strata > 10000) {
     throw PruneError("ccs: " + std::to_string(options.strata) + " strata, expected 1 to 10000");
@@ -183,7 +198,8 @@ void check(const CcsOptions& options) {
 std::vector<std::int64_t> ccs_budgets(std::span<const std::int64_t> sizes, std::int64_t budget) {
   std::vector<std::size_t> order(sizes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return sizes[a] < sizes[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return sizes[a] < sizes[b]; });
   std::vector<std::int64_t> budgets(sizes.size(), 0);
   for (std::size_t i = 0; i < order.size(); ++i) {
     const auto share = budget / static_cast<std::int64_t>(order.size() - i);
@@ -193,8 +209,9 @@ std::vector<std::int64_t> ccs_budgets(std::span<const std::int64_t> sizes, std::
   return budgets;
 }
 
-void select_ccs(const IdentitySlots& identities, std::span<const double> hardness, std::int64_t budget, const CcsOptions& options,
-                dist::HostCollectives& collectives, std::span<Reason> reasons) {
+void select_ccs(const IdentitySlots& identities, std::span<const double> hardness,
+                std::int64_t budget, const CcsOptions& options, dist::HostCollectives& collectives,
+                std::span<Reason> reasons) {
   Ccs(identities, hardness, options, collectives).select(budget, reasons);
 }
 

@@ -13,10 +13,14 @@ constexpr double kResolution = 0x1p40;
 
 void check_sizes(const CleaningColumns& columns, const CleanOptions& options, std::size_t reasons) {
   const std::size_t samples = columns.labels.size();
-  const bool with_probs = columns.top1_log_prob.size() == samples && columns.own_log_prob.size() == samples;
-  if (columns.top1.size() == samples && reasons == samples && (with_probs || !reads_log_probs(options))) return;
-  throw PruneError("cleaning: " + std::to_string(columns.top1.size()) + " predictions, " + std::to_string(samples) + " labels and " +
-                   std::to_string(reasons) + " reasons, expected the same number of each column");
+  const bool with_probs =
+      columns.top1_log_prob.size() == samples && columns.own_log_prob.size() == samples;
+  if (columns.top1.size() == samples && reasons == samples &&
+      (with_probs || !reads_log_probs(options)))
+    return;
+  throw PruneError("cleaning: " + std::to_string(columns.top1.size()) + " predictions, " +
+                   std::to_string(samples) + " labels and " + std::to_string(reasons) +
+                   " reasons, expected the same number of each column");
 }
 
 }  // namespace
@@ -25,7 +29,8 @@ bool reads_log_probs(const CleanOptions& options) {
   return options.rule == CleanRule::kConfident || options.margin > 0;
 }
 
-void ClassThresholds::add(std::span<const std::int32_t> labels, std::span<const float> own_log_prob) {
+void ClassThresholds::add(std::span<const std::int32_t> labels,
+                          std::span<const float> own_log_prob) {
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto label = static_cast<std::size_t>(labels[i]);
     sums_[label] += std::llround(std::exp(static_cast<double>(own_log_prob[i])) * kResolution);
@@ -44,16 +49,19 @@ double ClassThresholds::of(std::int32_t label) const {
   return static_cast<double>(sums_[c]) / static_cast<double>(counts_[c]) / kResolution;
 }
 
-void clean(const CleaningColumns& columns, const CleanOptions& options, const ClassThresholds& thresholds, std::span<Reason> reasons) {
+void clean(const CleaningColumns& columns, const CleanOptions& options,
+           const ClassThresholds& thresholds, std::span<Reason> reasons) {
   check_sizes(columns, options, reasons.size());
   for (std::size_t i = 0; i < reasons.size(); ++i) {
     if (!is_kept(reasons[i]) || columns.top1[i] == columns.labels[i]) continue;
     if (options.margin > 0) {
-      const double excess = static_cast<double>(columns.top1_log_prob[i]) - static_cast<double>(columns.own_log_prob[i]);
+      const double excess = static_cast<double>(columns.top1_log_prob[i]) -
+                            static_cast<double>(columns.own_log_prob[i]);
       if (!(excess > options.margin)) continue;
     }
     if (options.rule == CleanRule::kConfident &&
-        !(std::exp(static_cast<double>(columns.top1_log_prob[i])) >= thresholds.of(columns.top1[i]))) {
+        !(std::exp(static_cast<double>(columns.top1_log_prob[i])) >=
+          thresholds.of(columns.top1[i]))) {
       continue;
     }
     reasons[i] = Reason::kMislabelled;

@@ -10,7 +10,8 @@
 
 namespace diffprob::prune {
 
-/// What cleaning needs of some samples, all without margin. The last two may be empty when the rule does not read them.
+/// What cleaning needs of some samples, all without margin. The last two may be empty when the rule
+/// does not read them.
 struct CleaningColumns {
   std::span<const std::int32_t> labels;
   std::span<const std::int32_t> top1;    ///< most probable class
@@ -20,11 +21,13 @@ struct CleaningColumns {
 /// Whether the rule reads top1_log_prob and own_log_prob.
 [[nodiscard]] bool reads_log_probs(const CleanOptions& options);
 
-/// Mean probability that the samples of a class give it: confident learning's threshold of that class. A class without samples has none:
-/// nothing is confidently of it. Sums are whole multiples of 2^-40, so they do not depend on the order or on the number of ranks.
+/// Mean probability that the samples of a class give it: confident learning's threshold of that
+/// class. A class without samples has none: nothing is confidently of it. Sums are whole multiples
+/// of 2^-40, so they do not depend on the order or on the number of ranks.
 class ClassThresholds {
  public:
-  explicit ClassThresholds(std::int64_t num_classes) : sums_(static_cast<std::size_t>(num_classes), 0), counts_(sums_.size(), 0) {}
+  explicit ClassThresholds(std::int64_t num_classes)
+      : sums_(static_cast<std::size_t>(num_classes), 0), counts_(sums_.size(), 0) {}
   void add(std::span<const std::int32_t> labels, std::span<const float> own_log_prob);
   /// Collective: after it, sums are those of all ranks.
   void finish(dist::HostCollectives& collectives);
@@ -36,8 +39,9 @@ class ClassThresholds {
   std::vector<std::int64_t> counts_;  // [num_classes]
 };
 
-/// Marks what the rule says is mislabelled as kMislabelled; leaves samples that are not kept, and all others, alone. `thresholds`: for
-/// CleanRule::kConfident, else unused. Pure.
-void clean(const CleaningColumns& columns, const CleanOptions& options, const ClassThresholds& thresholds, std::span<Reason> reasons);
+/// Marks what the rule says is mislabelled as kMislabelled; leaves samples that are not kept, and
+/// all others, alone. `thresholds`: for CleanRule::kConfident, else unused. Pure.
+void clean(const CleaningColumns& columns, const CleanOptions& options,
+           const ClassThresholds& thresholds, std::span<Reason> reasons);
 
 }  // namespace diffprob::prune

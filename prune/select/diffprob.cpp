@@ -15,18 +15,21 @@ namespace {
 
 using Values = std::span<const double>;  // scores of one identity, falling
 
-/// 1 + d for d = 0, -0.01, ...: d by repeated subtraction in float64, as the reference accumulates it. At the end 1 + d <= -1, so that
-/// (1 + d) t is below 0 for every positive t, subnormal ones too, and the walk keeps everything.
+/// 1 + d for d = 0, -0.01, ...: d by repeated subtraction in float64, as the reference accumulates
+/// it. At the end 1 + d <= -1, so that (1 + d) t is below 0 for every positive t, subnormal ones
+/// too, and the walk keeps everything.
 const std::vector<double>& relaxations() {
   static const std::vector<double> table = [] {
     std::vector<double> factors;
-    for (double d = 0.0; factors.empty() || factors.back() > -1.0; d = d - 0.01) factors.push_back(1 + d);
+    for (double d = 0.0; factors.empty() || factors.back() > -1.0; d = d - 0.01)
+      factors.push_back(1 + d);
     return factors;
   }();
   return table;
 }
 
-/// One walk: calls keep(position) for each sample kept when the next one must lie more than `gap` below the last one kept.
+/// One walk: calls keep(position) for each sample kept when the next one must lie more than `gap`
+/// below the last one kept.
 template <class Keep>
 void walk(Values values, double gap, const Keep& keep) {
   double last = values[0];
@@ -39,8 +42,8 @@ void walk(Values values, double gap, const Keep& keep) {
   }
 }
 
-/// How many samples walk() keeps. Without a branch on the scores, because which are kept cannot be predicted: half the time on spread
-/// scores.
+/// How many samples walk() keeps. Without a branch on the scores, because which are kept cannot be
+/// predicted: half the time on spread scores.
 std::int64_t count_walk(Values values, double gap) {
   double last = values[0];
   std::int64_t kept = 1;
@@ -78,7 +81,8 @@ void count_walks(Values values, std::span<const double> gaps, std::span<std::int
   if (at < gaps.size()) kept[at] = count_walk(values, gaps[at]);
 }
 
-/// Smallest gap between the first `wanted` samples (at least 2) that a walk with this gap keeps; none when it keeps fewer.
+/// Smallest gap between the first `wanted` samples (at least 2) that a walk with this gap keeps;
+/// none when it keeps fewer.
 std::optional<double> smallest_gap_of_walk(Values values, double gap, std::int64_t wanted) {
   double last = values[0];
   double smallest = std::numeric_limits<double>::infinity();
@@ -93,14 +97,16 @@ std::optional<double> smallest_gap_of_walk(Values values, double gap, std::int64
   return kept >= wanted ? std::optional(smallest) : std::nullopt;
 }
 
-/// The gap below which a walk keeps `wanted` samples, and at which it does not; known not to exceed `at_most`. A walk that does shows a
-/// larger gap that nearly does: its own smallest one. Some halvings first, then climbing until a walk fails: exact.
+/// The gap below which a walk keeps `wanted` samples, and at which it does not; known not to exceed
+/// `at_most`. A walk that does shows a larger gap that nearly does: its own smallest one. Some
+/// halvings first, then climbing until a walk fails: exact.
 double critical_gap(Values values, std::int64_t wanted, double at_most) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (wanted <= 1) return kInfinity;
   if (static_cast<std::int64_t>(values.size()) < wanted) return -kInfinity;
   double low = *smallest_gap_of_walk(values, -1, wanted);  // keeps everything: no gap is negative
-  double high = std::min(at_most, (values.front() - values.back()) / static_cast<double>(wanted - 1));
+  double high =
+      std::min(at_most, (values.front() - values.back()) / static_cast<double>(wanted - 1));
   for (int halving = 0; halving < 4 && low < high; ++halving) {
     const double middle = low + (high - low) / 2;
     if (const auto found = smallest_gap_of_walk(values, middle, wanted)) {
@@ -113,7 +119,8 @@ double critical_gap(Values values, std::int64_t wanted, double at_most) {
   return low;
 }
 
-/// Whether walk() keeps at least `wanted`; stops as soon as it does, which pays in the bisection: there `wanted` is small.
+/// Whether walk() keeps at least `wanted`; stops as soon as it does, which pays in the bisection:
+/// there `wanted` is small.
 bool reaches(Values values, double gap, std::int64_t wanted) {
   double last = values[0];
   std::int64_t kept = 1;
@@ -142,32 +149,37 @@ class GapRule {
 
   /// The largest gap of the sequence below `limit`; none: there is none (kDefault alone).
   [[nodiscard]] std::optional<double> below(double limit) const {
-    const auto found = std::partition_point(gaps_.begin(), gaps_.end(), [limit](double gap) { return !(gap < limit); });
+    const auto found = std::partition_point(gaps_.begin(), gaps_.end(),
+                                            [limit](double gap) { return !(gap < limit); });
     return found == gaps_.end() ? std::nullopt : std::optional(*found);
   }
 
-  /// The largest gap of the sequence that keeps `minimum` of an identity with more samples than that; none: no gap does (kDefault alone).
+  /// The largest gap of the sequence that keeps `minimum` of an identity with more samples than
+  /// that; none: no gap does (kDefault alone).
   [[nodiscard]] std::optional<double> gap_for(Values values, std::int64_t minimum) const {
-    if (preset_ == Preset::kReference && minimum == 1) return std::numeric_limits<double>::infinity();  // the reference makes no walk then
+    if (preset_ == Preset::kReference && minimum == 1)
+      return std::numeric_limits<double>::infinity();  // the reference makes no walk then
     if (reaches(values, gaps_.front(), minimum)) return gaps_.front();
     return lowered(values, minimum);
   }
 
  private:
-  /// The same when the first gap is known not to do. The kept count never falls as the gap falls, so bisection gives what trying one after
-  /// the other gives.
+  /// The same when the first gap is known not to do. The kept count never falls as the gap falls,
+  /// so bisection gives what trying one after the other gives.
   [[nodiscard]] std::optional<double> lowered(Values values, std::int64_t minimum) const {
     if (!reaches(values, gaps_.back(), minimum)) return std::nullopt;
-    return *std::partition_point(gaps_.begin() + 1, gaps_.end() - 1, [&](double gap) { return !reaches(values, gap, minimum); });
+    return *std::partition_point(gaps_.begin() + 1, gaps_.end() - 1,
+                                 [&](double gap) { return !reaches(values, gap, minimum); });
   }
 
   Preset preset_;
   std::vector<double> gaps_;
 };
 
-/// Positions of the `wanted` samples with the largest gap to the sample before them; the first sample's gap counts as infinite.
-/// Equal gaps: the smaller slot.
-std::vector<std::size_t> largest_gaps(Values values, std::span<const std::uint32_t> slots, std::int64_t wanted) {
+/// Positions of the `wanted` samples with the largest gap to the sample before them; the first
+/// sample's gap counts as infinite. Equal gaps: the smaller slot.
+std::vector<std::size_t> largest_gaps(Values values, std::span<const std::uint32_t> slots,
+                                      std::int64_t wanted) {
   std::vector<std::size_t> positions(values.size());
   std::iota(positions.begin(), positions.end(), std::size_t{0});
   const auto before = [&](std::size_t a, std::size_t b) {
@@ -175,7 +187,9 @@ std::vector<std::size_t> largest_gaps(Values values, std::span<const std::uint32
     const double gap_b = values[b - 1] - values[b];
     return gap_a != gap_b ? gap_a > gap_b : slots[a] < slots[b];
   };
-  if (wanted > 1) std::nth_element(positions.begin() + 1, positions.begin() + wanted - 1, positions.end(), before);
+  if (wanted > 1)
+    std::nth_element(positions.begin() + 1, positions.begin() + wanted - 1, positions.end(),
+                     before);
   positions.resize(static_cast<std::size_t>(wanted));
   return positions;
 }
@@ -183,17 +197,22 @@ std::vector<std::size_t> largest_gaps(Values values, std::span<const std::uint32
 /// Selection of one identity; the buffer is reused from identity to identity.
 class IdentitySelector {
  public:
-  explicit IdentitySelector(const DiffProbOptions& options) : rule_(options, options.threshold), floor_(options.floor) {}
+  explicit IdentitySelector(const DiffProbOptions& options)
+      : rule_(options, options.threshold), floor_(options.floor) {}
 
   void select(Values values, std::span<const std::uint32_t> slots, std::span<Reason> reasons) {
     const std::int64_t minimum = floor_.of(static_cast<std::int64_t>(values.size()));
-    if (static_cast<std::int64_t>(values.size()) <= minimum) return write(slots, reasons, Reason::kKept);
+    if (static_cast<std::int64_t>(values.size()) <= minimum)
+      return write(slots, reasons, Reason::kKept);
     write(slots, reasons, Reason::kRedundant);
     const auto gap = rule_.gap_for(values, minimum);
-    if (gap && *gap == rule_.plain()) return walk(values, *gap, [&](std::size_t i) { reasons[slots[i]] = Reason::kKept; });
+    if (gap && *gap == rule_.plain())
+      return walk(values, *gap, [&](std::size_t i) { reasons[slots[i]] = Reason::kKept; });
     plain_.assign(values.size(), false);
     walk(values, rule_.plain(), [&](std::size_t i) { plain_[i] = true; });
-    const auto keep = [&](std::size_t i) { reasons[slots[i]] = plain_[i] ? Reason::kKept : Reason::kKeptByFloor; };
+    const auto keep = [&](std::size_t i) {
+      reasons[slots[i]] = plain_[i] ? Reason::kKept : Reason::kKeptByFloor;
+    };
     if (gap) {
       walk(values, *gap, keep);
     } else {
@@ -202,7 +221,8 @@ class IdentitySelector {
   }
 
  private:
-  static void write(std::span<const std::uint32_t> slots, std::span<Reason> reasons, Reason reason) {
+  static void write(std::span<const std::uint32_t> slots, std::span<Reason> reasons,
+                    Reason reason) {
     for (const std::uint32_t slot : slots) reasons[slot] = reason;
   }
 
@@ -215,18 +235,22 @@ class IdentitySelector {
 
 void check(const DiffProbOptions& options) {
   if (!(options.threshold > 0) || !std::isfinite(options.threshold)) {
-    throw PruneError("diffprob: threshold is " + std::to_string(options.threshold) + ", expected a finite number above 0");
+    throw PruneError("diffprob: threshold is " + std::to_string(options.threshold) +
+                     ", expected a finite number above 0");
   }
   check(options.floor);
 }
 
-void select_diffprob(const SortedIdentities& sorted, const DiffProbOptions& options, std::span<Reason> reasons) {
+void select_diffprob(const SortedIdentities& sorted, const DiffProbOptions& options,
+                     std::span<Reason> reasons) {
   check(options);
   IdentitySelector selector(options);
-  for (std::int64_t c = 0; c < sorted.identities(); ++c) selector.select(sorted.values(c), sorted.slots(c), reasons);
+  for (std::int64_t c = 0; c < sorted.identities(); ++c)
+    selector.select(sorted.values(c), sorted.slots(c), reasons);
 }
 
-ThresholdCounter::ThresholdCounter(const SortedIdentities& sorted, const DiffProbOptions& options) : sorted_(sorted), options_(options) {
+ThresholdCounter::ThresholdCounter(const SortedIdentities& sorted, const DiffProbOptions& options)
+    : sorted_(sorted), options_(options) {
   check(options.floor);
   limits_.resize(static_cast<std::size_t>(sorted.identities()));
   for (std::int64_t c = 0; c < sorted.identities(); ++c) {
@@ -263,7 +287,8 @@ class ThresholdCounter::Pass {
     for (const double threshold : rising) rules_.emplace_back(counter.options_, threshold);
   }
 
-  /// Adds to the totals; or, when every threshold between the first and the last keeps as many, returns that number and adds nothing.
+  /// Adds to the totals; or, when every threshold between the first and the last keeps as many,
+  /// returns that number and adds nothing.
   std::optional<std::int64_t> add(std::int64_t c) {
     const Values values = counter_.sorted_.values(c);
     const auto n = static_cast<std::int64_t>(values.size());
@@ -272,26 +297,31 @@ class ThresholdCounter::Pass {
     if (counter_.options_.preset == Preset::kReference && minimum == 1) return 1;
     const Limits& limits = counter_.limits_[static_cast<std::size_t>(c)];
     if (rising_.back() < limits.enough) return add_plain(values, limits);
-    if (rising_.front() >= limits.enough && keeps_the_minimum(limits, rising_.back())) return minimum;
+    if (rising_.front() >= limits.enough && keeps_the_minimum(limits, rising_.back()))
+      return minimum;
     const std::size_t lowered = first_not_below(limits.enough);
     count_plain(values, limits, lowered);
-    for (std::size_t k = lowered; k < totals.size(); ++k) totals[k] += count_lowered(values, limits, k, minimum);
+    for (std::size_t k = lowered; k < totals.size(); ++k)
+      totals[k] += count_lowered(values, limits, k, minimum);
     return std::nullopt;
   }
 
  private:
   [[nodiscard]] std::size_t first_not_below(double limit) const {
-    return static_cast<std::size_t>(std::lower_bound(rising_.begin(), rising_.end(), limit) - rising_.begin());
+    return static_cast<std::size_t>(std::lower_bound(rising_.begin(), rising_.end(), limit) -
+                                    rising_.begin());
   }
 
-  /// Whether every lowered gap tried with thresholds up to this one keeps M and no more: gaps follow each other in steps of 0.01 t, so the
-  /// first one below `enough` is not far below it.
+  /// Whether every lowered gap tried with thresholds up to this one keeps M and no more: gaps
+  /// follow each other in steps of 0.01 t, so the first one below `enough` is not far below it.
   [[nodiscard]] bool keeps_the_minimum(const Limits& limits, double threshold) const {
-    if (counter_.options_.preset == Preset::kDefault && limits.enough <= 0) return true;  // no gap does: largest gaps
+    if (counter_.options_.preset == Preset::kDefault && limits.enough <= 0)
+      return true;  // no gap does: largest gaps
     return limits.enough - 0.0101 * threshold > limits.more;
   }
 
-  [[nodiscard]] std::int64_t count_lowered(Values values, const Limits& limits, std::size_t k, std::int64_t minimum) const {
+  [[nodiscard]] std::int64_t count_lowered(Values values, const Limits& limits, std::size_t k,
+                                           std::int64_t minimum) const {
     if (keeps_the_minimum(limits, rising_[k])) return minimum;
     const auto gap = rules_[k].below(limits.enough);
     return !gap || *gap >= limits.more ? minimum : count_walk(values, *gap);
@@ -314,7 +344,8 @@ class ThresholdCounter::Pass {
   void count_plain(Values values, const Limits& limits, std::size_t count) {
     const std::size_t walked = std::min(first_not_below(limits.all), count);
     for (std::size_t k = 0; k < walked; ++k) totals[k] += limits.distinct;
-    count_walks(values, rising_.subspan(walked, count - walked), std::span(kept_).subspan(walked, count - walked));
+    count_walks(values, rising_.subspan(walked, count - walked),
+                std::span(kept_).subspan(walked, count - walked));
     for (std::size_t k = walked; k < count; ++k) totals[k] += kept_[k];
   }
 
@@ -325,7 +356,8 @@ class ThresholdCounter::Pass {
 };
 
 /// The nearest thresholds counted before, on both sides and not far apart.
-std::optional<std::pair<double, double>> ThresholdCounter::known_around(double low, double high) const {
+std::optional<std::pair<double, double>> ThresholdCounter::known_around(double low,
+                                                                        double high) const {
   const auto above = known_.lower_bound(high);
   auto below = known_.upper_bound(low);
   if (above == known_.end() || below == known_.begin()) return std::nullopt;
@@ -336,7 +368,8 @@ std::optional<std::pair<double, double>> ThresholdCounter::known_around(double l
 
 std::vector<std::int64_t> ThresholdCounter::count(std::span<const double> thresholds) {
   if (thresholds.empty()) return {};
-  for (const double threshold : thresholds) check(DiffProbOptions{threshold, options_.floor, options_.preset});
+  for (const double threshold : thresholds)
+    check(DiffProbOptions{threshold, options_.floor, options_.preset});
   std::vector<double> rising(thresholds.begin(), thresholds.end());
   const auto [least, most] = std::minmax_element(thresholds.begin(), thresholds.end());
   const auto around = known_around(*least, *most);
@@ -344,7 +377,8 @@ std::vector<std::int64_t> ThresholdCounter::count(std::span<const double> thresh
   std::sort(rising.begin(), rising.end());
   rising.erase(std::unique(rising.begin(), rising.end()), rising.end());
 
-  const Bracket& from = rising.front() >= narrow_.low && rising.back() <= narrow_.high ? narrow_ : all_;
+  const Bracket& from =
+      rising.front() >= narrow_.low && rising.back() <= narrow_.high ? narrow_ : all_;
   Bracket next{rising.front(), rising.back(), {}, from.settled};
   Pass pass(*this, rising);
   for (const std::uint32_t c : from.open) {

@@ -21,20 +21,23 @@ struct DiffProbOptions {
 /// Throws PruneError unless the threshold is positive and finite and the floor is sane.
 void check(const DiffProbOptions& options);
 
-/// DiffProb (Caldeira et al., FG 2025): walk down the identity's samples by falling score, keep one when it lies more than (1 + d) t below
-/// the last one kept; d falls from 0 in steps of 0.01 until M are kept. `reasons` [slots]: kKept, kKeptByFloor or kRedundant. For
-/// Preset::kReference, `sorted` must hold equal values with Ties::kLast.
-void select_diffprob(const SortedIdentities& sorted, const DiffProbOptions& options, std::span<Reason> reasons);
+/// DiffProb (Caldeira et al., FG 2025): walk down the identity's samples by falling score, keep one
+/// when it lies more than (1 + d) t below the last one kept; d falls from 0 in steps of 0.01 until
+/// M are kept. `reasons` [slots]: kKept, kKeptByFloor or kRedundant. For Preset::kReference,
+/// `sorted` must hold equal values with Ties::kLast.
+void select_diffprob(const SortedIdentities& sorted, const DiffProbOptions& options,
+                     std::span<Reason> reasons);
 
-/// Counts what select_diffprob would keep, for many thresholds. Gaps at which the count of an identity changes its rule are found once, so
-/// most identities are counted without looking at their samples; between two thresholds that were counted before, only identities of which
-/// the count can differ are looked at. About 40 bytes an identity. `sorted` must outlive it.
+/// Counts what select_diffprob would keep, for many thresholds. Gaps at which the count of an
+/// identity changes its rule are found once, so most identities are counted without looking at
+/// their samples; between two thresholds that were counted before, only identities of which the
+/// count can differ are looked at. About 40 bytes an identity. `sorted` must outlive it.
 class ThresholdCounter {
  public:
   /// options.threshold is not used.
   ThresholdCounter(const SortedIdentities& sorted, const DiffProbOptions& options);
-  /// Samples kept with each of these thresholds, in one pass over the identities. Throws PruneError on a bad threshold. What it returns
-  /// does not depend on earlier calls.
+  /// Samples kept with each of these thresholds, in one pass over the identities. Throws PruneError
+  /// on a bad threshold. What it returns does not depend on earlier calls.
   [[nodiscard]] std::vector<std::int64_t> count(std::span<const double> thresholds);
 
  private:
@@ -45,7 +48,8 @@ class ThresholdCounter {
     double more;            ///< ... this: more than M samples; otherwise at most M
     std::int64_t distinct;  ///< number of distinct values
   };
-  /// Thresholds from low to high: the identities of which the count can differ, and what all others keep together.
+  /// Thresholds from low to high: the identities of which the count can differ, and what all others
+  /// keep together.
   struct Bracket {
     double low = 0;
     double high = std::numeric_limits<double>::infinity();
@@ -54,7 +58,8 @@ class ThresholdCounter {
   };
   class Pass;
   [[nodiscard]] Limits limits_of(std::span<const double> values, std::int64_t minimum) const;
-  [[nodiscard]] std::optional<std::pair<double, double>> known_around(double low, double high) const;
+  [[nodiscard]] std::optional<std::pair<double, double>> known_around(double low,
+                                                                      double high) const;
 
   const SortedIdentities& sorted_;
   DiffProbOptions options_;

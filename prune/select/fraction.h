@@ -10,8 +10,8 @@
 
 namespace diffprob::prune {
 
-/// How many of an identity with n usable samples are kept when a fraction is wanted: int(n * fraction), at least the floor; all when n is
-/// not above the floor.
+/// How many of an identity with n usable samples are kept when a fraction is wanted: int(n *
+/// fraction), at least the floor; all when n is not above the floor.
 struct FractionOf {
   FractionOf(std::int64_t n, double fraction, const Floor& floor) : by_fraction(n), in_all(n) {
     const std::int64_t minimum = floor.of(n);
@@ -24,7 +24,9 @@ struct FractionOf {
   void write(std::span<const std::uint32_t> slots, std::span<Reason> reasons) const {
     for (std::size_t i = 0; i < slots.size(); ++i) {
       const auto place = static_cast<std::int64_t>(i);
-      reasons[slots[i]] = place < by_fraction ? Reason::kKept : place < in_all ? Reason::kKeptByFloor : Reason::kRedundant;
+      reasons[slots[i]] = place < by_fraction ? Reason::kKept
+                          : place < in_all    ? Reason::kKeptByFloor
+                                              : Reason::kRedundant;
     }
   }
 
@@ -34,7 +36,8 @@ struct FractionOf {
 
 inline void check_fraction(const char* method, double fraction) {
   if (fraction >= 0 && fraction <= 1) return;
-  throw PruneError(std::string(method) + ": fraction is " + std::to_string(fraction) + ", expected 0 to 1");
+  throw PruneError(std::string(method) + ": fraction is " + std::to_string(fraction) +
+                   ", expected 0 to 1");
 }
 
 }  // namespace diffprob::prune

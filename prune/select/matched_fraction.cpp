@@ -11,13 +11,15 @@ double matched_fraction(const IdentityCounts& counts, const Floor& floor, std::i
   for (std::int64_t c = 0; c < counts.num_classes(); ++c) ++identities_of_size[counts.usable(c)];
   const auto kept = [&](double fraction) {
     std::int64_t sum = 0;
-    for (const auto& [size, identities] : identities_of_size) sum += identities * FractionOf(size, fraction, floor).in_all;
+    for (const auto& [size, identities] : identities_of_size)
+      sum += identities * FractionOf(size, fraction, floor).in_all;
     return sum;
   };
   double low = 0, high = 1;  // what is kept never falls as the fraction rises
   if (kept(low) >= target) return low;
   if (kept(high) <= target) return high;
-  for (double middle = 0.5; middle > low && middle < high; middle = low + (high - low) / 2) (kept(middle) <= target ? low : high) = middle;
+  for (double middle = 0.5; middle > low && middle < high; middle = low + (high - low) / 2)
+    (kept(middle) <= target ? low : high) = middle;
   return target - kept(low) <= kept(high) - target ? low : high;
 }
 

@@ -17,11 +17,13 @@ double el2n(float sum_p2, float nll) {
   return std::sqrt(std::max(squared, 0.0));
 }
 
-void select_ranked(const SortedIdentities& sorted, const RankedOptions& options, std::span<Reason> reasons) {
+void select_ranked(const SortedIdentities& sorted, const RankedOptions& options,
+                   std::span<Reason> reasons) {
   check(options);
   for (std::int64_t c = 0; c < sorted.identities(); ++c) {
     const auto slots = sorted.slots(c);
-    FractionOf(static_cast<std::int64_t>(slots.size()), options.fraction, options.floor).write(slots, reasons);
+    FractionOf(static_cast<std::int64_t>(slots.size()), options.fraction, options.floor)
+        .write(slots, reasons);
   }
 }
 

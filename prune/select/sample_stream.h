@@ -14,12 +14,14 @@ namespace diffprob::prune {
 /// splitmix64 as a counter-based generator: the stream is a function of (seed, identity) alone.
 class IdentityStream {
  public:
-  IdentityStream(std::uint64_t seed, std::int64_t identity) : base_(splitmix64(splitmix64(seed) + static_cast<std::uint64_t>(identity))) {}
+  IdentityStream(std::uint64_t seed, std::int64_t identity)
+      : base_(splitmix64(splitmix64(seed) + static_cast<std::uint64_t>(identity))) {}
 
   /// The k-th number of the stream.
   [[nodiscard]] std::uint64_t at(std::uint64_t k) const { return splitmix64(base_ + k); }
 
-  /// Uniform in [0, bound), bound > 0. Draws from the incomplete last round of 2^64 are refused: no bias.
+  /// Uniform in [0, bound), bound > 0. Draws from the incomplete last round of 2^64 are refused: no
+  /// bias.
   std::uint64_t below(std::uint64_t bound) {
     const std::uint64_t incomplete = (0 - bound) % bound;
     std::uint64_t draw = at(counter_++);

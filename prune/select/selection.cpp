@@ -35,9 +35,12 @@ std::vector<std::int64_t> Selection::kept_indices() const {
 }
 
 void check(const Floor& floor) {
-  if (floor.min_kept < 1) throw PruneError("prune: min_kept is " + std::to_string(floor.min_kept) + ", expected at least 1");
+  if (floor.min_kept < 1)
+    throw PruneError("prune: min_kept is " + std::to_string(floor.min_kept) +
+                     ", expected at least 1");
   if (!(floor.share >= 0 && floor.share <= 1)) {
-    throw PruneError("prune: min_kept_share is " + std::to_string(floor.share) + ", expected 0 to 1");
+    throw PruneError("prune: min_kept_share is " + std::to_string(floor.share) +
+                     ", expected 0 to 1");
   }
 }
 

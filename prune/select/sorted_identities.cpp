@@ -36,30 +36,39 @@ SortedIdentities::SortedIdentities(const IdentitySlots& identities)
       values_(static_cast<std::size_t>(identities.slots())),
       slots_(static_cast<std::size_t>(identities.slots())) {}
 
-SortedIdentities::SortedIdentities(const IdentitySlots& identities, std::span<const float> keys, Ties ties) : SortedIdentities(identities) {
+SortedIdentities::SortedIdentities(const IdentitySlots& identities, std::span<const float> keys,
+                                   Ties ties)
+    : SortedIdentities(identities) {
   // The larger key first. Subtracting from 0 makes both zeros one.
   sort_floats(
-      keys, ties, [](float key) { return 0.0F - key; }, [](float sort_key) { return -static_cast<double>(sort_key); });
+      keys, ties, [](float key) { return 0.0F - key; },
+      [](float sort_key) { return -static_cast<double>(sort_key); });
 }
 
-SortedIdentities::SortedIdentities(const IdentitySlots& identities, std::span<const double> keys, Ties ties)
+SortedIdentities::SortedIdentities(const IdentitySlots& identities, std::span<const double> keys,
+                                   Ties ties)
     : SortedIdentities(identities) {
   std::copy(keys.begin(), keys.end(), values_.begin());
-  for (std::size_t slot = 0; slot < slots_.size(); ++slot) slots_[slot] = static_cast<std::uint32_t>(slot);
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot)
+    slots_[slot] = static_cast<std::uint32_t>(slot);
   std::vector<Entry> entries;
   for (std::int64_t c = 0; c < this->identities(); ++c) sort_by_value(c, ties, entries);
 }
 
-SortedIdentities SortedIdentities::from_nll(const IdentitySlots& identities, std::span<const float> nll, Ties ties) {
+SortedIdentities SortedIdentities::from_nll(const IdentitySlots& identities,
+                                            std::span<const float> nll, Ties ties) {
   SortedIdentities sorted(identities);
   sorted.sort_floats(
-      nll, ties, [](float key) { return key + 0.0F; }, [](float sort_key) { return std::expm1(-static_cast<double>(sort_key)); });
+      nll, ties, [](float key) { return key + 0.0F; },
+      [](float sort_key) { return std::expm1(-static_cast<double>(sort_key)); });
   return sorted;
 }
 
-/// Sorts by (sort key ascending, slot) packed into 8 bytes, then takes the values. Different keys may have equal values: mended afterwards.
+/// Sorts by (sort key ascending, slot) packed into 8 bytes, then takes the values. Different keys
+/// may have equal values: mended afterwards.
 template <class SortKey, class Value>
-void SortedIdentities::sort_floats(std::span<const float> keys, Ties ties, const SortKey& sort_key, const Value& value_of) {
+void SortedIdentities::sort_floats(std::span<const float> keys, Ties ties, const SortKey& sort_key,
+                                   const Value& value_of) {
   const std::uint32_t flip = ties == Ties::kLast ? ~std::uint32_t{0} : 0;
   std::vector<std::uint64_t> packed;
   std::vector<Entry> entries;
@@ -67,7 +76,8 @@ void SortedIdentities::sort_floats(std::span<const float> keys, Ties ties, const
     const std::size_t first = at(c);
     packed.resize(count(c));
     for (std::size_t i = 0; i < packed.size(); ++i) {
-      packed[i] = std::uint64_t{ordered_bits(sort_key(keys[first + i]))} << 32U | (static_cast<std::uint32_t>(first + i) ^ flip);
+      packed[i] = std::uint64_t{ordered_bits(sort_key(keys[first + i]))} << 32U |
+                  (static_cast<std::uint32_t>(first + i) ^ flip);
     }
     sort_packed(packed);
     bool in_order = true;
@@ -84,7 +94,8 @@ void SortedIdentities::sort_floats(std::span<const float> keys, Ties ties, const
 void SortedIdentities::sort_by_value(std::int64_t c, Ties ties, std::vector<Entry>& entries) {
   const std::size_t first = at(c);
   entries.resize(count(c));
-  for (std::size_t i = 0; i < entries.size(); ++i) entries[i] = {values_[first + i], slots_[first + i]};
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    entries[i] = {values_[first + i], slots_[first + i]};
   std::sort(entries.begin(), entries.end(), [ties](const Entry& a, const Entry& b) {
     if (a.value != b.value) return a.value > b.value;
     return ties == Ties::kLast ? a.slot > b.slot : a.slot < b.slot;

@@ -24,36 +24,44 @@ double uncertainty_of(std::span<const float> window) {
   for (const float p : window) sum += static_cast<double>(p);
   const double mean = sum / static_cast<double>(window.size());
   double squares = 0;
-  for (const float p : window) squares += (static_cast<double>(p) - mean) * (static_cast<double>(p) - mean);
+  for (const float p : window)
+    squares += (static_cast<double>(p) - mean) * (static_cast<double>(p) - mean);
   return 10 * std::sqrt(squares / static_cast<double>(window.size() - 1));
 }
 
 void check_values(const EpochRecord& record) {
   const std::string sample = "training dynamics: sample " + std::to_string(record.index);
   if (!(record.probability >= 0 && record.probability <= 1)) {
-    throw PruneError(sample + ": probability is " + std::to_string(record.probability) + ", expected 0 to 1");
+    throw PruneError(sample + ": probability is " + std::to_string(record.probability) +
+                     ", expected 0 to 1");
   }
   if (!std::isfinite(record.margin)) {
-    throw PruneError(sample + ": margin is " + std::to_string(record.margin) + ", expected a finite number");
+    throw PruneError(sample + ": margin is " + std::to_string(record.margin) +
+                     ", expected a finite number");
   }
   if (record.correct > 1) {
-    throw PruneError(sample + ": correct is " + std::to_string(static_cast<int>(record.correct)) + ", expected 0 or 1");
+    throw PruneError(sample + ": correct is " + std::to_string(static_cast<int>(record.correct)) +
+                     ", expected 0 or 1");
   }
 }
 
 bool sane(const EpochRecord& record) {
-  return record.probability >= 0 && record.probability <= 1 && std::isfinite(record.margin) && record.correct <= 1;
+  return record.probability >= 0 && record.probability <= 1 && std::isfinite(record.margin) &&
+         record.correct <= 1;
 }
 
 /// Every sample of the range at most once, all values sane. Which samples came.
-std::vector<bool> check_records(std::span<const EpochRecord> records, SampleRange range, const std::string& where) {
+std::vector<bool> check_records(std::span<const EpochRecord> records, SampleRange range,
+                                const std::string& where) {
   std::vector<bool> seen(static_cast<std::size_t>(range.size()), false);
   for (const EpochRecord& record : records) {
     const auto index = static_cast<std::int64_t>(record.index);
     if (index < range.first || index >= range.last) {
-      throw PruneError(where + "sample " + std::to_string(index) + " is not one of the " + range_text(range));
+      throw PruneError(where + "sample " + std::to_string(index) + " is not one of the " +
+                       range_text(range));
     }
-    if (seen[static_cast<std::size_t>(index - range.first)]) throw PruneError(where + "sample " + std::to_string(index) + " came twice");
+    if (seen[static_cast<std::size_t>(index - range.first)])
+      throw PruneError(where + "sample " + std::to_string(index) + " came twice");
     seen[static_cast<std::size_t>(index - range.first)] = true;
     if (!sane(record)) check_values(record);
   }
@@ -63,7 +71,8 @@ std::vector<bool> check_records(std::span<const EpochRecord> records, SampleRang
 void check_all_came(const std::vector<bool>& seen, SampleRange range, const std::string& where) {
   const auto hole = std::find(seen.begin(), seen.end(), false);
   if (hole == seen.end()) return;
-  throw PruneError(where + std::to_string(std::count(seen.begin(), seen.end(), false)) + " samples did not come, the first is sample " +
+  throw PruneError(where + std::to_string(std::count(seen.begin(), seen.end(), false)) +
+                   " samples did not come, the first is sample " +
                    std::to_string(range.first + (hole - seen.begin())));
 }
 
@@ -78,8 +87,10 @@ void check_state(DynamicsState& state) {
   const auto expected = wanted.columns();
   for (std::size_t c = 0; c < found.size(); ++c) {
     if (found[c].bytes.size() == expected[c].bytes.size()) continue;
-    throw PruneError("training dynamics: column " + std::string(found[c].name) + " holds " + std::to_string(found[c].bytes.size()) +
-                     " bytes, expected " + std::to_string(expected[c].bytes.size()) + " for the " + range_text(state.range));
+    throw PruneError("training dynamics: column " + std::string(found[c].name) + " holds " +
+                     std::to_string(found[c].bytes.size()) + " bytes, expected " +
+                     std::to_string(expected[c].bytes.size()) + " for the " +
+                     range_text(state.range));
   }
 }
 
@@ -89,7 +100,8 @@ SampleRange samples_of_rank(std::int64_t num_samples, int rank, int world_size) 
   return {num_samples * rank / world_size, num_samples * (rank + 1) / world_size};
 }
 
-std::vector<EpochRecord> exchange_epoch(std::span<const EpochRecord> own, std::int64_t num_samples, dist::HostCollectives& collectives) {
+std::vector<EpochRecord> exchange_epoch(std::span<const EpochRecord> own, std::int64_t num_samples,
+                                        dist::HostCollectives& collectives) {
   const int ranks = collectives.world_size();
   std::vector<std::int64_t> counts(static_cast<std::size_t>(ranks), 0);
   // The rank r with num_samples * r / ranks <= index: the division may be one too small.
@@ -101,14 +113,16 @@ std::vector<EpochRecord> exchange_epoch(std::span<const EpochRecord> own, std::i
   together(collectives, [&] {
     for (const EpochRecord& record : own) {
       if (record.index >= num_samples) {
-        throw PruneError("training dynamics: rank " + std::to_string(collectives.rank()) + " recorded sample " +
-                         std::to_string(record.index) + ", expected 0 to " + std::to_string(num_samples - 1));
+        throw PruneError("training dynamics: rank " + std::to_string(collectives.rank()) +
+                         " recorded sample " + std::to_string(record.index) + ", expected 0 to " +
+                         std::to_string(num_samples - 1));
       }
       ++counts[owner(record.index)];
     }
   });
   std::vector<std::size_t> next(counts.size(), 0);
-  for (std::size_t r = 1; r < next.size(); ++r) next[r] = next[r - 1] + static_cast<std::size_t>(counts[r - 1]);
+  for (std::size_t r = 1; r < next.size(); ++r)
+    next[r] = next[r - 1] + static_cast<std::size_t>(counts[r - 1]);
   std::vector<EpochRecord> grouped(own.size());
   for (const EpochRecord& record : own) grouped[next[owner(record.index)]++] = record;
   return collectives.all_to_all_v(std::span<const EpochRecord>(grouped), counts);
@@ -116,7 +130,8 @@ std::vector<EpochRecord> exchange_epoch(std::span<const EpochRecord> own, std::i
 
 std::vector<EpochRecord> merge_visits(std::vector<EpochRecord> records) {
   std::sort(records.begin(), records.end(), [](const EpochRecord& a, const EpochRecord& b) {
-    return std::tie(a.index, a.probability, a.margin, a.correct) < std::tie(b.index, b.probability, b.margin, b.correct);
+    return std::tie(a.index, a.probability, a.margin, a.correct) <
+           std::tie(b.index, b.probability, b.margin, b.correct);
   });
   std::size_t merged = 0;
   for (std::size_t begin = 0, end = 0; begin < records.size(); begin = end) {
@@ -137,11 +152,15 @@ std::vector<EpochRecord> merge_visits(std::vector<EpochRecord> records) {
   return records;
 }
 
-DynamicsState::DynamicsState(SampleRange own_range, std::int64_t own_window, std::int64_t epochs_seen)
+DynamicsState::DynamicsState(SampleRange own_range, std::int64_t own_window,
+                             std::int64_t epochs_seen)
     : range(own_range), window(own_window), epochs(epochs_seen) {
-  if (range.first < 0 || range.last < range.first || range.last > std::int64_t{1} << 32 || window < 2 || epochs < 0) {
-    throw PruneError("training dynamics: " + range_text(range) + ", window " + std::to_string(window) + ", " + std::to_string(epochs) +
-                     " epochs: expected a range of samples, a window of at least 2 and no negative number of epochs");
+  if (range.first < 0 || range.last < range.first || range.last > std::int64_t{1} << 32 ||
+      window < 2 || epochs < 0) {
+    throw PruneError("training dynamics: " + range_text(range) + ", window " +
+                     std::to_string(window) + ", " + std::to_string(epochs) +
+                     " epochs: expected a range of samples, a window of at least 2 and no negative "
+                     "number of epochs");
   }
   const auto samples = static_cast<std::size_t>(range.size());
   recent.resize(samples * static_cast<std::size_t>(window));
@@ -166,42 +185,52 @@ std::vector<DynamicsColumn> DynamicsState::columns() {
 }
 
 DynamicsState resplit(std::span<const DynamicsState> parts, SampleRange range) {
-  if (parts.empty()) throw PruneError("training dynamics: no part to take the " + range_text(range) + " from");
+  if (parts.empty())
+    throw PruneError("training dynamics: no part to take the " + range_text(range) + " from");
   std::vector<const DynamicsState*> ordered;
   for (const DynamicsState& part : parts) ordered.push_back(&part);
-  std::sort(ordered.begin(), ordered.end(), [](const auto* a, const auto* b) { return a->range.first < b->range.first; });
+  std::sort(ordered.begin(), ordered.end(),
+            [](const auto* a, const auto* b) { return a->range.first < b->range.first; });
   DynamicsState state(range, parts[0].window, parts[0].epochs);
   auto to = state.columns();
   std::int64_t next = range.first;
   for (const DynamicsState* part : ordered) {
-    const SampleRange common{std::max(range.first, part->range.first), std::min(range.last, part->range.last)};
+    const SampleRange common{std::max(range.first, part->range.first),
+                             std::min(range.last, part->range.last)};
     if (common.size() <= 0) continue;
     if (common.first != next) {
       throw PruneError("training dynamics: sample " + std::to_string(std::min(next, common.first)) +
-                       (common.first > next ? " is missing" : " is there twice") + " among the parts");
+                       (common.first > next ? " is missing" : " is there twice") +
+                       " among the parts");
     }
     DynamicsState copy = *part;
     check_state(copy);
     if (part->window != state.window || part->epochs != state.epochs) {
-      throw PruneError("training dynamics: the part of the " + range_text(part->range) + " saw " + std::to_string(part->epochs) +
-                       " epochs with window " + std::to_string(part->window) + ", others " + std::to_string(state.epochs) + " with " +
-                       std::to_string(state.window));
+      throw PruneError("training dynamics: the part of the " + range_text(part->range) + " saw " +
+                       std::to_string(part->epochs) + " epochs with window " +
+                       std::to_string(part->window) + ", others " + std::to_string(state.epochs) +
+                       " with " + std::to_string(state.window));
     }
     const auto from = copy.columns();
     for (std::size_t c = 0; c < to.size(); ++c) {
       const std::size_t row = to[c].bytes_per_sample;
-      const auto rows = from[c].bytes.subspan(static_cast<std::size_t>(common.first - part->range.first) * row,
-                                              static_cast<std::size_t>(common.size()) * row);
+      const auto rows =
+          from[c].bytes.subspan(static_cast<std::size_t>(common.first - part->range.first) * row,
+                                static_cast<std::size_t>(common.size()) * row);
       std::copy(rows.begin(), rows.end(),
-                to[c].bytes.begin() + static_cast<std::ptrdiff_t>((common.first - range.first)) * static_cast<std::ptrdiff_t>(row));
+                to[c].bytes.begin() + static_cast<std::ptrdiff_t>((common.first - range.first)) *
+                                          static_cast<std::ptrdiff_t>(row));
     }
     next = common.last;
   }
-  if (next < range.last) throw PruneError("training dynamics: sample " + std::to_string(next) + " is missing among the parts");
+  if (next < range.last)
+    throw PruneError("training dynamics: sample " + std::to_string(next) +
+                     " is missing among the parts");
   return state;
 }
 
-DynamicsAccumulator::DynamicsAccumulator(SampleRange range, std::int64_t window) : state_(range, window) {}
+DynamicsAccumulator::DynamicsAccumulator(SampleRange range, std::int64_t window)
+    : state_(range, window) {}
 
 DynamicsAccumulator::DynamicsAccumulator(DynamicsState state) {
   restore(std::move(state));
@@ -224,7 +253,8 @@ void DynamicsAccumulator::visit(const EpochRecord& record) {
   state_.last_probability[i] = record.probability;
   std::uint8_t& learned = state_.learned[i];
   if ((learned & kCorrectNow) != 0 && record.correct == 0) ++state_.forgotten[i];
-  learned = static_cast<std::uint8_t>((learned & kCorrectOnce) | (record.correct != 0 ? kCorrectNow | kCorrectOnce : 0));
+  learned = static_cast<std::uint8_t>((learned & kCorrectOnce) |
+                                      (record.correct != 0 ? kCorrectNow | kCorrectOnce : 0));
 }
 
 void DynamicsAccumulator::add_epoch(std::span<const EpochRecord> records, Unvisited unvisited) {
@@ -232,9 +262,12 @@ void DynamicsAccumulator::add_epoch(std::span<const EpochRecord> records, Unvisi
   const std::vector<bool> seen = check_records(records, state_.range, where);
   if (unvisited == Unvisited::kRefuse) check_all_came(seen, state_.range, where);
   const auto window = static_cast<std::size_t>(state_.window);
-  const auto recent = [&](std::size_t i) { return std::span(state_.recent).subspan(i * window, window); };
+  const auto recent = [&](std::size_t i) {
+    return std::span(state_.recent).subspan(i * window, window);
+  };
   if (state_.epochs >= state_.window) {  // the window that ended with the epoch before this one
-    for (std::size_t i = 0; i < seen.size(); ++i) state_.uncertainty_sum[i] += uncertainty_of(recent(i));
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      state_.uncertainty_sum[i] += uncertainty_of(recent(i));
   }
   for (const EpochRecord& record : records) {
     if (record.probability != 0) {
@@ -260,7 +293,9 @@ void DynamicsAccumulator::add_never_visited(std::span<const EpochRecord> records
   std::vector<bool> seen = check_records(records, state_.range, where);
   for (std::size_t i = 0; i < seen.size(); ++i) {
     if (seen[i] && state_.visits[i] > 0) {
-      throw PruneError(where + "sample " + std::to_string(state_.range.first + static_cast<std::int64_t>(i)) + " was in an epoch");
+      throw PruneError(where + "sample " +
+                       std::to_string(state_.range.first + static_cast<std::int64_t>(i)) +
+                       " was in an epoch");
     }
     seen[i] = seen[i] || state_.visits[i] > 0;
   }
@@ -271,11 +306,13 @@ void DynamicsAccumulator::add_never_visited(std::span<const EpochRecord> records
 DynamicsRows DynamicsAccumulator::finish() const {
   if (state_.epochs < 1) throw PruneError("training dynamics: no epoch was recorded");
   if (const auto missing = never_visited(); !missing.empty()) {
-    throw PruneError("training dynamics: " + std::to_string(missing.size()) + " samples were in no epoch, the first is sample " +
+    throw PruneError("training dynamics: " + std::to_string(missing.size()) +
+                     " samples were in no epoch, the first is sample " +
                      std::to_string(missing.front()));
   }
   const auto samples = static_cast<std::size_t>(state_.range.size());
-  const auto windows = static_cast<double>(std::max<std::int64_t>(state_.epochs - state_.window, 0));
+  const auto windows =
+      static_cast<double>(std::max<std::int64_t>(state_.epochs - state_.window, 0));
   DynamicsRows rows;
   rows.last_probability = state_.last_probability;
   for (std::size_t i = 0; i < samples; ++i) {
@@ -284,7 +321,8 @@ DynamicsRows DynamicsAccumulator::finish() const {
     rows.uncertainty.push_back(windows > 0 ? state_.uncertainty_sum[i] / windows : 0);
     rows.aum.push_back(static_cast<float>(state_.margin_sum[i] / visits));
     const bool never = (state_.learned[i] & kCorrectOnce) == 0;
-    rows.forgetting.push_back(never ? static_cast<std::int32_t>(state_.epochs) : state_.forgotten[i]);
+    rows.forgetting.push_back(never ? static_cast<std::int32_t>(state_.epochs)
+                                    : state_.forgotten[i]);
     rows.last_correct.push_back(state_.learned[i] & kCorrectNow);
   }
   return rows;

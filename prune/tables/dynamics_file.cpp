@@ -14,9 +14,11 @@ namespace {
 /// Attribute `columns` of files that hold these alone.
 constexpr const char* kProbabilityColumns = "mean_probability uncertainty last_probability";
 
-void check_rows_of(const std::string& where, const char* column, std::size_t found, std::size_t expected) {
+void check_rows_of(const std::string& where, const char* column, std::size_t found,
+                   std::size_t expected) {
   if (found == expected) return;
-  throw PruneError(where + ": " + column + ": " + std::to_string(found) + " rows, expected " + std::to_string(expected));
+  throw PruneError(where + ": " + column + ": " + std::to_string(found) + " rows, expected " +
+                   std::to_string(expected));
 }
 
 void check_sizes(const std::string& where, const DynamicsTable& table) {
@@ -32,7 +34,8 @@ void check_sizes(const std::string& where, const DynamicsTable& table) {
 
 void check_row(const DynamicsTable& table, std::size_t i, RowProblems& problems) {
   const auto bad = [&](const char* name, auto value, const std::string& expected) {
-    problems.add(static_cast<std::int64_t>(i), std::string(name) + " is " + std::to_string(value) + ", expected " + expected);
+    problems.add(static_cast<std::int64_t>(i),
+                 std::string(name) + " is " + std::to_string(value) + ", expected " + expected);
   };
   const DynamicsRows& rows = table.rows;
   const double mean = rows.mean_probability[i];
@@ -41,12 +44,15 @@ void check_row(const DynamicsTable& table, std::size_t i, RowProblems& problems)
     bad("label", table.labels[i], "0 to " + std::to_string(table.source.num_classes - 1));
   }
   if (!(mean >= 0 && mean <= 1)) bad("mean_probability", mean, "0 to 1");
-  if (!(rows.uncertainty[i] >= 0 && std::isfinite(rows.uncertainty[i]))) bad("uncertainty", rows.uncertainty[i], "at least 0");
+  if (!(rows.uncertainty[i] >= 0 && std::isfinite(rows.uncertainty[i])))
+    bad("uncertainty", rows.uncertainty[i], "at least 0");
   if (!(last >= 0 && last <= 1)) bad("last_probability", last, "0 to 1");
   if (table.probabilities_alone) return;
   if (!std::isfinite(rows.aum[i])) bad("aum", rows.aum[i], "a finite number");
-  if (rows.forgetting[i] < 0 || rows.forgetting[i] > table.epochs) bad("forgetting", rows.forgetting[i], "0 to the number of epochs");
-  if (rows.last_correct[i] > 1) bad("last_correct", static_cast<int>(rows.last_correct[i]), "0 or 1");
+  if (rows.forgetting[i] < 0 || rows.forgetting[i] > table.epochs)
+    bad("forgetting", rows.forgetting[i], "0 to the number of epochs");
+  if (rows.last_correct[i] > 1)
+    bad("last_correct", static_cast<int>(rows.last_correct[i]), "0 or 1");
 }
 
 }  // namespace
@@ -54,8 +60,8 @@ void check_row(const DynamicsTable& table, std::size_t i, RowProblems& problems)
 void check_dynamics(const std::string& where, const DynamicsTable& table) {
   check_extents(where, static_cast<std::int64_t>(table.labels.size()), table.source.num_classes);
   if (table.epochs < 1 || table.window < 2) {
-    throw PruneError(where + ": epochs is " + std::to_string(table.epochs) + " and window " + std::to_string(table.window) +
-                     ", expected at least 1 and 2");
+    throw PruneError(where + ": epochs is " + std::to_string(table.epochs) + " and window " +
+                     std::to_string(table.window) + ", expected at least 1 and 2");
   }
   check_sizes(where, table);
   RowProblems problems;
@@ -97,8 +103,8 @@ DynamicsTable read_dynamics(const std::string& path) {
   table.source = read_source(file, path);
   table.labels = file.dataset<std::int32_t>("label");
   if (file.integer("num_samples") != static_cast<std::int64_t>(table.labels.size())) {
-    throw PruneError(path + ": num_samples is " + std::to_string(file.integer("num_samples")) + ", but there are " +
-                     std::to_string(table.labels.size()) + " labels");
+    throw PruneError(path + ": num_samples is " + std::to_string(file.integer("num_samples")) +
+                     ", but there are " + std::to_string(table.labels.size()) + " labels");
   }
   table.rows.mean_probability = file.dataset<double>("mean_probability");
   table.rows.uncertainty = file.dataset<double>("uncertainty");
@@ -109,7 +115,8 @@ DynamicsTable read_dynamics(const std::string& path) {
     table.rows.forgetting = file.dataset<std::int32_t>("forgetting");
     table.rows.last_correct = file.dataset<std::uint8_t>("last_correct");
   } else if (file.text("columns") != kProbabilityColumns) {
-    throw PruneError(path + ": columns: found '" + file.text("columns") + "', expected '" + kProbabilityColumns + "'");
+    throw PruneError(path + ": columns: found '" + file.text("columns") + "', expected '" +
+                     kProbabilityColumns + "'");
   }
   check_dynamics(path, table);
   return table;

@@ -12,10 +12,12 @@ class RowProblems {
  public:
   void add(std::int64_t row, const std::string& problem) {
     constexpr std::int64_t kNamed = 5;
-    if (count_++ < kNamed) text_ += (text_.empty() ? "" : "; ") + ("row " + std::to_string(row) + ": " + problem);
+    if (count_++ < kNamed)
+      text_ += (text_.empty() ? "" : "; ") + ("row " + std::to_string(row) + ": " + problem);
   }
   void throw_if_any(const std::string& where) const {
-    if (count_ > 0) throw PruneError(where + ": " + std::to_string(count_) + " bad values: " + text_);
+    if (count_ > 0)
+      throw PruneError(where + ": " + std::to_string(count_) + " bad values: " + text_);
   }
 
  private:

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "prune/error.h"
-#include "prune/tables/score_table.h"
 #include "prune/files/text_lines.h"
+#include "prune/tables/score_table.h"
 
 namespace diffprob::prune {
 namespace {
@@ -57,21 +57,23 @@ ScoreColumns ScoreColumns::parse(const std::string& where, std::string_view text
   return columns;
 }
 
-void need_column(const ScoreColumns& columns, std::string_view name, const std::string& purpose, const std::string& remedy) {
+void need_column(const ScoreColumns& columns, std::string_view name, const std::string& purpose,
+                 const std::string& remedy) {
   if (columns.has(name)) return;
-  throw PruneError("prune: " + purpose + " needs the column " + std::string(name) + ", these imported scores have only '" + columns.text() +
-                   "'; " + remedy);
+  throw PruneError("prune: " + purpose + " needs the column " + std::string(name) +
+                   ", these imported scores have only '" + columns.text() + "'; " + remedy);
 }
 
 const std::array<FloatColumn, 8>& float_columns() {
-  static constexpr std::array<FloatColumn, 8> kColumns = {{{"nll", &ScoreRecord::nll},
-                                                           {"probability", &ScoreRecord::probability},
-                                                           {"top1_log_prob", &ScoreRecord::top1_log_prob},
-                                                           {"second_log_prob", &ScoreRecord::second_log_prob},
-                                                           {"sum_p2", &ScoreRecord::sum_p2},
-                                                           {"entropy", &ScoreRecord::entropy},
-                                                           {"cosine", &ScoreRecord::cosine},
-                                                           {"norm", &ScoreRecord::norm}}};
+  static constexpr std::array<FloatColumn, 8> kColumns = {
+      {{"nll", &ScoreRecord::nll},
+       {"probability", &ScoreRecord::probability},
+       {"top1_log_prob", &ScoreRecord::top1_log_prob},
+       {"second_log_prob", &ScoreRecord::second_log_prob},
+       {"sum_p2", &ScoreRecord::sum_p2},
+       {"entropy", &ScoreRecord::entropy},
+       {"cosine", &ScoreRecord::cosine},
+       {"norm", &ScoreRecord::norm}}};
   return kColumns;
 }
 
@@ -79,7 +81,8 @@ ScoreRecord unknown_record(std::uint32_t index) {
   ScoreRecord record;
   record.index = index;
   record.top1 = -1;
-  for (const FloatColumn& column : float_columns()) record.*column.member = std::numeric_limits<float>::quiet_NaN();
+  for (const FloatColumn& column : float_columns())
+    record.*column.member = std::numeric_limits<float>::quiet_NaN();
   return record;
 }
 

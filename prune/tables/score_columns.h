@@ -9,12 +9,14 @@ namespace diffprob::prune {
 
 struct ScoreRecord;
 
-/// Which columns of a ScoreRecord a table holds. Our own scoring fills all; what was imported holds what its file had. A column that is
-/// not there is NaN (top1: -1) in every record, so that nothing invented can be taken for a score.
+/// Which columns of a ScoreRecord a table holds. Our own scoring fills all; what was imported holds
+/// what its file had. A column that is not there is NaN (top1: -1) in every record, so that nothing
+/// invented can be taken for a score.
 class ScoreColumns {
  public:
   static constexpr std::array<std::string_view, 9> kNames = {
-      "nll", "probability", "top1_log_prob", "second_log_prob", "sum_p2", "entropy", "cosine", "norm", "top1"};
+      "nll",    "probability", "top1_log_prob", "second_log_prob", "sum_p2", "entropy",
+      "cosine", "norm",        "top1"};
   ScoreColumns() = default;  ///< all
   [[nodiscard]] static ScoreColumns none();
   /// Throws PruneError on a name that is none of kNames.
@@ -33,8 +35,10 @@ class ScoreColumns {
   std::uint32_t bits_ = kAll;
 };
 
-/// Throws PruneError that names the column and `purpose` ("cleaning") when it is missing; `remedy`: what to do then.
-void need_column(const ScoreColumns& columns, std::string_view name, const std::string& purpose, const std::string& remedy);
+/// Throws PruneError that names the column and `purpose` ("cleaning") when it is missing; `remedy`:
+/// what to do then.
+void need_column(const ScoreColumns& columns, std::string_view name, const std::string& purpose,
+                 const std::string& remedy);
 
 /// The float columns of a record by name.
 struct FloatColumn {

@@ -12,30 +12,37 @@
 namespace diffprob::prune {
 namespace {
 
-void check_class(std::int64_t row, const char* name, std::int64_t value, std::int64_t num_classes, RowProblems& problems) {
+void check_class(std::int64_t row, const char* name, std::int64_t value, std::int64_t num_classes,
+                 RowProblems& problems) {
   if (value >= 0 && value < num_classes) return;
-  problems.add(row, std::string(name) + " is " + std::to_string(value) + ", expected 0 to " + std::to_string(num_classes - 1));
+  problems.add(row, std::string(name) + " is " + std::to_string(value) + ", expected 0 to " +
+                        std::to_string(num_classes - 1));
 }
 
 /// Which of float_columns() a table has.
 using FloatColumnsThere = std::array<bool, 8>;
 
-void check_row(std::int64_t row, const ScoreRecord& record, const FloatColumnsThere& there, RowProblems& problems) {
-  if (static_cast<std::int64_t>(record.index) != row) problems.add(row, "holds the record of sample " + std::to_string(record.index));
+void check_row(std::int64_t row, const ScoreRecord& record, const FloatColumnsThere& there,
+               RowProblems& problems) {
+  if (static_cast<std::int64_t>(record.index) != row)
+    problems.add(row, "holds the record of sample " + std::to_string(record.index));
   const auto& columns = float_columns();
   for (std::size_t k = 0; k < columns.size(); ++k) {
     if (std::isnan(record.*columns[k].member) != there[k]) continue;
-    problems.add(row, std::string(columns[k].name) + (there[k] ? " is NaN" : " is there, but not among the columns"));
+    problems.add(row, std::string(columns[k].name) +
+                          (there[k] ? " is NaN" : " is there, but not among the columns"));
   }
   if (record.probability < 0 || record.probability > 1) {
     problems.add(row, "probability is " + std::to_string(record.probability) + ", expected 0 to 1");
   }
-  if (record.nll < 0) problems.add(row, "nll is " + std::to_string(record.nll) + ", expected at least 0");
+  if (record.nll < 0)
+    problems.add(row, "nll is " + std::to_string(record.nll) + ", expected at least 0");
 }
 
 void check_columns(const std::string& where, const ScoreColumns& columns) {
   if (columns.has("nll") && columns.has("probability")) return;
-  throw PruneError(where + ": columns are '" + columns.text() + "', expected nll and probability among them");
+  throw PruneError(where + ": columns are '" + columns.text() +
+                   "', expected nll and probability among them");
 }
 
 template <class T, class Get>
@@ -46,10 +53,12 @@ void write_column(HdfWriter& file, const std::string& name, std::size_t count, c
 }
 
 template <class T>
-std::vector<T> read_column(const HdfReader& file, const std::string& path, const std::string& name, std::size_t count) {
+std::vector<T> read_column(const HdfReader& file, const std::string& path, const std::string& name,
+                           std::size_t count) {
   auto column = file.dataset<T>(name);
   if (column.size() != count) {
-    throw PruneError(path + ": " + name + ": " + std::to_string(column.size()) + " rows, expected " + std::to_string(count));
+    throw PruneError(path + ": " + name + ": " + std::to_string(column.size()) +
+                     " rows, expected " + std::to_string(count));
   }
   return column;
 }
@@ -58,15 +67,16 @@ std::vector<T> read_column(const HdfReader& file, const std::string& path, const
 
 void check_table(const std::string& where, const ScoreTable& table) {
   if (table.labels.size() != table.records.size()) {
-    throw PruneError(where + ": " + std::to_string(table.labels.size()) + " labels for " + std::to_string(table.records.size()) +
-                     " records, expected the same number");
+    throw PruneError(where + ": " + std::to_string(table.labels.size()) + " labels for " +
+                     std::to_string(table.records.size()) + " records, expected the same number");
   }
   const std::int64_t classes = table.source.num_classes;
   check_extents(where, static_cast<std::int64_t>(table.records.size()), classes);
   check_columns(where, table.columns);
   const bool top1 = table.columns.has("top1");
   FloatColumnsThere there{};
-  for (std::size_t k = 0; k < there.size(); ++k) there[k] = table.columns.has(float_columns()[k].name);
+  for (std::size_t k = 0; k < there.size(); ++k)
+    there[k] = table.columns.has(float_columns()[k].name);
   RowProblems problems;
   for (std::size_t i = 0; i < table.records.size(); ++i) {
     const auto row = static_cast<std::int64_t>(i);
@@ -88,10 +98,13 @@ void write_scores(const std::string& path, const ScoreTable& table) {
   const std::size_t count = table.records.size();
   // Only tables that lack columns say which they have: files of our own scoring stay as they were.
   if (!table.columns.all()) file.attribute("columns", table.columns.text());
-  if (table.columns.has("top1")) write_column<std::int32_t>(file, "top1", count, [&](std::size_t i) { return table.records[i].top1; });
+  if (table.columns.has("top1"))
+    write_column<std::int32_t>(file, "top1", count,
+                               [&](std::size_t i) { return table.records[i].top1; });
   for (const FloatColumn& column : float_columns()) {
     if (!table.columns.has(column.name)) continue;
-    write_column<float>(file, column.name, count, [&](std::size_t i) { return table.records[i].*column.member; });
+    write_column<float>(file, column.name, count,
+                        [&](std::size_t i) { return table.records[i].*column.member; });
   }
   file.commit();
 }
@@ -104,12 +117,14 @@ ScoreTable read_scores(const std::string& path) {
   table.labels = file.dataset<std::int32_t>("label");
   const std::size_t count = table.labels.size();
   if (file.integer("num_samples") != static_cast<std::int64_t>(count)) {
-    throw PruneError(path + ": num_samples is " + std::to_string(file.integer("num_samples")) + ", but there are " + std::to_string(count) +
-                     " labels");
+    throw PruneError(path + ": num_samples is " + std::to_string(file.integer("num_samples")) +
+                     ", but there are " + std::to_string(count) + " labels");
   }
-  if (file.has_attribute("columns")) table.columns = ScoreColumns::parse(path, file.text("columns"));
+  if (file.has_attribute("columns"))
+    table.columns = ScoreColumns::parse(path, file.text("columns"));
   table.records.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) table.records.push_back(unknown_record(static_cast<std::uint32_t>(i)));
+  for (std::size_t i = 0; i < count; ++i)
+    table.records.push_back(unknown_record(static_cast<std::uint32_t>(i)));
   if (table.columns.has("top1")) {
     const auto top1 = read_column<std::int32_t>(file, path, "top1", count);
     for (std::size_t i = 0; i < count; ++i) table.records[i].top1 = top1[i];

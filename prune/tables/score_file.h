@@ -9,8 +9,9 @@ namespace diffprob::prune {
 inline constexpr const char* kScoreFormat = "diffprob-scores";
 inline constexpr std::int64_t kScoreVersion = 1;
 
-/// Throws PruneError, naming `where` and the first rows concerned, unless the table is whole and sane: as many labels as records, indices
-/// 0 to N - 1, no NaN, probabilities in [0, 1], nll >= 0, labels and top1 in [0, num_classes).
+/// Throws PruneError, naming `where` and the first rows concerned, unless the table is whole and
+/// sane: as many labels as records, indices 0 to N - 1, no NaN, probabilities in [0, 1], nll >= 0,
+/// labels and top1 in [0, num_classes).
 void check_table(const std::string& where, const ScoreTable& table);
 
 }  // namespace diffprob::prune

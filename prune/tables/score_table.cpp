@@ -19,10 +19,12 @@ void RecordTable::add(std::span<const ScoreRecord> records, const std::string& f
   for (const ScoreRecord& record : records) {
     const auto index = static_cast<std::size_t>(record.index);
     if (index >= records_.size()) {
-      throw PruneError("scores: " + from + " has sample " + std::to_string(index) + ", expected 0 to " +
-                       std::to_string(records_.size() - 1));
+      throw PruneError("scores: " + from + " has sample " + std::to_string(index) +
+                       ", expected 0 to " + std::to_string(records_.size() - 1));
     }
-    if (seen_[index]) throw PruneError("scores: sample " + std::to_string(index) + " was scored twice, the second time in " + from);
+    if (seen_[index])
+      throw PruneError("scores: sample " + std::to_string(index) +
+                       " was scored twice, the second time in " + from);
     seen_[index] = true;
     records_[index] = record;
   }

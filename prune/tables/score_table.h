@@ -9,8 +9,8 @@
 
 namespace diffprob::prune {
 
-/// All that one distributed scoring pass records of a sample: 40 bytes. nll and probability use the margin of the pass, the rest is
-/// margin-free.
+/// All that one distributed scoring pass records of a sample: 40 bytes. nll and probability use the
+/// margin of the pass, the rest is margin-free.
 struct ScoreRecord {
   std::uint32_t index = 0;  ///< in the scored data set
   float nll = 0;            ///< -log p of the own label
@@ -47,7 +47,8 @@ struct ScoreTable {
 class RecordTable {
  public:
   explicit RecordTable(std::int64_t num_samples);
-  /// `from`: where they come from, for messages. Throws PruneError on an index out of range or a sample that came before.
+  /// `from`: where they come from, for messages. Throws PruneError on an index out of range or a
+  /// sample that came before.
   void add(std::span<const ScoreRecord> records, const std::string& from);
   /// [num_samples]; once. Throws PruneError naming the first sample that did not come.
   [[nodiscard]] std::vector<ScoreRecord> take();
@@ -57,9 +58,11 @@ class RecordTable {
   std::vector<bool> seen_;
 };
 
-/// HDF5, documented in prune/tables/SCORES_FORMAT.md. Written whole or not at all (temporary name, fsync, rename), one rank.
+/// HDF5, documented in prune/tables/SCORES_FORMAT.md. Written whole or not at all (temporary name,
+/// fsync, rename), one rank.
 void write_scores(const std::string& path, const ScoreTable& table);
-/// Throws PruneError on anything malformed: wrong shapes, a newer format, NaN or probabilities outside [0, 1] (rows named).
+/// Throws PruneError on anything malformed: wrong shapes, a newer format, NaN or probabilities
+/// outside [0, 1] (rows named).
 [[nodiscard]] ScoreTable read_scores(const std::string& path);
 
 }  // namespace diffprob::prune

@@ -18,8 +18,9 @@ struct ScoredSample {
   Reason reason = Reason::kKept;
 };
 
-/// Score file and index set of one data set, read together in slices: about 20 MB, however many samples.
-/// Throws PruneError on files that are malformed, do not belong together or hold no reasons.
+/// Score file and index set of one data set, read together in slices: about 20 MB, however many
+/// samples. Throws PruneError on files that are malformed, do not belong together or hold no
+/// reasons.
 class ScoredSamples {
  public:
   ScoredSamples(std::string scores, std::string index_set);

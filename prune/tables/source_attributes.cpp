@@ -31,10 +31,12 @@ ScoreSource read_source(const HdfReader& file, const std::string& path) {
 
 void check_extents(const std::string& where, std::int64_t num_samples, std::int64_t num_classes) {
   if (num_samples < 0 || num_samples > std::numeric_limits<std::uint32_t>::max()) {
-    throw PruneError(where + ": " + std::to_string(num_samples) + " samples, expected fewer than 2^32");
+    throw PruneError(where + ": " + std::to_string(num_samples) +
+                     " samples, expected fewer than 2^32");
   }
   if (num_classes < 1 || num_classes > std::int64_t{1} << 31) {
-    throw PruneError(where + ": num_classes is " + std::to_string(num_classes) + ", expected 1 to 2^31");
+    throw PruneError(where + ": num_classes is " + std::to_string(num_classes) +
+                     ", expected 1 to 2^31");
   }
 }
 

@@ -1,5 +1,6 @@
-// How long a training stands still for a checkpoint, and how long a synchronous write of the same takes. One JSON line.
-// mpirun -np 2 checkpoint_bench [FOLDER] [CLASSES]: MobileFaceNet with SGD momenta and CLASSES (100,000) x 512 class rows with momenta.
+// How long a training stands still for a checkpoint, and how long a synchronous write of the same
+// takes. One JSON line. mpirun -np 2 checkpoint_bench [FOLDER] [CLASSES]: MobileFaceNet with SGD
+// momenta and CLASSES (100,000) x 512 class rows with momenta.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -11,8 +12,8 @@
 #include "data/files/atomic_file.h"
 #include "dist/mpi/mpi_environment.h"
 #include "launch/checkpoint/checkpoint_writer.h"
-#include "model/networks/backbone.h"
 #include "model/head/sharded_head.h"
+#include "model/networks/backbone.h"
 
 namespace {
 
@@ -29,7 +30,8 @@ double seconds(dist::HostCollectives& control, Action action) {
   return control.all_reduce(own, dist::ReduceOp::kMax);
 }
 
-launch::CheckpointState state_of(const model::Backbone& network, std::int64_t classes, int rank, int world_size) {
+launch::CheckpointState state_of(const model::Backbone& network, std::int64_t classes, int rank,
+                                 int world_size) {
   launch::CheckpointState state;
   state.backbone = model::state_dict(network);
   launch::ReplicatedPart optimizer{"optimizer", {}};
@@ -57,7 +59,8 @@ std::int64_t bytes_of(const launch::CheckpointState& state, bool replicated) {
 void write_plain(const std::string& path, const launch::CheckpointState& state) {
   data::AtomicFile file(path);
   for (const auto& [name, tensor] : state.rows) {
-    const std::span<const std::byte> bytes(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes());
+    const std::span<const std::byte> bytes(static_cast<const std::byte*>(tensor.const_data_ptr()),
+                                           tensor.nbytes());
     for (std::size_t at = 0; at < bytes.size(); at += 1 << 18)
       file.write(bytes.subspan(at, std::min<std::size_t>(1 << 18, bytes.size() - at)));
   }
@@ -103,7 +106,9 @@ int main(int argc, char** argv) {
   try {
     const at::NoGradGuard no_grad;
     dist::HostCollectives control;
-    const std::string folder = (argc > 1 ? std::string(argv[1]) : std::filesystem::temp_directory_path().string()) + "/checkpoint_bench";
+    const std::string folder =
+        (argc > 1 ? std::string(argv[1]) : std::filesystem::temp_directory_path().string()) +
+        "/checkpoint_bench";
     run(folder, argc > 2 ? std::atoll(argv[2]) : 100000, control);
     control.barrier("end");
     if (control.rank() == 0) std::filesystem::remove_all(folder);

@@ -1,8 +1,9 @@
-// One training step of ShardedHead and its optimiser, on the CPU: dense with a whole gradient, dense and chunked with the fused update,
-// sampled, bfloat16; then score(). Usage: [mpirun -np W] head_bench [B] [D] [steps] [C ...]; 512, 512, 3 and 10572 100000 1000000.
-// Prints one JSON line a mode on rank 0, "step_ms" the fastest of the steps. "extra": peak resident set of the first steps less that before
-// them, weights and momenta in place; "limit_products": the matrix products of a dense step alone, by at::mm on memory of their own;
-// "ratio" is to the time of "dense".
+// One training step of ShardedHead and its optimiser, on the CPU: dense with a whole gradient,
+// dense and chunked with the fused update, sampled, bfloat16; then score(). Usage: [mpirun -np W]
+// head_bench [B] [D] [steps] [C ...]; 512, 512, 3 and 10572 100000 1000000. Prints one JSON line a
+// mode on rank 0, "step_ms" the fastest of the steps. "extra": peak resident set of the first steps
+// less that before them, weights and momenta in place; "limit_products": the matrix products of a
+// dense step alone, by at::mm on memory of their own; "ratio" is to the time of "dense".
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -13,11 +14,11 @@
 
 #include <torch/torch.h>
 
-#include "launch/job/host_allocator.h"
 #include "dist/mpi/mpi_environment.h"
+#include "launch/job/host_allocator.h"
 #include "model/head/head_sgd.h"
-#include "model/optim/sgd.h"
 #include "model/head/sharded_head.h"
+#include "model/optim/sgd.h"
 
 namespace {
 
@@ -44,7 +45,8 @@ struct Cost {
   double extra_mib = 0;
 };
 
-/// Fastest of the steps after the first, which other work on the machine disturbs least; the peak is that of all.
+/// Fastest of the steps after the first, which other work on the machine disturbs least; the peak
+/// is that of all.
 Cost measure(int steps, dist::Communicator& communicator, const std::function<void(int)>& step) {
   dist::release_kept_host_memory();
   std::ofstream("/proc/self/clear_refs") << "5";  // the peak is what is resident now
@@ -55,7 +57,8 @@ Cost measure(int steps, dist::Communicator& communicator, const std::function<vo
     const auto start = std::chrono::steady_clock::now();
     step(i);
     communicator.barrier()->wait_host();
-    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+    const std::chrono::duration<double, std::milli> elapsed =
+        std::chrono::steady_clock::now() - start;
     if (i > 0) times.push_back(elapsed.count());
   }
   return {*std::min_element(times.begin(), times.end()), status_mib("VmHWM") - before};
@@ -69,7 +72,8 @@ struct Batch {
 Batch make_batch(const Setup& setup, const dist::Communicator& communicator) {
   Batch batch;
   for (int r = 0; r < communicator.world_size(); ++r) {
-    batch.counts.push_back(setup.batch * (r + 1) / communicator.world_size() - setup.batch * r / communicator.world_size());
+    batch.counts.push_back(setup.batch * (r + 1) / communicator.world_size() -
+                           setup.batch * r / communicator.world_size());
   }
   torch::manual_seed(static_cast<std::uint64_t>(communicator.rank()));
   const std::int64_t rows = batch.counts[static_cast<std::size_t>(communicator.rank())];
@@ -98,13 +102,15 @@ Cost whole_gradient(const Setup& setup, const Batch& batch, dist::Communicator& 
   });
 }
 
-Cost fused(const Setup& setup, const Batch& batch, const model::HeadOptions& options, dist::Communicator& communicator) {
+Cost fused(const Setup& setup, const Batch& batch, const model::HeadOptions& options,
+           dist::Communicator& communicator) {
   model::ShardedHead head(options, communicator);
   model::HeadSgd sgd(head.weight(), head.first_class(), {.momentum_storage = options.storage});
   sgd.momentum().zero_();  // zeros are not resident before they are written
   return measure(setup.steps, communicator, [&](int step) {
     const auto key = static_cast<std::uint64_t>(step);
-    (void)head.forward_backward(batch.embeddings, batch.labels, batch.counts, {.key = key, .centre_gradients = CentreGradients::kDefer});
+    (void)head.forward_backward(batch.embeddings, batch.labels, batch.counts,
+                                {.key = key, .centre_gradients = CentreGradients::kDefer});
     sgd.begin_step({0.1, {}}, key);
     head.apply(sgd);
   });
@@ -112,7 +118,8 @@ Cost fused(const Setup& setup, const Batch& batch, const model::HeadOptions& opt
 
 Cost score(const Setup& setup, const Batch& batch, dist::Communicator& communicator) {
   model::ShardedHead head(head_options(setup), communicator);
-  return measure(setup.steps, communicator, [&](int) { (void)head.score(batch.embeddings, batch.labels, batch.counts, {}); });
+  return measure(setup.steps, communicator,
+                 [&](int) { (void)head.score(batch.embeddings, batch.labels, batch.counts, {}); });
 }
 
 /// Three products of [B, D, C_r].
@@ -136,10 +143,13 @@ void run(const Setup& setup, dist::Communicator& communicator) {
   const auto print = [&](const char* mode, const Cost& cost) {
     if (communicator.rank() != 0) return;
     std::printf(
-        "{\"bench\":\"head\",\"device\":\"cpu\",\"mode\":\"%s\",\"world_size\":%d,\"threads\":%d,\"C\":%lld,\"B\":%lld,\"D\":%lld,"
+        "{\"bench\":\"head\",\"device\":\"cpu\",\"mode\":\"%s\",\"world_size\":%d,\"threads\":%d,"
+        "\"C\":%lld,\"B\":%lld,\"D\":%lld,"
         "\"repeats\":%d,\"step_ms\":%.1f,\"extra_mib\":%.1f,\"ratio\":%.3f}\n",
-        mode, communicator.world_size(), at::get_num_threads(), static_cast<long long>(setup.classes), static_cast<long long>(setup.batch),
-        static_cast<long long>(setup.dim), setup.steps, cost.milliseconds, cost.extra_mib, cost.milliseconds / dense_ms);
+        mode, communicator.world_size(), at::get_num_threads(),
+        static_cast<long long>(setup.classes), static_cast<long long>(setup.batch),
+        static_cast<long long>(setup.dim), setup.steps, cost.milliseconds, cost.extra_mib,
+        cost.milliseconds / dense_ms);
     std::fflush(stdout);
   };
   const Cost dense = whole_gradient(setup, batch, communicator);
@@ -166,13 +176,17 @@ void run(const Setup& setup, dist::Communicator& communicator) {
 int main(int argc, char** argv) {
   dist::install_host_allocator();
   dist::MpiEnvironment mpi(&argc, &argv);
-  const auto argument = [&](int i, std::int64_t otherwise) { return argc > i ? std::stoll(argv[i]) : otherwise; };
+  const auto argument = [&](int i, std::int64_t otherwise) {
+    return argc > i ? std::stoll(argv[i]) : otherwise;
+  };
   const auto communicator = dist::make_mpi_communicator();
   std::vector<std::int64_t> classes{10572, 100000, 1000000};
   if (argc > 4) classes.clear();
   for (int i = 4; i < argc; ++i) classes.push_back(std::stoll(argv[i]));
   const Setup warm_up{500, argument(1, 512), argument(2, 512), 1};
-  (void)whole_gradient(warm_up, make_batch(warm_up, *communicator), *communicator);  // libraries take their own memory once
-  for (const auto c : classes) run({c, argument(1, 512), argument(2, 512), static_cast<int>(argument(3, 3))}, *communicator);
+  (void)whole_gradient(warm_up, make_batch(warm_up, *communicator),
+                       *communicator);  // libraries take their own memory once
+  for (const auto c : classes)
+    run({c, argument(1, 512), argument(2, 512), static_cast<int>(argument(3, 3))}, *communicator);
   return 0;
 }

@@ -1,7 +1,9 @@
-// IJB-C of the real size, synthetic: mpirun -np W ijb_bench FOLDER [SHARE]. Makes FOLDER/meta (469,375 images, 23,124 templates, 15,658,489
-// pairs of which 19,557 genuine, 1:N lists; SHARE < 1: that share of the templates) unless it is there. Features are random, seeded, 512
-// numbers an image, made when they are asked for, as a network would. Prints JSON: wall seconds of the slowest rank for reading the
-// protocol, for 1:1 (pooling, scores, ROC), and for 1:1 with 1:N; peak memory of each rank from the start of the program.
+// IJB-C of the real size, synthetic: mpirun -np W ijb_bench FOLDER [SHARE]. Makes FOLDER/meta
+// (469,375 images, 23,124 templates, 15,658,489 pairs of which 19,557 genuine, 1:N lists; SHARE <
+// 1: that share of the templates) unless it is there. Features are random, seeded, 512 numbers an
+// image, made when they are asked for, as a network would. Prints JSON: wall seconds of the slowest
+// rank for reading the protocol, for 1:1 (pooling, scores, ROC), and for 1:1 with 1:N; peak memory
+// of each rank from the start of the program.
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -41,7 +43,8 @@ struct Sizes {
 /// Gallery template g is of subject g; probe p, template gallery + p, of some subject.
 std::int64_t subject_of(std::int64_t t, const Sizes& sizes) {
   if (t < sizes.gallery) return t;
-  return static_cast<std::int64_t>(data::splitmix64(static_cast<std::uint64_t>(t)) % static_cast<std::uint64_t>(sizes.gallery));
+  return static_cast<std::int64_t>(data::splitmix64(static_cast<std::uint64_t>(t)) %
+                                   static_cast<std::uint64_t>(sizes.gallery));
 }
 
 void write_images(const std::string& meta, const Sizes& sizes) {
@@ -52,15 +55,17 @@ void write_images(const std::string& meta, const Sizes& sizes) {
     const double v = random.uniform();
     ++count[static_cast<std::size_t>(v * v * static_cast<double>(templates))];
   }
-  data::AtomicFile media(meta + "/ijbc_face_tid_mid.txt"), points(meta + "/ijbc_name_5pts_score.txt");
+  data::AtomicFile media(meta + "/ijbc_face_tid_mid.txt"),
+      points(meta + "/ijbc_name_5pts_score.txt");
   std::int64_t image = 0;
   for (std::int64_t t = 0; t < templates; ++t) {
     for (std::int64_t i = 0; i < count[static_cast<std::size_t>(t)]; ++i) {
       const std::string name = std::to_string(++image) + ".jpg";
       // A few frames of each video, as there: about 10 images a media id.
       media.write(name + " " + std::to_string(t + 1) + " " + std::to_string(t * 7 + i / 10) + "\n");
-      points.write(name + " 38.294 51.696 73.531 51.501 56.025 71.736 41.549 92.365 70.729 92.204 0.9" + std::to_string(image % 1000) +
-                   "\n");
+      points.write(name +
+                   " 38.294 51.696 73.531 51.501 56.025 71.736 41.549 92.365 70.729 92.204 0.9" +
+                   std::to_string(image % 1000) + "\n");
     }
   }
   media.commit();
@@ -71,7 +76,8 @@ void write_pairs(const std::string& meta, const Sizes& sizes) {
   data::AtomicFile file(meta + "/ijbc_template_pair_label.txt");
   data::KeyedRandom random(2);
   const auto line = [&](std::int64_t g, std::int64_t p, int label) {
-    file.write(std::to_string(g + 1) + " " + std::to_string(sizes.gallery + p + 1) + " " + std::to_string(label) + "\n");
+    file.write(std::to_string(g + 1) + " " + std::to_string(sizes.gallery + p + 1) + " " +
+               std::to_string(label) + "\n");
   };
   std::int64_t genuine = 0;
   const std::int64_t every = sizes.pairs / sizes.genuine;
@@ -81,7 +87,8 @@ void write_pairs(const std::string& meta, const Sizes& sizes) {
       ++genuine;
       continue;
     }
-    const auto p = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(sizes.probes)));
+    const auto p =
+        static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(sizes.probes)));
     auto g = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(sizes.gallery)));
     if (g == subject_of(sizes.gallery + p, sizes)) g = (g + 1) % sizes.gallery;
     line(g, p, 0);
@@ -93,7 +100,8 @@ void write_lists(const std::string& meta, const Sizes& sizes) {
   const auto write = [&](const std::string& name, std::int64_t begin, std::int64_t end) {
     data::AtomicFile file(meta + "/" + name);
     file.write("TEMPLATE_ID,SUBJECT_ID,FILENAME\n");
-    for (std::int64_t t = begin; t < end; ++t) file.write(std::to_string(t + 1) + "," + std::to_string(subject_of(t, sizes)) + ",x.jpg\n");
+    for (std::int64_t t = begin; t < end; ++t)
+      file.write(std::to_string(t + 1) + "," + std::to_string(subject_of(t, sizes)) + ",x.jpg\n");
     file.commit();
   };
   write("ijbc_1N_gallery_G1.csv", 0, sizes.gallery / 2);
@@ -106,14 +114,18 @@ eval::ImageFeatures random_features(const eval::IjbProtocol& protocol, const Siz
   const auto fill = [](std::uint64_t key, float scale, std::span<float> out) {
     for (std::size_t i = 0; i < out.size(); i += 4) {  // four numbers of 16 bits a hash
       std::uint64_t bits = data::splitmix64(key + i);
-      for (std::size_t k = i; k < i + 4; ++k, bits >>= 16U) out[k] += scale * (static_cast<float>(bits & 0xFFFFU) * 0x1p-15F - 1);
+      for (std::size_t k = i; k < i + 4; ++k, bits >>= 16U)
+        out[k] += scale * (static_cast<float>(bits & 0xFFFFU) * 0x1p-15F - 1);
     }
   };
-  const auto read = [&protocol, sizes, fill](std::span<const std::int64_t> rows, std::span<float> features, std::span<std::uint8_t> there) {
+  const auto read = [&protocol, sizes, fill](std::span<const std::int64_t> rows,
+                                             std::span<float> features,
+                                             std::span<std::uint8_t> there) {
     std::fill(features.begin(), features.end(), 0.0F);
     std::fill(there.begin(), there.end(), std::uint8_t{1});
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const auto subject = subject_of(protocol.images.template_id[static_cast<std::size_t>(rows[i])] - 1, sizes);
+      const auto subject =
+          subject_of(protocol.images.template_id[static_cast<std::size_t>(rows[i])] - 1, sizes);
       const auto out = features.subspan(i * kDim, kDim);
       fill(data::combine_key(10, static_cast<std::uint64_t>(subject)), 1, out);
       fill(data::combine_key(11, static_cast<std::uint64_t>(rows[i])), 4, out);
@@ -141,11 +153,14 @@ double seconds(dist::HostCollectives& control, const std::function<void()>& work
 
 nlohmann::ordered_json to_json(const eval::IjbVariantResult& v) {
   nlohmann::ordered_json tar;
-  for (const auto& row : v.tar) tar.push_back({{"far", row.far_target}, {"tar", row.tar}, {"tar_nearest", row.tar_nearest}});
+  for (const auto& row : v.tar)
+    tar.push_back({{"far", row.far_target}, {"tar", row.tar}, {"tar_nearest", row.tar_nearest}});
   nlohmann::ordered_json identification;
   for (const auto& r : v.identification)
-    identification.push_back({{"gallery", r.gallery}, {"rank1", r.rank1}, {"tpir_open_0.01", r.tpir[0].open_set}});
-  return {{"variant", v.variant.name()}, {"genuine", v.genuine}, {"impostors", v.impostors}, {"auc", v.auc},
+    identification.push_back(
+        {{"gallery", r.gallery}, {"rank1", r.rank1}, {"tpir_open_0.01", r.tpir[0].open_set}});
+  return {{"variant", v.variant.name()}, {"genuine", v.genuine},
+          {"impostors", v.impostors},    {"auc", v.auc},
           {"tar_at_far", tar},           {"1:N", identification}};
 }
 
@@ -162,17 +177,20 @@ int run(const std::string& folder, double share) {
   }
   control.barrier("files made");
   eval::IjbProtocol protocol;
-  const double reading = seconds(control, [&] { protocol = eval::read_ijb_protocol(folder, control); });
+  const double reading =
+      seconds(control, [&] { protocol = eval::read_ijb_protocol(folder, control); });
   const auto features = random_features(protocol, sizes);
   eval::IjbOptions options;
   options.variants = {{false, true, true}};
   auto without_lists = protocol;
   without_lists.probes.reset();
   eval::IjbResult result;
-  const double verification = seconds(control, [&] { result = eval::evaluate_ijb(without_lists, features, options, control); });
+  const double verification = seconds(
+      control, [&] { result = eval::evaluate_ijb(without_lists, features, options, control); });
   without_lists = {};
   const auto peak = control.all_gather(peak_mib());
-  const double both = seconds(control, [&] { result = eval::evaluate_ijb(protocol, features, options, control); });
+  const double both =
+      seconds(control, [&] { result = eval::evaluate_ijb(protocol, features, options, control); });
   const auto peak_with_lists = control.all_gather(peak_mib());
   if (control.rank() != 0) return 0;
   const nlohmann::ordered_json json = {{"images", result.images},

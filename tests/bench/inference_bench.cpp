@@ -1,6 +1,8 @@
-// Evaluation of a backbone, images a second of processor time and of the clock: Backbone::forward beside FaceEmbedder, turn by turn.
+// Evaluation of a backbone, images a second of processor time and of the clock: Backbone::forward
+// beside FaceEmbedder, turn by turn.
 //   inference_bench [NETWORK] [BATCH] [ROUNDS] [THREADS]
-// Prints JSON: medians of both, their ratio, and the largest difference of an embedding against the largest embedding.
+// Prints JSON: medians of both, their ratio, and the largest difference of an embedding against the
+// largest embedding.
 #include <chrono>
 #include <ctime>
 
@@ -12,9 +14,9 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "model/networks/backbone.h"
 #include "model/inference/face_embedder.h"
 #include "model/input/normalize.h"
+#include "model/networks/backbone.h"
 
 namespace {
 
@@ -26,8 +28,11 @@ struct Rates {
     const std::clock_t begin = std::clock();
     const auto start = std::chrono::steady_clock::now();
     work();
-    processor.push_back(static_cast<double>(images) * CLOCKS_PER_SEC / static_cast<double>(std::clock() - begin));
-    clock.push_back(static_cast<double>(images) / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    processor.push_back(static_cast<double>(images) * CLOCKS_PER_SEC /
+                        static_cast<double>(std::clock() - begin));
+    clock.push_back(
+        static_cast<double>(images) /
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
 };
 
@@ -48,17 +53,22 @@ int main(int argc, char** argv) {
   const auto backbone = diffprob::model::make_backbone({.name = name});
   const diffprob::model::FaceEmbedder embedder(*backbone, at::kCPU);
   const at::Tensor images = at::randint(0, 256, {batch, 112, 112, 3}, at::kByte);
-  at::Tensor plain = backbone->forward(diffprob::model::normalize_faces(images, at::kCPU)), fast = embedder.embed(images);
+  at::Tensor plain = backbone->forward(diffprob::model::normalize_faces(images, at::kCPU)),
+             fast = embedder.embed(images);
   Rates plain_rates, fast_rates;
   for (int round = 0; round < rounds; ++round) {
-    plain_rates.add(batch, [&] { plain = backbone->forward(diffprob::model::normalize_faces(images, at::kCPU)); });
+    plain_rates.add(batch, [&] {
+      plain = backbone->forward(diffprob::model::normalize_faces(images, at::kCPU));
+    });
     fast_rates.add(batch, [&] { fast = embedder.embed(images); });
   }
   const double error = ((plain - fast).abs().max() / plain.abs().max()).item<double>();
   std::printf(
-      "{\"network\": \"%s\", \"batch\": %lld, \"threads\": %d, \"plain\": %.2f, \"embedder\": %.2f, \"ratio\": %.3f, "
+      "{\"network\": \"%s\", \"batch\": %lld, \"threads\": %d, \"plain\": %.2f, \"embedder\": "
+      "%.2f, \"ratio\": %.3f, "
       "\"plain_clock\": %.2f, \"embedder_clock\": %.2f, \"difference\": %.3g}\n",
-      name.c_str(), static_cast<long long>(batch), threads, median(plain_rates.processor), median(fast_rates.processor),
-      median(fast_rates.processor) / median(plain_rates.processor), median(plain_rates.clock), median(fast_rates.clock), error);
+      name.c_str(), static_cast<long long>(batch), threads, median(plain_rates.processor),
+      median(fast_rates.processor), median(fast_rates.processor) / median(plain_rates.processor),
+      median(plain_rates.clock), median(fast_rates.clock), error);
   return 0;
 }

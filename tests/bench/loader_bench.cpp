@@ -1,9 +1,11 @@
-// Images a second of the loader with 1 and 2 threads, beside bare TurboJPEG on the same images already in memory, and the memory of an
-// index:
+// Images a second of the loader with 1 and 2 threads, beside bare TurboJPEG on the same images
+// already in memory, and the memory of an index:
 //   loader_bench DATASET [BATCH] [REPEATS] [INDEX_ENTRIES]
-// Prints JSON. Bare and loaded passes alternate; the median of the repeats counts. Two bare threads are two halves of the images.
-// rates: by the clock on the wall. rates_per_core: images a second of processor time, which other programs on the machine disturb less.
-// INDEX_ENTRIES (5,000,000; 0: leave out): records of a synthetic .rec with .idx, made in the temporary folder and removed (36 bytes each).
+// Prints JSON. Bare and loaded passes alternate; the median of the repeats counts. Two bare threads
+// are two halves of the images. rates: by the clock on the wall. rates_per_core: images a second of
+// processor time, which other programs on the machine disturb less. INDEX_ENTRIES (5,000,000; 0:
+// leave out): records of a synthetic .rec with .idx, made in the temporary folder and removed (36
+// bytes each).
 #include <sys/resource.h>
 #include <turbojpeg.h>
 #include <unistd.h>
@@ -53,7 +55,9 @@ struct Cost {
 double processor_seconds() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  const auto of = [](const timeval& time) { return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec); };
+  const auto of = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
   return of(usage.ru_utime) + of(usage.ru_stime);
 }
 
@@ -68,7 +72,8 @@ Cost cost_an_image(const std::function<std::int64_t()>& work) {
   std::int64_t images = 0;
   const double processor = processor_seconds();
   const double wall = seconds([&] { images = work(); });
-  return {wall / static_cast<double>(images), (processor_seconds() - processor) / static_cast<double>(images)};
+  return {wall / static_cast<double>(images),
+          (processor_seconds() - processor) / static_cast<double>(images)};
 }
 
 /// Decodes images [begin, end) into one batch of memory, over and over.
@@ -79,9 +84,12 @@ void decode_bare(const Setting& setting, std::size_t begin, std::size_t end) {
     const auto* bytes = reinterpret_cast<const unsigned char*>(setting.images[i].data());
     const auto size = setting.images[i].size();
     int width = 0, height = 0, sampling = 0, colours = 0;
-    std::uint8_t* const out = memory.data() + (i % static_cast<std::size_t>(setting.batch)) * kImageBytes;
-    if (tjDecompressHeader3(turbo, bytes, size, &width, &height, &sampling, &colours) != 0 || width != kSide || height != kSide ||
-        tjDecompress2(turbo, bytes, size, out, kSide, 0, kSide, TJPF_RGB, TJFLAG_ACCURATEDCT) != 0) {
+    std::uint8_t* const out =
+        memory.data() + (i % static_cast<std::size_t>(setting.batch)) * kImageBytes;
+    if (tjDecompressHeader3(turbo, bytes, size, &width, &height, &sampling, &colours) != 0 ||
+        width != kSide || height != kSide ||
+        tjDecompress2(turbo, bytes, size, out, kSide, 0, kSide, TJPF_RGB, TJFLAG_ACCURATEDCT) !=
+            0) {
       std::fprintf(stderr, "image %zu: a whole JPEG of %d x %d was expected\n", i, kSide, kSide);
       std::exit(1);
     }
@@ -93,8 +101,10 @@ std::int64_t run_bare(const Setting& setting, int threads) {
   std::vector<std::jthread> workers;
   const auto count = static_cast<std::size_t>(threads);
   for (std::size_t i = 0; i < count; ++i) {
-    workers.emplace_back(
-        [&setting, i, count] { decode_bare(setting, setting.images.size() * i / count, setting.images.size() * (i + 1) / count); });
+    workers.emplace_back([&setting, i, count] {
+      decode_bare(setting, setting.images.size() * i / count,
+                  setting.images.size() * (i + 1) / count);
+    });
   }
   workers.clear();  // joins
   return static_cast<std::int64_t>(setting.images.size());
@@ -102,7 +112,9 @@ std::int64_t run_bare(const Setting& setting, int threads) {
 
 /// Images delivered by one epoch.
 std::int64_t run_loader(const Setting& setting, const LoaderOptions& options, std::int64_t epoch) {
-  Loader loader(setting.dataset, std::make_shared<TrainPlan>(setting.dataset->size(), setting.batch, 1, epoch, 0, 1), options);
+  Loader loader(setting.dataset,
+                std::make_shared<TrainPlan>(setting.dataset->size(), setting.batch, 1, epoch, 0, 1),
+                options);
   std::int64_t images = 0;
   for (Batch batch; loader.next(batch);) images += batch.images.size(0);
   return images;
@@ -123,7 +135,8 @@ std::map<std::string, LoaderOptions> loader_kinds(const Setting& setting) {
   kinds["loader_flip_adaface"].flip = true;
   kinds["loader_flip_adaface"].augment = diffprob::data::adaface_augmentation();
   kinds["loader_flip_cached"].flip = true;  // the warm-up pass fills the cache
-  kinds["loader_flip_cached"].cache = std::make_shared<DecodedCache>(setting.dataset->size(), kSide);
+  kinds["loader_flip_cached"].cache =
+      std::make_shared<DecodedCache>(setting.dataset->size(), kSide);
   return kinds;
 }
 
@@ -138,17 +151,20 @@ nlohmann::json measure(const Setting& setting, int repeats) {
     if (!warm_up) costs["turbojpeg" + suffix].push_back(bare);
     for (auto [name, options] : kinds) {
       options.decode_threads = threads;
-      const Cost loaded = cost_an_image([&, wanted = options] { return run_loader(setting, wanted, 0); });
+      const Cost loaded =
+          cost_an_image([&, wanted = options] { return run_loader(setting, wanted, 0); });
       if (!warm_up) costs[name + suffix].push_back(loaded);
     }
   }
   nlohmann::json report;
   for (const auto& [name, values] : costs) {
-    const auto& bare = costs["turbojpeg" + name.substr(name.find(name.ends_with("1_thread") ? "_1_" : "_2_"))];
+    const auto& bare =
+        costs["turbojpeg" + name.substr(name.find(name.ends_with("1_thread") ? "_1_" : "_2_"))];
     report["rates"][name] = 1.0 / median(values, &Cost::wall);
     report["rates_per_core"][name] = 1.0 / median(values, &Cost::processor);
     report["of_turbojpeg"][name] = median(bare, &Cost::wall) / median(values, &Cost::wall);
-    report["of_turbojpeg_per_core"][name] = median(bare, &Cost::processor) / median(values, &Cost::processor);
+    report["of_turbojpeg_per_core"][name] =
+        median(bare, &Cost::processor) / median(values, &Cost::processor);
   }
   return report;
 }
@@ -202,15 +218,18 @@ nlohmann::json measure_index(const std::filesystem::path& folder, std::int64_t e
     report["dataset"] = growth(
         entries, [&] { return diffprob::data::open_dataset(folder.string()); }, dataset);
   });
-  report["peak_while_opening"] = static_cast<double>(peak_bytes() - start_bytes) / static_cast<double>(entries);
+  report["peak_while_opening"] =
+      static_cast<double>(peak_bytes() - start_bytes) / static_cast<double>(entries);
   std::unique_ptr<Loader> loader;
   LoaderOptions options;
   options.decode_threads = 0;  // no batches yet: they do not grow with the set
   const auto make_loader = [&] {
-    return std::make_unique<Loader>(dataset, std::make_shared<TrainPlan>(entries, 256, 1, 0, 0, 1), options);
+    return std::make_unique<Loader>(dataset, std::make_shared<TrainPlan>(entries, 256, 1, 0, 0, 1),
+                                    options);
   };
   report["loader_and_plan"] = growth(entries, make_loader, loader);
-  report["dataset_and_loader"] = static_cast<double>(resident_bytes() - start_bytes) / static_cast<double>(entries);
+  report["dataset_and_loader"] =
+      static_cast<double>(resident_bytes() - start_bytes) / static_cast<double>(entries);
   std::shared_ptr<diffprob::data::ClassIndex> classes;
   report["class_balanced_sampling"] = growth(
       entries, [&] { return std::make_shared<diffprob::data::ClassIndex>(*dataset); }, classes);
@@ -218,7 +237,8 @@ nlohmann::json measure_index(const std::filesystem::path& folder, std::int64_t e
   const auto make_subset = [&] {
     std::vector<std::int64_t> all(static_cast<std::size_t>(entries));
     for (std::int64_t i = 0; i < entries; ++i) all[static_cast<std::size_t>(i)] = i;
-    return std::make_shared<diffprob::data::Subset>(dataset, std::move(all), std::vector<std::int64_t>{});
+    return std::make_shared<diffprob::data::Subset>(dataset, std::move(all),
+                                                    std::vector<std::int64_t>{});
   };
   report["subset_of_all"] = growth(entries, make_subset, subset);
   report["unit"] = "resident bytes an entry";
@@ -227,7 +247,8 @@ nlohmann::json measure_index(const std::filesystem::path& folder, std::int64_t e
 
 /// Removed at the end.
 struct ScratchFolder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("loader_bench_" + std::to_string(::getpid()));
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("loader_bench_" + std::to_string(::getpid()));
   ScratchFolder() { std::filesystem::create_directories(path); }
   ~ScratchFolder() {
     std::error_code ignored;
@@ -250,16 +271,18 @@ int main(int argc, char** argv) {
   };
   const auto repeats = static_cast<int>(argument(3, 5, 1));
   const auto entries = argument(4, 5'000'000, 0);
-  nlohmann::json report{
-      {"benchmark", "loader"}, {"dataset", argv[1]},  {"device", "cpu"},    {"cores", std::thread::hardware_concurrency()},
-      {"world_size", 1},       {"warm_up_passes", 1}, {"repeats", repeats}, {"unit", "images/s"}};
+  nlohmann::json report{{"benchmark", "loader"}, {"dataset", argv[1]},
+                        {"device", "cpu"},       {"cores", std::thread::hardware_concurrency()},
+                        {"world_size", 1},       {"warm_up_passes", 1},
+                        {"repeats", repeats},    {"unit", "images/s"}};
   try {
     if (entries > 0) report["index_memory"] = measure_index(ScratchFolder().path, entries);
     Setting setting;
     setting.dataset = diffprob::data::open_dataset(argv[1]);
     setting.batch = std::min(argument(2, 256, 1), setting.dataset->size());
     setting.images.resize(static_cast<std::size_t>(setting.dataset->size()));
-    for (std::int64_t i = 0; i < setting.dataset->size(); ++i) setting.dataset->read(i, setting.images[static_cast<std::size_t>(i)]);
+    for (std::int64_t i = 0; i < setting.dataset->size(); ++i)
+      setting.dataset->read(i, setting.images[static_cast<std::size_t>(i)]);
     report["images"] = setting.dataset->size();
     report["batch"] = setting.batch;
     report.update(measure(setting, repeats));

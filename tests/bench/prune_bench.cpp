@@ -1,7 +1,9 @@
-// Pruning from a score file to kept lists: mpirun -np W prune_bench SAMPLES IDENTITIES FOLDER [REPEATS [shuffled]].
-// Makes FOLDER/scores.h5 (all columns; long-tailed identities, in order of identity as in record files, or shuffled) unless it is there
-// with that size, then selects with a threshold, writes the files, and selects again with a searched threshold. Prints JSON: wall seconds
-// of the slowest rank, best of the repeats, each step of that repeat on rank 0, and the peak memory a rank.
+// Pruning from a score file to kept lists: mpirun -np W prune_bench SAMPLES IDENTITIES FOLDER
+// [REPEATS [shuffled]]. Makes FOLDER/scores.h5 (all columns; long-tailed identities, in order of
+// identity as in record files, or shuffled) unless it is there with that size, then selects with a
+// threshold, writes the files, and selects again with a searched threshold. Prints JSON: wall
+// seconds of the slowest rank, best of the repeats, each step of that repeat on rank 0, and the
+// peak memory a rank.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -41,14 +43,16 @@ std::vector<std::int64_t> long_tailed_sizes(std::int64_t samples, std::int64_t i
   return sizes;
 }
 
-std::vector<std::int32_t> make_labels(std::int64_t samples, std::int64_t identities, bool shuffled) {
+std::vector<std::int32_t> make_labels(std::int64_t samples, std::int64_t identities,
+                                      bool shuffled) {
   std::vector<std::int32_t> labels;
   labels.reserve(static_cast<std::size_t>(samples));
   const auto sizes = long_tailed_sizes(samples, identities);
   for (std::size_t c = 0; c < sizes.size(); ++c)
     labels.insert(labels.end(), static_cast<std::size_t>(sizes[c]), static_cast<std::int32_t>(c));
   for (std::size_t i = labels.size(); shuffled && i > 1; --i) {
-    std::swap(labels[i - 1], labels[static_cast<std::size_t>(uniform(2, i) * static_cast<double>(i))]);
+    std::swap(labels[i - 1],
+              labels[static_cast<std::size_t>(uniform(2, i) * static_cast<double>(i))]);
   }
   return labels;
 }
@@ -65,29 +69,36 @@ void write_column(const prune::HdfWriter& file, const char* name, std::size_t co
   column.finish();
 }
 
-void write_scores(const std::string& path, const std::vector<std::int32_t>& labels, std::int64_t identities) {
+void write_scores(const std::string& path, const std::vector<std::int32_t>& labels,
+                  std::int64_t identities) {
   prune::HdfWriter file(path);
   file.attribute("format", std::string(prune::kScoreFormat));
   file.attribute("format_version", prune::kScoreVersion);
   file.attribute("num_samples", static_cast<std::int64_t>(labels.size()));
   prune::write_source(file, {"benchmark", "none", 0, 64, "", identities});
   const std::size_t n = labels.size();
-  const auto nll = [](std::size_t i) { return static_cast<float>(-std::log1p(-0.999 * std::pow(uniform(3, i), 4))); };
+  const auto nll = [](std::size_t i) {
+    return static_cast<float>(-std::log1p(-0.999 * std::pow(uniform(3, i), 4)));
+  };
   write_column<std::int32_t>(file, "label", n, [&](std::size_t i) { return labels[i]; });
   write_column<std::int32_t>(file, "top1", n, [&](std::size_t i) {
     const bool wrong = uniform(4, i) < 0.02;
-    return wrong ? static_cast<std::int32_t>(uniform(5, i) * static_cast<double>(identities)) : labels[i];
+    return wrong ? static_cast<std::int32_t>(uniform(5, i) * static_cast<double>(identities))
+                 : labels[i];
   });
   write_column<float>(file, "nll", n, nll);
   write_column<float>(file, "probability", n, [&](std::size_t i) { return std::exp(-nll(i)); });
-  for (const char* name : {"top1_log_prob", "second_log_prob"}) write_column<float>(file, name, n, [](std::size_t) { return -0.5F; });
+  for (const char* name : {"top1_log_prob", "second_log_prob"})
+    write_column<float>(file, name, n, [](std::size_t) { return -0.5F; });
   for (const char* name : {"sum_p2", "entropy", "cosine", "norm"}) {
-    write_column<float>(file, name, n, [](std::size_t i) { return static_cast<float>(uniform(6, i)); });
+    write_column<float>(file, name, n,
+                        [](std::size_t i) { return static_cast<float>(uniform(6, i)); });
   }
   file.commit();
 }
 
-void make_file(const std::string& path, std::int64_t samples, std::int64_t identities, bool shuffled) {
+void make_file(const std::string& path, std::int64_t samples, std::int64_t identities,
+               bool shuffled) {
   if (std::filesystem::exists(path)) {
     const prune::HdfReader file(path);
     if (file.integer("num_samples") == samples && file.integer("num_classes") == identities) return;
@@ -119,12 +130,16 @@ struct Measured {
   prune::PruneResult result;
 };
 
-Measured measure(const std::string& folder, const prune::PruneOptions& options, int repeats, dist::HostCollectives& collectives) {
+Measured measure(const std::string& folder, const prune::PruneOptions& options, int repeats,
+                 dist::HostCollectives& collectives) {
   Measured best;
   for (int i = 0; i < repeats; ++i) {
     prune::PruneResult result;
-    const double select = seconds(collectives, [&] { result = prune::prune({folder + "/scores.h5", "", ""}, options, collectives); });
-    const double write = seconds(collectives, [&] { prune::write_pruning(folder, result, collectives); });
+    const double select = seconds(collectives, [&] {
+      result = prune::prune({folder + "/scores.h5", "", ""}, options, collectives);
+    });
+    const double write =
+        seconds(collectives, [&] { prune::write_pruning(folder, result, collectives); });
     if (select + write < best.select + best.write) best = {select, write, std::move(result)};
   }
   return best;
@@ -138,7 +153,8 @@ nlohmann::ordered_json to_json(const Measured& one) {
           {"threshold", one.result.threshold()}, {"steps_of_rank_0_s", steps}};
 }
 
-int run(std::int64_t samples, std::int64_t identities, const std::string& folder, int repeats, bool shuffled) {
+int run(std::int64_t samples, std::int64_t identities, const std::string& folder, int repeats,
+        bool shuffled) {
   dist::HostCollectives collectives;
   if (collectives.rank() == 0) {
     std::filesystem::create_directories(folder);

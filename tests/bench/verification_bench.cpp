@@ -1,6 +1,7 @@
-// All metrics of a verification set from embeddings: verification_bench FOLDER [PAIRS [REPEATS]]. 512-d random embeddings, seeded; same
-// pairs share a direction. Writes FOLDER/embeddings.f32 and FOLDER/same.u8 for peer_verification.py, which does the same with numpy as the
-// field's scripts do. Prints JSON: seconds (median of the repeats), and results to compare.
+// All metrics of a verification set from embeddings: verification_bench FOLDER [PAIRS [REPEATS]].
+// 512-d random embeddings, seeded; same pairs share a direction. Writes FOLDER/embeddings.f32 and
+// FOLDER/same.u8 for peer_verification.py, which does the same with numpy as the field's scripts
+// do. Prints JSON: seconds (median of the repeats), and results to compare.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -51,8 +52,10 @@ int run(const std::string& folder, std::int64_t pairs, int repeats) {
   std::filesystem::create_directories(folder);
   std::vector<bool> same;
   const at::Tensor embeddings = make_embeddings(pairs, same);
-  data::write_file_atomically(folder + "/embeddings.f32",
-                              std::as_bytes(std::span(embeddings.const_data_ptr<float>(), static_cast<std::size_t>(embeddings.numel()))));
+  data::write_file_atomically(
+      folder + "/embeddings.f32",
+      std::as_bytes(std::span(embeddings.const_data_ptr<float>(),
+                              static_cast<std::size_t>(embeddings.numel()))));
   const std::vector<std::uint8_t> flags(same.begin(), same.end());
   data::write_file_atomically(folder + "/same.u8", std::as_bytes(std::span(flags)));
 

@@ -19,7 +19,8 @@ namespace diffprob::data::test {
 
 inline constexpr int kSide = 24;
 
-/// Samples in memory; the left part of image i is dark, the right part bright, and the middle depends on i.
+/// Samples in memory; the left part of image i is dark, the right part bright, and the middle
+/// depends on i.
 class MemorySet final : public Dataset {
  public:
   explicit MemorySet(std::int64_t size) {
@@ -27,26 +28,34 @@ class MemorySet final : public Dataset {
       std::vector<std::uint8_t> rgb;
       for (int pixel = 0; pixel < kSide * kSide; ++pixel) {
         const int x = pixel % kSide;
-        for (int c = 0; c < 3; ++c) rgb.push_back(static_cast<std::uint8_t>(x < 8 ? 20 : x >= 16 ? 220 : (i * 37 + c * 50) % 256));
+        for (int c = 0; c < 3; ++c)
+          rgb.push_back(static_cast<std::uint8_t>(x < 8     ? 20
+                                                  : x >= 16 ? 220
+                                                            : (i * 37 + c * 50) % 256));
       }
       images.push_back(encode_jpeg(rgb, kSide, kSide, 95));
     }
   }
-  [[nodiscard]] std::int64_t size() const override { return static_cast<std::int64_t>(images.size()); }
+  [[nodiscard]] std::int64_t size() const override {
+    return static_cast<std::int64_t>(images.size());
+  }
   [[nodiscard]] std::int64_t num_classes() const override { return 7; }
   [[nodiscard]] std::int64_t label(std::int64_t index) const override { return index % 7; }
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override {
     if (index == unreadable) throw DataError("disk on fire");
     if (index == thrower) throw std::logic_error("not the data's fault");
     const int readers = ++inside;
-    for (int most = most_inside; readers > most && !most_inside.compare_exchange_weak(most, readers);) {
+    for (int most = most_inside;
+         readers > most && !most_inside.compare_exchange_weak(most, readers);) {
     }
     std::this_thread::sleep_for(std::chrono::microseconds(delay_us));
     --inside;
     ++reads;
     bytes = images[static_cast<std::size_t>(index)];
   }
-  [[nodiscard]] std::string describe(std::int64_t index) const override { return "memory record " + std::to_string(index); }
+  [[nodiscard]] std::string describe(std::int64_t index) const override {
+    return "memory record " + std::to_string(index);
+  }
   [[nodiscard]] std::string fingerprint() const override { return "memory"; }
 
   std::vector<std::vector<std::byte>> images;
@@ -58,7 +67,8 @@ class MemorySet final : public Dataset {
   mutable std::atomic<int> most_inside = 0;  // readers at the same time
 };
 
-inline std::shared_ptr<const BatchPlan> train_plan(const Dataset& set, std::int64_t batch, int rank = 0, int world = 1,
+inline std::shared_ptr<const BatchPlan> train_plan(const Dataset& set, std::int64_t batch,
+                                                   int rank = 0, int world = 1,
                                                    std::int64_t epoch = 0) {
   return std::make_shared<TrainPlan>(set.size(), batch, 11, epoch, rank, world);
 }

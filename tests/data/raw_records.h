@@ -10,7 +10,8 @@ namespace diffprob::data::test {
 
 inline const std::string kMagicBytes = "\x0a\x23\xd7\xce";
 
-/// Writes RecordIO byte by byte, straight from the description of the format; shares nothing with the code under test.
+/// Writes RecordIO byte by byte, straight from the description of the format; shares nothing with
+/// the code under test.
 class RawRecords {
  public:
   static std::string part(unsigned cflag, const std::string& payload) {
@@ -19,7 +20,8 @@ class RawRecords {
     return out;
   }
 
-  static std::string payload(unsigned flag, float label, std::uint64_t id, const std::vector<float>& labels, const std::string& image) {
+  static std::string payload(unsigned flag, float label, std::uint64_t id,
+                             const std::vector<float>& labels, const std::string& image) {
     std::string out = number(flag, 4) + number(label) + number(id, 8) + number(0, 8);
     for (const float value : labels) out += number(value);
     return out + image;
@@ -43,13 +45,20 @@ class RawRecords {
     }
   }
 
-  void add_image(std::uint64_t key, float label, const std::string& image) { add(key, payload(0, label, key, {}, image)); }
-  void add_vector_image(std::uint64_t key, float label, const std::string& image) { add(key, payload(2, 0.0f, key, {label, 1.0f}, image)); }
-  void add_range(std::uint64_t key, float first, float second) { add(key, payload(2, 0.0f, key, {first, second}, "")); }
+  void add_image(std::uint64_t key, float label, const std::string& image) {
+    add(key, payload(0, label, key, {}, image));
+  }
+  void add_vector_image(std::uint64_t key, float label, const std::string& image) {
+    add(key, payload(2, 0.0f, key, {label, 1.0f}, image));
+  }
+  void add_range(std::uint64_t key, float first, float second) {
+    add(key, payload(2, 0.0f, key, {first, second}, ""));
+  }
 
   [[nodiscard]] std::string idx() const {
     std::string out;
-    for (const auto& [key, offset] : entries) out += std::to_string(key) + "\t" + std::to_string(offset) + "\n";
+    for (const auto& [key, offset] : entries)
+      out += std::to_string(key) + "\t" + std::to_string(offset) + "\n";
     return out;
   }
 

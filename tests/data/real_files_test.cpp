@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "data/sets/dataset.h"
 #include "data/records/record_io.h"
+#include "data/sets/dataset.h"
 #include "data/sets/verification_set.h"
 #include "tests/data/test_files.h"
 
@@ -15,8 +15,8 @@ namespace {
 using test::TemporaryFolder;
 
 bool is_jpeg(const std::vector<std::byte>& bytes) {
-  return bytes.size() > 1000 && bytes[0] == std::byte{0xFF} && bytes[1] == std::byte{0xD8} && bytes[bytes.size() - 2] == std::byte{0xFF} &&
-         bytes.back() == std::byte{0xD9};
+  return bytes.size() > 1000 && bytes[0] == std::byte{0xFF} && bytes[1] == std::byte{0xD8} &&
+         bytes[bytes.size() - 2] == std::byte{0xFF} && bytes.back() == std::byte{0xD9};
 }
 
 void expect_jpegs(const Dataset& set) {
@@ -30,7 +30,8 @@ void expect_jpegs(const Dataset& set) {
 class RealFiles : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (test::test_data().empty()) GTEST_SKIP() << "DIFFPROB_TEST_DATA is not set (folder with data/lfw and data/formats)";
+    if (test::test_data().empty())
+      GTEST_SKIP() << "DIFFPROB_TEST_DATA is not set (folder with data/lfw and data/formats)";
     folder_ = test::test_data() + "/data/";
   }
   std::string folder_;
@@ -46,8 +47,10 @@ TEST_F(RealFiles, LfwInInsightFaceLayout) {
     ASSERT_GE(set->label(i), i == 0 ? 0 : set->label(i - 1));
   }
   EXPECT_EQ(counts.size(), 151u);
-  EXPECT_EQ(std::ranges::max_element(counts, {}, [](const auto& c) { return c.second; })->second, 530);
-  EXPECT_EQ(std::ranges::min_element(counts, {}, [](const auto& c) { return c.second; })->second, 8);
+  EXPECT_EQ(std::ranges::max_element(counts, {}, [](const auto& c) { return c.second; })->second,
+            530);
+  EXPECT_EQ(std::ranges::min_element(counts, {}, [](const auto& c) { return c.second; })->second,
+            8);
   expect_jpegs(*set);
 }
 

@@ -33,7 +33,8 @@ TEST(FlightRecorder, KeepsTheLast256InOrder) {
   const auto records = recorder->records();
 
   ASSERT_EQ(records.size(), 256U);
-  for (std::size_t i = 0; i < records.size(); ++i) EXPECT_EQ(records[i].sequence, 745 + static_cast<std::int64_t>(i));
+  for (std::size_t i = 0; i < records.size(); ++i)
+    EXPECT_EQ(records[i].sequence, 745 + static_cast<std::int64_t>(i));
   EXPECT_EQ(recorder->enqueued(), 1000);
   EXPECT_EQ(recorder->oldest_open(), 0);
   EXPECT_EQ(recorder->describe(744), "");  // gone
@@ -63,7 +64,8 @@ TEST(FlightRecorder, TellsStatesStepsPhasesAndLines) {
   EXPECT_EQ(records[1].phase, Phase::kStep);
   EXPECT_EQ(records[1].step, 41);
   EXPECT_EQ(recorder->oldest_open(), second);
-  EXPECT_EQ(recorder->describe(second), "#2 float32 [2] (step 41, dist/flight_recorder_test.cpp:" + line + ")");
+  EXPECT_EQ(recorder->describe(second),
+            "#2 float32 [2] (step 41, dist/flight_recorder_test.cpp:" + line + ")");
   EXPECT_EQ(recorder->position(), "in all_reduce " + recorder->describe(second));
 }
 
@@ -101,7 +103,8 @@ TEST(FlightRecorder, ThreadsMayShareIt) {
 }
 
 TEST(OperationsFile, HoldsEveryCommunicatorOfTheProcess) {
-  const auto folder = std::filesystem::temp_directory_path() / ("diffprob_operations_" + std::to_string(getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("diffprob_operations_" + std::to_string(getpid()));
   std::filesystem::create_directory(folder);
   const auto control = FlightRecorder::make("control", 3, 8);
   const auto tensors = FlightRecorder::make("tensors", 3, 8);
@@ -116,11 +119,18 @@ TEST(OperationsFile, HoldsEveryCommunicatorOfTheProcess) {
 
   EXPECT_EQ(path, folder / "operations.rank00003.txt");
   EXPECT_NE(text.find("# because of a test\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("# communicator control: 1 operations called, done with barrier #1"), std::string::npos) << text;
-  EXPECT_NE(text.find("# communicator tensors: 1 operations called, in reduce_scatter #1"), std::string::npos) << text;
-  EXPECT_NE(text.find("\n1\tstarted\treduce_scatter\tfloat32\t[64, 512]\tstartup\t7\t"), std::string::npos) << text;
+  EXPECT_NE(text.find("# communicator control: 1 operations called, done with barrier #1"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("# communicator tensors: 1 operations called, in reduce_scatter #1"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\n1\tstarted\treduce_scatter\tfloat32\t[64, 512]\tstartup\t7\t"),
+            std::string::npos)
+      << text;
   EXPECT_NE(text.find("flight_recorder_test.cpp:"), std::string::npos) << text;
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);  // no temporary file is left
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}),
+            1);  // no temporary file is left
   set_dump_folder({});
   std::filesystem::remove_all(folder);
 }

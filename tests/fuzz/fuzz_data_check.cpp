@@ -1,6 +1,7 @@
-// The check behind `diffprob data check`, which goes on behind all damage: a train.rec with or without train.idx and property, or a .lst:
-// [choice][idx behind its length][property behind its length][rec or lst]. What it calls sound must be sound: it decodes, and packed alone
-// the check finds nothing in it.
+// The check behind `diffprob data check`, which goes on behind all damage: a train.rec with or
+// without train.idx and property, or a .lst: [choice][idx behind its length][property behind its
+// length][rec or lst]. What it calls sound must be sound: it decodes, and packed alone the check
+// finds nothing in it.
 #include <algorithm>
 #include <vector>
 
@@ -25,10 +26,13 @@ void demand(bool holds, const char* what) {
 
 std::vector<std::int64_t> sound_samples(const data::CheckReport& report) {
   const auto& set = *report.samples;
-  demand(static_cast<std::int64_t>(report.verdicts.size()) == set.size(), "a verdict for every sample");
+  demand(static_cast<std::int64_t>(report.verdicts.size()) == set.size(),
+         "a verdict for every sample");
   for (const auto& finding : report.findings)
-    demand(finding.index < set.size() && finding.other < std::max(set.size(), report.num_classes), "findings are about samples that exist");
-  demand(report.open_error.empty() || !report.findings.empty(), "what training refuses has a finding");
+    demand(finding.index < set.size() && finding.other < std::max(set.size(), report.num_classes),
+           "findings are about samples that exist");
+  demand(report.open_error.empty() || !report.findings.empty(),
+         "what training refuses has a finding");
   std::vector<std::int64_t> sound;
   for (std::int64_t i = 0; i < set.size(); ++i)
     if (report.verdicts[static_cast<std::size_t>(i)] == data::Verdict::kSound) sound.push_back(i);
@@ -40,16 +44,19 @@ void expect_decodes(const data::Dataset& set, const std::vector<std::int64_t>& s
   std::vector<std::byte> bytes;
   data::DecodedImage image;
   for (const auto index : samples) {
-    demand(set.label(index) >= 0 && set.label(index) < set.num_classes(), "labels are below the number of classes");
+    demand(set.label(index) >= 0 && set.label(index) < set.num_classes(),
+           "labels are below the number of classes");
     set.read(index, bytes);
     decoder.decode(bytes, image);
   }
 }
 
-void check(const std::string& path, const std::string& repaired, const data::CheckOptions& options) {
+void check(const std::string& path, const std::string& repaired,
+           const data::CheckOptions& options) {
   data::CheckReport report;
   // Where there is nothing to look at; must name the file.
-  fuzz::expect_reads_or<data::DataError>(path, [&] { report = data::check_dataset(path, options); });
+  fuzz::expect_reads_or<data::DataError>(path,
+                                         [&] { report = data::check_dataset(path, options); });
   if (report.samples == nullptr) return;
   const auto sound = sound_samples(report);
   if (sound.empty() || report.num_classes > kMostClasses) return;
@@ -57,8 +64,10 @@ void check(const std::string& path, const std::string& repaired, const data::Che
     expect_decodes(*report.samples, sound);
     static_cast<void>(data::pack_subset(report.samples, sound, {}, repaired));
     const auto again = data::check_dataset(repaired, options);
-    for (const auto& finding : again.findings) std::fprintf(stderr, "%s: %s\n", data::name_of(finding.kind), finding.message.c_str());
-    demand(again.findings.empty() && again.open_error.empty(), "sound samples alone make a sound set");
+    for (const auto& finding : again.findings)
+      std::fprintf(stderr, "%s: %s\n", data::name_of(finding.kind), finding.message.c_str());
+    demand(again.findings.empty() && again.open_error.empty(),
+           "sound samples alone make a sound set");
   } catch (const data::DataError& error) {
     std::fprintf(stderr, "a sound sample is refused: %s\n", error.what());
     std::abort();

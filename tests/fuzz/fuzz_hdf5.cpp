@@ -1,8 +1,8 @@
-// Score, dynamics and index set files: [choice][HDF5]. Libhdf5 itself is not instrumented; what it says of broken files must come out as
-// ours.
-#include "prune/tables/dynamics.h"
+// Score, dynamics and index set files: [choice][HDF5]. Libhdf5 itself is not instrumented; what it
+// says of broken files must come out as ours.
 #include "prune/error.h"
 #include "prune/lists/index_set.h"
+#include "prune/tables/dynamics.h"
 #include "prune/tables/score_table.h"
 #include "tests/fuzz/input_folder.h"
 

@@ -1,11 +1,12 @@
-// Kept and dropped lists of all kinds, and score files of others: [choice of reader][choice of kind][choice of meaning][content].
+// Kept and dropped lists of all kinds, and score files of others: [choice of reader][choice of
+// kind][choice of meaning][content].
 #include <vector>
 
-#include "prune/foreign/dynamics_import.h"
 #include "prune/error.h"
-#include "prune/lists/list_file.h"
+#include "prune/foreign/dynamics_import.h"
 #include "prune/foreign/score_csv.h"
 #include "prune/foreign/score_import.h"
+#include "prune/lists/list_file.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;
@@ -15,7 +16,8 @@ namespace {
 constexpr std::int64_t kSamples = 8;
 
 void read_any_list(const std::string& path, unsigned kind, unsigned meaning) {
-  static const std::vector<std::string> names{"a/1.jpg", "a/2.jpg", "a/3.jpg", "b/1.jpg", "b/2.jpg", "c/1.jpg", "c/2.jpg", "c/3.jpg"};
+  static const std::vector<std::string> names{"a/1.jpg", "a/2.jpg", "a/3.jpg", "b/1.jpg",
+                                              "b/2.jpg", "c/1.jpg", "c/2.jpg", "c/3.jpg"};
   prune::ListOptions options;
   options.num_samples = kSamples;
   options.names = &names;
@@ -44,10 +46,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (reader == 0) read_any_list(path, kind, meaning);
     if (reader == 1) (void)prune::read_labels(path);
     if (reader == 2)
-      (void)prune::import_scores(path, meaning == 0 ? prune::ScoreValue::kNll : prune::ScoreValue::kProbability,
-                                 {static_cast<prune::EpochChoice::Rule>(kind % 4), 1}, labels());
-    if (reader == 3) (void)prune::read_score_csv(path, meaning == 0 ? prune::SampleLabels{} : labels());
-    if (reader == 4) (void)prune::import_dynamics(path, prune::ScoreValue::kProbability, labels(), 2);
+      (void)prune::import_scores(
+          path, meaning == 0 ? prune::ScoreValue::kNll : prune::ScoreValue::kProbability,
+          {static_cast<prune::EpochChoice::Rule>(kind % 4), 1}, labels());
+    if (reader == 3)
+      (void)prune::read_score_csv(path, meaning == 0 ? prune::SampleLabels{} : labels());
+    if (reader == 4)
+      (void)prune::import_dynamics(path, prune::ScoreValue::kProbability, labels(), 2);
   });
   return 0;
 }

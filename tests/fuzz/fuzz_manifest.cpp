@@ -1,4 +1,5 @@
-// manifest.json of a checkpoint: [choice][JSON]. By choice its digests are made right first, else no input would come past them.
+// manifest.json of a checkpoint: [choice][JSON]. By choice its digests are made right first, else
+// no input would come past them.
 #include <c10/util/Exception.h>
 
 #include <nlohmann/json.hpp>
@@ -15,7 +16,8 @@ std::string with_digests(std::string_view text) {
   nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return std::string(text);
   try {
-    if (json.contains("config") && json["config"].is_string()) json["config_sha256"] = data::sha256_hex(json["config"].get<std::string>());
+    if (json.contains("config") && json["config"].is_string())
+      json["config_sha256"] = data::sha256_hex(json["config"].get<std::string>());
     json["manifest_sha256"] = launch::manifest_digest(json);
     return json.dump();
   } catch (const nlohmann::json::exception&) {  // strings that are not UTF-8

@@ -1,11 +1,11 @@
-// train.rec with or without train.idx and property, as a training opens them: [choice][idx behind its length][property behind its
-// length][rec].
+// train.rec with or without train.idx and property, as a training opens them: [choice][idx behind
+// its length][property behind its length][rec].
 #include <algorithm>
 #include <vector>
 
-#include "data/sets/dataset.h"
 #include "data/error.h"
 #include "data/images/jpeg_decoder.h"
+#include "data/sets/dataset.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

@@ -33,7 +33,8 @@ class InputFolder {
   /// Its whole path.
   std::string put(const std::string& name, std::string_view content) const {
     const std::string file = path_ + "/" + name;
-    std::ofstream(file, std::ios::binary).write(content.data(), static_cast<std::streamsize>(content.size()));
+    std::ofstream(file, std::ios::binary)
+        .write(content.data(), static_cast<std::streamsize>(content.size()));
     return file;
   }
   void remove(const std::string& name) const { std::filesystem::remove(path_ + "/" + name); }
@@ -50,14 +51,18 @@ class InputFolder {
 /// Takes choices from the front of an input; the rest is content.
 class Input {
  public:
-  Input(const std::uint8_t* data, std::size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
+  Input(const std::uint8_t* data, std::size_t size)
+      : rest_(reinterpret_cast<const char*>(data), size) {}
 
   /// 0 to count - 1; 0 at the end.
-  [[nodiscard]] unsigned choice(unsigned count) { return static_cast<unsigned char>(take(1).append(1, '\0').front()) % count; }
+  [[nodiscard]] unsigned choice(unsigned count) {
+    return static_cast<unsigned char>(take(1).append(1, '\0').front()) % count;
+  }
   /// A piece behind its length of two bytes.
   [[nodiscard]] std::string piece() {
     const std::string length = take(2) + std::string(2, '\0');
-    return take(static_cast<unsigned char>(length[0]) + 256U * static_cast<unsigned char>(length[1]));
+    return take(static_cast<unsigned char>(length[0]) +
+                256U * static_cast<unsigned char>(length[1]));
   }
   [[nodiscard]] std::string_view rest() const noexcept { return rest_; }
 
@@ -71,8 +76,8 @@ class Input {
   std::string_view rest_;
 };
 
-/// Runs a reader. Errors of the type that it promises are what it is for; they must name the file. Everything else ends the program, which
-/// is a finding.
+/// Runs a reader. Errors of the type that it promises are what it is for; they must name the file.
+/// Everything else ends the program, which is a finding.
 template <class Error, class Reader>
 void expect_reads_or(const std::string& named, Reader&& reader) {
   try {

@@ -1,6 +1,7 @@
-// The names that the schema of the configuration offers; the networks and margins behind them are not needed to read one.
-#include "model/networks/backbone.h"
+// The names that the schema of the configuration offers; the networks and margins behind them are
+// not needed to read one.
 #include "model/margin/margin.h"
+#include "model/networks/backbone.h"
 
 namespace diffprob::model {
 

@@ -17,14 +17,15 @@ std::string without_suffix(const std::string& text, const std::string& suffix) {
 
 model::MarginKind kind_of(const std::string& head) {
   using enum model::MarginKind;
-  const std::pair<const char*, model::MarginKind> kinds[] = {{"CosFace", kCosFace},
-                                                             {"ArcFace", kArcFace},
-                                                             {"ElasticArcFace", kElasticArcFace},
-                                                             {"ElasticCosFace", kElasticCosFace},
-                                                             {"ElasticArcFacePlus", kElasticArcFacePlus},
-                                                             {"ElasticCosFacePlus", kElasticCosFacePlus},
-                                                             {"CurricularFace", kCurricularFace},
-                                                             {"AdaFace", kAdaFace}};
+  const std::pair<const char*, model::MarginKind> kinds[] = {
+      {"CosFace", kCosFace},
+      {"ArcFace", kArcFace},
+      {"ElasticArcFace", kElasticArcFace},
+      {"ElasticCosFace", kElasticCosFace},
+      {"ElasticArcFacePlus", kElasticArcFacePlus},
+      {"ElasticCosFacePlus", kElasticCosFacePlus},
+      {"CurricularFace", kCurricularFace},
+      {"AdaFace", kAdaFace}};
   for (const auto& [name, kind] : kinds) {
     if (head == name) return kind;
   }
@@ -56,7 +57,8 @@ std::vector<LossCase> loss_cases() {
   return cases;
 }
 
-model::MarginOptions golden_margin(const Golden& golden, const std::string& object, const std::string& head) {
+model::MarginOptions golden_margin(const Golden& golden, const std::string& object,
+                                   const std::string& head) {
   model::MarginOptions options = model::margin_defaults(kind_of(head));
   options.scale = golden.number_or(object, "s", options.scale);
   options.margin = golden.number_or(object, "m", options.margin);
@@ -69,8 +71,9 @@ model::MarginOptions golden_margin(const Golden& golden, const std::string& obje
 
 bool is_angular(const model::MarginOptions& options) {
   using enum model::MarginKind;
-  return options.kind == kArcFace || options.kind == kElasticArcFace || options.kind == kElasticArcFacePlus ||
-         options.kind == kCurricularFace || options.kind == kAdaFace;
+  return options.kind == kArcFace || options.kind == kElasticArcFace ||
+         options.kind == kElasticArcFacePlus || options.kind == kCurricularFace ||
+         options.kind == kAdaFace;
 }
 
 double singular_logit_tolerance(const model::MarginOptions& options, double epsilon) {
@@ -80,7 +83,8 @@ double singular_logit_tolerance(const model::MarginOptions& options, double epsi
 model::MarginOptions GoldenLoss::options() const {
   const bool paper = case_.group.ends_with(kPaper);
   const bool adaface = case_.group == kAdaFacePaper;
-  // Groups of a paper's formula have the attributes of the released head where they have none of their own.
+  // Groups of a paper's formula have the attributes of the released head where they have none of
+  // their own.
   const std::string head = adaface ? "AdaFace" : without_suffix(case_.group, kPaper);
   std::string home = adaface ? path() : case_.group;
   if (!golden_.has_attribute(home, "s") && golden_.has(head)) home = head;
@@ -113,14 +117,19 @@ LossStep GoldenLoss::step(const std::string& path, const std::string& input_grou
   const std::int64_t classes = step.problem.weight.size(0);
   const torch::Tensor none = torch::empty({0}, torch::kLong);
   const bool listed = golden_.has(input_group + "/singular_rows");
-  step.regular_rows = ones_but(rows, listed ? golden_ids(golden_, input_group + "/singular_rows") : none);
-  step.regular_classes = ones_but(classes, listed ? golden_ids(golden_, input_group + "/singular_classes") : none);
-  if (golden_.has_attribute(path, "gradient_finite") && golden_.number(path, "gradient_finite") == 0.0) {
+  step.regular_rows =
+      ones_but(rows, listed ? golden_ids(golden_, input_group + "/singular_rows") : none);
+  step.regular_classes =
+      ones_but(classes, listed ? golden_ids(golden_, input_group + "/singular_classes") : none);
+  if (golden_.has_attribute(path, "gradient_finite") &&
+      golden_.number(path, "gradient_finite") == 0.0) {
     step.regular_rows *= finite_rows(wanted(step, "grad_embedding"));
     step.regular_classes *= finite_rows(wanted(step, "grad_weight_CD"));
   }
-  if (golden_.has(path + "/margin_drawn")) step.drawn = golden_tensor64(golden_, path + "/margin_drawn").reshape({rows});
-  if (golden_.has(path + "/margin_per_sample_f64")) step.drawn = golden_tensor64(golden_, path + "/margin_per_sample_f64");
+  if (golden_.has(path + "/margin_drawn"))
+    step.drawn = golden_tensor64(golden_, path + "/margin_drawn").reshape({rows});
+  if (golden_.has(path + "/margin_per_sample_f64"))
+    step.drawn = golden_tensor64(golden_, path + "/margin_per_sample_f64");
   return step;
 }
 
@@ -147,7 +156,9 @@ std::vector<std::pair<std::string, double>> GoldenLoss::state(const LossStep& st
   for (const auto& [attribute, name] : names) {
     if (!golden_.has_attribute(step.path, attribute)) continue;
     const std::string exact = std::string(attribute) + "_f64";
-    state.emplace_back(name, golden_.number(step.path, golden_.has_attribute(step.path, exact) ? exact : attribute));
+    state.emplace_back(
+        name,
+        golden_.number(step.path, golden_.has_attribute(step.path, exact) ? exact : attribute));
   }
   return state;
 }

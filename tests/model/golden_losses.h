@@ -7,7 +7,8 @@
 
 namespace diffprob::tests {
 
-/// A case of losses.h5: one head, one step or a sequence of them. group "CosFace", "adaface_paper/alpha_1", ...; name "main", "sequence",
+/// A case of losses.h5: one head, one step or a sequence of them. group "CosFace",
+/// "adaface_paper/alpha_1", ...; name "main", "sequence",
 /// ...
 struct LossCase {
   std::string group;
@@ -17,14 +18,17 @@ struct LossCase {
 /// All of the file.
 [[nodiscard]] std::vector<LossCase> loss_cases();
 
-/// Options of the head that a file names ("ArcFace", or a name of model::margin_kind) from the attributes s, m, std, h, alpha and t_momentum
-/// of `object`. Those that the object lacks are the published ones.
-[[nodiscard]] model::MarginOptions golden_margin(const Golden& golden, const std::string& object, const std::string& head);
+/// Options of the head that a file names ("ArcFace", or a name of model::margin_kind) from the
+/// attributes s, m, std, h, alpha and t_momentum of `object`. Those that the object lacks are the
+/// published ones.
+[[nodiscard]] model::MarginOptions golden_margin(const Golden& golden, const std::string& object,
+                                                 const std::string& head);
 
 /// True for the kinds whose own-class logit goes through an arc cosine, with its rounding near +-1.
 [[nodiscard]] bool is_angular(const model::MarginOptions& options);
 
-/// What a logit near a cosine of +-1 may be off by: there an arc cosine turns rounding of the cosine into its square root.
+/// What a logit near a cosine of +-1 may be off by: there an arc cosine turns rounding of the
+/// cosine into its square root.
 [[nodiscard]] double singular_logit_tolerance(const model::MarginOptions& options, double epsilon);
 
 /// One batch given to the head of a case, and where its results are.
@@ -32,8 +36,9 @@ struct LossStep {
   std::string path;
   std::string input_group;
   HeadProblem problem;
-  torch::Tensor drawn;            ///< [B] margins of elastic heads, else undefined
-  torch::Tensor regular_rows;     ///< [B] float64, 0 where the file says (or shows, by NaN) that the reference is singular, else 1
+  torch::Tensor drawn;         ///< [B] margins of elastic heads, else undefined
+  torch::Tensor regular_rows;  ///< [B] float64, 0 where the file says (or shows, by NaN) that the
+                               ///< reference is singular, else 1
   torch::Tensor regular_classes;  ///< [C] float64
 };
 
@@ -46,11 +51,17 @@ class GoldenLoss {
   /// Values as float64, of the float64 run where the file has it.
   [[nodiscard]] torch::Tensor wanted(const LossStep& step, const std::string& leaf) const;
   /// True if wanted() gives numbers of a float64 run.
-  [[nodiscard]] bool is_double(const LossStep& step) const { return golden_.has_float64(step.path + "/logits"); }
-  /// |float32 run - float64 run| in the shape of the dataset; undefined if the file lacks one of the two.
+  [[nodiscard]] bool is_double(const LossStep& step) const {
+    return golden_.has_float64(step.path + "/logits");
+  }
+  /// |float32 run - float64 run| in the shape of the dataset; undefined if the file lacks one of
+  /// the two.
   [[nodiscard]] torch::Tensor rounding(const LossStep& step, const std::string& leaf) const;
-  /// True if the batch has rows at which the reference is singular, and rows whose gradients differ by orders of magnitude.
-  [[nodiscard]] bool is_edge(const LossStep& step) const { return golden_.has(step.input_group + "/singular_rows"); }
+  /// True if the batch has rows at which the reference is singular, and rows whose gradients differ
+  /// by orders of magnitude.
+  [[nodiscard]] bool is_edge(const LossStep& step) const {
+    return golden_.has(step.input_group + "/singular_rows");
+  }
   /// Attributes of the step by the names of Margin::state(); only those that are there.
   [[nodiscard]] std::vector<std::pair<std::string, double>> state(const LossStep& step) const;
   [[nodiscard]] HeadProblem input(const std::string& group) const;

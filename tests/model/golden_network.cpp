@@ -13,7 +13,8 @@ double filled_value(const std::string& name, const at::Tensor& tensor, double u)
   if (name.ends_with("running_mean") || name.ends_with("bias")) return (u - 0.5) * 0.125;
   if (name.ends_with("running_var")) return 0.75 + 0.5 * u;
   if (name.find("prelu") != std::string::npos) return 0.25 + 0.125 * (u - 0.5);
-  if (tensor.dim() >= 2) return (u - 0.5) * 2 * std::sqrt(3.0 / static_cast<double>(tensor.numel() / tensor.size(0)));
+  if (tensor.dim() >= 2)
+    return (u - 0.5) * 2 * std::sqrt(3.0 / static_cast<double>(tensor.numel() / tensor.size(0)));
   return 0.75 + 0.5 * u;
 }
 
@@ -31,7 +32,8 @@ void fill_network(torch::nn::Module& module, std::uint64_t seed) {
     at::Tensor values = at::empty(tensor.sizes(), at::kFloat);
     float* out = values.data_ptr<float>();
     for (std::int64_t i = 0; i < values.numel(); ++i) {
-      out[i] = static_cast<float>(filled_value(name, tensor, hash_uniform(seed, k, static_cast<std::uint64_t>(i))));
+      out[i] = static_cast<float>(
+          filled_value(name, tensor, hash_uniform(seed, k, static_cast<std::uint64_t>(i))));
     }
     tensor.detach().copy_(values);
   }

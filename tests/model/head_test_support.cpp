@@ -7,16 +7,22 @@ namespace diffprob::tests {
 namespace F = torch::nn::functional;
 
 SlowHead slow_head(const HeadProblem& problem, const model::MarginOptions& margin) {
-  const auto e = problem.embeddings.detach().to(torch::kDouble, /*non_blocking=*/false, /*copy=*/true).set_requires_grad(true);
-  const auto w = problem.weight.detach().to(torch::kDouble, /*non_blocking=*/false, /*copy=*/true).set_requires_grad(true);
-  const auto cosines =
-      F::normalize(e, F::NormalizeFuncOptions().dim(1)).mm(F::normalize(w, F::NormalizeFuncOptions().dim(1)).t()).clamp(-1, 1);
+  const auto e = problem.embeddings.detach()
+                     .to(torch::kDouble, /*non_blocking=*/false, /*copy=*/true)
+                     .set_requires_grad(true);
+  const auto w = problem.weight.detach()
+                     .to(torch::kDouble, /*non_blocking=*/false, /*copy=*/true)
+                     .set_requires_grad(true);
+  const auto cosines = F::normalize(e, F::NormalizeFuncOptions().dim(1))
+                           .mm(F::normalize(w, F::NormalizeFuncOptions().dim(1)).t())
+                           .clamp(-1, 1);
   const auto own = torch::one_hot(problem.labels, problem.weight.size(0)).to(torch::kDouble);
   const double m = margin.kind == model::MarginKind::kCosFace ? margin.margin : 0.0;
   const auto logits = margin.scale * (cosines - m * own);
   const auto loss = F::cross_entropy(logits, problem.labels);
   loss.backward();
-  return {loss.detach(), e.grad(), w.grad(), (logits.softmax(1) * own).sum(1).detach(), cosines.detach()};
+  return {loss.detach(), e.grad(), w.grad(), (logits.softmax(1) * own).sum(1).detach(),
+          cosines.detach()};
 }
 
 namespace {
@@ -28,7 +34,8 @@ torch::Tensor unit_rows(const torch::Tensor& rows) {
 /// Gradient of unit_rows(rows) -> gradient of rows.
 torch::Tensor unit_rows_backward(const torch::Tensor& gradient, const torch::Tensor& rows) {
   const auto unit = unit_rows(rows);
-  return (gradient - unit * (gradient * unit).sum(1, true)) / rows.to(torch::kDouble).norm(2, 1, true);
+  return (gradient - unit * (gradient * unit).sum(1, true)) /
+         rows.to(torch::kDouble).norm(2, 1, true);
 }
 
 class DoneWork final : public dist::Work {
@@ -47,14 +54,20 @@ class SoloCommunicator final : public dist::Communicator {
     output.copy_(input.view(output.sizes()));
     return std::make_unique<DoneWork>();
   }
-  std::unique_ptr<dist::Work> do_all_reduce(at::Tensor /*tensor*/, dist::ReduceOp /*op*/) override { return std::make_unique<DoneWork>(); }
-  std::unique_ptr<dist::Work> do_all_gather_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> /*counts*/) override {
+  std::unique_ptr<dist::Work> do_all_reduce(at::Tensor /*tensor*/, dist::ReduceOp /*op*/) override {
+    return std::make_unique<DoneWork>();
+  }
+  std::unique_ptr<dist::Work> do_all_gather_v(at::Tensor output, at::Tensor input,
+                                              std::vector<std::int64_t> /*counts*/) override {
     return copied(output, input);
   }
-  std::unique_ptr<dist::Work> do_reduce_scatter_v(at::Tensor output, at::Tensor input, std::vector<std::int64_t> /*counts*/) override {
+  std::unique_ptr<dist::Work> do_reduce_scatter_v(at::Tensor output, at::Tensor input,
+                                                  std::vector<std::int64_t> /*counts*/) override {
     return copied(output, input);
   }
-  std::unique_ptr<dist::Work> do_broadcast(at::Tensor /*tensor*/, int /*root*/) override { return std::make_unique<DoneWork>(); }
+  std::unique_ptr<dist::Work> do_broadcast(at::Tensor /*tensor*/, int /*root*/) override {
+    return std::make_unique<DoneWork>();
+  }
   std::unique_ptr<dist::Work> do_barrier() override { return std::make_unique<DoneWork>(); }
 };
 
@@ -75,7 +88,8 @@ DenseHead dense_head(const HeadProblem& problem, model::Margin& margin, std::uin
   const double scale = margin.options().scale;
   const auto target = margin.target({cosines.masked_select(own), norms, key});
   const auto others = cosines.masked_fill(own, -std::numeric_limits<double>::infinity());
-  const auto slope = torch::where(own, target.slope.unsqueeze(1), margin.others_slope(others) * scale);
+  const auto slope =
+      torch::where(own, target.slope.unsqueeze(1), margin.others_slope(others) * scale);
   const auto effective = others.clone();
   if (margin.changes_others()) margin.others(effective);
 
@@ -84,9 +98,12 @@ DenseHead dense_head(const HeadProblem& problem, model::Margin& margin, std::uin
   const auto log_probability = head.logits.log_softmax(1).masked_select(own);
   head.loss = log_probability.mean().neg();
   head.probability = log_probability.exp();
-  const auto to_cosines = (head.logits.softmax(1) - own.to(torch::kDouble)) * slope / static_cast<double>(own.size(0));
-  head.grad_embeddings = unit_rows_backward(to_cosines.mm(unit_rows(problem.weight)), problem.embeddings);
-  head.grad_weight = unit_rows_backward(to_cosines.t().mm(unit_rows(problem.embeddings)), problem.weight);
+  const auto to_cosines =
+      (head.logits.softmax(1) - own.to(torch::kDouble)) * slope / static_cast<double>(own.size(0));
+  head.grad_embeddings =
+      unit_rows_backward(to_cosines.mm(unit_rows(problem.weight)), problem.embeddings);
+  head.grad_weight =
+      unit_rows_backward(to_cosines.t().mm(unit_rows(problem.embeddings)), problem.weight);
   return head;
 }
 
@@ -96,18 +113,25 @@ std::vector<std::int64_t> deal_rows(std::int64_t rows, Deal deal, int world_size
   for (std::int64_t row = 0; row < rows; ++row) {
     const std::int64_t place = deal == Deal::kUneven ? row * row / rows : row;
     const std::size_t ranks = counts.size() - first;
-    const auto rank = first + static_cast<std::size_t>(place * static_cast<std::int64_t>(ranks) / rows);
+    const auto rank =
+        first + static_cast<std::size_t>(place * static_cast<std::int64_t>(ranks) / rows);
     ++counts[deal == Deal::kAllOnLast ? counts.size() - 1 : rank];
   }
   return counts;
 }
 
-HeadUnderTest::HeadUnderTest(const HeadProblem& problem, model::MarginOptions margin, dist::Communicator& communicator, Deal deal)
+HeadUnderTest::HeadUnderTest(const HeadProblem& problem, model::MarginOptions margin,
+                             dist::Communicator& communicator, Deal deal)
     : problem_(problem),
       rank_(static_cast<std::size_t>(communicator.rank())),
       counts_(deal_rows(problem.labels.size(0), deal, communicator.world_size())),
-      first_row_(std::accumulate(counts_.begin(), counts_.begin() + communicator.rank(), std::int64_t{0})),
-      head_({.num_classes = problem.weight.size(0), .embedding_dim = problem.weight.size(1), .margin = margin, .seed = 1}, communicator) {
+      first_row_(
+          std::accumulate(counts_.begin(), counts_.begin() + communicator.rank(), std::int64_t{0})),
+      head_({.num_classes = problem.weight.size(0),
+             .embedding_dim = problem.weight.size(1),
+             .margin = margin,
+             .seed = 1},
+            communicator) {
   head_.weight().copy_(own_classes(problem.weight));
 }
 
@@ -116,13 +140,16 @@ torch::Tensor on_device(const torch::Tensor& tensor) {
 }
 
 model::HeadStep on_host(model::HeadStep step) {
-  for (auto* tensor : {&step.loss, &step.grad_embeddings, &step.probability, &step.correct, &step.label_margin}) *tensor = tensor->cpu();
+  for (auto* tensor :
+       {&step.loss, &step.grad_embeddings, &step.probability, &step.correct, &step.label_margin})
+    *tensor = tensor->cpu();
   return step;
 }
 
 model::HeadScores on_host(model::HeadScores scores) {
-  for (auto* tensor : {&scores.nll, &scores.probability, &scores.top1, &scores.top1_log_prob, &scores.second_log_prob, &scores.sum_p2,
-                       &scores.entropy, &scores.cosine, &scores.norm}) {
+  for (auto* tensor :
+       {&scores.nll, &scores.probability, &scores.top1, &scores.top1_log_prob,
+        &scores.second_log_prob, &scores.sum_p2, &scores.entropy, &scores.cosine, &scores.norm}) {
     *tensor = tensor->cpu();
   }
   return scores;

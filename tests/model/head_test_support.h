@@ -22,7 +22,8 @@ struct HeadProblem {
   torch::Tensor weight;      ///< [C, D] float32
 };
 
-/// Loss, gradients and probabilities of a replicated head by autograd in float64, from the definition.
+/// Loss, gradients and probabilities of a replicated head by autograd in float64, from the
+/// definition.
 struct SlowHead {
   torch::Tensor loss;             ///< []
   torch::Tensor grad_embeddings;  ///< [B, D]
@@ -32,7 +33,8 @@ struct SlowHead {
 };
 [[nodiscard]] SlowHead slow_head(const HeadProblem& problem, const model::MarginOptions& margin);
 
-/// A replicated head in float64 around a Margin: logits and slopes are the margin's, the rest is the definition. No autograd.
+/// A replicated head in float64 around a Margin: logits and slopes are the margin's, the rest is
+/// the definition. No autograd.
 struct DenseHead {
   torch::Tensor loss;             ///< []
   torch::Tensor grad_embeddings;  ///< [B, D]
@@ -40,7 +42,8 @@ struct DenseHead {
   torch::Tensor probability;      ///< [B]
   torch::Tensor logits;           ///< [B, C]
 };
-[[nodiscard]] DenseHead dense_head(const HeadProblem& problem, model::Margin& margin, std::uint64_t key = 0);
+[[nodiscard]] DenseHead dense_head(const HeadProblem& problem, model::Margin& margin,
+                                   std::uint64_t key = 0);
 /// Cosines [B, C] float64.
 [[nodiscard]] torch::Tensor dense_cosines(const HeadProblem& problem);
 
@@ -59,11 +62,13 @@ enum class Deal { kEven, kUneven, kFirstEmpty, kAllOnLast };
 /// One rank's view of a problem.
 class HeadUnderTest {
  public:
-  HeadUnderTest(const HeadProblem& problem, model::MarginOptions margin, dist::Communicator& communicator, Deal deal = Deal::kEven);
+  HeadUnderTest(const HeadProblem& problem, model::MarginOptions margin,
+                dist::Communicator& communicator, Deal deal = Deal::kEven);
   [[nodiscard]] model::HeadStep step(std::uint64_t key = 0) {
     model::HeadStepOptions options;
     options.key = key;
-    return on_host(head_.forward_backward(on_device(own(problem_.embeddings)), on_device(own(problem_.labels)), counts_, options));
+    return on_host(head_.forward_backward(on_device(own(problem_.embeddings)),
+                                          on_device(own(problem_.labels)), counts_, options));
   }
   /// Embeddings and labels of later steps; as many rows as before.
   void next_batch(const HeadProblem& batch) {
@@ -71,10 +76,13 @@ class HeadUnderTest {
     problem_.labels = batch.labels;
   }
   [[nodiscard]] model::HeadScores score(const model::MarginOptions& margin) {
-    return on_host(head_.score(on_device(own(problem_.embeddings)), on_device(own(problem_.labels)), counts_, margin));
+    return on_host(head_.score(on_device(own(problem_.embeddings)), on_device(own(problem_.labels)),
+                               counts_, margin));
   }
   /// Own rows of the batch, own rows of the classes.
-  [[nodiscard]] torch::Tensor own(const torch::Tensor& whole) const { return whole.narrow(0, first_row_, counts_[rank_]); }
+  [[nodiscard]] torch::Tensor own(const torch::Tensor& whole) const {
+    return whole.narrow(0, first_row_, counts_[rank_]);
+  }
   [[nodiscard]] torch::Tensor own_classes(const torch::Tensor& whole) const {
     return whole.narrow(0, head_.first_class(), head_.local_classes());
   }
@@ -92,12 +100,14 @@ class HeadUnderTest {
 /// max |a - b| / scale; infinite when a value is not finite, 0 when there are none.
 [[nodiscard]] double distance(const torch::Tensor& a, const torch::Tensor& b, double scale = 1.0);
 /// max of |a - b| / (|b| + floor), element by element.
-[[nodiscard]] double elementwise_distance(const torch::Tensor& a, const torch::Tensor& b, double floor);
+[[nodiscard]] double elementwise_distance(const torch::Tensor& a, const torch::Tensor& b,
+                                          double floor);
 [[nodiscard]] double largest(const torch::Tensor& values);
 /// Whether the bytes are the same on every rank. Collective.
 [[nodiscard]] bool same_on_all_ranks(const torch::Tensor& values, dist::Communicator& communicator);
 
-[[nodiscard]] torch::Tensor golden_tensor(const Golden& golden, const std::string& dataset);  ///< float32
+[[nodiscard]] torch::Tensor golden_tensor(const Golden& golden,
+                                          const std::string& dataset);  ///< float32
 [[nodiscard]] torch::Tensor golden_tensor64(const Golden& golden, const std::string& dataset);
 [[nodiscard]] torch::Tensor golden_ids(const Golden& golden, const std::string& dataset);
 

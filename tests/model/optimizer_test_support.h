@@ -19,7 +19,8 @@ struct Pair {
 inline Pair make_parameters(torch::Dtype dtype) {
   torch::manual_seed(3);
   Pair pair;
-  for (const auto& sizes : std::vector<std::vector<std::int64_t>>{{7, 5}, {3}, {4, 3, 3, 3}, {1}, {11}}) {
+  for (const auto& sizes :
+       std::vector<std::vector<std::int64_t>>{{7, 5}, {3}, {4, 3, 3, 3}, {1}, {11}}) {
     auto values = torch::randn(sizes, dtype);
     if (sizes.size() == 4) values = values.contiguous(torch::MemoryFormat::ChannelsLast);
     pair.ours.push_back(values.clone().set_requires_grad(true));
@@ -39,7 +40,8 @@ inline void set_gradients(Pair& pair, std::size_t count, double scale) {
 
 inline double worst(const std::vector<torch::Tensor>& a, const std::vector<torch::Tensor>& b) {
   double worst = a.size() == b.size() ? 0 : std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) worst = std::max(worst, (a[i] - b[i]).abs().max().item<double>());
+  for (std::size_t i = 0; i < a.size() && i < b.size(); ++i)
+    worst = std::max(worst, (a[i] - b[i]).abs().max().item<double>());
   return worst;
 }
 
@@ -56,7 +58,8 @@ inline bool same_bits(const std::vector<torch::Tensor>& a, const std::vector<tor
     const auto left = a[i].detach().contiguous();
     const auto right = b[i].detach().contiguous();
     if (left.sizes() != right.sizes() || left.scalar_type() != right.scalar_type()) return false;
-    if (std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) != 0) return false;
+    if (std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) != 0)
+      return false;
   }
   return true;
 }

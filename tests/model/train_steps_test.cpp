@@ -1,12 +1,13 @@
-// Whole training steps against train_steps.h5: backbone, sharded head, clipping and SGD together, then the scores of the trained model.
-// Network, head, sizes and rates come from the file; tolerances follow the rounding that it shows.
+// Whole training steps against train_steps.h5: backbone, sharded head, clipping and SGD together,
+// then the scores of the trained model. Network, head, sizes and rates come from the file;
+// tolerances follow the rounding that it shows.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
+#include "model/margin/margin_elastic.h"
 #include "model/networks/backbone.h"
 #include "model/optim/gradient_clip.h"
-#include "model/margin/margin_elastic.h"
 #include "model/optim/sgd.h"
 #include "model/weights/weights.h"
 #include "tests/model/golden_losses.h"
@@ -26,8 +27,15 @@ class Replay {
         classes_(attribute("classes")),
         dim_(golden.shape(run_ + "/kernel")[0]),
         margin_(golden_margin(golden, home_of("s"), golden.text(home_of("head"), "head"))),
-        backbone_(model::make_backbone({.name = golden.text(home_of("model"), "model"), .embedding_dim = dim_, .dropout = 0.0, .seed = 1})),
-        head_({.num_classes = classes_, .embedding_dim = dim_, .margin = released(margin_), .seed = 1}, communicator) {
+        backbone_(model::make_backbone({.name = golden.text(home_of("model"), "model"),
+                                        .embedding_dim = dim_,
+                                        .dropout = 0.0,
+                                        .seed = 1})),
+        head_({.num_classes = classes_,
+               .embedding_dim = dim_,
+               .margin = released(margin_),
+               .seed = 1},
+              communicator) {
     fill_network(*backbone_, seed_);
     backbone_->to(communicator.device());
     const auto kernel = hashed_tensor(seed_, 1000200, {dim_, classes_}) / 64;
@@ -41,7 +49,8 @@ class Replay {
   [[nodiscard]] torch::Tensor labels(std::int64_t step) const {
     auto labels = torch::empty({batch_}, torch::kLong);
     for (std::int64_t i = 0; i < batch_; ++i) {
-      const double u = hash_uniform(seed_, static_cast<std::uint64_t>(1000100 + step), static_cast<std::uint64_t>(i));
+      const double u = hash_uniform(seed_, static_cast<std::uint64_t>(1000100 + step),
+                                    static_cast<std::uint64_t>(i));
       labels[i] = static_cast<std::int64_t>(u * static_cast<double>(classes_));
     }
     return labels;
@@ -53,7 +62,8 @@ class Replay {
     std::vector<std::pair<std::int64_t, torch::Tensor>> state;
     const auto entries = model::state_dict(*backbone_);
     for (std::size_t k = 0; k < entries.size(); ++k) {
-      if (entries[k].second.is_floating_point()) state.emplace_back(static_cast<std::int64_t>(k), entries[k].second);
+      if (entries[k].second.is_floating_point())
+        state.emplace_back(static_cast<std::int64_t>(k), entries[k].second);
     }
     return state;
   }
@@ -64,7 +74,8 @@ class Replay {
     for (const auto& parameter : backbone_->parameters()) {
       if (parameter.requires_grad()) trained.push_back(parameter);
     }
-    const model::SgdOptions options = {.momentum = number("momentum", 0.9), .weight_decay = number("weight_decay", 5e-4)};
+    const model::SgdOptions options = {.momentum = number("momentum", 0.9),
+                                       .weight_decay = number("weight_decay", 5e-4)};
     model::Sgd sgd(trained, options);
     model::Sgd head_sgd({head_.weight()}, options);
     backbone_->train();
@@ -75,7 +86,8 @@ class Replay {
       const auto result = head_.forward_backward(embeddings, on_device(labels(step)), {batch_});
       embeddings.backward(result.grad_embeddings);
       loss.push_back(result.loss.item<double>());
-      const auto gradient = model::gradient_norm(model::gradients_of(trained), {number("clip", 5.0), {}});
+      const auto gradient =
+          model::gradient_norm(model::gradients_of(trained), {number("clip", 5.0), {}});
       grad_norm.push_back(gradient.norm.item<double>());
       head_grad_norm.push_back(head_.weight().grad().norm().item<double>());
       train_prob.push_back(result.probability.cpu());
@@ -108,8 +120,12 @@ class Replay {
   torch::Tensor eval_embedding;
 
  private:
-  [[nodiscard]] std::string home_of(const std::string& name) const { return golden_.has_attribute(run_, name) ? run_ : "/"; }
-  [[nodiscard]] double number(const std::string& name, double fallback) const { return golden_.number_or(home_of(name), name, fallback); }
+  [[nodiscard]] std::string home_of(const std::string& name) const {
+    return golden_.has_attribute(run_, name) ? run_ : "/";
+  }
+  [[nodiscard]] double number(const std::string& name, double fallback) const {
+    return golden_.number_or(home_of(name), name, fallback);
+  }
   [[nodiscard]] std::int64_t attribute(const std::string& name) const {
     return static_cast<std::int64_t>(golden_.number(home_of(name), name));
   }
@@ -120,7 +136,9 @@ class Replay {
   /// Elastic heads take what the reference drew, margin_drawn [steps, B].
   void give_drawn_margins(std::int64_t step) {
     auto* elastic = dynamic_cast<model::ElasticMargin*>(&head_.margin());
-    if (elastic != nullptr) elastic->set_margins(golden_tensor64(golden_, run_ + "/margin_drawn")[step].reshape({batch_}));
+    if (elastic != nullptr)
+      elastic->set_margins(
+          golden_tensor64(golden_, run_ + "/margin_drawn")[step].reshape({batch_}));
   }
 
   const Golden& golden_;
@@ -142,28 +160,33 @@ std::vector<std::string> runs() {
 struct Tolerances {
   double loss, grad_norm, head_grad_norm, train_prob, state, kernel, embedding, probability;
 };
-/// What the golden README asks of float32 in the first step, in a run whose rounding stays small, and in one at whose rate it grows without
-/// bound, for files that do not show their rounding. Of the last it names loss and kernel only; the others are ten times as wide.
+/// What the golden README asks of float32 in the first step, in a run whose rounding stays small,
+/// and in one at whose rate it grows without bound, for files that do not show their rounding. Of
+/// the last it names loss and kernel only; the others are ten times as wide.
 constexpr Tolerances kFirstStep = {1e-5, 1e-3, 1e-3, 1e-3, 0, 0, 0, 0};
 constexpr Tolerances kPublished = {1e-5, 2e-3, 2e-3, 1e-3, 1e-5, 1e-4, 1e-3, 1e-3};
 constexpr Tolerances kPublishedChaotic = {2e-2, 0.2, 0.2, 0.5, 2e-2, 2e-2, 0.2, 0.5};
 constexpr double kChaoticRate = 0.01;
 /// A run whose norms of weights may differ by more has a rounding that grew from step to step.
 constexpr double kGrown = 1e-3;
-/// Added to the rounding that the file shows; on a GPU, whose convolutions round in other ways, what the README asks is added.
+/// Added to the rounding that the file shows; on a GPU, whose convolutions round in other ways,
+/// what the README asks is added.
 constexpr Tolerances kFloor = {1e-5, 2e-4, 1e-4, 2e-4, 1e-6, 2e-5, 5e-5, 2e-4};
 
 class TrainSteps : public ::testing::TestWithParam<std::string> {
  protected:
   [[nodiscard]] std::string path(const std::string& leaf) const { return GetParam() + "/" + leaf; }
   [[nodiscard]] torch::Tensor wanted(const std::string& leaf) const {
-    return torch::tensor(golden_.reference(path(leaf)), torch::kDouble).reshape(golden_.shape(path(leaf)));
+    return torch::tensor(golden_.reference(path(leaf)), torch::kDouble)
+        .reshape(golden_.shape(path(leaf)));
   }
   void SetUp() override { tolerances_ = tolerances(); }
   void expect_inputs(const Replay& replay);
   [[nodiscard]] Tolerances tolerances() const;
-  [[nodiscard]] double first_step_tolerance(const std::string& leaf, double Tolerances::*which) const;
-  void expect_scalars(const std::vector<double>& ours, const std::string& leaf, double Tolerances::*which);
+  [[nodiscard]] double first_step_tolerance(const std::string& leaf,
+                                            double Tolerances::*which) const;
+  void expect_scalars(const std::vector<double>& ours, const std::string& leaf,
+                      double Tolerances::*which);
   void expect_near(const torch::Tensor& ours, const std::string& leaf, double allowed);
   void expect_steps(Replay& replay);
   void expect_state(Replay& replay);
@@ -180,42 +203,56 @@ void TrainSteps::expect_inputs(const Replay& replay) {
   const auto sums = golden_tensor64(golden_, path("image_sum"));
   std::vector<torch::Tensor> labels;
   for (std::int64_t step = 0; step < replay.steps(); ++step) {
-    ASSERT_NEAR(replay.images(step).to(torch::kDouble).sum().item<double>(), sums[step].item<double>(), 1e-6) << "images of step " << step;
+    ASSERT_NEAR(replay.images(step).to(torch::kDouble).sum().item<double>(),
+                sums[step].item<double>(), 1e-6)
+        << "images of step " << step;
     labels.push_back(replay.labels(step));
   }
   ASSERT_TRUE(torch::equal(torch::cat(labels), golden_ids(golden_, path("label"))));
 }
 
 Tolerances TrainSteps::tolerances() const {
-  const bool chaotic = golden_.number_or(GetParam(), "lr", golden_.number_or("/", "lr", 0)) > kChaoticRate;
+  const bool chaotic =
+      golden_.number_or(GetParam(), "lr", golden_.number_or("/", "lr", 0)) > kChaoticRate;
   const Tolerances& published = chaotic ? kPublishedChaotic : kPublished;
-  const auto within = [&](const std::string& leaf, std::vector<double> rounding, double Tolerances::*which) {
-    return float32_tolerance(std::move(rounding), (test_device().is_cuda() ? kPublished : kFloor).*which, published.*which, path(leaf));
+  const auto within = [&](const std::string& leaf, std::vector<double> rounding,
+                          double Tolerances::*which) {
+    return float32_tolerance(std::move(rounding),
+                             (test_device().is_cuda() ? kPublished : kFloor).*which,
+                             published.*which, path(leaf));
   };
   const auto relative = [&](const char* leaf) { return golden_.relative_rounding(path(leaf)); };
-  const double state = within("state_l2", golden_.elementwise_rounding(path("state_l2")), &Tolerances::state);
+  const double state =
+      within("state_l2", golden_.elementwise_rounding(path("state_l2")), &Tolerances::state);
   const double kernel = within("kernel", relative("kernel"), &Tolerances::kernel);
-  // The four or so values of a scalar show less of a rounding that grows from step to step than the weights after the last step.
+  // The four or so values of a scalar show less of a rounding that grows from step to step than the
+  // weights after the last step.
   const double least = state > kGrown ? std::max(state, kernel) : state;
   const auto scalar = [&](const char* leaf, double Tolerances::*which) {
     auto rounding = golden_.elementwise_rounding(path(leaf));
     if (rounding.size() < 2) return published.*which;
-    if (state > kGrown) rounding.back() = 0;  // many times that of the step before: no contradiction
+    if (state > kGrown)
+      rounding.back() = 0;  // many times that of the step before: no contradiction
     return std::max(within(leaf, rounding, which), least);
   };
-  Tolerances within_run = {.loss = scalar("loss", &Tolerances::loss),
-                           .grad_norm = scalar("grad_norm", &Tolerances::grad_norm),
-                           .head_grad_norm = scalar("head_grad_norm", &Tolerances::head_grad_norm),
-                           .train_prob = 0,
-                           .state = state,
-                           .kernel = kernel,
-                           .embedding = within("eval_embedding", relative("eval_embedding"), &Tolerances::embedding),
-                           .probability = within("prob_no_margin", relative("prob_no_margin"), &Tolerances::probability)};
+  Tolerances within_run = {
+      .loss = scalar("loss", &Tolerances::loss),
+      .grad_norm = scalar("grad_norm", &Tolerances::grad_norm),
+      .head_grad_norm = scalar("head_grad_norm", &Tolerances::head_grad_norm),
+      .train_prob = 0,
+      .state = state,
+      .kernel = kernel,
+      .embedding = within("eval_embedding", relative("eval_embedding"), &Tolerances::embedding),
+      .probability =
+          within("prob_no_margin", relative("prob_no_margin"), &Tolerances::probability)};
   auto prob_rounding = relative("train_prob");
-  // One probability may be far above all others; it moves as much, relatively, as its logarithm does.
+  // One probability may be far above all others; it moves as much, relatively, as its logarithm
+  // does.
   const double largest_nll = -std::log(largest(wanted("train_prob")));
-  if (state > kGrown && !prob_rounding.empty()) *std::max_element(prob_rounding.begin(), prob_rounding.end()) = 0;
-  within_run.train_prob = std::max(within("train_prob", prob_rounding, &Tolerances::train_prob), state > kGrown ? least * largest_nll : 0);
+  if (state > kGrown && !prob_rounding.empty())
+    *std::max_element(prob_rounding.begin(), prob_rounding.end()) = 0;
+  within_run.train_prob = std::max(within("train_prob", prob_rounding, &Tolerances::train_prob),
+                                   state > kGrown ? least * largest_nll : 0);
   return within_run;
 }
 
@@ -226,11 +263,12 @@ double TrainSteps::first_step_tolerance(const std::string& leaf, double Toleranc
     const auto of_run = golden_.elementwise_rounding(run + "/" + leaf);
     if (!of_run.empty()) rounding.push_back(of_run.front());
   }
-  return float32_tolerance(rounding, (test_device().is_cuda() ? kFirstStep : kFloor).*which, kFirstStep.*which,
-                           leaf + " of the first steps");
+  return float32_tolerance(rounding, (test_device().is_cuda() ? kFirstStep : kFloor).*which,
+                           kFirstStep.*which, leaf + " of the first steps");
 }
 
-void TrainSteps::expect_scalars(const std::vector<double>& ours, const std::string& leaf, double Tolerances::*which) {
+void TrainSteps::expect_scalars(const std::vector<double>& ours, const std::string& leaf,
+                                double Tolerances::*which) {
   const auto expected = golden_.reference(path(leaf));
   ASSERT_EQ(ours.size(), expected.size()) << leaf;
   const double first = first_step_tolerance(leaf, which);
@@ -238,7 +276,8 @@ void TrainSteps::expect_scalars(const std::vector<double>& ours, const std::stri
   for (std::size_t step = 0; step < ours.size(); ++step) {
     const double allowed = step == 0 ? first : std::max(first, later);
     const double error = std::abs(ours[step] / expected[step] - 1);
-    std::printf("  %s of step %zu: relative error %.1e (allowed %.1e)\n", leaf.c_str(), step, error, allowed);
+    std::printf("  %s of step %zu: relative error %.1e (allowed %.1e)\n", leaf.c_str(), step, error,
+                allowed);
     EXPECT_LE(error, allowed) << leaf << " of step " << step;
   }
 }
@@ -267,7 +306,9 @@ void TrainSteps::expect_state(Replay& replay) {
   double worst = 0;
   for (std::size_t i = 0; i < l2.size(); ++i) {
     ASSERT_EQ(state[i].first, k[i]);
-    const double error = std::abs(state[i].second.to(torch::kDouble).norm().item<double>() - l2[i]) / std::max(l2[i], 1e-30);
+    const double error =
+        std::abs(state[i].second.to(torch::kDouble).norm().item<double>() - l2[i]) /
+        std::max(l2[i], 1e-30);
     EXPECT_LE(error, tolerances_.state) << "norm of state entry " << k[i];
     worst = std::max(worst, error);
   }
@@ -284,7 +325,8 @@ void TrainSteps::expect_scores(Replay& replay) {
   const auto gap = margin_free.top1_log_prob.exp() - margin_free.second_log_prob.exp();
   const auto clear = gap > 2 * allowed;
   const auto predicted = golden_ids(golden_, path("predicted"));
-  std::printf("  predicted: %ld of %ld classes are clear\n", static_cast<long>(clear.sum().item<std::int64_t>()),
+  std::printf("  predicted: %ld of %ld classes are clear\n",
+              static_cast<long>(clear.sum().item<std::int64_t>()),
               static_cast<long>(clear.size(0)));
   EXPECT_TRUE(torch::equal(margin_free.top1.masked_select(clear), predicted.masked_select(clear)));
   using enum model::MarginKind;
@@ -292,16 +334,18 @@ void TrainSteps::expect_scores(Replay& replay) {
   if (kind == kCosFace || kind == kArcFace || kind == kCombined || kind == kNone) {
     const auto p_rounding = golden_.relative_rounding(path("prob_margin"));
     expect_near(with_margin.probability, "prob_margin",
-                std::max(allowed, float32_tolerance(p_rounding, kFloor.probability, allowed, path("prob_margin"))));
+                std::max(allowed, float32_tolerance(p_rounding, kFloor.probability, allowed,
+                                                    path("prob_margin"))));
   } else {
-    print_skipped(path("prob_margin"),
-                  "the reference draws margins or changes the state of " + model::margin_name(kind) + " when it scores");
+    print_skipped(path("prob_margin"), "the reference draws margins or changes the state of " +
+                                           model::margin_name(kind) + " when it scores");
   }
 }
 
 TEST_P(TrainSteps, AgreeWithTheReference) {
   if (!golden_.has_float64(path("loss")))
-    print_skipped(GetParam() + " in float64", "the set has a float32 run only, which is compared as its README says");
+    print_skipped(GetParam() + " in float64",
+                  "the set has a float32 run only, which is compared as its README says");
   Replay replay(golden_, GetParam(), *communicator_);
   expect_inputs(replay);
   if (HasFatalFailure()) return;
@@ -317,7 +361,8 @@ TEST(TrainStepsSet, HasRuns) {
   EXPECT_FALSE(runs().empty()) << "train_steps.h5 has no run";
 }
 
-INSTANTIATE_TEST_SUITE_P(Runs, TrainSteps, ::testing::ValuesIn(runs()), [](const auto& entry) { return entry.param; });
+INSTANTIATE_TEST_SUITE_P(Runs, TrainSteps, ::testing::ValuesIn(runs()),
+                         [](const auto& entry) { return entry.param; });
 
 }  // namespace
 }  // namespace diffprob::tests

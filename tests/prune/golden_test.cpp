@@ -1,4 +1,5 @@
-// Kept sets of the paper's code (tests/golden/prune.h5 and the digests at scale), compared exactly. Runs and sizes come from the files.
+// Kept sets of the paper's code (tests/golden/prune.h5 and the digests at scale), compared exactly.
+// Runs and sizes come from the files.
 #include <openssl/evp.h>
 
 #include <algorithm>
@@ -19,14 +20,17 @@ namespace {
 using diffprob::tests::Golden;
 
 struct Input {
-  explicit Input(const Golden& golden) : probability(golden.floats("input/prob")), correct(golden.integers("input/correct")) {
-    for (const auto label : golden.integers("input/label")) labels.push_back(static_cast<std::int32_t>(label));
+  explicit Input(const Golden& golden)
+      : probability(golden.floats("input/prob")), correct(golden.integers("input/correct")) {
+    for (const auto label : golden.integers("input/label"))
+      labels.push_back(static_cast<std::int32_t>(label));
     for (const auto label : labels) num_classes = std::max<std::int64_t>(num_classes, label + 1);
   }
   [[nodiscard]] std::vector<Reason> reasons(bool clean) const {
     std::vector<Reason> all(labels.size(), Reason::kKept);
     std::vector<std::int32_t> top1;
-    for (std::size_t i = 0; i < labels.size(); ++i) top1.push_back(correct[i] != 0 ? labels[i] : -1);
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      top1.push_back(correct[i] != 0 ? labels[i] : -1);
     if (clean) prune::clean({labels, top1, {}, {}}, {}, ClassThresholds(0), all);
     return all;
   }
@@ -38,11 +42,14 @@ struct Input {
 };
 
 DiffProbOptions options_of(const Golden& golden, const std::string& run) {
-  return {golden.number(run, "threshold"), {static_cast<std::int64_t>(golden.number(run, "min_samples_per_id"))}, Preset::kReference};
+  return {golden.number(run, "threshold"),
+          {static_cast<std::int64_t>(golden.number(run, "min_samples_per_id"))},
+          Preset::kReference};
 }
 
 /// Kinds of runs that a set may have, of which it must have one.
-constexpr const char* kGroups[] = {"diffprob", "diffprob_clean", "diffprob_all_epochs", "dynunc", "rand"};
+constexpr const char* kGroups[] = {"diffprob", "diffprob_clean", "diffprob_all_epochs", "dynunc",
+                                   "rand"};
 
 /// Empty for a kind that the set does not have; one that is there must have runs.
 std::vector<std::string> runs_of(const Golden& golden, const std::string& group) {
@@ -53,19 +60,23 @@ std::vector<std::string> runs_of(const Golden& golden, const std::string& group)
   }
   std::printf("%s: %zu runs\n", group.c_str(), runs.size());
   EXPECT_FALSE(runs.empty()) << group;
-  EXPECT_EQ(static_cast<double>(runs.size()), golden.number_or(group, "runs", static_cast<double>(runs.size()))) << group;
+  EXPECT_EQ(static_cast<double>(runs.size()),
+            golden.number_or(group, "runs", static_cast<double>(runs.size())))
+      << group;
   return runs;
 }
 
 Selection select_reference(const Input& input, const DiffProbOptions& options, bool clean) {
   Selection selection{input.reasons(clean)};
-  select_diffprob_of({}, input.probability, input.labels, {0, input.num_classes}, options, selection.reasons);
+  select_diffprob_of({}, input.probability, input.labels, {0, input.num_classes}, options,
+                     selection.reasons);
   return selection;
 }
 
 TEST(PruneGolden, HasRuns) {
   const Golden golden("prune.h5");
-  EXPECT_TRUE(std::ranges::any_of(kGroups, [&](const char* group) { return golden.has(group); })) << "prune.h5 has no runs at all";
+  EXPECT_TRUE(std::ranges::any_of(kGroups, [&](const char* group) { return golden.has(group); }))
+      << "prune.h5 has no runs at all";
 }
 
 TEST(PruneGolden, DiffProbKeepsTheSameSamples) {
@@ -76,7 +87,9 @@ TEST(PruneGolden, DiffProbKeepsTheSameSamples) {
     GTEST_SKIP() << "the set has no runs of "
                  << "diffprob";
   for (const auto& run : runs) {
-    EXPECT_EQ(select_reference(input, options_of(golden, run), false).kept_indices(), golden.integers(run + "/kept")) << run;
+    EXPECT_EQ(select_reference(input, options_of(golden, run), false).kept_indices(),
+              golden.integers(run + "/kept"))
+        << run;
   }
 }
 
@@ -88,7 +101,8 @@ TEST(PruneGolden, CleanedDiffProbKeepsTheSameSamplesAndMapsTheSameLabels) {
     GTEST_SKIP() << "the set has no runs of "
                  << "diffprob_clean";
   for (const auto& run : runs) {
-    const auto set = make_index_set(select_reference(input, options_of(golden, run), true), input.labels, input.num_classes);
+    const auto set = make_index_set(select_reference(input, options_of(golden, run), true),
+                                    input.labels, input.num_classes);
 
     EXPECT_EQ(set.kept, golden.integers(run + "/kept")) << run;
     std::vector<std::int64_t> old_labels;
@@ -115,8 +129,11 @@ TEST(PruneGolden, MeanOverEpochsKeepsTheSameSamples) {
     const auto mean = golden.doubles("diffprob_all_epochs/mean_prob");
     Selection selection{input.reasons(false)};
 
-    const SortedIdentities sorted(slots.identities(), std::span<const double>(slots.of(mean)), Ties::kLast);
-    slots.decide(selection.reasons, [&](std::span<Reason> reasons) { select_diffprob(sorted, options_of(golden, run), reasons); });
+    const SortedIdentities sorted(slots.identities(), std::span<const double>(slots.of(mean)),
+                                  Ties::kLast);
+    slots.decide(selection.reasons, [&](std::span<Reason> reasons) {
+      select_diffprob(sorted, options_of(golden, run), reasons);
+    });
 
     EXPECT_EQ(selection.kept_indices(), golden.integers(run + "/kept")) << run;
   }
@@ -150,7 +167,8 @@ std::vector<double> streamed_uncertainty(const Golden& golden, std::int64_t wind
   DynamicsAccumulator accumulator({0, shape[1]}, window);
   for (std::size_t e = 0; e < static_cast<std::size_t>(shape[0]); ++e) {
     std::vector<EpochRecord> records;
-    for (std::size_t i = 0; i < samples; ++i) records.push_back({static_cast<std::uint32_t>(i), history[e * samples + i], 0, 0});
+    for (std::size_t i = 0; i < samples; ++i)
+      records.push_back({static_cast<std::uint32_t>(i), history[e * samples + i], 0, 0});
     accumulator.add_epoch(records);
   }
   return accumulator.finish().uncertainty;
@@ -169,11 +187,14 @@ TEST(PruneGolden, DynUncKeepsTheSameSamples) {
     options.fraction = golden.number(run, "fraction");
     options.floor.min_kept = static_cast<std::int64_t>(golden.number(run, "min_samples_per_id"));
     options.preset = Preset::kReference;
-    const auto uncertainty = streamed_uncertainty(golden, static_cast<std::int64_t>(golden.number(run, "window")));
+    const auto uncertainty =
+        streamed_uncertainty(golden, static_cast<std::int64_t>(golden.number(run, "window")));
     Selection selection{input.reasons(false)};
 
-    const SortedIdentities sorted(slots.identities(), std::span<const double>(slots.of(uncertainty)), Ties::kLast);
-    slots.decide(selection.reasons, [&](std::span<Reason> reasons) { select_ranked(sorted, options, reasons); });
+    const SortedIdentities sorted(slots.identities(),
+                                  std::span<const double>(slots.of(uncertainty)), Ties::kLast);
+    slots.decide(selection.reasons,
+                 [&](std::span<Reason> reasons) { select_ranked(sorted, options, reasons); });
 
     EXPECT_EQ(selection.kept_indices(), golden.integers(run + "/kept")) << run;
   }
@@ -194,7 +215,9 @@ Input scale_input(std::uint64_t seed, std::int64_t samples, std::int64_t identit
   input.correct.clear();
   input.num_classes = identities;
   for (std::int64_t c = 0; c < identities; ++c) {
-    input.labels.insert(input.labels.end(), static_cast<std::size_t>(counts[static_cast<std::size_t>(c)]), static_cast<std::int32_t>(c));
+    input.labels.insert(input.labels.end(),
+                        static_cast<std::size_t>(counts[static_cast<std::size_t>(c)]),
+                        static_cast<std::int32_t>(c));
   }
   for (std::int64_t j = 0; j < samples; ++j) {
     const double q = std::floor(u(2, j) * u(2, j) * 0x1p24) * 0x1p-24;
@@ -214,11 +237,17 @@ TEST(PruneGolden, DigestsAtScaleAreTheSame) {
     const auto wanted = diffprob::tests::golden_json(name);
     const auto input = scale_input(wanted["seed"], wanted["samples"], wanted["ids"], empty);
 
-    const std::int64_t min_samples = wanted.value("min_samples_per_id", 5);  // 5 in the golden README
-    const auto kept = select_reference(input, {wanted["threshold"], {min_samples}, Preset::kReference}, wanted["clean"]).kept_indices();
+    const std::int64_t min_samples =
+        wanted.value("min_samples_per_id", 5);  // 5 in the golden README
+    const auto kept =
+        select_reference(input, {wanted["threshold"], {min_samples}, Preset::kReference},
+                         wanted["clean"])
+            .kept_indices();
 
     EXPECT_EQ(static_cast<std::int64_t>(kept.size()), wanted["kept"].get<std::int64_t>()) << name;
-    EXPECT_EQ(sha256(kept.data(), kept.size() * sizeof(kept[0])), wanted["sha256"].get<std::string>()) << name;
+    EXPECT_EQ(sha256(kept.data(), kept.size() * sizeof(kept[0])),
+              wanted["sha256"].get<std::string>())
+        << name;
     std::printf("%s: %zu kept\n", name.c_str(), kept.size());
   }
   if (files == 0) GTEST_SKIP() << "the set has no prune_scale_*.json";

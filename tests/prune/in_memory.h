@@ -6,8 +6,8 @@
 #include <functional>
 #include <utility>
 
-#include "prune/select/diffprob.h"
 #include "prune/lists/index_set.h"
+#include "prune/select/diffprob.h"
 #include "prune/select/random.h"
 #include "prune/select/ranked.h"
 #include "tests/prune/synthetic.h"
@@ -17,7 +17,9 @@ namespace diffprob::prune::tests {
 /// The usable samples of identities [first, last), grouped.
 class UsableSlots {
  public:
-  UsableSlots(const std::vector<std::int32_t>& labels, const std::vector<Reason>& reasons, IdentityRange range) : range_(range) {
+  UsableSlots(const std::vector<std::int32_t>& labels, const std::vector<Reason>& reasons,
+              IdentityRange range)
+      : range_(range) {
     begin_.push_back(0);
     for (std::int64_t c = range.first; c < range.last; ++c) {
       for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -27,10 +29,13 @@ class UsableSlots {
     }
   }
   /// Identities [0, classes), in linear time.
-  UsableSlots(const std::vector<std::int32_t>& labels, const std::vector<Reason>& reasons, std::int64_t classes) : range_{0, classes} {
+  UsableSlots(const std::vector<std::int32_t>& labels, const std::vector<Reason>& reasons,
+              std::int64_t classes)
+      : range_{0, classes} {
     std::vector<std::vector<std::size_t>> groups(static_cast<std::size_t>(classes));
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      if (is_kept(reasons[i]) && labels[i] < classes) groups[static_cast<std::size_t>(labels[i])].push_back(i);
+      if (is_kept(reasons[i]) && labels[i] < classes)
+        groups[static_cast<std::size_t>(labels[i])].push_back(i);
     }
     begin_.push_back(0);
     for (const auto& group : groups) {
@@ -52,7 +57,8 @@ class UsableSlots {
   void decide(std::vector<Reason>& reasons, const Select& select) const {
     std::vector<Reason> of_slots(samples_.size(), Reason::kUnreadable);
     select(std::span<Reason>(of_slots));
-    for (std::size_t slot = 0; slot < samples_.size(); ++slot) reasons[samples_[slot]] = of_slots[slot];
+    for (std::size_t slot = 0; slot < samples_.size(); ++slot)
+      reasons[samples_[slot]] = of_slots[slot];
   }
 
  private:
@@ -66,33 +72,40 @@ inline Ties ties_of(Preset preset) {
 }
 
 /// Sorted as DiffProb of that preset wants it.
-inline SortedIdentities sorted_of(const UsableSlots& slots, const std::vector<float>& nll, const std::vector<float>& probability,
-                                  Preset preset) {
-  if (preset == Preset::kDefault) return SortedIdentities::from_nll(slots.identities(), slots.of(nll), Ties::kFirst);
-  return SortedIdentities(slots.identities(), std::span<const float>(slots.of(probability)), Ties::kLast);
+inline SortedIdentities sorted_of(const UsableSlots& slots, const std::vector<float>& nll,
+                                  const std::vector<float>& probability, Preset preset) {
+  if (preset == Preset::kDefault)
+    return SortedIdentities::from_nll(slots.identities(), slots.of(nll), Ties::kFirst);
+  return SortedIdentities(slots.identities(), std::span<const float>(slots.of(probability)),
+                          Ties::kLast);
 }
 
 /// By selecting and counting, without ThresholdCounter.
 inline std::int64_t count_one(const SortedIdentities& sorted, const DiffProbOptions& options) {
   std::int64_t slots = 0;
-  for (std::int64_t c = 0; c < sorted.identities(); ++c) slots += static_cast<std::int64_t>(sorted.slots(c).size());
+  for (std::int64_t c = 0; c < sorted.identities(); ++c)
+    slots += static_cast<std::int64_t>(sorted.slots(c).size());
   Selection selection{std::vector<Reason>(static_cast<std::size_t>(slots), Reason::kUnreadable)};
   select_diffprob(sorted, options, selection.reasons);
   return selection.kept();
 }
 
 inline void select_diffprob_of(const std::vector<float>& nll, const std::vector<float>& probability,
-                               const std::vector<std::int32_t>& labels, IdentityRange range, const DiffProbOptions& options,
-                               std::vector<Reason>& reasons) {
-  const UsableSlots slots = range.first == 0 ? UsableSlots(labels, reasons, range.last) : UsableSlots(labels, reasons, range);
-  slots.decide(reasons,
-               [&](std::span<Reason> of_slots) { select_diffprob(sorted_of(slots, nll, probability, options.preset), options, of_slots); });
+                               const std::vector<std::int32_t>& labels, IdentityRange range,
+                               const DiffProbOptions& options, std::vector<Reason>& reasons) {
+  const UsableSlots slots = range.first == 0 ? UsableSlots(labels, reasons, range.last)
+                                             : UsableSlots(labels, reasons, range);
+  slots.decide(reasons, [&](std::span<Reason> of_slots) {
+    select_diffprob(sorted_of(slots, nll, probability, options.preset), options, of_slots);
+  });
 }
 
-inline void select_random_of(const std::vector<std::int32_t>& labels, IdentityRange range, const RandomOptions& options,
-                             std::vector<Reason>& reasons) {
+inline void select_random_of(const std::vector<std::int32_t>& labels, IdentityRange range,
+                             const RandomOptions& options, std::vector<Reason>& reasons) {
   const UsableSlots slots(labels, reasons, range);
-  slots.decide(reasons, [&](std::span<Reason> of_slots) { select_random(slots.identities(), options, of_slots); });
+  slots.decide(reasons, [&](std::span<Reason> of_slots) {
+    select_random(slots.identities(), options, of_slots);
+  });
 }
 
 inline std::vector<float> nll_of(const ScoreTable& table) {

@@ -7,8 +7,8 @@
 #include <set>
 #include <vector>
 
-#include "prune/tables/dynamics.h"
 #include "prune/prune.h"
+#include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
 
 namespace diffprob::prune::tests {
@@ -17,7 +17,11 @@ namespace diffprob::prune::tests {
 class Obvious {
  public:
   Obvious(const ScoreTable& scores, const DynamicsTable& dynamics, const PruneOptions& options)
-      : scores_(scores), dynamics_(dynamics), options_(options), n_(scores.labels.size()), reasons_(n_, Reason::kKept) {
+      : scores_(scores),
+        dynamics_(dynamics),
+        options_(options),
+        n_(scores.labels.size()),
+        reasons_(n_, Reason::kKept) {
     if (options.clean) clean();
     usable_ = Selection{reasons_}.kept();
     for (std::size_t i = 0; i < n_; ++i) {
@@ -41,11 +45,13 @@ class Obvious {
     for (std::size_t i = 0; i < n_; ++i) {
       const ScoreRecord& record = scores_.records[i];
       bool wrong = record.top1 != scores_.labels[i];
-      if (options_.cleaning.margin > 0) wrong = wrong && record.top1_log_prob + record.nll > options_.cleaning.margin;
+      if (options_.cleaning.margin > 0)
+        wrong = wrong && record.top1_log_prob + record.nll > options_.cleaning.margin;
       if (options_.cleaning.rule == CleanRule::kConfident) {
         const auto found = sums.find(record.top1);
         wrong = wrong && found != sums.end() &&
-                std::exp(static_cast<double>(record.top1_log_prob)) >= found->second.first / found->second.second;
+                std::exp(static_cast<double>(record.top1_log_prob)) >=
+                    found->second.first / found->second.second;
       }
       if (wrong) reasons_[i] = Reason::kMislabelled;
     }
@@ -56,24 +62,29 @@ class Obvious {
     const DynamicsRows& rows = dynamics_.rows;
     const std::string& method = options_.method;
     if (method == "diffprob" && options_.score == ScoreKind::kMean) return rows.mean_probability[i];
-    if (method == "diffprob" && options_.score == ScoreKind::kLastEpoch) return rows.last_probability[i];
-    if (method == "diffprob" && options_.diffprob.preset == Preset::kReference) return record.probability;
+    if (method == "diffprob" && options_.score == ScoreKind::kLastEpoch)
+      return rows.last_probability[i];
+    if (method == "diffprob" && options_.diffprob.preset == Preset::kReference)
+      return record.probability;
     if (method == "diffprob") return std::expm1(-static_cast<double>(record.nll));
     double value = 0;
     if (method == "dynunc") value = rows.uncertainty[i];
     if (method == "forgetting") value = rows.forgetting[i];
-    if (method == "aum" || (method == "ccs" && options_.ccs.score == CcsOptions::Score::kAum)) value = rows.aum[i];
+    if (method == "aum" || (method == "ccs" && options_.ccs.score == CcsOptions::Score::kAum))
+      value = rows.aum[i];
     if (method == "el2n" || (method == "ccs" && options_.ccs.score == CcsOptions::Score::kEl2n)) {
       const double p = std::exp(-static_cast<double>(record.nll));
       value = std::sqrt(std::max(0.0, record.sum_p2 - 2 * p + 1));
     }
-    const bool turned = (is_ranked(method) && options_.ranked.keep == RankedOptions::Keep::kLowest) ||
-                        (method == "ccs" && options_.ccs.score == CcsOptions::Score::kAum);
+    const bool turned =
+        (is_ranked(method) && options_.ranked.keep == RankedOptions::Keep::kLowest) ||
+        (method == "ccs" && options_.ccs.score == CcsOptions::Score::kAum);
     return turned ? -value : value;
   }
   [[nodiscard]] double target() const {
-    return std::min<double>(static_cast<double>(std::llround(*options_.keep_ratio * static_cast<double>(n_))),
-                            static_cast<double>(usable_));
+    return std::min<double>(
+        static_cast<double>(std::llround(*options_.keep_ratio * static_cast<double>(n_))),
+        static_cast<double>(usable_));
   }
   /// Every fraction at which some identity keeps one more.
   [[nodiscard]] double matched_fraction() const {
@@ -82,14 +93,16 @@ class Obvious {
       double kept = -target();
       for (const auto& [label, order] : members_) {
         const auto n = static_cast<std::int64_t>(order.size());
-        kept += static_cast<double>(std::max(std::min(n, floor.of(n)), static_cast<std::int64_t>(static_cast<double>(n) * share)));
+        kept += static_cast<double>(std::max(
+            std::min(n, floor.of(n)), static_cast<std::int64_t>(static_cast<double>(n) * share)));
       }
       return std::pair(std::abs(kept), kept);  // of two equally near, the one below
     };
     double best = 0;
     for (const auto& [label, order] : members_) {
       for (std::size_t k = 1; k <= order.size(); ++k) {
-        const double share = std::nextafter(static_cast<double>(k) / static_cast<double>(order.size()), 1.0);
+        const double share =
+            std::nextafter(static_cast<double>(k) / static_cast<double>(order.size()), 1.0);
         if (miss(share) < miss(best)) best = share;
       }
     }
@@ -107,32 +120,43 @@ class Obvious {
     std::vector<double> values;
     for (std::size_t i = 0; i < n_; ++i) values.push_back(value(i));
     const UsableSlots slots(scores_.labels, reasons_, scores_.source.num_classes);
-    const SortedIdentities sorted(slots.identities(), std::span<const double>(slots.of(values)), ties_of(options_.diffprob.preset));
+    const SortedIdentities sorted(slots.identities(), std::span<const double>(slots.of(values)),
+                                  ties_of(options_.diffprob.preset));
     DiffProbOptions options = options_.diffprob;
     if (options_.keep_ratio) {
-      options.threshold = search_threshold(static_cast<std::int64_t>(target()), usable_, [&](std::span<const double> thresholds) {
-                            std::vector<std::int64_t> counts;
-                            for (const double t : thresholds) counts.push_back(count_one(sorted, {t, options.floor, options.preset}));
-                            return counts;
-                          }).threshold;
+      options.threshold =
+          search_threshold(
+              static_cast<std::int64_t>(target()), usable_,
+              [&](std::span<const double> thresholds) {
+                std::vector<std::int64_t> counts;
+                for (const double t : thresholds)
+                  counts.push_back(count_one(sorted, {t, options.floor, options.preset}));
+                return counts;
+              })
+              .threshold;
     }
-    slots.decide(reasons_, [&](std::span<Reason> reasons) { select_diffprob(sorted, options, reasons); });
+    slots.decide(reasons_,
+                 [&](std::span<Reason> reasons) { select_diffprob(sorted, options, reasons); });
   }
 
   void keep_front(const std::vector<std::size_t>& order, double share, const Floor& floor) {
     const auto n = static_cast<std::int64_t>(order.size());
     const std::int64_t minimum = floor.of(n);
-    const std::int64_t by_share = n <= minimum ? n : static_cast<std::int64_t>(static_cast<double>(n) * share);
+    const std::int64_t by_share =
+        n <= minimum ? n : static_cast<std::int64_t>(static_cast<double>(n) * share);
     for (std::int64_t k = 0; k < n; ++k) {
-      reasons_[order[static_cast<std::size_t>(k)]] = k < by_share ? Reason::kKept : k < minimum ? Reason::kKeptByFloor : Reason::kRedundant;
+      reasons_[order[static_cast<std::size_t>(k)]] = k < by_share  ? Reason::kKept
+                                                     : k < minimum ? Reason::kKeptByFloor
+                                                                   : Reason::kRedundant;
     }
   }
 
   void ranked() {
     const bool as_reference = options_.ranked.preset == Preset::kReference;
     for (auto& [label, order] : members_) {
-      std::stable_sort(order.begin(), order.end(),
-                       [&](auto a, auto b) { return as_reference ? value(a) < value(b) : value(a) > value(b); });
+      std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) {
+        return as_reference ? value(a) < value(b) : value(a) > value(b);
+      });
       if (as_reference) std::reverse(order.begin(), order.end());
       keep_front(order, fraction(as_reference), options_.ranked.floor);
     }
@@ -142,7 +166,8 @@ class Obvious {
     const bool tail = options_.random.draw == RandomOptions::Draw::kTail;
     RandomOptions options = options_.random;
     options.fraction = fraction(tail);
-    if (!tail) return select_random_of(scores_.labels, {0, scores_.source.num_classes}, options, reasons_);
+    if (!tail)
+      return select_random_of(scores_.labels, {0, scores_.source.num_classes}, options, reasons_);
     for (auto& [label, order] : members_) {
       std::reverse(order.begin(), order.end());
       keep_front(order, options.fraction, options.floor);
@@ -158,25 +183,31 @@ class Obvious {
     std::vector<Sample> order;  // by identity, then index
     for (const auto& [label, members] : members_) {
       for (std::size_t k = 0; k < members.size(); ++k) {
-        order.push_back({members[k], value(members[k]), IdentityStream(options_.ccs.seed, label).at(k)});
+        order.push_back(
+            {members[k], value(members[k]), IdentityStream(options_.ccs.seed, label).at(k)});
         reasons_[members[k]] = Reason::kRedundant;
       }
     }
     std::vector<Sample> easy = order;
-    std::stable_sort(easy.begin(), easy.end(), [](const Sample& a, const Sample& b) { return a.hardness < b.hardness; });
-    easy.resize(easy.size() - static_cast<std::size_t>(static_cast<double>(easy.size()) * options_.ccs.beta));
+    std::stable_sort(easy.begin(), easy.end(),
+                     [](const Sample& a, const Sample& b) { return a.hardness < b.hardness; });
+    easy.resize(easy.size() -
+                static_cast<std::size_t>(static_cast<double>(easy.size()) * options_.ccs.beta));
     const double low = easy.front().hardness;
     const double high = easy.back().hardness;
     std::vector<std::vector<Sample>> strata(static_cast<std::size_t>(options_.ccs.strata));
     for (const Sample& sample : easy) {
-      const double place = (sample.hardness - low) / (high - low) * static_cast<double>(strata.size());
+      const double place =
+          (sample.hardness - low) / (high - low) * static_cast<double>(strata.size());
       strata[std::min(static_cast<std::size_t>(place), strata.size() - 1)].push_back(sample);
     }
-    std::stable_sort(strata.begin(), strata.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    std::stable_sort(strata.begin(), strata.end(),
+                     [](const auto& a, const auto& b) { return a.size() < b.size(); });
     auto budget = static_cast<std::size_t>(target());
     for (std::size_t s = 0; s < strata.size(); ++s) {
       const std::size_t drawn = std::min(strata[s].size(), budget / (strata.size() - s));
-      std::sort(strata[s].begin(), strata[s].end(), [](const Sample& a, const Sample& b) { return a.draw < b.draw; });
+      std::sort(strata[s].begin(), strata[s].end(),
+                [](const Sample& a, const Sample& b) { return a.draw < b.draw; });
       for (std::size_t k = 0; k < drawn; ++k) reasons_[strata[s][k].index] = Reason::kKept;
       budget -= drawn;
     }
@@ -191,7 +222,9 @@ class Obvious {
       auto missing = options_.ccs.floor.of(static_cast<std::int64_t>(members.size()));
       for (const std::size_t i : members) missing -= is_kept(reasons_[i]);
       for (const Sample& sample : order) {
-        if (missing <= 0 || scores_.labels[sample.index] != label || is_kept(reasons_[sample.index])) continue;
+        if (missing <= 0 || scores_.labels[sample.index] != label ||
+            is_kept(reasons_[sample.index]))
+          continue;
         reasons_[sample.index] = Reason::kKeptByFloor;
         --missing;
       }

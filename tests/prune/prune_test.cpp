@@ -12,11 +12,11 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "prune/tables/dynamics.h"
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/prune_summary.h"
 #include "prune/select/sample_stream.h"
+#include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
 #include "tests/prune/obvious_pruning.h"
 
@@ -48,9 +48,12 @@ PruneOptions reference(PruneOptions options) {
 }
 
 std::vector<Case> cases() {
-  std::vector<Case> all = {{"plain", with("diffprob", false, {})},    {"reference", reference(with("diffprob", true, {}))},
-                           {"searched", with("diffprob", true, 0.4)}, {"most", with("diffprob", true, 1.0)},  // more than cleaning leaves
-                           {"drawn", with("random", true, 0.5)},      {"tail", reference(with("random", false, 0.3))},
+  std::vector<Case> all = {{"plain", with("diffprob", false, {})},
+                           {"reference", reference(with("diffprob", true, {}))},
+                           {"searched", with("diffprob", true, 0.4)},
+                           {"most", with("diffprob", true, 1.0)},  // more than cleaning leaves
+                           {"drawn", with("random", true, 0.5)},
+                           {"tail", reference(with("random", false, 0.3))},
                            {"cleaning", with("none", true, {})}};
   for (const char* method : {"dynunc", "el2n", "forgetting", "aum"}) {
     all.push_back({method, with(method, false, 0.5)});
@@ -63,7 +66,8 @@ std::vector<Case> cases() {
     PruneOptions options = with("diffprob", kind == ScoreKind::kMean, 0.5);
     options.score = kind;
     all.push_back({kind == ScoreKind::kMean ? "mean" : "last epoch", options});
-    all.push_back({kind == ScoreKind::kMean ? "mean, reference" : "last epoch, reference", reference(options)});
+    all.push_back({kind == ScoreKind::kMean ? "mean, reference" : "last epoch, reference",
+                   reference(options)});
   }
   for (const auto score : {CcsOptions::Score::kAum, CcsOptions::Score::kEl2n}) {
     PruneOptions options = with("ccs", score == CcsOptions::Score::kAum, 0.3);
@@ -97,7 +101,9 @@ DynamicsTable synthetic_dynamics(const ScoreTable& scores) {
   table.epochs = 20;
   for (std::size_t i = 0; i < table.labels.size(); ++i) {
     const bool coarse = table.labels[i] % 3 == 0;
-    const auto draw = [&] { return coarse ? 0.125 * static_cast<double>(draws.below(5)) : draws.uniform(); };
+    const auto draw = [&] {
+      return coarse ? 0.125 * static_cast<double>(draws.below(5)) : draws.uniform();
+    };
     table.rows.mean_probability.push_back(draw());
     table.rows.uncertainty.push_back(draw());
     table.rows.aum.push_back(static_cast<float>(10 * draw() - 3));
@@ -147,18 +153,21 @@ class Prune : public ::testing::Test {
 TEST_F(Prune, EveryMethodEqualsTheObviousOneAndFilesAreTheSameBytesForAnyNumberOfRanks) {
   // 2 identities: fewer than ranks.
   for (const std::int64_t identities : {2, 60, 200}) {
-    const ScoreTable table = synthetic_table(static_cast<std::uint64_t>(identities), identities, 20);
+    const ScoreTable table =
+        synthetic_table(static_cast<std::uint64_t>(identities), identities, 20);
     const PruneFiles inputs = files_of(table);
     const DynamicsTable dynamics = synthetic_dynamics(table);
     for (const Case& one : cases()) {
       const PruneResult result = prune(inputs, one.options, collectives_, work());
       auto files = files_written(result);
 
-      IndexSet set = make_index_set({Obvious(table, dynamics, one.options).reasons()}, table.labels, identities);
+      IndexSet set = make_index_set({Obvious(table, dynamics, one.options).reasons()}, table.labels,
+                                    identities);
       set.threshold = result.threshold();
       set.dataset_fingerprint = table.source.dataset_fingerprint;
       set.method = full_name(one.options);
-      EXPECT_EQ(files["index_set.h5"], bytes_of(set)) << one.name << ", " << identities << " identities";
+      EXPECT_EQ(files["index_set.h5"], bytes_of(set))
+          << one.name << ", " << identities << " identities";
       write_kept_index_text(folder_.file("kept.txt"), set);
       write_label_map_text(folder_.file("map.txt"), set);
       EXPECT_EQ(files["kept_index.txt"], read_bytes(folder_.file("kept.txt"))) << one.name;
@@ -175,7 +184,9 @@ TEST_F(Prune, CountsAreThoseOfTheIndexSet) {
     write_bytes(folder_.file("set.h5"), files_written(result)["index_set.h5"]);
 
     const IndexSet set = read_index_set(folder_.file("set.h5"), 0);
-    const auto count = [&](Reason reason) { return std::count(set.reasons.begin(), set.reasons.end(), reason); };
+    const auto count = [&](Reason reason) {
+      return std::count(set.reasons.begin(), set.reasons.end(), reason);
+    };
     EXPECT_EQ(result.mislabelled, count(Reason::kMislabelled));
     EXPECT_EQ(result.redundant, count(Reason::kRedundant));
     EXPECT_EQ(result.kept_by_floor, count(Reason::kKeptByFloor));
@@ -187,12 +198,15 @@ TEST_F(Prune, CountsAreThoseOfTheIndexSet) {
       if (set.reasons[i] == Reason::kKeptByFloor) at_floor.insert(table.labels[i]);
     }
     EXPECT_EQ(result.identities_at_floor, static_cast<std::int64_t>(at_floor.size())) << one.name;
-    EXPECT_EQ(result.identities_before - result.identities_after, static_cast<std::int64_t>(result.vanished.size()));
+    EXPECT_EQ(result.identities_before - result.identities_after,
+              static_cast<std::int64_t>(result.vanished.size()));
     for (const auto c : result.vanished) {
       EXPECT_EQ(set.label_map[static_cast<std::size_t>(c)], -1);
-      EXPECT_NE(std::count(table.labels.begin(), table.labels.end(), static_cast<std::int32_t>(c)), 0);
+      EXPECT_NE(std::count(table.labels.begin(), table.labels.end(), static_cast<std::int32_t>(c)),
+                0);
     }
-    if (one.options.clean && one.options.cleaning.rule == CleanRule::kMispredicted && one.options.cleaning.margin == 0) {
+    if (one.options.clean && one.options.cleaning.rule == CleanRule::kMispredicted &&
+        one.options.cleaning.margin == 0) {
       EXPECT_GT(result.mislabelled, 0);
     }
   }
@@ -208,7 +222,9 @@ TEST_F(Prune, WantedRatioIsOfAllSamples) {
   EXPECT_EQ(searched.search->kept, searched.kept);
   EXPECT_NEAR(static_cast<double>(searched.kept) / n, 0.5, 0.01);
   for (const char* method : {"random", "dynunc", "el2n", "aum", "forgetting", "ccs"}) {
-    EXPECT_NEAR(static_cast<double>(prune_table(table, with(method, true, 0.5)).kept) / n, 0.5, 0.02) << method;
+    EXPECT_NEAR(static_cast<double>(prune_table(table, with(method, true, 0.5)).kept) / n, 0.5,
+                0.02)
+        << method;
   }
 }
 
@@ -220,23 +236,31 @@ TEST_F(Prune, BadOptionsAndScoresAreRefusedOnAllRanks) {
     return refusal(good, options);
   };
   EXPECT_THAT(refused([](auto& o) { o.method = "dynuncc"; }),
-              HasSubstr("unknown method 'dynuncc', expected one of diffprob, random, dynunc, el2n, forgetting, aum, ccs, none"));
+              HasSubstr("unknown method 'dynuncc', expected one of diffprob, random, dynunc, el2n, "
+                        "forgetting, aum, ccs, none"));
   for (const double ratio : {0.0, -0.5, 1.01, std::nan("")}) {
     EXPECT_THAT(refused([&](auto& o) { o.keep_ratio = ratio; }), HasSubstr("keep_ratio is"));
   }
   for (const double threshold : {0.0, -1e-5, std::nan("")}) {
-    EXPECT_THAT(refused([&](auto& o) { o.diffprob.threshold = threshold; }), HasSubstr("threshold is"));
+    EXPECT_THAT(refused([&](auto& o) { o.diffprob.threshold = threshold; }),
+                HasSubstr("threshold is"));
   }
   EXPECT_THAT(refused([](auto& o) { o.diffprob.floor.min_kept = 0; }), HasSubstr("min_kept is 0"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "none", o.keep_ratio = 0.5; }), HasSubstr("has no keep_ratio"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "random", o.random.fraction = 2; }), HasSubstr("fraction is 2"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "el2n", o.ranked.fraction = -1; }), HasSubstr("fraction is -1"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "none", o.keep_ratio = 0.5; }),
+              HasSubstr("has no keep_ratio"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "random", o.random.fraction = 2; }),
+              HasSubstr("fraction is 2"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "el2n", o.ranked.fraction = -1; }),
+              HasSubstr("fraction is -1"));
   EXPECT_THAT(refused([](auto& o) { o.method = "ccs"; }), HasSubstr("ccs needs a keep_ratio"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "ccs", o.keep_ratio = 0.5, o.ccs.beta = 1; }), HasSubstr("beta is 1"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "ccs", o.keep_ratio = 0.5, o.ccs.strata = 0; }), HasSubstr("0 strata"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "ccs", o.keep_ratio = 0.5, o.ccs.beta = 1; }),
+              HasSubstr("beta is 1"));
+  EXPECT_THAT(refused([](auto& o) { o.method = "ccs", o.keep_ratio = 0.5, o.ccs.strata = 0; }),
+              HasSubstr("0 strata"));
   EXPECT_THAT(refused([](auto& o) { o.cleaning.margin = -1; }), HasSubstr("clean_margin is -1"));
   ScoreTable wrong = good;
-  for (std::size_t i = 0; i < wrong.labels.size(); ++i) wrong.records[i].top1 = (wrong.labels[i] + 1) % 20;
+  for (std::size_t i = 0; i < wrong.labels.size(); ++i)
+    wrong.records[i].top1 = (wrong.labels[i] + 1) % 20;
   EXPECT_THAT(refusal(wrong, {}), HasSubstr("no sample is left"));
 }
 
@@ -249,53 +273,75 @@ void spoil(const std::string& path, const char* column, std::size_t row, float v
   const hsize_t one = 1;
   const HdfHandle memory(H5Screate_simple(1, &one, nullptr), H5Sclose);
   H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, &start, nullptr, &one, nullptr);
-  ASSERT_GE(H5Dwrite(data.get(), H5T_NATIVE_FLOAT, memory.get(), space.get(), H5P_DEFAULT, &value), 0);
+  ASSERT_GE(H5Dwrite(data.get(), H5T_NATIVE_FLOAT, memory.get(), space.get(), H5P_DEFAULT, &value),
+            0);
 }
 
 TEST_F(Prune, BadRowsAreNamedOnAllRanks) {
   const ScoreTable table = synthetic_table(5, 40, 10);
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  const auto refused = [&](const char* file, const char* column, float value, const PruneOptions& options) {
+  const auto refused = [&](const char* file, const char* column, float value,
+                           const PruneOptions& options) {
     const PruneFiles files = files_of(table);
     spoil(std::string(file) == "scores" ? files.scores : files.dynamics, column, 70, value);
-    return message_of<PruneError>([&] { static_cast<void>(prune(files, options, collectives_, work())); });
+    return message_of<PruneError>(
+        [&] { static_cast<void>(prune(files, options, collectives_, work())); });
   };
   const PruneOptions plain = with("diffprob", false, {});
   EXPECT_THAT(refused("scores", "nll", nan, plain), HasSubstr("1 bad values: row 70: nll is nan"));
   EXPECT_THAT(refused("scores", "nll", -0.5F, plain), HasSubstr("row 70: nll is -0.5"));
-  EXPECT_THAT(refused("scores", "probability", 1.5F, reference(plain)), HasSubstr("row 70: probability is 1.5"));
-  EXPECT_THAT(refused("scores", "top1", 4000, with("none", true, {})), HasSubstr("row 70: top1 is 4000"));
+  EXPECT_THAT(refused("scores", "probability", 1.5F, reference(plain)),
+              HasSubstr("row 70: probability is 1.5"));
+  EXPECT_THAT(refused("scores", "top1", 4000, with("none", true, {})),
+              HasSubstr("row 70: top1 is 4000"));
   EXPECT_THAT(refused("scores", "label", 4000, plain), HasSubstr("row 70: label is 4000"));
-  EXPECT_THAT(refused("scores", "sum_p2", nan, with("el2n", false, 0.5)), HasSubstr("row 70: sum_p2 is nan"));
-  EXPECT_THAT(refused("dynamics", "uncertainty", nan, with("dynunc", false, 0.5)), HasSubstr("row 70: uncertainty is"));
-  EXPECT_THAT(refused("dynamics", "aum", std::numeric_limits<float>::infinity(), with("aum", false, 0.5)), HasSubstr("row 70: aum is inf"));
-  EXPECT_THAT(refused("dynamics", "forgetting", -1, with("forgetting", false, 0.5)), HasSubstr("row 70: forgetting is -1"));
+  EXPECT_THAT(refused("scores", "sum_p2", nan, with("el2n", false, 0.5)),
+              HasSubstr("row 70: sum_p2 is nan"));
+  EXPECT_THAT(refused("dynamics", "uncertainty", nan, with("dynunc", false, 0.5)),
+              HasSubstr("row 70: uncertainty is"));
+  EXPECT_THAT(
+      refused("dynamics", "aum", std::numeric_limits<float>::infinity(), with("aum", false, 0.5)),
+      HasSubstr("row 70: aum is inf"));
+  EXPECT_THAT(refused("dynamics", "forgetting", -1, with("forgetting", false, 0.5)),
+              HasSubstr("row 70: forgetting is -1"));
   PruneOptions mean = plain;
   mean.score = ScoreKind::kMean;
-  EXPECT_THAT(refused("dynamics", "mean_probability", 2, mean), HasSubstr("row 70: mean_probability is 2"));
-  EXPECT_EQ(refused("scores", "norm", nan, plain), "") << "columns that the method does not need are not read";
+  EXPECT_THAT(refused("dynamics", "mean_probability", 2, mean),
+              HasSubstr("row 70: mean_probability is 2"));
+  EXPECT_EQ(refused("scores", "norm", nan, plain), "")
+      << "columns that the method does not need are not read";
 }
 
 TEST_F(Prune, FilesThatCannotGiveWhatIsAskedAreRefused) {
   ScoreTable table = synthetic_table(5, 20, 10);
   const PruneFiles files = files_of(table);
   const auto refused = [&](const PruneFiles& some, const PruneOptions& options) {
-    return message_of<PruneError>([&] { static_cast<void>(prune(some, options, collectives_, work())); });
+    return message_of<PruneError>(
+        [&] { static_cast<void>(prune(some, options, collectives_, work())); });
   };
   PruneOptions confident = with("none", true, {});
   confident.cleaning.rule = CleanRule::kConfident;
-  EXPECT_THAT(refused({"", files.dynamics, ""}, with("diffprob", false, {})), HasSubstr("give prune.scores"));
-  EXPECT_THAT(refused({"", files.dynamics, ""}, with("dynunc", true, 0.5)), HasSubstr("or prune.clean=false"));
-  EXPECT_THAT(refused({files.scores, "", ""}, with("dynunc", true, 0.5)), HasSubstr("give prune.dynamics"));
-  EXPECT_THAT(refused({files.dynamics, "", ""}, with("random", false, 0.5)), HasSubstr("expected 'diffprob-scores'"));
-  EXPECT_EQ(refused({"", files.dynamics, ""}, with("random", false, 0.5)), "") << "labels come from either file";
+  EXPECT_THAT(refused({"", files.dynamics, ""}, with("diffprob", false, {})),
+              HasSubstr("give prune.scores"));
+  EXPECT_THAT(refused({"", files.dynamics, ""}, with("dynunc", true, 0.5)),
+              HasSubstr("or prune.clean=false"));
+  EXPECT_THAT(refused({files.scores, "", ""}, with("dynunc", true, 0.5)),
+              HasSubstr("give prune.dynamics"));
+  EXPECT_THAT(refused({files.dynamics, "", ""}, with("random", false, 0.5)),
+              HasSubstr("expected 'diffprob-scores'"));
+  EXPECT_EQ(refused({"", files.dynamics, ""}, with("random", false, 0.5)), "")
+      << "labels come from either file";
   EXPECT_EQ(refused({files.scores, "", ""}, with("random", false, 0.5)), "");
-  EXPECT_THAT(refused({files.scores, "", "another"}, with("diffprob", true, 0.5)), HasSubstr("of another data set"));
-  EXPECT_EQ(refused({files.scores, "", table.source.dataset_fingerprint}, with("diffprob", true, 0.5)), "");
+  EXPECT_THAT(refused({files.scores, "", "another"}, with("diffprob", true, 0.5)),
+              HasSubstr("of another data set"));
+  EXPECT_EQ(
+      refused({files.scores, "", table.source.dataset_fingerprint}, with("diffprob", true, 0.5)),
+      "");
   table.source.margin = 0.35;
   const std::string margin = folder_.file("margin.h5");
   write_scores(margin, table);
-  EXPECT_THAT(refused({margin, "", ""}, with("el2n", false, 0.5)), HasSubstr("scored with margin 0.35"));
+  EXPECT_THAT(refused({margin, "", ""}, with("el2n", false, 0.5)),
+              HasSubstr("scored with margin 0.35"));
   EXPECT_THAT(refused({margin, "", ""}, confident), HasSubstr("score again with score.margin=0"));
   EXPECT_EQ(refused({margin, "", ""}, with("diffprob", true, 0.5)), "");
   DynamicsTable dynamics = synthetic_dynamics(table);
@@ -303,10 +349,12 @@ TEST_F(Prune, FilesThatCannotGiveWhatIsAskedAreRefused) {
   dynamics.rows.forgetting.assign(dynamics.labels.size(), 1);
   const std::string short_training = folder_.file("short.h5");
   write_dynamics(short_training, dynamics);
-  EXPECT_THAT(refused({"", short_training, ""}, with("dynunc", false, 0.5)), HasSubstr("needs more than its window of 10"));
+  EXPECT_THAT(refused({"", short_training, ""}, with("dynunc", false, 0.5)),
+              HasSubstr("needs more than its window of 10"));
   dynamics.source.dataset_fingerprint = "other";
   write_dynamics(short_training, dynamics);
-  EXPECT_THAT(refused({files.scores, short_training, ""}, with("aum", true, 0.5)), HasSubstr("another data set"));
+  EXPECT_THAT(refused({files.scores, short_training, ""}, with("aum", true, 0.5)),
+              HasSubstr("another data set"));
 }
 
 TEST_F(Prune, FilesThatDifferBetweenRanksAreRefused) {
@@ -320,15 +368,20 @@ TEST_F(Prune, FilesThatDifferBetweenRanksAreRefused) {
 TEST_F(Prune, AFileThatOneRankCannotReadIsAnErrorOnAll) {
   const ScoreTable table = synthetic_table(5, 20, 10);
   PruneFiles files = files_of(table);
-  if (collectives_.rank() == collectives_.world_size() - 1) files.scores = folder_.file("missing.h5");
+  if (collectives_.rank() == collectives_.world_size() - 1)
+    files.scores = folder_.file("missing.h5");
 
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(prune(files, {}, collectives_, work())); }), HasSubstr("missing.h5"));
+  EXPECT_THAT(
+      message_of<PruneError>([&] { static_cast<void>(prune(files, {}, collectives_, work())); }),
+      HasSubstr("missing.h5"));
 }
 
 TEST_F(Prune, AFolderThatCannotBeWrittenIsAnErrorOnAll) {
   const auto result = prune_table(synthetic_table(5, 20, 10), {});
 
-  EXPECT_THAT(message_of<PruneError>([&] { write_pruning(folder_.file("no/such"), result, collectives_); }), HasSubstr("cannot create"));
+  EXPECT_THAT(
+      message_of<PruneError>([&] { write_pruning(folder_.file("no/such"), result, collectives_); }),
+      HasSubstr("cannot create"));
 }
 
 TEST_F(Prune, ProgressReachesTheEnd) {
@@ -352,7 +405,8 @@ TEST_F(Prune, DescriptionsDifferWhenResultsMay) {
 TEST_F(Prune, SummarySaysWhatHappened) {
   ScoreTable table = synthetic_table(6, 40, 8);
   for (std::size_t i = 0; i < table.labels.size(); ++i) {
-    if (table.labels[i] == 7) table.records[i].top1 = 8;  // vanishes, and is the most frequent confusion
+    if (table.labels[i] == 7)
+      table.records[i].top1 = 8;  // vanishes, and is the most frequent confusion
   }
   const auto result = prune_table(table, with("diffprob", true, 0.6));
 
@@ -371,7 +425,8 @@ TEST_F(Prune, SummarySaysWhatHappened) {
   EXPECT_EQ(json["search"]["curve"].size(), result.search->curve.size());
   EXPECT_EQ(json["vanished"].get<std::vector<std::int64_t>>(), result.vanished);
   EXPECT_NE(std::count(result.vanished.begin(), result.vanished.end(), 7), 0);
-  EXPECT_EQ(json["confusions"][0], (nlohmann::json{{"label", 7}, {"top1", 8}, {"samples", of_seven}}));
+  EXPECT_EQ(json["confusions"][0],
+            (nlohmann::json{{"label", 7}, {"top1", 8}, {"samples", of_seven}}));
   std::int64_t before = 0;
   std::int64_t after = 0;
   for (const auto& count : json["per_identity"]["before"]) before += count.get<std::int64_t>();

@@ -34,10 +34,13 @@ TEST(PruneScale, AMillionSamples) {
   const SortedIdentities sorted = sorted_of(slots, nll, {}, Preset::kDefault);
   watch.lap("score and sort");
   ThresholdCounter counter(sorted, {});
-  const auto search = search_threshold(slots.size() / 4, slots.size(), [&](std::span<const double> t) { return counter.count(t); });
+  const auto search = search_threshold(slots.size() / 4, slots.size(),
+                                       [&](std::span<const double> t) { return counter.count(t); });
   watch.lap("search");
   std::vector<Reason> reasons = usable;
-  slots.decide(reasons, [&](std::span<Reason> r) { select_diffprob(sorted, {search.threshold, {5}, Preset::kDefault}, r); });
+  slots.decide(reasons, [&](std::span<Reason> r) {
+    select_diffprob(sorted, {search.threshold, {5}, Preset::kDefault}, r);
+  });
   watch.lap("select");
   std::printf("%zu samples, %zu thresholds tried\n", reasons.size(), search.curve.size());
 
@@ -46,7 +49,8 @@ TEST(PruneScale, AMillionSamples) {
   std::int64_t compared = 0;
   for (std::int64_t c = 0; c < kIdentities; c += 997) {
     auto alone = usable;
-    select_diffprob_of(nll, {}, table.labels, {c, c + 1}, {search.threshold, {5}, Preset::kDefault}, alone);
+    select_diffprob_of(nll, {}, table.labels, {c, c + 1}, {search.threshold, {5}, Preset::kDefault},
+                       alone);
     for (std::size_t i = 0; i < alone.size(); ++i) {
       if (table.labels[i] != c) continue;
       EXPECT_EQ(alone[i], reasons[i]) << i;
@@ -68,9 +72,10 @@ TEST(PruneScale, RanksShareSamplesEvenlyAndLeaveNoIdentityOut) {
       EXPECT_EQ(range.first, next);
       EXPECT_GE(range.last, range.first);
       next = range.last;
-      const double samples =
-          static_cast<double>(begin[static_cast<std::size_t>(range.last)] - begin[static_cast<std::size_t>(range.first)]);
-      EXPECT_NEAR(samples, static_cast<double>(table.labels.size()) / ranks, 41) << "one identity at most, of up to 40 samples";
+      const double samples = static_cast<double>(begin[static_cast<std::size_t>(range.last)] -
+                                                 begin[static_cast<std::size_t>(range.first)]);
+      EXPECT_NEAR(samples, static_cast<double>(table.labels.size()) / ranks, 41)
+          << "one identity at most, of up to 40 samples";
     }
     EXPECT_EQ(next, 500);
   }

@@ -21,24 +21,30 @@ namespace diffprob::prune::tests {
 class Draws {
  public:
   explicit Draws(std::uint64_t seed) : engine_(seed) {}
-  std::int64_t below(std::int64_t bound) { return static_cast<std::int64_t>(engine_() % static_cast<std::uint64_t>(bound)); }
+  std::int64_t below(std::int64_t bound) {
+    return static_cast<std::int64_t>(engine_() % static_cast<std::uint64_t>(bound));
+  }
   double uniform() { return static_cast<double>(engine_() >> 11U) * 0x1p-53; }
 
  private:
   std::mt19937_64 engine_;
 };
 
-/// Sane scores: every fifth identity saturated (p exactly 1 in float32, nll 0 or tiny), some with few distinct values, 5 % mispredicted.
-/// Sizes 0 to 2 * mean; labels shuffled over the indices.
-inline ScoreTable synthetic_table(std::uint64_t seed, std::int64_t identities, std::int64_t mean_size) {
+/// Sane scores: every fifth identity saturated (p exactly 1 in float32, nll 0 or tiny), some with
+/// few distinct values, 5 % mispredicted. Sizes 0 to 2 * mean; labels shuffled over the indices.
+inline ScoreTable synthetic_table(std::uint64_t seed, std::int64_t identities,
+                                  std::int64_t mean_size) {
   Draws draws(seed);
   ScoreTable table;
-  table.source = {"data set " + std::to_string(seed), "model", 0, 64, "train:\n  epochs: 3\n", identities};
+  table.source = {
+      "data set " + std::to_string(seed), "model", 0, 64, "train:\n  epochs: 3\n", identities};
   for (std::int64_t c = 0; c < identities; ++c) {
-    for (std::int64_t n = draws.below(2 * mean_size + 1); n > 0; --n) table.labels.push_back(static_cast<std::int32_t>(c));
+    for (std::int64_t n = draws.below(2 * mean_size + 1); n > 0; --n)
+      table.labels.push_back(static_cast<std::int32_t>(c));
   }
   for (std::size_t i = table.labels.size(); i > 1; --i)
-    std::swap(table.labels[i - 1], table.labels[static_cast<std::size_t>(draws.below(static_cast<std::int64_t>(i)))]);
+    std::swap(table.labels[i - 1],
+              table.labels[static_cast<std::size_t>(draws.below(static_cast<std::int64_t>(i)))]);
   for (std::size_t i = 0; i < table.labels.size(); ++i) {
     const std::int32_t label = table.labels[i];
     double nll = -std::log1p(-std::pow(draws.uniform(), 3) * 0.999);
@@ -64,7 +70,8 @@ inline ScoreTable synthetic_table(std::uint64_t seed, std::int64_t identities, s
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "diffprob_prune_XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "diffprob_prune_XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
   }
   ~TemporaryFolder() {
@@ -75,7 +82,8 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
   [[nodiscard]] std::size_t entries() const {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path_), std::filesystem::directory_iterator()));
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path_),
+                                                  std::filesystem::directory_iterator()));
   }
 
  private:
@@ -88,7 +96,8 @@ inline std::string read_bytes(const std::string& path) {
 }
 
 inline void write_bytes(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
 inline std::string sha256(const void* data, std::size_t bytes) {

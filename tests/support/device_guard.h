@@ -10,8 +10,9 @@
 
 namespace diffprob::tests {
 
-/// First thing in a test's main. False, with the reason printed: the test asks for a GPU and there is none, so all of it is skipped.
-/// In tests float32 is not rounded to TF32, and cuDNN takes algorithms that give the same bits again.
+/// First thing in a test's main. False, with the reason printed: the test asks for a GPU and there
+/// is none, so all of it is skipped. In tests float32 is not rounded to TF32, and cuDNN takes
+/// algorithms that give the same bits again.
 [[nodiscard]] inline bool has_test_device() {
   const char* wanted = std::getenv("DIFFPROB_TEST_DEVICE");
   if (wanted == nullptr || std::string(wanted) != "cuda") return true;

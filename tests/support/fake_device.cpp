@@ -156,25 +156,33 @@ struct FakeGuard final : c10::impl::DeviceGuardImplInterface {
 
   c10::Stream getStream(c10::Device device) const override {
     const auto index = device.has_index() ? device.index() : current_device;
-    return c10::Stream(c10::Stream::UNSAFE, {kFakeDevices, index}, current_streams[static_cast<std::size_t>(index)]);
+    return c10::Stream(c10::Stream::UNSAFE, {kFakeDevices, index},
+                       current_streams[static_cast<std::size_t>(index)]);
   }
-  c10::Stream getDefaultStream(c10::Device device) const override { return c10::Stream(c10::Stream::UNSAFE, device, 0); }
+  c10::Stream getDefaultStream(c10::Device device) const override {
+    return c10::Stream(c10::Stream::UNSAFE, device, 0);
+  }
   c10::Stream getNewStream(c10::Device device, int /*priority*/) const override {
     const std::lock_guard lock(streams().mutex);
     return c10::Stream(c10::Stream::UNSAFE, device, streams().next++);
   }
-  c10::Stream getStreamFromGlobalPool(c10::Device device, bool /*high_priority*/) const override { return getNewStream(device, 0); }
+  c10::Stream getStreamFromGlobalPool(c10::Device device, bool /*high_priority*/) const override {
+    return getNewStream(device, 0);
+  }
   c10::Stream exchangeStream(c10::Stream stream) const override {
     const c10::Stream before = getStream(stream.device());
     current_streams[static_cast<std::size_t>(stream.device_index())] = stream.id();
     return before;
   }
-  void* getStreamNativeHandle(const c10::Stream stream) const override { return &stream_of(stream); }
+  void* getStreamNativeHandle(const c10::Stream stream) const override {
+    return &stream_of(stream);
+  }
   bool queryStream(const c10::Stream& stream) const override { return stream_of(stream).is_idle(); }
   void synchronizeStream(const c10::Stream& stream) const override { stream_of(stream).drain(); }
 
   static const EventHandle& event_of(void* event) { return *static_cast<EventHandle*>(event); }
-  void record(void** event, const c10::Stream& stream, const c10::DeviceIndex, const c10::EventFlag) const override {
+  void record(void** event, const c10::Stream& stream, const c10::DeviceIndex,
+              const c10::EventFlag) const override {
     if (*event == nullptr) *event = new EventHandle(std::make_shared<FakeEvent>());
     const EventHandle& recorded = event_of(*event);
     int number = 0;
@@ -189,26 +197,34 @@ struct FakeGuard final : c10::impl::DeviceGuardImplInterface {
     });
   }
   void block(void* event, const c10::Stream& stream) const override {
-    stream_of(stream).enqueue([waited = event_of(event), number = event_of(event)->count()] { waited->wait(number); });
+    stream_of(stream).enqueue(
+        [waited = event_of(event), number = event_of(event)->count()] { waited->wait(number); });
   }
   bool queryEvent(void* event) const override {
     const std::lock_guard lock(event_of(event)->mutex);
     return event_of(event)->reached == event_of(event)->recorded;
   }
-  void synchronizeEvent(void* event) const override { event_of(event)->wait(event_of(event)->count()); }
-  void destroyEvent(void* event, const c10::DeviceIndex) const noexcept override { delete static_cast<EventHandle*>(event); }
+  void synchronizeEvent(void* event) const override {
+    event_of(event)->wait(event_of(event)->count());
+  }
+  void destroyEvent(void* event, const c10::DeviceIndex) const noexcept override {
+    delete static_cast<EventHandle*>(event);
+  }
   double elapsedTime(void*, void*, const c10::DeviceIndex) const override { return 0; }
 };
 C10_REGISTER_GUARD_IMPL(PrivateUse1, FakeGuard)
 
-/// An operator begins when the work that is queued before it, on the current stream of its tensor's device, is done.
+/// An operator begins when the work that is queued before it, on the current stream of its tensor's
+/// device, is done.
 void wait_for_stream_of(const at::Tensor& tensor) {
-  if (tensor.defined() && tensor.device().type() == kFakeDevices) stream_of(FakeGuard().getStream(tensor.device())).drain();
+  if (tensor.defined() && tensor.device().type() == kFakeDevices)
+    stream_of(FakeGuard().getStream(tensor.device())).drain();
 }
 
 // ---- memory and operators
 
-/// Memory belongs to the stream that was current when it was made: it is free once that stream has come to where it was given back.
+/// Memory belongs to the stream that was current when it was made: it is free once that stream has
+/// come to where it was given back.
 struct FakeBlock {
   void* memory;
   FakeStream* stream;
@@ -225,10 +241,13 @@ struct FakeAllocator final : c10::DeviceAllocator {
   c10::DataPtr allocate(std::size_t bytes) override {
     const c10::Device device(kFakeDevices, current_device);
     if (bytes == 0) return {nullptr, device};
-    auto* const block = new FakeBlock{c10::GetCPUAllocator()->raw_allocate(bytes), &stream_of(FakeGuard().getStream(device))};
+    auto* const block = new FakeBlock{c10::GetCPUAllocator()->raw_allocate(bytes),
+                                      &stream_of(FakeGuard().getStream(device))};
     return {block->memory, block, FakeBlock::give_back, device};
   }
-  void copy_data(void* to, const void* from, std::size_t bytes) const override { default_copy_data(to, from, bytes); }
+  void copy_data(void* to, const void* from, std::size_t bytes) const override {
+    default_copy_data(to, from, bytes);
+  }
   bool initialized() override { return true; }
   void emptyCache(c10::MempoolId_t) override {
     FakeGuard().synchronizeDevice(current_device);
@@ -262,17 +281,21 @@ c10::Device device_or_current(std::optional<c10::Device> device) {
   return device && device->has_index() ? *device : c10::Device(kFakeDevices, current_device);
 }
 
-at::Tensor empty(at::IntArrayRef sizes, std::optional<at::ScalarType> type, std::optional<at::Layout>, std::optional<at::Device> device,
-                 std::optional<bool>, std::optional<at::MemoryFormat> format) {
+at::Tensor empty(at::IntArrayRef sizes, std::optional<at::ScalarType> type,
+                 std::optional<at::Layout>, std::optional<at::Device> device, std::optional<bool>,
+                 std::optional<at::MemoryFormat> format) {
   const c10::DeviceGuard guard(device_or_current(device));
   const auto dtype = c10::dtype_or_default(type);
-  return at::detail::empty_generic(sizes, &allocator, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), dtype, format);
+  return at::detail::empty_generic(
+      sizes, &allocator, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), dtype, format);
 }
 
-at::Tensor empty_strided(at::IntArrayRef sizes, at::IntArrayRef strides, std::optional<at::ScalarType> type, std::optional<at::Layout>,
+at::Tensor empty_strided(at::IntArrayRef sizes, at::IntArrayRef strides,
+                         std::optional<at::ScalarType> type, std::optional<at::Layout>,
                          std::optional<at::Device> device, std::optional<bool>) {
   const c10::DeviceGuard guard(device_or_current(device));
-  return at::detail::empty_strided_generic(sizes, strides, &allocator, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
+  return at::detail::empty_strided_generic(sizes, strides, &allocator,
+                                           c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
                                            c10::dtype_or_default(type));
 }
 
@@ -280,7 +303,8 @@ at::Tensor empty_strided(at::IntArrayRef sizes, at::IntArrayRef strides, std::op
 at::Tensor on_host(const at::Tensor& tensor) {
   if (tensor.device().is_cpu()) return tensor;
   note_work(tensor.device().index());
-  return at::from_blob(tensor.data_ptr(), tensor.sizes(), tensor.strides(), at::TensorOptions().dtype(tensor.scalar_type()));
+  return at::from_blob(tensor.data_ptr(), tensor.sizes(), tensor.strides(),
+                       at::TensorOptions().dtype(tensor.scalar_type()));
 }
 
 std::atomic<int> copies_to_host = 0;
@@ -289,7 +313,8 @@ thread_local bool in_fallback = false;  // whose copies nobody has asked for
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool /*non_blocking*/) {
   wait_for_stream_of(from);
   wait_for_stream_of(to);
-  if (!in_fallback && to.device().is_cpu() && from.device().type() == kFakeDevices) ++copies_to_host;
+  if (!in_fallback && to.device().is_cpu() && from.device().type() == kFakeDevices)
+    ++copies_to_host;
   on_host(to).copy_(on_host(from));
   return to;
 }
@@ -299,7 +324,8 @@ at::Tensor copy_from_and_resize(const at::Tensor& from, const at::Tensor& to) {
   return copy_from(from, to, false);
 }
 
-const at::Tensor& resize(const at::Tensor& tensor, c10::SymIntArrayRef sizes, std::optional<at::MemoryFormat>) {
+const at::Tensor& resize(const at::Tensor& tensor, c10::SymIntArrayRef sizes,
+                         std::optional<at::MemoryFormat>) {
   const auto wanted = C10_AS_INTARRAYREF_SLOW(sizes);
   const at::Tensor made = at::empty(wanted, tensor.options());
   tensor.unsafeGetTensorImpl()->set_storage_keep_dtype(made.storage());
@@ -330,23 +356,26 @@ at::Tensor view(const at::Tensor& tensor, c10::SymIntArrayRef sizes) {
   return at::native::view(tensor, C10_AS_INTARRAYREF_SLOW(sizes));
 }
 
-at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
-                       at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
-                       std::int64_t groups) {
+at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight,
+                       const std::optional<at::Tensor>& bias, at::IntArrayRef stride,
+                       at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
+                       at::IntArrayRef output_padding, std::int64_t groups) {
   wait_for_stream_of(input);
-  const auto host_bias = bias && bias->defined() ? std::optional<at::Tensor>(on_host(*bias)) : std::nullopt;
-  return at::convolution(on_host(input), on_host(weight), host_bias, stride, padding, dilation, transposed, output_padding, groups)
+  const auto host_bias =
+      bias && bias->defined() ? std::optional<at::Tensor>(on_host(*bias)) : std::nullopt;
+  return at::convolution(on_host(input), on_host(weight), host_bias, stride, padding, dilation,
+                         transposed, output_padding, groups)
       .to(input.device());
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(const at::Tensor& grad, const at::Tensor& input,
-                                                                    const at::Tensor& weight, at::IntArrayRef stride,
-                                                                    at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
-                                                                    at::IntArrayRef output_padding, std::int64_t groups,
-                                                                    std::array<bool, 3> wanted) {
+std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(
+    const at::Tensor& grad, const at::Tensor& input, const at::Tensor& weight,
+    at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
+    at::IntArrayRef output_padding, std::int64_t groups, std::array<bool, 3> wanted) {
   wait_for_stream_of(grad);
-  const auto found = at::convolution_backward(on_host(grad), on_host(input), on_host(weight), at::IntArrayRef{weight.size(0)}, stride,
-                                              padding, dilation, transposed, output_padding, groups, wanted);
+  const auto found = at::convolution_backward(on_host(grad), on_host(input), on_host(weight),
+                                              at::IntArrayRef{weight.size(0)}, stride, padding,
+                                              dilation, transposed, output_padding, groups, wanted);
   const auto there = [&](const at::Tensor& t) { return t.defined() ? t.to(grad.device()) : t; };
   return {there(std::get<0>(found)), there(std::get<1>(found)), there(std::get<2>(found))};
 }

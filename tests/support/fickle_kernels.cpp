@@ -32,11 +32,14 @@ constexpr std::uintptr_t kAlignment = 64;
 /// The innermost operators only: conv2d and linear end in these. Overloads (out=) share a name.
 const std::unordered_set<std::string_view>& fickle_operators() {
   static const std::unordered_set<std::string_view> names = {
-      "aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm", "aten::addmv", "aten::dot", "aten::mkldnn_convolution",
-      "aten::_slow_conv2d_forward", "aten::convolution_backward", "mkldnn::_convolution_pointwise", "mkldnn::_convolution_pointwise_",
-      "mkldnn::_linear_pointwise", "aten::linalg_vector_norm", "aten::sum",
+      "aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm", "aten::addmv",
+      "aten::dot", "aten::mkldnn_convolution", "aten::_slow_conv2d_forward",
+      "aten::convolution_backward", "mkldnn::_convolution_pointwise",
+      "mkldnn::_convolution_pointwise_", "mkldnn::_linear_pointwise", "aten::linalg_vector_norm",
+      "aten::sum",
       // Elementwise loops of LibTorch treat the end of an array with other code than its bulk.
-      "aten::exp", "aten::exp_", "aten::log", "aten::log1p", "aten::sigmoid", "aten::log_sigmoid", "aten::special_entr"};
+      "aten::exp", "aten::exp_", "aten::log", "aten::log1p", "aten::sigmoid", "aten::log_sigmoid",
+      "aten::special_entr"};
   return names;
 }
 
@@ -128,7 +131,10 @@ void after_call(const at::RecordFunction& call, at::ObserverContext* context) no
   }
 }
 
-[[maybe_unused]] const at::CallbackHandle registered = at::addGlobalCallback(
-    at::RecordFunctionCallback(before_call, after_call).needsInputs(true).needsOutputs(true).scopes({at::RecordScope::FUNCTION}));
+[[maybe_unused]] const at::CallbackHandle registered =
+    at::addGlobalCallback(at::RecordFunctionCallback(before_call, after_call)
+                              .needsInputs(true)
+                              .needsOutputs(true)
+                              .scopes({at::RecordScope::FUNCTION}));
 
 }  // namespace

@@ -87,11 +87,13 @@ std::vector<std::int64_t> Golden::integers(const std::string& dataset) const {
   return read<std::int64_t>(dataset, H5T_NATIVE_INT64);
 }
 
-std::vector<std::string> Golden::attributes(const std::string& object, const std::string& prefix) const {
+std::vector<std::string> Golden::attributes(const std::string& object,
+                                            const std::string& prefix) const {
   const hid_t id = H5Oopen(file_, object.c_str(), H5P_DEFAULT);
   if (id < 0) throw std::runtime_error("golden: no object " + object);
   std::vector<std::string> all;
-  const auto add = [](hid_t /*object*/, const char* name, const H5A_info_t* /*info*/, void* names) -> herr_t {
+  const auto add = [](hid_t /*object*/, const char* name, const H5A_info_t* /*info*/,
+                      void* names) -> herr_t {
     static_cast<std::vector<std::string>*>(names)->emplace_back(name);
     return 0;
   };
@@ -115,7 +117,8 @@ double Golden::number(const std::string& object, const std::string& name) const 
   return value;
 }
 
-double Golden::number_or(const std::string& object, const std::string& name, double fallback) const {
+double Golden::number_or(const std::string& object, const std::string& name,
+                         double fallback) const {
   return has_attribute(object, name) ? number(object, name) : fallback;
 }
 
@@ -139,8 +142,10 @@ std::vector<double> Golden::rounding(const std::string& dataset) const {
   if (!has(dataset) || !has_float64(dataset)) return {};
   auto differences = doubles(dataset);
   const auto exact = doubles(dataset + "_f64");
-  if (differences.size() != exact.size()) throw std::runtime_error("golden: " + dataset + " and its _f64 differ in size");
-  for (std::size_t i = 0; i < exact.size(); ++i) differences[i] = std::abs(differences[i] - exact[i]);
+  if (differences.size() != exact.size())
+    throw std::runtime_error("golden: " + dataset + " and its _f64 differ in size");
+  for (std::size_t i = 0; i < exact.size(); ++i)
+    differences[i] = std::abs(differences[i] - exact[i]);
   return differences;
 }
 
@@ -153,7 +158,8 @@ std::vector<double> Golden::relative_rounding(const std::string& dataset) const 
   return differences;
 }
 
-std::vector<double> Golden::elementwise_rounding(const std::string& dataset, double smallest) const {
+std::vector<double> Golden::elementwise_rounding(const std::string& dataset,
+                                                 double smallest) const {
   const auto differences = rounding(dataset);
   if (differences.empty()) return {};
   const auto exact = doubles(dataset + "_f64");
@@ -164,11 +170,13 @@ std::vector<double> Golden::elementwise_rounding(const std::string& dataset, dou
   return relative;
 }
 
-double float32_tolerance(std::vector<double> rounding, double floor, double published, const std::string& what) {
+double float32_tolerance(std::vector<double> rounding, double floor, double published,
+                         const std::string& what) {
   if (rounding.size() < 2) return published;
   std::partial_sort(rounding.begin(), rounding.begin() + 2, rounding.end(), std::greater<>());
   const double tolerance = kRoundingFactor * rounding[1] + floor;
-  EXPECT_LE(rounding[0], kRoundingFactor * tolerance) << what << ": the float32 and float64 runs of the golden file contradict each other";
+  EXPECT_LE(rounding[0], kRoundingFactor * tolerance)
+      << what << ": the float32 and float64 runs of the golden file contradict each other";
   return tolerance;
 }
 
@@ -176,7 +184,8 @@ double number_in_name(const std::string& name, const std::string& prefix) {
   std::size_t used = 0;
   const std::string rest = name.substr(prefix.size());
   const double value = std::stod(rest, &used);
-  if (used != rest.size()) throw std::runtime_error("golden: attribute " + name + " does not end in a number");
+  if (used != rest.size())
+    throw std::runtime_error("golden: attribute " + name + " does not end in a number");
   return value;
 }
 

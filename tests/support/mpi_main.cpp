@@ -1,4 +1,5 @@
-// main of every test that needs ranks: one MPI job, a failure on one rank fails all, and a world of the wrong size is refused.
+// main of every test that needs ranks: one MPI job, a failure on one rank fails all, and a world of
+// the wrong size is refused.
 #include <cstdio>
 #include <cstdlib>
 
@@ -34,7 +35,8 @@ int main(int argc, char** argv) {
   world = &mpi;
   const char* wanted = std::getenv("DIFFPROB_TEST_RANKS");
   if (wanted == nullptr || std::atoi(wanted) != mpi.world_size()) {
-    std::fprintf(stderr, "this test must run on DIFFPROB_TEST_RANKS=%s ranks, but the world has %d\n",
+    std::fprintf(stderr,
+                 "this test must run on DIFFPROB_TEST_RANKS=%s ranks, but the world has %d\n",
                  wanted == nullptr ? "(unset)" : wanted, mpi.world_size());
     mpi.abort(2);
   }

@@ -11,7 +11,8 @@
 
 namespace diffprob::tests {
 
-/// Takes an encoded message apart: field number -> raw values (varints as numbers, the rest as bytes).
+/// Takes an encoded message apart: field number -> raw values (varints as numbers, the rest as
+/// bytes).
 struct ProtobufFields {
   explicit ProtobufFields(std::string_view bytes) {
     while (!bytes.empty()) {

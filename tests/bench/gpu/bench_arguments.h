@@ -11,7 +11,8 @@
 
 namespace diffprob::bench {
 
-/// What a benchmark takes on its command line, --name=value: its own numbers and texts; all else is a key of the configuration.
+/// What a benchmark takes on its command line, --name=value: its own numbers and texts; all else is
+/// a key of the configuration.
 struct Arguments {
   std::map<std::string, std::int64_t*> numbers;
   std::map<std::string, std::string*> texts;
@@ -22,7 +23,8 @@ struct Arguments {
     for (int i = 1; i < argc; ++i) {
       const std::string argument = argv[i];
       const auto equals = argument.find('=');
-      TORCH_CHECK(argument.starts_with("--") && equals != std::string::npos, argv[0], ": want --name=value, got ", argument);
+      TORCH_CHECK(argument.starts_with("--") && equals != std::string::npos, argv[0],
+                  ": want --name=value, got ", argument);
       const std::string name = argument.substr(2, equals - 2);
       const std::string value = argument.substr(equals + 1);
       if (const auto number = numbers.find(name); number != numbers.end()) {
@@ -32,7 +34,8 @@ struct Arguments {
         } catch (const std::exception&) {
           read = 0;
         }
-        TORCH_CHECK(read > 0 && read == value.size(), argv[0], ": --", name, " wants a number, got ", value);
+        TORCH_CHECK(read > 0 && read == value.size(), argv[0], ": --", name,
+                    " wants a number, got ", value);
       } else if (const auto text = texts.find(name); text != texts.end()) {
         *text->second = value;
       } else {

@@ -9,7 +9,8 @@
 namespace diffprob::bench {
 
 inline void synchronize(at::Device device) {
-  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+  if (!device.is_cpu())
+    c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
 }
 
 /// Peaks from now on; memory that is cached and not in use goes back to the device first.
@@ -25,7 +26,9 @@ inline void add_peak_memory(nlohmann::ordered_json& out, at::Device device) {
   if (device.is_cpu()) return;
   const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
   const auto peak = [](const c10::CachingAllocator::StatArray& values) {
-    return static_cast<double>(values[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak) / (1 << 20);
+    return static_cast<double>(
+               values[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak) /
+           (1 << 20);
   };
   out["peak_mib"] = peak(stats.allocated_bytes);
   out["peak_reserved_mib"] = peak(stats.reserved_bytes);

@@ -1,7 +1,9 @@
-// Steps of the classifier head alone on one device, as Trainer makes them (loss scale, forward_backward, SGD of the centres): no network,
-// embeddings are on the device already, in the number format that the network would hand over. One JSON line. The peer is peer_head.py.
+// Steps of the classifier head alone on one device, as Trainer makes them (loss scale,
+// forward_backward, SGD of the centres): no network, embeddings are on the device already, in the
+// number format that the network would hand over. One JSON line. The peer is peer_head.py.
 //   gpu_head_bench [--warmup=5] [--steps=20] [--classes=93431] [--section.key=value ...]
-// Keys are those of the configuration: --train.batch_size, --train.precision, --model.sample_rate, --model.head_buffer_mib ...
+// Keys are those of the configuration: --train.batch_size, --train.precision, --model.sample_rate,
+// --model.head_buffer_mib ...
 #include <torch/types.h>
 
 #include <chrono>
@@ -11,8 +13,8 @@
 #include <nlohmann/json.hpp>
 
 #include "data/random/keyed_random.h"
-#include "launch/train/head_optimizer.h"
 #include "launch/config/precision.h"
+#include "launch/train/head_optimizer.h"
 #include "launch/train/trainer.h"
 #include "model/optim/loss_scaler.h"
 #include "tests/bench/gpu/bench_arguments.h"
@@ -39,8 +41,11 @@ struct Options {
 
 Options parse(int argc, char** argv) {
   Options options;
-  bench::Arguments{{{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}}, {}, options.config}.parse(argc,
-                                                                                                                                      argv);
+  bench::Arguments{
+      {{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}},
+      {},
+      options.config}
+      .parse(argc, argv);
   return options;
 }
 
@@ -50,15 +55,18 @@ class HeadSteps {
       : rows_(runtime.rows_per_rank(config.train.batch_size)),
         head_(launch::head_options(config, classes, kSeed), runtime.tensors()),
         optimizer_(config, head_) {
-    const auto precision = launch::scalar_type(launch::precision_on(runtime.device(), config.train.precision));
+    const auto precision =
+        launch::scalar_type(launch::precision_on(runtime.device(), config.train.precision));
     if (precision == at::kHalf) scaler_.emplace(model::LossScalerOptions{}, runtime.device());
     bench::fill_centres(head_.weight());
     const std::int64_t rows = rows_[static_cast<std::size_t>(runtime.rank())];
     for (std::int64_t i = 0; i < kBatches; ++i) {
       const at::Tensor embeddings =
-          at::empty({rows, config.model.embedding_dim}, at::TensorOptions().dtype(at::kFloat).device(runtime.device()));
+          at::empty({rows, config.model.embedding_dim},
+                    at::TensorOptions().dtype(at::kFloat).device(runtime.device()));
       bench::fill_hashed(embeddings, bench::kEmbeddings + i, 1);
-      batches_.push_back({embeddings.to(precision), bench::hashed_labels(i, rows, classes, runtime.device())});
+      batches_.push_back(
+          {embeddings.to(precision), bench::hashed_labels(i, rows, classes, runtime.device())});
     }
   }
 
@@ -94,7 +102,8 @@ class HeadSteps {
   at::Tensor loss_;
 };
 
-nlohmann::ordered_json measure(const Options& options, const launch::Config& config, launch::Runtime& runtime) {
+nlohmann::ordered_json measure(const Options& options, const launch::Config& config,
+                               launch::Runtime& runtime) {
   HeadSteps steps(config, options.classes, runtime);
   steps.step();
   const double first_loss = steps.loss();
@@ -109,7 +118,8 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
   bench::synchronize(runtime.device());
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
 
-  nlohmann::ordered_json out = {{"bench", "head"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
+  nlohmann::ordered_json out = {
+      {"bench", "head"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
   out["batch"] = config.train.batch_size;
   out["classes"] = options.classes;
   out["sample_rate"] = config.model.sample_rate;

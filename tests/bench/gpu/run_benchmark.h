@@ -9,10 +9,12 @@
 
 namespace diffprob::bench {
 
-/// main() of a benchmark. parse(argc, argv) -> options with `config`, a list of overrides; measure(options, config, runtime) -> JSON, which
-/// rank 0 prints as one line. An error ends all ranks.
+/// main() of a benchmark. parse(argc, argv) -> options with `config`, a list of overrides;
+/// measure(options, config, runtime) -> JSON, which rank 0 prints as one line. An error ends all
+/// ranks.
 template <class Parse, class Measure>
-int run_benchmark(const char* name, int argc, char** argv, const Parse& parse, const Measure& measure) {
+int run_benchmark(const char* name, int argc, char** argv, const Parse& parse,
+                  const Measure& measure) {
   dist::MpiEnvironment mpi(&argc, &argv);
   try {
     const auto options = parse(argc, argv);

@@ -1,8 +1,10 @@
-// Scoring on one device, as diffprob score does it once images are there (uint8 on the device): embeddings by the network rebuilt for
-// speed, the whole score record of every image, and its copy to the host. One JSON line. The peer is peer_gpu_score.py.
-//   gpu_score_bench [--warmup=3] [--steps=20] [--classes=93431] [--precision=auto|fp32|tf32|fp16|bf16] [--section.key=value ...]
-// --precision: of the network (16 bit: score.precision, the head in tf32); auto: tf32 on a GPU, fp32 on a CPU. Keys are those of the
-// configuration: --score.batch_per_rank (images),
+// Scoring on one device, as diffprob score does it once images are there (uint8 on the device):
+// embeddings by the network rebuilt for speed, the whole score record of every image, and its copy
+// to the host. One JSON line. The peer is peer_gpu_score.py.
+//   gpu_score_bench [--warmup=3] [--steps=20] [--classes=93431]
+//   [--precision=auto|fp32|tf32|fp16|bf16] [--section.key=value ...]
+// --precision: of the network (16 bit: score.precision, the head in tf32); auto: tf32 on a GPU,
+// fp32 on a CPU. Keys are those of the configuration: --score.batch_per_rank (images),
 // --model.backbone ... "first_log_probability": of the own class, mean over the first batch.
 #include <torch/types.h>
 
@@ -39,15 +41,17 @@ struct Options {
 
 Options parse(int argc, char** argv) {
   Options options;
-  bench::Arguments{{{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}},
-                   {{"precision", &options.precision}},
-                   options.config}
+  bench::Arguments{
+      {{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}},
+      {{"precision", &options.precision}},
+      options.config}
       .parse(argc, argv);
   const std::string& precision = options.precision;
   if (precision == "fp16" || precision == "bf16") {
     options.config.push_back({"score.precision", precision});
   } else if (precision != "auto") {
-    TORCH_CHECK(precision == "fp32" || precision == "tf32", "gpu_score_bench: --precision: expected auto, fp32, tf32, fp16 or bf16, found ",
+    TORCH_CHECK(precision == "fp32" || precision == "tf32",
+                "gpu_score_bench: --precision: expected auto, fp32, tf32, fp16 or bf16, found ",
                 precision);
     options.config.push_back({"train.precision", precision});  // decides on TF32 (Runtime)
   }
@@ -60,7 +64,8 @@ std::string used_precision(const Options& options, at::Device device) {
 }
 
 std::shared_ptr<model::Backbone> make_network(const launch::Config& config, at::Device device) {
-  const auto backbone = model::make_backbone({.name = config.model.backbone, .embedding_dim = config.model.embedding_dim});
+  const auto backbone = model::make_backbone(
+      {.name = config.model.backbone, .embedding_dim = config.model.embedding_dim});
   backbone->to(device);
   bench::fill_network(*backbone);
   return backbone;
@@ -71,14 +76,16 @@ class Scoring {
   Scoring(const launch::Config& config, std::int64_t classes, launch::Runtime& runtime)
       : rows_(static_cast<std::size_t>(runtime.world_size()), config.score.batch_per_rank),
         backbone_(make_network(config, runtime.device())),
-        embedder_(*backbone_, runtime.device(), {config.score.fold, launch::scalar_type(config.score.precision)}),
+        embedder_(*backbone_, runtime.device(),
+                  {config.score.fold, launch::scalar_type(config.score.precision)}),
         head_(launch::head_options(config, classes, 1), runtime.tensors()),
         margin_{.kind = model::MarginKind::kNone, .scale = config.model.scale, .margin = 0} {
     bench::fill_centres(head_.weight());
     const std::int64_t rows = rows_[static_cast<std::size_t>(runtime.rank())];
     indices_ = at::arange(rows);
     for (std::int64_t i = 0; i < kBatches; ++i)
-      batches_.push_back({bench::hashed_images(i, rows, runtime.device()), bench::hashed_labels(i, rows, classes, runtime.device())});
+      batches_.push_back({bench::hashed_images(i, rows, runtime.device()),
+                          bench::hashed_labels(i, rows, classes, runtime.device())});
   }
 
   void run(std::int64_t count) {
@@ -86,7 +93,8 @@ class Scoring {
     for (const std::int64_t end = next_ + count; next_ < end; ++next_) {
       const auto& [images, labels] = batches_[static_cast<std::size_t>(next_ % kBatches)];
       records_.clear();
-      launch::append_records(indices_, head_.score(embedder_.embed(images), labels, rows_, margin_), records_);
+      launch::append_records(indices_, head_.score(embedder_.embed(images), labels, rows_, margin_),
+                             records_);
     }
   }
   /// Mean over the last batch.
@@ -112,11 +120,13 @@ class Scoring {
   std::int64_t next_ = 0;
 };
 
-nlohmann::ordered_json measure(const Options& options, const launch::Config& config, launch::Runtime& runtime) {
+nlohmann::ordered_json measure(const Options& options, const launch::Config& config,
+                               launch::Runtime& runtime) {
   Scoring scoring(config, options.classes, runtime);
   scoring.run(1);
   const double first = scoring.log_probability();
-  scoring.run(kTriedBatches - 1);  // cuDNN tries algorithms, with memory that later batches do not need
+  scoring.run(kTriedBatches -
+              1);  // cuDNN tries algorithms, with memory that later batches do not need
   bench::reset_peak_memory(runtime.device());
   scoring.run(options.warmup);
 
@@ -124,12 +134,14 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
   scoring.run(options.steps);  // ends with records on the host
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
 
-  nlohmann::ordered_json out = {{"bench", "score"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
+  nlohmann::ordered_json out = {
+      {"bench", "score"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
   out["network"] = config.model.backbone;
   out["batch"] = config.score.batch_per_rank;
   out["classes"] = options.classes;
   out["precision"] = used_precision(options, runtime.device());
-  out["images_per_second"] = static_cast<double>(config.score.batch_per_rank * options.steps) / seconds;
+  out["images_per_second"] =
+      static_cast<double>(config.score.batch_per_rank * options.steps) / seconds;
   out["step_ms"] = 1000 * seconds / static_cast<double>(options.steps);
   bench::add_peak_memory(out, runtime.device());
   out["first_log_probability"] = first;

@@ -1,7 +1,10 @@
-// Training steps of the whole program on one device: with images that are there already (uint8 on the device), what the network, the head
-// and the optimisers cost without the loader; with --data, on the JPEG images of a data set, decoded as diffprob train does it. One JSON
-// line; "data_wait_share": of the time, how much the host waited for images. The peer is peer_train.py, run.sh runs both.
-//   train_bench [--warmup=10] [--steps=40] [--classes=93431 | --data=FOLDER] [--trace=FILE.json] [--section.key=value ...]
+// Training steps of the whole program on one device: with images that are there already (uint8 on
+// the device), what the network, the head and the optimisers cost without the loader; with --data,
+// on the JPEG images of a data set, decoded as diffprob train does it. One JSON line;
+// "data_wait_share": of the time, how much the host waited for images. The peer is peer_train.py,
+// run.sh runs both.
+//   train_bench [--warmup=10] [--steps=40] [--classes=93431 | --data=FOLDER] [--trace=FILE.json]
+//   [--section.key=value ...]
 // Keys are those of the configuration (--train.precision, --data.decode_threads ...).
 #include <torch/types.h>
 
@@ -10,11 +13,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "launch/inputs/inputs.h"
 #include "launch/config/precision.h"
+#include "launch/inputs/inputs.h"
+#include "launch/inputs/training_data.h"
 #include "launch/observe/profile_trace.h"
 #include "launch/train/trainer.h"
-#include "launch/inputs/training_data.h"
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"
 #include "tests/bench/gpu/hashed_values.h"
@@ -36,14 +39,16 @@ struct Options {
   std::int64_t classes = 93431;
   std::string data;
   std::string trace;
-  std::vector<launch::Override> config = {{"model.dropout", "0"}, {"train.batch_size", "256"}, {"data.cache_gib", "0"}};
+  std::vector<launch::Override> config = {
+      {"model.dropout", "0"}, {"train.batch_size", "256"}, {"data.cache_gib", "0"}};
 };
 
 Options parse(int argc, char** argv) {
   Options options;
-  bench::Arguments{{{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}},
-                   {{"data", &options.data}, {"trace", &options.trace}},
-                   options.config}
+  bench::Arguments{
+      {{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}},
+      {{"data", &options.data}, {"trace", &options.trace}},
+      options.config}
       .parse(argc, argv);
   options.config.push_back({"data.train", options.data.empty() ? "synthetic" : options.data});
   return options;
@@ -64,7 +69,8 @@ class DeviceBatches final : public BatchSource {
  public:
   DeviceBatches(std::int64_t rows, std::int64_t classes, at::Device device) : classes_(classes) {
     for (std::int64_t i = 0; i < kBatches; ++i)
-      batches_.push_back({bench::hashed_images(i, rows, device), bench::hashed_labels(i, rows, classes, device), at::arange(rows)});
+      batches_.push_back({bench::hashed_images(i, rows, device),
+                          bench::hashed_labels(i, rows, classes, device), at::arange(rows)});
   }
   [[nodiscard]] std::int64_t classes() const override { return classes_; }
   [[nodiscard]] data::Batch next() override { return batches_[next_++ % batches_.size()]; }
@@ -76,13 +82,15 @@ class DeviceBatches final : public BatchSource {
   std::size_t next_ = 0;
 };
 
-/// Images of a data set, decoded anew every epoch; epochs follow each other for as long as batches are asked for.
+/// Images of a data set, decoded anew every epoch; epochs follow each other for as long as batches
+/// are asked for.
 class LoadedBatches final : public BatchSource {
  public:
   LoadedBatches(const launch::Config& config, launch::Runtime& runtime)
-      : dataset_(launch::open_training_set(config, runtime)), data_(config, dataset_, kSeed, runtime) {
-    TORCH_CHECK(data_.steps_per_epoch() > 0, "train_bench: ", dataset_->size(), " images are less than a batch of ",
-                config.train.batch_size);
+      : dataset_(launch::open_training_set(config, runtime)),
+        data_(config, dataset_, kSeed, runtime) {
+    TORCH_CHECK(data_.steps_per_epoch() > 0, "train_bench: ", dataset_->size(),
+                " images are less than a batch of ", config.train.batch_size);
   }
   [[nodiscard]] std::int64_t classes() const override { return dataset_->num_classes(); }
   [[nodiscard]] data::Batch next() override {
@@ -93,7 +101,9 @@ class LoadedBatches final : public BatchSource {
     }
     return batch;
   }
-  [[nodiscard]] double wait_seconds() const override { return ended_wait_ + (loader_ ? loader_->wait_seconds() : 0); }
+  [[nodiscard]] double wait_seconds() const override {
+    return ended_wait_ + (loader_ ? loader_->wait_seconds() : 0);
+  }
 
  private:
   std::shared_ptr<const data::Dataset> dataset_;
@@ -103,9 +113,11 @@ class LoadedBatches final : public BatchSource {
   double ended_wait_ = 0;  ///< in epochs that have ended
 };
 
-std::unique_ptr<BatchSource> make_source(const Options& options, const launch::Config& config, launch::Runtime& runtime) {
+std::unique_ptr<BatchSource> make_source(const Options& options, const launch::Config& config,
+                                         launch::Runtime& runtime) {
   if (!options.data.empty()) return std::make_unique<LoadedBatches>(config, runtime);
-  const std::int64_t rows = runtime.rows_per_rank(config.train.batch_size)[static_cast<std::size_t>(runtime.rank())];
+  const std::int64_t rows =
+      runtime.rows_per_rank(config.train.batch_size)[static_cast<std::size_t>(runtime.rank())];
   return std::make_unique<DeviceBatches>(rows, options.classes, runtime.device());
 }
 
@@ -113,7 +125,9 @@ std::unique_ptr<BatchSource> make_source(const Options& options, const launch::C
 class Steps {
  public:
   Steps(const launch::Config& config, BatchSource& source, launch::Runtime& runtime)
-      : source_(source), trainer_(config, source.classes(), kSeed, runtime), device_(runtime.device()) {
+      : source_(source),
+        trainer_(config, source.classes(), kSeed, runtime),
+        device_(runtime.device()) {
     bench::fill_network(trainer_.backbone());
     bench::fill_centres(trainer_.head().weight());
   }
@@ -146,7 +160,8 @@ class Steps {
   std::int64_t step_ = 0;
 };
 
-nlohmann::ordered_json measure(const Options& options, const launch::Config& config, launch::Runtime& runtime) {
+nlohmann::ordered_json measure(const Options& options, const launch::Config& config,
+                               launch::Runtime& runtime) {
   const auto source = make_source(options, config, runtime);
   Steps steps(config, *source, runtime);
   launch::Trainer& trainer = steps.trainer();
@@ -166,7 +181,8 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const double waited = source->wait_seconds() - waited_before;
 
-  nlohmann::ordered_json out = {{"bench", "train"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
+  nlohmann::ordered_json out = {
+      {"bench", "train"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
   out["network"] = config.model.backbone;
   out["batch"] = config.train.batch_size;
   out["classes"] = source->classes();
@@ -178,7 +194,8 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
   out["data_wait_share"] = waited / seconds;
   out["host_ms"] = 1000 * submitted / static_cast<double>(options.steps);
   const auto times = trainer.timer().take();
-  for (std::size_t p = 0; p < times.phase.size(); ++p) out["phase_ms"][launch::phase_name(static_cast<launch::Phase>(p))] = times.phase[p];
+  for (std::size_t p = 0; p < times.phase.size(); ++p)
+    out["phase_ms"][launch::phase_name(static_cast<launch::Phase>(p))] = times.phase[p];
   bench::add_peak_memory(out, runtime.device());
   out["first_loss"] = first_loss;
   out["loss"] = trainer.take_means().loss;

@@ -7,9 +7,9 @@
 #include <gtest/gtest.h>
 
 #include "data/check/duplicate_search.h"
-#include "data/sets/label_map.h"
 #include "data/records/pack_records.h"
 #include "data/records/record_io.h"
+#include "data/sets/label_map.h"
 #include "tests/data/check/damage_cases.h"
 #include "tests/data/check/damaged_records.h"
 #include "tests/data/test_files.h"
@@ -42,7 +42,8 @@ std::vector<std::string> found_in(const CheckReport& report) {
 
 std::string messages(const CheckReport& report) {
   std::string text = "training says: " + report.open_error + "\n";
-  for (const auto& finding : report.findings) text += short_text(finding) + ": " + finding.message + "\n";
+  for (const auto& finding : report.findings)
+    text += short_text(finding) + ": " + finding.message + "\n";
   return text;
 }
 
@@ -53,7 +54,8 @@ std::vector<std::int64_t> sound_samples(const CheckReport& report) {
   return sound;
 }
 
-/// The set without its bad samples: packed from what training opens, where it does, and from what the check found. Both must be sound.
+/// The set without its bad samples: packed from what training opens, where it does, and from what
+/// the check found. Both must be sound.
 void expect_sound_rest(const CheckReport& report, const TemporaryFolder& folder) {
   const auto sound = sound_samples(report);
   static_cast<void>(pack_subset(report.samples, sound, {}, folder / "repaired"));
@@ -63,7 +65,8 @@ void expect_sound_rest(const CheckReport& report, const TemporaryFolder& folder)
   EXPECT_EQ(repaired.samples->size(), static_cast<std::int64_t>(sound.size()));
   if (!report.open_error.empty() || report.opened_classes > kMostMappedClasses) return;
   static_cast<void>(pack_subset(open_dataset(report.path), sound, {}, folder / "kept"));
-  EXPECT_EQ(open_dataset(folder / "kept")->fingerprint(), open_dataset(folder / "repaired")->fingerprint());
+  EXPECT_EQ(open_dataset(folder / "kept")->fingerprint(),
+            open_dataset(folder / "repaired")->fingerprint());
 }
 
 void expect_found(const DamageCase& damage) {
@@ -82,7 +85,8 @@ void expect_found(const DamageCase& damage) {
   }
   for (const auto& finding : report.findings)
     if (finding.index >= 0 && finding.offset >= 0) {
-      EXPECT_THAT(report.samples->describe(finding.index), HasSubstr("(offset " + std::to_string(finding.offset) + ")"));
+      EXPECT_THAT(report.samples->describe(finding.index),
+                  HasSubstr("(offset " + std::to_string(finding.offset) + ")"));
     }
   expect_sound_rest(report, folder);
 }
@@ -95,8 +99,9 @@ TEST_P(Damage, IsFoundAndNothingElse) {
 
 std::vector<DamageCase> all_cases() {
   std::vector<DamageCase> all;
-  for (auto& group : {test::image_damage(), test::label_damage(), test::record_damage(), test::layout_damage(), test::index_damage(),
-                      test::damage_without_index(), test::im2rec_damage()})
+  for (auto& group :
+       {test::image_damage(), test::label_damage(), test::record_damage(), test::layout_damage(),
+        test::index_damage(), test::damage_without_index(), test::im2rec_damage()})
     all.insert(all.end(), group.begin(), group.end());
   return all;
 }
@@ -124,8 +129,8 @@ TEST(DataCheck, FindsNothingInASoundSet) {
   EXPECT_EQ(report.samples->size(), test::kImages);
 }
 
-/// Many blocks, many threads, and all sorts of damage in one file: what is found does not depend on the number of threads, and is what was
-/// planted.
+/// Many blocks, many threads, and all sorts of damage in one file: what is found does not depend on
+/// the number of threads, and is what was planted.
 TEST(DataCheck, FindsManyKindsOfDamageInOneLargeFile) {
   const TemporaryFolder folder;
   constexpr int kMany = 6000;
@@ -137,10 +142,13 @@ TEST(DataCheck, FindsManyKindsOfDamageInOneLargeFile) {
     const auto key = static_cast<std::uint64_t>(i);
     // A comment with the number makes every image another; some are split records.
     auto image = faces[static_cast<std::size_t>(i % 60)];
-    image = image.substr(0, 2) + std::string("\xff\xfe\x00\x0a", 4) + test::number(key + 1000000007ull * key, 8) + image.substr(2);
+    image = image.substr(0, 2) + std::string("\xff\xfe\x00\x0a", 4) +
+            test::number(key + 1000000007ull * key, 8) + image.substr(2);
     if (i % 7 == 0) image = test::with_magic(image);
     float label = static_cast<float>(i / 10);
-    const auto plant = [&](const char* kind) { planted.push_back(std::string(kind) + " key " + std::to_string(i)); };
+    const auto plant = [&](const char* kind) {
+      planted.push_back(std::string(kind) + " key " + std::to_string(i));
+    };
     if (i % 101 == 5) image.resize(image.size() / 2), plant("truncated");
     if (i % 101 == 50) image[0] = 'x', plant("corrupt");
     if (i % 101 == 77) label = 0.25f, plant("label");
@@ -179,31 +187,37 @@ TEST(DataCheck, ReadsRecordsLongerThanABlock) {
   EXPECT_EQ(report.samples->size(), 5);
 }
 
-/// Single bits of heads and image headers flipped, everywhere: never a crash, always a finding at that record, never one at a record
-/// further away than the next.
+/// Single bits of heads and image headers flipped, everywhere: never a crash, always a finding at
+/// that record, never one at a record further away than the next.
 TEST(DataCheck, FindsEveryFlippedBitOfARecordsHead) {
   const TemporaryFolder folder;
-  for (int bit = 0; bit < 8 * 20; ++bit) {  // magic, length, flag, label of the header (unused with flag 2), id
+  for (int bit = 0; bit < 8 * 20;
+       ++bit) {  // magic, length, flag, label of the header (unused with flag 2), id
     if (bit / 32 == 3) continue;
     auto files = RecordFiles::sound();
     const auto offset = files.offset(8);
     files.rec[offset + static_cast<std::size_t>(bit / 8)] ^= static_cast<char>(1 << bit % 8);
     // A zero of the padding more behind the image harms nothing.
     const std::size_t length = files.payload(8).size();
-    if (bit / 32 == 1 && bit % 32 < 2 && (length >> bit % 32 & 1) == 0 && (length + 3) / 4 == (length + (1u << bit % 32) + 3) / 4) continue;
+    if (bit / 32 == 1 && bit % 32 < 2 && (length >> bit % 32 & 1) == 0 &&
+        (length + 3) / 4 == (length + (1u << bit % 32) + 3) / 4)
+      continue;
     files.write(folder / "set");
 
     const auto report = check_dataset(folder / "set", with_threads(1));
 
     SCOPED_TRACE("bit " + std::to_string(bit) + "\n" + messages(report));
-    EXPECT_TRUE(std::ranges::any_of(report.findings, [&](const Finding& f) { return f.offset == static_cast<std::int64_t>(offset); }));
+    EXPECT_TRUE(std::ranges::any_of(report.findings, [&](const Finding& f) {
+      return f.offset == static_cast<std::int64_t>(offset);
+    }));
     for (const auto& finding : report.findings) EXPECT_EQ(finding.key, 8);
   }
 }
 
 TEST(DataCheck, LooksAtFoldersOfImages) {
   const TemporaryFolder folder;
-  for (const char* name : {"set/a", "set/b", "set/c", "set/d"}) std::filesystem::create_directories(folder / name);
+  for (const char* name : {"set/a", "set/b", "set/c", "set/d"})
+    std::filesystem::create_directories(folder / name);
   write_file(folder / "set/a/1.jpg", face_jpeg(1));
   write_file(folder / "set/a/2.jpg", face_jpeg(2).substr(0, 900));
   write_file(folder / "set/a/3.jpg", "");
@@ -217,10 +231,12 @@ TEST(DataCheck, LooksAtFoldersOfImages) {
   const auto report = check_dataset(folder / "set", with_threads(2));
 
   std::vector<std::pair<std::string, std::int64_t>> found;
-  for (const auto& finding : report.findings) found.emplace_back(name_of(finding.kind), finding.index);
-  EXPECT_THAT(found,
-              ElementsAre(std::pair("unreadable", 2), std::pair("corrupt", 7), std::pair("truncated", 1), std::pair("wrong_size", 6),
-                          std::pair("duplicate", 4), std::pair("conflict", 0), std::pair("conflict", 5), std::pair("empty_identity", -1)))
+  for (const auto& finding : report.findings)
+    found.emplace_back(name_of(finding.kind), finding.index);
+  EXPECT_THAT(found, ElementsAre(std::pair("unreadable", 2), std::pair("corrupt", 7),
+                                 std::pair("truncated", 1), std::pair("wrong_size", 6),
+                                 std::pair("duplicate", 4), std::pair("conflict", 0),
+                                 std::pair("conflict", 5), std::pair("empty_identity", -1)))
       << messages(report);
   EXPECT_THAT(report.open_error, HasSubstr("a class without images"));
   EXPECT_THAT(sound_samples(report), ElementsAre(3, 8));
@@ -230,11 +246,15 @@ TEST(DataCheck, LooksAtFoldersOfImages) {
 TEST(DataCheck, LooksAtLists) {
   const TemporaryFolder folder;
   for (int i = 0; i < 4; ++i) write_file(folder / (std::to_string(i) + ".jpg"), face_jpeg(i));
-  write_file(folder / "faces.lst", "0\t0\t0.jpg\n1\t0\t1.jpg\n2\tone\t2.jpg\nnonsense\n3\t1\t3.jpg\n3\t3\t2.jpg\n5\t3\tgone.jpg\n");
+  write_file(folder / "faces.lst",
+             "0\t0\t0.jpg\n1\t0\t1.jpg\n2\tone\t2.jpg\nnonsense\n3\t1\t3.jpg\n3\t3\t2."
+             "jpg\n5\t3\tgone.jpg\n");
 
   const auto report = check_dataset(folder / "faces.lst", with_threads(2));
 
-  EXPECT_THAT(found_in(report), UnorderedElementsAreArray({"layout", "layout", "layout", "unreadable", "empty_identity labels 2 to 2"}))
+  EXPECT_THAT(found_in(report),
+              UnorderedElementsAreArray(
+                  {"layout", "layout", "layout", "unreadable", "empty_identity labels 2 to 2"}))
       << messages(report);
   EXPECT_THAT(messages(report), HasSubstr("line 3"));
   EXPECT_THAT(messages(report), HasSubstr("line 4"));
@@ -257,8 +277,10 @@ TEST(DataCheck, TakesOtherSizesWhenTold) {
 TEST(DataCheck, SaysWhatItCannotLookAt) {
   const TemporaryFolder folder;
   write_file(folder / "notes.txt", "x");
-  EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder / "nowhere", {})); }), HasSubstr("does not exist"));
-  EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder / "notes.txt", {})); }), HasSubstr("understood are"));
+  EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder / "nowhere", {})); }),
+              HasSubstr("does not exist"));
+  EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder / "notes.txt", {})); }),
+              HasSubstr("understood are"));
   EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder.path(), {})); }),
               HasSubstr("neither a train.rec nor sub-folders"));
 }

@@ -9,7 +9,9 @@ namespace {
 
 auto length(std::uint64_t key, std::int64_t by, unsigned cflag = 0) {
   return [=](RecordFiles& files) {
-    files.set_length(key, static_cast<std::size_t>(static_cast<std::int64_t>(files.payload(key).size()) + by), cflag);
+    files.set_length(
+        key, static_cast<std::size_t>(static_cast<std::int64_t>(files.payload(key).size()) + by),
+        cflag);
   };
 }
 
@@ -38,7 +40,8 @@ auto line(std::uint64_t key, const std::function<std::string(const RecordFiles&)
 
 auto moved(std::uint64_t key, std::int64_t by) {
   return line(key, [=](const RecordFiles& files) {
-    return std::to_string(key) + "\t" + std::to_string(static_cast<std::int64_t>(files.offset(key)) + by) + "\n";
+    return std::to_string(key) + "\t" +
+           std::to_string(static_cast<std::int64_t>(files.offset(key)) + by) + "\n";
   });
 }
 
@@ -78,8 +81,12 @@ std::vector<DamageCase> record_damage() {
        {"record key 6", "record key 7"}},
       {"magic number of an identity record", magic(14, "x"), {"record key 14"}},
       {"length 4 too long", length(5, 4), {"record key 5"}},
-      {"length that swallows the next record", [](auto& f) { f.set_length(5, f.offset(7) - f.offset(5) - 8); }, {"record key 5"}},
-      {"length as large as can be", [](auto& f) { f.set_length(9, (1u << 29) - 1); }, {"record key 9"}},
+      {"length that swallows the next record",
+       [](auto& f) { f.set_length(5, f.offset(7) - f.offset(5) - 8); },
+       {"record key 5"}},
+      {"length as large as can be",
+       [](auto& f) { f.set_length(9, (1u << 29) - 1); },
+       {"record key 9"}},
       {"length 8 too short", length(5, -8), {"record key 5"}},
       {"length 0", [](auto& f) { f.set_length(5, 0); }, {"record key 5"}},
       {"length of the last record too long", length(16, 4), {"record key 16"}},
@@ -88,31 +95,46 @@ std::vector<DamageCase> record_damage() {
       {"a whole record marked as last part", length(4, 0, 3), {"record key 4"}},
       {"continuation flag 5", length(4, 0, 5), {"record key 4"}},
       {"continuation flag of the first record", length(1, 0, 2), {"record key 1"}},
-      {"the last record cut off", [](auto& f) { f.rec.resize(f.rec.size() - 4); }, {"record key 16"}},
-      {"cut off inside the last head", [](auto& f) { f.rec.resize(f.offset(16) + 4); }, {"record key 16"}},
+      {"the last record cut off",
+       [](auto& f) { f.rec.resize(f.rec.size() - 4); },
+       {"record key 16"}},
+      {"cut off inside the last head",
+       [](auto& f) { f.rec.resize(f.offset(16) + 4); },
+       {"record key 16"}},
       {"cut off in the middle",
        [](auto& f) { f.rec.resize(f.offset(12) + 400); },
-       {"record key 12", "index key 0", "index key 13", "index key 14", "index key 15", "index key 16"}},
+       {"record key 12", "index key 0", "index key 13", "index key 14", "index key 15",
+        "index key 16"}},
       {"4 bytes behind the end", [](auto& f) { f.rec += "junk"; }, {"record offset " + end_offset}},
-      {"400 bytes behind the end", [](auto& f) { f.rec += std::string(400, 'j'); }, {"record offset " + end_offset}},
+      {"400 bytes behind the end",
+       [](auto& f) { f.rec += std::string(400, 'j'); },
+       {"record offset " + end_offset}},
       {"payload without an image header", payload(3, "12345678"), {"record key 3"}},
       {"empty payload", payload(3, ""), {"record key 3"}},
-      {"more labels than bytes", [](auto& f) { f.overwrite(3, 8, "\xff\xff\xff\xff"); }, {"record key 3"}},
+      {"more labels than bytes",
+       [](auto& f) { f.overwrite(3, 8, "\xff\xff\xff\xff"); },
+       {"record key 3"}},
       {"a header and no image",
        [](auto& f) {
          f.payload(3) = RawRecords::payload(0, 0, 3, {}, "");
          f.build();
        },
        {"record key 3"}},
-      {"one label less than there is", [](auto& f) { f.overwrite(3, 8, number(1, 4)); }, {"corrupt key 3"}},
-      {"one label more than there is", [](auto& f) { f.overwrite(3, 8, number(3, 4)); }, {"corrupt key 3"}},
+      {"one label less than there is",
+       [](auto& f) { f.overwrite(3, 8, number(1, 4)); },
+       {"corrupt key 3"}},
+      {"one label more than there is",
+       [](auto& f) { f.overwrite(3, 8, number(3, 4)); },
+       {"corrupt key 3"}},
       {"a last part marked as a middle part",
        split_record([](auto& f, auto at) {
          const auto last = next_magic(f, next_magic(f, next_magic(f, at)));
          f.rec[last + 7] = static_cast<char>((f.rec[last + 7] & 0x1f) | 0x40);
        }),
        {"record key 7"}},
-      {"magic number of a middle part", split_record([](auto& f, auto at) { f.rec.replace(next_magic(f, at), 1, "x"); }), {"record key 7"}},
+      {"magic number of a middle part",
+       split_record([](auto& f, auto at) { f.rec.replace(next_magic(f, at), 1, "x"); }),
+       {"record key 7"}},
       {"length of a middle part",
        split_record([](auto& f, auto at) { f.rec.replace(next_magic(f, at) + 4, 1, "\x05"); }),
        {"record key 7"}},
@@ -172,20 +194,30 @@ std::vector<DamageCase> layout_damage() {
 
 std::vector<DamageCase> index_damage() {
   return {
-      {"a line of words", line(5, [](const auto&) { return "five\tsix\n"; }), {"index", "index key 5"}},
-      {"a line without an offset", line(5, [](const auto&) { return "5\n"; }), {"index", "index key 5"}},
+      {"a line of words",
+       line(5, [](const auto&) { return "five\tsix\n"; }),
+       {"index", "index key 5"}},
+      {"a line without an offset",
+       line(5, [](const auto&) { return "5\n"; }),
+       {"index", "index key 5"}},
       {"a key above 32 bits",
        line(5, [](const auto& f) { return "4294967296\t" + std::to_string(f.offset(5)) + "\n"; }),
        {"index", "index key 5"}},
-      {"a negative offset", line(5, [](const auto&) { return "5\t-8\n"; }), {"index", "index key 5"}},
+      {"a negative offset",
+       line(5, [](const auto&) { return "5\t-8\n"; }),
+       {"index", "index key 5"}},
       {"an offset between records", moved(5, 4), {"index key 5", "index key 5"}},
       {"an offset that is no multiple of 4", moved(5, 1), {"index key 5", "index key 5"}},
       {"an offset behind the end", moved(5, 1 << 20), {"index key 5", "index key 5"}},
       {"a line missing", line(5, [](const auto&) { return ""; }), {"index key 5"}},
       {"the last line missing", line(16, [](const auto&) { return ""; }), {"index key 16"}},
       {"the first line missing", line(1, [](const auto&) { return ""; }), {"index key 1"}},
-      {"a line twice", line(5, [](const auto& f) { return f.line(5) + f.line(5); }), {"index key 5"}},
-      {"a key twice", line(6, [](const auto& f) { return "5\t" + std::to_string(f.offset(6)) + "\n"; }), {"index key 5"}},
+      {"a line twice",
+       line(5, [](const auto& f) { return f.line(5) + f.line(5); }),
+       {"index key 5"}},
+      {"a key twice",
+       line(6, [](const auto& f) { return "5\t" + std::to_string(f.offset(6)) + "\n"; }),
+       {"index key 5"}},
       {"an offset twice",
        line(6, [](const auto& f) { return "6\t" + std::to_string(f.offset(5)) + "\n"; }),
        {"index key 6", "index key 6"}},
@@ -201,16 +233,24 @@ std::vector<DamageCase> index_damage() {
        {"index key 900", "index key 900", "layout key 5"}},
       {"an identity record under a far key",
        line(16, [](const auto& f) { return "4294967290\t" + std::to_string(f.offset(16)) + "\n"; }),
-       {"index key 4294967290", "layout key 4294967290", "layout key 0", "layout key 16", "layout"}},
-      {"another id in the record", [](auto& f) { f.overwrite(5, 16, number(77, 8)); }, {"index key 5"}},
-      {"cut off", [](auto& f) { f.idx.resize(f.idx.find(f.line(15))); }, {"index key 15", "index key 16"}},
+       {"index key 4294967290", "layout key 4294967290", "layout key 0", "layout key 16",
+        "layout"}},
+      {"another id in the record",
+       [](auto& f) { f.overwrite(5, 16, number(77, 8)); },
+       {"index key 5"}},
+      {"cut off",
+       [](auto& f) { f.idx.resize(f.idx.find(f.line(15))); },
+       {"index key 15", "index key 16"}},
       {"into a part of a split record",
-       split_record([](auto& f, auto at) { f.replace_line(7, "7\t" + std::to_string(next_magic(f, at)) + "\n"); }),
+       split_record([](auto& f, auto at) {
+         f.replace_line(7, "7\t" + std::to_string(next_magic(f, at)) + "\n");
+       }),
        {"index key 7", "index key 7"}},
       {"lines in another order",
        [](auto& f) {
-         f.idx =
-             f.line(5) + f.line(16) + f.idx.erase(f.idx.find(f.line(5)), f.line(5).size()).erase(f.idx.find(f.line(16)), f.line(16).size());
+         f.idx = f.line(5) + f.line(16) +
+                 f.idx.erase(f.idx.find(f.line(5)), f.line(5).size())
+                     .erase(f.idx.find(f.line(16)), f.line(16).size());
        },
        {}},
   };
@@ -222,8 +262,12 @@ std::vector<DamageCase> damage_without_index() {
       {"no .idx, magic number", magic(6, "xxxx"), {"record key 6"}},
       {"no .idx, length too long", length(5, 4), {"record key 5"}},
       {"no .idx, continuation flag", length(4, 0, 5), {"record key 4"}},
-      {"no .idx, length far too long", [](auto& f) { f.set_length(9, (1u << 29) - 1); }, {"record key 9"}},
-      {"no .idx, the same id twice", [](auto& f) { f.overwrite(6, 16, number(5, 8)); }, {"index key 5", "layout key 6"}},
+      {"no .idx, length far too long",
+       [](auto& f) { f.set_length(9, (1u << 29) - 1); },
+       {"record key 9"}},
+      {"no .idx, the same id twice",
+       [](auto& f) { f.overwrite(6, 16, number(5, 8)); },
+       {"index key 5", "layout key 6"}},
       {"no .idx, an id above 32 bits",
        [](auto& f) { f.overwrite(6, 16, number(std::uint64_t{1} << 40, 8)); },
        {"index key 4294967295", "index key 4294967295", "layout key 6"}},
@@ -239,7 +283,8 @@ std::vector<DamageCase> im2rec_damage() {
   const auto plain = [](RecordFiles& files, const std::vector<float>& labels) {
     files.records.clear();
     for (std::size_t i = 0; i < labels.size(); ++i)
-      files.records.push_back({i, RawRecords::payload(0, labels[i], i, {}, face_jpeg(static_cast<int>(i)))});
+      files.records.push_back(
+          {i, RawRecords::payload(0, labels[i], i, {}, face_jpeg(static_cast<int>(i)))});
     files.property = "";
     files.build();
   };

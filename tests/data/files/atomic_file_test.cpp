@@ -19,7 +19,8 @@ std::function<void()> behind_next_rename;
 
 }  // namespace
 
-/// Stands before the C library's. What others do as soon as they see a file happens here, every time.
+/// Stands before the C library's. What others do as soon as they see a file happens here, every
+/// time.
 extern "C" int rename(const char* from, const char* to) {
   const int result = ::renameat(AT_FDCWD, from, AT_FDCWD, to);
   if (const auto work = std::exchange(behind_next_rename, nullptr)) work();
@@ -32,7 +33,8 @@ namespace {
 using test::TemporaryFolder;
 
 std::size_t files_in(const std::string& folder) {
-  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder),
+                                                std::filesystem::directory_iterator()));
 }
 
 TEST(AtomicFile, AppearsOnCommitAlone) {
@@ -69,12 +71,14 @@ TEST(AtomicFile, LargeContentPassesTheBuffer) {
   std::string content(3'000'001, '\0');
   for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 7 + i / 1000);
   AtomicFile file(folder / "a");
-  for (std::size_t at = 0; at < content.size(); at += 777) file.write(std::string_view(content).substr(at, 777));
+  for (std::size_t at = 0; at < content.size(); at += 777)
+    file.write(std::string_view(content).substr(at, 777));
   file.commit();
   EXPECT_EQ(test::read_file(folder / "a"), content);
 }
 
-/// Another rank waits for the file and gives the folder its final name at once: that is no fault of this writer's.
+/// Another rank waits for the file and gives the folder its final name at once: that is no fault of
+/// this writer's.
 TEST(AtomicFile, TheFolderMayBeRenamedAsSoonAsTheFileIsThere) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "step.tmp");
@@ -86,7 +90,9 @@ TEST(AtomicFile, TheFolderMayBeRenamedAsSoonAsTheFileIsThere) {
 
 TEST(AtomicFile, FolderMustExist) {
   const TemporaryFolder folder;
-  EXPECT_THAT(test::error_of([&] { write_file_atomically(folder / "absent/a", std::string_view("x")); }), ::testing::HasSubstr("absent/a"));
+  EXPECT_THAT(
+      test::error_of([&] { write_file_atomically(folder / "absent/a", std::string_view("x")); }),
+      ::testing::HasSubstr("absent/a"));
 }
 
 TEST(Sha256, PublishedVectors) {  // FIPS 180-4 examples
@@ -97,7 +103,8 @@ TEST(Sha256, PublishedVectors) {  // FIPS 180-4 examples
   EXPECT_EQ(abc.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   const TemporaryFolder folder;
   test::write_file(folder / "a", std::string(1'000'000, 'a'));
-  EXPECT_EQ(sha256_file(folder / "a"), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  EXPECT_EQ(sha256_file(folder / "a"),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
   test::write_file(folder / "long", std::string(2'100'000, 'a'));
   Sha256 whole;
   whole.update(std::string(2'100'000, 'a'));

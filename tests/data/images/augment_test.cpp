@@ -47,7 +47,8 @@ int largest_difference(const Image& a, const Image& b) {
 
 TEST(Augment, NothingIsOnByDefault) {
   EXPECT_FALSE(AugmentOptions{}.any());
-  for (std::uint64_t key = 0; key < 20; ++key) EXPECT_EQ(applied({}, key, random_image(key)), random_image(key));
+  for (std::uint64_t key = 0; key < 20; ++key)
+    EXPECT_EQ(applied({}, key, random_image(key)), random_image(key));
 }
 
 TEST(Augment, CropKeepsOneBoxInPlaceAndBlackensTheRest) {
@@ -60,7 +61,8 @@ TEST(Augment, CropKeepsOneBoxInPlaceAndBlackensTheRest) {
     for (int y = 0; y < kSide; ++y)
       for (int x = 0; x < kSide; ++x)
         if (at(image, x, y, 0) != 0)
-          left = std::min(left, x), right = std::max(right, x), top = std::min(top, y), bottom = std::max(bottom, y);
+          left = std::min(left, x), right = std::max(right, x), top = std::min(top, y),
+          bottom = std::max(bottom, y);
     Image wanted = original;
     for (int y = 0; y < kSide; ++y)
       for (int x = 0; x < kSide; ++x)
@@ -78,12 +80,15 @@ TEST(Augment, CropKeepsOneBoxInPlaceAndBlackensTheRest) {
 }
 
 TEST(Augment, LowResolutionIsOneOfTheFilterPairs) {
-  const AugmentOptions options{.low_resolution_probability = 1.0f, .low_resolution_side = {0.6f, 0.6f}};
+  const AugmentOptions options{.low_resolution_probability = 1.0f,
+                               .low_resolution_side = {0.6f, 0.6f}};
   Image original = random_image(2);
   cv::Mat whole(kSide, kSide, CV_8UC3, original.data());
   std::vector<Image> pairs;
-  for (const int down : {cv::INTER_NEAREST, cv::INTER_LINEAR, cv::INTER_AREA, cv::INTER_CUBIC, cv::INTER_LANCZOS4}) {
-    for (const int up : {cv::INTER_NEAREST, cv::INTER_LINEAR, cv::INTER_AREA, cv::INTER_CUBIC, cv::INTER_LANCZOS4}) {
+  for (const int down :
+       {cv::INTER_NEAREST, cv::INTER_LINEAR, cv::INTER_AREA, cv::INTER_CUBIC, cv::INTER_LANCZOS4}) {
+    for (const int up : {cv::INTER_NEAREST, cv::INTER_LINEAR, cv::INTER_AREA, cv::INTER_CUBIC,
+                         cv::INTER_LANCZOS4}) {
       cv::Mat small, back;
       cv::resize(whole, small, cv::Size(24, 24), 0, 0, down);
       cv::resize(small, back, cv::Size(kSide, kSide), 0, 0, up);
@@ -96,7 +101,8 @@ TEST(Augment, LowResolutionIsOneOfTheFilterPairs) {
     ASSERT_NE(found, pairs.end()) << key;
     seen.insert(static_cast<std::size_t>(found - pairs.begin()));
   }
-  EXPECT_EQ(seen.size(), std::set<Image>(pairs.begin(), pairs.end()).size());  // every pair turns up
+  EXPECT_EQ(seen.size(),
+            std::set<Image>(pairs.begin(), pairs.end()).size());  // every pair turns up
 }
 
 TEST(Augment, BlurIsAGaussianConvolution) {
@@ -106,7 +112,8 @@ TEST(Augment, BlurIsAGaussianConvolution) {
   constexpr int kRadius = 3;  // OpenCV's width for 8 bits: 6 sigma + 1, made odd
   std::vector<double> kernel;
   double sum = 0.0;
-  for (int i = -kRadius; i <= kRadius; ++i) sum += kernel.emplace_back(std::exp(-i * i / (2 * sigma * sigma)));
+  for (int i = -kRadius; i <= kRadius; ++i)
+    sum += kernel.emplace_back(std::exp(-i * i / (2 * sigma * sigma)));
   const auto mirror = [](int x) { return x < 0 ? -x : x >= kSide ? 2 * (kSide - 1) - x : x; };
   Image wanted = original;
   for (int y = 0; y < kSide; ++y)
@@ -115,7 +122,8 @@ TEST(Augment, BlurIsAGaussianConvolution) {
         double value = 0.0;
         for (int dy = -kRadius; dy <= kRadius; ++dy)
           for (int dx = -kRadius; dx <= kRadius; ++dx)
-            value += kernel[static_cast<std::size_t>(dy + kRadius)] * kernel[static_cast<std::size_t>(dx + kRadius)] *
+            value += kernel[static_cast<std::size_t>(dy + kRadius)] *
+                     kernel[static_cast<std::size_t>(dx + kRadius)] *
                      at(original, mirror(x + dx), mirror(y + dy), c);
         at(wanted, x, y, c) = static_cast<std::uint8_t>(std::lround(value / (sum * sum)));
       }
@@ -129,11 +137,13 @@ double luma_of(const std::uint8_t* rgb) {
 /// `change(value, luma of the pixel, mean luma)` for every byte.
 Image slowly(const Image& image, const std::function<double(double, double, double)>& change) {
   double mean = 0.0;
-  for (std::int64_t i = 0; i < kPixels; ++i) mean += luma_of(&image[static_cast<std::size_t>(3 * i)]) / kPixels;
+  for (std::int64_t i = 0; i < kPixels; ++i)
+    mean += luma_of(&image[static_cast<std::size_t>(3 * i)]) / kPixels;
   mean = std::floor(mean + 0.5);
   Image out = image;
   for (std::size_t i = 0; i < image.size(); ++i)
-    out[i] = static_cast<std::uint8_t>(std::lround(std::clamp(change(image[i], luma_of(&image[i - i % 3]), mean), 0.0, 255.0)));
+    out[i] = static_cast<std::uint8_t>(
+        std::lround(std::clamp(change(image[i], luma_of(&image[i - i % 3]), mean), 0.0, 255.0)));
   return out;
 }
 
@@ -143,14 +153,23 @@ TEST(Colour, BrightnessContrastAndSaturationMatchTheirDefinitions) {
     const auto f = static_cast<double>(factor);
     Image image = original;
     colour::scale_brightness(image.data(), kPixels, factor);
-    EXPECT_LE(largest_difference(image, slowly(original, [f](double v, double, double) { return f * v; })), 1) << factor;
+    EXPECT_LE(largest_difference(image,
+                                 slowly(original, [f](double v, double, double) { return f * v; })),
+              1)
+        << factor;
     image = original;
     colour::scale_contrast(image.data(), kPixels, factor);
-    EXPECT_LE(largest_difference(image, slowly(original, [f](double v, double, double mean) { return mean + f * (v - mean); })), 1)
+    EXPECT_LE(largest_difference(
+                  image, slowly(original, [f](double v, double,
+                                              double mean) { return mean + f * (v - mean); })),
+              1)
         << factor;
     image = original;
     colour::scale_saturation(image.data(), kPixels, factor);
-    EXPECT_LE(largest_difference(image, slowly(original, [f](double v, double grey, double) { return grey + f * (v - grey); })), 1)
+    EXPECT_LE(
+        largest_difference(image, slowly(original, [f](double v, double grey,
+                                                       double) { return grey + f * (v - grey); })),
+        1)
         << factor;
     if (factor == 1.0f) {
       EXPECT_EQ(image, original);
@@ -167,7 +186,9 @@ TEST(Colour, HueTurnsLikeOpenCvsHexcone) {
     cv::Mat rgb, hsv;
     cv::Mat(kSide, kSide, CV_8UC3, copy.data()).convertTo(rgb, CV_32FC3, 1.0 / 255.0);
     cv::cvtColor(rgb, hsv, cv::COLOR_RGB2HSV);  // hue in degrees
-    hsv.forEach<cv::Vec3f>([turns](cv::Vec3f& pixel, const int*) { pixel[0] = std::fmod(pixel[0] + 360.0f * turns + 360.0f, 360.0f); });
+    hsv.forEach<cv::Vec3f>([turns](cv::Vec3f& pixel, const int*) {
+      pixel[0] = std::fmod(pixel[0] + 360.0f * turns + 360.0f, 360.0f);
+    });
     cv::cvtColor(hsv, rgb, cv::COLOR_HSV2RGB);
     cv::Mat(rgb * 255.0).convertTo(hsv, CV_8UC3);
     EXPECT_LE(largest_difference(image, Image(hsv.data, hsv.data + kPixels * 3)), 1) << turns;
@@ -181,7 +202,8 @@ TEST(Colour, HueTurnsLikeOpenCvsHexcone) {
 }
 
 TEST(Augment, PhotometricDrawsItsFactorsFromTheRange) {
-  const AugmentOptions options{.photometric_probability = 1.0f, .brightness = 0.5f, .contrast = 0.0f, .saturation = 0.0f};
+  const AugmentOptions options{
+      .photometric_probability = 1.0f, .brightness = 0.5f, .contrast = 0.0f, .saturation = 0.0f};
   int darkest = 255, brightest = 0;
   for (std::uint64_t key = 0; key < 500; ++key) {
     const Image image = applied(options, key, Image(kPixels * 3, 100));
@@ -196,12 +218,16 @@ TEST(Augment, PhotometricDrawsItsFactorsFromTheRange) {
 }
 
 TEST(Augment, PhotometricChangesComeInEveryOrder) {
-  // Brightness 2 saturates, contrast about the mean does not commute with it: with fixed strengths the number of different pictures
-  // shows the orders.
+  // Brightness 2 saturates, contrast about the mean does not commute with it: with fixed strengths
+  // the number of different pictures shows the orders.
   const Image original = random_image(6);
   std::set<Image> pictures;
   for (std::uint64_t key = 0; key < 200; ++key) {
-    AugmentOptions options{.photometric_probability = 1.0f, .brightness = 1.0f, .contrast = 1.0f, .saturation = 1.0f, .hue = 0.5f};
+    AugmentOptions options{.photometric_probability = 1.0f,
+                           .brightness = 1.0f,
+                           .contrast = 1.0f,
+                           .saturation = 1.0f,
+                           .hue = 0.5f};
     pictures.insert(applied(options, key, original));
     EXPECT_EQ(applied(options, key, original), applied(options, key, original));
   }
@@ -226,7 +252,8 @@ TEST(Augment, GrayscaleComesAsOftenAsAsked) {
 TEST(Augment, EachChangeHasAStreamOfItsOwn) {
   const AugmentOptions alone{.crop_probability = 0.5f};
   AugmentOptions both = alone;
-  both.grayscale_probability = 0.5f;  // changes nothing on a grey image, and must not change the crop
+  both.grayscale_probability =
+      0.5f;  // changes nothing on a grey image, and must not change the crop
   AugmentOptions chained = alone;
   chained.low_resolution_probability = 0.5f;
   chained.low_resolution_side = {1.0f, 1.0f};
@@ -251,11 +278,19 @@ TEST(Augment, ErrorsNameTheOption) {
     change(options);
     return test::error_of([&] { Augmenter(options, kSide); });
   };
-  EXPECT_THAT(error([](AugmentOptions& o) { o.crop_probability = 1.5f; }), HasSubstr("crop_probability is 1.5"));
-  EXPECT_THAT(error([](AugmentOptions& o) { o.blur_probability = std::nanf(""); }), HasSubstr("blur_probability"));
+  EXPECT_THAT(error([](AugmentOptions& o) { o.crop_probability = 1.5f; }),
+              HasSubstr("crop_probability is 1.5"));
+  EXPECT_THAT(error([](AugmentOptions& o) { o.blur_probability = std::nanf(""); }),
+              HasSubstr("blur_probability"));
   EXPECT_THAT(error([](AugmentOptions& o) { o.crop_area = {0.0f, 1.0f}; }), HasSubstr("crop_area"));
-  EXPECT_THAT(error([](AugmentOptions& o) { o.crop_aspect = {2.0f, 1.0f}; }), HasSubstr("crop_aspect"));
-  EXPECT_THAT(error([](AugmentOptions& o) { o.low_resolution_side = {0.5f, 1.5f}; }), HasSubstr("low_resolution_side is 1.5"));
+  EXPECT_THAT(error([](AugmentOptions& o) {
+                o.crop_aspect = {2.0f, 1.0f};
+              }),
+              HasSubstr("crop_aspect"));
+  EXPECT_THAT(error([](AugmentOptions& o) {
+                o.low_resolution_side = {0.5f, 1.5f};
+              }),
+              HasSubstr("low_resolution_side is 1.5"));
   EXPECT_THAT(error([](AugmentOptions& o) { o.hue = 0.6f; }), HasSubstr("hue"));
   EXPECT_THROW(Augmenter(AugmentOptions{}, 0), DataError);
 }

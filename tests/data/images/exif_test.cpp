@@ -11,20 +11,22 @@ namespace {
 
 std::string number(std::uint32_t value, int width, bool little_endian) {
   std::string text;
-  for (int i = 0; i < width; ++i) text += static_cast<char>(value >> (8 * (little_endian ? i : width - 1 - i)));
+  for (int i = 0; i < width; ++i)
+    text += static_cast<char>(value >> (8 * (little_endian ? i : width - 1 - i)));
   return text;
 }
 
 /// A TIFF block of one directory entry.
-std::string block(bool little_endian, std::uint32_t tag, std::uint32_t type, std::uint32_t count, std::uint32_t value,
-                  std::uint32_t directory = 8) {
+std::string block(bool little_endian, std::uint32_t tag, std::uint32_t type, std::uint32_t count,
+                  std::uint32_t value, std::uint32_t directory = 8) {
   const auto n = [&](std::uint32_t v, int width) { return number(v, width, little_endian); };
-  return (little_endian ? "II" : "MM") + n(42, 2) + n(directory, 4) + n(1, 2) + n(tag, 2) + n(type, 2) + n(count, 4) + n(value, 2) +
-         n(0, 2) + n(0, 4);
+  return (little_endian ? "II" : "MM") + n(42, 2) + n(directory, 4) + n(1, 2) + n(tag, 2) +
+         n(type, 2) + n(count, 4) + n(value, 2) + n(0, 2) + n(0, 4);
 }
 
 std::string segment(char marker, const std::string& content) {
-  return std::string{'\xff', marker} + number(static_cast<std::uint32_t>(content.size() + 2), 2, false) + content;
+  return std::string{'\xff', marker} +
+         number(static_cast<std::uint32_t>(content.size() + 2), 2, false) + content;
 }
 
 std::string exif(const std::string& tiff) {
@@ -59,22 +61,26 @@ TEST(Exif, AnyBlockBeforeTheScanCounts) {
 }
 
 TEST(Exif, WhatCannotBeUnderstoodMayNeedTurning) {
-  EXPECT_TRUE(turned(exif(block(true, 0x0112, 4, 1, 1))));              // not a short
-  EXPECT_TRUE(turned(exif(block(true, 0x0112, 3, 2, 1))));              // not one
-  EXPECT_TRUE(turned(exif(block(true, 0x0112, 3, 1, 1, 0xffffffff))));  // directory beyond the block
+  EXPECT_TRUE(turned(exif(block(true, 0x0112, 4, 1, 1))));  // not a short
+  EXPECT_TRUE(turned(exif(block(true, 0x0112, 3, 2, 1))));  // not one
+  EXPECT_TRUE(
+      turned(exif(block(true, 0x0112, 3, 1, 1, 0xffffffff))));  // directory beyond the block
   EXPECT_TRUE(turned(exif("XX" + block(true, 0x0112, 3, 1, 1).substr(2))));
   const std::string whole = block(true, 0x0112, 3, 1, 1);
-  for (std::size_t length = 0; length < 22; ++length) EXPECT_TRUE(turned(exif(whole.substr(0, length)))) << length;
+  for (std::size_t length = 0; length < 22; ++length)
+    EXPECT_TRUE(turned(exif(whole.substr(0, length)))) << length;
   const std::string cut = "\xff\xd8" + exif(whole).substr(0, 20);
   EXPECT_TRUE(may_need_turning(std::as_bytes(std::span(cut))));
 }
 
 TEST(Exif, RandomBytesEnd) {
   std::mt19937 random(1);
-  std::string bytes = "\xff\xd8" + exif(block(true, 0x0112, 3, 1, 6)) + exif(block(false, 0x0112, 3, 1, 1));
+  std::string bytes =
+      "\xff\xd8" + exif(block(true, 0x0112, 3, 1, 6)) + exif(block(false, 0x0112, 3, 1, 1));
   for (int round = 0; round < 20000; ++round) {
     std::string hostile = bytes.substr(0, random() % (bytes.size() + 1));
-    for (int flips = 0; flips < 4 && !hostile.empty(); ++flips) hostile[random() % hostile.size()] = static_cast<char>(random());
+    for (int flips = 0; flips < 4 && !hostile.empty(); ++flips)
+      hostile[random() % hostile.size()] = static_cast<char>(random());
     (void)may_need_turning(std::as_bytes(std::span(hostile)));
   }
 }

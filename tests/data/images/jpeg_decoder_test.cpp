@@ -7,10 +7,10 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "data/sets/dataset.h"
 #include "data/error.h"
 #include "data/images/jpeg_tables.h"
 #include "data/random/keyed_random.h"
+#include "data/sets/dataset.h"
 #include "data/sets/verification_set.h"
 #include "tests/data/test_files.h"
 
@@ -35,7 +35,8 @@ Pixels make_picture(int width, int height, std::uint64_t key) {
   return rgb;
 }
 
-Bytes encode_with_opencv(int width, int height, const char* extension, const std::vector<int>& parameters = {}) {
+Bytes encode_with_opencv(int width, int height, const char* extension,
+                         const std::vector<int>& parameters = {}) {
   Pixels rgb = make_picture(width, height, 3);
   const cv::Mat image(height, width, CV_8UC3, rgb.data());
   std::vector<std::uint8_t> file;
@@ -47,12 +48,14 @@ Bytes encode_with_opencv(int width, int height, const char* extension, const std
 
 /// What OpenCV makes of it, as RGB of the wanted size.
 Pixels expected(Bytes encoded, int size) {
-  const cv::Mat bgr = cv::imdecode(cv::Mat(1, static_cast<int>(encoded.size()), CV_8UC1, encoded.data()), cv::IMREAD_COLOR);
+  const cv::Mat bgr = cv::imdecode(
+      cv::Mat(1, static_cast<int>(encoded.size()), CV_8UC1, encoded.data()), cv::IMREAD_COLOR);
   EXPECT_FALSE(bgr.empty());
   cv::Mat rgb;
   cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
   cv::Mat resized = rgb;
-  if (rgb.cols != size || rgb.rows != size) cv::resize(rgb, resized, cv::Size(size, size), 0, 0, cv::INTER_LINEAR);
+  if (rgb.cols != size || rgb.rows != size)
+    cv::resize(rgb, resized, cv::Size(size, size), 0, 0, cv::INTER_LINEAR);
   return {resized.datastart, resized.dataend};
 }
 
@@ -94,9 +97,11 @@ TEST(ImageDecoder, JpegEqualsOpenCvBitForBit) {
   for (const int quality : {20, 75, 95, 100}) {
     for (const int progressive : {0, 1}) {
       for (const int side : {112, 111, 64}) {  // 4:2:0: odd sides have a last half chroma column
-        const Bytes jpeg =
-            encode_with_opencv(side, side, ".jpg", {cv::IMWRITE_JPEG_QUALITY, quality, cv::IMWRITE_JPEG_PROGRESSIVE, progressive});
-        EXPECT_EQ(decoded(jpeg, side), expected(jpeg, side)) << quality << ' ' << progressive << ' ' << side;
+        const Bytes jpeg = encode_with_opencv(
+            side, side, ".jpg",
+            {cv::IMWRITE_JPEG_QUALITY, quality, cv::IMWRITE_JPEG_PROGRESSIVE, progressive});
+        EXPECT_EQ(decoded(jpeg, side), expected(jpeg, side))
+            << quality << ' ' << progressive << ' ' << side;
       }
     }
   }
@@ -110,8 +115,10 @@ TEST(ImageDecoder, OwnEncoderIsReadByOpenCvAndCloseToTheOriginal) {
   EXPECT_EQ(decoded(jpeg, 112), expected(jpeg, 112));
   const Pixels back = decoded(jpeg, 112);
   double error = 0.0;
-  for (std::size_t i = 0; i < rgb.size(); ++i) error += std::abs(static_cast<double>(rgb[i]) - back[i]);
-  EXPECT_LT(error / static_cast<double>(rgb.size()), 2.0);  // channels swapped would give 40 and more
+  for (std::size_t i = 0; i < rgb.size(); ++i)
+    error += std::abs(static_cast<double>(rgb[i]) - back[i]);
+  EXPECT_LT(error / static_cast<double>(rgb.size()),
+            2.0);  // channels swapped would give 40 and more
 }
 
 TEST(ImageDecoder, EncoderRefusesWrongSizes) {
@@ -120,7 +127,8 @@ TEST(ImageDecoder, EncoderRefusesWrongSizes) {
 }
 
 TEST(ImageDecoder, OtherSizesAreResizedAsOpenCvDoes) {
-  for (const auto& [width, height] : {std::pair{250, 250}, {97, 131}, {112, 120}, {1, 1}, {30, 400}}) {
+  for (const auto& [width, height] :
+       {std::pair{250, 250}, {97, 131}, {112, 120}, {1, 1}, {30, 400}}) {
     for (const char* extension : {".jpg", ".png", ".bmp"}) {
       const Bytes file = encode_with_opencv(width, height, extension);
       EXPECT_EQ(decoded(file, 112), expected(file, 112)) << width << 'x' << height << extension;
@@ -130,7 +138,8 @@ TEST(ImageDecoder, OtherSizesAreResizedAsOpenCvDoes) {
 
 TEST(ImageDecoder, PngAndBmpGiveTheExactPixels) {
   Pixels bgr = make_picture(112, 112, 3);
-  for (std::size_t i = 0; i < bgr.size(); i += 3) std::swap(bgr[i], bgr[i + 2]);  // OpenCV encodes BGR
+  for (std::size_t i = 0; i < bgr.size(); i += 3)
+    std::swap(bgr[i], bgr[i + 2]);  // OpenCV encodes BGR
   EXPECT_EQ(decoded(encode_with_opencv(112, 112, ".png"), 112), bgr);
   EXPECT_EQ(decoded(encode_with_opencv(112, 112, ".bmp"), 112), bgr);
 }
@@ -154,7 +163,8 @@ TEST(ImageDecoder, CmykJpegGoesThroughOpenCv) {
   unsigned char* file = nullptr;
   unsigned long size = 0;
   const tjhandle turbo = tjInitCompress();
-  ASSERT_EQ(tjCompress2(turbo, cmyk.data(), 48, 0, 48, TJPF_CMYK, &file, &size, TJSAMP_444, 90, 0), 0);
+  ASSERT_EQ(tjCompress2(turbo, cmyk.data(), 48, 0, 48, TJPF_CMYK, &file, &size, TJSAMP_444, 90, 0),
+            0);
   const auto* first = reinterpret_cast<const std::byte*>(file);
   const Bytes jpeg(first, first + size);
   tjFree(file);
@@ -173,14 +183,19 @@ TEST(ImageDecoder, ExifOrientationIsObeyedAsInOpenCv) {
 TEST(ImageDecoder, EveryTruncationOfAJpegIsAnError) {
   const Bytes jpeg = encode_with_opencv(64, 64, ".jpg");
   for (std::size_t length = 0; length < jpeg.size(); length += length + 64 < jpeg.size() ? 7 : 1) {
-    EXPECT_FALSE(reason({jpeg.begin(), jpeg.begin() + static_cast<std::ptrdiff_t>(length)}, 64).empty()) << length;
+    EXPECT_FALSE(
+        reason({jpeg.begin(), jpeg.begin() + static_cast<std::ptrdiff_t>(length)}, 64).empty())
+        << length;
   }
 }
 
 TEST(ImageDecoder, TruncatedPngIsAnError) {
   const Bytes png = encode_with_opencv(64, 64, ".png");
-  for (const std::size_t length : {std::size_t{8}, std::size_t{20}, png.size() / 4, png.size() / 2}) {
-    EXPECT_FALSE(reason({png.begin(), png.begin() + static_cast<std::ptrdiff_t>(length)}, 64).empty()) << length;
+  for (const std::size_t length :
+       {std::size_t{8}, std::size_t{20}, png.size() / 4, png.size() / 2}) {
+    EXPECT_FALSE(
+        reason({png.begin(), png.begin() + static_cast<std::ptrdiff_t>(length)}, 64).empty())
+        << length;
   }
 }
 
@@ -215,7 +230,8 @@ TEST(ImageDecoder, GarbageIsNamed) {
 }
 
 TEST(ImageDecoder, DamagedFilesDecodeOrThrowAndTheDecoderLivesOn) {
-  const Bytes files[] = {encode_with_opencv(48, 48, ".jpg"), encode_with_opencv(48, 48, ".png"), encode_with_opencv(48, 48, ".bmp")};
+  const Bytes files[] = {encode_with_opencv(48, 48, ".jpg"), encode_with_opencv(48, 48, ".png"),
+                         encode_with_opencv(48, 48, ".bmp")};
   const Pixels clean = decoded(files[0], 48);
   KeyedRandom random(17);
   ImageDecoder decoder;
@@ -223,7 +239,8 @@ TEST(ImageDecoder, DamagedFilesDecodeOrThrowAndTheDecoderLivesOn) {
   int refused = 0;
   for (int i = 0; i < 1500; ++i) {
     Bytes damaged = files[i % 3];
-    for (std::uint64_t hits = 1 + random.below(4); hits > 0; --hits) damaged[random.below(damaged.size())] = std::byte(random.below(256));
+    for (std::uint64_t hits = 1 + random.below(4); hits > 0; --hits)
+      damaged[random.below(damaged.size())] = std::byte(random.below(256));
     try {
       decoder.decode(damaged, 48, out.data());
     } catch (const DataError&) {
@@ -237,7 +254,8 @@ TEST(ImageDecoder, DamagedFilesDecodeOrThrowAndTheDecoderLivesOn) {
 }
 
 TEST(ImageDecoder, RealFacesEqualOpenCvBitForBit) {
-  if (test::test_data().empty()) GTEST_SKIP() << "DIFFPROB_TEST_DATA is not set (folder with data/lfw)";
+  if (test::test_data().empty())
+    GTEST_SKIP() << "DIFFPROB_TEST_DATA is not set (folder with data/lfw)";
   const auto lfw = open_dataset(test::test_data() + "/data/lfw");
   Bytes bytes;
   for (std::int64_t i = 0; i < lfw->size(); i += 5) {
@@ -245,20 +263,24 @@ TEST(ImageDecoder, RealFacesEqualOpenCvBitForBit) {
     ASSERT_EQ(decoded(bytes, 112), expected(bytes, 112)) << lfw->describe(i);
   }
   const VerificationSet pairs = read_verification_bin(test::test_data() + "/data/lfw/lfw_dev.bin");
-  for (std::size_t i = 0; i < pairs.images.size(); i += 9) ASSERT_EQ(decoded(pairs.images[i], 112), expected(pairs.images[i], 112)) << i;
+  for (std::size_t i = 0; i < pairs.images.size(); i += 9)
+    ASSERT_EQ(decoded(pairs.images[i], 112), expected(pairs.images[i], 112)) << i;
 }
 
-/// Without the segment of that marker (0xdb: quantisation, 0xc4: Huffman tables), the first or all of them.
+/// Without the segment of that marker (0xdb: quantisation, 0xc4: Huffman tables), the first or all
+/// of them.
 Bytes without_segments(const Bytes& jpeg, unsigned marker, bool all) {
   Bytes rest(jpeg.begin(), jpeg.begin() + 2);
   std::size_t at = 2;
   bool removed = false;
   while (jpeg[at + 1] != std::byte{0xda}) {
-    const auto length = 2 + (std::to_integer<std::size_t>(jpeg[at + 2]) << 8 | std::to_integer<std::size_t>(jpeg[at + 3]));
+    const auto length = 2 + (std::to_integer<std::size_t>(jpeg[at + 2]) << 8 |
+                             std::to_integer<std::size_t>(jpeg[at + 3]));
     const bool drop = jpeg[at + 1] == std::byte(marker) && (all || !removed);
     removed = removed || drop;
     if (!drop)
-      rest.insert(rest.end(), jpeg.begin() + static_cast<std::ptrdiff_t>(at), jpeg.begin() + static_cast<std::ptrdiff_t>(at + length));
+      rest.insert(rest.end(), jpeg.begin() + static_cast<std::ptrdiff_t>(at),
+                  jpeg.begin() + static_cast<std::ptrdiff_t>(at + length));
     at += length;
   }
   rest.insert(rest.end(), jpeg.begin() + static_cast<std::ptrdiff_t>(at), jpeg.end());
@@ -277,9 +299,11 @@ Pixels decoded_or_none(ImageDecoder& decoder, const Bytes& jpeg) {
 }
 
 TEST(JpegDecoder, NeverUsesTheTablesOfTheImageBefore) {
-  const Bytes before = encode_with_opencv(112, 112, ".jpg", {cv::IMWRITE_JPEG_QUALITY, 20, cv::IMWRITE_JPEG_OPTIMIZE, 1});
+  const Bytes before = encode_with_opencv(
+      112, 112, ".jpg", {cv::IMWRITE_JPEG_QUALITY, 20, cv::IMWRITE_JPEG_OPTIMIZE, 1});
   for (const bool optimised : {false, true}) {
-    const Bytes whole = encode_with_opencv(112, 112, ".jpg", {cv::IMWRITE_JPEG_QUALITY, 97, cv::IMWRITE_JPEG_OPTIMIZE, optimised});
+    const Bytes whole = encode_with_opencv(
+        112, 112, ".jpg", {cv::IMWRITE_JPEG_QUALITY, 97, cv::IMWRITE_JPEG_OPTIMIZE, optimised});
     EXPECT_TRUE(brings_its_tables(whole));
     for (const unsigned marker : {0xdbu, 0xc4u}) {
       for (const bool all : {false, true}) {
@@ -290,7 +314,8 @@ TEST(JpegDecoder, NeverUsesTheTablesOfTheImageBefore) {
         ImageDecoder used;
         ASSERT_FALSE(decoded_or_none(used, before).empty());
 
-        EXPECT_EQ(decoded_or_none(used, bare), decoded_or_none(fresh, bare)) << "marker " << marker << ", all " << all;
+        EXPECT_EQ(decoded_or_none(used, bare), decoded_or_none(fresh, bare))
+            << "marker " << marker << ", all " << all;
         if (marker == 0xdb) {
           EXPECT_TRUE(decoded_or_none(used, bare).empty());
         }

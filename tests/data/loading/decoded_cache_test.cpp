@@ -26,7 +26,10 @@ LoaderOptions options_with(int threads, std::shared_ptr<DecodedCache> cache, boo
   options.decode_threads = threads;
   options.flip = true;
   if (augment)
-    options.augment = {.crop_probability = 0.4f, .low_resolution_probability = 0.4f, .photometric_probability = 0.4f, .hue = 0.1f};
+    options.augment = {.crop_probability = 0.4f,
+                       .low_resolution_probability = 0.4f,
+                       .photometric_probability = 0.4f,
+                       .hue = 0.1f};
   options.cache = std::move(cache);
   return options;
 }
@@ -73,7 +76,8 @@ TEST(AugmentedLoader, AppliesTheAugmenterBeforeTheFlip) {
       const auto index = batch.indices[row].item<std::int64_t>();
       const auto key = plan->augment_key(0, row, index);
       at::Tensor image = at::empty({kSide, kSide, 3}, at::kByte);
-      decoder.decode(set->images[static_cast<std::size_t>(index)], kSide, image.data_ptr<std::uint8_t>());
+      decoder.decode(set->images[static_cast<std::size_t>(index)], kSide,
+                     image.data_ptr<std::uint8_t>());
       const at::Tensor original = image.clone();
       augmenter.apply(key, image.data_ptr<std::uint8_t>());
       changed += at::equal(image, original) ? 0 : 1;
@@ -95,9 +99,12 @@ TEST(Loader, MirrorsImagesOfEverySize) {
     const auto found = drain(flipping);
     const auto wanted = drain(plain);
     for (std::int64_t row = 0; row < 16; ++row) {
-      const auto key = train_plan(*set, 16)->augment_key(0, row, wanted[0].indices[row].item<std::int64_t>());
+      const auto key =
+          train_plan(*set, 16)->augment_key(0, row, wanted[0].indices[row].item<std::int64_t>());
       const bool flipped = KeyedRandom(key).uniform() < 0.5f;
-      EXPECT_TRUE(at::equal(found[0].images[row], flipped ? wanted[0].images[row].flip({1}) : wanted[0].images[row])) << side;
+      EXPECT_TRUE(at::equal(found[0].images[row],
+                            flipped ? wanted[0].images[row].flip({1}) : wanted[0].images[row]))
+          << side;
     }
   }
 }
@@ -111,7 +118,8 @@ TEST(CachedLoader, DeliversTheSameAndReadsEachImageOnce) {
         Loader plain(set, train_plan(*set, 32, 0, 1, epoch), options_with(2, nullptr, augment));
         const auto wanted = drain(plain);
         const int before = set->reads;
-        Loader cached(set, train_plan(*set, 32, 0, 1, epoch), options_with(threads, cache, augment));
+        Loader cached(set, train_plan(*set, 32, 0, 1, epoch),
+                      options_with(threads, cache, augment));
         expect_same(drain(cached), wanted);
         EXPECT_EQ(set->reads - before, epoch == 0 ? 96 : 0);
         EXPECT_EQ(cache->stored(), 96);
@@ -138,8 +146,10 @@ TEST(CachedLoader, CorruptImagesAreNotStoredAndListedEveryTime) {
 
 TEST(CachedLoader, RefusesTheCacheOfAnotherSet) {
   const auto set = std::make_shared<MemorySet>(8);
-  for (const auto& cache : {std::make_shared<DecodedCache>(9, kSide), std::make_shared<DecodedCache>(8, kSide + 1)})
-    EXPECT_THAT(test::error_of([&] { Loader(set, train_plan(*set, 4), options_with(1, cache)); }), HasSubstr("decoded cache"));
+  for (const auto& cache :
+       {std::make_shared<DecodedCache>(9, kSide), std::make_shared<DecodedCache>(8, kSide + 1)})
+    EXPECT_THAT(test::error_of([&] { Loader(set, train_plan(*set, 4), options_with(1, cache)); }),
+                HasSubstr("decoded cache"));
 }
 
 TEST(DecodedCache, ThreadsThatRaceSeeWholeImages) {
@@ -151,7 +161,9 @@ TEST(DecodedCache, ThreadsThatRaceSeeWholeImages) {
     for (std::int64_t i = 0; i < kImages; ++i) {
       cache.store(i, image.data());
       const std::uint8_t* const found = cache.find(i);
-      if (found != nullptr && std::count(found, found + image.size(), found[0]) != static_cast<std::ptrdiff_t>(image.size())) ++wrong;
+      if (found != nullptr && std::count(found, found + image.size(), found[0]) !=
+                                  static_cast<std::ptrdiff_t>(image.size()))
+        ++wrong;
     }
   };
   {
@@ -165,7 +177,8 @@ TEST(DecodedCache, ThreadsThatRaceSeeWholeImages) {
 
 TEST(DecodedCache, IsMadeWhenAllImagesFit) {
   constexpr std::int64_t kImages = 1000;
-  const double gib = static_cast<double>(DecodedCache::bytes_for(kImages, 112)) / (1024.0 * 1024.0 * 1024.0);
+  const double gib =
+      static_cast<double>(DecodedCache::bytes_for(kImages, 112)) / (1024.0 * 1024.0 * 1024.0);
   EXPECT_EQ(DecodedCache::bytes_for(kImages, 112), kImages * 37633);
   EXPECT_NE(DecodedCache::when_it_fits(kImages, 112, gib), nullptr);
   EXPECT_EQ(DecodedCache::when_it_fits(kImages + 1, 112, gib), nullptr);

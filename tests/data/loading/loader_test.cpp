@@ -21,7 +21,8 @@ using test::kSide;
 using test::MemorySet;
 using test::train_plan;
 
-LoaderOptions options_with(int threads, bool flip = false, OnCorrupt on_corrupt = OnCorrupt::kFail) {
+LoaderOptions options_with(int threads, bool flip = false,
+                           OnCorrupt on_corrupt = OnCorrupt::kFail) {
   LoaderOptions options;
   options.image_size = kSide;
   options.decode_threads = threads;
@@ -35,7 +36,8 @@ LoaderOptions options_with(int threads, bool flip = false, OnCorrupt on_corrupt 
 at::Tensor decode_alone(const MemorySet& set, std::int64_t index) {
   ImageDecoder decoder;
   at::Tensor image = at::empty({kSide, kSide, 3}, at::kByte);
-  decoder.decode(set.images[static_cast<std::size_t>(index)], kSide, image.data_ptr<std::uint8_t>());
+  decoder.decode(set.images[static_cast<std::size_t>(index)], kSide,
+                 image.data_ptr<std::uint8_t>());
   return image;
 }
 
@@ -89,7 +91,8 @@ TEST(Loader, FlipsHalfOfTheSamplesByKey) {
         flipped.back()[static_cast<std::size_t>(index)] = mirrored;
       }
     }
-    EXPECT_NEAR(static_cast<double>(std::ranges::count(flipped.back(), true)), 300.0, 62.0);  // 5 standard deviations
+    EXPECT_NEAR(static_cast<double>(std::ranges::count(flipped.back(), true)), 300.0,
+                62.0);  // 5 standard deviations
   }
   int changed = 0;
   for (std::size_t i = 0; i < 600; ++i) changed += flipped[0][i] != flipped[1][i] ? 1 : 0;
@@ -158,7 +161,8 @@ TEST(Loader, OtherExceptionsTravelAsTheyAre) {
   const auto set = std::make_shared<MemorySet>(40);
   set->thrower = 3;
   for (const int threads : {0, 2}) {
-    Loader loader(set, std::make_shared<SequentialPlan>(40, 8, 0, 1), options_with(threads, false, OnCorrupt::kReplace));
+    Loader loader(set, std::make_shared<SequentialPlan>(40, 8, 0, 1),
+                  options_with(threads, false, OnCorrupt::kReplace));
     Batch batch;
     EXPECT_THROW(loader.next(batch), std::logic_error);
   }
@@ -170,14 +174,16 @@ TEST(Loader, ReplacesAndListsCorruptImages) {
   set->images[9].clear();
   set->unreadable = 41;
   for (const int threads : {0, 1, 4}) {
-    Loader loader(set, std::make_shared<SequentialPlan>(64, 32, 0, 1), options_with(threads, false, OnCorrupt::kReplace));
+    Loader loader(set, std::make_shared<SequentialPlan>(64, 32, 0, 1),
+                  options_with(threads, false, OnCorrupt::kReplace));
     Batch batch;
     ASSERT_TRUE(loader.next(batch));
     EXPECT_TRUE(at::equal(batch.images[5], at::zeros({kSide, kSide, 3}, at::kByte)));
     EXPECT_TRUE(at::equal(batch.images[6], decode_alone(*set, 6)));
     EXPECT_EQ(batch.labels[5].item<std::int64_t>(), 5);
     ASSERT_EQ(loader.replaced().size(), 2u);
-    EXPECT_EQ(loader.replaced()[0].find("memory record 5: not an image"), 0u) << loader.replaced()[0];
+    EXPECT_EQ(loader.replaced()[0].find("memory record 5: not an image"), 0u)
+        << loader.replaced()[0];
     EXPECT_EQ(loader.replaced()[1].find("memory record 9: "), 0u);
     ASSERT_TRUE(loader.next(batch));
     ASSERT_EQ(loader.replaced().size(), 3u);
@@ -192,7 +198,8 @@ TEST(Loader, PrefetchIsBounded) {
   ASSERT_TRUE(loader.next(batch));
   constexpr int kAhead = 40;  // one delivered, three in front of it
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (set->reads < kAhead && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  while (set->reads < kAhead && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   EXPECT_EQ(set->reads, kAhead);
 }

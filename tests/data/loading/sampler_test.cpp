@@ -41,7 +41,8 @@ Indices global_batch(const MakePlan& make_plan, std::int64_t batch, int world_si
 
 TEST(Permutation, IsABijectionOfEverySize) {
   for (const std::int64_t size :
-       {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 63, 64, 65, 100, 255, 256, 257, 1000, 1023, 1025, 4097, 65537, 300000}) {
+       {1,  2,  3,   4,   5,   7,   8,    9,    15,   16,   17,    31,    63,
+        64, 65, 100, 255, 256, 257, 1000, 1023, 1025, 4097, 65537, 300000}) {
     for (const std::uint64_t key : {0u, 1u, 77u}) {
       Indices values = permuted(size, key);
       std::ranges::sort(values);
@@ -79,12 +80,13 @@ TEST(Permutation, ShufflesWell) {
     const auto value = order[static_cast<std::size_t>(i)];
     displacement += static_cast<double>(std::abs(value - i));
     if (i > 0)
-      covariance +=
-          (static_cast<double>(value) - kSize / 2.0) * (static_cast<double>(order[static_cast<std::size_t>(i - 1)]) - kSize / 2.0);
+      covariance += (static_cast<double>(value) - kSize / 2.0) *
+                    (static_cast<double>(order[static_cast<std::size_t>(i - 1)]) - kSize / 2.0);
     ++tenths[static_cast<std::size_t>(i * 10 / kSize * 10 + value * 10 / kSize)];
   }
   EXPECT_NEAR(displacement / kSize, kSize / 3.0, kSize * 0.01);
-  EXPECT_NEAR(covariance / kSize / (kSize * kSize / 12.0), 0.0, 0.03);  // neighbours do not stay neighbours
+  EXPECT_NEAR(covariance / kSize / (kSize * kSize / 12.0), 0.0,
+              0.03);  // neighbours do not stay neighbours
   for (const int count : tenths) EXPECT_NEAR(count, 200, 75);
 }
 
@@ -116,7 +118,8 @@ TEST(TrainPlan, GlobalBatchIsTheSameForAnyNumberOfRanks) {
     Indices expected;
     single.indices(batch, expected);
     ASSERT_EQ(expected.size(), 16u);
-    for (int world = 2; world <= 5; ++world) EXPECT_EQ(global_batch(make, batch, world), expected) << world;
+    for (int world = 2; world <= 5; ++world)
+      EXPECT_EQ(global_batch(make, batch, world), expected) << world;
     all.insert(all.end(), expected.begin(), expected.end());
   }
   EXPECT_EQ(std::set<std::int64_t>(all.begin(), all.end()).size(), 96u);  // none twice
@@ -148,7 +151,9 @@ TEST(TrainPlan, RefusesSetsSmallerThanABatch) {
 TEST(SequentialPlan, VisitsEverySampleOnceInOrder) {
   for (const std::int64_t size : {1, 5, 32, 33, 100}) {
     for (const int world : {1, 2, 3, 5}) {
-      const auto make = [size](int rank, int ranks) { return SequentialPlan(size, 32, rank, ranks); };
+      const auto make = [size](int rank, int ranks) {
+        return SequentialPlan(size, 32, rank, ranks);
+      };
       Indices all;
       for (std::int64_t batch = 0; batch < make(0, 1).num_batches(); ++batch) {
         const Indices part = global_batch(make, batch, world);
@@ -168,7 +173,8 @@ TEST(SequentialPlan, LeavesRanksEmptyWhenTheLastBatchIsShort) {
 }
 
 TEST(RangePlan, SharesEachRangeInWholeUnits) {
-  // Units of 4: 13 samples from 8 are 4 units, 3 from 30 are one, which the last rank of two gets; a range may be empty.
+  // Units of 4: 13 samples from 8 are 4 units, 3 from 30 are one, which the last rank of two gets;
+  // a range may be empty.
   const std::vector<RowRange> ranges = {{8, 21}, {30, 33}, {40, 40}};
   const auto rows_of = [&](int rank, int ranks, std::int64_t batch) {
     Indices rows;

@@ -21,12 +21,21 @@ using Indices = std::vector<std::int64_t>;
 /// Labels without images.
 class LabelledSet final : public Dataset {
  public:
-  LabelledSet(Indices labels, std::int64_t classes) : labels_(std::move(labels)), classes_(classes) {}
-  [[nodiscard]] std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
+  LabelledSet(Indices labels, std::int64_t classes)
+      : labels_(std::move(labels)), classes_(classes) {}
+  [[nodiscard]] std::int64_t size() const override {
+    return static_cast<std::int64_t>(labels_.size());
+  }
   [[nodiscard]] std::int64_t num_classes() const override { return classes_; }
-  [[nodiscard]] std::int64_t label(std::int64_t index) const override { return labels_[static_cast<std::size_t>(index)]; }
-  void read(std::int64_t /*index*/, std::vector<std::byte>& /*bytes*/) const override { throw DataError("no images"); }
-  [[nodiscard]] std::string describe(std::int64_t index) const override { return std::to_string(index); }
+  [[nodiscard]] std::int64_t label(std::int64_t index) const override {
+    return labels_[static_cast<std::size_t>(index)];
+  }
+  void read(std::int64_t /*index*/, std::vector<std::byte>& /*bytes*/) const override {
+    throw DataError("no images");
+  }
+  [[nodiscard]] std::string describe(std::int64_t index) const override {
+    return std::to_string(index);
+  }
   [[nodiscard]] std::string fingerprint() const override { return "labels"; }
 
  private:
@@ -41,7 +50,8 @@ LabelledSet uneven_set(std::int64_t classes) {
     for (std::int64_t i = 0; label != 3 && i <= label; ++i) labels.push_back(label);
   const Permutation order(static_cast<std::int64_t>(labels.size()), 3);
   Indices mixed;
-  for (std::size_t i = 0; i < labels.size(); ++i) mixed.push_back(labels[static_cast<std::size_t>(order(static_cast<std::int64_t>(i)))]);
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    mixed.push_back(labels[static_cast<std::size_t>(order(static_cast<std::int64_t>(i)))]);
   return {mixed, classes};
 }
 
@@ -57,7 +67,8 @@ Indices epoch_of(const BatchPlan& plan) {
 std::vector<float> random_weights(std::size_t count) {
   KeyedRandom random(8);
   std::vector<float> weights;
-  for (std::size_t i = 0; i < count; ++i) weights.push_back(i % 7 == 0 ? 0.0f : std::exp(3.0f * random.normal()));
+  for (std::size_t i = 0; i < count; ++i)
+    weights.push_back(i % 7 == 0 ? 0.0f : std::exp(3.0f * random.normal()));
   return weights;
 }
 
@@ -68,10 +79,12 @@ TEST(AliasTable, DrawsAsOftenAsTheWeightsSay) {
     const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
     const AliasTable table(weights);
     std::vector<int> drawn(count);
-    for (std::uint64_t i = 0; i < kDraws; ++i) ++drawn[static_cast<std::size_t>(table.draw(KeyedRandom(combine_key(1, i))))];
+    for (std::uint64_t i = 0; i < kDraws; ++i)
+      ++drawn[static_cast<std::size_t>(table.draw(KeyedRandom(combine_key(1, i))))];
     for (std::size_t i = 0; i < count; ++i) {
       const double p = static_cast<double>(weights[i]) / sum;
-      EXPECT_NEAR(drawn[i], kDraws * p, 5 * std::sqrt(kDraws * p * (1 - p)) + 1e-9) << i << " of " << count;
+      EXPECT_NEAR(drawn[i], kDraws * p, 5 * std::sqrt(kDraws * p * (1 - p)) + 1e-9)
+          << i << " of " << count;
     }
   }
 }
@@ -88,7 +101,9 @@ TEST(AliasTable, EqualWeightsAndOneWeight) {
 }
 
 TEST(AliasTable, ErrorsNameTheSample) {
-  const auto error = [](const std::vector<float>& weights) { return test::error_of([&] { AliasTable table(weights); }); };
+  const auto error = [](const std::vector<float>& weights) {
+    return test::error_of([&] { AliasTable table(weights); });
+  };
   EXPECT_THAT(error({1.0f, -1.0f}), HasSubstr("sample 1"));
   EXPECT_THAT(error({1.0f, 1.0f, std::nanf("")}), HasSubstr("sample 2"));
   EXPECT_THAT(error({INFINITY}), HasSubstr("sample 0"));
@@ -101,7 +116,8 @@ TEST(ClassSizeWeights, AreAPowerOfTheClassSize) {
   for (const double power : {0.0, 0.5, 1.0}) {
     const auto weights = class_size_weights(set, power);
     for (std::int64_t i = 0; i < set.size(); ++i)  // class c has c + 1 samples
-      EXPECT_NEAR(weights[static_cast<std::size_t>(i)], std::pow(static_cast<double>(set.label(i) + 1), -power), 1e-6);
+      EXPECT_NEAR(weights[static_cast<std::size_t>(i)],
+                  std::pow(static_cast<double>(set.label(i) + 1), -power), 1e-6);
   }
 }
 
@@ -126,8 +142,9 @@ void expect_keyed(const MakePlan& make, const PassOptions& pass) {
         plan->indices(batch, rows);
         EXPECT_EQ(plan->key(), whole->key());
         for (std::size_t row = 0; row < rows.size(); ++row)
-          EXPECT_EQ(plan->augment_key(batch, static_cast<std::int64_t>(row), rows[row]),
-                    whole->augment_key(batch, static_cast<std::int64_t>(joined.size() + row), rows[row]));
+          EXPECT_EQ(
+              plan->augment_key(batch, static_cast<std::int64_t>(row), rows[row]),
+              whole->augment_key(batch, static_cast<std::int64_t>(joined.size() + row), rows[row]));
         joined.insert(joined.end(), rows.begin(), rows.end());
       }
       EXPECT_EQ(joined, wanted) << world;
@@ -135,7 +152,8 @@ void expect_keyed(const MakePlan& make, const PassOptions& pass) {
     for (std::size_t row = 0; row < wanted.size(); ++row)
       keys.insert(whole->augment_key(batch, static_cast<std::int64_t>(row), wanted[row]));
   }
-  EXPECT_EQ(static_cast<std::int64_t>(keys.size()), whole->num_batches() * pass.global_batch);  // copies of a sample differ
+  EXPECT_EQ(static_cast<std::int64_t>(keys.size()),
+            whole->num_batches() * pass.global_batch);  // copies of a sample differ
   PassOptions other = pass;
   ++other.epoch;
   EXPECT_NE(epoch_of(*make(other)), epoch_of(*whole));
@@ -155,9 +173,11 @@ TEST(WeightedPlan, EpochFollowsTheWeights) {
   const LabelledSet set = uneven_set(12);
   const auto table = std::make_shared<AliasTable>(class_size_weights(set, 1.0));
   std::vector<int> classes(12);
-  for (const auto index : epoch_of(WeightedPlan(table, {.epoch_samples = 110000, .global_batch = 100})))
+  for (const auto index :
+       epoch_of(WeightedPlan(table, {.epoch_samples = 110000, .global_batch = 100})))
     ++classes[static_cast<std::size_t>(set.label(index))];
-  for (std::size_t label = 0; label < 12; ++label) EXPECT_NEAR(classes[label], label == 3 ? 0 : 10000, 5 * std::sqrt(10000.0 * 10 / 11));
+  for (std::size_t label = 0; label < 12; ++label)
+    EXPECT_NEAR(classes[label], label == 3 ? 0 : 10000, 5 * std::sqrt(10000.0 * 10 / 11));
 }
 
 TEST(ClassIndex, GroupsTheSamples) {
@@ -178,23 +198,27 @@ TEST(ClassIndex, GroupsTheSamples) {
 
 TEST(ClassBalancedPlan, OrderIsAFunctionOfSeedAndEpoch) {
   const auto classes = std::make_shared<ClassIndex>(uneven_set(9));
-  expect_keyed([&](const PassOptions& pass) { return std::make_unique<ClassBalancedPlan>(classes, pass); },
-               {.epoch_samples = 103, .global_batch = 16, .seed = 4, .epoch = 2});
+  expect_keyed(
+      [&](const PassOptions& pass) { return std::make_unique<ClassBalancedPlan>(classes, pass); },
+      {.epoch_samples = 103, .global_batch = 16, .seed = 4, .epoch = 2});
 }
 
 /// Counts while going along, instead of jumping to a place.
 TEST(ClassBalancedPlan, GoesRoundTheClassesAndThroughTheirSamples) {
   const LabelledSet set = uneven_set(9);
-  const ClassBalancedPlan plan(std::make_shared<ClassIndex>(set), {.epoch_samples = 1000, .global_batch = 10, .seed = 1});
+  const ClassBalancedPlan plan(std::make_shared<ClassIndex>(set),
+                               {.epoch_samples = 1000, .global_batch = 10, .seed = 1});
   const Indices order = epoch_of(plan);
   std::set<std::int64_t> round;
-  std::map<std::int64_t, std::set<std::int64_t>> turn;  // samples of a class since all had their turn
+  std::map<std::int64_t, std::set<std::int64_t>>
+      turn;  // samples of a class since all had their turn
   std::map<std::int64_t, int> visits;
   for (const auto index : order) {
     const auto label = set.label(index);
     EXPECT_TRUE(round.insert(label).second) << "a class twice in a round";
     if (round.size() == 8) round.clear();
-    EXPECT_TRUE(turn[label].insert(index).second) << "a sample again before all of its class had their turn";
+    EXPECT_TRUE(turn[label].insert(index).second)
+        << "a sample again before all of its class had their turn";
     if (static_cast<std::int64_t>(turn[label].size()) == label + 1) turn[label].clear();
     ++visits[label];
   }
@@ -210,10 +234,13 @@ TEST(ClassBalancedPlan, GoesRoundTheClassesAndThroughTheirSamples) {
 
 TEST(DrawnPlan, RefusesImpossiblePasses) {
   const auto table = std::make_shared<AliasTable>(std::vector<float>{1.0f, 1.0f});
-  const auto error = [&](const PassOptions& pass) { return test::error_of([&] { WeightedPlan(table, pass); }); };
+  const auto error = [&](const PassOptions& pass) {
+    return test::error_of([&] { WeightedPlan(table, pass); });
+  };
   EXPECT_THAT(error({.epoch_samples = 5, .global_batch = 6}), HasSubstr("lower train.batch_size"));
   EXPECT_THAT(error({.epoch_samples = 5, .global_batch = 0}), HasSubstr("global batch of 0"));
-  EXPECT_THAT(error({.epoch_samples = 5, .global_batch = 2, .rank = 2, .world_size = 2}), HasSubstr("rank 2 of 2"));
+  EXPECT_THAT(error({.epoch_samples = 5, .global_batch = 2, .rank = 2, .world_size = 2}),
+              HasSubstr("rank 2 of 2"));
 }
 
 }  // namespace

@@ -26,7 +26,9 @@ std::string parse_error(const std::string& text) {
 
 TEST(PickleReader, Scalars) {
   const auto pickle = parse(
-      "\x80\x02(N\x88\x89K\xffM\x01\x02J\xff\xff\xff\xff\x8a\x00\x8a\x01\xff\x8a\x02\x00\x01\x8a\x08\x01\x02\x03\x04\x05\x06\x07\x08"
+      "\x80\x02("
+      "N\x88\x89K\xffM\x01\x02J\xff\xff\xff\xff\x8a\x00\x8a\x01\xff\x8a\x02\x00\x01\x8a\x08\x01\x02"
+      "\x03\x04\x05\x06\x07\x08"
       "\x8b\x02\x00\x00\x00\x34\x12G\x3f\xf8\x00\x00\x00\x00\x00\x00t."s);
   const auto& items = pickle.root().as_tuple(12);
   EXPECT_TRUE(items[0]->is(PickleKind::kNone));
@@ -45,8 +47,9 @@ TEST(PickleReader, Scalars) {
 
 TEST(PickleReader, Texts) {
   const auto pickle =
-      parse("\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00(U\x01"s + "aT\x02\x00\x00\x00"s + "bb"s + "C\x01" + "cB" + number(2, 4) +
-            "dd\x8e" + number(1, 8) + "e\x96" + number(1, 8) + "f\x8c\x01gX" + number(2, 4) + "\xc3\xa9\x8d" + number(1, 8) + "it.");
+      parse("\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00(U\x01"s + "aT\x02\x00\x00\x00"s + "bb"s +
+            "C\x01" + "cB" + number(2, 4) + "dd\x8e" + number(1, 8) + "e\x96" + number(1, 8) +
+            "f\x8c\x01gX" + number(2, 4) + "\xc3\xa9\x8d" + number(1, 8) + "it.");
   const auto& items = pickle.root().as_tuple(9);
   const std::string expected[] = {"a", "bb", "c", "dd", "e", "f", "g", "\xc3\xa9", "i"};
   for (std::size_t i = 0; i < 9; ++i) {
@@ -84,11 +87,14 @@ TEST(PickleReader, AccessOfAnotherKindIsAnError) {
   const auto pickle = parse(
       "\x80\x02(K\x01"
       "ca\nf\nt.");
-  EXPECT_THAT(error_of([&] { static_cast<void>(pickle.root().as_list()); }), HasSubstr("expected list, found tuple"));
-  EXPECT_THAT(error_of([&] { static_cast<void>(pickle.root().as_tuple(3)); }), HasSubstr("tuple of 3, found one of 2"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(pickle.root().as_list()); }),
+              HasSubstr("expected list, found tuple"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(pickle.root().as_tuple(3)); }),
+              HasSubstr("tuple of 3, found one of 2"));
   EXPECT_THAT(error_of([&] { static_cast<void>(pickle.root().items[0]->as_text()); }),
               AllOf(HasSubstr("test.pkl, pickle offset 3"), HasSubstr("found int")));
-  EXPECT_THAT(error_of([&] { static_cast<void>(pickle.root().items[1]->as_int()); }), HasSubstr("found global a.f"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(pickle.root().items[1]->as_int()); }),
+              HasSubstr("found global a.f"));
 }
 
 TEST(PickleReader, ForbiddenGlobalsAreNamed) {
@@ -111,24 +117,34 @@ TEST(PickleReader, ForbiddenGlobalsAreNamed) {
                           "c" +
                           std::string(5000, 'x') + "\ny\n."),
               HasSubstr("256"));
-  EXPECT_THAT(parse_error("\x80\x04X" + number(5000, 4) + std::string(5000, 'x') + "\x8c\x01y\x93."), HasSubstr("not allowed"));
+  EXPECT_THAT(
+      parse_error("\x80\x04X" + number(5000, 4) + std::string(5000, 'x') + "\x8c\x01y\x93."),
+      HasSubstr("not allowed"));
 }
 
 TEST(PickleReader, UnknownOpcodesAreErrors) {
-  const std::string known = "(.012GJKMNQRTUXabcdehjlqrstuBC)]}\x81\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x93\x94\x95\x96";
+  const std::string known =
+      "(.012GJKMNQRTUXabcdehjlqrstuBC)]}"
+      "\x81\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x93\x94\x95\x96";
   int refused = 0;
   for (int opcode = 0; opcode < 256; ++opcode) {
     if (known.find(static_cast<char>(opcode)) != std::string::npos) continue;
-    EXPECT_THAT(parse_error("\x80\x02"s + static_cast<char>(opcode) + "."), AllOf(HasSubstr("offset 2"), HasSubstr("opcode 0x"))) << opcode;
+    EXPECT_THAT(parse_error("\x80\x02"s + static_cast<char>(opcode) + "."),
+                AllOf(HasSubstr("offset 2"), HasSubstr("opcode 0x")))
+        << opcode;
     ++refused;
   }
   EXPECT_EQ(refused, 256 - static_cast<int>(known.size()));
 }
 
 TEST(PickleReader, LengthsAreCheckedBeforeMemoryIsTaken) {
-  for (const auto& head : {"B" + number(0xFFFFFFFF, 4), "T" + number(0x80000000, 4), "X" + number(0x7FFFFFFF, 4), "\x8e" + number(~0ull, 8),
-                           "\x96" + number(1ull << 62, 8), "\x8d" + number(1ull << 40, 8), "U\xff"s, "\x95" + number(~0ull, 8)})
-    EXPECT_THAT(parse_error("\x80\x04" + head + "abc."), AllOf(HasSubstr("offset 2"), HasSubstr("left"))) << head;
+  for (const auto& head :
+       {"B" + number(0xFFFFFFFF, 4), "T" + number(0x80000000, 4), "X" + number(0x7FFFFFFF, 4),
+        "\x8e" + number(~0ull, 8), "\x96" + number(1ull << 62, 8), "\x8d" + number(1ull << 40, 8),
+        "U\xff"s, "\x95" + number(~0ull, 8)})
+    EXPECT_THAT(parse_error("\x80\x04" + head + "abc."),
+                AllOf(HasSubstr("offset 2"), HasSubstr("left")))
+        << head;
   EXPECT_THAT(parse_error("\x80\x02\x8b" + number(0xFFFFFFFF, 4) + "."), HasSubstr("at most 8"));
   EXPECT_THAT(parse_error("\x80\x02\x8a\x09" + std::string(9, '\1') + "."), HasSubstr("at most 8"));
 }
@@ -168,7 +184,8 @@ TEST(PickleReader, BrokenStackIsAnError) {
                            "\x93"s,
                            "K\x01K\x02\x93"s,
                            "K\x01(\x86"s})
-    EXPECT_THAT(parse_error("\x80\x04" + body + "."), HasSubstr("test.pkl, pickle offset")) << ::testing::PrintToString(body);
+    EXPECT_THAT(parse_error("\x80\x04" + body + "."), HasSubstr("test.pkl, pickle offset"))
+        << ::testing::PrintToString(body);
 }
 
 TEST(PickleReader, OtherProtocolsAreErrors) {
@@ -180,14 +197,22 @@ TEST(PickleReader, OtherProtocolsAreErrors) {
 
 TEST(PickleReader, NumbersOfValuesAreBounded) {
   const PickleLimits limits{100, 50};
-  EXPECT_THAT(error_of([&] { static_cast<void>(parse("\x80\x02(" + std::string(101, 'N') + "t.", limits)); }), HasSubstr("100 values"));
-  EXPECT_THAT(error_of([&] { static_cast<void>(parse("\x80\x02(" + std::string(60, 'N') + "t.", limits)); }), HasSubstr("50 references"));
+  EXPECT_THAT(error_of([&] {
+                static_cast<void>(parse("\x80\x02(" + std::string(101, 'N') + "t.", limits));
+              }),
+              HasSubstr("100 values"));
+  EXPECT_THAT(error_of([&] {
+                static_cast<void>(parse("\x80\x02(" + std::string(60, 'N') + "t.", limits));
+              }),
+              HasSubstr("50 references"));
   EXPECT_EQ(parse("\x80\x02(" + std::string(50, 'N') + "t.", limits).root().items.size(), 50u);
 }
 
-TEST(PickleReader, DepthCostsNothing) {  // a million lists in each other: no recursion, in reading or in destruction
+TEST(PickleReader, DepthCostsNothing) {  // a million lists in each other: no recursion, in reading
+                                         // or in destruction
   const int depth = 1'000'000;
-  const auto pickle = parse("\x80\x02" + std::string(depth, ']') + std::string(depth - 1, 'a') + ".");
+  const auto pickle =
+      parse("\x80\x02" + std::string(depth, ']') + std::string(depth - 1, 'a') + ".");
   const PickleValue* value = &pickle.root();
   int found = 1;
   for (; !value->as_list().empty(); value = value->as_list()[0]) ++found;

@@ -43,12 +43,14 @@ class PythonTest : public ::testing::Test {
  protected:
   void SetUp() override {
     const char* python = std::getenv("DIFFPROB_PYTHON");
-    if (python == nullptr || *python == '\0') GTEST_SKIP() << "DIFFPROB_PYTHON is not set: no Python to write pickles with";
+    if (python == nullptr || *python == '\0')
+      GTEST_SKIP() << "DIFFPROB_PYTHON is not set: no Python to write pickles with";
     python_ = python;
   }
   bool run(const std::string& script, const std::string& arguments) const {
     test::write_file(folder_ / "script.py", script);
-    return std::system(("'" + python_ + "' '" + (folder_ / "script.py") + "' " + arguments).c_str()) == 0;
+    return std::system(
+               ("'" + python_ + "' '" + (folder_ / "script.py") + "' " + arguments).c_str()) == 0;
   }
   void expect_forms(const std::vector<std::string>& forms) const {
     for (const auto& form : forms) {
@@ -57,11 +59,13 @@ class PythonTest : public ::testing::Test {
         const auto set = read_verification_bin(folder_ / (name + ".bin"));
         const std::int64_t repeats = form == "many" ? 1000 : 1;
         ASSERT_EQ(set.pairs(), 4 * repeats) << name;
-        for (std::int64_t i = 0; i < set.pairs(); ++i) ASSERT_EQ(set.same[i], i % 4 == 0 || i % 4 == 3) << name;
+        for (std::int64_t i = 0; i < set.pairs(); ++i)
+          ASSERT_EQ(set.same[i], i % 4 == 0 || i % 4 == 3) << name;
         for (std::size_t i = 0; i < set.images.size(); ++i) {
           ASSERT_EQ(set.images[i].size(), 1 + i % 8 * 100) << name;
           for (std::size_t j = 0; j < set.images[i].size(); ++j)
-            ASSERT_EQ(static_cast<std::size_t>(set.images[i][j]), (i % 8 * 37 + j * 11) % 256) << name;
+            ASSERT_EQ(static_cast<std::size_t>(set.images[i][j]), (i % 8 * 37 + j * 11) % 256)
+                << name;
         }
       }
     }
@@ -95,10 +99,14 @@ TEST_F(PythonTest, MaliciousPickleOfPythonIsRefusedAndNotRun) {
       run("import os, pickle, sys\n"
           "class Evil:\n"
           "    def __reduce__(self): return (os.system, ('touch ' + sys.argv[2],))\n"
-          "for p in range(2, 6): pickle.dump(([Evil()], [True]), open(f'{sys.argv[1]}/evil{p}.bin', 'wb'), p)\n",
+          "for p in range(2, 6): pickle.dump(([Evil()], [True]), "
+          "open(f'{sys.argv[1]}/evil{p}.bin', 'wb'), p)\n",
           "'" + folder_.path() + "' '" + mark + "'"));
   for (int protocol = 2; protocol <= 5; ++protocol)
-    EXPECT_THAT(test::error_of([&] { static_cast<void>(read_verification_bin(folder_ / ("evil" + std::to_string(protocol) + ".bin"))); }),
+    EXPECT_THAT(test::error_of([&] {
+                  static_cast<void>(read_verification_bin(
+                      folder_ / ("evil" + std::to_string(protocol) + ".bin")));
+                }),
                 ::testing::HasSubstr(".system is not allowed"));
   EXPECT_FALSE(std::filesystem::exists(mark));
 }

@@ -1,4 +1,5 @@
-// Packing a set or a part of one: our reader and a short Python reader see the same samples as the source.
+// Packing a set or a part of one: our reader and a short Python reader see the same samples as the
+// source.
 #include "data/records/pack_records.h"
 
 #include <algorithm>
@@ -20,11 +21,13 @@ using ::testing::HasSubstr;
 constexpr std::int64_t kImages = 40;
 constexpr std::int64_t kClasses = 7;
 
-/// Image i of the source: any bytes; some hold the magic number where records are split, some in a row.
+/// Image i of the source: any bytes; some hold the magic number where records are split, some in a
+/// row.
 std::string image(std::int64_t i) {
   std::string bytes;
   for (std::int64_t j = 0; j < 5 + i * 3; ++j) bytes += static_cast<char>((i * 31 + j * 7) % 256);
-  if (i % 5 == 0) bytes = bytes.substr(0, 4) + test::kMagicBytes + (i % 10 == 0 ? test::kMagicBytes : "") + bytes;
+  if (i % 5 == 0)
+    bytes = bytes.substr(0, 4) + test::kMagicBytes + (i % 10 == 0 ? test::kMagicBytes : "") + bytes;
   return bytes;
 }
 
@@ -37,15 +40,18 @@ class PackRecords : public ::testing::Test {
  protected:
   void SetUp() override {
     test::RawRecords source;
-    for (std::int64_t i = 0; i < kImages; ++i) source.add_image(static_cast<std::uint64_t>(i), static_cast<float>(label(i)), image(i));
+    for (std::int64_t i = 0; i < kImages; ++i)
+      source.add_image(static_cast<std::uint64_t>(i), static_cast<float>(label(i)), image(i));
     std::filesystem::create_directory(folder_ / "source");
     source.write(folder_ / "source/train");
     source_ = open_dataset(folder_ / "source");
     ASSERT_EQ(source_->size(), kImages);
     ASSERT_EQ(source_->num_classes(), kClasses);
   }
-  std::string refusal(const std::vector<std::int64_t>& kept, const std::vector<std::int64_t>& label_map = {}) {
-    return test::error_of([&] { static_cast<void>(pack_subset(source_, kept, label_map, folder_ / "out")); });
+  std::string refusal(const std::vector<std::int64_t>& kept,
+                      const std::vector<std::int64_t>& label_map = {}) {
+    return test::error_of(
+        [&] { static_cast<void>(pack_subset(source_, kept, label_map, folder_ / "out")); });
   }
   std::vector<std::int64_t> source_index() const {
     std::istringstream text(test::read_file(folder_ / "out/source_index.txt"));
@@ -57,7 +63,8 @@ class PackRecords : public ::testing::Test {
   std::shared_ptr<const Dataset> source_;
 };
 
-/// What must come out: kept samples by label, then by index; labels dense. Straight from the description.
+/// What must come out: kept samples by label, then by index; labels dense. Straight from the
+/// description.
 struct Expected {
   std::vector<std::int64_t> old_index;
   std::map<std::int64_t, std::int64_t> label_map;
@@ -143,11 +150,14 @@ TEST_F(PackRecords, WhatDoesNotFitIsRefusedAndLeavesNothing) {
 /// A packing that fails in the middle leaves an older one as it was.
 TEST_F(PackRecords, AnOlderSetStaysWhenThePackingFails) {
   pack_subset(source_, some(), {}, folder_ / "out");
-  const auto before = test::read_file(folder_ / "out/train.rec") + test::read_file(folder_ / "out/source_index.txt");
+  const auto before = test::read_file(folder_ / "out/train.rec") +
+                      test::read_file(folder_ / "out/source_index.txt");
 
   static_cast<void>(refusal({0, 3}, {4, 5, -1, 0, 1, 2, 3}));
 
-  EXPECT_EQ(test::read_file(folder_ / "out/train.rec") + test::read_file(folder_ / "out/source_index.txt"), before);
+  EXPECT_EQ(test::read_file(folder_ / "out/train.rec") +
+                test::read_file(folder_ / "out/source_index.txt"),
+            before);
 }
 
 TEST_F(PackRecords, APythonReaderOfTheFormatSeesTheSame) {
@@ -158,7 +168,8 @@ TEST_F(PackRecords, APythonReaderOfTheFormatSeesTheSame) {
   const Expected wanted = expected(some());
   pack_subset(source_, some(), {}, folder_ / "out");
 
-  const std::string command = "'" + std::string(python) + "' '" + sources + "/tests/data/read_records.py' '" + (folder_ / "out") + "' > '" +
+  const std::string command = "'" + std::string(python) + "' '" + sources +
+                              "/tests/data/read_records.py' '" + (folder_ / "out") + "' > '" +
                               (folder_ / "seen") + "'";
   ASSERT_EQ(std::system(command.c_str()), 0);
 
@@ -169,12 +180,14 @@ TEST_F(PackRecords, APythonReaderOfTheFormatSeesTheSame) {
     const auto now = wanted.label_map.at(label(old));
     lines << k + 1 << ' ' << now << ' ';
     for (const char c : image(old))
-      lines << "0123456789abcdef"[static_cast<unsigned char>(c) >> 4] << "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
+      lines << "0123456789abcdef"[static_cast<unsigned char>(c) >> 4]
+            << "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
     lines << '\n';
     if (!keys.contains(now)) keys[now].first = k + 1;
     keys[now].second = k + 2;
   }
-  for (const auto& [now, span] : keys) lines << "class " << span.first << ' ' << span.second << '\n';
+  for (const auto& [now, span] : keys)
+    lines << "class " << span.first << ' ' << span.second << '\n';
   EXPECT_EQ(test::read_file(folder_ / "seen"), lines.str());
 }
 

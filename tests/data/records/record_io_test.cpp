@@ -119,8 +119,10 @@ TEST(RecordFile, JoinsSplitRecords) {
       "plain",
   };
   RawRecords raw;
-  for (std::size_t i = 0; i < images.size(); ++i) raw.add_image(i, static_cast<float>(i), images[i]);
-  raw.add(6, RawRecords::payload(0, 6.0f, 0xCED7230Aull, {}, "id is the number"));  // split inside the image header
+  for (std::size_t i = 0; i < images.size(); ++i)
+    raw.add_image(i, static_cast<float>(i), images[i]);
+  raw.add(6, RawRecords::payload(0, 6.0f, 0xCED7230Aull, {},
+                                 "id is the number"));  // split inside the image header
   raw.write(folder / "train");
   const auto set = open_record_file(folder / "train.rec");
   ASSERT_EQ(set->size(), 7);
@@ -136,23 +138,26 @@ TEST(RecordFile, BadContinuationIsAnError) {
   const TemporaryFolder folder;
   const auto payload = RawRecords::payload(0, 0.0f, 0, {}, "abcd");
   const std::vector<std::string> files = {
-      RawRecords::part(1, payload),                                       // never ends
-      RawRecords::part(1, payload) + RawRecords::part(1, "abcd"),         // starts twice
-      RawRecords::part(1, payload) + RawRecords::part(0, payload),        // whole record inside
-      RawRecords::part(1, payload + "ab") + RawRecords::part(3, "abcd"),  // odd length before the end
+      RawRecords::part(1, payload),                                 // never ends
+      RawRecords::part(1, payload) + RawRecords::part(1, "abcd"),   // starts twice
+      RawRecords::part(1, payload) + RawRecords::part(0, payload),  // whole record inside
+      RawRecords::part(1, payload + "ab") +
+          RawRecords::part(3, "abcd"),  // odd length before the end
       RawRecords::part(2, payload),
       RawRecords::part(3, payload),
       RawRecords::part(5, payload),
   };
   for (const auto& content : files) {
     test::write_file(folder / "a.rec", content);
-    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "a.rec")); }), HasSubstr("a.rec, record at offset"));
+    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "a.rec")); }),
+                HasSubstr("a.rec, record at offset"));
   }
 }
 
 TEST(RecordFile, BadLabelsNameTheRecord) {
   const TemporaryFolder folder;
-  const float labels[] = {-1.0f, 0.5f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 2147483648.0f};
+  const float labels[] = {-1.0f, 0.5f, std::numeric_limits<float>::quiet_NaN(),
+                          std::numeric_limits<float>::infinity(), 2147483648.0f};
   for (const float label : labels) {
     RawRecords raw;
     raw.add_image(0, 0, "a");
@@ -163,7 +168,8 @@ TEST(RecordFile, BadLabelsNameTheRecord) {
     RawRecords with_vector;
     with_vector.add_vector_image(5, label, "b");
     with_vector.write(folder / "train");
-    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }), HasSubstr("record 5"));
+    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }),
+                HasSubstr("record 5"));
   }
 }
 
@@ -172,7 +178,8 @@ TEST(RecordFile, LabelFlagIsNotTrusted) {
   RawRecords raw;
   raw.add(0, RawRecords::payload(0xFFFFFFFFu, 0.0f, 0, {}, "abcdefgh"));
   raw.write(folder / "train");
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }), HasSubstr("4294967295 labels"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }),
+              HasSubstr("4294967295 labels"));
 }
 
 TEST(RecordFile, PropertyMayAddClassesButNotRemoveThem) {
@@ -185,7 +192,9 @@ TEST(RecordFile, PropertyMayAddClassesButNotRemoveThem) {
               AllOf(HasSubstr("label 1"), HasSubstr("1 classes")));
   for (const auto* bad : {"", "many", "-1,112,112", "99999999999,112,112", "3x,112,112"}) {
     test::write_file(folder / "property", bad);
-    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }), HasSubstr("property")) << bad;
+    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }),
+                HasSubstr("property"))
+        << bad;
   }
 }
 
@@ -196,18 +205,21 @@ TEST(RecordFile, HeaderRecordMustFitTheImages) {
   raw.add_image(2, 1, "b");
   raw.add_range(0, 4, 6);  // says three images
   raw.write(folder / "train");
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }), HasSubstr("2 images"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }),
+              HasSubstr("2 images"));
   RawRecords missing;
   missing.add_image(1, 0, "a");
   missing.add_image(3, 1, "b");
   missing.add_range(0, 3, 5);
   missing.write(folder / "train");
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }), HasSubstr("record 3"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }),
+              HasSubstr("record 3"));
   RawRecords headless;
   headless.add_image(1, 0, "a");
   headless.add_range(2, 1, 2);
   headless.write(folder / "train");
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }), HasSubstr("no header record"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }),
+              HasSubstr("no header record"));
 }
 
 TEST(RecordFile, IndexIsNotTrusted) {
@@ -234,7 +246,9 @@ TEST(RecordFile, IndexIsNotTrusted) {
   for (const auto& [idx, message] : cases) {
     raw.write(folder / "train");
     test::write_file(folder / "train.idx", idx);
-    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }), HasSubstr(message)) << idx;
+    EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }),
+                HasSubstr(message))
+        << idx;
   }
 }
 
@@ -246,18 +260,22 @@ TEST(RecordFile, RepeatedIdsNeedAnIndex) {
   raw.write(folder / "train");
   EXPECT_EQ(open_record_file(folder / "train.rec")->size(), 2);
   raw.write(folder / "other", false);
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "other.rec")); }), HasSubstr("unique"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "other.rec")); }),
+              HasSubstr("unique"));
 }
 
-/// Opens and reads everything. Either DataError, or exactly the samples of the whole file (or the first of them).
-void expect_error_or_prefix(const std::string& path, const std::vector<std::string>& images, bool all) {
+/// Opens and reads everything. Either DataError, or exactly the samples of the whole file (or the
+/// first of them).
+void expect_error_or_prefix(const std::string& path, const std::vector<std::string>& images,
+                            bool all) {
   try {
     const auto set = open_record_file(path);
     if (all) {
       ASSERT_EQ(set->size(), static_cast<std::int64_t>(images.size()));
     }
     ASSERT_LE(set->size(), static_cast<std::int64_t>(images.size()));
-    for (std::int64_t i = 0; i < set->size(); ++i) EXPECT_EQ(image(*set, i), images[static_cast<std::size_t>(i)]);
+    for (std::int64_t i = 0; i < set->size(); ++i)
+      EXPECT_EQ(image(*set, i), images[static_cast<std::size_t>(i)]);
   } catch (const DataError& error) {
     EXPECT_STRNE(error.what(), "");
   }
@@ -268,7 +286,8 @@ TEST(RecordFile, EveryTruncationIsNoticed) {
   const std::vector<std::string> images = {"first", "second image", "x"};
   const auto raw = insightface_records();
   raw.write(folder / "train");
-  for (std::size_t length = 0; length < raw.rec.size(); ++length) {  // with the whole index nothing may be lost
+  for (std::size_t length = 0; length < raw.rec.size();
+       ++length) {  // with the whole index nothing may be lost
     test::write_file(folder / "train.rec", raw.rec.substr(0, length));
     EXPECT_THROW(static_cast<void>(open_record_file(folder / "train.rec")), DataError) << length;
   }
@@ -299,7 +318,8 @@ TEST(RecordFile, ByteFlipsNeverCrash) {
         test::write_file(folder / "train.rec", damaged);
         try {
           const auto set = open_record_file(folder / "train.rec");
-          for (std::int64_t i = 0; i < set->size(); ++i) EXPECT_LE(image(*set, i).size(), raw.rec.size());
+          for (std::int64_t i = 0; i < set->size(); ++i)
+            EXPECT_LE(image(*set, i).size(), raw.rec.size());
         } catch (const DataError& error) {
           EXPECT_THAT(error.what(), HasSubstr("train."));
         }
@@ -361,7 +381,8 @@ TEST(RecordWriter, RoundTripOfRandomImages) {
   for (int i = 0; i < 200; ++i) {
     std::string content(1 + random() % 300, '\0');
     for (char& c : content) c = static_cast<char>(random());
-    for (unsigned k = random() % 4; k > 0 && content.size() > 8; --k) content.replace(random() % (content.size() - 4), 4, kMagicBytes);
+    for (unsigned k = random() % 4; k > 0 && content.size() > 8; --k)
+      content.replace(random() % (content.size() - 4), 4, kMagicBytes);
     if (i > 0 && random() % 5 == 0) ++label;
     samples.emplace_back(label, content);
   }

@@ -24,13 +24,19 @@ void expect_kept(const std::vector<RecordEntry>& entries) {
 TEST(RecordTable, GivesBackWhatItGot) {
   const std::int64_t far = (std::int64_t{1} << 42) - 4;
   expect_kept({});
-  expect_kept({{0, 1, 7}, {40, 2, 0}, {std::int64_t{1} << 34, 3, 2147483647}, {far, 4, 5}});  // keys in a row
-  expect_kept({{far, 0, 7}, {40, 2, 0}, {(std::int64_t{1} << 34) - 4, 4294967295u, 1}});      // with gaps
+  expect_kept({{0, 1, 7},
+               {40, 2, 0},
+               {std::int64_t{1} << 34, 3, 2147483647},
+               {far, 4, 5}});  // keys in a row
+  expect_kept(
+      {{far, 0, 7}, {40, 2, 0}, {(std::int64_t{1} << 34) - 4, 4294967295u, 1}});  // with gaps
 }
 
 TEST(RecordTable, RefusesOffsetsItCannotHold) {
   const auto error = [](std::int64_t offset) {
-    return test::error_of([&] { RecordTable(std::vector<RecordEntry>{{0, 1, 0}, {offset, 2, 0}}); });
+    return test::error_of([&] {
+      RecordTable(std::vector<RecordEntry>{{0, 1, 0}, {offset, 2, 0}});
+    });
   };
   EXPECT_THAT(error(std::int64_t{1} << 42), HasSubstr("record 2 at offset 4398046511104"));
   EXPECT_THAT(error(6), HasSubstr("offset 6"));

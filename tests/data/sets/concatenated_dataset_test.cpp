@@ -25,7 +25,8 @@ class ConcatenatedTest : public ::testing::Test {
     const auto folder = folder_ / name;
     std::filesystem::create_directories(folder);
     RawRecords raw;
-    for (std::size_t i = 0; i < labels.size(); ++i) raw.add_image(i, labels[i], name + " " + std::to_string(i));
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      raw.add_image(i, labels[i], name + " " + std::to_string(i));
     raw.write(folder + "/train");
     return folder;
   }
@@ -41,7 +42,8 @@ TEST_F(ConcatenatedTest, SamplesFollowEachOtherAndClassesAreDisjoint) {
   ASSERT_EQ(set->size(), 7);
   EXPECT_EQ(set->num_classes(), 2 + 3 + 2);
   const std::vector<std::int64_t> labels{0, 0, 1, 4, 2, 5, 6};
-  const std::vector<std::string> images{"one 0", "one 1", "one 2", "two 0", "two 1", "three 0", "three 1"};
+  const std::vector<std::string> images{"one 0", "one 1",   "one 2",  "two 0",
+                                        "two 1", "three 0", "three 1"};
   for (std::int64_t i = 0; i < 7; ++i) {
     EXPECT_EQ(set->label(i), labels[static_cast<std::size_t>(i)]) << i;
     EXPECT_EQ(image(*set, i), images[static_cast<std::size_t>(i)]);
@@ -71,9 +73,18 @@ TEST_F(ConcatenatedTest, ErrorsSayWhatIsWrong) {
   const auto one = make("one", {0, 1});
   const auto huge = make("huge", {2147483520});
   EXPECT_THAT(error_of([&] { static_cast<void>(open_datasets({})); }), HasSubstr("no data set"));
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_datasets({one, folder_ / "./one"})); }), HasSubstr("given twice"));
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_datasets({one, folder_ / "absent"})); }), HasSubstr("absent: does not exist"));
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_datasets({huge, make("other", std::vector<float>{200})})); }), HasSubstr("2147483648"));
+  EXPECT_THAT(error_of([&] {
+                static_cast<void>(open_datasets({one, folder_ / "./one"}));
+              }),
+              HasSubstr("given twice"));
+  EXPECT_THAT(error_of([&] {
+                static_cast<void>(open_datasets({one, folder_ / "absent"}));
+              }),
+              HasSubstr("absent: does not exist"));
+  EXPECT_THAT(error_of([&] {
+                static_cast<void>(open_datasets({huge, make("other", std::vector<float>{200})}));
+              }),
+              HasSubstr("2147483648"));
 }
 
 TEST_F(ConcatenatedTest, SubsetsOfItMapLabelsAsOfAnyOther) {

@@ -24,7 +24,8 @@ class SubsetTest : public ::testing::Test {
   SubsetTest() {
     RawRecords raw;  // labels 0 0 1 2 2
     const float labels[] = {0, 0, 1, 2, 2};
-    for (int i = 0; i < 5; ++i) raw.add_image(static_cast<std::uint64_t>(i), labels[i], "image " + std::to_string(i));
+    for (int i = 0; i < 5; ++i)
+      raw.add_image(static_cast<std::uint64_t>(i), labels[i], "image " + std::to_string(i));
     raw.write(folder_ / "train");
     parent_ = open_dataset(folder_.path());
   }
@@ -56,7 +57,10 @@ TEST_F(SubsetTest, WithoutMapLabelsStay) {
 TEST_F(SubsetTest, ErrorsNameTheSample) {
   EXPECT_THAT(error_of([&] { Subset(parent_, {0, 5}, {}); }), HasSubstr("index 5"));
   EXPECT_THAT(error_of([&] { Subset(parent_, {-1}, {}); }), HasSubstr("index -1"));
-  EXPECT_THAT(error_of([&] { Subset(parent_, {1, 2, 1}, {}); }), HasSubstr("index 1 appears twice"));
+  EXPECT_THAT(error_of([&] {
+                Subset(parent_, {1, 2, 1}, {});
+              }),
+              HasSubstr("index 1 appears twice"));
   EXPECT_THAT(error_of([&] { Subset(parent_, {0, 2}, {0, -1, 1}); }), HasSubstr("record 2"));
   EXPECT_THAT(error_of([&] { Subset(parent_, {0}, {0, 1}); }), HasSubstr("label map of 2"));
   EXPECT_THAT(error_of([&] { Subset(parent_, {0}, {0, 1, 3}); }), HasSubstr("maps to 3"));
@@ -84,8 +88,10 @@ TEST(OpenDataset, RecognisesWhatItIsGiven) {
   EXPECT_EQ(image(*open_dataset(folder / "some.rec"), 0), "record");
   EXPECT_EQ(image(*open_dataset(folder / "classes"), 0), "file");
   EXPECT_EQ(image(*open_dataset(folder / "list.lst"), 0), "file");
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_dataset(folder / "absent")); }), HasSubstr("does not exist"));
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_dataset(folder / "some.idx")); }), HasSubstr(".rec"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_dataset(folder / "absent")); }),
+              HasSubstr("does not exist"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_dataset(folder / "some.idx")); }),
+              HasSubstr(".rec"));
 }
 
 }  // namespace

@@ -39,7 +39,8 @@ TEST(ImageFolder, ClassesAndImagesAreSorted) {
   const auto set = open_image_folder(folder.path());
   ASSERT_EQ(set->size(), 5);
   EXPECT_EQ(set->num_classes(), 3);
-  const std::pair<std::int64_t, std::string> expected[] = {{0, "az"}, {1, "b10"}, {1, "b2"}, {2, "c"}, {2, "d"}};
+  const std::pair<std::int64_t, std::string> expected[] = {
+      {0, "az"}, {1, "b10"}, {1, "b2"}, {2, "c"}, {2, "d"}};
   for (std::int64_t i = 0; i < 5; ++i) {
     EXPECT_EQ(set->label(i), expected[i].first);
     EXPECT_EQ(image(*set, i), expected[i].second);
@@ -60,9 +61,11 @@ TEST(ImageFolder, FingerprintDoesNotHoldThePlace) {
 
 TEST(ImageFolder, ErrorsNameThePlace) {
   const TemporaryFolder folder;
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_image_folder(folder.path())); }), HasSubstr("sub-folder"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_image_folder(folder.path())); }),
+              HasSubstr("sub-folder"));
   put(folder, "empty/readme.txt", "x");
-  EXPECT_THAT(error_of([&] { static_cast<void>(open_image_folder(folder.path())); }), HasSubstr("empty: a class without images"));
+  EXPECT_THAT(error_of([&] { static_cast<void>(open_image_folder(folder.path())); }),
+              HasSubstr("empty: a class without images"));
   EXPECT_THROW(static_cast<void>(open_image_folder(folder / "absent")), DataError);
   put(folder, "empty/a.jpg", "");
   const auto set = open_image_folder(folder.path());
@@ -76,7 +79,8 @@ TEST(ImageList, Im2recKindIsOrderedByIndex) {
   put(folder, "a/1.jpg", "one");
   put(folder, "b/2.jpg", "two");
   put(folder, "three.jpg", "three");
-  test::write_file(folder / "s.lst", "5\t1.000000\t0.5\tb/2.jpg\r\n0\t0.000000\ta/1.jpg\n\n9\t3\tthree.jpg");
+  test::write_file(folder / "s.lst",
+                   "5\t1.000000\t0.5\tb/2.jpg\r\n0\t0.000000\ta/1.jpg\n\n9\t3\tthree.jpg");
   const auto set = open_image_list(folder / "s.lst");
   ASSERT_EQ(set->size(), 3);
   EXPECT_EQ(set->num_classes(), 4);
@@ -93,7 +97,8 @@ TEST(ImageList, InsightFaceKind) {
   const TemporaryFolder elsewhere;
   put(folder, "a/1.jpg", "one");
   put(elsewhere, "2.jpg", "two");
-  test::write_file(folder / "s.lst", "1\ta/1.jpg\t1\n1\t" + (elsewhere / "2.jpg") + "\t0\t1\t2\t3\t4\n");
+  test::write_file(folder / "s.lst",
+                   "1\ta/1.jpg\t1\n1\t" + (elsewhere / "2.jpg") + "\t0\t1\t2\t3\t4\n");
   const auto set = open_image_list(folder / "s.lst");
   ASSERT_EQ(set->size(), 2);
   EXPECT_EQ(set->num_classes(), 2);
@@ -125,7 +130,9 @@ TEST(ImageList, BadLinesAreNamed) {
   };
   for (const auto& [content, message] : cases) {
     test::write_file(folder / "s.lst", content);
-    EXPECT_THAT(error_of([&] { static_cast<void>(open_image_list(folder / "s.lst")); }), HasSubstr(message)) << content;
+    EXPECT_THAT(error_of([&] { static_cast<void>(open_image_list(folder / "s.lst")); }),
+                HasSubstr(message))
+        << content;
   }
 }
 
@@ -136,7 +143,8 @@ TEST(ImageList, NamedPipesAreNotWaitedFor) {
   put(folder, "faces.lst", "0\t0\tpipe.jpg\n");
   const auto set = open_image_list(folder / "faces.lst");
 
-  EXPECT_THAT(error_of([&] { image(*set, 0); }), AllOf(HasSubstr("pipe.jpg"), HasSubstr("not a regular file")));
+  EXPECT_THAT(error_of([&] { image(*set, 0); }),
+              AllOf(HasSubstr("pipe.jpg"), HasSubstr("not a regular file")));
 }
 
 TEST(ImageList, EveryTruncationIsSafe) {

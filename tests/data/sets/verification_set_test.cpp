@@ -26,13 +26,14 @@ std::string raw(const std::string& value) {
 
 /// numpy.dtype(name) with its state, protocol 2.
 std::string dtype(const std::string& name) {
-  return "cnumpy\ndtype\n" + text(name) + "\x89\x88\x87R(K\x03" + text("|") + "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"s;
+  return "cnumpy\ndtype\n" + text(name) + "\x89\x88\x87R(K\x03" + text("|") +
+         "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"s;
 }
 
 /// A numpy array as NumPy before 2 pickles it; `shape` is the opcodes of the tuple.
 std::string array(const std::string& type, const std::string& shape, const std::string& data) {
-  return "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85"s + raw("b") + "\x87R(K\x01" + shape + dtype(type) + "\x89" +
-         raw(data) + "tb";
+  return "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85"s + raw("b") +
+         "\x87R(K\x01" + shape + dtype(type) + "\x89" + raw(data) + "tb";
 }
 
 std::string pickle_of(const std::string& images, const std::string& flags) {
@@ -86,11 +87,16 @@ TEST_F(VerificationSetTest, NumpyArraysAndFlags) {
 }
 
 TEST_F(VerificationSetTest, NumpyBoolItems) {
-  const auto item = [](const std::string& byte) { return "cnumpy._core.multiarray\nscalar\n" + dtype("b1") + raw(byte) + "\x86R"; };
-  const auto set = read(pickle_of(kTwoImages + kTwoImages, "](" + item("\x01") + item("\0"s) + "e"));
+  const auto item = [](const std::string& byte) {
+    return "cnumpy._core.multiarray\nscalar\n" + dtype("b1") + raw(byte) + "\x86R";
+  };
+  const auto set =
+      read(pickle_of(kTwoImages + kTwoImages, "](" + item("\x01") + item("\0"s) + "e"));
   EXPECT_THAT(set.same, ::testing::ElementsAre(true, false));
-  EXPECT_THAT(read_error(pickle_of(kTwoImages, "](" + item("\x02") + "e")), HasSubstr("same / not same"));
-  EXPECT_THAT(read_error(pickle_of(kTwoImages, "](" + item("ab") + "e")), HasSubstr("same / not same"));
+  EXPECT_THAT(read_error(pickle_of(kTwoImages, "](" + item("\x02") + "e")),
+              HasSubstr("same / not same"));
+  EXPECT_THAT(read_error(pickle_of(kTwoImages, "](" + item("ab") + "e")),
+              HasSubstr("same / not same"));
 }
 
 TEST_F(VerificationSetTest, Latin1Text) {
@@ -108,8 +114,10 @@ TEST_F(VerificationSetTest, Latin1Text) {
   for (const auto* bad : {"\xc4\x80", "\xc3", "\xff", "\xe2\x82\xac",
                           "\xc3"
                           "a"})
-    EXPECT_THAT(read_error(pickle_of(call(bad, "latin1") + call("b", "latin1"), kOneFlag)), HasSubstr("above 255"));
-  EXPECT_THAT(read_error(pickle_of(call("a", "utf-8") + call("b", "latin1"), kOneFlag)), HasSubstr("latin1"));
+    EXPECT_THAT(read_error(pickle_of(call(bad, "latin1") + call("b", "latin1"), kOneFlag)),
+                HasSubstr("above 255"));
+  EXPECT_THAT(read_error(pickle_of(call("a", "utf-8") + call("b", "latin1"), kOneFlag)),
+              HasSubstr("latin1"));
 }
 
 TEST_F(VerificationSetTest, WrongContentIsNamed) {
@@ -143,7 +151,8 @@ TEST_F(VerificationSetTest, WrongContentIsNamed) {
                                                                      "a",
                                    kOneFlag)),
               HasSubstr("f4"));
-  EXPECT_THAT(read_error(pickle_of("c_codecs\nencode\nU\x01z"s, kOneFlag)), HasSubstr("_codecs.encode"));
+  EXPECT_THAT(read_error(pickle_of("c_codecs\nencode\nU\x01z"s, kOneFlag)),
+              HasSubstr("_codecs.encode"));
   EXPECT_THROW(static_cast<void>(read_verification_bin(folder_ / "absent.bin")), DataError);
 }
 
@@ -152,19 +161,22 @@ TEST_F(VerificationSetTest, MaliciousPickleIsRefused) {
                          "cos\nsystem\nU\x04"
                          "true\x85R."),
               AllOf(HasSubstr("lfw.bin"), HasSubstr("os.system")));
-  EXPECT_THAT(read_error("\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R."), HasSubstr("posix.system"));
+  EXPECT_THAT(read_error("\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R."),
+              HasSubstr("posix.system"));
 }
 
 TEST_F(VerificationSetTest, RepetitionIsBounded) {  // a small file that names one image very often
   std::string images = "B" + number(1 << 16, 4) + std::string(1 << 16, 'x') + "q\x00"s;
   for (int i = 1; i < 20000; ++i) images += "h\x00"s;
-  EXPECT_THAT(read_error(pickle_of(images, "](" + std::string(10000, '\x88') + "e")), HasSubstr("repeat too often"));
+  EXPECT_THAT(read_error(pickle_of(images, "](" + std::string(10000, '\x88') + "e")),
+              HasSubstr("repeat too often"));
 }
 
 TEST_F(VerificationSetTest, WriterGoesThereAndBack) {
   VerificationSet set;
   set.name = "pairs";
-  for (const auto& content : {"a"s, std::string(255, 'b'), std::string(256, '\xff'), std::string(70000, '\n')})
+  for (const auto& content :
+       {"a"s, std::string(255, 'b'), std::string(256, '\xff'), std::string(70000, '\n')})
     set.images.push_back(test::bytes_of(content));
   set.same = {false, true};
   const auto path = folder_ / "pairs.bin";
@@ -183,8 +195,9 @@ TEST_F(VerificationSetTest, WriterGoesThereAndBack) {
 
 /// A file of every item kind, small enough to damage each byte.
 std::string mixed_file() {
-  return "\x80\x02]q\x05(U\x02\xff\xd8q\x06"s + array("u1", "K\x03K\x01\x86", "xyz") + "h\x06" + raw("abc") + "c_codecs\nencode\n" +
-         text("\xc3\xbf") + text("latin1") + "\x86R" + array("u1", "K\x02\x85", "\xff\xd8") + "e" +
+  return "\x80\x02]q\x05(U\x02\xff\xd8q\x06"s + array("u1", "K\x03K\x01\x86", "xyz") + "h\x06" +
+         raw("abc") + "c_codecs\nencode\n" + text("\xc3\xbf") + text("latin1") + "\x86R" +
+         array("u1", "K\x02\x85", "\xff\xd8") + "e" +
          "](\x88\x89"
          "cnumpy.core.multiarray\nscalar\n" +
          dtype("b1") + raw("\x01") +
@@ -199,8 +212,8 @@ TEST_F(VerificationSetTest, EveryTruncationIsAnError) {
     EXPECT_THAT(read_error(content.substr(0, length)), HasSubstr("lfw.bin")) << length;
 }
 
-/// An allocation by a flipped length (up to 2^64) throws bad_alloc here, which fails the test. Sanitizers map terabytes of their own and
-/// report such an allocation themselves.
+/// An allocation by a flipped length (up to 2^64) throws bad_alloc here, which fails the test.
+/// Sanitizers map terabytes of their own and report such an allocation themselves.
 class TightMemory {
  public:
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -230,11 +243,13 @@ TEST_F(VerificationSetTest, ByteFlipsNeitherCrashNorTakeMuchMemory) {
   [[maybe_unused]] const TightMemory tight;
   int errors = 0;
   for (std::size_t at = 0; at < content.size(); ++at) {
-    for (const int value : {0x00, 0x01, 0x28, 0x2e, 0x42, 0x63, 0x7f, 0x80, 0x8e, 0xff, content[at] ^ 1, content[at] ^ 0x20}) {
+    for (const int value : {0x00, 0x01, 0x28, 0x2e, 0x42, 0x63, 0x7f, 0x80, 0x8e, 0xff,
+                            content[at] ^ 1, content[at] ^ 0x20}) {
       auto damaged = content;
       damaged[at] = static_cast<char>(value);
       try {
-        EXPECT_EQ(read(damaged).pairs() * 2, static_cast<std::int64_t>(read(damaged).images.size()));
+        EXPECT_EQ(read(damaged).pairs() * 2,
+                  static_cast<std::int64_t>(read(damaged).images.size()));
       } catch (const DataError& error) {
         EXPECT_THAT(error.what(), HasSubstr("lfw.bin"));
         ++errors;

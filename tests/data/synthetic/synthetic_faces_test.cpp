@@ -8,11 +8,11 @@
 #include <sstream>
 
 #include "data/error.h"
-#include "data/synthetic/face_renderer.h"
 #include "data/images/jpeg_decoder.h"
 #include "data/records/record_io.h"
-#include "data/synthetic/synthetic_plan.h"
 #include "data/sets/verification_set.h"
+#include "data/synthetic/face_renderer.h"
+#include "data/synthetic/synthetic_plan.h"
 #include "tests/data/test_files.h"
 
 namespace diffprob::data {
@@ -139,7 +139,8 @@ TEST_F(SyntheticFaces, PlantedLinesAreConsistent) {
     EXPECT_EQ(source.label, row.label);
     EXPECT_EQ(source.kind, "plain");
   }
-  for (const auto& [label, count] : flips) EXPECT_LE(count, 2) << label;  // evenly: 20 samples at most, 5 percent
+  for (const auto& [label, count] : flips)
+    EXPECT_LE(count, 2) << label;  // evenly: 20 samples at most, 5 percent
 }
 
 TEST_F(SyntheticFaces, NearDuplicatesAreNearAndOthersAreNot) {
@@ -156,7 +157,8 @@ TEST_F(SyntheticFaces, NearDuplicatesAreNearAndOthersAreNot) {
   std::array<int, 2> pairs{};
   for (std::size_t i = 0; i < images.size(); ++i) {
     if (planted[i].source >= 0) {
-      EXPECT_GT(correlation(images[i], images[static_cast<std::size_t>(planted[i].source)]), 0.97) << i;
+      EXPECT_GT(correlation(images[i], images[static_cast<std::size_t>(planted[i].source)]), 0.97)
+          << i;
       EXPECT_NE(images[i], images[static_cast<std::size_t>(planted[i].source)]);
     }
     for (std::size_t j = 0; j < i; ++j) {
@@ -177,8 +179,10 @@ TEST_F(SyntheticFaces, BytesDoNotDependOnThreadsButOnTheSeed) {
   SyntheticFacesOptions options = small_options();
   options.threads = 1;
   write_synthetic_faces(other / "one/", options);
-  for (const char* name : {"train.rec", "train.idx", "property", "planted.csv", "synthetic_verification.bin"}) {
-    EXPECT_EQ(test::read_file(other / (std::string("one/") + name)), test::read_file(file(name))) << name;
+  for (const char* name :
+       {"train.rec", "train.idx", "property", "planted.csv", "synthetic_verification.bin"}) {
+    EXPECT_EQ(test::read_file(other / (std::string("one/") + name)), test::read_file(file(name)))
+        << name;
   }
   options.seed = 2;
   write_synthetic_faces(other / "two", options);
@@ -277,7 +281,8 @@ TEST(FaceRenderer, StrengthsDoWhatTheySay) {
 TEST(FaceRenderer, EveryFaceIsAPictureWithContrast) {
   for (std::uint64_t key = 0; key < 200; ++key) {
     const auto difficulty = key % 2 == 0 ? faces::Difficulty::kPlain : faces::Difficulty::kHard;
-    const Pixels rgb = faces::render_face(faces::draw_identity(key, 2.0f), faces::draw_sample(key + 1000, 2.0f, difficulty));
+    const Pixels rgb = faces::render_face(faces::draw_identity(key, 2.0f),
+                                          faces::draw_sample(key + 1000, 2.0f, difficulty));
     ASSERT_EQ(rgb.size(), 112u * 112 * 3);
     const auto [low, high] = std::ranges::minmax(rgb);
     EXPECT_GT(high - low, 20) << key;

@@ -1,4 +1,5 @@
-// Device choice must hold with and without CUDA, with and without a driver. Own main: choose_device wants the process's environment.
+// Device choice must hold with and without CUDA, with and without a driver. Own main: choose_device
+// wants the process's environment.
 #include "dist/gpu/device.h"
 
 #include <c10/core/impl/FakeGuardImpl.h>
@@ -12,9 +13,9 @@
 #include <cstdlib>
 
 #include "dist/communicator.h"
-#include "launch/job/cpu_binding.h"
-#include "dist/gpu/cuda_device.h"
 #include "dist/error.h"
+#include "dist/gpu/cuda_device.h"
+#include "launch/job/cpu_binding.h"
 #include "tests/dist/ranks.h"
 
 namespace diffprob::dist {
@@ -42,12 +43,16 @@ TEST(Environment, IsOneAProcess) {
 
 TEST(CpusOfNode, ComeFromEveryRankInRankOrder) {
   HostCollectives control;
-  const auto cpus_of = [](int rank) { return rank % 2 == 0 ? CpuNumbers{0, 1, 2, 100 + rank} : CpuNumbers{4000}; };
+  const auto cpus_of = [](int rank) {
+    return rank % 2 == 0 ? CpuNumbers{0, 1, 2, 100 + rank} : CpuNumbers{4000};
+  };
 
-  const std::vector<CpuNumbers> of_node = cpus_of_node(cpus_of(environment->rank()), *environment, control);
+  const std::vector<CpuNumbers> of_node =
+      cpus_of_node(cpus_of(environment->rank()), *environment, control);
 
   ASSERT_EQ(std::ssize(of_node), environment->local_size());
-  for (int rank = 0; rank < environment->local_size(); ++rank) EXPECT_EQ(of_node[static_cast<std::size_t>(rank)], cpus_of(rank));
+  for (int rank = 0; rank < environment->local_size(); ++rank)
+    EXPECT_EQ(of_node[static_cast<std::size_t>(rank)], cpus_of(rank));
 }
 
 TEST(Devices, AreDescribedInOneLine) {
@@ -59,7 +64,9 @@ TEST(Devices, AreDescribedInOneLine) {
 TEST(Devices, HaveAPciAddressAsSysfsWritesIt) {
   const int count = find_cuda_devices().count;
 
-  for (int i = 0; i < count; ++i) EXPECT_THAT(cuda_pci_address(i), ::testing::MatchesRegex("[0-9a-f]+:[0-9a-f]+:[0-9a-f]+[.][0-7]"));
+  for (int i = 0; i < count; ++i)
+    EXPECT_THAT(cuda_pci_address(i),
+                ::testing::MatchesRegex("[0-9a-f]+:[0-9a-f]+:[0-9a-f]+[.][0-7]"));
   EXPECT_EQ(cuda_pci_address(count), "");
 }
 
@@ -69,7 +76,8 @@ TEST(Devices, TheCpuIsAlwaysThere) {
 
 TEST(Devices, AutoAndCudaFollowTheMachine) {
   const auto text = describe_devices();
-  const bool none = text.find("no usable device") != std::string::npos || text.find("not compiled in") != std::string::npos;
+  const bool none = text.find("no usable device") != std::string::npos ||
+                    text.find("not compiled in") != std::string::npos;
   if (none) {
     EXPECT_EQ(choose_device("auto", *environment), at::Device(at::kCPU));
     EXPECT_THROW((void)choose_device("cuda", *environment), c10::Error);
@@ -110,7 +118,8 @@ int main(int argc, char** argv) {
   diffprob::dist::environment = &mpi;
   const char* wanted = std::getenv("DIFFPROB_TEST_RANKS");
   if (wanted == nullptr || std::atoi(wanted) != mpi.world_size()) {
-    std::fprintf(stderr, "this test must run on DIFFPROB_TEST_RANKS ranks, but the world has %d\n", mpi.world_size());
+    std::fprintf(stderr, "this test must run on DIFFPROB_TEST_RANKS ranks, but the world has %d\n",
+                 mpi.world_size());
     mpi.abort(2);
   }
   return RUN_ALL_TESTS();

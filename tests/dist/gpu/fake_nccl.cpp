@@ -20,7 +20,8 @@ struct ncclComm {
   int size = 1;
   std::string name;
   std::atomic<bool> aborted = false;
-  std::unique_ptr<diffprob::tests::FakeNcclRanks> ranks{};  // made by the first collective, on its stream
+  std::unique_ptr<diffprob::tests::FakeNcclRanks>
+      ranks{};  // made by the first collective, on its stream
 };
 
 namespace diffprob::tests {
@@ -84,14 +85,18 @@ struct Numbers {
   ncclRedOp_t op = ncclSum;
 
   [[nodiscard]] at::Tensor at_place(const void* place, std::size_t bytes) const {
-    return at::from_blob(const_cast<void*>(place), {static_cast<std::int64_t>(bytes / size)}, at::TensorOptions().dtype(type));
+    return at::from_blob(const_cast<void*>(place), {static_cast<std::int64_t>(bytes / size)},
+                         at::TensorOptions().dtype(type));
   }
   /// The reduction of all slots' bytes [from, from + bytes), in rank order.
-  void reduce(const FakeNcclRanks& ranks, std::size_t from, std::size_t bytes, std::byte* to) const {
+  void reduce(const FakeNcclRanks& ranks, std::size_t from, std::size_t bytes,
+              std::byte* to) const {
     at::Tensor sum = at_place(ranks.slot(0) + from, bytes).clone();
     for (int r = 1; r < ranks.size(); ++r) {
       const at::Tensor next = at_place(ranks.slot(r) + from, bytes);
-      sum = op == ncclMax ? at::maximum(sum, next) : op == ncclMin ? at::minimum(sum, next) : sum + next;
+      sum = op == ncclMax   ? at::maximum(sum, next)
+            : op == ncclMin ? at::minimum(sum, next)
+                            : sum + next;
     }
     std::memcpy(to, sum.data_ptr(), bytes);
   }
@@ -101,11 +106,13 @@ Numbers numbers_of(ncclDataType_t type, ncclRedOp_t op = ncclSum) {
   return {type_of(type), at::elementSize(type_of(type)), op};
 }
 
-/// Shows all ranks `own` in pieces; use(from, bytes): the slots hold the bytes [from, from + bytes) of each rank.
+/// Shows all ranks `own` in pieces; use(from, bytes): the slots hold the bytes [from, from + bytes)
+/// of each rank.
 void in_pieces(ncclComm& comm, const void* own, std::size_t bytes,
                const std::function<void(const FakeNcclRanks&, std::size_t, std::size_t)>& use) {
   if (!comm.ranks) {
-    comm.ranks = std::make_unique<FakeNcclRanks>(comm.name, comm.rank, comm.size, [&comm] { return comm.aborted.load(); });
+    comm.ranks = std::make_unique<FakeNcclRanks>(comm.name, comm.rank, comm.size,
+                                                 [&comm] { return comm.aborted.load(); });
   }
   for (std::size_t from = 0; from < bytes; from += FakeNcclRanks::kSlotBytes) {
     const std::size_t n = std::min(FakeNcclRanks::kSlotBytes, bytes - from);
@@ -164,12 +171,15 @@ using namespace diffprob::tests;
 extern "C" {
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
-  std::random_device random;  // a process number may come again, and find what a killed one has left
-  std::snprintf(id->internal, sizeof(id->internal), "/diffprob.fake-nccl.%08x%08x%08x", random(), random(), random());
+  std::random_device
+      random;  // a process number may come again, and find what a killed one has left
+  std::snprintf(id->internal, sizeof(id->internal), "/diffprob.fake-nccl.%08x%08x%08x", random(),
+                random(), random());
   return ncclSuccess;
 }
 
-ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id, int rank, ncclConfig_t*) {
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id, int rank,
+                                    ncclConfig_t*) {
   ncclResult_t refused = ncclSuccess;
   {
     const std::lock_guard lock(state().mutex);
@@ -206,40 +216,47 @@ ncclResult_t ncclGroupEnd() {
   return answer;
 }
 
-ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
-                           cudaStream_t stream) {
+ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDataType_t type,
+                           ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
   return add("AllReduce", stream, [=, numbers = numbers_of(type, op)] {
-    in_pieces(*comm, from, count * numbers.size, [&](const FakeNcclRanks& ranks, std::size_t at, std::size_t n) {
-      numbers.reduce(ranks, 0, n, static_cast<std::byte*>(to) + at);
-    });
+    in_pieces(*comm, from, count * numbers.size,
+              [&](const FakeNcclRanks& ranks, std::size_t at, std::size_t n) {
+                numbers.reduce(ranks, 0, n, static_cast<std::byte*>(to) + at);
+              });
   });
 }
 
-ncclResult_t ncclAllGather(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclAllGather(const void* from, void* to, std::size_t count, ncclDataType_t type,
+                           ncclComm_t comm, cudaStream_t stream) {
   return add("AllGather", stream, [=, bytes = count * numbers_of(type).size] {
     in_pieces(*comm, from, bytes, [&](const FakeNcclRanks& ranks, std::size_t at, std::size_t n) {
       for (int r = 0; r < ranks.size(); ++r) {
-        std::memcpy(static_cast<std::byte*>(to) + static_cast<std::size_t>(r) * bytes + at, ranks.slot(r), n);
+        std::memcpy(static_cast<std::byte*>(to) + static_cast<std::size_t>(r) * bytes + at,
+                    ranks.slot(r), n);
       }
     });
   });
 }
 
-ncclResult_t ncclReduceScatter(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
-                               cudaStream_t stream) {
+ncclResult_t ncclReduceScatter(const void* from, void* to, std::size_t count, ncclDataType_t type,
+                               ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
   return add("ReduceScatter", stream, [=, numbers = numbers_of(type, op)] {
     const std::size_t block = count * numbers.size;
-    const std::size_t first = block * static_cast<std::size_t>(comm->rank);  // of this rank's part of the input
-    in_pieces(*comm, from, block * static_cast<std::size_t>(comm->size), [&](const FakeNcclRanks& ranks, std::size_t at, std::size_t n) {
-      const std::size_t begin = std::max(at, first);
-      const std::size_t end = std::min(at + n, first + block);
-      if (begin < end) numbers.reduce(ranks, begin - at, end - begin, static_cast<std::byte*>(to) + (begin - first));
-    });
+    const std::size_t first =
+        block * static_cast<std::size_t>(comm->rank);  // of this rank's part of the input
+    in_pieces(*comm, from, block * static_cast<std::size_t>(comm->size),
+              [&](const FakeNcclRanks& ranks, std::size_t at, std::size_t n) {
+                const std::size_t begin = std::max(at, first);
+                const std::size_t end = std::min(at + n, first + block);
+                if (begin < end)
+                  numbers.reduce(ranks, begin - at, end - begin,
+                                 static_cast<std::byte*>(to) + (begin - first));
+              });
   });
 }
 
-ncclResult_t ncclBroadcast(const void* from, void* to, std::size_t count, ncclDataType_t type, int root, ncclComm_t comm,
-                           cudaStream_t stream) {
+ncclResult_t ncclBroadcast(const void* from, void* to, std::size_t count, ncclDataType_t type,
+                           int root, ncclComm_t comm, cudaStream_t stream) {
   return add("Broadcast", stream, [=, bytes = count * numbers_of(type).size] {
     in_pieces(*comm, from, bytes, [&](const FakeNcclRanks& ranks, std::size_t at, std::size_t n) {
       std::memcpy(static_cast<std::byte*>(to) + at, ranks.slot(root), n);
@@ -253,7 +270,8 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
   s.calls.emplace_back("abort");
   s.aborted = true;
   comm->aborted = true;
-  if (s.behaviour.abort_waits_for_graph) s.changed.wait(lock, [&] { return s.behaviour.graphs == 0; });
+  if (s.behaviour.abort_waits_for_graph)
+    s.changed.wait(lock, [&] { return s.behaviour.graphs == 0; });
   s.calls.emplace_back("abort ended");
   return ncclSuccess;
 }

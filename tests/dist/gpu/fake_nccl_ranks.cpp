@@ -21,11 +21,13 @@ struct FakeNcclRanks::Memory {
   std::byte slots[kMost][kSlotBytes];
 };
 
-FakeNcclRanks::FakeNcclRanks(const std::string& name, int rank, int size, std::function<bool()> stop)
+FakeNcclRanks::FakeNcclRanks(const std::string& name, int rank, int size,
+                             std::function<bool()> stop)
     : rank_(rank), size_(size), stop_(std::move(stop)) {
   if (size > kMost) throw std::invalid_argument("a pretended NCCL for 16 ranks at most");
   const int file = ::shm_open(name.c_str(), O_RDWR | O_CREAT, 0600);
-  if (file < 0 || ::ftruncate(file, sizeof(Memory)) != 0) throw std::runtime_error("no shared memory: " + name);
+  if (file < 0 || ::ftruncate(file, sizeof(Memory)) != 0)
+    throw std::runtime_error("no shared memory: " + name);
   void* mapped = ::mmap(nullptr, sizeof(Memory), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   ::close(file);
   if (mapped == MAP_FAILED) throw std::runtime_error("shared memory cannot be mapped: " + name);

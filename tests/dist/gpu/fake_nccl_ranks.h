@@ -7,7 +7,8 @@
 
 namespace diffprob::tests {
 
-/// Processes of this machine that hand each other bytes through shared memory, in step. Waits end when `stop` says so.
+/// Processes of this machine that hand each other bytes through shared memory, in step. Waits end
+/// when `stop` says so.
 class FakeNcclRanks {
  public:
   static constexpr std::size_t kSlotBytes = 64 << 10;
@@ -19,8 +20,9 @@ class FakeNcclRanks {
   FakeNcclRanks(const FakeNcclRanks&) = delete;
   FakeNcclRanks& operator=(const FakeNcclRanks&) = delete;
 
-  /// Shows this rank's bytes, at most kSlotBytes, to all, lets `use` read those of rank r at slot(r), and returns when all have read; or
-  /// false when it was stopped. All ranks call it with the same number of bytes.
+  /// Shows this rank's bytes, at most kSlotBytes, to all, lets `use` read those of rank r at
+  /// slot(r), and returns when all have read; or false when it was stopped. All ranks call it with
+  /// the same number of bytes.
   [[nodiscard]] bool exchange(const void* own, std::size_t bytes, const std::function<void()>& use);
   [[nodiscard]] const std::byte* slot(int rank) const;
   [[nodiscard]] int rank() const noexcept { return rank_; }

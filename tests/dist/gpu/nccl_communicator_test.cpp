@@ -1,5 +1,5 @@
-// What NCCL does with the values is checked against the same collectives over MPI on host tensors: on one rank a GPU, or with a pretended
-// NCCL on pretended devices.
+// What NCCL does with the values is checked against the same collectives over MPI on host tensors:
+// on one rank a GPU, or with a pretended NCCL on pretended devices.
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -35,7 +35,8 @@ class NcclCommunicatorTest : public ::testing::Test {
 };
 
 TEST_F(NcclCommunicatorTest, AllReduceOfEveryTypeAndOperation) {
-  for (const auto type : {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf, at::kInt, at::kLong, at::kByte}) {
+  for (const auto type :
+       {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf, at::kInt, at::kLong, at::kByte}) {
     for (const auto op : {ReduceOp::kSum, ReduceOp::kMax, ReduceOp::kMin}) {
       auto host = values({1000}, type);
       auto gpu = host.to(device_);

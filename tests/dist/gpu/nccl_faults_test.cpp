@@ -1,4 +1,5 @@
-// What goes wrong between ranks, on a pretended NCCL: every rank ends in time, and says what it waited for. "Late" is the last rank.
+// What goes wrong between ranks, on a pretended NCCL: every rank ends in time, and says what it
+// waited for. "Late" is the last rank.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -97,7 +98,8 @@ TEST_F(NcclFaultsTest, AHostThatWaitsForTheDeviceAloneIsFreedByTheWatchdog) {
   EXPECT_THAT(error, HasSubstr(late_rank() + " did not arrive"));
 }
 
-/// The kernels of a replay hang, as they do behind a dead link, on all ranks; NCCL's abort waits for the graph, whose owner is this thread.
+/// The kernels of a replay hang, as they do behind a dead link, on all ranks; NCCL's abort waits
+/// for the graph, whose owner is this thread.
 TEST_F(NcclFaultsTest, AReplayThatHangsEndsAlthoughTheAbortWaitsForItsGraph) {
   tests::set_fake_nccl({.abort_waits_for_graph = true, .graphs = 1});
   const c10::Stream stream = c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
@@ -110,7 +112,8 @@ TEST_F(NcclFaultsTest, AReplayThatHangsEndsAlthoughTheAbortWaitsForItsGraph) {
     nccl_->watch_replay();  // behind the next one
   });
   EXPECT_THAT(error, HasSubstr("dead since: replay of a recorded step"));
-  EXPECT_THAT(error_of([&] { nccl_->all_reduce(values_)->wait_host(); }), HasSubstr("replay of a recorded step"));
+  EXPECT_THAT(error_of([&] { nccl_->all_reduce(values_)->wait_host(); }),
+              HasSubstr("replay of a recorded step"));
   EXPECT_THAT(tests::fake_nccl_calls(), Not(Contains("abort ended")));
   tests::destroy_fake_graph();  // unwinding does it
   nccl_.reset();
@@ -151,7 +154,10 @@ TEST_F(NcclFaultsTest, AnAbortWhileALaunchIsUnderWayWaitsForItsDeadlineAndNotFor
 
 TEST_F(NcclFaultsTest, AStartThatDoesNotComeToItsEndThrows) {
   tests::set_fake_nccl({.hangs = true});
-  EXPECT_THAT(error_of([&] { (void)tests::connect_fake_nccl(device_, {kStep, kStep}); }), HasSubstr("start of NCCL"));
+  EXPECT_THAT(error_of([&] {
+                (void)tests::connect_fake_nccl(device_, {kStep, kStep});
+              }),
+              HasSubstr("start of NCCL"));
 }
 
 TEST_F(NcclFaultsTest, AnEndThatHangsIsAborted) {
@@ -186,7 +192,8 @@ TEST_F(NcclFaultsTest, UnevenBlocksAreOneOperationEach) {
   nccl_->all_gather_v(whole, part, counts)->wait_stream();
   nccl_->reduce_scatter_v(part, whole, counts)->wait_stream();
   EXPECT_TRUE(torch::equal(part.cpu(), torch::full({own, 5}, static_cast<float>(world_size()))));
-  EXPECT_THAT(tests::fake_nccl_calls(), ::testing::ElementsAre("launch", "AllGather", "launch", "ReduceScatter"));
+  EXPECT_THAT(tests::fake_nccl_calls(),
+              ::testing::ElementsAre("launch", "AllGather", "launch", "ReduceScatter"));
 }
 
 TEST_F(NcclFaultsTest, NothingIsDoneOnTheDeviceOfAnotherRank) {
@@ -197,7 +204,8 @@ TEST_F(NcclFaultsTest, NothingIsDoneOnTheDeviceOfAnotherRank) {
   const auto again = tests::connect_fake_nccl(device_, {10s, 10s});
   again->all_reduce(values_)->wait_host();
   EXPECT_THAT(tests::worked_on_fake_devices(), ::testing::ElementsAre(device_.index()));
-  EXPECT_THAT(tests::current_fake_devices(), ::testing::IsSubsetOf({static_cast<int>(device_.index())}));
+  EXPECT_THAT(tests::current_fake_devices(),
+              ::testing::IsSubsetOf({static_cast<int>(device_.index())}));
 }
 
 class PrintLongest : public ::testing::Environment {

@@ -1,4 +1,5 @@
-// NcclHandle on a pretended NCCL: start, deadlines, errors, aborts that wait for a CUDA graph, the end. No GPU.
+// NcclHandle on a pretended NCCL: start, deadlines, errors, aborts that wait for a CUDA graph, the
+// end. No GPU.
 #include "dist/gpu/nccl_handle.h"
 
 #include <atomic>
@@ -36,7 +37,8 @@ class NcclHandleTest : public ::testing::Test {
     tests::set_fake_nccl({});
     tests::forget_fake_nccl_calls();
   }
-  /// The last resort is noted, not taken; a graph that still stands is destroyed then, as the end of a process would.
+  /// The last resort is noted, not taken; a graph that still stands is destroyed then, as the end
+  /// of a process would.
   [[nodiscard]] NcclAbortLimits limits(std::chrono::milliseconds last_resort = 60s) {
     return {100ms, last_resort, [this](const std::string& reason) {
               ended_with_ = reason;
@@ -78,7 +80,8 @@ TEST_F(NcclHandleTest, AStartThatFailsOrHangsThrowsWithinItsDeadline) {
   tests::set_fake_nccl({.start_error = ncclInvalidUsage});
   EXPECT_THAT(error_of([&] { (void)make(); }), HasSubstr("start of NCCL failed on rank 1"));
   tests::set_fake_nccl({.error = ncclRemoteError});
-  EXPECT_THAT(error_of([&] { (void)make(); }), HasSubstr("start of NCCL failed on rank 1: remote error; peer 3 is gone"));
+  EXPECT_THAT(error_of([&] { (void)make(); }),
+              HasSubstr("start of NCCL failed on rank 1: remote error; peer 3 is gone"));
   tests::set_fake_nccl({.hangs = true});
   const auto start = Clock::now();
   EXPECT_THAT(error_of([&] { (void)make(); }), HasSubstr("start of NCCL: rank 1 waited"));
@@ -90,8 +93,10 @@ TEST_F(NcclHandleTest, ALaunchThatHangsPassesItsDeadlineAndAbortsOnce) {
   auto handle = make();
   tests::set_fake_nccl({.hangs = true});
   EXPECT_THAT(error_of([&] { launch(*handle); }), HasSubstr("all_reduce: rank 1 waited"));
-  EXPECT_THAT(error_of([&] { launch(*handle); }), HasSubstr("the communicator is dead since: all_reduce: rank 1 waited"));
-  EXPECT_THAT(error_of([&] { handle->check_alive("all_gather"); }), HasSubstr("all_gather: the communicator is dead since"));
+  EXPECT_THAT(error_of([&] { launch(*handle); }),
+              HasSubstr("the communicator is dead since: all_reduce: rank 1 waited"));
+  EXPECT_THAT(error_of([&] { handle->check_alive("all_gather"); }),
+              HasSubstr("all_gather: the communicator is dead since"));
   handle.reset();
   EXPECT_THAT(tests::fake_nccl_calls(), ElementsAre("init", "launch", "abort", "abort ended"));
 }
@@ -99,16 +104,19 @@ TEST_F(NcclHandleTest, ALaunchThatHangsPassesItsDeadlineAndAbortsOnce) {
 TEST_F(NcclHandleTest, APeerThatFailsIsFoundBetweenOperations) {
   auto handle = make();
   tests::set_fake_nccl({.error = ncclRemoteError});
-  EXPECT_THAT(error_of([&] { handle->check_alive("all_reduce"); }), HasSubstr("all_reduce failed on rank 1: remote error; peer 3 is gone"));
+  EXPECT_THAT(error_of([&] { handle->check_alive("all_reduce"); }),
+              HasSubstr("all_reduce failed on rank 1: remote error; peer 3 is gone"));
   handle.reset();
   EXPECT_THAT(tests::fake_nccl_calls(), Not(Contains("finalize")));
 }
 
-/// The thread that owns a graph of the communicator waits in launch() while another one aborts: this was a deadlock.
+/// The thread that owns a graph of the communicator waits in launch() while another one aborts:
+/// this was a deadlock.
 TEST_F(NcclHandleTest, AnAbortThatWaitsForAGraphLetsItsOwnerGo) {
   auto handle = make();
   tests::set_fake_nccl({.abort_waits_for_graph = true, .graphs = 1});
-  auto watchdog = std::async(std::launch::async, [&] { handle->abort("the replay passed its deadline"); });
+  auto watchdog =
+      std::async(std::launch::async, [&] { handle->abort("the replay passed its deadline"); });
   auto owner = std::async(std::launch::async, [&] {
     std::string error;
     for (int i = 0; i < 2000 && error.empty(); ++i) {
@@ -119,7 +127,8 @@ TEST_F(NcclHandleTest, AnAbortThatWaitsForAGraphLetsItsOwnerGo) {
     return error;
   });
 
-  ASSERT_EQ(owner.wait_for(10s), std::future_status::ready) << "the owner of the graph waits for the abort, which waits for it";
+  ASSERT_EQ(owner.wait_for(10s), std::future_status::ready)
+      << "the owner of the graph waits for the abort, which waits for it";
   EXPECT_THAT(owner.get(), HasSubstr("dead since: the replay passed its deadline"));
   ASSERT_EQ(watchdog.wait_for(10s), std::future_status::ready);
   handle.reset();

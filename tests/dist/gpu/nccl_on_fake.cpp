@@ -19,7 +19,8 @@ at::Device take_fake_device() {
   return device;
 }
 
-std::unique_ptr<dist::Communicator> connect_fake_nccl(at::Device device, dist::Deadlines deadlines) {
+std::unique_ptr<dist::Communicator> connect_fake_nccl(at::Device device,
+                                                      dist::Deadlines deadlines) {
   dist::HostCollectives host(deadlines);
   return dist::connect_nccl(device, host, deadlines);
 }
@@ -27,7 +28,8 @@ std::unique_ptr<dist::Communicator> connect_fake_nccl(at::Device device, dist::D
 namespace {
 
 [[maybe_unused]] const bool pretended_devices_are_there = [] {
-  pretended_devices = {take_fake_device, [](at::Device device) { return connect_fake_nccl(device); }};
+  pretended_devices = {take_fake_device,
+                       [](at::Device device) { return connect_fake_nccl(device); }};
   return true;
 }();
 
@@ -36,10 +38,12 @@ class OwnDeviceAlone : public ::testing::Environment {
   void TearDown() override {
     const std::set<int> devices = worked_on_fake_devices();
     EXPECT_TRUE(devices.empty() || devices == std::set<int>{world_rank() + 1})
-        << "rank " << world_rank() << " has worked on devices " << ::testing::PrintToString(devices);
+        << "rank " << world_rank() << " has worked on devices "
+        << ::testing::PrintToString(devices);
   }
 };
-[[maybe_unused]] const auto* const own_device_alone = ::testing::AddGlobalTestEnvironment(new OwnDeviceAlone);
+[[maybe_unused]] const auto* const own_device_alone =
+    ::testing::AddGlobalTestEnvironment(new OwnDeviceAlone);
 
 }  // namespace
 

@@ -7,8 +7,8 @@
 
 namespace diffprob::tests {
 
-/// This rank's device and communicator for the tests of nccl_communicator_test.cpp: of a real GPU (nccl_on_gpu.cpp), or of a pretended one
-/// with a pretended NCCL (nccl_on_fake.cpp).
+/// This rank's device and communicator for the tests of nccl_communicator_test.cpp: of a real GPU
+/// (nccl_on_gpu.cpp), or of a pretended one with a pretended NCCL (nccl_on_fake.cpp).
 struct NcclUnderTest {
   at::Device device = at::kCPU;
   std::unique_ptr<dist::Communicator> communicator{};

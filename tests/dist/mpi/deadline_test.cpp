@@ -1,4 +1,5 @@
-// A rank that comes too late: the others learn it in time, by name. The late one joins afterwards, so that the test ends cleanly.
+// A rank that comes too late: the others learn it in time, by name. The late one joins afterwards,
+// so that the test ends cleanly.
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -45,9 +46,11 @@ bool is_late() {
 
 void expect_timely(const Outcome& outcome, const std::string& operation) {
   EXPECT_NE(outcome.message.find(operation), std::string::npos) << outcome.message;
-  EXPECT_NE(outcome.message.find("rank " + std::to_string(world_rank()) + " of"), std::string::npos) << outcome.message;
+  EXPECT_NE(outcome.message.find("rank " + std::to_string(world_rank()) + " of"), std::string::npos)
+      << outcome.message;
   EXPECT_NE(outcome.message.find("waited 0."), std::string::npos) << outcome.message;
-  EXPECT_GE(outcome.seconds, 0.25);  // the wait may begin on the progress thread, before the clock of the test
+  EXPECT_GE(outcome.seconds,
+            0.25);  // the wait may begin on the progress thread, before the clock of the test
   EXPECT_LT(outcome.seconds, 1.2);
 }
 
@@ -67,11 +70,14 @@ TEST_F(DeadlineTest, HostCollectivesNameTheMissingRank) {
 
   if (is_late()) return;
   expect_timely(outcome, "all_reduce");
-  EXPECT_NE(outcome.message.find("nothing from rank " + std::to_string(world_size() - 1)), std::string::npos) << outcome.message;
+  EXPECT_NE(outcome.message.find("nothing from rank " + std::to_string(world_size() - 1)),
+            std::string::npos)
+      << outcome.message;
   // It sleeps, but its thread answers; nobody else is blamed.
   const std::string absent = "; rank " + std::to_string(world_size() - 1) + " did not arrive: ";
   EXPECT_NE(outcome.message.find(absent), std::string::npos) << outcome.message;
-  EXPECT_EQ(outcome.message.find("did not arrive"), outcome.message.rfind("did not arrive")) << outcome.message;
+  EXPECT_EQ(outcome.message.find("did not arrive"), outcome.message.rfind("did not arrive"))
+      << outcome.message;
   EXPECT_EQ(outcome.message.find("did not answer"), std::string::npos) << outcome.message;
   EXPECT_NE(outcome.message.find("deadline_test.cpp:"), std::string::npos) << outcome.message;
   const auto again = measure([&] { host.barrier("after"); });
@@ -107,10 +113,12 @@ TEST_F(DeadlineTest, BarrierNamesItsPurpose) {
 }
 
 TEST_F(DeadlineTest, TheStartNamesTheMissingRank) {
-  const Deadlines deadlines{is_late() ? std::chrono::milliseconds(std::chrono::seconds(30)) : kStep, kStep};
+  const Deadlines deadlines{is_late() ? std::chrono::milliseconds(std::chrono::seconds(30)) : kStep,
+                            kStep};
   if (is_late()) std::this_thread::sleep_for(kLate);
 
-  // The copy of MPI_COMM_WORLD that the others have given up still comes about, when the late rank joins.
+  // The copy of MPI_COMM_WORLD that the others have given up still comes about, when the late rank
+  // joins.
   const auto outcome = measure([&] { const HostCollectives host(deadlines); });
 
   if (is_late()) {

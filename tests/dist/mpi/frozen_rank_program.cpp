@@ -1,5 +1,6 @@
-// One rank of a job that reduces for ever; the rank given by the second argument stops itself (SIGSTOP) at step 20.
-// frozen_rank_program FOLDER RANK DEADLINE_MS [host]: operations are written to FOLDER; "host": host values instead of tensors.
+// One rank of a job that reduces for ever; the rank given by the second argument stops itself
+// (SIGSTOP) at step 20. frozen_rank_program FOLDER RANK DEADLINE_MS [host]: operations are written
+// to FOLDER; "host": host values instead of tensors.
 #include <torch/types.h>
 
 #include <chrono>
@@ -53,8 +54,10 @@ int main(int argc, char** argv) {
     TORCH_CHECK(argc >= 4, "frozen_rank_program FOLDER RANK DEADLINE_MS [host]");
     set_dump_folder(argv[1]);
     const bool victim = mpi.rank() == std::atoi(argv[2]);
-    const Deadlines deadlines{std::chrono::seconds(60), std::chrono::milliseconds(std::atoi(argv[3]))};
-    argc > 4 && std::string_view(argv[4]) == "host" ? reduce_values(deadlines, victim) : reduce_tensors(deadlines, victim);
+    const Deadlines deadlines{std::chrono::seconds(60),
+                              std::chrono::milliseconds(std::atoi(argv[3]))};
+    argc > 4 && std::string_view(argv[4]) == "host" ? reduce_values(deadlines, victim)
+                                                    : reduce_tensors(deadlines, victim);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "[rank %d] %s\n", mpi.rank(), error.what());
     mpi.abort(3);

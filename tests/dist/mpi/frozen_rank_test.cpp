@@ -1,4 +1,5 @@
-// A rank of a running job is frozen (SIGSTOP): all others end in time, say which rank it was, and leave their last operations behind.
+// A rank of a running job is frozen (SIGSTOP): all others end in time, say which rank it was, and
+// leave their last operations behind.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,16 +23,18 @@ struct Job {
 };
 
 Job run(int ranks, const fs::path& folder, const std::string& arguments) {
-  const std::string command = "timeout -s KILL 100 " DIFFPROB_MPIEXEC " -np " + std::to_string(ranks) +
-                              " --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 " DIFFPROB_PROGRAM " " + folder.string() + " " +
-                              arguments + " 2>&1";
+  const std::string command =
+      "timeout -s KILL 100 " DIFFPROB_MPIEXEC " -np " + std::to_string(ranks) +
+      " --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 " DIFFPROB_PROGRAM " " +
+      folder.string() + " " + arguments + " 2>&1";
   Job job;
   FILE* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) throw std::runtime_error("popen failed");
   std::array<char, 4096> buffer{};
   auto frozen = std::chrono::steady_clock::now();
   while (std::fgets(buffer.data(), buffer.size(), pipe) != nullptr) {
-    if (std::string_view(buffer.data()).starts_with("stopping")) frozen = std::chrono::steady_clock::now();
+    if (std::string_view(buffer.data()).starts_with("stopping"))
+      frozen = std::chrono::steady_clock::now();
     job.output += buffer.data();
   }
   const int status = pclose(pipe);
@@ -57,12 +60,14 @@ class FrozenRank : public ::testing::TestWithParam<Case> {};
 
 TEST_P(FrozenRank, EndsTheJobAndIsNamed) {
   const auto& [ranks, arguments, operation] = GetParam();
-  const fs::path folder = fs::temp_directory_path() / ("diffprob_frozen_" + std::to_string(getpid()));
+  const fs::path folder =
+      fs::temp_directory_path() / ("diffprob_frozen_" + std::to_string(getpid()));
   fs::create_directory(folder);
 
   const auto job = run(ranks, folder, "1 3000" + arguments);
 
-  std::printf("%d ranks: all ended %.2f s after the freeze, exit code %d\n%s\n", ranks, job.seconds, job.exit_code, job.output.c_str());
+  std::printf("%d ranks: all ended %.2f s after the freeze, exit code %d\n%s\n", ranks, job.seconds,
+              job.exit_code, job.output.c_str());
   RecordProperty("seconds", std::to_string(job.seconds));
   EXPECT_EQ(job.exit_code, 3);
   EXPECT_GE(job.seconds, 2.9);
@@ -77,8 +82,10 @@ TEST_P(FrozenRank, EndsTheJobAndIsNamed) {
     if (r == 1) continue;
     const auto text = read(folder / ("operations.rank0000" + std::to_string(r) + ".txt"));
     EXPECT_NE(text.find("\t20\t"), std::string::npos) << "rank " << r << ": " << text;
-    EXPECT_NE(text.find("\nsequence\tstate\tkind"), std::string::npos) << "rank " << r << ": " << text;
-    EXPECT_NE(text.find("dist/frozen_rank_program.cpp:"), std::string::npos) << "rank " << r << ": " << text;
+    EXPECT_NE(text.find("\nsequence\tstate\tkind"), std::string::npos)
+        << "rank " << r << ": " << text;
+    EXPECT_NE(text.find("dist/frozen_rank_program.cpp:"), std::string::npos)
+        << "rank " << r << ": " << text;
   }
   fs::remove_all(folder);
 }

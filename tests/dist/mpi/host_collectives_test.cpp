@@ -60,13 +60,16 @@ TEST_F(HostCollectivesTest, AllReduceOfEveryType) {
 
 TEST_F(HostCollectivesTest, AllReduceOfOneValueKeepsAllBits) {
   const std::uint64_t high = std::uint64_t{1} << 63;
-  EXPECT_EQ(host_.all_reduce(world_rank() == 0 ? high + 1 : std::uint64_t{5}, ReduceOp::kMax), high + 1);
-  EXPECT_EQ(host_.all_reduce(std::int64_t{-3} - world_rank(), ReduceOp::kMin), -3 - (world_size() - 1));
+  EXPECT_EQ(host_.all_reduce(world_rank() == 0 ? high + 1 : std::uint64_t{5}, ReduceOp::kMax),
+            high + 1);
+  EXPECT_EQ(host_.all_reduce(std::int64_t{-3} - world_rank(), ReduceOp::kMin),
+            -3 - (world_size() - 1));
 }
 
 TEST_F(HostCollectivesTest, NanStaysVisibleWhicheverRankHasIt) {
   for (int bad = 0; bad < world_size(); ++bad) {
-    const double mine = world_rank() == bad ? std::numeric_limits<double>::quiet_NaN() : 1.0 + world_rank();
+    const double mine =
+        world_rank() == bad ? std::numeric_limits<double>::quiet_NaN() : 1.0 + world_rank();
     EXPECT_TRUE(std::isnan(host_.all_reduce(mine, ReduceOp::kMax)));
     EXPECT_TRUE(std::isnan(host_.all_reduce(mine, ReduceOp::kMin)));
   }
@@ -83,7 +86,8 @@ TEST_F(HostCollectivesTest, AllGatherOfStructs) {
 }
 
 TEST_F(HostCollectivesTest, AllGatherOfUnevenCounts) {
-  const std::vector<std::int64_t> mine(static_cast<std::size_t>(world_rank() == 1 ? 0 : 3 * world_rank() + 1), world_rank());
+  const std::vector<std::int64_t> mine(
+      static_cast<std::size_t>(world_rank() == 1 ? 0 : 3 * world_rank() + 1), world_rank());
   std::vector<std::int64_t> counts;
 
   const auto all = host_.all_gather_v(std::span<const std::int64_t>(mine), &counts);
@@ -102,7 +106,8 @@ TEST_F(HostCollectivesTest, AllToAllSortsByDestination) {
   std::vector<std::int64_t> send_counts;
   for (int r = 0; r < world_size(); ++r) {
     send_counts.push_back((world_rank() + 2 * r) % 4);
-    values.insert(values.end(), static_cast<std::size_t>(send_counts.back()), 10 * world_rank() + r);
+    values.insert(values.end(), static_cast<std::size_t>(send_counts.back()),
+                  10 * world_rank() + r);
   }
   std::vector<std::int64_t> counts;
 
@@ -121,11 +126,14 @@ TEST_F(HostCollectivesTest, AllToAllRefusesCountsThatDoNotFit) {
   const std::vector<std::int32_t> values(5);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(world_size()), 0);
   counts[0] = 4;
-  EXPECT_THROW((void)host_.all_to_all_v(std::span<const std::int32_t>(values), counts), std::invalid_argument);
+  EXPECT_THROW((void)host_.all_to_all_v(std::span<const std::int32_t>(values), counts),
+               std::invalid_argument);
   counts[0] = -1;
-  EXPECT_THROW((void)host_.all_to_all_v(std::span<const std::int32_t>(values), counts), std::invalid_argument);
+  EXPECT_THROW((void)host_.all_to_all_v(std::span<const std::int32_t>(values), counts),
+               std::invalid_argument);
   counts.push_back(5);
-  EXPECT_THROW((void)host_.all_to_all_v(std::span<const std::int32_t>(values), counts), std::invalid_argument);
+  EXPECT_THROW((void)host_.all_to_all_v(std::span<const std::int32_t>(values), counts),
+               std::invalid_argument);
 }
 
 TEST_F(HostCollectivesTest, BroadcastOfStringsOfAnySize) {

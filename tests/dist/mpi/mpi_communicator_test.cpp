@@ -13,7 +13,8 @@ namespace {
 using tests::world_rank;
 using tests::world_size;
 
-const std::vector<at::ScalarType> kTypes = {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf, at::kInt, at::kLong, at::kByte};
+const std::vector<at::ScalarType> kTypes = {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf,
+                                            at::kInt,   at::kLong,   at::kByte};
 
 class MpiCommunicatorTest : public ::testing::Test {
  protected:
@@ -25,7 +26,8 @@ at::Tensor values(int rank, std::vector<std::int64_t> sizes, at::ScalarType type
   std::int64_t n = 1;
   for (const auto s : sizes) n *= s;
   auto numbers = (torch::arange(n, torch::kLong) * (rank + 3)) % 50;
-  if (at::isFloatingType(type)) return (numbers.to(torch::kDouble) / 7.0 + 0.1 * rank).to(type).view(sizes);
+  if (at::isFloatingType(type))
+    return (numbers.to(torch::kDouble) / 7.0 + 0.1 * rank).to(type).view(sizes);
   return numbers.to(type).view(sizes);
 }
 
@@ -79,7 +81,8 @@ TEST_F(MpiCommunicatorTest, FloatSumsHaveTheSameBitsOnAllRanks) {
   for (int r = 0; r < world_size(); ++r) EXPECT_TRUE(torch::equal(all[r], tensor));
 }
 
-/// A value that is not finite on the last rank only must reach all of them, whatever the place in the order of the ranks.
+/// A value that is not finite on the last rank only must reach all of them, whatever the place in
+/// the order of the ranks.
 TEST_F(MpiCommunicatorTest, NotFiniteValuesAreNeverLost) {
   constexpr double kInf = std::numeric_limits<double>::infinity();
   const double nan = std::numeric_limits<double>::quiet_NaN();
@@ -100,7 +103,8 @@ TEST_F(MpiCommunicatorTest, NotFiniteValuesAreNeverLost) {
       comm_->all_reduce(high, ReduceOp::kMax)->wait_host();
       comm_->all_reduce(low, ReduceOp::kMin)->wait_host();
 
-      for (const auto& result : {sum, high, low}) EXPECT_TRUE(result.narrow(1, 0, 2).isnan().all().item<bool>()) << type << " " << n;
+      for (const auto& result : {sum, high, low})
+        EXPECT_TRUE(result.narrow(1, 0, 2).isnan().all().item<bool>()) << type << " " << n;
       EXPECT_TRUE((sum.select(1, 2) == kInf).all().item<bool>()) << type;
       EXPECT_TRUE((high.select(1, 2) == kInf).all().item<bool>()) << type;
       EXPECT_EQ((low.select(1, 2) == 1).all().item<bool>(), world_size() > 1) << type;
@@ -115,7 +119,8 @@ TEST_F(MpiCommunicatorTest, NotFiniteValuesAreNeverLost) {
 TEST_F(MpiCommunicatorTest, AFlagTellsAllRanksOfOneBadRank) {
   for (const bool bad : {false, true}) {
     auto gradient = torch::ones({100});
-    if (bad && world_rank() == world_size() - 1) gradient[17] = std::numeric_limits<float>::quiet_NaN();
+    if (bad && world_rank() == world_size() - 1)
+      gradient[17] = std::numeric_limits<float>::quiet_NaN();
     auto flag = gradient.isfinite().all().logical_not().to(torch::kFloat).view({1});
 
     comm_->all_reduce(flag, ReduceOp::kMax)->wait_stream();
@@ -125,7 +130,8 @@ TEST_F(MpiCommunicatorTest, AFlagTellsAllRanksOfOneBadRank) {
 }
 
 TEST_F(MpiCommunicatorTest, SixteenBitSumsAreRoundedOnce) {
-  // 256 + 1 + 1 + ... in bfloat16 stays 256 when each sum is rounded (256 + 1 = 257 is a tie that goes to even).
+  // 256 + 1 + 1 + ... in bfloat16 stays 256 when each sum is rounded (256 + 1 = 257 is a tie that
+  // goes to even).
   auto tensor = torch::full({world_size() * 3000}, world_rank() == 0 ? 256.0 : 1.0, at::kBFloat16);
   comm_->all_reduce(tensor)->wait_host();
 
@@ -238,7 +244,8 @@ TEST_F(MpiCommunicatorTest, RefusesWhatItCannotSend) {
   EXPECT_THROW((void)comm_->all_reduce(torch::ones({4, 4}).slice(1, 0, 2)), c10::Error);
   EXPECT_THROW((void)comm_->all_reduce(torch::ones({4}, torch::kBool)), c10::Error);
   EXPECT_THROW((void)comm_->broadcast(torch::ones({4}), world_size()), c10::Error);
-  EXPECT_THROW((void)comm_->all_gather(torch::ones({world_size() + 1}), torch::ones({1})), c10::Error);
+  EXPECT_THROW((void)comm_->all_gather(torch::ones({world_size() + 1}), torch::ones({1})),
+               c10::Error);
 }
 
 }  // namespace

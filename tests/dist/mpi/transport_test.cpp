@@ -18,7 +18,9 @@ using tests::world_size;
 class TransportTest : public ::testing::TestWithParam<std::int64_t> {
  protected:
   MpiTransport transport_{seconds(60),
-                          {.chunk_bytes = GetParam(), .node_path = TransportOptions::NodePath::kMessages, .recorder = nullptr}};
+                          {.chunk_bytes = GetParam(),
+                           .node_path = TransportOptions::NodePath::kMessages,
+                           .recorder = nullptr}};
 };
 
 /// What rank r holds at element i: distinct, exact in float, sums exact.
@@ -41,7 +43,8 @@ TEST_P(TransportTest, AllReduceSumsEveryElementOnce) {
   for (const std::int64_t count : {0, 1, 2, 3, 7, 64, 1000, 40001}) {
     auto data = values<double>(world_rank(), count);
 
-    transport_.all_reduce(bytes(data.data()), count, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+    transport_.all_reduce(bytes(data.data()), count, local_reduce<double>(ReduceOp::kSum),
+                          "all_reduce");
 
     for (std::int64_t i = 0; i < count; ++i) {
       double expected = 0;
@@ -56,12 +59,13 @@ TEST_P(TransportTest, ReduceScatterGivesEachRankItsUnevenBlock) {
   for (int r = 0; r < world_size(); ++r) counts.push_back(r == 1 ? 0 : 37 + 11 * r);
   const std::int64_t total = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
   const auto own = static_cast<std::size_t>(world_rank());
-  const std::int64_t begin = std::accumulate(counts.begin(), counts.begin() + world_rank(), std::int64_t{0});
+  const std::int64_t begin =
+      std::accumulate(counts.begin(), counts.begin() + world_rank(), std::int64_t{0});
   auto input = values<std::int32_t>(world_rank(), total);
   std::vector<std::int32_t> output(static_cast<std::size_t>(counts[own]), -1);
 
-  transport_.reduce_scatter(bytes(input.data()), bytes(output.data()), counts, local_reduce<std::int32_t>(ReduceOp::kMax),
-                            "reduce_scatter");
+  transport_.reduce_scatter(bytes(input.data()), bytes(output.data()), counts,
+                            local_reduce<std::int32_t>(ReduceOp::kMax), "reduce_scatter");
 
   for (std::int64_t i = 0; i < counts[own]; ++i) {
     std::int64_t expected = 0;
@@ -79,7 +83,8 @@ TEST_P(TransportTest, AllGatherKeepsRankOrder) {
     const auto part = values<std::int64_t>(r, count);
     expected.insert(expected.end(), part.begin(), part.end());
   }
-  auto input = values<std::int64_t>(world_rank(), byte_counts[static_cast<std::size_t>(world_rank())] / 8);
+  auto input =
+      values<std::int64_t>(world_rank(), byte_counts[static_cast<std::size_t>(world_rank())] / 8);
   std::vector<std::int64_t> output(expected.size());
 
   transport_.all_gather(bytes(input.data()), bytes(output.data()), byte_counts, "all_gather");
@@ -118,22 +123,28 @@ TEST_P(TransportTest, ExchangeDeliversToTheRightRank) {
   }
 }
 
-/// Ranks of one node go through shared memory; lengths around its small-message limit and its slots.
+/// Ranks of one node go through shared memory; lengths around its small-message limit and its
+/// slots.
 TEST(SharedNodeTransport, AllReduceEqualsTheOneOfMessages) {
   MpiTransport shared(seconds(60));
-  MpiTransport messages(seconds(60), {.node_path = TransportOptions::NodePath::kMessages, .recorder = nullptr});
+  MpiTransport messages(seconds(60),
+                        {.node_path = TransportOptions::NodePath::kMessages, .recorder = nullptr});
   for (int round = 0; round < 3; ++round) {
-    for (const std::int64_t count : {1, 0, 3, 1024, 2048, 2049, 5000, 131072, 131073, 262144, 400001, 1}) {
+    for (const std::int64_t count :
+         {1, 0, 3, 1024, 2048, 2049, 5000, 131072, 131073, 262144, 400001, 1}) {
       auto one = values<double>(world_rank() + round, count);
       auto other = one;
 
-      shared.all_reduce(bytes(one.data()), count, local_reduce<double>(ReduceOp::kSum), "all_reduce");
-      messages.all_reduce(bytes(other.data()), count, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+      shared.all_reduce(bytes(one.data()), count, local_reduce<double>(ReduceOp::kSum),
+                        "all_reduce");
+      messages.all_reduce(bytes(other.data()), count, local_reduce<double>(ReduceOp::kSum),
+                          "all_reduce");
 
       ASSERT_EQ(one, other) << count;
       if (count > 0) {
         double last = 0;
-        for (int r = 0; r < world_size(); ++r) last += static_cast<double>(value(r + round, count - 1));
+        for (int r = 0; r < world_size(); ++r)
+          last += static_cast<double>(value(r + round, count - 1));
         ASSERT_EQ(one.back(), last) << count;
       }
     }
@@ -149,16 +160,19 @@ TEST(SharedNodeTransport, LengthsThatDisagreeAreNamed) {
 
   std::string message;
   try {
-    transport.all_reduce(bytes(data.data()), world_rank() == 0 ? 8 : 10, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+    transport.all_reduce(bytes(data.data()), world_rank() == 0 ? 8 : 10,
+                         local_reduce<double>(ReduceOp::kSum), "all_reduce");
   } catch (const CommError& error) {
     message = error.what();
   }
 
-  const std::string expected = world_rank() == 0 ? "expected 64 bytes from rank 1, found 80" : "expected 80 bytes from rank 0, found 64";
+  const std::string expected = world_rank() == 0 ? "expected 64 bytes from rank 1, found 80"
+                                                 : "expected 80 bytes from rank 0, found 64";
   EXPECT_NE(message.find(expected), std::string::npos) << message;
 }
 
-INSTANTIATE_TEST_SUITE_P(ChunkBytes, TransportTest, ::testing::Values(16, 56, 1000, TransportOptions{}.chunk_bytes));
+INSTANTIATE_TEST_SUITE_P(ChunkBytes, TransportTest,
+                         ::testing::Values(16, 56, 1000, TransportOptions{}.chunk_bytes));
 
 /// The last rank gives 10, 11, ..., all others less.
 TEST(MaxOfLastCall, IsACallBehindAndSendsNoMessagesOfOurs) {
@@ -192,10 +206,13 @@ TEST(MaxOfLastCall, GoesOnBesideOtherOperationsAndMayBeLeftUnread) {
 TEST(TransportErrors, SizesThatDisagreeAreNamed) {
   if (world_size() < 2) GTEST_SKIP() << "needs two ranks";
   MpiTransport transport(seconds(5));
-  // Static: after the error MPI may still hold the buffers. Rank 0 sends 8 bytes where the others expect 16.
+  // Static: after the error MPI may still hold the buffers. Rank 0 sends 8 bytes where the others
+  // expect 16.
   static std::vector<double> data(2, 1.0);
-  static std::vector<std::vector<double>> got(static_cast<std::size_t>(world_size()), std::vector<double>(2));
-  const std::vector<Outgoing> outgoing(static_cast<std::size_t>(world_size()), {bytes(data.data()), world_rank() == 0 ? 8 : 16});
+  static std::vector<std::vector<double>> got(static_cast<std::size_t>(world_size()),
+                                              std::vector<double>(2));
+  const std::vector<Outgoing> outgoing(static_cast<std::size_t>(world_size()),
+                                       {bytes(data.data()), world_rank() == 0 ? 8 : 16});
   std::vector<Incoming> incoming;
   for (auto& part : got) incoming.push_back({bytes(part.data()), 16});
 

@@ -14,8 +14,10 @@ using tests::world_size;
 /// conv, conv, linear and a parameter that no output depends on.
 struct SmallNetImpl : torch::nn::Module {
   SmallNetImpl()
-      : first(register_module("first", torch::nn::Conv2d(torch::nn::Conv2dOptions(3, 8, 3).padding(1)))),
-        second(register_module("second", torch::nn::Conv2d(torch::nn::Conv2dOptions(8, 16, 3).stride(2)))),
+      : first(register_module("first",
+                              torch::nn::Conv2d(torch::nn::Conv2dOptions(3, 8, 3).padding(1)))),
+        second(register_module("second",
+                               torch::nn::Conv2d(torch::nn::Conv2dOptions(8, 16, 3).stride(2)))),
         last(register_module("last", torch::nn::Linear(16, 5))),
         unused(register_parameter("unused", torch::ones({7}))) {}
   torch::Tensor forward(torch::Tensor x) {
@@ -58,18 +60,21 @@ std::vector<at::Tensor> reference(at::MemoryFormat format, const std::vector<int
     for (const int step : steps) backward(net, r, step, format);
     const auto parameters = net->parameters();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      const auto gradient = parameters[i].grad().defined() ? parameters[i].grad() : torch::zeros_like(parameters[i]);
+      const auto gradient =
+          parameters[i].grad().defined() ? parameters[i].grad() : torch::zeros_like(parameters[i]);
       r == 0 ? sums.push_back(gradient.clone()) : static_cast<void>(sums[i] += gradient);
     }
   }
   return sums;
 }
 
-void expect_equal_gradients(SmallNet& net, const std::vector<at::Tensor>& expected, const std::string& when) {
+void expect_equal_gradients(SmallNet& net, const std::vector<at::Tensor>& expected,
+                            const std::string& when) {
   const auto parameters = net->parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     EXPECT_TRUE(torch::equal(parameters[i].grad(), expected[i])) << when << ", parameter " << i;
-    EXPECT_EQ(parameters[i].grad().strides(), parameters[i].strides()) << when << ", parameter " << i;
+    EXPECT_EQ(parameters[i].grad().strides(), parameters[i].strides())
+        << when << ", parameter " << i;
   }
 }
 
@@ -84,7 +89,8 @@ class GradientReducerTest : public ::testing::TestWithParam<at::MemoryFormat> {
 
 TEST_P(GradientReducerTest, EqualsPlainSummationStepAfterStep) {
   auto net = make_net(GetParam());
-  GradientReducer reducer(net->parameters(), *comm_, small_buckets(GradientReducerOptions::Combine::kSum));
+  GradientReducer reducer(net->parameters(), *comm_,
+                          small_buckets(GradientReducerOptions::Combine::kSum));
 
   for (int step = 0; step < 3; ++step) {
     reducer.zero_grad();
@@ -110,7 +116,8 @@ TEST_P(GradientReducerTest, AverageDividesByTheRanks) {
 
 TEST_P(GradientReducerTest, AccumulationCommunicatesOnce) {
   auto net = make_net(GetParam());
-  GradientReducer reducer(net->parameters(), *comm_, small_buckets(GradientReducerOptions::Combine::kSum));
+  GradientReducer reducer(net->parameters(), *comm_,
+                          small_buckets(GradientReducerOptions::Combine::kSum));
 
   for (int round = 0; round < 2; ++round) {
     reducer.zero_grad();
@@ -121,19 +128,23 @@ TEST_P(GradientReducerTest, AccumulationCommunicatesOnce) {
     backward(net, world_rank(), 12, GetParam());
     reducer.finish();
 
-    expect_equal_gradients(net, reference(GetParam(), {10, 11, 12}), "round " + std::to_string(round));
+    expect_equal_gradients(net, reference(GetParam(), {10, 11, 12}),
+                           "round " + std::to_string(round));
   }
 }
 
-/// What a trainer does: the loss of each micro-step divided by their number, one communication, the average over the ranks.
+/// What a trainer does: the loss of each micro-step divided by their number, one communication, the
+/// average over the ranks.
 TEST_P(GradientReducerTest, MicroStepsDivideAndMakeOneLargeBatch) {
   constexpr int kMicroSteps = 4;
   auto net = make_net(GetParam());
-  GradientReducer reducer(net->parameters(), *comm_, small_buckets(GradientReducerOptions::Combine::kAverage));
+  GradientReducer reducer(net->parameters(), *comm_,
+                          small_buckets(GradientReducerOptions::Combine::kAverage));
   for (int round = 0; round < 3; ++round) {
     std::vector<torch::Tensor> whole;
     for (int r = 0; r < world_size(); ++r) {
-      for (int m = 0; m < kMicroSteps; ++m) whole.push_back(batch(r, 20 + round * kMicroSteps + m, GetParam()));
+      for (int m = 0; m < kMicroSteps; ++m)
+        whole.push_back(batch(r, 20 + round * kMicroSteps + m, GetParam()));
     }
     auto slow = make_net(GetParam());
     slow(torch::cat(whole)).square().mean().backward();
@@ -141,7 +152,9 @@ TEST_P(GradientReducerTest, MicroStepsDivideAndMakeOneLargeBatch) {
     reducer.zero_grad();
     for (int m = 0; m < kMicroSteps; ++m) {
       reducer.set_communicate(m + 1 == kMicroSteps);
-      (net(batch(world_rank(), 20 + round * kMicroSteps + m, GetParam())).square().mean() / kMicroSteps).backward();
+      (net(batch(world_rank(), 20 + round * kMicroSteps + m, GetParam())).square().mean() /
+       kMicroSteps)
+          .backward();
     }
     reducer.finish();
 
@@ -152,7 +165,8 @@ TEST_P(GradientReducerTest, MicroStepsDivideAndMakeOneLargeBatch) {
         EXPECT_EQ(found.abs().max().item<float>(), 0.0F);
         continue;
       }
-      EXPECT_TRUE(torch::allclose(found, expected, 1e-4, 1e-6)) << "round " << round << ", parameter " << i;
+      EXPECT_TRUE(torch::allclose(found, expected, 1e-4, 1e-6))
+          << "round " << round << ", parameter " << i;
     }
   }
 }
@@ -160,7 +174,8 @@ TEST_P(GradientReducerTest, MicroStepsDivideAndMakeOneLargeBatch) {
 /// Without finish() and communication nothing is sent, and the gradients are the rank's own.
 TEST_P(GradientReducerTest, AFirstStepWithoutCommunicationStaysLocal) {
   auto net = make_net(GetParam());
-  GradientReducer reducer(net->parameters(), *comm_, small_buckets(GradientReducerOptions::Combine::kSum));
+  GradientReducer reducer(net->parameters(), *comm_,
+                          small_buckets(GradientReducerOptions::Combine::kSum));
   reducer.set_communicate(false);
   reducer.zero_grad();
   backward(net, world_rank(), 5, GetParam());
@@ -185,7 +200,8 @@ TEST_P(GradientReducerTest, AFirstStepWithoutCommunicationStaysLocal) {
 /// What travels as bfloat16 or float16: each rank's gradient rounded, added in float32, rounded.
 TEST_P(GradientReducerTest, SixteenBitCommunicationEqualsTheSlowRounding) {
   for (const auto dtype : {at::kBFloat16, at::kHalf}) {
-    for (const auto combine : {GradientReducerOptions::Combine::kSum, GradientReducerOptions::Combine::kAverage}) {
+    for (const auto combine :
+         {GradientReducerOptions::Combine::kSum, GradientReducerOptions::Combine::kAverage}) {
       auto net = make_net(GetParam());
       auto options = small_buckets(combine);
       options.communication_dtype = dtype;
@@ -211,12 +227,17 @@ TEST_P(GradientReducerTest, SixteenBitCommunicationEqualsTheSlowRounding) {
         if (world_size() > 1) {
           for (auto& g : expected) g = g.to(dtype).to(torch::kFloat);
         }
-        expect_equal_gradients(net, expected, std::string(c10::toString(dtype)) + ", step " + std::to_string(step));
+        expect_equal_gradients(
+            net, expected, std::string(c10::toString(dtype)) + ", step " + std::to_string(step));
         const auto exact = reference(GetParam(), {step});
-        const float scale = combine == GradientReducerOptions::Combine::kAverage ? static_cast<float>(world_size()) : 1.0F;
+        const float scale = combine == GradientReducerOptions::Combine::kAverage
+                                ? static_cast<float>(world_size())
+                                : 1.0F;
         for (std::size_t i = 0; i < exact.size(); ++i) {
-          const auto difference = (net->parameters()[i].grad() * scale - exact[i]).norm().item<float>();
-          EXPECT_LE(difference, 0.008F * exact[i].norm().item<float>()) << dtype << ", parameter " << i;
+          const auto difference =
+              (net->parameters()[i].grad() * scale - exact[i]).norm().item<float>();
+          EXPECT_LE(difference, 0.008F * exact[i].norm().item<float>())
+              << dtype << ", parameter " << i;
         }
       }
     }
@@ -241,7 +262,8 @@ TEST_P(GradientReducerTest, SixteenBitCommunicationAccumulatesInFloat32) {
   for (std::size_t i = 0; i < exact.size(); ++i) {
     const auto& found = net->parameters()[i].grad();
     EXPECT_EQ(found.scalar_type(), at::kFloat);
-    EXPECT_LE((found - exact[i]).norm().item<float>(), 0.008F * exact[i].norm().item<float>()) << "parameter " << i;
+    EXPECT_LE((found - exact[i]).norm().item<float>(), 0.008F * exact[i].norm().item<float>())
+        << "parameter " << i;
   }
 }
 
@@ -253,7 +275,8 @@ TEST_P(GradientReducerTest, NotFiniteGradientsSurviveSixteenBits) {
     GradientReducer reducer(net->parameters(), *comm_, options);
     reducer.zero_grad();
     auto images = batch(world_rank(), 0, GetParam());
-    if (world_rank() == world_size() - 1) images[0][0][0][0] = std::numeric_limits<float>::quiet_NaN();
+    if (world_rank() == world_size() - 1)
+      images[0][0][0][0] = std::numeric_limits<float>::quiet_NaN();
     net(images).square().sum().backward();
     reducer.finish();
 
@@ -263,11 +286,13 @@ TEST_P(GradientReducerTest, NotFiniteGradientsSurviveSixteenBits) {
 
 TEST_P(GradientReducerTest, GradientsReplacedByOthersAreStillReduced) {
   auto net = make_net(GetParam());
-  GradientReducer reducer(net->parameters(), *comm_, small_buckets(GradientReducerOptions::Combine::kSum));
+  GradientReducer reducer(net->parameters(), *comm_,
+                          small_buckets(GradientReducerOptions::Combine::kSum));
 
   for (int step = 0; step < 2; ++step) {
     reducer.zero_grad();
-    for (auto& p : net->parameters()) p.mutable_grad().reset();  // as zero_grad(set_to_none) of an optimizer does
+    for (auto& p : net->parameters())
+      p.mutable_grad().reset();  // as zero_grad(set_to_none) of an optimizer does
     backward(net, world_rank(), step, GetParam());
     reducer.finish();
 
@@ -292,7 +317,8 @@ TEST_P(GradientReducerTest, RanksHoldTheSameBits) {
 
 TEST_P(GradientReducerTest, AParameterUsedOnSomeRanksOnly) {
   auto net = make_net(GetParam());
-  GradientReducer reducer(net->parameters(), *comm_, small_buckets(GradientReducerOptions::Combine::kSum));
+  GradientReducer reducer(net->parameters(), *comm_,
+                          small_buckets(GradientReducerOptions::Combine::kSum));
   for (int step = 0; step < 2; ++step) {
     reducer.zero_grad();
     auto loss = net(batch(world_rank(), step, GetParam())).square().sum();
@@ -304,9 +330,13 @@ TEST_P(GradientReducerTest, AParameterUsedOnSomeRanksOnly) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, GradientReducerTest, ::testing::Values(at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast),
+INSTANTIATE_TEST_SUITE_P(Layouts, GradientReducerTest,
+                         ::testing::Values(at::MemoryFormat::Contiguous,
+                                           at::MemoryFormat::ChannelsLast),
                          [](const auto& layout) {
-                           return std::string(layout.param == at::MemoryFormat::Contiguous ? "Contiguous" : "ChannelsLast");
+                           return std::string(layout.param == at::MemoryFormat::Contiguous
+                                                  ? "Contiguous"
+                                                  : "ChannelsLast");
                          });
 
 /// A ring in the type itself: each rank adds its term and rounds. Share of the sum that is lost.
@@ -337,7 +367,8 @@ TEST(GradientReducerErrors, AreSaid) {
   EXPECT_THROW(GradientReducer({torch::ones({3})}, *comm), c10::Error);
   EXPECT_THROW(GradientReducer({weight}, *comm, {.communication_dtype = at::kInt}), c10::Error);
   if (world_size() > 1) {
-    EXPECT_THROW(GradientReducer({torch::ones({3 + world_rank()}, torch::requires_grad())}, *comm), c10::Error);
+    EXPECT_THROW(GradientReducer({torch::ones({3 + world_rank()}, torch::requires_grad())}, *comm),
+                 c10::Error);
   }
 
   GradientReducer reducer({weight}, *comm);
@@ -346,15 +377,20 @@ TEST(GradientReducerErrors, AreSaid) {
   reducer.finish();
 }
 
-/// Ranks whose gradients arrive in different orders, the first micro-steps silent: rank 0's order counts, and the sums are right.
+/// Ranks whose gradients arrive in different orders, the first micro-steps silent: rank 0's order
+/// counts, and the sums are right.
 TEST(GradientReducerOrder, IsAgreedOnWhenRanksDifferAndAccumulate) {
   auto comm = make_mpi_communicator();
   auto a = torch::full({16}, 2.0, torch::requires_grad());
   auto b = torch::full({32}, 3.0, torch::requires_grad());
   auto c = torch::full({48}, 5.0, torch::requires_grad());
-  GradientReducer reducer({a, b, c}, *comm, {.bucket_bytes = 1, .first_bucket_bytes = 1, .combine = GradientReducerOptions::Combine::kSum});
+  GradientReducer reducer({a, b, c}, *comm,
+                          {.bucket_bytes = 1,
+                           .first_bucket_bytes = 1,
+                           .combine = GradientReducerOptions::Combine::kSum});
   const auto backward_once = [&] {
-    // d/da = 1 * rank factor and so on; the graph's depth decides who comes first, and differs between even and odd ranks
+    // d/da = 1 * rank factor and so on; the graph's depth decides who comes first, and differs
+    // between even and odd ranks
     const float factor = static_cast<float>(world_rank() + 1);
     if (world_rank() % 2 == 0) {
       ((c.sum() * factor + b.sum() * factor) * 1.0F + a.sum() * factor).backward();
@@ -372,14 +408,16 @@ TEST(GradientReducerOrder, IsAgreedOnWhenRanksDifferAndAccumulate) {
     }
     reducer.finish();
 
-    for (const auto& p : {a, b, c}) EXPECT_TRUE(torch::equal(p.grad(), torch::full_like(p, 3 * ranks))) << "round " << round;
+    for (const auto& p : {a, b, c})
+      EXPECT_TRUE(torch::equal(p.grad(), torch::full_like(p, 3 * ranks))) << "round " << round;
   }
 }
 
 /// One rank; writes down what is sent, and when.
 class RecordingCommunicator final : public Communicator {
  public:
-  explicit RecordingCommunicator(std::vector<std::string>& log) : Communicator(0, 1, at::kCPU, {}), log_(log) {}
+  explicit RecordingCommunicator(std::vector<std::string>& log)
+      : Communicator(0, 1, at::kCPU, {}), log_(log) {}
   void abort() noexcept override {}
 
  private:
@@ -391,11 +429,17 @@ class RecordingCommunicator final : public Communicator {
     if (op == ReduceOp::kSum) log_.push_back("send " + std::to_string(tensor.numel()));
     return std::make_unique<Nothing>();
   }
-  std::unique_ptr<Work> do_all_gather_v(at::Tensor, at::Tensor, std::vector<std::int64_t>) override { return std::make_unique<Nothing>(); }
-  std::unique_ptr<Work> do_reduce_scatter_v(at::Tensor, at::Tensor, std::vector<std::int64_t>) override {
+  std::unique_ptr<Work> do_all_gather_v(at::Tensor, at::Tensor,
+                                        std::vector<std::int64_t>) override {
     return std::make_unique<Nothing>();
   }
-  std::unique_ptr<Work> do_broadcast(at::Tensor, int) override { return std::make_unique<Nothing>(); }
+  std::unique_ptr<Work> do_reduce_scatter_v(at::Tensor, at::Tensor,
+                                            std::vector<std::int64_t>) override {
+    return std::make_unique<Nothing>();
+  }
+  std::unique_ptr<Work> do_broadcast(at::Tensor, int) override {
+    return std::make_unique<Nothing>();
+  }
   std::unique_ptr<Work> do_barrier() override { return std::make_unique<Nothing>(); }
 
   std::vector<std::string>& log_;
@@ -425,7 +469,8 @@ TEST(GradientReducerOverlap, BucketsKeepTheirOrderWhenAsked) {
   RecordingCommunicator comm(log);
   auto a = torch::ones({16}, torch::requires_grad());
   auto b = torch::ones({32}, torch::requires_grad());
-  GradientReducer reducer({a, b}, comm, {.bucket_bytes = 1, .first_bucket_bytes = 1, .reorder = false});
+  GradientReducer reducer({a, b}, comm,
+                          {.bucket_bytes = 1, .first_bucket_bytes = 1, .reorder = false});
   for (int step = 0; step < 3; ++step) {
     log.clear();
     reducer.zero_grad();
@@ -438,11 +483,15 @@ TEST(GradientReducerOverlap, BucketsKeepTheirOrderWhenAsked) {
 TEST(GradientReducerOverlap, BucketsFollowTheTrueOrderAndLeaveDuringBackward) {
   std::vector<std::string> log;
   RecordingCommunicator comm(log);
-  // Gradients arrive as a, b, c, which is not the reverse of the order of the parameters. One bucket each: 16, 32, 48 elements.
+  // Gradients arrive as a, b, c, which is not the reverse of the order of the parameters. One
+  // bucket each: 16, 32, 48 elements.
   auto a = torch::ones({16}, torch::requires_grad());
   auto b = torch::ones({32}, torch::requires_grad());
   auto c = torch::ones({48}, torch::requires_grad());
-  GradientReducer reducer({a, b, c}, comm, {.bucket_bytes = 1, .first_bucket_bytes = 1, .combine = GradientReducerOptions::Combine::kSum});
+  GradientReducer reducer({a, b, c}, comm,
+                          {.bucket_bytes = 1,
+                           .first_bucket_bytes = 1,
+                           .combine = GradientReducerOptions::Combine::kSum});
   const auto hooks = {a.register_hook([&](const at::Tensor&) { log.emplace_back("gradient a"); }),
                       b.register_hook([&](const at::Tensor&) { log.emplace_back("gradient b"); }),
                       c.register_hook([&](const at::Tensor&) { log.emplace_back("gradient c"); })};
@@ -457,11 +506,14 @@ TEST(GradientReducerOverlap, BucketsFollowTheTrueOrderAndLeaveDuringBackward) {
   };
 
   using Log = std::vector<std::string>;
-  EXPECT_EQ(step(), (Log{"gradient a", "gradient b", "gradient c", "send 48", "send 32", "send 16", "end of backward"}));
+  EXPECT_EQ(step(), (Log{"gradient a", "gradient b", "gradient c", "send 48", "send 32", "send 16",
+                         "end of backward"}));
   EXPECT_EQ(a.grad()[0].item<float>(), 48.0F * 32.0F);  // contents survived the new order
   EXPECT_EQ(b.grad()[0].item<float>(), 48.0F * 16.0F);
-  EXPECT_EQ(step(), (Log{"gradient a", "send 16", "gradient b", "send 32", "gradient c", "send 48", "end of backward"}));
-  EXPECT_EQ(step(), (Log{"gradient a", "send 16", "gradient b", "send 32", "gradient c", "send 48", "end of backward"}));
+  EXPECT_EQ(step(), (Log{"gradient a", "send 16", "gradient b", "send 32", "gradient c", "send 48",
+                         "end of backward"}));
+  EXPECT_EQ(step(), (Log{"gradient a", "send 16", "gradient b", "send 32", "gradient c", "send 48",
+                         "end of backward"}));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ namespace {
 
 constexpr int kSize = 24;
 
-/// Convolution, batch norm, dropout, a linear layer: left-right asymmetric, and different in training mode.
+/// Convolution, batch norm, dropout, a linear layer: left-right asymmetric, and different in
+/// training mode.
 class SmallBackbone : public model::Backbone {
  public:
   SmallBackbone() {
@@ -32,7 +33,9 @@ class SmallBackbone : public model::Backbone {
       if (buffer.is_floating_point()) fill(buffer);
     }
   }
-  torch::Tensor forward(torch::Tensor faces) override { return linear(dropout(norm(conv(faces)).relu()).contiguous().flatten(1)); }
+  torch::Tensor forward(torch::Tensor faces) override {
+    return linear(dropout(norm(conv(faces)).relu()).contiguous().flatten(1));
+  }
   std::int64_t embedding_dim() const override { return 6; }
 
   torch::nn::Conv2d conv{nullptr};
@@ -44,7 +47,12 @@ class SmallBackbone : public model::Backbone {
   /// The same on all ranks, none two alike, positive (variances).
   static void fill(at::Tensor tensor) {
     const torch::NoGradGuard no_grad;
-    tensor.copy_(torch::arange(tensor.numel(), at::kFloat).mul(0.7).sin().mul(0.3).add(0.4).view(tensor.sizes()));
+    tensor.copy_(torch::arange(tensor.numel(), at::kFloat)
+                     .mul(0.7)
+                     .sin()
+                     .mul(0.3)
+                     .add(0.4)
+                     .view(tensor.sizes()));
   }
 };
 
@@ -58,7 +66,8 @@ data::VerificationSet make_set(int pairs) {
     for (int at = 0; at < size * size; ++at) {
       const double x = at % size, y = at / size;
       for (int c = 0; c < 3; ++c)
-        rgb.push_back(static_cast<std::uint8_t>(127 + 120 * std::sin(0.05 * (c + 1) * x + 0.03 * y * (i % 7) + i)));
+        rgb.push_back(static_cast<std::uint8_t>(
+            127 + 120 * std::sin(0.05 * (c + 1) * x + 0.03 * y * (i % 7) + i)));
     }
     set.images.push_back(data::encode_jpeg(rgb, size, size, 90));
   }
@@ -67,8 +76,10 @@ data::VerificationSet make_set(int pairs) {
 }
 
 /// Images [begin, end) as the backbone wants them, by loops. [n, 3, kSize, kSize]
-at::Tensor slow_faces(const data::VerificationSet& set, std::int64_t begin, std::int64_t end, bool mirrored) {
-  auto faces = torch::empty({end - begin, 3, kSize, kSize}).contiguous(at::MemoryFormat::ChannelsLast);
+at::Tensor slow_faces(const data::VerificationSet& set, std::int64_t begin, std::int64_t end,
+                      bool mirrored) {
+  auto faces =
+      torch::empty({end - begin, 3, kSize, kSize}).contiguous(at::MemoryFormat::ChannelsLast);
   auto values = faces.accessor<float, 4>();
   data::ImageDecoder decoder;
   std::vector<std::uint8_t> rgb(kSize * kSize * 3);
@@ -76,14 +87,16 @@ at::Tensor slow_faces(const data::VerificationSet& set, std::int64_t begin, std:
     decoder.decode(set.images[static_cast<std::size_t>(i)], kSize, rgb.data());
     for (int at = 0; at < kSize * kSize * 3; ++at) {
       const int c = at % 3, x = at / 3 % kSize, y = at / 3 / kSize;
-      const float value = (static_cast<float>(rgb[static_cast<std::size_t>(at)]) / 255.0F - 0.5F) / 0.5F;
+      const float value =
+          (static_cast<float>(rgb[static_cast<std::size_t>(at)]) / 255.0F - 0.5F) / 0.5F;
       values[i - begin][c][y][mirrored ? kSize - 1 - x : x] = value;
     }
   }
   return faces;
 }
 
-/// On one rank and one thread, a block at a time, the last one filled up with black images. [images, D]
+/// On one rank and one thread, a block at a time, the last one filled up with black images.
+/// [images, D]
 at::Tensor slow_embeddings(const data::VerificationSet& set, SmallBackbone& backbone) {
   const torch::NoGradGuard no_grad;
   const int threads = at::get_num_threads();
@@ -96,7 +109,8 @@ at::Tensor slow_embeddings(const data::VerificationSet& set, SmallBackbone& back
     const auto end = std::min(images, begin + block);
     const auto embed = [&](bool mirrored) {
       const auto black = torch::full({block - (end - begin), 3, kSize, kSize}, -1.0F);
-      const auto faces = torch::cat({slow_faces(set, begin, end, mirrored), black}).contiguous(at::MemoryFormat::ChannelsLast);
+      const auto faces = torch::cat({slow_faces(set, begin, end, mirrored), black})
+                             .contiguous(at::MemoryFormat::ChannelsLast);
       return backbone.forward(faces).narrow(0, 0, end - begin);
     };
     parts.push_back(embed(false) + embed(true));
@@ -140,7 +154,8 @@ TEST_F(Embedder, BitsDependNeitherOnRanksNorOnBatchNorOnThreads) {
       const auto got = embed(set, batch, threads - 1);
 
       EXPECT_EQ(got.scalar_type(), at::kFloat);
-      EXPECT_TRUE(torch::equal(got, want)) << threads << " threads, batch " << batch << ": " << (got - want).abs().max();
+      EXPECT_TRUE(torch::equal(got, want))
+          << threads << " threads, batch " << batch << ": " << (got - want).abs().max();
     }
   }
 }
@@ -154,7 +169,8 @@ TEST_F(Embedder, BitsOfAFoldedNetworkDependNeitherOnBatchNorOnThreads) {
     for (const std::int64_t batch : {1, 7, 64}) {
       const auto got = embed_flip_sum(set, *tiny, *communicator, {.batch_per_rank = batch});
       if (!first.defined()) first = got;
-      EXPECT_TRUE(torch::equal(got, first)) << threads << " threads, batch " << batch << ": " << (got - first).abs().max();
+      EXPECT_TRUE(torch::equal(got, first))
+          << threads << " threads, batch " << batch << ": " << (got - first).abs().max();
     }
   }
 }
@@ -187,7 +203,8 @@ TEST_F(Embedder, MirroringMatters) {
   const auto straight = backbone->forward(slow_faces(set, 0, 4, false));
   const auto mirrored = backbone->forward(slow_faces(set, 0, 4, true));
 
-  EXPECT_GT((straight - mirrored).abs().max().item<float>(), 1e-2);  // else the tests above could not see a missing mirror image
+  EXPECT_GT((straight - mirrored).abs().max().item<float>(),
+            1e-2);  // else the tests above could not see a missing mirror image
 }
 
 TEST_F(Embedder, GivesEveryModuleItsModeBack) {
@@ -217,7 +234,8 @@ TEST_F(Embedder, CorruptImageEndsAllRanksAndNamesIt) {
 
   ASSERT_TRUE(message.has_value());
   EXPECT_THAT(*message, ::testing::HasSubstr("verification set small"));
-  const auto rows = data::rows_of_rank(12, communicator->rank(), communicator->world_size(), model::embedding_block(at::kCPU));
+  const auto rows = data::rows_of_rank(12, communicator->rank(), communicator->world_size(),
+                                       model::embedding_block(at::kCPU));
   if (rows.begin <= 7 && 7 < rows.end) {
     EXPECT_THAT(*message, ::testing::HasSubstr("image 7 (pair 3)"));
   } else {
@@ -233,7 +251,8 @@ TEST_F(Embedder, KeptImagesAreDecodedOnce) {
   ResidentSet set(make_set(24), kSize, 2, /*keep=*/true);
   const auto first = embed_flip_sum(set, *backbone, *communicator, {4});
   const auto bytes = set.resident_bytes();
-  const auto* const pixels = communicator->rank() == 0 ? set.images(0, 16, false).const_data_ptr<std::uint8_t>() : nullptr;
+  const auto* const pixels =
+      communicator->rank() == 0 ? set.images(0, 16, false).const_data_ptr<std::uint8_t>() : nullptr;
 
   EXPECT_TRUE(torch::equal(embed_flip_sum(set, *backbone, *communicator, {4}), first));
   if (pixels != nullptr) {

@@ -10,7 +10,8 @@ namespace diffprob::eval {
 namespace {
 
 /// Embeddings of a golden group by its recipe, not yet normalised. [2P, dim] float64
-at::Tensor golden_embeddings(const tests::Golden& golden, const std::string& group, const std::vector<std::int64_t>& same) {
+at::Tensor golden_embeddings(const tests::Golden& golden, const std::string& group,
+                             const std::vector<std::int64_t>& same) {
   const auto pairs = static_cast<std::int64_t>(same.size());
   const auto dim = static_cast<std::int64_t>(golden.number(group, "dim"));
   const auto seed = static_cast<std::uint64_t>(golden.number(group, "seed"));
@@ -44,14 +45,22 @@ TEST(PairDistances, Golden) {
     const auto got = pair_distances(embeddings);
 
     ASSERT_EQ(got.size(), want.size());
-    for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-12) << group << " pair " << i;
+    for (std::size_t i = 0; i < got.size(); ++i)
+      ASSERT_NEAR(got[i], want[i], 1e-12) << group << " pair " << i;
   }
 }
 
 TEST(PairDistances, NormalisesRowsInFloat64) {
-  // Norms of very different size; pair 1 is antipodal (distance 4), pair 2 the same direction (0), pair 3 has a row of zeros.
-  const auto embeddings =
-      torch::tensor({{3.0F, 4.0F}, {0.0F, 1e-20F}, {1e18F, 0.0F}, {-1.0F, 0.0F}, {1.0F, 1.0F}, {7.0F, 7.0F}, {0.0F, 0.0F}, {5.0F, 0.0F}});
+  // Norms of very different size; pair 1 is antipodal (distance 4), pair 2 the same direction (0),
+  // pair 3 has a row of zeros.
+  const auto embeddings = torch::tensor({{3.0F, 4.0F},
+                                         {0.0F, 1e-20F},
+                                         {1e18F, 0.0F},
+                                         {-1.0F, 0.0F},
+                                         {1.0F, 1.0F},
+                                         {7.0F, 7.0F},
+                                         {0.0F, 0.0F},
+                                         {5.0F, 0.0F}});
 
   const auto got = pair_distances(embeddings);
 

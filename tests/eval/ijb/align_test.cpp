@@ -1,4 +1,5 @@
-// 5-point alignment: against Umeyama's algorithm by SVD, against numbers of numpy, and against a warp by loops.
+// 5-point alignment: against Umeyama's algorithm by SVD, against numbers of numpy, and against a
+// warp by loops.
 #include "eval/ijb/align.h"
 
 #include <cmath>
@@ -18,15 +19,20 @@ Landmarks random_face(std::mt19937_64& random, double wobble) {
   Landmarks face{};
   for (std::size_t i = 0; i < 5; ++i) {
     const double x = face_template()[2 * i] - 56, y = face_template()[2 * i + 1] - 72;
-    face[2 * i] = static_cast<float>(scale * (std::cos(angle) * x - std::sin(angle) * y) + 90 + wobble * unit(random));
-    face[2 * i + 1] = static_cast<float>(scale * (std::sin(angle) * x + std::cos(angle) * y) + 70 + wobble * unit(random));
+    face[2 * i] = static_cast<float>(scale * (std::cos(angle) * x - std::sin(angle) * y) + 90 +
+                                     wobble * unit(random));
+    face[2 * i + 1] = static_cast<float>(scale * (std::sin(angle) * x + std::cos(angle) * y) + 70 +
+                                         wobble * unit(random));
   }
   return face;
 }
 
-/// Umeyama 1991, equations 38 to 42, with scale: covariance, SVD, and the sign that keeps a reflection out. [2, 3] float64
+/// Umeyama 1991, equations 38 to 42, with scale: covariance, SVD, and the sign that keeps a
+/// reflection out. [2, 3] float64
 at::Tensor umeyama(const Landmarks& from, const Landmarks& to) {
-  const auto points = [](const Landmarks& l) { return torch::tensor(std::vector<double>(l.begin(), l.end()), at::kDouble).view({5, 2}); };
+  const auto points = [](const Landmarks& l) {
+    return torch::tensor(std::vector<double>(l.begin(), l.end()), at::kDouble).view({5, 2});
+  };
   const auto x = points(from), y = points(to);
   const auto x_mean = x.mean(0), y_mean = y.mean(0);
   const auto covariance = (y - y_mean).t().mm(x - x_mean) / 5;
@@ -56,8 +62,8 @@ TEST(Align, SimilarityIsUmeyamas) {
 }
 
 TEST(Align, NumbersOfNumpy) {
-  // scikit-image's _umeyama(src, dst, True), written out in numpy 2 (float64, numpy.linalg.svd), for the first lines of the golden file
-  // ijbc_name_5pts_score.txt and for a tilted face.
+  // scikit-image's _umeyama(src, dst, True), written out in numpy 2 (float64, numpy.linalg.svd),
+  // for the first lines of the golden file ijbc_name_5pts_score.txt and for a tilted face.
   struct Case {
     Landmarks points;
     double a, b, tx, ty;
@@ -95,15 +101,20 @@ TEST(Align, NumbersOfNumpy) {
 }
 
 /// Bilinear, black outside: each pixel of the aligned picture looked up through the inverse.
-double slow_pixel(const std::vector<std::uint8_t>& rgb, int width, int height, const Similarity& s, int x, int y, int channel) {
+double slow_pixel(const std::vector<std::uint8_t>& rgb, int width, int height, const Similarity& s,
+                  int x, int y, int channel) {
   const double norm = s.a * s.a + s.b * s.b;
-  const double u = (s.a * (x - s.tx) + s.b * (y - s.ty)) / norm, v = (-s.b * (x - s.tx) + s.a * (y - s.ty)) / norm;
+  const double u = (s.a * (x - s.tx) + s.b * (y - s.ty)) / norm,
+               v = (-s.b * (x - s.tx) + s.a * (y - s.ty)) / norm;
   const int u0 = static_cast<int>(std::floor(u)), v0 = static_cast<int>(std::floor(v));
   const auto at = [&](int px, int py) {
-    return px < 0 || py < 0 || px >= width || py >= height ? 0.0 : 1.0 * rgb[static_cast<std::size_t>((py * width + px) * 3 + channel)];
+    return px < 0 || py < 0 || px >= width || py >= height
+               ? 0.0
+               : 1.0 * rgb[static_cast<std::size_t>((py * width + px) * 3 + channel)];
   };
   const double fu = u - u0, fv = v - v0;
-  return (1 - fv) * ((1 - fu) * at(u0, v0) + fu * at(u0 + 1, v0)) + fv * ((1 - fu) * at(u0, v0 + 1) + fu * at(u0 + 1, v0 + 1));
+  return (1 - fv) * ((1 - fu) * at(u0, v0) + fu * at(u0 + 1, v0)) +
+         fv * ((1 - fu) * at(u0, v0 + 1) + fu * at(u0 + 1, v0 + 1));
 }
 
 TEST(Align, WarpIsBilinearWithBlackOutside) {
@@ -111,7 +122,8 @@ TEST(Align, WarpIsBilinearWithBlackOutside) {
   for (const auto& [width, height] : {std::pair{180, 150}, {60, 200}}) {
     std::vector<std::uint8_t> rgb;
     for (int i = 0; i < width * height * 3; ++i)
-      rgb.push_back(static_cast<std::uint8_t>(120 + 90 * std::sin(0.02 * (i / 3 % width)) * std::cos(0.03 * (i / 3 / width) + i % 3)));
+      rgb.push_back(static_cast<std::uint8_t>(120 + 90 * std::sin(0.02 * (i / 3 % width)) *
+                                                        std::cos(0.03 * (i / 3 / width) + i % 3)));
     const Landmarks face = random_face(random, 2);
     std::vector<std::uint8_t> out(kAlignedSize * kAlignedSize * 3, 7);
 
@@ -121,10 +133,12 @@ TEST(Align, WarpIsBilinearWithBlackOutside) {
     const auto s = *estimate_similarity(face, face_template());
     int far_off = 0;
     for (int i = 0; i < kAlignedSize * kAlignedSize * 3; ++i) {
-      const double want = slow_pixel(rgb, width, height, s, i / 3 % kAlignedSize, i / 3 / kAlignedSize, i % 3);
+      const double want =
+          slow_pixel(rgb, width, height, s, i / 3 % kAlignedSize, i / 3 / kAlignedSize, i % 3);
       far_off += std::abs(out[static_cast<std::size_t>(i)] - want) > 6 ? 1 : 0;
     }
-    EXPECT_LT(far_off, 40) << "of " << out.size();  // at the edge of the picture 1/32 of a pixel is more
+    EXPECT_LT(far_off, 40) << "of "
+                           << out.size();  // at the edge of the picture 1/32 of a pixel is more
   }
 }
 

@@ -1,4 +1,5 @@
-// Files of the IJB protocols: what is read, how parts add up, and that every kind of damage is an error which names file and line.
+// Files of the IJB protocols: what is read, how parts add up, and that every kind of damage is an
+// error which names file and line.
 #include "eval/ijb/ijb_meta.h"
 
 #include <algorithm>
@@ -31,18 +32,26 @@ constexpr const char* kPoints = "1 2 3 4 5 6 7 8 9 10 0.5";
 class IjbMeta : public ::testing::Test {
  protected:
   void SetUp() override { std::filesystem::create_directories(folder / "meta"); }
-  void write(const std::string& name, const std::string& text) const { std::ofstream(folder / ("meta/" + name), std::ios::binary) << text; }
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder / ("meta/" + name), std::ios::binary) << text;
+  }
   /// Two images of templates 7 and 3.
   void write_good() const {
     write("ijbb_face_tid_mid.txt", "1.jpg 7 70\n2.jpg 3 -4\n");
-    write("ijbb_name_5pts_score.txt", std::string("1.jpg ") + kPoints + "\n2.jpg " + kPoints + "\n");
+    write("ijbb_name_5pts_score.txt",
+          std::string("1.jpg ") + kPoints + "\n2.jpg " + kPoints + "\n");
     write("ijbb_template_pair_label.txt", "3 7 1\n7 3 0\n");
   }
-  [[nodiscard]] std::string path(const std::string& name) const { return folder / ("meta/" + name); }
+  [[nodiscard]] std::string path(const std::string& name) const {
+    return folder / ("meta/" + name);
+  }
   [[nodiscard]] IjbImages images() const { return read_ijb_images(find_ijb_files(folder.path())); }
-  [[nodiscard]] TemplatePairs pairs() const { return read_template_pairs(path("ijbb_template_pair_label.txt"), {3, 7}); }
+  [[nodiscard]] TemplatePairs pairs() const {
+    return read_template_pairs(path("ijbb_template_pair_label.txt"), {3, 7});
+  }
 
-  static void expect_error(const std::function<void()>& read, const std::vector<std::string>& said) {
+  static void expect_error(const std::function<void()>& read,
+                           const std::vector<std::string>& said) {
     try {
       read();
       ADD_FAILURE() << "nothing was refused; expected: " << said[0];
@@ -79,25 +88,34 @@ TEST_F(IjbMeta, CarriageReturnsTabsEmptyLinesAndNoLastLineEnd) {
 }
 
 TEST_F(IjbMeta, NamesFileAndLineOfDamage) {
-  const auto broken = [&](const std::string& name, const std::string& text, const std::vector<std::string>& said) {
+  const auto broken = [&](const std::string& name, const std::string& text,
+                          const std::vector<std::string>& said) {
     write_good();
     write(name, text);
     expect_error([&] { (void)images(), (void)pairs(); }, said);
   };
   const std::string row1 = std::string("1.jpg ") + kPoints + "\n";
-  broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n2.jpg 3\n", {"face_tid_mid.txt line 2", "'image template media'", "2 fields"});
+  broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n2.jpg 3\n",
+         {"face_tid_mid.txt line 2", "'image template media'", "2 fields"});
   broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n2.jpg x3 5\n", {"face_tid_mid.txt line 2", "'x3'"});
-  broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n2.jpg 99999999999999999999 5\n", {"line 2", "template id"});
-  broken("ijbb_face_tid_mid.txt", "../../etc/passwd 7 70\n", {"line 1", "does not name a file of the image folder"});
+  broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n2.jpg 99999999999999999999 5\n",
+         {"line 2", "template id"});
+  broken("ijbb_face_tid_mid.txt", "../../etc/passwd 7 70\n",
+         {"line 1", "does not name a file of the image folder"});
   broken("ijbb_face_tid_mid.txt", "/etc/passwd 7 70\n", {"line 1", "does not name a file"});
-  broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n3.jpg 3 4\n", {"5pts_score.txt line 2", "'2.jpg'", "'3.jpg'"});
-  broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n", {"5pts_score.txt line 2", "more images than the 1"});
+  broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n3.jpg 3 4\n",
+         {"5pts_score.txt line 2", "'2.jpg'", "'3.jpg'"});
+  broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n",
+         {"5pts_score.txt line 2", "more images than the 1"});
   broken("ijbb_face_tid_mid.txt", "\n", {"line 1", "more images than the 0"});
   broken("ijbb_name_5pts_score.txt", row1, {"ends after 1 images"});
   broken("ijbb_name_5pts_score.txt", row1 + "2.jpg 1 2 3\n", {"line 2", "4 fields"});
-  broken("ijbb_name_5pts_score.txt", row1 + "2.jpg 1 2 nan 4 5 6 7 8 9 10 0.5\n", {"line 2", "landmark", "'nan'"});
-  broken("ijbb_name_5pts_score.txt", row1 + "2.jpg 1 2 3 4 5 6 7 8 9 10 high\n", {"line 2", "detector score", "'high'"});
-  broken("ijbb_template_pair_label.txt", "3 7 1\n3 8 0\n", {"pair_label.txt line 2", "template 8 has no images"});
+  broken("ijbb_name_5pts_score.txt", row1 + "2.jpg 1 2 nan 4 5 6 7 8 9 10 0.5\n",
+         {"line 2", "landmark", "'nan'"});
+  broken("ijbb_name_5pts_score.txt", row1 + "2.jpg 1 2 3 4 5 6 7 8 9 10 high\n",
+         {"line 2", "detector score", "'high'"});
+  broken("ijbb_template_pair_label.txt", "3 7 1\n3 8 0\n",
+         {"pair_label.txt line 2", "template 8 has no images"});
   broken("ijbb_template_pair_label.txt", "3 7 2\n", {"line 1", "0 or 1", "'2'"});
   broken("ijbb_template_pair_label.txt", std::string(200000, 'x'), {"line 1", "not a text file"});
 }
@@ -113,7 +131,8 @@ TEST_F(IjbMeta, FilesThatAreMissing) {
 }
 
 TEST_F(IjbMeta, SubjectLists) {
-  write("ijbb_1N_gallery_S1.csv", "TEMPLATE_ID,SUBJECT_ID,FILENAME\n7,500,a.jpg\n7,500,b.jpg\n3,-2,c.jpg\n");
+  write("ijbb_1N_gallery_S1.csv",
+        "TEMPLATE_ID,SUBJECT_ID,FILENAME\n7,500,a.jpg\n7,500,b.jpg\n3,-2,c.jpg\n");
   const auto list = read_subject_list(path("ijbb_1N_gallery_S1.csv"), {3, 7});
   EXPECT_THAT(list.templates, ElementsAre(1, 0));
   EXPECT_THAT(list.subject, ElementsAre(500, -2));
@@ -146,7 +165,9 @@ TEST_F(IjbMeta, PartsTogetherAreTheFileAndNameTheRightLine) {
         found.push_back(std::string(reader.fields()[0]) + " " + std::string(reader.fields()[1]));
         if (parts > 7) continue;
         const auto at = text.find(found.back() + "\n");
-        EXPECT_EQ(reader.line_number(), 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+        EXPECT_EQ(
+            reader.line_number(),
+            1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
       }
     }
     EXPECT_EQ(found, lines) << parts;
@@ -159,7 +180,8 @@ std::vector<std::vector<std::string>> plain_lines(const std::string& path) {
   std::vector<std::vector<std::string>> lines;
   for (std::string line; std::getline(file, line);) {
     std::istringstream fields(line);
-    lines.emplace_back(std::istream_iterator<std::string>(fields), std::istream_iterator<std::string>());
+    lines.emplace_back(std::istream_iterator<std::string>(fields),
+                       std::istream_iterator<std::string>());
   }
   return lines;
 }
@@ -182,7 +204,8 @@ TEST_F(IjbMeta, GoldenImages) {
     ASSERT_EQ(read.template_id[i], std::stoll(media[i].at(1)));
     ASSERT_EQ(read.media_id[i], std::stoll(media[i].at(2)));
     ASSERT_EQ(points[i].size(), 12U);
-    for (std::size_t k = 0; k < 10; ++k) ASSERT_EQ(read.landmarks[i][k], std::stof(points[i][1 + k]));
+    for (std::size_t k = 0; k < 10; ++k)
+      ASSERT_EQ(read.landmarks[i][k], std::stof(points[i][1 + k]));
     ASSERT_EQ(read.detector_score[i], std::stof(points[i][11]));
   }
 }
@@ -199,7 +222,8 @@ TEST_F(IjbMeta, GoldenPairs) {
 
   const tests::Golden golden("ijbc.h5");
   EXPECT_EQ(static_cast<std::int64_t>(ids.size()), golden.shape("subject_of_template").at(0));
-  EXPECT_EQ(static_cast<double>(read.size()), golden.number_or("/", "pairs", static_cast<double>(read.size())));
+  EXPECT_EQ(static_cast<double>(read.size()),
+            golden.number_or("/", "pairs", static_cast<double>(read.size())));
   ASSERT_EQ(read.size(), static_cast<std::int64_t>(lines.size()));
   for (std::size_t i = 0; i < lines.size(); ++i) {
     SCOPED_TRACE(i);

@@ -1,4 +1,5 @@
-// The IJB protocol on 1, 2 and 3 ranks: the golden run of the reference script, 1:N against plain loops, and that nothing depends on W.
+// The IJB protocol on 1, 2 and 3 ranks: the golden run of the reference script, 1:N against plain
+// loops, and that nothing depends on W.
 #include "eval/ijb/ijb.h"
 
 #include <algorithm>
@@ -34,20 +35,25 @@ class GoldenFeatures {
   [[nodiscard]] std::int64_t dim() const { return dim_; }
   [[nodiscard]] std::int64_t images() const { return static_cast<std::int64_t>(template_.size()); }
   [[nodiscard]] std::vector<float> row(std::int64_t image) const {
-    const auto subject = subject_[static_cast<std::size_t>(template_[static_cast<std::size_t>(image)])];
+    const auto subject =
+        subject_[static_cast<std::size_t>(template_[static_cast<std::size_t>(image)])];
     std::vector<float> f(2 * dim_);
     for (std::int64_t i = 0; i < dim_; ++i) {
       const double base = h(20, subject * dim_ + i);
       f[static_cast<std::size_t>(i)] = static_cast<float>(base + noise_ * h(21, image * dim_ + i));
-      f[static_cast<std::size_t>(dim_ + i)] = static_cast<float>(base + noise_ * h(22, image * dim_ + i));
+      f[static_cast<std::size_t>(dim_ + i)] =
+          static_cast<float>(base + noise_ * h(22, image * dim_ + i));
     }
     return f;
   }
   [[nodiscard]] ImageFeatures as_features() const {
-    return {dim_, 2, [this](std::span<const std::int64_t> rows, std::span<float> out, std::span<std::uint8_t> there) {
+    return {dim_, 2,
+            [this](std::span<const std::int64_t> rows, std::span<float> out,
+                   std::span<std::uint8_t> there) {
               for (std::size_t i = 0; i < rows.size(); ++i) {
                 const auto f = row(rows[i]);
-                std::copy(f.begin(), f.end(), out.begin() + static_cast<std::ptrdiff_t>(i * f.size()));
+                std::copy(f.begin(), f.end(),
+                          out.begin() + static_cast<std::ptrdiff_t>(i * f.size()));
                 there[i] = 1;
               }
             }};
@@ -70,20 +76,28 @@ std::string digest(const IjbResult& result) {
   const auto add = [&](double v) { bytes.append(reinterpret_cast<const char*>(&v), sizeof(v)); };
   for (const auto row : result.missing_images) add(static_cast<double>(row));
   for (const auto& v : result.variants) {
-    for (const double n : {static_cast<double>(v.genuine), static_cast<double>(v.impostors), v.auc, v.eer}) add(n);
+    for (const double n :
+         {static_cast<double>(v.genuine), static_cast<double>(v.impostors), v.auc, v.eer})
+      add(n);
     for (const auto& t : v.tar) {
-      for (const double n : {t.tar, t.tar_interpolated, t.tar_nearest, t.far_nearest, t.threshold, t.meaningful ? 1.0 : 0.0}) add(n);
+      for (const double n : {t.tar, t.tar_interpolated, t.tar_nearest, t.far_nearest, t.threshold,
+                             t.meaningful ? 1.0 : 0.0})
+        add(n);
     }
     for (const auto& r : v.identification) {
-      for (const double n : {r.rank1, r.rank5, r.rank10, static_cast<double>(r.mated_probes), static_cast<double>(r.other_probes)}) add(n);
+      for (const double n : {r.rank1, r.rank5, r.rank10, static_cast<double>(r.mated_probes),
+                             static_cast<double>(r.other_probes)})
+        add(n);
       for (const auto& t : r.tpir) add(t.open_set), add(t.closed_set);
     }
   }
   return data::sha256_hex(bytes);
 }
 
-/// The same on all ranks of this run, and the same as the runs on other numbers of ranks: the first of them leaves its digest in a file.
-void expect_the_same_everywhere(const IjbResult& result, const std::string& name, dist::HostCollectives& control) {
+/// The same on all ranks of this run, and the same as the runs on other numbers of ranks: the first
+/// of them leaves its digest in a file.
+void expect_the_same_everywhere(const IjbResult& result, const std::string& name,
+                                dist::HostCollectives& control) {
   const std::string own = digest(result);
   EXPECT_EQ(control.broadcast(own, 0), own) << "rank 0 has another result";
   const char* folder = std::getenv("DIFFPROB_BINARY_DIR");
@@ -103,15 +117,19 @@ class Ijb : public ::testing::Test {
   dist::HostCollectives control;
 };
 
-/// Groups of the file that are runs of the reference script: F1N1D1 and so on. Attributes of the switches must say the same.
+/// Groups of the file that are runs of the reference script: F1N1D1 and so on. Attributes of the
+/// switches must say the same.
 std::vector<std::string> golden_variants(const tests::Golden& golden) {
   std::vector<std::string> groups;
   for (const auto& name : golden.names("/")) {
     if (name.size() != 6 || name[0] != 'F') continue;
     const PoolingVariant variant = parse_pooling_variant(name);
     EXPECT_EQ(variant.flip, golden.number_or(name, "use_flip_test", variant.flip) != 0) << name;
-    EXPECT_EQ(variant.norm_score, golden.number_or(name, "use_norm_score", variant.norm_score) != 0) << name;
-    EXPECT_EQ(variant.detector_score, golden.number_or(name, "use_detector_score", variant.detector_score) != 0) << name;
+    EXPECT_EQ(variant.norm_score, golden.number_or(name, "use_norm_score", variant.norm_score) != 0)
+        << name;
+    EXPECT_EQ(variant.detector_score,
+              golden.number_or(name, "use_detector_score", variant.detector_score) != 0)
+        << name;
     groups.push_back(name);
   }
   return groups;
@@ -139,7 +157,8 @@ TEST_F(Ijb, Golden) {
   EXPECT_EQ(protocol.images.size(), features.images());
   EXPECT_EQ(result.templates, golden.shape("subject_of_template").at(0));
   EXPECT_GT(result.pairs, 0);
-  EXPECT_EQ(static_cast<double>(result.pairs), golden.number_or("/", "pairs", static_cast<double>(result.pairs)));
+  EXPECT_EQ(static_cast<double>(result.pairs),
+            golden.number_or("/", "pairs", static_cast<double>(result.pairs)));
   ASSERT_EQ(result.variants.size(), groups.size());
   EXPECT_TRUE(result.missing_images.empty());
   for (std::size_t v = 0; v < groups.size(); ++v) {
@@ -155,13 +174,15 @@ TEST_F(Ijb, Golden) {
     ASSERT_EQ(not_above.size(), options.fars.size());
     for (std::size_t i = 0; i < options.fars.size(); ++i) {
       EXPECT_NEAR(got.tar[i].tar_nearest, nearest[i], tolerance) << options.fars[i];
-      EXPECT_NEAR(got.tar[i].far_nearest, nearest_fpr[i], 2.0 / static_cast<double>(got.impostors)) << options.fars[i];
+      EXPECT_NEAR(got.tar[i].far_nearest, nearest_fpr[i], 2.0 / static_cast<double>(got.impostors))
+          << options.fars[i];
       EXPECT_NEAR(got.tar[i].tar, not_above[i], tolerance) << options.fars[i];
       EXPECT_EQ(got.tar[i].meaningful, options.fars[i] * static_cast<double>(got.impostors) >= 1);
     }
     EXPECT_NEAR(got.auc, golden.number(groups[v], "auc"), 1e-5);
     // Scores as near as rounding may change places: one pair of the rarer kind.
-    EXPECT_NEAR(got.eer, golden.number(groups[v], "eer"), 1.0 / static_cast<double>(std::min(got.genuine, got.impostors)));
+    EXPECT_NEAR(got.eer, golden.number(groups[v], "eer"),
+                1.0 / static_cast<double>(std::min(got.genuine, got.impostors)));
   }
   expect_the_same_everywhere(result, "golden", control);
 }
@@ -184,7 +205,8 @@ TEST_F(Ijb, GoldenTemplatesAndScores) {
     }
     SCOPED_TRACE(group);
     ++compared;
-    TemplatePooler pooler(order, images, {parse_pooling_variant(group)}, features.dim(), 2, {0, order.templates()});
+    TemplatePooler pooler(order, images, {parse_pooling_variant(group)}, features.dim(), 2,
+                          {0, order.templates()});
     for (const auto row : order.rows) pooler.add(features.row(row));
     const auto templates = pooler.finish()[0];
 
@@ -230,13 +252,15 @@ SmallCase small_case(std::uint64_t seed, const dist::HostCollectives& control) {
     p.images.detector_score.push_back(0.9F);
     std::vector<float> f(2 * kSmallDim);
     for (std::size_t k = 0; k < f.size(); ++k)
-      f[k] = centres[static_cast<std::size_t>(id % kSubjects)][k % kSmallDim] + 1.5F * normal(random);
+      f[k] =
+          centres[static_cast<std::size_t>(id % kSubjects)][k % kSmallDim] + 1.5F * normal(random);
     if (i % 37 == 0 || id == 11) f.clear();
     c.rows.push_back(f);
   }
   p.templates = order_templates(p.images);
   for (std::int32_t i = 0; i < 900; ++i) {
-    const auto a = static_cast<std::int32_t>(random() % kTemplates), b = static_cast<std::int32_t>(random() % kTemplates);
+    const auto a = static_cast<std::int32_t>(random() % kTemplates),
+               b = static_cast<std::int32_t>(random() % kTemplates);
     if (i % control.world_size() != control.rank()) continue;  // any split will do
     p.pairs.first.push_back(a);
     p.pairs.second.push_back(b);
@@ -254,11 +278,14 @@ SmallCase small_case(std::uint64_t seed, const dist::HostCollectives& control) {
 }
 
 ImageFeatures features_of(const SmallCase& c) {
-  return {kSmallDim, 2, [&c](std::span<const std::int64_t> rows, std::span<float> out, std::span<std::uint8_t> there) {
+  return {kSmallDim, 2,
+          [&c](std::span<const std::int64_t> rows, std::span<float> out,
+               std::span<std::uint8_t> there) {
             for (std::size_t i = 0; i < rows.size(); ++i) {
               const auto& f = c.rows[static_cast<std::size_t>(rows[i])];
               there[i] = f.empty() ? 0 : 1;
-              std::copy(f.begin(), f.end(), out.begin() + static_cast<std::ptrdiff_t>(i * 2 * kSmallDim));
+              std::copy(f.begin(), f.end(),
+                        out.begin() + static_cast<std::ptrdiff_t>(i * 2 * kSmallDim));
             }
           }};
 }
@@ -298,16 +325,19 @@ TEST_F(Ijb, IdentificationAgreesWithPlainLoops) {
   const auto score = [&](std::int32_t a, std::int32_t b) {
     double sum = 0;
     for (std::int64_t k = 0; k < kSmallDim; ++k)
-      sum += values[static_cast<std::size_t>(a * kSmallDim + k)] * values[static_cast<std::size_t>(b * kSmallDim + k)];
+      sum += values[static_cast<std::size_t>(a * kSmallDim + k)] *
+             values[static_cast<std::size_t>(b * kSmallDim + k)];
     return sum;
   };
 
-  const auto results = identify(values, kSmallDim, c.protocol.galleries, *c.protocol.probes, control);
+  const auto results =
+      identify(values, kSmallDim, c.protocol.galleries, *c.protocol.probes, control);
 
   ASSERT_EQ(results.size(), 3U);
   auto lists = c.protocol.galleries;
   lists.push_back({"all", lists[0].templates, lists[0].subject});
-  lists[2].templates.insert(lists[2].templates.end(), lists[1].templates.begin(), lists[1].templates.end());
+  lists[2].templates.insert(lists[2].templates.end(), lists[1].templates.begin(),
+                            lists[1].templates.end());
   lists[2].subject.insert(lists[2].subject.end(), lists[1].subject.begin(), lists[1].subject.end());
   for (std::size_t g = 0; g < 3; ++g) {
     SCOPED_TRACE(lists[g].name);
@@ -332,7 +362,8 @@ TEST_F(Ijb, IdentificationAgreesWithPlainLoops) {
       }
       mates.push_back(mate);
       others.insert(others.end(), wrong.begin(), wrong.end());
-      const auto better = std::count_if(wrong.begin(), wrong.end(), [&](double s) { return s > mate; });
+      const auto better =
+          std::count_if(wrong.begin(), wrong.end(), [&](double s) { return s > mate; });
       first += better < 1 ? 1 : 0;
       in_five += better < 5 ? 1 : 0;
     }
@@ -345,7 +376,9 @@ TEST_F(Ijb, IdentificationAgreesWithPlainLoops) {
     for (const auto& row : results[g].tpir) {
       const double threshold = others[static_cast<std::size_t>(std::ceil(row.fpir_target * q)) - 1];
       const auto above = [&](double t) {
-        return static_cast<double>(std::count_if(mates.begin(), mates.end(), [&](double m) { return m > t; })) / q;
+        return static_cast<double>(
+                   std::count_if(mates.begin(), mates.end(), [&](double m) { return m > t; })) /
+               q;
       };
       EXPECT_NEAR(row.closed_set, above(threshold), 1e-12) << row.fpir_target;
       if (strangers.empty()) {
@@ -353,7 +386,8 @@ TEST_F(Ijb, IdentificationAgreesWithPlainLoops) {
         continue;
       }
       std::sort(strangers.rbegin(), strangers.rend());
-      const auto allowed = static_cast<std::size_t>(row.fpir_target * static_cast<double>(strangers.size()));
+      const auto allowed =
+          static_cast<std::size_t>(row.fpir_target * static_cast<double>(strangers.size()));
       EXPECT_NEAR(row.open_set, above(strangers[allowed]), 1e-12) << row.fpir_target;
     }
   }

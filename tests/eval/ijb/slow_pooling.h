@@ -10,10 +10,11 @@
 
 namespace diffprob::tests {
 
-/// The protocol's pooling word by word, with maps. features [N][views * dim]; an empty row is a missing image. -> template id: feature.
-inline std::map<std::int64_t, std::vector<double>> slow_pooling(const eval::IjbImages& images,
-                                                                const std::vector<std::vector<float>>& features, std::size_t dim,
-                                                                const eval::PoolingVariant& variant) {
+/// The protocol's pooling word by word, with maps. features [N][views * dim]; an empty row is a
+/// missing image. -> template id: feature.
+inline std::map<std::int64_t, std::vector<double>> slow_pooling(
+    const eval::IjbImages& images, const std::vector<std::vector<float>>& features, std::size_t dim,
+    const eval::PoolingVariant& variant) {
   std::map<std::int64_t, std::map<std::int64_t, std::vector<std::vector<double>>>> media;
   std::map<std::int64_t, std::vector<double>> templates;
   for (std::size_t row = 0; row < features.size(); ++row) {

@@ -20,7 +20,8 @@ struct Case {
   std::vector<std::vector<float>> features;  // [N][2 * kDim]
 };
 
-/// Media ids that several templates share, single images, a template without any usable image, rows in no order.
+/// Media ids that several templates share, single images, a template without any usable image, rows
+/// in no order.
 Case random_case(std::uint64_t seed, std::size_t count) {
   std::mt19937_64 random(seed);
   std::uniform_real_distribution<float> unit(-1, 1);
@@ -65,9 +66,11 @@ TEST(TemplatePooling, AgreesWithTheProtocolWordByWordForAnyNumberOfRanks) {
         TemplatePooler pooler(order, c.images, variants, kDim, 2, range);
         for (auto position = order.begin[static_cast<std::size_t>(range.first)];
              position < order.begin[static_cast<std::size_t>(range.second)]; ++position)
-          pooler.add(c.features[static_cast<std::size_t>(order.rows[static_cast<std::size_t>(position)])]);
+          pooler.add(
+              c.features[static_cast<std::size_t>(order.rows[static_cast<std::size_t>(position)])]);
         const auto part = pooler.finish();
-        for (std::size_t v = 0; v < variants.size(); ++v) all[v].insert(all[v].end(), part[v].begin(), part[v].end());
+        for (std::size_t v = 0; v < variants.size(); ++v)
+          all[v].insert(all[v].end(), part[v].begin(), part[v].end());
       }
       ASSERT_EQ(next, order.templates());
       if (ranks == 1) of_one_rank = all;
@@ -79,16 +82,20 @@ TEST(TemplatePooling, AgreesWithTheProtocolWordByWordForAnyNumberOfRanks) {
       std::size_t at = 0;
       for (const auto& [id, feature] : slow) {
         ASSERT_EQ(id, order.ids[at / kDim]);
-        for (const double value : feature) ASSERT_NEAR(of_one_rank[v][at++], value, 1e-14) << variants[v].name() << " template " << id;
+        for (const double value : feature)
+          ASSERT_NEAR(of_one_rank[v][at++], value, 1e-14)
+              << variants[v].name() << " template " << id;
       }
     }
   }
 }
 
 TEST(TemplatePooling, NamesOfVariants) {
-  for (const auto& variant : all_variants()) EXPECT_EQ(parse_pooling_variant(variant.name()).name(), variant.name());
+  for (const auto& variant : all_variants())
+    EXPECT_EQ(parse_pooling_variant(variant.name()).name(), variant.name());
   EXPECT_FALSE(parse_pooling_variant("F1N0D1").norm_score);  // N0: features are L2-normalised first
-  for (const char* bad : {"", "F1N1D2", "N1D1F1", "F1N1D1 ", "f1n1d1"}) EXPECT_THROW((void)parse_pooling_variant(bad), c10::Error) << bad;
+  for (const char* bad : {"", "F1N1D2", "N1D1F1", "F1N1D1 ", "f1n1d1"})
+    EXPECT_THROW((void)parse_pooling_variant(bad), c10::Error) << bad;
 }
 
 TEST(TemplatePooling, RefusesWhatCannotBe) {
@@ -129,11 +136,13 @@ TEST(PairScores, AreDotProductsWithTheSameBitsInAnyCompany) {
     for (std::size_t i = 0; i < scores.size(); ++i) {
       double sum = 0;
       for (std::int64_t k = 0; k < dim; ++k)
-        sum += values[static_cast<std::size_t>(pairs.first[i] * dim + k)] * values[static_cast<std::size_t>(pairs.second[i] * dim + k)];
+        sum += values[static_cast<std::size_t>(pairs.first[i] * dim + k)] *
+               values[static_cast<std::size_t>(pairs.second[i] * dim + k)];
       ASSERT_NEAR(scores[i], sum, 1e-12);
       if (i >= 50) continue;
       const TemplatePairs alone{{pairs.first[i]}, {pairs.second[i]}, {0}};
-      ASSERT_EQ(pair_scores(values, dim, alone)[0], scores[i]) << "pair " << i << " alone has other bits";
+      ASSERT_EQ(pair_scores(values, dim, alone)[0], scores[i])
+          << "pair " << i << " alone has other bits";
     }
   }
   EXPECT_TRUE(pair_scores(std::vector<double>{1, 2}, 2, {}).empty());

@@ -11,7 +11,8 @@ namespace {
 
 /// P(|T| <= t) by adding up the density.
 double mass_within(double t, double degrees) {
-  const double factor = std::exp(std::lgamma((degrees + 1) / 2) - std::lgamma(degrees / 2)) / std::sqrt(degrees * M_PI);
+  const double factor = std::exp(std::lgamma((degrees + 1) / 2) - std::lgamma(degrees / 2)) /
+                        std::sqrt(degrees * M_PI);
   const int steps = 200000;
   double sum = 0;
   for (int i = 0; i < steps; ++i) {
@@ -37,7 +38,9 @@ TEST(Confidence, EstimateByHand) {
 }
 
 TEST(Confidence, PairedByHand) {
-  const std::vector<double> a = {0.9, 0.8, 0.7}, b = {0.8, 0.8, 0.5};  // differences 0.1, 0, 0.2: mean 0.1, deviation 0.1
+  const std::vector<double> a = {0.9, 0.8, 0.7},
+                            b = {0.8, 0.8,
+                                 0.5};  // differences 0.1, 0, 0.2: mean 0.1, deviation 0.1
   const Difference d = paired_difference(a, b);
   EXPECT_NEAR(d.mean, 0.1, 1e-12);
   EXPECT_NEAR(d.half_width, 4.303 * 0.1 / std::sqrt(3.0), 1e-12);
@@ -47,7 +50,8 @@ TEST(Confidence, PairedByHand) {
 }
 
 TEST(Confidence, WelchByHand) {
-  const std::vector<double> a = {10, 12, 14}, b = {1, 2, 3, 4};  // variances 4 and 5/3: u = 4/3, v = 5/12
+  const std::vector<double> a = {10, 12, 14},
+                            b = {1, 2, 3, 4};  // variances 4 and 5/3: u = 4/3, v = 5/12
   const Difference d = independent_difference(a, b);
   const double u = 4.0 / 3, v = 5.0 / 12;
   const double degrees = (u + v) * (u + v) / (u * u / 2 + v * v / 3);  // 3.24

@@ -25,7 +25,8 @@ Case random_case(std::uint64_t seed, std::size_t pairs, int distinct) {
   Case c;
   for (std::size_t i = 0; i < pairs; ++i) {
     c.same.push_back(unit(random) < 0.4);
-    c.distances.push_back(std::floor((unit(random) + (c.same.back() ? 0 : 0.5)) * distinct) / distinct);
+    c.distances.push_back(std::floor((unit(random) + (c.same.back() ? 0 : 0.5)) * distinct) /
+                          distinct);
   }
   c.same[0] = true;
   c.same[1] = false;
@@ -43,7 +44,8 @@ double accepted(const Case& c, bool kind, double threshold) {
   return count / of;
 }
 
-/// Probability that a same pair is nearer than a different one, ties half: the area by its meaning, not by the curve.
+/// Probability that a same pair is nearer than a different one, ties half: the area by its meaning,
+/// not by the curve.
 double slow_auc(const Case& c) {
   double wins = 0, comparisons = 0;
   for (std::size_t i = 0; i < c.distances.size(); ++i) {
@@ -64,7 +66,8 @@ double slow_tar(const Case& c, double far) {
   return best;
 }
 
-/// Bisection on the interpolated curve: walks the points in order of the threshold and halves the segment in which fpr passes 1 - tpr.
+/// Bisection on the interpolated curve: walks the points in order of the threshold and halves the
+/// segment in which fpr passes 1 - tpr.
 double slow_eer(const Case& c) {
   double fpr0 = 0, tpr0 = 0;
   for (const double threshold : std::set<double>(c.distances.begin(), c.distances.end())) {
@@ -92,7 +95,8 @@ TEST(Roc, AgreesWithBruteForceAlsoWhenDistancesTie) {
     SCOPED_TRACE(seed);
     EXPECT_NEAR(roc.auc(), slow_auc(c), 1e-12);
     EXPECT_NEAR(roc.eer(), slow_eer(c), 1e-12);
-    for (const double far : {0.0, 0.001, 0.01, 0.1, 0.25, 0.5, 1.0}) EXPECT_NEAR(roc.tar_at_far(far), slow_tar(c, far), 1e-12) << far;
+    for (const double far : {0.0, 0.001, 0.01, 0.1, 0.25, 0.5, 1.0})
+      EXPECT_NEAR(roc.tar_at_far(far), slow_tar(c, far), 1e-12) << far;
   }
 }
 
@@ -109,14 +113,15 @@ TEST(Roc, HandNumbers) {
   EXPECT_DOUBLE_EQ(roc.tar_at_far(0.5), 1);
 }
 
-/// The reference's table: all points of the curve by brute force, scikit-learn's drop_intermediate on whole counts, then numpy's search
-/// from the end for the least |fpr - target|.
+/// The reference's table: all points of the curve by brute force, scikit-learn's drop_intermediate
+/// on whole counts, then numpy's search from the end for the least |fpr - target|.
 std::pair<double, double> slow_nearest(const Case& c, double far) {
   const double genuine = static_cast<double>(std::count(c.same.begin(), c.same.end(), true));
   const double impostors = static_cast<double>(c.same.size()) - genuine;
   std::vector<std::pair<double, double>> points;  // false accepts, true accepts
   for (const double threshold : std::set<double>(c.distances.begin(), c.distances.end()))
-    points.emplace_back(std::round(accepted(c, false, threshold) * impostors), std::round(accepted(c, true, threshold) * genuine));
+    points.emplace_back(std::round(accepted(c, false, threshold) * impostors),
+                        std::round(accepted(c, true, threshold) * genuine));
   std::vector<std::pair<double, double>> kept = {{0, 0}};
   for (std::size_t i = 0; i < points.size(); ++i) {
     const bool inner = i > 0 && i + 1 < points.size();
@@ -219,7 +224,9 @@ TEST(Roc, Golden) {
     EXPECT_NEAR(roc.eer(), golden.number(group, "eer"), 1e-12);
     const std::string prefix = "tar_at_far_";
     for (const auto& name : golden.attributes(group, prefix)) {
-      EXPECT_NEAR(roc.tar_at_far(tests::number_in_name(name, prefix)), golden.number(group, name), 1e-12) << name;
+      EXPECT_NEAR(roc.tar_at_far(tests::number_in_name(name, prefix)), golden.number(group, name),
+                  1e-12)
+          << name;
     }
     ++compared;
   }

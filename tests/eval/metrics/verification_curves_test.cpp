@@ -15,7 +15,9 @@ TEST(VerificationCurves, CountsAndRatesByLookingAtAllPairs) {
   std::vector<bool> same;
   for (int i = 0; i < 3000; ++i) {
     same.push_back(i % 3 == 0);
-    distances.push_back(std::floor(400 * std::min(1.0, 0.8 * unit(random) + (same.back() ? 0 : 0.2))) / 100);  // ties
+    distances.push_back(
+        std::floor(400 * std::min(1.0, 0.8 * unit(random) + (same.back() ? 0 : 0.2))) /
+        100);  // ties
   }
 
   const VerificationCurves curves = verification_curves(distances, same);
@@ -37,7 +39,8 @@ TEST(VerificationCurves, CountsAndRatesByLookingAtAllPairs) {
     for (int step = 0; step <= 401; ++step) {  // every threshold between the distances that occur
       const double threshold = (step - 0.5) / 100;
       double accepted = 0, falsely = 0;
-      for (std::size_t i = 0; i < distances.size(); ++i) (same[i] ? accepted : falsely) += distances[i] < threshold ? 1 : 0;
+      for (std::size_t i = 0; i < distances.size(); ++i)
+        (same[i] ? accepted : falsely) += distances[i] < threshold ? 1 : 0;
       if (falsely / 2000 <= curves.far[k]) best = std::max(best, accepted / 1000);
     }
     EXPECT_DOUBLE_EQ(curves.tar[k], best) << curves.far[k];
@@ -45,7 +48,8 @@ TEST(VerificationCurves, CountsAndRatesByLookingAtAllPairs) {
 }
 
 TEST(VerificationCurves, EndsOfTheScale) {
-  const VerificationCurves curves = verification_curves(std::vector<double>{0, 4, 2, 4.0000001}, {true, false, false, false});
+  const VerificationCurves curves =
+      verification_curves(std::vector<double>{0, 4, 2, 4.0000001}, {true, false, false, false});
   EXPECT_EQ(curves.genuine[99], 1);
   EXPECT_EQ(curves.impostor[0], 2);
   EXPECT_EQ(curves.impostor[50], 1);

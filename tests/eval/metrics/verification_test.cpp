@@ -18,14 +18,16 @@ struct Case {
   std::vector<bool> same;
 };
 
-/// Half of the distances are exact thresholds of one of the two grids, computed as the protocol computes them.
+/// Half of the distances are exact thresholds of one of the two grids, computed as the protocol
+/// computes them.
 Case random_case(std::uint64_t seed, std::size_t pairs, double same_share) {
   std::mt19937_64 random(seed);
   std::uniform_real_distribution<double> unit(0, 1);
   Case c;
   for (std::size_t i = 0; i < pairs; ++i) {
     c.same.push_back(unit(random) < same_share);
-    double distance = std::min(4.0, (c.same.back() ? 0.2 : 0.9) + 1.4 * unit(random) * unit(random));
+    double distance =
+        std::min(4.0, (c.same.back() ? 0.2 : 0.9) + 1.4 * unit(random) * unit(random));
     if (unit(random) < 0.3) distance = std::floor(distance / 0.01) * 0.01;
     if (unit(random) < 0.2) distance = std::floor(distance / 0.001) * 0.001;
     if (unit(random) < 0.02) distance = unit(random) < 0.5 ? 0.0 : 4.5;
@@ -42,28 +44,36 @@ VerificationResult slow_verify(const Case& c, int folds) {
   for (int fold = 0; fold < folds; ++fold) {
     double best_accuracy = -1, best = 0;
     for (int t = 0; t < 400; ++t) {
-      const double accuracy = tests::slow_rates(c.distances, c.same, fold_of_pair, fold, false, t * 0.01).accuracy;
+      const double accuracy =
+          tests::slow_rates(c.distances, c.same, fold_of_pair, fold, false, t * 0.01).accuracy;
       if (accuracy > best_accuracy) best_accuracy = accuracy, best = t * 0.01;
       const auto rates = tests::slow_rates(c.distances, c.same, fold_of_pair, fold, true, t * 0.01);
       result.tpr[static_cast<std::size_t>(t)] += rates.tpr / folds;
       result.fpr[static_cast<std::size_t>(t)] += rates.fpr / folds;
     }
     result.fold_threshold.push_back(best);
-    result.fold_accuracy.push_back(tests::slow_rates(c.distances, c.same, fold_of_pair, fold, true, best).accuracy);
+    result.fold_accuracy.push_back(
+        tests::slow_rates(c.distances, c.same, fold_of_pair, fold, true, best).accuracy);
     result.accuracy_mean += result.fold_accuracy.back() / folds;
   }
   const std::vector<int> one_fold(c.distances.size(), 0);
   for (int t = 0; t < 400; ++t) {
-    const double accuracy = tests::slow_rates(c.distances, c.same, one_fold, 0, true, t * 0.01).accuracy;
-    if (accuracy > result.best_accuracy) result.best_accuracy = accuracy, result.best_threshold = t * 0.01;
+    const double accuracy =
+        tests::slow_rates(c.distances, c.same, one_fold, 0, true, t * 0.01).accuracy;
+    if (accuracy > result.best_accuracy)
+      result.best_accuracy = accuracy, result.best_threshold = t * 0.01;
   }
-  for (const double a : result.fold_accuracy) result.accuracy_std += std::pow(a - result.accuracy_mean, 2) / folds;
+  for (const double a : result.fold_accuracy)
+    result.accuracy_std += std::pow(a - result.accuracy_mean, 2) / folds;
   result.accuracy_std = std::sqrt(result.accuracy_std);
   return result;
 }
 
-double slow_threshold_at_far(const Case& c, const std::vector<int>& fold_of_pair, int fold, double target) {
-  const auto far = [&](int t) { return tests::slow_rates(c.distances, c.same, fold_of_pair, fold, false, t * 0.001).fpr; };
+double slow_threshold_at_far(const Case& c, const std::vector<int>& fold_of_pair, int fold,
+                             double target) {
+  const auto far = [&](int t) {
+    return tests::slow_rates(c.distances, c.same, fold_of_pair, fold, false, t * 0.001).fpr;
+  };
   int last = -1;
   bool reached = false;
   for (int t = 0; t < 4000; ++t) {
@@ -73,7 +83,8 @@ double slow_threshold_at_far(const Case& c, const std::vector<int>& fold_of_pair
   }
   if (!reached) return 0;
   if (last == 3999) return last * 0.001;
-  return last * 0.001 + (target - far(last)) * ((last + 1) * 0.001 - last * 0.001) / (far(last + 1) - far(last));
+  return last * 0.001 +
+         (target - far(last)) * ((last + 1) * 0.001 - last * 0.001) / (far(last + 1) - far(last));
 }
 
 ValAtFar slow_val_at_far(const Case& c, double target, int folds) {
@@ -92,9 +103,11 @@ ValAtFar slow_val_at_far(const Case& c, double target, int folds) {
   return result;
 }
 
-void expect_near(const std::vector<double>& got, const std::vector<double>& want, const char* what) {
+void expect_near(const std::vector<double>& got, const std::vector<double>& want,
+                 const char* what) {
   ASSERT_EQ(got.size(), want.size()) << what;
-  for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-12) << what << " " << i;
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_NEAR(got[i], want[i], 1e-12) << what << " " << i;
 }
 
 void expect_same_result(const VerificationResult& got, const VerificationResult& want) {
@@ -122,7 +135,8 @@ TEST(Verification, AgreesWithEveryPairAtEveryThreshold) {
 }
 
 TEST(Verification, DistanceEqualToAThresholdIsNotBelowIt) {
-  // 29 * 0.01 / 0.01 is below 29 and 57 * 0.01 is above 0.57: only a comparison with index * 0.01 itself finds the right bin.
+  // 29 * 0.01 / 0.01 is below 29 and 57 * 0.01 is above 0.57: only a comparison with index * 0.01
+  // itself finds the right bin.
   for (const int index : {1, 29, 57, 58, 115, 399}) {
     const std::vector<double> distances(4, index * 0.01);
     const std::vector<bool> same(4, true);
@@ -178,7 +192,9 @@ class GoldenVerification : public ::testing::Test {
     for (const auto s : golden.integers(group + "/issame")) c.same.push_back(s != 0);
     return c;
   }
-  int folds(const std::string& group) const { return static_cast<int>(golden.number(group, "folds")); }
+  int folds(const std::string& group) const {
+    return static_cast<int>(golden.number(group, "folds"));
+  }
   tests::Golden golden{"verification.h5"};
 };
 
@@ -219,7 +235,8 @@ TEST_F(GoldenVerification, ValAtFar) {
       const std::string suffix = "at_far_" + name;
       SCOPED_TRACE(c10::str(group, " ", name));
 
-      const auto got = val_at_far(c.distances, c.same, tests::number_in_name(attribute, prefix), folds(group));
+      const auto got =
+          val_at_far(c.distances, c.same, tests::number_in_name(attribute, prefix), folds(group));
 
       expect_number_or_nan(got.val_mean, golden.number(group, "val_" + suffix), "val");
       expect_number_or_nan(got.val_std, golden.number(group, "val_std_" + suffix), "val_std");

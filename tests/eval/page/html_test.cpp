@@ -8,7 +8,8 @@ namespace diffprob::eval {
 namespace {
 
 TEST(Html, EscapesWhatHtmlGivesAMeaning) {
-  EXPECT_EQ(escape_html("<b a=\"1\" c='2'>&amp;</b>"), "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;&lt;/b&gt;");
+  EXPECT_EQ(escape_html("<b a=\"1\" c='2'>&amp;</b>"),
+            "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;&lt;/b&gt;");
   EXPECT_EQ(escape_html("plain \t\n text"), "plain \t\n text");
 }
 
@@ -23,8 +24,9 @@ TEST(Html, KeepsUtf8AndReplacesWhatIsNone) {
   EXPECT_EQ(escape_html("\xED\xA0\x80"), bad + bad + bad);  // surrogate
   EXPECT_EQ(escape_html("\xE2\x82"), bad + bad);            // cut short
   EXPECT_EQ(escape_html("\xF4\x90\x80\x80"), bad + bad + bad + bad);
-  EXPECT_EQ(escape_html(std::string("\0\x01\x7F", 3)), bad + bad + bad);  // XML forbids control characters
-  EXPECT_EQ(escape_html("\xEF\xBF\xBF"), bad + bad + bad);                // U+FFFF
+  EXPECT_EQ(escape_html(std::string("\0\x01\x7F", 3)),
+            bad + bad + bad);                               // XML forbids control characters
+  EXPECT_EQ(escape_html("\xEF\xBF\xBF"), bad + bad + bad);  // U+FFFF
 }
 
 TEST(Html, ElementsAreClosedAndAttributesEscaped) {

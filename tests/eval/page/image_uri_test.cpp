@@ -28,7 +28,8 @@ TEST(ImageUri, TypeComesFromTheSignature) {
   EXPECT_EQ(image_uri(bytes("\xFF\xD8\xFF\xE0")), "data:image/jpeg;base64,/9j/4A==");
   EXPECT_TRUE(image_uri(bytes("\x89PNG\r\n\x1A\n"))->starts_with("data:image/png;base64,"));
   EXPECT_TRUE(image_uri(bytes("RIFFxxxxWEBP"))->starts_with("data:image/webp;"));
-  for (const char* none : {"", "<svg onload=alert(1)>", "\xFF\xD8", "RIFFxxxxWAVE", "BM"}) EXPECT_FALSE(image_uri(bytes(none)));
+  for (const char* none : {"", "<svg onload=alert(1)>", "\xFF\xD8", "RIFFxxxxWAVE", "BM"})
+    EXPECT_FALSE(image_uri(bytes(none)));
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ std::string drawn(const Plot& plot) {
 }
 
 Plot plot_of(Series series) {
-  return {"title", "description", {"x", false, {}, {}}, {"y", false, {}, {}}, {std::move(series)}, {}};
+  return {"title", "description", {"x", false, {}, {}}, {"y", false, {}, {}}, {std::move(series)},
+          {}};
 }
 
 TEST(Axis, RangeHoldsWhatCanBeDrawn) {
@@ -36,7 +37,8 @@ TEST(Axis, RangeHoldsWhatCanBeDrawn) {
   EXPECT_EQ(range_of(values, false).high, 5);
   EXPECT_EQ(range_of(values, true).low, 3);
   for (const bool log : {false, true}) {
-    for (const std::vector<double>& few : {std::vector<double>{}, {kNan}, {7}, {0}, {1e308, -1e308}, {9e299, -9e299}}) {
+    for (const std::vector<double>& few :
+         {std::vector<double>{}, {kNan}, {7}, {0}, {1e308, -1e308}, {9e299, -9e299}}) {
       const AxisRange range = range_of(few, log);
       EXPECT_LT(range.low, range.high);
       EXPECT_TRUE(std::isfinite(range.high - range.low));
@@ -54,11 +56,13 @@ TEST(Axis, PositionsAreLinearOrLogarithmicAndClamped) {
 }
 
 TEST(Axis, TicksAreFewRoundAndInside) {
-  EXPECT_EQ(ticks({0, 1, false}, 5), (std::vector<double>{0, 0.2, 0.4, 0.6000000000000001, 0.8, 1}));
+  EXPECT_EQ(ticks({0, 1, false}, 5),
+            (std::vector<double>{0, 0.2, 0.4, 0.6000000000000001, 0.8, 1}));
   EXPECT_THAT(ticks({1e-6, 1, true}, 4), ::testing::ElementsAre(1e-6, 1e-4, 1e-2, 1));
   EXPECT_THAT(ticks({5, 530, true}, 5), ::testing::ElementsAre(5, 10, 20, 50, 100, 200, 500));
-  for (const AxisRange range : {AxisRange{-3.7, 12.2, false}, AxisRange{0, 1e-9, false}, AxisRange{5e8, 7e9, false},
-                                AxisRange{1e-30, 1e20, true}, AxisRange{0.8, 1.3, true}}) {
+  for (const AxisRange range :
+       {AxisRange{-3.7, 12.2, false}, AxisRange{0, 1e-9, false}, AxisRange{5e8, 7e9, false},
+        AxisRange{1e-30, 1e20, true}, AxisRange{0.8, 1.3, true}}) {
     const auto marks = ticks(range, 6);
     EXPECT_GE(marks.size(), 2U);
     EXPECT_LE(marks.size(), 9U);
@@ -83,7 +87,9 @@ TEST(Axis, ShortNumbers) {
 TEST(Plot, PointsAreWhereTheyBelong) {
   const std::string html = drawn(plot_of({"s", {0, 1, 2}, {0, 5, 10}}));
 
-  EXPECT_THAT(html, HasSubstr("M56.0 252.0L256.0 132.0L456.0 12.0"));  // corners of the drawing and its middle
+  EXPECT_THAT(
+      html,
+      HasSubstr("M56.0 252.0L256.0 132.0L456.0 12.0"));  // corners of the drawing and its middle
   EXPECT_THAT(html, HasSubstr("role=\"img\""));
   EXPECT_THAT(html, HasSubstr(">description</desc>"));
 }
@@ -140,7 +146,8 @@ TEST(Plot, ThinningKeepsMeans) {
 
 TEST(Bar, PartsFillIt) {
   HtmlWriter html;
-  write_bar(html, "bar", {{"a", 30, 0, "30"}, {"none", 0, 1, "0"}, {"bad", kNan, 2, "nan"}, {"b", 10, 3, "10"}});
+  write_bar(html, "bar",
+            {{"a", 30, 0, "30"}, {"none", 0, 1, "0"}, {"bad", kNan, 2, "nan"}, {"b", 10, 3, "10"}});
   const std::string text = html.take();
   EXPECT_THAT(text, HasSubstr("width=\"750.0\""));
   EXPECT_THAT(text, HasSubstr("x=\"750.0\" y=\"0\" width=\"250.0\""));
@@ -151,7 +158,8 @@ TEST(Bar, PartsFillIt) {
 
 TEST(TableTest, ShortRowsAreFilled) {
   HtmlWriter html;
-  write_table(html, {"caption", {"a", "b"}, {{{"<1>", "", ""}}, {{"x", "", ""}, {"y", "small", "good"}}}});
+  write_table(
+      html, {"caption", {"a", "b"}, {{{"<1>", "", ""}}, {{"x", "", ""}, {"y", "small", "good"}}}});
   const std::string text = html.take();
   EXPECT_THAT(text, HasSubstr("<th scope=\"row\">&lt;1&gt;</th>\n<td></td>"));
   EXPECT_THAT(text, HasSubstr("<td class=\"good\">y<br/><small>small</small>\n</td>"));
@@ -175,7 +183,8 @@ TEST(PageStyle, ColoursHaveContrastInBothSchemes) {
   for (const std::string& scheme : {css.substr(0, dark), css.substr(dark)}) {
     const auto colour = [&](const std::string& name) {
       std::smatch found;
-      EXPECT_TRUE(std::regex_search(scheme, found, std::regex("--" + name + ": (#[0-9a-f]{6})"))) << name;
+      EXPECT_TRUE(std::regex_search(scheme, found, std::regex("--" + name + ": (#[0-9a-f]{6})")))
+          << name;
       return luminance(found[1]);
     };
     const auto contrast = [&](const std::string& a, const std::string& b) {
@@ -185,7 +194,8 @@ TEST(PageStyle, ColoursHaveContrastInBothSchemes) {
     for (const std::string ground : {"ground", "panel"}) {
       for (const std::string text : {"ink", "soft", "link", "good", "bad"})
         EXPECT_GE(contrast(text, ground), 4.5) << text << " on " << ground;
-      for (std::size_t i = 0; i < kColours; ++i) EXPECT_GE(contrast("s" + std::to_string(i), ground), 3.0) << "s" << i << " on " << ground;
+      for (std::size_t i = 0; i < kColours; ++i)
+        EXPECT_GE(contrast("s" + std::to_string(i), ground), 3.0) << "s" << i << " on " << ground;
     }
   }
 }

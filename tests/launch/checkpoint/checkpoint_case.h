@@ -15,7 +15,8 @@
 
 namespace diffprob::launch {
 
-/// A folder that all ranks share, and states whose values are functions of the class id, so that any split can be checked.
+/// A folder that all ranks share, and states whose values are functions of the class id, so that
+/// any split can be checked.
 class CheckpointCase : public ::testing::Test {
  protected:
   static constexpr std::int64_t kClasses = 11;
@@ -32,9 +33,12 @@ class CheckpointCase : public ::testing::Test {
 
   static CheckpointState state_of(int rank, int world_size, double offset) {
     const auto first = model::first_class_of_rank(kClasses, rank, world_size);
-    const auto classes = at::arange(first, model::first_class_of_rank(kClasses, rank + 1, world_size), at::kFloat).unsqueeze(1);
+    const auto classes =
+        at::arange(first, model::first_class_of_rank(kClasses, rank + 1, world_size), at::kFloat)
+            .unsqueeze(1);
     CheckpointState state;
-    state.backbone = {{"fc.weight", at::full({2, 3}, offset)}, {"bn.num_batches_tracked", at::full({}, 7, at::kLong)}};
+    state.backbone = {{"fc.weight", at::full({2, 3}, offset)},
+                      {"bn.num_batches_tracked", at::full({}, 7, at::kLong)}};
     state.first_class = first;
     state.replicated = {{"optimizer", {{"fc.weight.momentum", at::full({2, 3}, offset + 1)}}},
                         {"loss", {{"t", at::full({1}, offset + 2)}}}};
@@ -46,7 +50,9 @@ class CheckpointCase : public ::testing::Test {
     state.world_size = world_size;
     return state;
   }
-  [[nodiscard]] CheckpointState own_state(double offset) const { return state_of(control_.rank(), control_.world_size(), offset); }
+  [[nodiscard]] CheckpointState own_state(double offset) const {
+    return state_of(control_.rank(), control_.world_size(), offset);
+  }
 
   static CheckpointInfo info_of(std::int64_t step) {
     CheckpointInfo info;
@@ -70,18 +76,21 @@ class CheckpointCase : public ::testing::Test {
 
   static void expect_equal(const model::StateDict& found, const model::StateDict& wanted) {
     ASSERT_EQ(found.size(), wanted.size());
-    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::equal(found[i].second, wanted[i].second)) << wanted[i].first;
+    for (std::size_t i = 0; i < found.size(); ++i)
+      EXPECT_TRUE(at::equal(found[i].second, wanted[i].second)) << wanted[i].first;
   }
   /// Everything but `local`.
   static void expect_same_shared(const CheckpointState& found, const CheckpointState& wanted) {
     expect_equal(found.backbone, wanted.backbone);
     expect_equal(found.rows, wanted.rows);
-    for (std::size_t i = 0; i < wanted.replicated.size(); ++i) expect_equal(found.replicated[i].entries, wanted.replicated[i].entries);
+    for (std::size_t i = 0; i < wanted.replicated.size(); ++i)
+      expect_equal(found.replicated[i].entries, wanted.replicated[i].entries);
   }
 
   [[nodiscard]] std::vector<std::string> names_in_folder() const {
     std::vector<std::string> names;
-    for (const auto& item : std::filesystem::directory_iterator(folder_)) names.push_back(item.path().filename());
+    for (const auto& item : std::filesystem::directory_iterator(folder_))
+      names.push_back(item.path().filename());
     std::sort(names.begin(), names.end());
     return names;
   }

@@ -40,14 +40,17 @@ TEST_F(CheckpointReading, AnyNumberOfRanksReadsIt) {
       CheckpointState loaded = state_of(rank, world_size, -100);
       load_checkpoint(path, loaded);
       expect_same_shared(loaded, state_of(rank, world_size, 0.5));
-      expect_equal(loaded.local, state_of(rank, world_size, world_size == control_.world_size() ? 0.5 : -100).local);
+      expect_equal(
+          loaded.local,
+          state_of(rank, world_size, world_size == control_.world_size() ? 0.5 : -100).local);
     }
   }
 }
 
 TEST_F(CheckpointReading, FilesOfRanksComeInRankOrder) {
   CheckpointState state = own_state(0.5);
-  state.dynamics = {{"samples", at::full({2}, control_.rank(), at::kLong)}, {"epoch.index", at::empty({0}, at::kLong)}};
+  state.dynamics = {{"samples", at::full({2}, control_.rank(), at::kLong)},
+                    {"epoch.index", at::empty({0}, at::kLong)}};
   CheckpointWriter writer(folder_, {2, 0}, control_);
   writer.start(info_of(3), state);
   writer.finish();
@@ -58,14 +61,16 @@ TEST_F(CheckpointReading, FilesOfRanksComeInRankOrder) {
   for (std::size_t rank = 0; rank < paths.size(); ++rank) {
     const model::StateDict entries = model::read_pth(paths[rank]);
     ASSERT_EQ(entries.size(), 2U);
-    EXPECT_TRUE(at::equal(entries[0].second, at::full({2}, static_cast<std::int64_t>(rank), at::kLong)));
+    EXPECT_TRUE(
+        at::equal(entries[0].second, at::full({2}, static_cast<std::int64_t>(rank), at::kLong)));
     EXPECT_EQ(entries[1].second.numel(), 0);
   }
   EXPECT_TRUE(checkpoint_rank_files(save(4, 0.5), "dynamics").empty());
 }
 
 TEST_F(CheckpointReading, EveryBrokenFileIsNoticedMarkedAndThePreviousTaken) {
-  const std::vector<std::string> damages = {"cut short", "first bit", "middle bit", "last bit", "missing"};
+  const std::vector<std::string> damages = {"cut short", "first bit", "middle bit", "last bit",
+                                            "missing"};
   const std::string good = save(1, 0);
   const Manifest manifest = read_manifest(good);
   std::vector<std::string> files = {kManifestFile};
@@ -105,7 +110,8 @@ TEST_F(CheckpointReading, AConfigurationThatIsNotTheOneOfItsDigestIsBroken) {
     write_json(path + "/manifest.json", json);
   }
   control_.barrier("changed");
-  EXPECT_THAT(message_of([&] { (void)read_checkpoint_info(path); }), HasSubstr("the configuration does not have its SHA-256"));
+  EXPECT_THAT(message_of([&] { (void)read_checkpoint_info(path); }),
+              HasSubstr("the configuration does not have its SHA-256"));
   control_.barrier("read");
   EXPECT_EQ(find_checkpoint(folder_, control_), good);
 }
@@ -118,7 +124,8 @@ TEST_F(CheckpointReading, AManifestWithAnotherNumberIsBroken) {
     write_json(path + "/manifest.json", json);
   }
   control_.barrier("changed");
-  EXPECT_THAT(message_of([&] { (void)read_checkpoint_info(path); }), HasSubstr("it does not have its own SHA-256"));
+  EXPECT_THAT(message_of([&] { (void)read_checkpoint_info(path); }),
+              HasSubstr("it does not have its own SHA-256"));
   control_.barrier("read");
 }
 
@@ -138,7 +145,8 @@ TEST_F(CheckpointReading, AnotherFormatVersionIsRefusedNotMarked) {
     write_json(path + "/manifest.json", json);
   }
   control_.barrier("changed");
-  EXPECT_THAT(message_of([&] { (void)find_checkpoint(folder_, control_); }), HasSubstr("use a newer diffprob"));
+  EXPECT_THAT(message_of([&] { (void)find_checkpoint(folder_, control_); }),
+              HasSubstr("use a newer diffprob"));
   EXPECT_TRUE(fs::exists(path));
 }
 
@@ -158,7 +166,8 @@ TEST_F(CheckpointReading, WrongShapesAndMissingEntriesAreNamed) {
   const std::string path = save(1, 0);
   CheckpointState state = own_state(0);
   state.backbone[0].second = at::zeros({2, 4});
-  EXPECT_THAT(message_of([&] { load_checkpoint(path, state); }), HasSubstr("fc.weight has shape [2, 3], expected [2, 4]"));
+  EXPECT_THAT(message_of([&] { load_checkpoint(path, state); }),
+              HasSubstr("fc.weight has shape [2, 3], expected [2, 4]"));
 
   state = own_state(0);
   state.rows.emplace_back("exp_avg", at::zeros_like(state.rows[0].second));
@@ -176,7 +185,8 @@ TEST_F(CheckpointReading, WhatMayDifferStaysAsItIs) {
   EXPECT_TRUE(at::equal(state.replicated[1].entries[0].second, at::full({2}, 3.0)));
   EXPECT_TRUE(at::equal(state.rows[1].second, at::full_like(state.rows[0].second, 4)));
   EXPECT_TRUE(at::equal(state.rows[0].second, own_state(0.5).rows[0].second));
-  EXPECT_TRUE(at::equal(state.replicated[0].entries[0].second, own_state(0.5).replicated[0].entries[0].second));
+  EXPECT_TRUE(at::equal(state.replicated[0].entries[0].second,
+                        own_state(0.5).replicated[0].entries[0].second));
   EXPECT_THAT(message_of([&] { load_checkpoint(path, state); }), HasSubstr("no entry 'other'"));
 }
 
@@ -218,9 +228,11 @@ TEST(CheckpointSettings, DifferencesAreListed) {
 }
 
 TEST(CheckpointSettings, AllowedKeysAndSectionsMayDiffer) {
-  const std::string then = "model.loss=arcface\nmodel.loss_preset=x\ntrain.lr=1\ntrain.lr_gamma=1\n";
+  const std::string then =
+      "model.loss=arcface\nmodel.loss_preset=x\ntrain.lr=1\ntrain.lr_gamma=1\n";
   const std::string now = "model.loss=cosface\nmodel.loss_preset=y\ntrain.lr=2\ntrain.lr_gamma=2\n";
-  EXPECT_THAT(settings_differences(then, now, {"model.loss", "train"}), ElementsAre("model.loss_preset: was x, is y"));
+  EXPECT_THAT(settings_differences(then, now, {"model.loss", "train"}),
+              ElementsAre("model.loss_preset: was x, is y"));
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ TEST_F(CheckpointWriting, KeepsTheValuesOfStartWhileTrainingGoesOn) {
 
 TEST_F(CheckpointWriting, BuffersAreUsedAgainAndEveryCheckpointIsItsOwn) {
   CheckpointWriter writer(folder_, {3, 0}, control_);
-  for (const std::int64_t step : {1, 2, 3}) writer.start(info_of(step), own_state(static_cast<double>(step)));
+  for (const std::int64_t step : {1, 2, 3})
+    writer.start(info_of(step), own_state(static_cast<double>(step)));
   writer.finish();
 
   for (const std::int64_t step : {1, 2, 3}) {
@@ -46,18 +47,20 @@ constexpr std::int64_t kTinyPieces = 4096;
 /// Tensors of all kinds, most of them of several tiny pieces; `rows` that no piece's size divides.
 model::StateDict entries_of_all_kinds(std::int64_t rows) {
   at::manual_seed(rows);
-  return {{"float32", at::rand({rows, 24})},
-          {"bfloat16", at::rand({rows, 33}).to(at::kBFloat16)},
-          {"int64", at::randint(1 << 30, {5 * rows}, at::kLong)},
-          {"long_rows", at::rand({3, 5000})},
-          {"one_row", at::rand({1, rows, 100})},
-          {"no_rows", at::zeros({0, 512})},
-          {"scalar", at::full({}, rows, at::kLong)},
-          {"one_piece", at::rand({kTinyPieces / 4})},
-          {"channels_last", at::rand({rows / 4, 16, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast)},
-          {"channels_last_long_rows", at::rand({2, 128, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast)},
-          {"transposed", at::rand({30, rows}).t()},
-          {"with_gradient", at::rand({rows, 30}, at::requires_grad())}};
+  return {
+      {"float32", at::rand({rows, 24})},
+      {"bfloat16", at::rand({rows, 33}).to(at::kBFloat16)},
+      {"int64", at::randint(1 << 30, {5 * rows}, at::kLong)},
+      {"long_rows", at::rand({3, 5000})},
+      {"one_row", at::rand({1, rows, 100})},
+      {"no_rows", at::zeros({0, 512})},
+      {"scalar", at::full({}, rows, at::kLong)},
+      {"one_piece", at::rand({kTinyPieces / 4})},
+      {"channels_last", at::rand({rows / 4, 16, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast)},
+      {"channels_last_long_rows",
+       at::rand({2, 128, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast)},
+      {"transposed", at::rand({30, rows}).t()},
+      {"with_gradient", at::rand({rows, 30}, at::requires_grad())}};
 }
 
 TEST(PiecesOf, ATensorAreSmallAndInOrder) {
@@ -68,11 +71,13 @@ TEST(PiecesOf, ATensorAreSmallAndInOrder) {
     for (const at::Tensor& piece : pieces) {
       values.push_back(piece.reshape(-1));
       const bool long_row = name == "channels_last_long_rows" && piece.size(0) == 1;
-      EXPECT_TRUE(static_cast<std::int64_t>(piece.nbytes()) <= kTinyPieces || long_row) << name << ": " << piece.nbytes();
+      EXPECT_TRUE(static_cast<std::int64_t>(piece.nbytes()) <= kTinyPieces || long_row)
+          << name << ": " << piece.nbytes();
       EXPECT_TRUE(piece.is_alias_of(tensor) || tensor.numel() == 0) << name;
     }
     EXPECT_TRUE(at::equal(at::cat(values), tensor.reshape(-1))) << name;
-    if (tensor.is_contiguous() && tensor.numel() > 0) {  // nothing is lost by rounding: all pieces but the last are full
+    if (tensor.is_contiguous() &&
+        tensor.numel() > 0) {  // nothing is lost by rounding: all pieces but the last are full
       EXPECT_EQ(pieces.size(), (tensor.nbytes() + kTinyPieces - 1) / kTinyPieces) << name;
     }
   }
@@ -87,14 +92,16 @@ TEST_F(CheckpointWriting, FilesFromSmallPiecesAreThoseFromWholeTensors) {
   for (const std::int64_t step : {5, 6, 7}) {  // the second has other sizes, in fewer pieces
     CheckpointState state = own_state(0);
     state.backbone = entries_of_all_kinds(step == 6 ? 101 : 403);
-    state.rows = {{"weight", at::rand({401, 24})}, {"momentum", at::rand({401, 24}).to(at::kBFloat16)}};
+    state.rows = {{"weight", at::rand({401, 24})},
+                  {"momentum", at::rand({401, 24}).to(at::kBFloat16)}};
     for (CheckpointWriter* writer : {&whole, &cut}) {
       writer->start(info_of(step), state);
       writer->finish();
     }
     for (const auto& file : fs::directory_iterator(whole.newest())) {
       const std::string name = file.path().filename();
-      EXPECT_EQ(data::sha256_file(cut.newest() + "/" + name), data::sha256_file(file.path())) << name;
+      EXPECT_EQ(data::sha256_file(cut.newest() + "/" + name), data::sha256_file(file.path()))
+          << name;
     }
     expect_equal(model::read_pth(cut.newest() + "/backbone.pth"), state.backbone);
     control_.barrier("read");
@@ -106,14 +113,18 @@ TEST_F(CheckpointWriting, ManifestHoldsTheDigestsOfTheFilesAsTheyAre) {
 
   const Manifest manifest = read_manifest(path);
   EXPECT_EQ(manifest.files.size(),
-            3u + 2u * static_cast<unsigned>(control_.world_size()));  // backbone, 2 parts, a shard and a local a rank
+            3u + 2u * static_cast<unsigned>(
+                          control_.world_size()));  // backbone, 2 parts, a shard and a local a rank
   for (const auto& file : manifest.files) {
     EXPECT_EQ(data::sha256_file(path + "/" + file.name), file.sha256) << file.name;
-    EXPECT_EQ(static_cast<std::int64_t>(fs::file_size(path + "/" + file.name)), file.bytes) << file.name;
+    EXPECT_EQ(static_cast<std::int64_t>(fs::file_size(path + "/" + file.name)), file.bytes)
+        << file.name;
   }
   std::size_t files_there = 0;
-  for (const auto& item : fs::directory_iterator(path)) files_there += item.is_regular_file() ? 1 : 0;
-  EXPECT_EQ(files_there, manifest.files.size() + 1) << "nothing but the files of the manifest and itself";
+  for (const auto& item : fs::directory_iterator(path))
+    files_there += item.is_regular_file() ? 1 : 0;
+  EXPECT_EQ(files_there, manifest.files.size() + 1)
+      << "nothing but the files of the manifest and itself";
 }
 
 TEST_F(CheckpointWriting, ManifestCarriesAllThatATrainingKnows) {
@@ -153,7 +164,8 @@ TEST_F(CheckpointWriting, NewestBestAndEveryNthEpochStay) {
   writer.finish();
 
   // 30: third epoch; 35: best now (10 was, and went when 35 took its place); 45, 50: newest.
-  EXPECT_THAT(names_in_folder(), ElementsAre("step_00000030", "step_00000035", "step_00000045", "step_00000050"));
+  EXPECT_THAT(names_in_folder(),
+              ElementsAre("step_00000030", "step_00000035", "step_00000045", "step_00000050"));
 }
 
 TEST_F(CheckpointWriting, TheSameStepAgainTakesThePlaceOfTheOldOne) {
@@ -185,7 +197,8 @@ TEST_F(CheckpointWriting, AFailureOnOneRankIsToldOnAllAndNothingIsPublished) {
   CheckpointWriter writer(folder_, {2, 0}, control_);
   CheckpointState state = own_state(0);
   const int last = control_.world_size() - 1;
-  if (control_.rank() == last) state.local[0].second = at::zeros({3}, at::kComplexFloat);  // a type that no weight file has
+  if (control_.rank() == last)
+    state.local[0].second = at::zeros({3}, at::kComplexFloat);  // a type that no weight file has
 
   writer.start(info_of(6), state);
   std::string message;
@@ -213,12 +226,14 @@ TEST_F(CheckpointWriting, AFolderThatCannotBeMadeIsAnErrorNotAHang) {
   EXPECT_THROW(writer.finish(), c10::Error);
 }
 
-TEST_F(CheckpointWriting, LeavingWithoutTheOthersIsBounded) {  // as after a CommError: a rank that never writes must not hold rank 0
+TEST_F(CheckpointWriting, LeavingWithoutTheOthersIsBounded) {  // as after a CommError: a rank that
+                                                               // never writes must not hold rank 0
   if (control_.world_size() == 1) GTEST_SKIP() << "needs another rank";
   const auto begin = std::chrono::steady_clock::now();
   {
     CheckpointWriter writer(folder_, {2, 0}, control_);
-    if (control_.rank() == 0) writer.start(info_of(6), own_state(0));  // the first start() waits for nobody
+    if (control_.rank() == 0)
+      writer.start(info_of(6), own_state(0));  // the first start() waits for nobody
   }
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
   EXPECT_FALSE(fs::exists(folder_ + "/step_00000006"));

@@ -25,11 +25,13 @@ std::string problems_of(const std::string& text, const std::vector<Override>& ov
 }
 
 TEST(Config, EmptyFileGivesTheDefaults) {
-  EXPECT_EQ(dump_config(parse_config("", "", {}), DumpStyle::kPlain), dump_config(Config(), DumpStyle::kPlain));
+  EXPECT_EQ(dump_config(parse_config("", "", {}), DumpStyle::kPlain),
+            dump_config(Config(), DumpStyle::kPlain));
 }
 
 TEST(Config, CommandLineBeatsFileBeatsDefault) {
-  const Config config = parse_config("my.yaml", "train:\n  epochs: 7\n  lr: 0.2\n", {{"train.epochs", "9"}});
+  const Config config =
+      parse_config("my.yaml", "train:\n  epochs: 7\n  lr: 0.2\n", {{"train.epochs", "9"}});
 
   EXPECT_EQ(config.train.epochs, 9);
   EXPECT_EQ(config.train.lr, 0.2);
@@ -37,7 +39,8 @@ TEST(Config, CommandLineBeatsFileBeatsDefault) {
 }
 
 TEST(Config, ListsComeAsYamlOrWithCommas) {
-  const Config config = parse_config("my.yaml", "train:\n  milestones: [3, 4]\n", {{"eval.sets", "a.bin,b.bin"}});
+  const Config config =
+      parse_config("my.yaml", "train:\n  milestones: [3, 4]\n", {{"eval.sets", "a.bin,b.bin"}});
 
   EXPECT_EQ(config.train.milestones, (std::vector<std::int64_t>{3, 4}));
   EXPECT_EQ(config.eval.sets, (std::vector<std::string>{"a.bin", "b.bin"}));
@@ -45,10 +48,13 @@ TEST(Config, ListsComeAsYamlOrWithCommas) {
 
 TEST(Config, ReportsAllProblemsWithLineAndSuggestion) {
   const std::string message =
-      problems_of("train:\n  batch_siez: 64\n  lr: fast\nmodel:\n  backbone: iresnet5\n", {{"prune.keep_ratio", "1.2"}});
+      problems_of("train:\n  batch_siez: 64\n  lr: fast\nmodel:\n  backbone: iresnet5\n",
+                  {{"prune.keep_ratio", "1.2"}});
 
   EXPECT_THAT(message, HasSubstr("4 problems"));
-  EXPECT_THAT(message, HasSubstr("my.yaml:2  train.batch_siez: unknown key, did you mean train.batch_size?"));
+  EXPECT_THAT(
+      message,
+      HasSubstr("my.yaml:2  train.batch_siez: unknown key, did you mean train.batch_size?"));
   EXPECT_THAT(message, HasSubstr("my.yaml:3  train.lr: want a number in [0, 100], got \"fast\""));
   EXPECT_THAT(message, HasSubstr("did you mean iresnet50?"));
   EXPECT_THAT(message, HasSubstr("--prune.keep_ratio: want a number in [0, 1], got \"1.2\""));
@@ -57,17 +63,27 @@ TEST(Config, ReportsAllProblemsWithLineAndSuggestion) {
 TEST(Config, BindingOfCpusIsAutoOrNone) {
   EXPECT_EQ(Config().dist.bind, "auto");
   EXPECT_EQ(parse_config("my.yaml", "dist:\n  bind: none\n", {}).dist.bind, "none");
-  EXPECT_THAT(problems_of("dist:\n  bind: core\n"), HasSubstr("my.yaml:2  dist.bind: want one of auto none"));
+  EXPECT_THAT(problems_of("dist:\n  bind: core\n"),
+              HasSubstr("my.yaml:2  dist.bind: want one of auto none"));
 }
 
 TEST(Config, ListsOfNumbersAndWordsAreChecked) {
-  EXPECT_EQ(parse_config("my.yaml", "sweep:\n  ratios: [0.9, 0.125]\n", {}).sweep.ratios, (std::vector<double>{0.9, 0.125}));
-  const std::string message = problems_of("sweep:\n  methods: [diffprob, clean+difprob]\n  ratios: [0.5, 1.5]\n");
-  EXPECT_THAT(message, HasSubstr("my.yaml:2  sweep.methods: want a list, each item one of diffprob clean+diffprob"));
+  EXPECT_EQ(parse_config("my.yaml", "sweep:\n  ratios: [0.9, 0.125]\n", {}).sweep.ratios,
+            (std::vector<double>{0.9, 0.125}));
+  const std::string message =
+      problems_of("sweep:\n  methods: [diffprob, clean+difprob]\n  ratios: [0.5, 1.5]\n");
+  EXPECT_THAT(
+      message,
+      HasSubstr("my.yaml:2  sweep.methods: want a list, each item one of diffprob clean+diffprob"));
   EXPECT_THAT(message, HasSubstr("did you mean clean+diffprob?), not \"clean+difprob\""));
-  EXPECT_THAT(message, HasSubstr("my.yaml:3  sweep.ratios: want a list, each item a number in [1e-06, 1], not \"1.5\""));
-  EXPECT_THAT(problems_of("sweep:\n  methods: []\n  ratios: [0.5, 0.5]\n"), HasSubstr("sweep.methods: want at least one, got none"));
-  EXPECT_THAT(problems_of("sweep:\n  ratios: [0.5, 0.25, 0.5]\n"), HasSubstr("sweep.ratios: 0.5 is there twice"));
+  EXPECT_THAT(
+      message,
+      HasSubstr(
+          "my.yaml:3  sweep.ratios: want a list, each item a number in [1e-06, 1], not \"1.5\""));
+  EXPECT_THAT(problems_of("sweep:\n  methods: []\n  ratios: [0.5, 0.5]\n"),
+              HasSubstr("sweep.methods: want at least one, got none"));
+  EXPECT_THAT(problems_of("sweep:\n  ratios: [0.5, 0.25, 0.5]\n"),
+              HasSubstr("sweep.ratios: 0.5 is there twice"));
 }
 
 TEST(Config, RefusesWhatIsNotYamlAndKeysGivenTwice) {
@@ -79,8 +95,10 @@ TEST(Config, RefusesWhatIsNotYamlAndKeysGivenTwice) {
 }
 
 TEST(Config, DumpsReadBackEqual) {
-  Config config =
-      parse_config("", "", {{"train.lr", "0.1234567890123"}, {"data.train", "a \"quoted\": #path"}, {"eval.sets", "x.bin,y z.bin"}});
+  Config config = parse_config("", "",
+                               {{"train.lr", "0.1234567890123"},
+                                {"data.train", "a \"quoted\": #path"},
+                                {"eval.sets", "x.bin,y z.bin"}});
 
   for (const auto style : {DumpStyle::kPlain, DumpStyle::kWithHelp}) {
     const Config again = parse_config("dump.yaml", dump_config(config, style), {});
@@ -91,10 +109,14 @@ TEST(Config, DumpsReadBackEqual) {
 TEST(Config, AKeyOfEarlierVersionsIsANoteInAFileAndAProblemOnTheCommandLine) {
   const Config config = parse_config("old.yaml", "score:\n  batch_size: 64\n  margin: 0.1\n", {});
   ASSERT_EQ(config.notes.size(), 1U);
-  EXPECT_THAT(config.notes[0], HasSubstr("old.yaml:2  score.batch_size: not used any more, scores do not depend on the batch"));
+  EXPECT_THAT(
+      config.notes[0],
+      HasSubstr(
+          "old.yaml:2  score.batch_size: not used any more, scores do not depend on the batch"));
   EXPECT_EQ(config.score.margin, 0.1);
 
-  EXPECT_THAT(problems_of("", {{"score.batch_size", "64"}}), HasSubstr("--score.batch_size: not used any more"));
+  EXPECT_THAT(problems_of("", {{"score.batch_size", "64"}}),
+              HasSubstr("--score.batch_size: not used any more"));
 }
 
 TEST(Config, EveryKeyHasAHelpText) {
@@ -105,8 +127,8 @@ TEST(Config, EveryKeyHasAHelpText) {
 TEST(Config, HelpOfASectionShowsDefaultRangeAndMeaningOfItsKeysAlone) {
   const std::string text = config_help("score");
 
-  EXPECT_THAT(text,
-              HasSubstr("  score.batch_per_rank\n      default 256; a whole number in [1, 1e+06]\n      images of each rank at a time"));
+  EXPECT_THAT(text, HasSubstr("  score.batch_per_rank\n      default 256; a whole number in [1, "
+                              "1e+06]\n      images of each rank at a time"));
   EXPECT_THAT(text, HasSubstr("  score.fold\n      default true; true or false\n"));
   EXPECT_THAT(text, Not(HasSubstr("\n  train.")));
 }
@@ -124,16 +146,21 @@ TEST(Config, HelpOfAllSectionsHasEveryKeyOnce) {
     ++keys;
   }
   std::size_t defaults = 0;
-  for (auto at = all.find("\n      default "); at != std::string::npos; at = all.find("\n      default ", at + 1)) ++defaults;
+  for (auto at = all.find("\n      default "); at != std::string::npos;
+       at = all.find("\n      default ", at + 1))
+    ++defaults;
   EXPECT_EQ(defaults, keys);
 }
 
 TEST(Config, HelpOfOneKeyIsAboutThatKey) {
   EXPECT_EQ(config_help("score.fold"),
-            "  score.fold\n      default true; true or false\n      BatchNorm folded into convolutions: the same scores within rounding, "
+            "  score.fold\n      default true; true or false\n      BatchNorm folded into "
+            "convolutions: the same scores within rounding, "
             "faster\n");
-  EXPECT_THAT(config_help("sweep.ratios"), HasSubstr("default [0.75, 0.5, 0.25]; a list, each item a number in [1e-06, 1]"));
-  EXPECT_THAT(config_help("prune.score"), HasSubstr("default \"scores\"; one of scores last_epoch mean"));
+  EXPECT_THAT(config_help("sweep.ratios"),
+              HasSubstr("default [0.75, 0.5, 0.25]; a list, each item a number in [1e-06, 1]"));
+  EXPECT_THAT(config_help("prune.score"),
+              HasSubstr("default \"scores\"; one of scores last_epoch mean"));
 }
 
 TEST(Config, HelpOfAnUnknownSectionListsTheSections) {
@@ -141,15 +168,17 @@ TEST(Config, HelpOfAnUnknownSectionListsTheSections) {
     (void)config_help("trian");
     FAIL() << "no error";
   } catch (const ConfigError& error) {
-    EXPECT_THAT(error.what(),
-                HasSubstr("config --help trian: no such section or key, did you mean train?; there are: output seed device threads data "));
-    for (const auto& section : config_sections()) EXPECT_THAT(error.what(), HasSubstr(" " + section));
+    EXPECT_THAT(error.what(), HasSubstr("config --help trian: no such section or key, did you mean "
+                                        "train?; there are: output seed device threads data "));
+    for (const auto& section : config_sections())
+      EXPECT_THAT(error.what(), HasSubstr(" " + section));
   }
 }
 
 TEST(Config, ShippedConfigurationsAreRight) {
   const std::string folder = std::string(std::getenv("DIFFPROB_SOURCE_DIR")) + "/launch/configs/";
-  for (const char* name : {"quickstart.yaml", "lfw.yaml", "casia_r50_cosface.yaml", "ms1mv2.yaml"}) {
+  for (const char* name :
+       {"quickstart.yaml", "lfw.yaml", "casia_r50_cosface.yaml", "ms1mv2.yaml"}) {
     std::ifstream file(folder + name);
     ASSERT_TRUE(file) << name;
     std::ostringstream text;

@@ -1,4 +1,5 @@
-// Features made elsewhere: .npy and HDF5 are read alike; whatever is not two dimensions of floats in the file itself is refused.
+// Features made elsewhere: .npy and HDF5 are read alike; whatever is not two dimensions of floats
+// in the file itself is refused.
 #include "launch/evaluate/feature_file.h"
 
 #include <hdf5.h>
@@ -20,8 +21,10 @@ using data::test::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-void write_npy(const std::string& path, const std::string& descr, const std::string& shape, const std::string& data) {
-  std::string text = "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
+void write_npy(const std::string& path, const std::string& descr, const std::string& shape,
+               const std::string& data) {
+  std::string text =
+      "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
   std::string bytes = "\x93NUMPY";
   bytes += '\x01';
   bytes += '\0';
@@ -38,11 +41,12 @@ std::string raw(const std::vector<T>& values) {
 /// A file that HDF5 itself writes.
 class Hdf {
  public:
-  explicit Hdf(const std::string& path) : file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT)) {}
+  explicit Hdf(const std::string& path)
+      : file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT)) {}
   ~Hdf() { H5Fclose(file); }
   template <class T>
-  void dataset(const char* name, hid_t disk, hid_t memory, std::vector<hsize_t> shape, const std::vector<T>& values,
-               bool packed = false) const {
+  void dataset(const char* name, hid_t disk, hid_t memory, std::vector<hsize_t> shape,
+               const std::vector<T>& values, bool packed = false) const {
     const hid_t space = H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr);
     const hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     if (packed) {
@@ -66,7 +70,8 @@ std::vector<float> row_of(FeatureFile& file, std::int64_t row) {
 
 class FeatureFiles : public ::testing::Test {
  protected:
-  void expect_refused(const std::string& name, const std::string& dataset, const std::string& said) const {
+  void expect_refused(const std::string& name, const std::string& dataset,
+                      const std::string& said) const {
     try {
       FeatureFile file(folder / name, dataset);
       ADD_FAILURE() << name << " " << dataset << " was taken; expected: " << said;
@@ -81,7 +86,8 @@ class FeatureFiles : public ::testing::Test {
 TEST_F(FeatureFiles, NpyAndHdf5GiveTheSameRows) {
   const std::vector<float> values = {1, 2, 3, 4, 5, 6.5F};
   write_npy(folder / "a.npy", "<f4", "(2, 3)", raw(values));
-  write_npy(folder / "b.npy", "<f8", "(2, 3)", raw(std::vector<double>(values.begin(), values.end())));
+  write_npy(folder / "b.npy", "<f8", "(2, 3)",
+            raw(std::vector<double>(values.begin(), values.end())));
   {
     const Hdf hdf(folder / "a.h5");
     hdf.dataset("features", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, {2, 3}, values);
@@ -89,8 +95,11 @@ TEST_F(FeatureFiles, NpyAndHdf5GiveTheSameRows) {
     H5Gclose(H5Gcreate2(hdf.file, "group", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
     hdf.dataset("group/packed", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, {2, 3}, values, true);
   }
-  for (const auto& [name, dataset] :
-       {std::pair{"a.npy", ""}, {"b.npy", ""}, {"a.h5", "features"}, {"a.h5", "big_endian"}, {"a.h5", "group/packed"}}) {
+  for (const auto& [name, dataset] : {std::pair{"a.npy", ""},
+                                      {"b.npy", ""},
+                                      {"a.h5", "features"},
+                                      {"a.h5", "big_endian"},
+                                      {"a.h5", "group/packed"}}) {
     FeatureFile file(folder / name, dataset);
     SCOPED_TRACE(std::string(name) + " " + dataset);
     EXPECT_EQ(file.rows(), 2);

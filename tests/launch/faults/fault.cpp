@@ -19,8 +19,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kSlow{150};
 
-const std::map<std::string, int, std::less<>> kSignals = {{"kill", SIGKILL}, {"term", SIGTERM}, {"usr1", SIGUSR1},
-                                                          {"stop", SIGSTOP}, {"segv", SIGSEGV}, {"abort", SIGABRT}};
+const std::map<std::string, int, std::less<>> kSignals = {{"kill", SIGKILL}, {"term", SIGTERM},
+                                                          {"usr1", SIGUSR1}, {"stop", SIGSTOP},
+                                                          {"segv", SIGSEGV}, {"abort", SIGABRT}};
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -36,9 +37,11 @@ Fault parse() {
   std::istringstream text(variable("DIFFPROB_FAULT"));
   for (std::string field; std::getline(text, field, ':');) fields.push_back(field);
   if (fields.empty()) return {};
-  if (fields.size() < 3) throw std::runtime_error("DIFFPROB_FAULT: want POINT:KIND:RANK[:COUNT[:PATH]]");
+  if (fields.size() < 3)
+    throw std::runtime_error("DIFFPROB_FAULT: want POINT:KIND:RANK[:COUNT[:PATH]]");
   fields.resize(5);
-  return {fields[0], fields[1], std::stoi(fields[2]), fields[3].empty() ? 1 : std::stoi(fields[3]), fields[4]};
+  return {fields[0], fields[1], std::stoi(fields[2]), fields[3].empty() ? 1 : std::stoi(fields[3]),
+          fields[4]};
 }
 
 /// Whether this passage of the point is the one.
@@ -66,7 +69,8 @@ void suffer() {
 
 /// For the other rank, before main(). Not where fault() is made: writing asks for it.
 const bool pid_is_noted = [] {
-  if (!variable("DIFFPROB_FAULT").empty()) std::ofstream(pid_file(own_rank())) << ::getpid() << std::flush;
+  if (!variable("DIFFPROB_FAULT").empty())
+    std::ofstream(pid_file(own_rank())) << ::getpid() << std::flush;
   return true;
 }();
 
@@ -76,7 +80,8 @@ void send_to(int rank) {
     std::ifstream(pid_file(rank)) >> other;
     if (other == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  if (other == 0) throw std::runtime_error("the process id of rank " + std::to_string(rank) + " is not known");
+  if (other == 0)
+    throw std::runtime_error("the process id of rank " + std::to_string(rank) + " is not known");
   note_fired();
   ::kill(other, kSignals.at(fault().kind));
 }
@@ -106,7 +111,8 @@ void fault_point_of_root(std::string_view point) {
 }
 
 void note_fired() {
-  const int file = ::open((variable("DIFFPROB_FAULT_FOLDER") + "/fired").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  const int file = ::open((variable("DIFFPROB_FAULT_FOLDER") + "/fired").c_str(),
+                          O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (file >= 0) ::close(file);
 }
 

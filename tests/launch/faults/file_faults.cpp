@@ -1,5 +1,5 @@
-// write(2) and fsync(2) that fail for some files, as on a full, broken or restricted disk. The dynamic linker takes these before those of
-// the C library, also for HDF5 and the C++ library.
+// write(2) and fsync(2) that fail for some files, as on a full, broken or restricted disk. The
+// dynamic linker takes these before those of the C library, also for HDF5 and the C++ library.
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -30,7 +30,8 @@ bool fails(std::string_view call, int file) {
   static thread_local bool inside = false;  // fault() itself writes a file
   if (inside) return false;
   inside = true;
-  const bool concerned = fault().point == call && fault().rank == own_rank() && path_of(file).find(fault().path) != std::string::npos;
+  const bool concerned = fault().point == call && fault().rank == own_rank() &&
+                         path_of(file).find(fault().path) != std::string::npos;
   const bool due = concerned && ++calls >= fault().count;
   if (due) {
     note_fired();
@@ -56,12 +57,14 @@ ssize_t write(int file, const void* bytes, size_t count) {
 }
 
 ssize_t pwrite(int file, const void* bytes, size_t count, off_t at) {
-  static const auto real = diffprob::faults::next<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
+  static const auto real =
+      diffprob::faults::next<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
   return diffprob::faults::fails("write", file) ? -1 : real(file, bytes, count, at);
 }
 
 ssize_t pwrite64(int file, const void* bytes, size_t count, off64_t at) {
-  static const auto real = diffprob::faults::next<ssize_t (*)(int, const void*, size_t, off64_t)>("pwrite64");
+  static const auto real =
+      diffprob::faults::next<ssize_t (*)(int, const void*, size_t, off64_t)>("pwrite64");
   return diffprob::faults::fails("write", file) ? -1 : real(file, bytes, count, at);
 }
 

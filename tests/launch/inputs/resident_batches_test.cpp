@@ -47,7 +47,8 @@ class Resident : public ::testing::Test {
     }
     return "";
   }
-  void expect_same(data::BatchStream& found, data::BatchStream& wanted, const std::string& what) const {
+  void expect_same(data::BatchStream& found, data::BatchStream& wanted,
+                   const std::string& what) const {
     data::Batch a, b;
     std::int64_t batches = 0;
     for (; wanted.next(b); ++batches) {
@@ -73,7 +74,8 @@ TEST_F(Resident, AllImagesInTheirOrderEachDecodedOnce) {
   const auto set = std::make_shared<MemorySet>(1000);
   const ResidentImages resident(set, options(kSide), runtime_);
   const auto reads = runtime_.control().all_reduce(std::int64_t{set->reads}, dist::ReduceOp::kSum);
-  data::Loader loader(set, std::make_shared<data::SequentialPlan>(set->size(), set->size(), 0, 1), options(kSide));
+  data::Loader loader(set, std::make_shared<data::SequentialPlan>(set->size(), set->size(), 0, 1),
+                      options(kSide));
   data::Batch all;
   ASSERT_TRUE(loader.next(all));
 
@@ -91,7 +93,8 @@ TEST_F(Resident, BatchesAreThoseOfTheLoader) {
       {"uniform", data::test::train_plan(*set, kBatch, runtime_.rank(), runtime_.world_size(), 1)},
       {"weighted", std::make_shared<data::WeightedPlan>(weights, pass(*set))},
       {"balanced", std::make_shared<data::ClassBalancedPlan>(classes, pass(*set))},
-      {"in order", std::make_shared<data::SequentialPlan>(set->size(), kBatch, runtime_.rank(), runtime_.world_size())}};
+      {"in order", std::make_shared<data::SequentialPlan>(set->size(), kBatch, runtime_.rank(),
+                                                          runtime_.world_size())}};
   for (const auto& [name, plan] : plans) {
     for (const bool flip : {false, true}) {
       for (const std::int64_t first : {0, 2}) {
@@ -99,7 +102,8 @@ TEST_F(Resident, BatchesAreThoseOfTheLoader) {
         with_flip.flip = flip;
         data::Loader loader(set, plan, with_flip, first);
         ResidentBatches batches(images, set, plan, flip, first);
-        expect_same(batches, loader, name + (flip ? ", flipped" : "") + " from " + std::to_string(first));
+        expect_same(batches, loader,
+                    name + (flip ? ", flipped" : "") + " from " + std::to_string(first));
       }
     }
   }
@@ -151,8 +155,11 @@ class LargeSet final : public data::Dataset {
 
 TEST_F(Resident, MemoryThatTheDeviceLacksIsAnError) {
   const std::string message = complaint(std::make_shared<LargeSet>());
-  EXPECT_THAT(message, HasSubstr("data.resident_gib: 1099511627776 decoded images need 1899956092796928 bytes, which " +
-                                 runtime_.device().str() + " does not have"));
+  EXPECT_THAT(
+      message,
+      HasSubstr(
+          "data.resident_gib: 1099511627776 decoded images need 1899956092796928 bytes, which " +
+          runtime_.device().str() + " does not have"));
 }
 
 TEST_F(Resident, TrainingDataUsesThemWhenTheyFit) {

@@ -10,8 +10,8 @@
 #include <gtest/gtest.h>
 #include <sys/statvfs.h>
 
-#include "data/staging/dataset_files.h"
 #include "data/error.h"
+#include "data/staging/dataset_files.h"
 #include "data/staging/staged_copy.h"
 #include "launch/job/file_lock.h"
 #include "tests/data/raw_records.h"
@@ -57,11 +57,17 @@ class Staging : public ::testing::Test {
 
   [[nodiscard]] std::string source() const { return root_ + "/set"; }
   [[nodiscard]] std::string stage_dir() const { return root_ + "/stage"; }
-  [[nodiscard]] NodePlace one_node() const { return {0, control_.rank(), control_.world_size(), "node0"}; }
+  [[nodiscard]] NodePlace one_node() const {
+    return {0, control_.rank(), control_.world_size(), "node0"};
+  }
   /// As if each rank stood on a node of its own.
-  [[nodiscard]] NodePlace own_node() const { return {control_.rank(), 0, 1, "node" + std::to_string(control_.rank())}; }
+  [[nodiscard]] NodePlace own_node() const {
+    return {control_.rank(), 0, 1, "node" + std::to_string(control_.rank())};
+  }
 
-  std::string stage(const std::string& folder, const NodePlace& place) { return stage_datasets({source()}, folder, place, control_).at(0); }
+  std::string stage(const std::string& folder, const NodePlace& place) {
+    return stage_datasets({source()}, folder, place, control_).at(0);
+  }
   std::string error_of_stage(const std::string& folder, const NodePlace& place) {
     try {
       static_cast<void>(stage(folder, place));
@@ -74,7 +80,8 @@ class Staging : public ::testing::Test {
     EXPECT_NE(staged, source());
     for (const char* name : {"/train.rec", "/train.idx", "/property"})
       EXPECT_TRUE(read_file(staged + name) == read_file(source() + name)) << name;
-    EXPECT_EQ(data::open_dataset(staged)->fingerprint(), data::open_dataset(source())->fingerprint());
+    EXPECT_EQ(data::open_dataset(staged)->fingerprint(),
+              data::open_dataset(source())->fingerprint());
   }
   /// Rank 0 does something to files while the others wait.
   template <typename Action>
@@ -190,23 +197,28 @@ TEST_F(Staging, ASourceThatIsNoDataSetIsAnErrorOnAll) {
 TEST_F(Staging, CopiesFoldersOfImagesAndLists) {
   alone([&] {
     for (const char* name : {"/faces/a", "/faces/b"}) fs::create_directories(root_ + name);
-    for (const char* name : {"/faces/a/1.jpg", "/faces/a/2.jpg", "/faces/b/1.jpg"}) write_file(root_ + name, name);
+    for (const char* name : {"/faces/a/1.jpg", "/faces/a/2.jpg", "/faces/b/1.jpg"})
+      write_file(root_ + name, name);
     write_file(root_ + "/faces/some.lst", "0\t0\ta/2.jpg\n1\t1\tb/1.jpg\n2\t1\tb/1.jpg\n");
     write_file(root_ + "/faces/outside.lst", "0\t0\t../set/property.jpg\n");
   });
 
-  const auto staged = stage_datasets({root_ + "/faces", root_ + "/faces/some.lst"}, stage_dir(), one_node(), control_);
+  const auto staged = stage_datasets({root_ + "/faces", root_ + "/faces/some.lst"}, stage_dir(),
+                                     one_node(), control_);
 
   for (std::size_t i = 0; i < 2; ++i) {
     const auto path = root_ + (i == 0 ? "/faces" : "/faces/some.lst");
-    EXPECT_EQ(data::open_dataset(staged[i])->fingerprint(), data::open_dataset(path)->fingerprint());
+    EXPECT_EQ(data::open_dataset(staged[i])->fingerprint(),
+              data::open_dataset(path)->fingerprint());
     EXPECT_FALSE(staged[i].starts_with(root_ + "/faces"));
   }
   const auto here = fs::current_path();
   fs::current_path(root_ + "/faces");
   EXPECT_EQ(data::list_dataset_files("some.lst").folder, root_ + "/faces");
   fs::current_path(here);
-  EXPECT_THAT(data::test::error_of([&] { static_cast<void>(data::list_dataset_files(root_ + "/faces/outside.lst")); }),
+  EXPECT_THAT(data::test::error_of([&] {
+                static_cast<void>(data::list_dataset_files(root_ + "/faces/outside.lst"));
+              }),
               HasSubstr("outside the folder"));
 }
 
@@ -219,7 +231,8 @@ TEST_F(Staging, ComparesWhatRanksOpened) {
 
   const auto own = control_.rank() == 1 ? data::open_dataset(root_ + "/other") : set;
   const auto other = own->fingerprint().substr(0, 16);
-  const auto message = data::test::error_of([&] { check_same_dataset(*own, "faces", own_node(), control_); });
+  const auto message =
+      data::test::error_of([&] { check_same_dataset(*own, "faces", own_node(), control_); });
 
   EXPECT_THAT(message, HasSubstr("faces is not the same data set on all ranks"));
   EXPECT_THAT(message, HasSubstr("node1 (node of rank 1): fingerprint "));
@@ -242,7 +255,9 @@ TEST_F(Staging, CopiesOnlyThePartsThatAreMissing) {
   again.prepare();
 
   for (std::int64_t part = 0; part < 5; ++part)
-    EXPECT_EQ(again.bring(part), part % 2 == 1 ? StagedCopy::Outcome::kWasThere : StagedCopy::Outcome::kCopied) << part;
+    EXPECT_EQ(again.bring(part),
+              part % 2 == 1 ? StagedCopy::Outcome::kWasThere : StagedCopy::Outcome::kCopied)
+        << part;
   expect_copy(again.entry());
 }
 
@@ -250,7 +265,8 @@ TEST_F(Staging, SaysHowMuchRoomIsMissing) {
   if (control_.rank() != 0) return;
   struct statvfs room {};
   ASSERT_EQ(::statvfs(root_.c_str(), &room), 0);
-  const auto free = static_cast<std::int64_t>(room.f_bavail) * static_cast<std::int64_t>(room.f_frsize);
+  const auto free =
+      static_cast<std::int64_t>(room.f_bavail) * static_cast<std::int64_t>(room.f_frsize);
   const data::DatasetFiles files{source(), "", {{"train.rec", free + (std::int64_t{1} << 33), 0}}};
   const auto message = data::test::error_of([&] { StagedCopy(files, root_ + "/copy").prepare(); });
   EXPECT_THAT(message, HasSubstr("MiB are needed"));
@@ -263,7 +279,8 @@ TEST_F(Staging, NoticesASourceThatChangesOnTheWay) {
   StagedCopy copy(data::list_dataset_files(source()), root_ + "/copy");
   copy.prepare();
   write_file(source() + "/property", "2100,112,112\n");
-  EXPECT_THAT(data::test::error_of([&] { static_cast<void>(copy.bring(4)); }), HasSubstr("is it being written?"));
+  EXPECT_THAT(data::test::error_of([&] { static_cast<void>(copy.bring(4)); }),
+              HasSubstr("is it being written?"));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// No test knows which CPUs the machine has: the pretended sysfs is made from those that this process may run on, maybe a single one.
+// No test knows which CPUs the machine has: the pretended sysfs is made from those that this
+// process may run on, maybe a single one.
 #include "launch/job/cpu_binding.h"
 
 #include <gmock/gmock.h>
@@ -24,7 +25,8 @@ constexpr const char* kLocalCpus = "bus/pci/devices/0000:4e:00.0/local_cpulist";
 constexpr const char* kNode0 = "devices/system/node/node0/cpulist";
 constexpr const char* kNode1 = "devices/system/node/node1/cpulist";
 
-/// A temporary folder in place of /sys, the CPUs of this process, and its affinity as it was at the end.
+/// A temporary folder in place of /sys, the CPUs of this process, and its affinity as it was at the
+/// end.
 class CpuBindingTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -80,7 +82,8 @@ TEST_F(CpuBindingTest, BindsToTheNodeOfTheDevice) {
   EXPECT_EQ(binding.allowed, started_with_);
   EXPECT_EQ(binding.bound_to, first_half());
   EXPECT_EQ(allowed_cpus(), first_half());
-  EXPECT_THAT(describe(binding), HasSubstr("bound to CPUs " + cpu_list(first_half()) + " of " + cpu_list(started_with_)));
+  EXPECT_THAT(describe(binding), HasSubstr("bound to CPUs " + cpu_list(first_half()) + " of " +
+                                           cpu_list(started_with_)));
 }
 
 TEST_F(CpuBindingTest, ADeviceOnTheOtherNodeBindsToTheOthers) {
@@ -120,7 +123,8 @@ TEST_F(CpuBindingTest, CpusBeyondThoseThatThereAreAreNotMissed) {
 
   const CpuBinding binding = bind();
 
-  EXPECT_EQ(binding.outcome, has_single_cpu() ? Outcome::kAlreadyNear : Outcome::kBound) << describe(binding);
+  EXPECT_EQ(binding.outcome, has_single_cpu() ? Outcome::kAlreadyNear : Outcome::kBound)
+      << describe(binding);
   EXPECT_EQ(binding.near, near);
   EXPECT_EQ(allowed_cpus(), first_half());
 }
@@ -144,7 +148,8 @@ TEST_F(CpuBindingTest, ARankBoundElsewhereIsLeftAloneAndToldSo) {
 
   expect_left_alone(binding, Outcome::kElsewhere);
   const std::string text = describe(binding);
-  EXPECT_THAT(text, HasSubstr("GPU 0000:4e:00.0 is on NUMA node 1 with CPUs " + cpu_list({other, other + 1})));
+  EXPECT_THAT(text, HasSubstr("GPU 0000:4e:00.0 is on NUMA node 1 with CPUs " +
+                              cpu_list({other, other + 1})));
   EXPECT_THAT(text, HasSubstr("started on CPUs " + cpu_list(started_with_)));
   EXPECT_THAT(text, HasSubstr("--cpu-bind=none"));
   EXPECT_THAT(text, Not(HasSubstr("\n")));
@@ -153,7 +158,8 @@ TEST_F(CpuBindingTest, ARankBoundElsewhereIsLeftAloneAndToldSo) {
 TEST_F(CpuBindingTest, NoNodeLeavesAllCpus) {
   write(kNode0, cpu_list(first_half()) + "\n");
   write(kLocalCpus, cpu_list(first_half()) + "\n");
-  for (const std::string node : {"-1\n", "", "\n", "zero\n", "0x0\n", "0 0\n", "-0\n", "99999999999999999999\n", "70000\n"}) {
+  for (const std::string node : {"-1\n", "", "\n", "zero\n", "0x0\n", "0 0\n", "-0\n",
+                                 "99999999999999999999\n", "70000\n"}) {
     write(kNumaNode, node);
     expect_left_alone(bind(), Outcome::kUnknown);
   }
@@ -173,7 +179,8 @@ TEST_F(CpuBindingTest, MissingFilesLeaveAllCpus) {
 TEST_F(CpuBindingTest, GarbageLeavesAllCpus) {
   write(kNumaNode, "0\n");
   write(kLocalCpus, cpu_list(first_half()) + "\n");
-  for (const std::string list : {"", "\n", "all\n", "0-\n", "0,,1\n", "0-65536\n", "4294967296\n"}) {
+  for (const std::string list :
+       {"", "\n", "all\n", "0-\n", "0,,1\n", "0-65536\n", "4294967296\n"}) {
     write(kNode0, list);
     const CpuBinding binding = bind();
     expect_left_alone(binding, Outcome::kUnknown);

@@ -1,4 +1,5 @@
-// One job a folder: refused while another process has it, granted when that one ends, however it ends.
+// One job a folder: refused while another process has it, granted when that one ends, however it
+// ends.
 #include "launch/job/folder_lock.h"
 
 #include <gmock/gmock.h>
@@ -19,7 +20,10 @@ using ::testing::HasSubstr;
 
 class FolderLockTest : public ::testing::Test {
  protected:
-  FolderLockTest() : folder_(fs::temp_directory_path() / ("diffprob_lock_" + std::to_string(getpid()))) { fs::create_directories(folder_); }
+  FolderLockTest()
+      : folder_(fs::temp_directory_path() / ("diffprob_lock_" + std::to_string(getpid()))) {
+    fs::create_directories(folder_);
+  }
   ~FolderLockTest() override {
     if (holder_ > 0) end_holder();
     fs::remove_all(folder_);
@@ -66,7 +70,8 @@ TEST_F(FolderLockTest, ASecondJobIsRefusedAndToldWhoHasIt) {
 
   const std::string message = message_of(Mode::kAlone, milliseconds(250));
 
-  EXPECT_THAT(message, HasSubstr(folder_ + " is in use by another job, process " + std::to_string(holder_) + " on "));
+  EXPECT_THAT(message, HasSubstr(folder_ + " is in use by another job, process " +
+                                 std::to_string(holder_) + " on "));
   EXPECT_THAT(message, HasSubstr("delete " + folder_ + "/job.lock"));
   EXPECT_THAT(message_of(Mode::kShared, milliseconds(0)), HasSubstr("is in use"));
 }
@@ -89,7 +94,8 @@ TEST_F(FolderLockTest, AMovedLockIsHeldOnce) {
   FolderLock first(folder_, Mode::kAlone, milliseconds(0));
   FolderLock second = std::move(first);
 
-  EXPECT_THAT(message_of(Mode::kAlone, milliseconds(0)), HasSubstr("process " + std::to_string(getpid())));
+  EXPECT_THAT(message_of(Mode::kAlone, milliseconds(0)),
+              HasSubstr("process " + std::to_string(getpid())));
   second = FolderLock();
 
   EXPECT_EQ(message_of(Mode::kAlone, milliseconds(0)), "granted");
@@ -101,7 +107,9 @@ TEST_F(FolderLockTest, AMissingFolderIsNamed) {
         try {
           const FolderLock lock(folder_ + "/none", Mode::kAlone, milliseconds(0));
         } catch (const std::runtime_error& error) {
-          EXPECT_THAT(error.what(), HasSubstr("/none/job.lock: cannot be opened for writing: No such file or directory"));
+          EXPECT_THAT(
+              error.what(),
+              HasSubstr("/none/job.lock: cannot be opened for writing: No such file or directory"));
           throw;
         }
       },

@@ -20,7 +20,8 @@ std::string variable(const char* name) {
 class GpuArithmetic : public ::testing::Test {
  protected:
   void SetUp() override {
-    for (const char* name : {"NCCL_ALGO", "NCCL_PROTO", "CUBLAS_WORKSPACE_CONFIG"}) ::unsetenv(name);
+    for (const char* name : {"NCCL_ALGO", "NCCL_PROTO", "CUBLAS_WORKSPACE_CONFIG"})
+      ::unsetenv(name);
     context_.setDeterministicCuDNN(false);
     context_.setDeterministicAlgorithms(false, false);
   }

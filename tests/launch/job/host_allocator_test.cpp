@@ -82,7 +82,8 @@ TEST_F(HostAllocator, ImpossibleSizeIsAnErrorThatNamesIt) {
     static_cast<void>(bytes(std::int64_t{1} << 46));
     FAIL() << "64 TiB were granted";
   } catch (const std::exception& error) {
-    EXPECT_NE(std::string(error.what()).find("no 67108864 MiB for a tensor"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("no 67108864 MiB for a tensor"), std::string::npos)
+        << error.what();
   }
 }
 
@@ -104,7 +105,8 @@ TEST_F(HostAllocator, ManyThreads) {
       for (int i = 0; i < 60; ++i) {
         const at::Tensor tensor = bytes((2 + (i * 7 + t) % 5) * kMiB).fill_(t + 1);
         const auto* values = tensor.const_data_ptr<std::uint8_t>();
-        for (std::int64_t at = 0; at < tensor.numel(); at += 4096) wrong[static_cast<std::size_t>(t)] += values[at] != t + 1;
+        for (std::int64_t at = 0; at < tensor.numel(); at += 4096)
+          wrong[static_cast<std::size_t>(t)] += values[at] != t + 1;
       }
     });
   }

@@ -19,12 +19,16 @@ class RankAgreement : public ::testing::Test {
  protected:
   [[nodiscard]] bool is_last() const { return control_.rank() == control_.world_size() - 1; }
   /// "rank 0 on node0" with two ranks, "ranks 0-1 on node0 node1" with three.
-  [[nodiscard]] std::string others() const { return control_.world_size() == 2 ? "rank 0 on node0" : "ranks 0-1 on node0 node1"; }
+  [[nodiscard]] std::string others() const {
+    return control_.world_size() == 2 ? "rank 0 on node0" : "ranks 0-1 on node0 node1";
+  }
   [[nodiscard]] std::string last() const {
     const std::string rank = std::to_string(control_.world_size() - 1);
     return "rank " + rank + " on node" + rank;
   }
-  [[nodiscard]] RankFacts facts() const { return {"node" + std::to_string(control_.rank()), "diffprob 1", "", "train.lr=0.1\nseed=1\n"}; }
+  [[nodiscard]] RankFacts facts() const {
+    return {"node" + std::to_string(control_.rank()), "diffprob 1", "", "train.lr=0.1\nseed=1\n"};
+  }
   std::string complaint(const RankFacts& own) {
     try {
       check_agreement(own, control_);
@@ -35,7 +39,11 @@ class RankAgreement : public ::testing::Test {
   }
   /// Of clocks that go `ahead` seconds wrong here.
   std::string clocks(double ahead) {
-    const auto now = [ahead] { return ahead + std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); };
+    const auto now = [ahead] {
+      return ahead +
+             std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+                 .count();
+    };
     return clock_problem("node" + std::to_string(control_.rank()), now, control_);
   }
   dist::HostCollectives control_;
@@ -51,7 +59,8 @@ TEST_F(RankAgreement, AnotherProgramOnOneRankIsNamedOnAll) {
 
   const std::string text = complaint(own);
 
-  EXPECT_THAT(text, HasSubstr("the ranks do not run the same program:\n  " + others() + ": diffprob 1\n  " + last() + ": diffprob 2\n"));
+  EXPECT_THAT(text, HasSubstr("the ranks do not run the same program:\n  " + others() +
+                              ": diffprob 1\n  " + last() + ": diffprob 2\n"));
 }
 
 TEST_F(RankAgreement, AConfigurationThatOneRankCannotReadIsNamedOnAll) {
@@ -60,7 +69,8 @@ TEST_F(RankAgreement, AConfigurationThatOneRankCannotReadIsNamedOnAll) {
 
   const std::string text = complaint(own);
 
-  EXPECT_THAT(text, HasSubstr("not all ranks can use the configuration:\n  " + others() + ": no problem\n  " + last() +
+  EXPECT_THAT(text, HasSubstr("not all ranks can use the configuration:\n  " + others() +
+                              ": no problem\n  " + last() +
                               ": config: 1 problem\n  x.yaml: cannot be read\n"));
 }
 
@@ -78,13 +88,15 @@ TEST_F(RankAgreement, KeysThatDifferAreNamedWithTheirValues) {
   const std::string text = complaint(own);
 
   EXPECT_THAT(text, HasSubstr("\n  train.lr: 0.1 on " + others() + "; 0.2 on " + last() + "\n"));
-  EXPECT_THAT(text, HasSubstr("\n  model.new: not there on " + others() + "; [1, 2] on " + last() + "\n"));
+  EXPECT_THAT(
+      text, HasSubstr("\n  model.new: not there on " + others() + "; [1, 2] on " + last() + "\n"));
   EXPECT_THAT(text, Not(HasSubstr("seed")));
 }
 
 TEST_F(RankAgreement, AFewOfManyKeysAreShown) {
   RankFacts own = facts();
-  for (int key = 0; key < 12; ++key) own.settings += "key" + std::to_string(key) + "=" + std::to_string(is_last() ? 1 : 0) + "\n";
+  for (int key = 0; key < 12; ++key)
+    own.settings += "key" + std::to_string(key) + "=" + std::to_string(is_last() ? 1 : 0) + "\n";
 
   const std::string text = complaint(own);
 
@@ -92,13 +104,15 @@ TEST_F(RankAgreement, AFewOfManyKeysAreShown) {
 }
 
 TEST_F(RankAgreement, AClockThatGoesWrongIsNamedOnAll) {
-  EXPECT_THAT(clocks(is_last() ? 60 : 0), ContainsRegex("differ: " + last() + " is (59|60)\\.[0-9] s ahead\\."));
+  EXPECT_THAT(clocks(is_last() ? 60 : 0),
+              ContainsRegex("differ: " + last() + " is (59|60)\\.[0-9] s ahead\\."));
 }
 
 TEST_F(RankAgreement, AWrongClockOfRank0IsNotThatOfTheOthers) {
   if (control_.world_size() < 3) GTEST_SKIP() << "of two clocks either may be wrong";
 
-  EXPECT_THAT(clocks(control_.rank() == 0 ? -3600 : 0), ContainsRegex("differ: rank 0 on node0 is (3599|3600)\\.[0-9] s behind\\."));
+  EXPECT_THAT(clocks(control_.rank() == 0 ? -3600 : 0),
+              ContainsRegex("differ: rank 0 on node0 is (3599|3600)\\.[0-9] s behind\\."));
 }
 
 TEST_F(RankAgreement, ClocksThatAreALittleApartAreFine) {

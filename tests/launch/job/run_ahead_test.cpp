@@ -23,7 +23,9 @@ class RunAheadTest : public ::testing::Test {
     done_ = put_;
     stream().synchronize();
   }
-  [[nodiscard]] c10::Stream stream() const { return c10::impl::VirtualGuardImpl(device_.type()).getStream(device_); }
+  [[nodiscard]] c10::Stream stream() const {
+    return c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
+  }
   /// A step of the device: it ends when `done_` has got there.
   void put_step() {
     tests::enqueue_on_fake_stream(stream().native_handle(), [this, number = ++put_] {

@@ -40,7 +40,8 @@ TEST(StopAgreement, TheTimeIsOverForAllAtOnce) {
   dist::HostCollectives control;
   const SignalGuard guard;
   StopAgreement stop(1e-3, control);  // of the process: long over
-  if (control.rank() == control.world_size() - 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  if (control.rank() == control.world_size() - 1)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_EQ(run_steps(stop, 5, -1, false), 1);
   EXPECT_EQ(stop.reason(), "train.max_time");
   StopAgreement later(1e6, control);

@@ -25,7 +25,8 @@ TEST(GiveBackKeptMemory, AsksTheDevice) {
   EXPECT_EQ(tests::times_fake_memory_was_given_back(), before + 1);
 }
 
-/// Behind a collective that hangs, it would wait for the device until somebody else ends the process.
+/// Behind a collective that hangs, it would wait for the device until somebody else ends the
+/// process.
 TEST(GiveBackKeptMemory, DoesNotAskADeviceThatMayHang) {
   const int before = tests::times_fake_memory_was_given_back();
   try {

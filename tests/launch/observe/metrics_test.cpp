@@ -17,9 +17,13 @@ namespace {
 class MetricsTest : public ::testing::Test {
  protected:
   MetricsTest() {
-    folder_ = std::filesystem::temp_directory_path() / ("diffprob_metrics_test_" + std::to_string(::getpid()));
+    folder_ = std::filesystem::temp_directory_path() /
+              ("diffprob_metrics_test_" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder_);
-    path_ = (folder_ / (std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) + ".jsonl")).string();
+    path_ =
+        (folder_ /
+         (std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) + ".jsonl"))
+            .string();
   }
   ~MetricsTest() override { std::filesystem::remove_all(folder_); }
   std::string content() const {
@@ -37,7 +41,8 @@ TEST_F(MetricsTest, OneObjectALineInTheOrderGiven) {
   Metrics metrics(path_);
 
   metrics.write({{"step", 1}, {"loss", 2.5}, {"a", "x\ny"}});
-  EXPECT_EQ(content(), "{\"step\":1,\"loss\":2.5,\"a\":\"x\\ny\"}\n");  // there before the object is destroyed
+  EXPECT_EQ(content(),
+            "{\"step\":1,\"loss\":2.5,\"a\":\"x\\ny\"}\n");  // there before the object is destroyed
   metrics.write({{"step", 2}, {"loss", std::numeric_limits<double>::quiet_NaN()}});
 
   EXPECT_EQ(content(), "{\"step\":1,\"loss\":2.5,\"a\":\"x\\ny\"}\n{\"step\":2,\"loss\":null}\n");
@@ -50,16 +55,19 @@ TEST_F(MetricsTest, ResumedRunContinues) {
 }
 
 TEST_F(MetricsTest, TornLastLineIsCutOff) {
-  // Torn parts shorter and longer than the block that is read at a time, and ends of whole lines on its borders.
-  for (const std::size_t torn :
-       {std::size_t{0}, std::size_t{1}, std::size_t{4095}, std::size_t{4096}, std::size_t{4097}, std::size_t{10000}}) {
+  // Torn parts shorter and longer than the block that is read at a time, and ends of whole lines on
+  // its borders.
+  for (const std::size_t torn : {std::size_t{0}, std::size_t{1}, std::size_t{4095},
+                                 std::size_t{4096}, std::size_t{4097}, std::size_t{10000}}) {
     for (const std::string& whole :
-         {std::string(), std::string("{\"step\":1}\n"), std::string("{}\n{\"a\":\"") + std::string(4084, 'x') + "\"}\n"}) {
+         {std::string(), std::string("{\"step\":1}\n"),
+          std::string("{}\n{\"a\":\"") + std::string(4084, 'x') + "\"}\n"}) {
       put(whole + std::string(torn, 'y'));
 
       Metrics(path_).write({{"step", 2}});
 
-      EXPECT_EQ(content(), whole + "{\"step\":2}\n") << whole.size() << " whole, " << torn << " torn";
+      EXPECT_EQ(content(), whole + "{\"step\":2}\n")
+          << whole.size() << " whole, " << torn << " torn";
     }
   }
 }
@@ -70,7 +78,8 @@ TEST_F(MetricsTest, LinesOfAKilledProcessAreWhole) {
     Metrics metrics(path_);
     for (int step = 0;; ++step) metrics.write({{"step", step}, {"text", std::string(100, 'x')}});
   }
-  while (!std::filesystem::exists(path_) || std::filesystem::file_size(path_) < 20000) ::usleep(1000);
+  while (!std::filesystem::exists(path_) || std::filesystem::file_size(path_) < 20000)
+    ::usleep(1000);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
 

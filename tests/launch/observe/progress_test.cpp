@@ -55,7 +55,8 @@ class ProgressTest : public ::testing::Test {
     std::fflush(stream_);
     std::string text;
     std::fseek(stream_, read_, SEEK_SET);
-    for (int c = std::fgetc(stream_); c != EOF; c = std::fgetc(stream_)) text += static_cast<char>(c);
+    for (int c = std::fgetc(stream_); c != EOF; c = std::fgetc(stream_))
+      text += static_cast<char>(c);
     read_ = std::ftell(stream_);
     std::fseek(stream_, 0, SEEK_END);
     return text;
@@ -93,7 +94,10 @@ TEST_F(ProgressTest, TerminalRewritesOneLine) {
 
   const std::string first = printed();
   EXPECT_EQ(first.front(), '\r');
-  EXPECT_THAT(first, HasSubstr("[#######.................] score: 30.0% (300/1000 images), 500 images/s, ETA 1.4s"));
+  EXPECT_THAT(
+      first,
+      HasSubstr(
+          "[#######.................] score: 30.0% (300/1000 images), 500 images/s, ETA 1.4s"));
   EXPECT_THAT(first, HasSubstr("\033[K"));  // a shorter line leaves nothing of a longer one
   EXPECT_THAT(first, Not(HasSubstr("\n")));
 
@@ -133,7 +137,8 @@ TEST_F(ProgressTest, StepsAsideForAMessage) {
   EXPECT_EQ(printed(), "\r\033[K");
   now_ += 0.01;
   progress.advance(6);
-  EXPECT_THAT(printed(), HasSubstr("train: 60.0% (6/10 steps)"));  // at once, not after half a second
+  EXPECT_THAT(printed(),
+              HasSubstr("train: 60.0% (6/10 steps)"));  // at once, not after half a second
 
   Progress plain("train", 10, "steps", false, output());
   now_ += 10;

@@ -137,7 +137,8 @@ TEST(ProfileTrace, HoldsTheOperatorsOfTheStepsAskedFor) {
 
   const auto names = names_in(read_trace(path));
 
-  EXPECT_EQ(names.count("aten::cumsum"), 2u);   // in the steps that were traced: forward and backward
+  EXPECT_EQ(names.count("aten::cumsum"),
+            2u);  // in the steps that were traced: forward and backward
   EXPECT_EQ(names.count("aten::erfinv"), 0u);   // after them
   EXPECT_GE(names.count("aten::mm"), 2u * 3u);  // forward, and twice in backward
   EXPECT_EQ(names.count("step 3"), 1u);

@@ -1,4 +1,5 @@
-// Event files: read back by a parser of our own, and by the tensorboard package where a Python has it.
+// Event files: read back by a parser of our own, and by the tensorboard package where a Python has
+// it.
 #include "launch/observe/tensorboard.h"
 
 #include <sys/wait.h>
@@ -31,7 +32,8 @@ std::uint32_t slow_crc32c(std::string_view bytes) {
   std::uint32_t crc = 0xffffffff;
   for (const char byte : bytes) {
     for (int bit = 0; bit < 8; ++bit) {
-      const bool low = ((crc ^ static_cast<std::uint32_t>(static_cast<unsigned char>(byte) >> bit)) & 1) != 0;
+      const bool low =
+          ((crc ^ static_cast<std::uint32_t>(static_cast<unsigned char>(byte) >> bit)) & 1) != 0;
       crc >>= 1;
       if (low) crc ^= 0x82F63B78;
     }
@@ -129,12 +131,14 @@ void write_resumed_run(const std::string& folder) {
   {
     TensorBoard board(folder, 0);
     first = board.path();
-    for (int step = 1; step <= 9; ++step) board.write(step, std::vector<TaggedValue>{{"loss", 100 + step}, {"lr", 0.5 * step}});
+    for (int step = 1; step <= 9; ++step)
+      board.write(step, std::vector<TaggedValue>{{"loss", 100 + step}, {"lr", 0.5 * step}});
   }
   std::filesystem::resize_file(first, std::filesystem::file_size(first) - 5);
   TensorBoard board(folder, 6);
   EXPECT_NE(board.path(), first);
-  for (int step = 6; step <= 12; ++step) board.write(step, std::vector<TaggedValue>{{"loss", 200 + step}, {"lr", 0.5 * step}});
+  for (int step = 6; step <= 12; ++step)
+    board.write(step, std::vector<TaggedValue>{{"loss", 200 + step}, {"lr", 0.5 * step}});
 }
 
 TEST(TensorBoard, ResumedRunStartsANewFileWithItsStep) {
@@ -142,7 +146,8 @@ TEST(TensorBoard, ResumedRunStartsANewFileWithItsStep) {
   write_resumed_run(folder.file("run"));
 
   std::set<std::string> files;  // in the order of their names, as readers take them
-  for (const auto& entry : std::filesystem::directory_iterator(folder.file("run"))) files.insert(entry.path().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder.file("run")))
+    files.insert(entry.path().string());
   ASSERT_EQ(files.size(), 2u);
   EXPECT_EQ(read_events(*files.begin()).size(), 9u);  // the version, eight whole steps
   const auto events = read_events(*files.rbegin());
@@ -155,13 +160,14 @@ TEST(TensorBoard, ResumedRunStartsANewFileWithItsStep) {
 /// Output of the script; nothing when no Python has tensorboard.
 std::optional<std::string> read_by_tensorboard(const tests::ScratchFolder& folder) {
   const char* source = std::getenv("DIFFPROB_SOURCE_DIR");
-  const std::string script = std::string(source != nullptr ? source : ".") + "/tests/launch/observe/read_event_files.py";
+  const std::string script =
+      std::string(source != nullptr ? source : ".") + "/tests/launch/observe/read_event_files.py";
   for (const char* variable : {"DIFFPROB_TENSORBOARD_PYTHON", "DIFFPROB_PYTHON"}) {
     const char* python = std::getenv(variable);
     if (python == nullptr || *python == '\0') continue;
     const std::string output = folder.file("output.txt");
-    const std::string command =
-        "'" + std::string(python) + "' '" + script + "' '" + folder.file("run") + "' > '" + output + "' 2> '" + output + ".err'";
+    const std::string command = "'" + std::string(python) + "' '" + script + "' '" +
+                                folder.file("run") + "' > '" + output + "' 2> '" + output + ".err'";
     const int status = std::system(command.c_str());
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77) continue;
     std::ifstream file(output);
@@ -177,11 +183,15 @@ TEST(TensorBoard, TheRealPackageReadsARunAndItsResume) {
   write_resumed_run(folder.file("run"));
 
   const auto printed = read_by_tensorboard(folder);
-  if (!printed) GTEST_SKIP() << "no Python with the tensorboard package (DIFFPROB_TENSORBOARD_PYTHON or DIFFPROB_PYTHON)";
+  if (!printed)
+    GTEST_SKIP() << "no Python with the tensorboard package (DIFFPROB_TENSORBOARD_PYTHON or "
+                    "DIFFPROB_PYTHON)";
 
   std::ostringstream wanted;
-  for (int step = 1; step <= 12; ++step) wanted << "loss " << step << " " << (step < 6 ? 100 : 200) + step << ".0\n";
-  for (int step = 1; step <= 12; ++step) wanted << "lr " << step << " " << step / 2 << (step % 2 == 0 ? ".0" : ".5") << "\n";
+  for (int step = 1; step <= 12; ++step)
+    wanted << "loss " << step << " " << (step < 6 ? 100 : 200) + step << ".0\n";
+  for (int step = 1; step <= 12; ++step)
+    wanted << "lr " << step << " " << step / 2 << (step % 2 == 0 ? ".0" : ".5") << "\n";
   EXPECT_EQ(*printed, wanted.str());
 }
 

@@ -18,7 +18,8 @@ using ::testing::Not;
 /// P(|T| < t) the slow, obvious way: trapezoids under the density.
 double slow_probability(double t, double v) {
   constexpr int kSteps = 200000;
-  const double factor = std::exp(std::lgamma((v + 1) / 2) - std::lgamma(v / 2)) / std::sqrt(v * std::numbers::pi);
+  const double factor =
+      std::exp(std::lgamma((v + 1) / 2) - std::lgamma(v / 2)) / std::sqrt(v * std::numbers::pi);
   const auto density = [&](double x) { return factor * std::pow(1 + x * x / v, -(v + 1) / 2); };
   const double width = t / kSteps;
   double sum = (density(0) + density(t)) / 2;
@@ -42,7 +43,8 @@ TEST(Student, QuantilesAreThoseOfScipy) {
 }
 
 TEST(Student, NinetyFivePercentLieWithin) {
-  for (const double v : {1.0, 1.01, 1.7, 2.0, 3.3, 7.9, 40.0, 198.0}) EXPECT_NEAR(slow_probability(student_95(v), v), 0.95, 1e-8) << v;
+  for (const double v : {1.0, 1.01, 1.7, 2.0, 3.3, 7.9, 40.0, 198.0})
+    EXPECT_NEAR(slow_probability(student_95(v), v), 0.95, 1e-8) << v;
   EXPECT_NEAR(student_95(1e6), 1.959966, 1e-5);  // the normal one
   EXPECT_THROW((void)student_95(0.5), std::invalid_argument);
 }
@@ -57,7 +59,8 @@ TEST(MeanInterval, ByHand) {
 }
 
 TEST(WelchDifference, IsThatOfScipy) {
-  const std::vector<double> a = {0.912, 0.934, 0.921, 0.918, 0.929}, b = {0.905, 0.901, 0.917, 0.889};
+  const std::vector<double> a = {0.912, 0.934, 0.921, 0.918, 0.929},
+                            b = {0.905, 0.901, 0.917, 0.889};
 
   const Interval difference = welch_difference(a, b);
 
@@ -73,7 +76,8 @@ TEST(Verdict, FollowsTheInterval) {
   EXPECT_EQ(verdict({0.02, 0.03, 4}), Verdict::kNoDifference);
   EXPECT_EQ(verdict({-0.02, 0.02, 4}), Verdict::kNoDifference);
   EXPECT_EQ(verdict({0.02, std::nullopt, 0}), Verdict::kOneSeed);
-  EXPECT_EQ(verdict(welch_difference(std::vector<double>{0.9, 0.9}, std::vector<double>{0.8, 0.8})), Verdict::kNoSpread);
+  EXPECT_EQ(verdict(welch_difference(std::vector<double>{0.9, 0.9}, std::vector<double>{0.8, 0.8})),
+            Verdict::kNoSpread);
 }
 
 CellRun run(std::uint64_t seed, std::int64_t images, std::vector<double> accuracy) {
@@ -108,7 +112,8 @@ TEST(Compare, RefusesWhatCannotBeCompared) {
   cells.erase(cells.begin() + 2);
   EXPECT_THROW((void)compare(cells), std::invalid_argument);
   EXPECT_THROW((void)compare({{"random", 0.5, {}}}), std::invalid_argument);
-  EXPECT_THROW((void)compare({{"random", 0.5, {run(1, 1, {0.5}), run(2, 1, {})}}}), std::invalid_argument);
+  EXPECT_THROW((void)compare({{"random", 0.5, {run(1, 1, {0.5}), run(2, 1, {})}}}),
+               std::invalid_argument);
 }
 
 TEST(ComparisonTable, ShowsIntervalsVerdictsAndOtherSizes) {

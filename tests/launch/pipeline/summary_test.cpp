@@ -17,8 +17,9 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(Summary, SeedsOfOneNameMakeOneRowWithDeviation) {
-  const std::vector<SummaryRow> rows = {
-      {"untrained", 0, 0, 0, {"lfw"}, {0.70}}, {"random", 100, 10, 60, {"lfw"}, {0.80}}, {"random", 100, 10, 60, {"lfw"}, {0.90}}};
+  const std::vector<SummaryRow> rows = {{"untrained", 0, 0, 0, {"lfw"}, {0.70}},
+                                        {"random", 100, 10, 60, {"lfw"}, {0.80}},
+                                        {"random", 100, 10, 60, {"lfw"}, {0.90}}};
 
   const std::string table = summary_table(rows);
 
@@ -29,7 +30,10 @@ TEST(Summary, SeedsOfOneNameMakeOneRowWithDeviation) {
 
 class PlantedReport : public ::testing::Test {
  protected:
-  void SetUp() override { path_ = std::filesystem::temp_directory_path() / ("planted_" + std::to_string(::getpid()) + ".csv"); }
+  void SetUp() override {
+    path_ =
+        std::filesystem::temp_directory_path() / ("planted_" + std::to_string(::getpid()) + ".csv");
+  }
   void TearDown() override { std::filesystem::remove(path_); }
   void write(const std::string& text) const { std::ofstream(path_) << text; }
   std::filesystem::path path_;
@@ -37,12 +41,14 @@ class PlantedReport : public ::testing::Test {
 
 TEST_F(PlantedReport, CountsByHand) {
   write(
-      "index,label,true_label,kind,source\n0,0,0,plain,\n1,0,1,flipped_label,\n2,0,0,near_duplicate,0\n3,0,0,plain,\n4,0,1,flipped_label,"
+      "index,label,true_label,kind,source\n0,0,0,plain,\n1,0,1,flipped_label,\n2,0,0,near_"
+      "duplicate,0\n3,0,0,plain,\n4,0,1,flipped_label,"
       "\n");
   prune::IndexSet set;
   set.num_samples = 5;
   using prune::Reason;
-  set.reasons = {Reason::kMislabelled, Reason::kMislabelled, Reason::kRedundant, Reason::kKept, Reason::kKept};
+  set.reasons = {Reason::kMislabelled, Reason::kMislabelled, Reason::kRedundant, Reason::kKept,
+                 Reason::kKept};
 
   const auto report = judge_planted(path_, set);
 

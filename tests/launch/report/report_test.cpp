@@ -10,10 +10,10 @@
 
 #include <unistd.h>
 
+#include "launch/evaluate/verification_file.h"
 #include "launch/report/report_faces.h"
 #include "launch/report/report_metrics.h"
 #include "launch/report/report_models.h"
-#include "launch/evaluate/verification_file.h"
 #include "prune/error.h"
 #include "prune/lists/index_set.h"
 #include "prune/tables/score_table.h"
@@ -37,7 +37,9 @@ class ReportTest : public ::testing::Test {
     fs::create_directories(folder_);
   }
   ~ReportTest() override { fs::remove_all(folder_); }
-  [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  [[nodiscard]] std::string path(const std::string& name) const {
+    return (folder_ / name).string();
+  }
   void put(const std::string& name, const std::string& text) const {
     fs::create_directories((folder_ / name).parent_path());
     std::ofstream(folder_ / name, std::ios::binary) << text;
@@ -49,12 +51,15 @@ class ReportTest : public ::testing::Test {
 using ReportMetrics = ReportTest;
 
 std::string train_line(int step, double loss) {
-  return R"({"stage":"t","kind":"train","step":)" + std::to_string(step) + R"(,"loss":)" + std::to_string(loss) + R"(,"lr":null})" + "\n";
+  return R"({"stage":"t","kind":"train","step":)" + std::to_string(step) + R"(,"loss":)" +
+         std::to_string(loss) + R"(,"lr":null})" + "\n";
 }
 
 TEST_F(ReportMetrics, WhatAResumedTrainingRepeatsIsTakenBack) {
-  put("m", train_line(1, 9) + train_line(2, 8) + train_line(3, 7) + R"({"stage":"t","kind":"eval","step":3,"set":"lfw","accuracy":0.5})" +
-               "\n" + train_line(2, 6) + train_line(3, 5) + R"({"stage":"t","kind":"eval","step":3,"set":"lfw","accuracy":0.6})" + "\n");
+  put("m", train_line(1, 9) + train_line(2, 8) + train_line(3, 7) +
+               R"({"stage":"t","kind":"eval","step":3,"set":"lfw","accuracy":0.5})" + "\n" +
+               train_line(2, 6) + train_line(3, 5) +
+               R"({"stage":"t","kind":"eval","step":3,"set":"lfw","accuracy":0.6})" + "\n");
 
   const MetricsFile file = read_metrics(path("m"));
 
@@ -67,8 +72,11 @@ TEST_F(ReportMetrics, WhatAResumedTrainingRepeatsIsTakenBack) {
 }
 
 TEST_F(ReportMetrics, ForeignLinesAreCounted) {
-  put("m", "not json\n[1]\n{\"stage\":5,\"kind\":\"train\",\"step\":1}\n{\"stage\":\"t\",\"kind\":\"train\",\"step\":-1}\n" +
-               train_line(1, 2) + R"({"stage":"t","kind":"tr)");
+  put("m",
+      "not "
+      "json\n[1]\n{\"stage\":5,\"kind\":\"train\",\"step\":1}\n{\"stage\":\"t\",\"kind\":\"train\","
+      "\"step\":-1}\n" +
+          train_line(1, 2) + R"({"stage":"t","kind":"tr)");
 
   EXPECT_EQ(read_metrics(path("m")).bad_lines, 5);
   EXPECT_THROW((void)read_metrics(path("none")), std::runtime_error);
@@ -78,7 +86,8 @@ ScoredSample sample(std::int64_t index, float probability, Reason reason) {
   return {index, 0, 0, -std::log(probability), probability, reason};
 }
 
-std::vector<std::int64_t> labels_of(const std::vector<ChosenIdentity>& chosen, const std::string& why) {
+std::vector<std::int64_t> labels_of(const std::vector<ChosenIdentity>& chosen,
+                                    const std::string& why) {
   std::vector<std::int64_t> labels;
   for (const auto& one : chosen) {
     if (one.why == why) labels.push_back(one.label);
@@ -88,8 +97,8 @@ std::vector<std::int64_t> labels_of(const std::vector<ChosenIdentity>& chosen, c
 
 TEST(ReportFaces, ChoiceByHand) {
   // kept, pruned, cleaned; 23 of 59 are kept (39 %), the median size is 10
-  const std::vector<IdentityOutcome> identities = {{{5, 5, 0}}, {{2, 8, 0}}, {{0, 0, 0}}, {{2, 8, 2}},
-                                                   {{5, 0, 5}}, {{5, 4, 1}}, {{4, 3, 0}}};
+  const std::vector<IdentityOutcome> identities = {
+      {{5, 5, 0}}, {{2, 8, 0}}, {{0, 0, 0}}, {{2, 8, 2}}, {{5, 0, 5}}, {{5, 4, 1}}, {{4, 3, 0}}};
 
   const auto chosen = choose_identities(identities, 2);
 
@@ -100,10 +109,11 @@ TEST(ReportFaces, ChoiceByHand) {
 }
 
 TEST(ReportFaces, SheetPutsPrunedImagesBehindTheKeptOneAboveThem) {
-  const std::vector<ScoredSample> samples = {sample(0, 0.2F, Reason::kKept),       sample(1, 0.9F, Reason::kKept),
-                                             sample(2, 0.88F, Reason::kRedundant), sample(3, 0.87F, Reason::kDuplicate),
-                                             sample(4, 0.86F, Reason::kRedundant), sample(5, 0.1F, Reason::kMislabelled),
-                                             sample(6, 0.5F, Reason::kKeptByFloor)};
+  const std::vector<ScoredSample> samples = {
+      sample(0, 0.2F, Reason::kKept),       sample(1, 0.9F, Reason::kKept),
+      sample(2, 0.88F, Reason::kRedundant), sample(3, 0.87F, Reason::kDuplicate),
+      sample(4, 0.86F, Reason::kRedundant), sample(5, 0.1F, Reason::kMislabelled),
+      sample(6, 0.5F, Reason::kKeptByFloor)};
 
   const FaceSheet sheet = make_sheet({0, "typical"}, {{3, 3, 1}}, samples, {7, 2, 6});
 
@@ -115,7 +125,8 @@ TEST(ReportFaces, SheetPutsPrunedImagesBehindTheKeptOneAboveThem) {
   EXPECT_EQ(sheet.groups[2].kept.index, 0);
   ASSERT_EQ(sheet.cleaned.size(), 1U);
   EXPECT_EQ(sheet.shown(), 6U);
-  EXPECT_EQ(make_sheet({0, ""}, {}, samples, {1, 2, 0}).groups.at(0).kept.index, 1);  // the one with pruned images
+  EXPECT_EQ(make_sheet({0, ""}, {}, samples, {1, 2, 0}).groups.at(0).kept.index,
+            1);  // the one with pruned images
   EXPECT_TRUE(make_sheet({0, ""}, {}, {}, {}).groups.empty());
 }
 
@@ -132,7 +143,8 @@ using ReportScoresTest = ReportTest;
 struct Made {
   std::vector<ScoredSample> samples;
 };
-Made make_files(const std::string& scores, const std::string& index_set, std::int64_t samples, const std::string& fingerprint) {
+Made make_files(const std::string& scores, const std::string& index_set, std::int64_t samples,
+                const std::string& fingerprint) {
   std::mt19937_64 random(5);
   std::uniform_real_distribution<float> unit(1e-6F, 1);
   Made made;
@@ -153,7 +165,8 @@ Made make_files(const std::string& scores, const std::string& index_set, std::in
     table.labels.push_back(static_cast<std::int32_t>(random() % 7));
     set.reasons.push_back(static_cast<Reason>(random() % 6));
     if (prune::is_kept(set.reasons.back())) set.kept.push_back(i);
-    made.samples.push_back({i, table.labels.back(), record.top1, record.nll, record.probability, set.reasons.back()});
+    made.samples.push_back(
+        {i, table.labels.back(), record.top1, record.nll, record.probability, set.reasons.back()});
   }
   prune::write_scores(scores, table);
   prune::write_index_set(index_set, set);
@@ -169,16 +182,18 @@ TEST_F(ReportScoresTest, OverviewCountsEverySampleOnce) {
   std::int64_t next = 0;
   samples.for_each([&](const ScoredSample& s) {
     const auto& wanted = made.samples.at(static_cast<std::size_t>(next++));
-    EXPECT_TRUE(s.index == wanted.index && s.label == wanted.label && s.top1 == wanted.top1 && s.nll == wanted.nll &&
-                s.reason == wanted.reason);
+    EXPECT_TRUE(s.index == wanted.index && s.label == wanted.label && s.top1 == wanted.top1 &&
+                s.nll == wanted.nll && s.reason == wanted.reason);
   });
   EXPECT_EQ(next, 5000);
   for (std::size_t outcome = 0; outcome < kOutcomes; ++outcome) {
     for (std::size_t bin = 0; bin < ScoreDistribution::kBins; ++bin) {
       const auto low = static_cast<double>(bin) / 50, high = static_cast<double>(bin + 1) / 50;
-      const auto count = std::count_if(made.samples.begin(), made.samples.end(), [&](const auto& s) {
-        return static_cast<std::size_t>(outcome_of(s.reason)) == outcome && s.probability >= low && (s.probability < high || bin == 49);
-      });
+      const auto count =
+          std::count_if(made.samples.begin(), made.samples.end(), [&](const auto& s) {
+            return static_cast<std::size_t>(outcome_of(s.reason)) == outcome &&
+                   s.probability >= low && (s.probability < high || bin == 49);
+          });
       EXPECT_EQ(overview.distribution.probability[outcome][bin], static_cast<double>(count));
     }
     double all = 0;
@@ -228,7 +243,8 @@ TEST_F(ReportVerification, ComesBackAsWritten) {
 
 TEST_F(ReportVerification, MalformedFilesAreNamed) {
   for (const std::string text :
-       {"", "[]", "{\"format_version\":2,\"untrained\":[],\"trained\":[]}", "{\"format_version\":1,\"untrained\":[]}",
+       {"", "[]", "{\"format_version\":2,\"untrained\":[],\"trained\":[]}",
+        "{\"format_version\":1,\"untrained\":[]}",
         "{\"format_version\":1,\"untrained\":[],\"trained\":[{\"set\":3}]}"}) {
     put("v.json", text);
     try {
@@ -241,10 +257,12 @@ TEST_F(ReportVerification, MalformedFilesAreNamed) {
 }
 
 TEST_F(ReportTest, SeedsOfAModelMakeOneRowAndRandomComesLast) {
-  for (const std::string stage : {"train_original", "train_random_s0", "train_pruned_s0", "train_pruned_s1"}) {
+  for (const std::string stage :
+       {"train_original", "train_random_s0", "train_pruned_s0", "train_pruned_s1"}) {
     const std::string accuracy = stage == "train_pruned_s1" ? "0.9" : "0.8";
     put("run/" + stage + "/stage.json",
-        R"({"result":{"seconds":10,"untrained":[],"reports":[{"set":"lfw","accuracy":)" + accuracy + "}]}}");
+        R"({"result":{"seconds":10,"untrained":[],"reports":[{"set":"lfw","accuracy":)" + accuracy +
+            "}]}}");
   }
   const ReportRun run = read_report_run(path("run"));
 
@@ -263,7 +281,8 @@ TEST_F(ReportTest, HostileFilesAreEscapedOrLeftOut) {
   const std::string evil = "<script>alert('x')</script>\"'&\xFF";
   const std::string run = "<b>run&";
   put(run + "/config.yaml", "output: " + evil + "\n</pre><script>");
-  put(run + "/summary.json", "{\"models\":[{\"model\":5}],\"seconds\":\"x\",\"planted\":{\"cleaned\":[]}}");
+  put(run + "/summary.json",
+      "{\"models\":[{\"model\":5}],\"seconds\":\"x\",\"planted\":{\"cleaned\":[]}}");
   put(run + "/prune_<i>/index_set.h5", "not HDF5");
   put(run + "/prune_<i>/summary.json",
       R"({"method":"<script>1</script>","samples":1e300,"kept":-5,"search":{"curve":[1,{"threshold":"x"},{"threshold":1e-300,"kept":1e308}]},
@@ -271,15 +290,18 @@ TEST_F(ReportTest, HostileFilesAreEscapedOrLeftOut) {
   put(run + "/train_<img src=x>_s0/stage.json",
       R"({"result":{"seconds":-1,"steps":"<a>","reports":[{"set":"<svg onload=1>","accuracy":1e999},7]}})");
   put(run + "/train_<img src=x>_s0/verification.json", "{}");
-  put(run + "/metrics.jsonl", R"({"stage":"train_<img src=x>_s0","kind":"train","step":1,"loss":1e308})"
-                              "\n{\"stage\":\"train_<img src=x>_s0\",\"kind\":\"eval\",\"step\":1,\"set\":\"<u>\",\"accuracy\":0.5}\n");
+  put(run + "/metrics.jsonl",
+      R"({"stage":"train_<img src=x>_s0","kind":"train","step":1,"loss":1e308})"
+      "\n{\"stage\":\"train_<img "
+      "src=x>_s0\",\"kind\":\"eval\",\"step\":1,\"set\":\"<u>\",\"accuracy\":0.5}\n");
   put(run + "/scores.h5", "\x89HDF\r\n\x1a\nrubbish");
 
   const ReportRun read = read_report_run(path(run));
   const std::string page = report_html({read});
 
   EXPECT_FALSE(read.notes.empty());
-  for (const char* raw : {"<script", "<b>run", "<img src=x", "<svg onload", "</pre><", "<u>", "<i>"})
+  for (const char* raw :
+       {"<script", "<b>run", "<img src=x", "<svg onload", "</pre><", "<u>", "<i>"})
     EXPECT_THAT(page, Not(HasSubstr(raw)));
   EXPECT_THAT(page, HasSubstr("&lt;b&gt;run&amp;"));
   EXPECT_THAT(report_html({read, read}), HasSubstr("</html>"));

@@ -1,6 +1,8 @@
-// table_difference A B: largest difference of two score files or of two files of training dynamics, for the tests with the whole program.
-// Prints "probability DIFFERENCE others DIFFERENCE exact DIFFERING_ROWS": of probabilities (all that lie in 0 to 1), of other real numbers
-// relative to max(1, |value|), and rows whose whole numbers differ. Exit code 1 when they are not of the same samples.
+// table_difference A B: largest difference of two score files or of two files of training dynamics,
+// for the tests with the whole program. Prints "probability DIFFERENCE others DIFFERENCE exact
+// DIFFERING_ROWS": of probabilities (all that lie in 0 to 1), of other real numbers relative to
+// max(1, |value|), and rows whose whole numbers differ. Exit code 1 when they are not of the same
+// samples.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -38,7 +40,8 @@ Difference of_scores(const prune::ScoreTable& a, const prune::ScoreTable& b) {
     const auto& y = b.records[i];
     compare(x.probability, y.probability, d.probability);
     for (const auto member :
-         {&prune::ScoreRecord::nll, &prune::ScoreRecord::top1_log_prob, &prune::ScoreRecord::second_log_prob, &prune::ScoreRecord::sum_p2,
+         {&prune::ScoreRecord::nll, &prune::ScoreRecord::top1_log_prob,
+          &prune::ScoreRecord::second_log_prob, &prune::ScoreRecord::sum_p2,
           &prune::ScoreRecord::entropy, &prune::ScoreRecord::cosine, &prune::ScoreRecord::norm}) {
       compare_relative(x.*member, y.*member, d.others);
     }
@@ -54,8 +57,8 @@ Difference of_dynamics(const prune::DynamicsTable& a, const prune::DynamicsTable
     compare(a.rows.last_probability[i], b.rows.last_probability[i], d.probability);
     compare_relative(a.rows.uncertainty[i], b.rows.uncertainty[i], d.others);
     compare_relative(a.rows.aum[i], b.rows.aum[i], d.others);
-    d.rows +=
-        a.rows.forgetting[i] != b.rows.forgetting[i] || a.rows.last_correct[i] != b.rows.last_correct[i] || a.labels[i] != b.labels[i];
+    d.rows += a.rows.forgetting[i] != b.rows.forgetting[i] ||
+              a.rows.last_correct[i] != b.rows.last_correct[i] || a.labels[i] != b.labels[i];
   }
   return d;
 }
@@ -69,12 +72,15 @@ int run(const std::string& first, const std::string& second) {
   if (is_scores(first)) {
     const auto a = prune::read_scores(first);
     const auto b = prune::read_scores(second);
-    if (a.records.size() != b.records.size() || a.source.dataset_fingerprint != b.source.dataset_fingerprint) return 1;
+    if (a.records.size() != b.records.size() ||
+        a.source.dataset_fingerprint != b.source.dataset_fingerprint)
+      return 1;
     d = of_scores(a, b);
   } else {
     const auto a = prune::read_dynamics(first);
     const auto b = prune::read_dynamics(second);
-    if (a.labels.size() != b.labels.size() || a.epochs != b.epochs || a.source.dataset_fingerprint != b.source.dataset_fingerprint)
+    if (a.labels.size() != b.labels.size() || a.epochs != b.epochs ||
+        a.source.dataset_fingerprint != b.source.dataset_fingerprint)
       return 1;
     d = of_dynamics(a, b);
   }

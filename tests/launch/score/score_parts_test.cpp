@@ -11,8 +11,8 @@
 #include <functional>
 
 #include "data/loading/sampler.h"
-#include "prune/files/atomic_file.h"
 #include "prune/error.h"
+#include "prune/files/atomic_file.h"
 #include "tests/support/mpi_world.h"
 
 namespace diffprob::launch {
@@ -49,14 +49,18 @@ class ScorePartsTest : public ::testing::Test {
   [[nodiscard]] std::vector<prune::ScoreRecord> own_records(SampleRange samples) const {
     std::vector<prune::ScoreRecord> records;
     const auto rows = data::rows_of_rank(samples.size(), control_.rank(), control_.world_size());
-    for (auto row = rows.begin; row < rows.end; ++row) records.push_back(record(samples.first + row));
+    for (auto row = rows.begin; row < rows.end; ++row)
+      records.push_back(record(samples.first + row));
     return records;
   }
-  void write(ScoreParts& parts, SampleRange samples) const { parts.write(samples, own_records(samples)); }
+  void write(ScoreParts& parts, SampleRange samples) const {
+    parts.write(samples, own_records(samples));
+  }
   /// "first-last first-last ..."
   [[nodiscard]] static std::string missing(const ScoreParts& parts) {
     std::string text;
-    for (const SampleRange& range : parts.missing()) text += fmt::format("{}{}-{}", text.empty() ? "" : " ", range.first, range.last);
+    for (const SampleRange& range : parts.missing())
+      text += fmt::format("{}{}-{}", text.empty() ? "" : " ", range.first, range.last);
     return text;
   }
 
@@ -65,14 +69,16 @@ class ScorePartsTest : public ::testing::Test {
     control_.barrier("files written");
     std::vector<std::string> found;
     std::error_code missing;
-    for (const auto& item : fs::directory_iterator(folder_, missing)) found.push_back(item.path().filename());
+    for (const auto& item : fs::directory_iterator(folder_, missing))
+      found.push_back(item.path().filename());
     std::sort(found.begin(), found.end());
     control_.barrier("files seen");
     return found;
   }
   [[nodiscard]] std::int64_t count(const std::string& suffix) {
     const auto all = names();
-    return std::count_if(all.begin(), all.end(), [&](const std::string& name) { return name.ends_with(suffix); });
+    return std::count_if(all.begin(), all.end(),
+                         [&](const std::string& name) { return name.ends_with(suffix); });
   }
   void expect_whole_table(ScoreParts& parts) {
     const auto table = parts.read_all();
@@ -81,7 +87,8 @@ class ScorePartsTest : public ::testing::Test {
     for (std::int64_t i = 0; i < kSamples; ++i) {
       const auto& found = table[static_cast<std::size_t>(i)];
       EXPECT_EQ(std::tie(found.index, found.nll, found.top1, found.norm),
-                std::make_tuple(static_cast<std::uint32_t>(i), record(i).nll, record(i).top1, record(i).norm));
+                std::make_tuple(static_cast<std::uint32_t>(i), record(i).nll, record(i).top1,
+                                record(i).norm));
     }
   }
 
@@ -108,7 +115,9 @@ TEST_F(ScorePartsTest, APartCountsWhenTheFilesOfAllRanksAreThere) {
     write(parts, {0, 16});
     if (!is_last()) write(parts, {16, 32});
     write(parts, {32, 40});
-    if (is_root()) std::ofstream(folder_ + "/part.000000000040-000000000048.00000-of-00001.tmp.77.1") << "half a file";
+    if (is_root())
+      std::ofstream(folder_ + "/part.000000000040-000000000048.00000-of-00001.tmp.77.1")
+          << "half a file";
     control_.barrier("killed");
   }
 
@@ -116,8 +125,9 @@ TEST_F(ScorePartsTest, APartCountsWhenTheFilesOfAllRanksAreThere) {
 
   EXPECT_EQ(missing(parts), "16-32 40-53");
   EXPECT_EQ(parts.samples_done(), 24);
-  EXPECT_EQ(count(""), 2 * control_.world_size());                                                // what was being written is gone
-  for (const SampleRange range : {SampleRange{40, 50}, {16, 32}, {50, 53}}) write(parts, range);  // other sizes, any order
+  EXPECT_EQ(count(""), 2 * control_.world_size());  // what was being written is gone
+  for (const SampleRange range : {SampleRange{40, 50}, {16, 32}, {50, 53}})
+    write(parts, range);  // other sizes, any order
   expect_whole_table(parts);
 }
 
@@ -125,13 +135,16 @@ TEST_F(ScorePartsTest, DamagedPartsAreSetAsideAndMissingAgain) {
   ScoreParts first(folder_, plan(), control_);
   write(first, {0, 32});
   write(first, {32, 53});
-  const std::string last_rank = fmt::format("{:05d}-of-{:05d}", control_.world_size() - 1, control_.world_size());
+  const std::string last_rank =
+      fmt::format("{:05d}-of-{:05d}", control_.world_size() - 1, control_.world_size());
   const std::string victim = folder_ + "/part.000000000000-000000000032." + last_rank;
   control_.barrier("written");
   const std::string whole = prune::read_text_file(victim);
   control_.barrier("read by all");  // before rank 0 damages it
-  std::vector<std::string> damaged = {"", whole.substr(0, 40), whole.substr(0, whole.size() - 1), whole + "x"};
-  for (const std::size_t at : {std::size_t{3}, whole.size() / 2, whole.size() - 70, whole.size() - 3}) {
+  std::vector<std::string> damaged = {"", whole.substr(0, 40), whole.substr(0, whole.size() - 1),
+                                      whole + "x"};
+  for (const std::size_t at :
+       {std::size_t{3}, whole.size() / 2, whole.size() - 70, whole.size() - 3}) {
     damaged.push_back(whole);
     damaged.back()[at] = static_cast<char>(damaged.back()[at] ^ 4);
   }
@@ -149,12 +162,13 @@ TEST_F(ScorePartsTest, DamagedPartsAreSetAsideAndMissingAgain) {
 }
 
 TEST_F(ScorePartsTest, PartsOfAnotherScoringAreSetAside) {
-  const std::vector<std::function<void(ScorePlan&)>> changes = {[](ScorePlan& p) { p.dataset_fingerprint = "other"; },
-                                                                [](ScorePlan& p) { p.model_fingerprint = "other"; },
-                                                                [](ScorePlan& p) { p.margin = 0; },
-                                                                [](ScorePlan& p) { p.scale = 64; },
-                                                                [](ScorePlan& p) { p.settings = "fold: false\n"; },
-                                                                [](ScorePlan& p) { p.num_samples = kSamples + 1; }};
+  const std::vector<std::function<void(ScorePlan&)>> changes = {
+      [](ScorePlan& p) { p.dataset_fingerprint = "other"; },
+      [](ScorePlan& p) { p.model_fingerprint = "other"; },
+      [](ScorePlan& p) { p.margin = 0; },
+      [](ScorePlan& p) { p.scale = 64; },
+      [](ScorePlan& p) { p.settings = "fold: false\n"; },
+      [](ScorePlan& p) { p.num_samples = kSamples + 1; }};
   for (const auto& change : changes) {
     {
       ScoreParts parts(folder_, plan(), control_);
@@ -192,7 +206,8 @@ TEST_F(ScorePartsTest, ASampleTwiceOrNotAtAllIsAnError) {
 
   if (is_root()) {
     EXPECT_THAT(twice, ::testing::HasSubstr("was scored twice"));
-    EXPECT_THAT(hole, ::testing::HasSubstr("5 of 53 samples were not scored, the first is sample 48"));
+    EXPECT_THAT(hole,
+                ::testing::HasSubstr("5 of 53 samples were not scored, the first is sample 48"));
   }
 }
 

@@ -1,11 +1,12 @@
-// The step of a training on a GPU: no wait for the device, the recorded step against the same step by step, and against the CPU.
+// The step of a training on a GPU: no wait for the device, the recorded step against the same step
+// by step, and against the CPU.
 #include <c10/cuda/CUDAFunctions.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
 #include "launch/inputs/resident_batches.h"
-#include "launch/train/trainer.h"
 #include "launch/inputs/training_data.h"
+#include "launch/train/trainer.h"
 #include "tests/data/memory_set.h"
 #include "tests/support/mpi_world.h"
 #include "tests/support/test_device.h"
@@ -32,7 +33,9 @@ Config small_config(const char* device = "cuda") {
 class GpuStep : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!tests::test_device().is_cuda()) GTEST_SKIP() << "DIFFPROB_TEST_SKIPPED_ENTIRELY: no GPU asked for (DIFFPROB_TEST_DEVICE=cuda)";
+    if (!tests::test_device().is_cuda())
+      GTEST_SKIP()
+          << "DIFFPROB_TEST_SKIPPED_ENTIRELY: no GPU asked for (DIFFPROB_TEST_DEVICE=cuda)";
   }
 };
 
@@ -56,7 +59,8 @@ struct Outcome {
 };
 
 /// A different learning rate each step.
-Outcome train(const Config& config, std::int64_t steps, const std::function<void(std::int64_t, Trainer&)>& before = {}) {
+Outcome train(const Config& config, std::int64_t steps,
+              const std::function<void(std::int64_t, Trainer&)>& before = {}) {
   Runtime runtime(tests::mpi(), config);
   Trainer trainer(config, kClasses, 1, runtime);
   Outcome outcome;
@@ -65,7 +69,8 @@ Outcome train(const Config& config, std::int64_t steps, const std::function<void
     trainer.step(batch_of(step, runtime), step, 0.02 / static_cast<double>(1 + step % 5));
     outcome.losses.push_back(trainer.take_means().loss);
   }
-  for (const auto& parameter : trainer.backbone().parameters()) outcome.parameters.push_back(parameter.detach().cpu());
+  for (const auto& parameter : trainer.backbone().parameters())
+    outcome.parameters.push_back(parameter.detach().cpu());
   outcome.centres = trainer.head().weight().cpu();
   return outcome;
 }
@@ -74,7 +79,8 @@ Outcome train(const Config& config, std::int64_t steps, const std::function<void
 double difference(const Outcome& a, const Outcome& b) {
   double largest = 0;
   const auto compare = [&](const at::Tensor& x, const at::Tensor& y) {
-    largest = std::max(largest, (x - y).abs().max().item<double>() / (y.abs().max().item<double>() + 1e-3));
+    largest = std::max(largest,
+                       (x - y).abs().max().item<double>() / (y.abs().max().item<double>() + 1e-3));
   };
   for (std::size_t i = 0; i < a.parameters.size(); ++i) compare(a.parameters[i], b.parameters[i]);
   compare(a.centres, b.centres);
@@ -94,10 +100,13 @@ TEST_F(GpuStep, RecordedStepsAreThoseMadeOneByOne) {
       const Outcome again = train(eager, 12);
       const Outcome b = train(graph, 12);
       const double noise = difference(again, a), found = difference(b, a);
-      std::printf("%s, %ld micro-steps: largest difference of weights %.2g (between two runs of the same: %.2g)\n", loss,
-                  static_cast<long>(accumulate), found, noise);
+      std::printf(
+          "%s, %ld micro-steps: largest difference of weights %.2g (between two runs of the same: "
+          "%.2g)\n",
+          loss, static_cast<long>(accumulate), found, noise);
       EXPECT_LE(found, 0.03);  // of weights near zero; the losses are the sharper test
-      for (std::size_t i = 0; i < a.losses.size(); ++i) EXPECT_NEAR(b.losses[i], a.losses[i], 2e-3 * (1 + std::abs(a.losses[i]))) << i;
+      for (std::size_t i = 0; i < a.losses.size(); ++i)
+        EXPECT_NEAR(b.losses[i], a.losses[i], 2e-3 * (1 + std::abs(a.losses[i]))) << i;
     }
   }
 }
@@ -138,7 +147,9 @@ TEST_F(GpuStep, RecordedStepNamesABadLabel) {
     (void)trainer.take_means();
     ADD_FAILURE() << "no error";
   } catch (const c10::Error& error) {
-    EXPECT_NE(std::string(error.what()).find("row 1 of its batch: label 57, expected 0 to 49"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("row 1 of its batch: label 57, expected 0 to 49"),
+              std::string::npos)
+        << error.what();
   }
 }
 
@@ -173,13 +184,15 @@ TEST_F(GpuStep, ResidentBatchesNeverWaitForTheDevice) {
   Runtime runtime(tests::mpi(), config);
   Trainer trainer(config, 7, 1, runtime);
   const auto set = std::make_shared<data::test::MemorySet>(18 * kBatch);
-  const auto images = std::make_shared<ResidentImages>(set, loader_options(config, runtime), runtime);
+  const auto images =
+      std::make_shared<ResidentImages>(set, loader_options(config, runtime), runtime);
   ResidentBatches batches(images, set, data::test::train_plan(*set, kBatch), /*flip=*/true);
   data::Batch batch;
   std::int64_t step = 0;
   try {
     for (; batches.next(batch); ++step) {
-      if (step == 8) c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_ERROR);
+      if (step == 8)
+        c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_ERROR);
       trainer.step(batch, step, 0.01);
     }
   } catch (const std::exception& error) {
@@ -199,9 +212,11 @@ TEST_F(GpuStep, FacesByTheirOwnKernelTrainTheSame) {
     const Outcome a = train(config, 12);
     const Outcome b = train(own, 12);
     const bool fp32 = std::string(precision) == "fp32";
-    EXPECT_NEAR(b.losses[0], a.losses[0], (fp32 ? 1e-4 : 1e-2) * std::abs(a.losses[0])) << precision;
+    EXPECT_NEAR(b.losses[0], a.losses[0], (fp32 ? 1e-4 : 1e-2) * std::abs(a.losses[0]))
+        << precision;
     for (std::size_t i = 1; i < a.losses.size(); ++i) {
-      EXPECT_NEAR(b.losses[i], a.losses[i], (fp32 ? 2e-2 : 1e-1) * (1 + std::abs(a.losses[i]))) << precision << ", step " << i;
+      EXPECT_NEAR(b.losses[i], a.losses[i], (fp32 ? 2e-2 : 1e-1) * (1 + std::abs(a.losses[i])))
+          << precision << ", step " << i;
     }
   }
 }
@@ -229,8 +244,8 @@ TEST_F(GpuStep, FirstStepsAreThoseOfTheCpu) {
     cpu.device = "cpu";
     const Outcome a = train(cpu, 2);
     const Outcome b = train(gpu, 2);
-    std::printf("%s: loss %.6g on the CPU, %.6g on the GPU; largest difference of weights %.2g\n", loss.c_str(), a.losses[1], b.losses[1],
-                difference(b, a));
+    std::printf("%s: loss %.6g on the CPU, %.6g on the GPU; largest difference of weights %.2g\n",
+                loss.c_str(), a.losses[1], b.losses[1], difference(b, a));
     EXPECT_NEAR(b.losses[0], a.losses[0], 1e-4 * std::abs(a.losses[0])) << loss;
     EXPECT_NEAR(b.losses[1], a.losses[1], 2e-3 * std::abs(a.losses[1])) << loss;
     EXPECT_LE(difference(b, a), 0.02) << loss;

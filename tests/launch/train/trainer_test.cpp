@@ -1,4 +1,5 @@
-// The step of a training, with ranks: what a spoilt batch does, and that options which must not change results do not.
+// The step of a training, with ranks: what a spoilt batch does, and that options which must not
+// change results do not.
 #include "launch/train/trainer.h"
 
 #include <gtest/gtest.h>
@@ -35,11 +36,14 @@ class TrainerStep : public ::testing::Test {
 
   /// This rank's rows of a global batch that is a function of the step.
   [[nodiscard]] data::Batch batch(std::int64_t step) const {
-    auto generator = at::make_generator<at::CPUGeneratorImpl>(static_cast<std::uint64_t>(100 + step));
+    auto generator =
+        at::make_generator<at::CPUGeneratorImpl>(static_cast<std::uint64_t>(100 + step));
     const at::Tensor images = at::randint(0, 256, {kBatch, 112, 112, 3}, generator, at::kByte);
     const at::Tensor labels = at::randint(0, kClasses, {kBatch}, generator, at::kLong);
     const auto rows = data::rows_of_rank(kBatch, runtime_->rank(), runtime_->world_size());
-    const auto own = [&](const at::Tensor& all) { return all.narrow(0, rows.begin, rows.end - rows.begin).contiguous(); };
+    const auto own = [&](const at::Tensor& all) {
+      return all.narrow(0, rows.begin, rows.end - rows.begin).contiguous();
+    };
     return {own(images), own(labels), own(at::arange(kBatch))};
   }
 
@@ -57,7 +61,8 @@ class TrainerStep : public ::testing::Test {
 
   static void expect_equal(const model::StateDict& a, const model::StateDict& b) {
     ASSERT_EQ(a.size(), b.size());
-    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::equal(a[i].second, b[i].second)) << a[i].first;
+    for (std::size_t i = 0; i < a.size(); ++i)
+      EXPECT_TRUE(at::equal(a[i].second, b[i].second)) << a[i].first;
   }
 
   std::unique_ptr<Runtime> runtime_;
@@ -95,11 +100,13 @@ TEST_F(TrainerStep, SpoiltBatchOfOneRankIsLeftOutOnAll) {
 
     trainer.step(batch(2), 2, 0.01);
     EXPECT_TRUE(trainer.take_skipped().steps.empty());
-    for (const auto& parameter : trainer.backbone().parameters()) EXPECT_TRUE(at::isfinite(parameter).all().item<bool>());
+    for (const auto& parameter : trainer.backbone().parameters())
+      EXPECT_TRUE(at::isfinite(parameter).all().item<bool>());
   }
 }
 
-/// The records of all updates but the spoilt one: rows in order, and numbers that add up to what training reports.
+/// The records of all updates but the spoilt one: rows in order, and numbers that add up to what
+/// training reports.
 TEST_F(TrainerStep, RecordsRowsOfTheUpdatesThatAreMade) {
   for (const std::int64_t micro_steps : {1, 2}) {
     Config config = small_config();
@@ -114,7 +121,8 @@ TEST_F(TrainerStep, RecordsRowsOfTheUpdatesThatAreMade) {
     for (std::int64_t step = 0; step < 4; ++step) {
       const at::NoGradGuard no_grad;
       const at::Tensor kept = spoilt.detach().clone();
-      if (step == 2 && runtime_->rank() == 0) spoilt.view(-1)[0] = std::numeric_limits<float>::quiet_NaN();
+      if (step == 2 && runtime_->rank() == 0)
+        spoilt.view(-1)[0] = std::numeric_limits<float>::quiet_NaN();
       const data::Batch rows = batch(step);
       {
         const at::AutoGradMode grad(true);
@@ -135,9 +143,11 @@ TEST_F(TrainerStep, RecordsRowsOfTheUpdatesThatAreMade) {
       const auto& record = taken.records[i];
       EXPECT_EQ(record.index, wanted[i]);
       EXPECT_EQ(record.correct != 0, record.margin > 0);
-      // p = 1 / (1 + sum of others / own): the best other class alone bounds it from above, C - 1 of them from below.
+      // p = 1 / (1 + sum of others / own): the best other class alone bounds it from above, C - 1
+      // of them from below.
       EXPECT_LE(record.probability, 1 / (1 + std::exp(-record.margin)) + 1e-5);
-      EXPECT_GE(record.probability, 1 / (1 + static_cast<double>(kClasses - 1) * std::exp(-record.margin)) - 1e-5);
+      EXPECT_GE(record.probability,
+                1 / (1 + static_cast<double>(kClasses - 1) * std::exp(-record.margin)) - 1e-5);
       sums[0] -= std::log(static_cast<double>(record.probability));
       sums[1] += 1;
       sums[2] += record.correct;
@@ -164,7 +174,8 @@ Trained train_steps(const Config& config, const std::vector<std::int64_t>& steps
   Trainer trainer(config, kClasses, 1, runtime);
   for (const auto step : steps) trainer.step(batch(step), step, 0.01);
   Trained result{{}, trainer.take_skipped().steps};
-  for (const auto& parameter : trainer.backbone().parameters()) result.parameters.push_back(parameter.detach().clone());
+  for (const auto& parameter : trainer.backbone().parameters())
+    result.parameters.push_back(parameter.detach().clone());
   return result;
 }
 
@@ -173,29 +184,37 @@ double difference(const Trained& a, const Trained& b) {
   double largest = 0;
   for (std::size_t i = 0; i < a.parameters.size(); ++i) {
     const double scale = a.parameters[i].abs().max().item<double>() + 1e-3;
-    largest = std::max(largest, (a.parameters[i] - b.parameters[i]).abs().max().item<double>() / scale);
+    largest =
+        std::max(largest, (a.parameters[i] - b.parameters[i]).abs().max().item<double>() / scale);
   }
   return largest;
 }
 
-double difference_after_steps(const Config& a, const Config& b, Runtime& runtime, const std::function<data::Batch(std::int64_t)>& batch) {
-  return difference(train_steps(a, {0, 1, 2}, runtime, batch), train_steps(b, {0, 1, 2}, runtime, batch));
+double difference_after_steps(const Config& a, const Config& b, Runtime& runtime,
+                              const std::function<data::Batch(std::int64_t)>& batch) {
+  return difference(train_steps(a, {0, 1, 2}, runtime, batch),
+                    train_steps(b, {0, 1, 2}, runtime, batch));
 }
 
 TEST_F(TrainerStep, RecomputationChangesNothing) {
   Config recompute = small_config();
   recompute.model.recompute = true;
-  EXPECT_LT(difference_after_steps(small_config(), recompute, *runtime_, [&](auto step) { return batch(step); }), nothing(1e-5));
+  EXPECT_LT(difference_after_steps(small_config(), recompute, *runtime_,
+                                   [&](auto step) { return batch(step); }),
+            nothing(1e-5));
 }
 
 TEST_F(TrainerStep, ChunkedHeadChangesNothing) {
   Config chunked = small_config();
   chunked.model.head_buffer_mib = 1e-4;
-  EXPECT_LT(difference_after_steps(small_config(), chunked, *runtime_, [&](auto step) { return batch(step); }), nothing(1e-4));
+  EXPECT_LT(difference_after_steps(small_config(), chunked, *runtime_,
+                                   [&](auto step) { return batch(step); }),
+            nothing(1e-4));
 }
 
 TEST_F(TrainerStep, LowPrecisionStaysNear) {
-  if (!runtime_->device().is_cpu() && !runtime_->device().is_cuda()) GTEST_SKIP() << "pretended devices compute in float32 alone";
+  if (!runtime_->device().is_cpu() && !runtime_->device().is_cuda())
+    GTEST_SKIP() << "pretended devices compute in float32 alone";
   const auto make = [&](std::int64_t step) { return batch(step); };
   for (const char* precision : {"bf16", "fp16"}) {
     Config low = small_config();
@@ -205,18 +224,21 @@ TEST_F(TrainerStep, LowPrecisionStaysNear) {
     // fp16 finds its loss scale by leaving updates out: the comparison leaves out the same.
     std::vector<std::int64_t> made;
     for (std::int64_t step = 0; step < 4; ++step) {
-      if (std::find(found.skipped.begin(), found.skipped.end(), step) == found.skipped.end()) made.push_back(step);
+      if (std::find(found.skipped.begin(), found.skipped.end(), step) == found.skipped.end())
+        made.push_back(step);
     }
     ASSERT_GE(made.size(), 1u) << precision;
     const double largest = difference(found, train_steps(small_config(), made, *runtime_, make));
-    std::printf("%s: %zu updates, largest relative difference of weights %.3g\n", precision, made.size(), largest);
+    std::printf("%s: %zu updates, largest relative difference of weights %.3g\n", precision,
+                made.size(), largest);
     EXPECT_LT(largest, 0.15) << precision;
     EXPECT_GT(largest, 0) << precision;
   }
 }
 
 TEST_F(TrainerStep, AccumulationTrainsOnTheWholeBatch) {
-  if (kBatch % (2 * runtime_->world_size()) != 0) GTEST_SKIP() << "12 rows do not split into 2 micro-batches on every rank";
+  if (kBatch % (2 * runtime_->world_size()) != 0)
+    GTEST_SKIP() << "12 rows do not split into 2 micro-batches on every rank";
   for (const char* loss : {"cosface", "curricularface"}) {
     Config config = small_config();
     config.model.loss = loss;

@@ -1,4 +1,5 @@
-// Own batch norm against LibTorch's in float64: values, gradients, running statistics; and what it does in odd cases.
+// Own batch norm against LibTorch's in float64: values, gradients, running statistics; and what it
+// does in odd cases.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/nn/functional.h>
@@ -27,10 +28,13 @@ double float_tolerance() {
 
 /// Layers and inputs of one case, in any type; the layers in float32 when inputs have 16 bits.
 struct Layers {
-  Layers(const Case& wanted, at::ScalarType type) : bn(wanted.shape[1]), prelu(nn::PReLUOptions().num_parameters(wanted.shape[1])) {
+  Layers(const Case& wanted, at::ScalarType type)
+      : bn(wanted.shape[1]), prelu(nn::PReLUOptions().num_parameters(wanted.shape[1])) {
     const at::NoGradGuard no_grad;
     auto generator = at::make_generator<at::CPUGeneratorImpl>(11);
-    const auto random = [&](at::IntArrayRef shape) { return at::randn(shape, generator, at::kFloat); };
+    const auto random = [&](at::IntArrayRef shape) {
+      return at::randn(shape, generator, at::kFloat);
+    };
     x = (random(wanted.shape) * wanted.deviation + wanted.mean).to(type);
     residual = random(wanted.shape).to(type);
     grad = random(wanted.shape).to(type);
@@ -41,7 +45,8 @@ struct Layers {
     const auto wide = type == at::kHalf || type == at::kBFloat16 ? at::kFloat : type;
     bn->to(tests::test_device(), wide);
     prelu->to(tests::test_device(), wide);
-    for (auto* tensor : {&x, &residual, &grad, &other_grad}) *tensor = tensor->to(tests::test_device());
+    for (auto* tensor : {&x, &residual, &grad, &other_grad})
+      *tensor = tensor->to(tests::test_device());
   }
   nn::BatchNorm2d bn;
   nn::PReLU prelu;
@@ -50,7 +55,8 @@ struct Layers {
 
 using Results = std::map<std::string, at::Tensor>;
 
-void backward_and_collect(Layers& layers, const at::Tensor& y, const at::Tensor& x, const at::Tensor& residual, Results& results) {
+void backward_and_collect(Layers& layers, const at::Tensor& y, const at::Tensor& x,
+                          const at::Tensor& residual, Results& results) {
   results["y"] = y.detach();
   results["grad_x"] = x.grad();
   results["grad_weight"] = layers.bn->weight.grad();
@@ -62,10 +68,13 @@ void backward_and_collect(Layers& layers, const at::Tensor& y, const at::Tensor&
 }
 
 /// LibTorch's operators one after the other.
-Results library_results(const Case& wanted, Kind kind, at::ScalarType type, at::ScalarType rounded = at::kDouble) {
+Results library_results(const Case& wanted, Kind kind, at::ScalarType type,
+                        at::ScalarType rounded = at::kDouble) {
   Layers layers(wanted, type);
-  for (auto* tensor : {&layers.x, &layers.residual, &layers.grad, &layers.other_grad}) *tensor = tensor->to(rounded).to(type);
-  const at::Tensor x = layers.x.clone().requires_grad_(true), residual = layers.residual.clone().requires_grad_(true);
+  for (auto* tensor : {&layers.x, &layers.residual, &layers.grad, &layers.other_grad})
+    *tensor = tensor->to(rounded).to(type);
+  const at::Tensor x = layers.x.clone().requires_grad_(true),
+                   residual = layers.residual.clone().requires_grad_(true);
   at::Tensor y = layers.bn->forward(x);
   if (kind == Kind::kPrelu) y = layers.prelu->forward(y);
   if (kind == Kind::kAdd) y = y + residual;
@@ -80,7 +89,8 @@ Results library_results(const Case& wanted, Kind kind, at::ScalarType type, at::
 Results own_results(const Case& wanted, Kind kind, at::ScalarType type, BatchNormPlan plan = {},
                     at::MemoryFormat format = at::MemoryFormat::ChannelsLast) {
   Layers layers(wanted, type);
-  const at::Tensor leaf = layers.x.clone().requires_grad_(true), residual = layers.residual.clone().requires_grad_(true);
+  const at::Tensor leaf = layers.x.clone().requires_grad_(true),
+                   residual = layers.residual.clone().requires_grad_(true);
   const at::Tensor x = leaf.contiguous(format);
   at::Tensor y, loss;
   if (kind == Kind::kFork) {
@@ -90,7 +100,8 @@ Results own_results(const Case& wanted, Kind kind, at::ScalarType type, BatchNor
   } else if (kind == Kind::kPrelu) {
     y = batch_norm_prelu(*layers.bn, *layers.prelu, x, plan);
   } else {
-    y = kind == Kind::kAdd ? batch_norm_add(*layers.bn, x, residual, plan) : batch_norm(*layers.bn, x, plan);
+    y = kind == Kind::kAdd ? batch_norm_add(*layers.bn, x, residual, plan)
+                           : batch_norm(*layers.bn, x, plan);
   }
   const at::Tensor main_loss = (y * layers.grad).sum();
   (loss.defined() ? loss + main_loss : main_loss).backward();
@@ -102,11 +113,16 @@ Results own_results(const Case& wanted, Kind kind, at::ScalarType type, BatchNor
 
 double distance(const at::Tensor& found, const at::Tensor& wanted) {
   const at::Tensor expected = wanted.cpu().to(at::kDouble);
-  return ((found.cpu().to(at::kDouble) - expected).abs().max() / expected.abs().max().clamp_min(1e-30)).item<double>();
+  return ((found.cpu().to(at::kDouble) - expected).abs().max() /
+          expected.abs().max().clamp_min(1e-30))
+      .item<double>();
 }
 
-const std::vector<Case> kCases = {
-    {{4, 64, 14, 14}, 0.3, 1}, {{3, 17, 5, 9}, 0, 2}, {{2, 1, 3, 3}, -1, 0.5}, {{5, 130, 2, 2}, 0.1, 1}, {{2, 32, 70, 70}, 5, 1}};
+const std::vector<Case> kCases = {{{4, 64, 14, 14}, 0.3, 1},
+                                  {{3, 17, 5, 9}, 0, 2},
+                                  {{2, 1, 3, 3}, -1, 0.5},
+                                  {{5, 130, 2, 2}, 0.1, 1},
+                                  {{2, 32, 70, 70}, 5, 1}};
 
 TEST(BatchNorm, AgreesWithFloat64ForAllKindsAndSizes) {
   for (const auto& wanted : kCases) {
@@ -116,13 +132,15 @@ TEST(BatchNorm, AgreesWithFloat64ForAllKindsAndSizes) {
       for (const auto format : {at::MemoryFormat::ChannelsLast, at::MemoryFormat::Contiguous}) {
         const Results found = own_results(wanted, kind, at::kFloat, {}, format);
         ASSERT_EQ(found.size(), exact.size());
-        for (const auto& [name, values] : exact) EXPECT_LE(distance(found.at(name), values), float_tolerance()) << name << " " << format;
+        for (const auto& [name, values] : exact)
+          EXPECT_LE(distance(found.at(name), values), float_tolerance()) << name << " " << format;
       }
     }
   }
 }
 
-/// Two layers one after the other, the first with a residual: what the first leaves for the second is what the second finds by itself.
+/// Two layers one after the other, the first with a residual: what the first leaves for the second
+/// is what the second finds by itself.
 TEST(BatchNorm, SumsLeftByOneLayerServeTheNext) {
   for (const auto type : {at::kFloat, at::kHalf}) {
     for (const auto& wanted : {kCases[0], kCases[4]}) {
@@ -130,7 +148,8 @@ TEST(BatchNorm, SumsLeftByOneLayerServeTheNext) {
       for (const bool summing : {false, true}) {
         Layers first(wanted, type), second(wanted, type);
         BatchNormPlan plan = {.sum_outputs = summing};
-        const at::Tensor leaf = first.x.clone().requires_grad_(true), residual = first.residual.clone().requires_grad_(true);
+        const at::Tensor leaf = first.x.clone().requires_grad_(true),
+                         residual = first.residual.clone().requires_grad_(true);
         const at::Tensor x = leaf.contiguous(at::MemoryFormat::ChannelsLast);
         const at::Tensor middle = batch_norm_add(*first.bn, x, residual, plan, Next::kBatchNorm);
         EXPECT_EQ(plan.output_sums.defined(), summing && has_batch_kernels(x)) << type;
@@ -144,7 +163,9 @@ TEST(BatchNorm, SumsLeftByOneLayerServeTheNext) {
         found.push_back(results);
       }
       for (const auto& [name, values] : found[0]) {
-        const double allowed = tests::test_device().is_cuda() ? 2e-3 : 0;  // there the float32 sums run in another order
+        const double allowed = tests::test_device().is_cuda()
+                                   ? 2e-3
+                                   : 0;  // there the float32 sums run in another order
         EXPECT_LE(distance(found[1].at(name), values), allowed) << name << " " << type;
       }
     }
@@ -172,16 +193,19 @@ TEST(BatchNorm, SumsOfOneBatchAreNotTakenForAnother) {
   EXPECT_FALSE(plan.output_sums.defined());  // nobody wants statistics in evaluation
 }
 
-/// As under autocast: inputs, outputs and their gradients in 16 bits. Compared with float64 on the same rounded inputs.
+/// As under autocast: inputs, outputs and their gradients in 16 bits. Compared with float64 on the
+/// same rounded inputs.
 TEST(BatchNorm, SixteenBitInputsWithFloat32Layers) {
   for (const auto type : {at::kHalf, at::kBFloat16}) {
     const double rounding = type == at::kHalf ? 2e-3 : 1.6e-2;  // of outputs
     for (const auto& wanted : kCases) {
       for (const auto kind : {Kind::kPlain, Kind::kPrelu, Kind::kAdd, Kind::kFork}) {
-        SCOPED_TRACE(c10::str(type, " ", at::IntArrayRef(wanted.shape), " kind ", static_cast<int>(kind)));
+        SCOPED_TRACE(
+            c10::str(type, " ", at::IntArrayRef(wanted.shape), " kind ", static_cast<int>(kind)));
         const Results exact = library_results(wanted, kind, at::kDouble, type);
         const Results found = own_results(wanted, kind, type);
-        for (const auto& [name, values] : exact) EXPECT_LE(distance(found.at(name), values), rounding) << name;
+        for (const auto& [name, values] : exact)
+          EXPECT_LE(distance(found.at(name), values), rounding) << name;
       }
     }
   }
@@ -191,10 +215,12 @@ TEST(BatchNorm, KernelsOfTheGpuTakeWhatNetworksHave) {
   if (!tests::test_device().is_cuda()) GTEST_SKIP() << "no GPU asked for";
   const auto rows = [](std::int64_t channels, at::ScalarType type) {
     return has_batch_kernels(
-        at::zeros({2, channels, 3, 3}, at::TensorOptions(at::kCUDA).dtype(type)).contiguous(at::MemoryFormat::ChannelsLast));
+        at::zeros({2, channels, 3, 3}, at::TensorOptions(at::kCUDA).dtype(type))
+            .contiguous(at::MemoryFormat::ChannelsLast));
   };
   for (const auto type : {at::kFloat, at::kHalf, at::kBFloat16}) {
-    for (const std::int64_t channels : {16, 64, 128, 256, 512}) EXPECT_TRUE(rows(channels, type)) << channels;
+    for (const std::int64_t channels : {16, 64, 128, 256, 512})
+      EXPECT_TRUE(rows(channels, type)) << channels;
     EXPECT_FALSE(rows(17, type));
   }
   EXPECT_FALSE(rows(64, at::kDouble));
@@ -242,10 +268,12 @@ TEST(BatchNorm, FrozenStatisticsPassNoGradientAndStay) {
 }
 
 TEST(BatchNorm, RowsOfFeaturesWithoutWeights) {
-  nn::BatchNorm1d own(nn::BatchNorm1dOptions(48).affine(false)), theirs(nn::BatchNorm1dOptions(48).affine(false));
+  nn::BatchNorm1d own(nn::BatchNorm1dOptions(48).affine(false)),
+      theirs(nn::BatchNorm1dOptions(48).affine(false));
   own->to(tests::test_device());
   theirs->to(tests::test_device());
-  const at::Tensor x = at::randn({9, 48}, at::make_generator<at::CPUGeneratorImpl>(3)).to(tests::test_device());
+  const at::Tensor x =
+      at::randn({9, 48}, at::make_generator<at::CPUGeneratorImpl>(3)).to(tests::test_device());
   const at::Tensor a = x.clone().requires_grad_(true), b = x.clone().requires_grad_(true);
   BatchNormPlan plan;
 

@@ -1,5 +1,6 @@
-// The threads of the GPU's batch norm kernels, run one after the other on the host, against LibTorch's operators in float64: the same
-// functions, the same deal of rows and channels, the same order of sums.
+// The threads of the GPU's batch norm kernels, run one after the other on the host, against
+// LibTorch's operators in float64: the same functions, the same deal of rows and channels, the same
+// order of sums.
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -21,7 +22,8 @@ struct Problem {
   int channels;
   int blocks;
 };
-const std::vector<Problem> kProblems = {{1000, 64, 7}, {37, 8, 3}, {333, 48, 2}, {5, 512, 1}, {4096, 128, 16}, {2, 16, 1}, {900, 1024, 5}};
+const std::vector<Problem> kProblems = {{1000, 64, 7},   {37, 8, 3}, {333, 48, 2},  {5, 512, 1},
+                                        {4096, 128, 16}, {2, 16, 1}, {900, 1024, 5}};
 
 template <class T>
 ThreadLayout layout_of(const Problem& problem) {
@@ -29,7 +31,8 @@ ThreadLayout layout_of(const Problem& problem) {
   return {problem.rows, problem.channels, lanes, kThreads / lanes, problem.blocks};
 }
 
-/// body(place) for every thread that has work; partial sums come in the order of blocks and threads.
+/// body(place) for every thread that has work; partial sums come in the order of blocks and
+/// threads.
 template <class T, class Body>
 void for_threads(const ThreadLayout& layout, const Body& body) {
   for (int block = 0; block < layout.blocks; ++block) {
@@ -45,7 +48,9 @@ struct Case {
   explicit Case(const Problem& problem) : layout(layout_of<T>(problem)) {
     auto generator = at::make_generator<at::CPUGeneratorImpl>(7);
     const auto type = c10::CppTypeToScalarType<T>::value;
-    const auto random = [&](at::IntArrayRef sizes) { return at::randn(sizes, generator, at::kFloat); };
+    const auto random = [&](at::IntArrayRef sizes) {
+      return at::randn(sizes, generator, at::kFloat);
+    };
     const std::vector<std::int64_t> sizes = {problem.rows, problem.channels};
     x = (random(sizes) * 1.5 + 0.7).to(type);
     grad = random(sizes).to(type);
@@ -57,11 +62,14 @@ struct Case {
     inverse = (x.to(at::kDouble).var(0, false) + 1e-5).rsqrt();
   }
   [[nodiscard]] ChannelArrays arrays(bool with_slope) const {
-    return {mean.const_data_ptr<double>(), inverse.const_data_ptr<double>(), weight.const_data_ptr<float>(), bias.const_data_ptr<float>(),
+    return {mean.const_data_ptr<double>(), inverse.const_data_ptr<double>(),
+            weight.const_data_ptr<float>(), bias.const_data_ptr<float>(),
             with_slope ? slope.const_data_ptr<float>() : nullptr};
   }
   /// BN's output, and what PReLU makes of it, in float64.
-  [[nodiscard]] at::Tensor normalized() const { return (x.to(at::kDouble) - mean) * inverse * weight + bias; }
+  [[nodiscard]] at::Tensor normalized() const {
+    return (x.to(at::kDouble) - mean) * inverse * weight + bias;
+  }
   [[nodiscard]] at::Tensor activated() const {
     const at::Tensor z = normalized();
     return at::where(z > 0, z, z * slope);
@@ -88,13 +96,16 @@ void with_constants(bool first, bool second, const Body& body) {
 
 double distance(const at::Tensor& found, const at::Tensor& wanted) {
   const at::Tensor expected = wanted.to(at::kDouble);
-  return ((found.to(at::kDouble) - expected).abs().max() / expected.abs().max().clamp_min(1e-3)).item<double>();
+  return ((found.to(at::kDouble) - expected).abs().max() / expected.abs().max().clamp_min(1e-3))
+      .item<double>();
 }
 
 template <class T>
 class BatchNormThreads : public ::testing::Test {
  protected:
-  static constexpr double kStored = std::is_same_v<T, float> ? 2e-6 : std::is_same_v<T, c10::Half> ? 1e-3 : 8e-3;  // rounding of outputs
+  static constexpr double kStored = std::is_same_v<T, float>       ? 2e-6
+                                    : std::is_same_v<T, c10::Half> ? 1e-3
+                                                                   : 8e-3;  // rounding of outputs
 };
 using Types = ::testing::Types<float, c10::Half, c10::BFloat16>;
 TYPED_TEST_SUITE(BatchNormThreads, Types);
@@ -108,12 +119,14 @@ TYPED_TEST(BatchNormThreads, MomentsOfTheBatch) {
       float own[2][kWidth<T>] = {};
       kernels::add_moments<T, kWidth<T>>(c.data(c.x), c.layout, place, own[0], own[1]);
       for (int q = 0; q < 2; ++q) {
-        for (int i = 0; i < kWidth<T>; ++i) sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
+        for (int i = 0; i < kWidth<T>; ++i)
+          sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
       }
     });
     for (int channel = 0; channel < problem.channels; ++channel) {
-      const auto moments = kernels::moments_of_sums(sums[0][channel].item<double>(), sums[1][channel].item<double>(),
-                                                    c.x[0][channel].template item<double>(), static_cast<double>(problem.rows));
+      const auto moments = kernels::moments_of_sums(
+          sums[0][channel].item<double>(), sums[1][channel].item<double>(),
+          c.x[0][channel].template item<double>(), static_cast<double>(problem.rows));
       const at::Tensor values = c.x.select(1, channel).to(at::kDouble);
       EXPECT_NEAR(moments.mean, values.mean().template item<double>(), 2e-6);
       const double squares = (values - values.mean()).square().sum().template item<double>();
@@ -130,11 +143,13 @@ TYPED_TEST(BatchNormThreads, ForwardWithPreluAndResidual) {
       for (const bool with_residual : {false, true}) {
         const at::Tensor y = at::full_like(c.x, NAN);
         for_threads<T>(c.layout, [&](const auto& place) {
-          const auto channels = kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
+          const auto channels =
+              kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
           const T* residual = with_residual ? c.data(c.other) : nullptr;
           with_constants(with_slope, with_residual, [&](auto slope, auto add) {
-            kernels::normalize<T, kWidth<T>, slope.value, add.value, false>(c.data(c.x), residual, channels, c.layout, place,
-                                                                            y.template data_ptr<T>(), nullptr, nullptr);
+            kernels::normalize<T, kWidth<T>, slope.value, add.value, false>(
+                c.data(c.x), residual, channels, c.layout, place, y.template data_ptr<T>(), nullptr,
+                nullptr);
           });
         });
         at::Tensor wanted = with_slope ? c.activated() : c.normalized();
@@ -145,7 +160,8 @@ TYPED_TEST(BatchNormThreads, ForwardWithPreluAndResidual) {
   }
 }
 
-/// The pass that writes a batch sums it up: the same bits are written, and the sums are those of the batch as it is stored.
+/// The pass that writes a batch sums it up: the same bits are written, and the sums are those of
+/// the batch as it is stored.
 TYPED_TEST(BatchNormThreads, ForwardWithMomentsOfTheOutput) {
   using T = TypeParam;
   for (const auto& problem : kProblems) {
@@ -155,17 +171,21 @@ TYPED_TEST(BatchNormThreads, ForwardWithMomentsOfTheOutput) {
         const at::Tensor plain = at::full_like(c.x, NAN), y = at::full_like(c.x, NAN);
         const at::Tensor sums = at::zeros({2, problem.channels}, at::kDouble);
         for_threads<T>(c.layout, [&](const auto& place) {
-          const auto channels = kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
+          const auto channels =
+              kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
           const T* residual = with_residual ? c.data(c.other) : nullptr;
           float own[2][kWidth<T>] = {};
           with_constants(with_slope, with_residual, [&](auto slope, auto add) {
-            kernels::normalize<T, kWidth<T>, slope.value, add.value, false>(c.data(c.x), residual, channels, c.layout, place,
-                                                                            plain.template data_ptr<T>(), nullptr, nullptr);
-            kernels::normalize<T, kWidth<T>, slope.value, add.value, true>(c.data(c.x), residual, channels, c.layout, place,
-                                                                           y.template data_ptr<T>(), own[0], own[1]);
+            kernels::normalize<T, kWidth<T>, slope.value, add.value, false>(
+                c.data(c.x), residual, channels, c.layout, place, plain.template data_ptr<T>(),
+                nullptr, nullptr);
+            kernels::normalize<T, kWidth<T>, slope.value, add.value, true>(
+                c.data(c.x), residual, channels, c.layout, place, y.template data_ptr<T>(), own[0],
+                own[1]);
           });
           for (int q = 0; q < 2; ++q) {
-            for (int i = 0; i < kWidth<T>; ++i) sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
+            for (int i = 0; i < kWidth<T>; ++i)
+              sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
           }
         });
         EXPECT_TRUE(at::equal(y, plain)) << problem.rows << " x " << problem.channels;
@@ -189,11 +209,13 @@ TYPED_TEST(BatchNormThreads, BackwardSums) {
         float own[3][kWidth<T>] = {};
         const auto channels = kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
         with_slope
-            ? kernels::add_gradient_sums<T, kWidth<T>, true>(c.data(c.grad), c.data(c.x), channels, c.layout, place, own[0], own[1], own[2])
-            : kernels::add_gradient_sums<T, kWidth<T>, false>(c.data(c.grad), c.data(c.x), channels, c.layout, place, own[0], own[1],
-                                                              own[2]);
+            ? kernels::add_gradient_sums<T, kWidth<T>, true>(
+                  c.data(c.grad), c.data(c.x), channels, c.layout, place, own[0], own[1], own[2])
+            : kernels::add_gradient_sums<T, kWidth<T>, false>(
+                  c.data(c.grad), c.data(c.x), channels, c.layout, place, own[0], own[1], own[2]);
         for (int q = 0; q < 3; ++q) {
-          for (int i = 0; i < kWidth<T>; ++i) sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
+          for (int i = 0; i < kWidth<T>; ++i)
+            sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
         }
       });
       const at::Tensor g = c.gradient_of_normalized(with_slope);
@@ -202,8 +224,13 @@ TYPED_TEST(BatchNormThreads, BackwardSums) {
       const at::Tensor away = c.x.to(at::kDouble) - c.mean.to(at::kFloat).to(at::kDouble);
       EXPECT_LE((sums[1] - (g * away).sum(0)).abs().max().template item<double>(), 1e-5 * size);
       const at::Tensor z = c.normalized();
-      const at::Tensor slopes = at::where(z > 0, at::zeros_like(z), c.grad.to(at::kDouble) * z).sum(0);
-      EXPECT_LE((sums[2] - (with_slope ? slopes : at::zeros_like(slopes))).abs().max().template item<double>(), 1e-5 * size);
+      const at::Tensor slopes =
+          at::where(z > 0, at::zeros_like(z), c.grad.to(at::kDouble) * z).sum(0);
+      EXPECT_LE((sums[2] - (with_slope ? slopes : at::zeros_like(slopes)))
+                    .abs()
+                    .max()
+                    .template item<double>(),
+                1e-5 * size);
     }
   }
 }
@@ -220,20 +247,22 @@ TYPED_TEST(BatchNormThreads, InputGradients) {
         const auto count = static_cast<double>(problem.rows);
         const at::Tensor grad_x = at::full_like(c.x, NAN);
         for_threads<T>(c.layout, [&](const auto& place) {
-          const auto channels = kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
+          const auto channels =
+              kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
           float constant[kWidth<T>], factor[kWidth<T>];
           for (int i = 0; i < kWidth<T>; ++i) {
             const auto at = static_cast<std::int64_t>(place.channel + i);
-            const auto terms =
-                kernels::statistics_gradient(sum[at].template item<double>(), product[at].template item<double>(),
-                                             scale[at].template item<double>(), c.inverse[at].template item<double>(), count);
+            const auto terms = kernels::statistics_gradient(
+                sum[at].template item<double>(), product[at].template item<double>(),
+                scale[at].template item<double>(), c.inverse[at].template item<double>(), count);
             constant[i] = terms.constant;
             factor[i] = terms.factor;
           }
           const T* extra = with_extra ? c.data(c.other) : nullptr;
           with_constants(with_slope, with_extra, [&](auto slope, auto add) {
-            kernels::input_gradients<T, kWidth<T>, slope.value, add.value>(c.data(c.grad), c.data(c.x), extra, channels, constant, factor,
-                                                                           c.layout, place, grad_x.template data_ptr<T>());
+            kernels::input_gradients<T, kWidth<T>, slope.value, add.value>(
+                c.data(c.grad), c.data(c.x), extra, channels, constant, factor, c.layout, place,
+                grad_x.template data_ptr<T>());
           });
         });
         at::Tensor wanted = scale * (g - sum / count - away * c.inverse.square() * product / count);

@@ -1,4 +1,5 @@
-// Synchronised batch norm: W ranks with their rows of a batch are one rank with all of it, forward, backward and running statistics.
+// Synchronised batch norm: W ranks with their rows of a batch are one rank with all of it, forward,
+// backward and running statistics.
 #include <gtest/gtest.h>
 
 #include "model/networks/backbone.h"
@@ -17,21 +18,25 @@ struct Outcome {
   model::StateDict state;
 };
 
-/// Large patches of random brightness: faces of pure noise look all the same after the first averages, and batch norm would blow up
-/// rounding.
+/// Large patches of random brightness: faces of pure noise look all the same after the first
+/// averages, and batch norm would blow up rounding.
 at::Tensor patches(at::ScalarType type) {
   constexpr std::int64_t kPatch = 28;
-  const at::Tensor coarse = at::rand({kRows, 3, 4, 4}, at::make_generator<at::CPUGeneratorImpl>(7)) * 2 - 1;
+  const at::Tensor coarse =
+      at::rand({kRows, 3, 4, 4}, at::make_generator<at::CPUGeneratorImpl>(7)) * 2 - 1;
   return coarse.repeat_interleave(kPatch, 2).repeat_interleave(kPatch, 3).to(type);
 }
 
-Outcome train_rows(const model::BackboneOptions& options, at::ScalarType type, std::int64_t first, std::int64_t count) {
+Outcome train_rows(const model::BackboneOptions& options, at::ScalarType type, std::int64_t first,
+                   std::int64_t count) {
   const auto net = model::make_backbone(options);
   net->to(type);
   net->train();
   net->set_step_context({.key = kKey, .first_row = first});
   const at::Tensor faces = patches(type);
-  const at::Tensor weights = at::randn({kRows, options.embedding_dim}, at::make_generator<at::CPUGeneratorImpl>(8)).to(type);
+  const at::Tensor weights =
+      at::randn({kRows, options.embedding_dim}, at::make_generator<at::CPUGeneratorImpl>(8))
+          .to(type);
   Outcome outcome;
   outcome.embeddings = net->forward(faces.narrow(0, first, count));
   (outcome.embeddings * weights.narrow(0, first, count)).sum().backward();
@@ -52,7 +57,8 @@ struct Setting {
 
 class SyncBatchNorm : public ::testing::TestWithParam<Setting> {
  protected:
-  void expect_close(const at::Tensor& found, const at::Tensor& wanted, double within, const std::string& what, double least_scale = 1e-6) {
+  void expect_close(const at::Tensor& found, const at::Tensor& wanted, double within,
+                    const std::string& what, double least_scale = 1e-6) {
     const double scale = std::max(least_scale, wanted.abs().max().item<double>());
     const double error = (found - wanted).abs().max().item<double>() / scale;
     worst_ = std::max(worst_, error);
@@ -73,7 +79,8 @@ TEST_P(SyncBatchNorm, RanksTogetherAreOneRank) {
 
   Outcome own = train_rows(options, setting.type, first, end - first);
 
-  expect_close(own.embeddings, whole.embeddings.narrow(0, first, end - first), setting.within, "embeddings");
+  expect_close(own.embeddings, whole.embeddings.narrow(0, first, end - first), setting.within,
+               "embeddings");
   for (auto& [name, gradient] : own.gradients) {
     at::Tensor sum = gradient.contiguous();
     communicator_->all_reduce(sum)->wait_host();
@@ -83,9 +90,11 @@ TEST_P(SyncBatchNorm, RanksTogetherAreOneRank) {
   }
   for (std::size_t i = 0; i < own.state.size(); ++i) {
     const auto& [name, tensor] = whole.state[i];
-    // Means behind a sum of batch norms are zero but for rounding; what they are taken from is of size one.
+    // Means behind a sum of batch norms are zero but for rounding; what they are taken from is of
+    // size one.
     constexpr double kLeast = 0.1;
-    if (name.find("running") != std::string::npos) expect_close(own.state[i].second, tensor, setting.within, name, kLeast);
+    if (name.find("running") != std::string::npos)
+      expect_close(own.state[i].second, tensor, setting.within, name, kLeast);
     if (name.ends_with("num_batches_tracked")) {
       EXPECT_EQ(own.state[i].second.item<std::int64_t>(), 1);
     }
@@ -94,12 +103,16 @@ TEST_P(SyncBatchNorm, RanksTogetherAreOneRank) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, SyncBatchNorm,
-                         ::testing::Values(Setting{"tiny", at::kFloat, false, 2e-4, 2e-3}, Setting{"tiny", at::kFloat, true, 2e-4, 2e-3},
-                                           Setting{"tiny", at::kDouble, false, 1e-9, 1e-9}, Setting{"tiny", at::kDouble, true, 1e-9, 1e-9},
-                                           Setting{"mobilefacenet", at::kDouble, false, 1e-9, 1e-9}),
+                         ::testing::Values(Setting{"tiny", at::kFloat, false, 2e-4, 2e-3},
+                                           Setting{"tiny", at::kFloat, true, 2e-4, 2e-3},
+                                           Setting{"tiny", at::kDouble, false, 1e-9, 1e-9},
+                                           Setting{"tiny", at::kDouble, true, 1e-9, 1e-9},
+                                           Setting{"mobilefacenet", at::kDouble, false, 1e-9,
+                                                   1e-9}),
                          [](const auto& entry) {
                            const Setting& s = entry.param;
-                           return std::string(s.name) + (s.type == at::kFloat ? "_float32" : "_float64") +
+                           return std::string(s.name) +
+                                  (s.type == at::kFloat ? "_float32" : "_float64") +
                                   (s.recompute ? "_recompute" : "");
                          });
 

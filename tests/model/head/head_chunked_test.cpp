@@ -1,4 +1,5 @@
-// The head in chunks of classes, with deferred and fused updates, against a replicated one in float64 and against itself.
+// The head in chunks of classes, with deferred and fused updates, against a replicated one in
+// float64 and against itself.
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -23,7 +24,8 @@ std::vector<Layout> layouts(std::int64_t classes) {
   return {{1, 1}, {1, 3}, {7, 1}, {7, 2}, {classes, 1}, {5, classes}};
 }
 
-model::HeadOptions chunked(const Layout& layout, std::int64_t rows, model::MarginOptions margin = {}) {
+model::HeadOptions chunked(const Layout& layout, std::int64_t rows,
+                           model::MarginOptions margin = {}) {
   model::HeadOptions options;
   options.margin = margin;
   options.chunk_classes = layout.chunk;
@@ -36,24 +38,32 @@ SlowHead slow_filtered_head(const HeadProblem& problem, const model::MarginOptio
   namespace F = torch::nn::functional;
   const auto e = problem.embeddings.to(torch::kDouble).detach().clone().set_requires_grad(true);
   const auto w = problem.weight.to(torch::kDouble).detach().clone().set_requires_grad(true);
-  const auto cosines =
-      F::normalize(e, F::NormalizeFuncOptions().dim(1)).mm(F::normalize(w, F::NormalizeFuncOptions().dim(1)).t()).clamp(-1, 1);
+  const auto cosines = F::normalize(e, F::NormalizeFuncOptions().dim(1))
+                           .mm(F::normalize(w, F::NormalizeFuncOptions().dim(1)).t())
+                           .clamp(-1, 1);
   const auto own = torch::one_hot(problem.labels, problem.weight.size(0)).to(torch::kBool);
   const auto filtered = torch::logical_and(cosines > margin.filter_threshold, own.logical_not());
-  const auto logits = margin.scale * (cosines.masked_fill(filtered, 0.0) - margin.margin * own.to(torch::kDouble));
+  const auto logits =
+      margin.scale * (cosines.masked_fill(filtered, 0.0) - margin.margin * own.to(torch::kDouble));
   const auto loss = F::cross_entropy(logits, problem.labels);
   loss.backward();
-  return {loss.detach(), e.grad(), w.grad(), logits.softmax(1).masked_select(own).detach(), cosines.detach()};
+  return {loss.detach(), e.grad(), w.grad(), logits.softmax(1).masked_select(own).detach(),
+          cosines.detach()};
 }
 
 class HeadChunkedTest : public ::testing::Test {
  protected:
-  void expect_slow(const HeadProblem& problem, const SlowHead& slow, ScaledHead& head, const model::HeadStep& step,
-                   const torch::Tensor& centre_gradient) {
+  void expect_slow(const HeadProblem& problem, const SlowHead& slow, ScaledHead& head,
+                   const model::HeadStep& step, const torch::Tensor& centre_gradient) {
     note("loss", distance(step.loss, slow.loss, largest(slow.loss)), 1e-5);
     note("probability", distance(step.probability, head.own(slow.probability)), 5e-5);
-    note("grad_embeddings", distance(step.grad_embeddings, head.own(slow.grad_embeddings), largest(slow.grad_embeddings)), 2e-5);
-    note("grad_centres", distance(centre_gradient, head.own_classes(slow.grad_weight), largest(slow.grad_weight)), 2e-5);
+    note("grad_embeddings",
+         distance(step.grad_embeddings, head.own(slow.grad_embeddings),
+                  largest(slow.grad_embeddings)),
+         2e-5);
+    note("grad_centres",
+         distance(centre_gradient, head.own_classes(slow.grad_weight), largest(slow.grad_weight)),
+         2e-5);
     EXPECT_TRUE(torch::equal(step.correct, head.own(slow.cosines.argmax(1) == problem.labels)));
     EXPECT_TRUE(same_on_all_ranks(step.loss, *communicator_));
   }
@@ -64,7 +74,8 @@ class HeadChunkedTest : public ::testing::Test {
   void print_worst(const char* name) {
     if (communicator_->rank() != 0) return;
     for (const auto& [what, difference] : worst_) {
-      std::printf("%s: W = %d: largest relative difference of %s: %.2e\n", name, communicator_->world_size(), what.c_str(), difference);
+      std::printf("%s: W = %d: largest relative difference of %s: %.2e\n", name,
+                  communicator_->world_size(), what.c_str(), difference);
     }
   }
   std::map<std::string, double> worst_;
@@ -76,12 +87,14 @@ TEST_F(HeadChunkedTest, AnyChunksEqualReplicatedHead) {
     std::int64_t rows, classes, dim;
   };
   std::uint64_t seed = 50;
-  for (const auto& [rows, classes, dim] : {Sizes{24, 50, 32}, {7, 13, 5}, {5, 3, 8}, {40, 257, 64}}) {
+  for (const auto& [rows, classes, dim] :
+       {Sizes{24, 50, 32}, {7, 13, 5}, {5, 3, 8}, {40, 257, 64}}) {
     const auto problem = mixed_problem(rows, classes, dim, seed++);
     const model::MarginOptions margin;
     const auto slow = slow_head(problem, margin);
     for (const auto& layout : layouts(classes)) {
-      SCOPED_TRACE(c10::str(rows, " rows, ", classes, " classes, chunks of ", layout.chunk, ", ", layout.slots, " kept"));
+      SCOPED_TRACE(c10::str(rows, " rows, ", classes, " classes, chunks of ", layout.chunk, ", ",
+                            layout.slots, " kept"));
       ScaledHead head(problem, chunked(layout, rows, margin), *communicator_);
       const auto step = head.step();
       expect_slow(problem, slow, head, step, head.head().weight().grad());
@@ -115,7 +128,9 @@ TEST_F(HeadChunkedTest, CurricularFaceIsTheSameForAnyChunks) {
     const auto b = parts.step();
     EXPECT_LE(distance(b.loss, a.loss, largest(a.loss)), 1e-5);
     EXPECT_LE(distance(b.grad_embeddings, a.grad_embeddings, largest(a.grad_embeddings)), 2e-5);
-    EXPECT_LE(distance(parts.head().weight().grad(), whole.head().weight().grad(), largest(whole.head().weight().grad())), 2e-5);
+    EXPECT_LE(distance(parts.head().weight().grad(), whole.head().weight().grad(),
+                       largest(whole.head().weight().grad())),
+              2e-5);
   }
 }
 
@@ -145,7 +160,8 @@ TEST_F(HeadChunkedTest, MicroBatchesAddUpToTheWholeBatch) {
     for (const auto where : {CentreGradients::kAccumulate, CentreGradients::kDefer}) {
       for (std::int64_t begin = 0; begin < 24; begin += 8) {
         const auto rows = problem.embeddings.narrow(0, begin, 8);
-        const auto result = head.step(rows, problem.labels.narrow(0, begin, 8), {.weight = 1.0 / 3, .centre_gradients = where});
+        const auto result = head.step(rows, problem.labels.narrow(0, begin, 8),
+                                      {.weight = 1.0 / 3, .centre_gradients = where});
         const auto wanted = head.own(slow.grad_embeddings.narrow(0, begin, 8));
         EXPECT_LE(distance(result.grad_embeddings, wanted, largest(slow.grad_embeddings)), 2e-5);
       }
@@ -176,7 +192,8 @@ TEST_F(HeadChunkedTest, FusedSgdTrainsAsSgdOverTheWholeGradient) {
     ScaledHead fused(problem, chunked({7, 2}, 20), *communicator_);
     auto w = whole.head().weight();
     auto v = torch::zeros_like(w);
-    model::HeadSgd fused_sgd(fused.head().weight(), fused.head().first_class(), {.nesterov = nesterov});
+    model::HeadSgd fused_sgd(fused.head().weight(), fused.head().first_class(),
+                             {.nesterov = nesterov});
     for (std::uint64_t i = 0; i < 4; ++i) {
       (void)whole.step();
       const auto pull = w.grad() + 5e-4 * w;
@@ -188,7 +205,8 @@ TEST_F(HeadChunkedTest, FusedSgdTrainsAsSgdOverTheWholeGradient) {
     }
     EXPECT_LE(distance(fused.head().weight(), w, largest(w)), 2e-5);
     EXPECT_LE(distance(fused_sgd.momentum(), v, largest(v)), 2e-5);
-    EXPECT_GT(distance(w, whole.own_classes(problem.weight), largest(problem.weight)), w.size(0) > 0 ? 1e-3 : -1.0);
+    EXPECT_GT(distance(w, whole.own_classes(problem.weight), largest(problem.weight)),
+              w.size(0) > 0 ? 1e-3 : -1.0);
   }
 }
 
@@ -226,7 +244,8 @@ TEST_F(HeadChunkedTest, Bfloat16CentresComputeInFloat32) {
 
   expect_slow(problem, slow, head, step, kept.whole);
   const auto counts = deal_rows(24, Deal::kUneven, communicator_->world_size());
-  const auto scores = head.head().score(head.own(problem.embeddings), head.own(problem.labels), counts, {});
+  const auto scores =
+      head.head().score(head.own(problem.embeddings), head.own(problem.labels), counts, {});
   EXPECT_LE(distance(scores.probability, head.own(slow.probability)), 5e-5);
 }
 
@@ -237,7 +256,8 @@ TEST_F(HeadChunkedTest, Bfloat16TrainingStaysNearFloat32) {
   ScaledHead wide(problem, {}, *communicator_);
   ScaledHead narrow(problem, narrow_options, *communicator_);
   model::HeadSgd wide_sgd(wide.head().weight(), wide.head().first_class(), {});
-  model::HeadSgd narrow_sgd(narrow.head().weight(), narrow.head().first_class(), {.momentum_storage = at::kBFloat16});
+  model::HeadSgd narrow_sgd(narrow.head().weight(), narrow.head().first_class(),
+                            {.momentum_storage = at::kBFloat16});
   double loss = 0;
   for (std::uint64_t i = 0; i < 30; ++i) {
     const auto a = wide.step({.centre_gradients = CentreGradients::kDefer});
@@ -245,7 +265,8 @@ TEST_F(HeadChunkedTest, Bfloat16TrainingStaysNearFloat32) {
     if (i == 0) loss = a.loss.item<double>();
     if (i == 29) {
       ASSERT_GT(loss, a.loss.item<double>());
-      EXPECT_NEAR(b.loss.item<double>(), a.loss.item<double>(), 0.02 * (loss - a.loss.item<double>()));
+      EXPECT_NEAR(b.loss.item<double>(), a.loss.item<double>(),
+                  0.02 * (loss - a.loss.item<double>()));
     }
     wide_sgd.begin_step({1e-3, {}}, i);
     narrow_sgd.begin_step({1e-3, {}}, i);
@@ -278,19 +299,29 @@ TEST_F(HeadChunkedTest, StochasticRoundingIsTheSameEverywhereAndHasTheRightMean)
   EXPECT_TRUE(torch::equal(rounded.nan_to_num(9.0), other.nan_to_num(9.0)));
   EXPECT_EQ(rounded.isnan().sum().item<std::int64_t>(), 1);
   EXPECT_EQ(rounded[4][6].item<float>(), -INFINITY);
-  EXPECT_TRUE(torch::equal(rounded.narrow(0, 100, 50), model::round_stochastically(values.narrow(0, 100, 50), ids.narrow(0, 100, 50), 7)));
-  const auto between = torch::full({200, 500}, 1.0f + 0.25f / 128);  // a quarter of the way to the next bfloat16
-  const auto mean = model::round_stochastically(between, torch::arange(200), 9).to(torch::kDouble).mean().item<double>();
+  EXPECT_TRUE(torch::equal(
+      rounded.narrow(0, 100, 50),
+      model::round_stochastically(values.narrow(0, 100, 50), ids.narrow(0, 100, 50), 7)));
+  const auto between =
+      torch::full({200, 500}, 1.0f + 0.25f / 128);  // a quarter of the way to the next bfloat16
+  const auto mean = model::round_stochastically(between, torch::arange(200), 9)
+                        .to(torch::kDouble)
+                        .mean()
+                        .item<double>();
   EXPECT_NEAR((mean - 1.0) * 128, 0.25, 0.01);
 }
 
 TEST_F(HeadChunkedTest, LoopsOfTheHostEqualThoseOfAnyDevice) {
-  for (const auto& [classes, rows, begin] : {std::tuple{1, 1, 0}, std::tuple{70, 300, 40}, std::tuple{129, 67, 3}}) {
+  for (const auto& [classes, rows, begin] :
+       {std::tuple{1, 1, 0}, std::tuple{70, 300, 40}, std::tuple{129, 67, 3}}) {
     const auto products = torch::randn({classes, rows}) * 0.4;
     const auto inverse = torch::rand({classes}) + 0.5;
-    const model::OwnPositions own{torch::randint(begin + classes + 20, {rows}, torch::kLong), torch::rand({rows}) < 0.7};
-    const model::OwnPositions sound{own.position,
-                                    torch::logical_or(own.here, torch::logical_and(own.position > begin, own.position < begin + classes))};
+    const model::OwnPositions own{torch::randint(begin + classes + 20, {rows}, torch::kLong),
+                                  torch::rand({rows}) < 0.7};
+    const model::OwnPositions sound{
+        own.position,
+        torch::logical_or(
+            own.here, torch::logical_and(own.position > begin, own.position < begin + classes))};
     const auto none = torch::full({rows}, -INFINITY);
     model::Chunk a{products.clone(), inverse, begin};
     model::Chunk b{products.clone(), inverse, begin};
@@ -300,7 +331,8 @@ TEST_F(HeadChunkedTest, LoopsOfTheHostEqualThoseOfAnyDevice) {
     model::any_device::cosines_of_products(b, sound, b_maxima);
     EXPECT_TRUE(torch::equal(a.values, b.values));
     // ATen keeps the side with the first of the largest, which is all that decides.
-    EXPECT_TRUE(torch::equal(torch::maximum(a_maxima.below, a_maxima.above), torch::maximum(b_maxima.below, b_maxima.above)));
+    EXPECT_TRUE(torch::equal(torch::maximum(a_maxima.below, a_maxima.above),
+                             torch::maximum(b_maxima.below, b_maxima.above)));
     EXPECT_TRUE(torch::equal(a_maxima.below >= a_maxima.above, b_maxima.below >= b_maxima.above));
 
     const auto reference = torch::maximum(a_maxima.below, a_maxima.above).clamp_min(-1);
@@ -332,14 +364,16 @@ TEST_F(HeadChunkedTest, LoopsOfTheHostEqualThoseOfAnyDevice) {
 
 /// On a GPU its kernels; on the host nothing to compare, the same loops serve.
 TEST_F(HeadChunkedTest, ProductsBecomeExponentialsInOnePassAsInTwo) {
-  if (!test_device().is_cuda()) GTEST_SKIP() << "kernels of a GPU; their arithmetic on the host is head_threads_test";
-  for (const auto& [classes, rows, begin] :
-       {std::tuple{1, 1, 0}, std::tuple{70, 300, 40}, std::tuple{5000, 67, 3}, std::tuple{40000, 256, 0}}) {
+  if (!test_device().is_cuda())
+    GTEST_SKIP() << "kernels of a GPU; their arithmetic on the host is head_threads_test";
+  for (const auto& [classes, rows, begin] : {std::tuple{1, 1, 0}, std::tuple{70, 300, 40},
+                                             std::tuple{5000, 67, 3}, std::tuple{40000, 256, 0}}) {
     const auto products = on_device(torch::randn({classes, rows}) * 0.4);
     const auto inverse = on_device(torch::rand({classes}) + 0.5);
     const auto position = torch::randint(begin + classes + 20, {rows}, torch::kLong);
     const auto inside = torch::logical_and(position > begin, position < begin + classes);
-    const model::OwnPositions own{on_device(position), on_device(torch::logical_or(torch::rand({rows}) < 0.7, inside))};
+    const model::OwnPositions own{on_device(position),
+                                  on_device(torch::logical_or(torch::rand({rows}) < 0.7, inside))};
     const auto none = torch::full({rows}, -INFINITY, products.options());
     model::Chunk a{products.clone(), inverse, begin};
     model::Chunk b{products.clone(), inverse, begin};
@@ -349,7 +383,8 @@ TEST_F(HeadChunkedTest, ProductsBecomeExponentialsInOnePassAsInTwo) {
     model::maxima_of_products(a, own, a_maxima);
     EXPECT_TRUE(torch::equal(a.values, products));
     model::any_device::cosines_of_products(b, own, b_maxima);
-    EXPECT_TRUE(torch::equal(torch::maximum(a_maxima.below, a_maxima.above), torch::maximum(b_maxima.below, b_maxima.above)));
+    EXPECT_TRUE(torch::equal(torch::maximum(a_maxima.below, a_maxima.above),
+                             torch::maximum(b_maxima.below, b_maxima.above)));
     EXPECT_TRUE(torch::equal(a_maxima.below >= a_maxima.above, b_maxima.below >= b_maxima.above));
 
     const auto reference = torch::maximum(a_maxima.below, a_maxima.above).clamp_min(-1);

@@ -1,6 +1,6 @@
-// The sharded float32 head against losses.h5, every case of the file. Tolerances follow the rounding that the file shows; those of its
-// README are for cases without a float32 or without a float64 run.
-// margin_golden_test has the same cases for the formulas alone.
+// The sharded float32 head against losses.h5, every case of the file. Tolerances follow the
+// rounding that the file shows; those of its README are for cases without a float32 or without a
+// float64 run. margin_golden_test has the same cases for the formulas alone.
 #include <cstdio>
 #include <limits>
 
@@ -17,12 +17,15 @@ class HeadGolden : public ::testing::TestWithParam<LossCase> {
  protected:
   void run_steps();
   void check_loss(HeadUnderTest& head, const LossStep& step, const model::HeadStep& ours);
-  void check_embedding_gradients(HeadUnderTest& head, const LossStep& step, const torch::Tensor& ours);
+  void check_embedding_gradients(HeadUnderTest& head, const LossStep& step,
+                                 const torch::Tensor& ours);
   void check_weight_gradients(HeadUnderTest& head, const LossStep& step);
   void check_state(HeadUnderTest& head, const LossStep& step);
   [[nodiscard]] double logit_tolerance(const LossStep& step) const;
-  [[nodiscard]] torch::Tensor embedding_gradient_tolerance(const LossStep& step, const torch::Tensor& wanted) const;
-  void expect_target_logits(HeadUnderTest& head, const LossStep& step, const model::MarginOptions& options);
+  [[nodiscard]] torch::Tensor embedding_gradient_tolerance(const LossStep& step,
+                                                           const torch::Tensor& wanted) const;
+  void expect_target_logits(HeadUnderTest& head, const LossStep& step,
+                            const model::MarginOptions& options);
   void no_margin_case();
   void negative_label_case();
   [[nodiscard]] bool on_rank_0() const { return communicator_->rank() == 0; }
@@ -35,21 +38,26 @@ class HeadGolden : public ::testing::TestWithParam<LossCase> {
 double HeadGolden::logit_tolerance(const LossStep& step) const {
   const double size = largest(golden_.wanted(step, "logits"));
   auto rounding = golden_.rounding(step, "logits");
-  if (rounding.defined()) rounding = rounding.index_select(0, step.regular_rows.nonzero().squeeze(1));
+  if (rounding.defined())
+    rounding = rounding.index_select(0, step.regular_rows.nonzero().squeeze(1));
   return float32_tolerance(elements(rounding), 1e-5 * size, 1e-5 * size, step.path + "/logits");
 }
 
 /// The loss moves as much as the logits do, a probability half as much.
-void HeadGolden::check_loss(HeadUnderTest& head, const LossStep& step, const model::HeadStep& ours) {
+void HeadGolden::check_loss(HeadUnderTest& head, const LossStep& step,
+                            const model::HeadStep& ours) {
   const double logits = logit_tolerance(step);
   const auto loss = golden_.wanted(step, "loss");
   EXPECT_LE(distance(ours.loss, loss), std::max(logits, 1e-5 * largest(loss)));
-  EXPECT_LE(distance(ours.probability, head.own(golden_.wanted(step, "prob"))), std::max(logits / 2, 5e-5));
+  EXPECT_LE(distance(ours.probability, head.own(golden_.wanted(step, "prob"))),
+            std::max(logits / 2, 5e-5));
 }
 
-/// [B], absolute. Rows differ by orders of magnitude, so each has its own tolerance: in a file with both runs by its own rounding; else
-/// that of the README, which compares rows of a usual batch with the largest element of all. Infinite for rows that are not regular.
-torch::Tensor HeadGolden::embedding_gradient_tolerance(const LossStep& step, const torch::Tensor& wanted) const {
+/// [B], absolute. Rows differ by orders of magnitude, so each has its own tolerance: in a file with
+/// both runs by its own rounding; else that of the README, which compares rows of a usual batch
+/// with the largest element of all. Infinite for rows that are not regular.
+torch::Tensor HeadGolden::embedding_gradient_tolerance(const LossStep& step,
+                                                       const torch::Tensor& wanted) const {
   const auto norms = step.problem.embeddings.to(torch::kDouble).norm(2, 1);
   const auto row_size = wanted.abs().amax(1);
   const auto rounding = golden_.rounding(step, "grad_embedding");
@@ -58,20 +66,25 @@ torch::Tensor HeadGolden::embedding_gradient_tolerance(const LossStep& step, con
     const double size = row_size[row].item<double>();
     const double norm = norms[row].item<double>();
     const double of_edge = 1e-4 * size + (is_angular(golden_.options()) ? 1e-3 : 1e-6) / norm;
-    const double published = golden_.is_edge(step) ? of_edge : 1e-5 * std::max(largest(wanted), 1e-30);
+    const double published =
+        golden_.is_edge(step) ? of_edge : 1e-5 * std::max(largest(wanted), 1e-30);
     allowed[row] = step.regular_rows[row].item<double>() == 0.0
                        ? 1e30
-                       : float32_tolerance(rounding.defined() ? elements(rounding[row]) : std::vector<double>{}, 1e-5 * size + 1e-6 / norm,
-                                           published, step.path + "/grad_embedding row " + std::to_string(row));
+                       : float32_tolerance(
+                             rounding.defined() ? elements(rounding[row]) : std::vector<double>{},
+                             1e-5 * size + 1e-6 / norm, published,
+                             step.path + "/grad_embedding row " + std::to_string(row));
   }
   return allowed;
 }
 
-void HeadGolden::check_embedding_gradients(HeadUnderTest& head, const LossStep& step, const torch::Tensor& ours) {
+void HeadGolden::check_embedding_gradients(HeadUnderTest& head, const LossStep& step,
+                                           const torch::Tensor& ours) {
   EXPECT_TRUE(ours.isfinite().all().item<bool>());
   const auto wanted = torch::nan_to_num(golden_.wanted(step, "grad_embedding"));
   const auto allowed = embedding_gradient_tolerance(step, wanted);
-  const double ratio = distance((ours - head.own(wanted)) / head.own(allowed).unsqueeze(1), torch::zeros({1}));
+  const double ratio =
+      distance((ours - head.own(wanted)) / head.own(allowed).unsqueeze(1), torch::zeros({1}));
   if (on_rank_0()) std::printf("  embedding gradient at %.2f of the tolerance", ratio);
   EXPECT_LE(ratio, 1.0);
 }
@@ -79,13 +92,19 @@ void HeadGolden::check_embedding_gradients(HeadUnderTest& head, const LossStep& 
 void HeadGolden::check_weight_gradients(HeadUnderTest& head, const LossStep& step) {
   const auto ours = head.head().weight().grad().cpu();
   EXPECT_TRUE(ours.isfinite().all().item<bool>());
-  const auto wanted = torch::nan_to_num(golden_.wanted(step, "grad_weight_CD")) * step.regular_classes.unsqueeze(1);
+  const auto wanted =
+      torch::nan_to_num(golden_.wanted(step, "grad_weight_CD")) * step.regular_classes.unsqueeze(1);
   const double size = std::max(largest(wanted), 1e-30);
   auto rounding = golden_.rounding(step, "grad_weight_CD");
-  if (rounding.defined()) rounding = rounding.index_select(0, step.regular_classes.nonzero().squeeze(1)) / size;
-  const double published = golden_.is_edge(step) ? 1e-3 : is_angular(golden_.options()) ? 2e-4 : 1e-4;
-  const double allowed = float32_tolerance(elements(rounding), 1e-5, published, step.path + "/grad_weight_CD");
-  const double difference = distance(ours * head.own_classes(step.regular_classes).unsqueeze(1), head.own_classes(wanted), size);
+  if (rounding.defined())
+    rounding = rounding.index_select(0, step.regular_classes.nonzero().squeeze(1)) / size;
+  const double published = golden_.is_edge(step)           ? 1e-3
+                           : is_angular(golden_.options()) ? 2e-4
+                                                           : 1e-4;
+  const double allowed =
+      float32_tolerance(elements(rounding), 1e-5, published, step.path + "/grad_weight_CD");
+  const double difference = distance(ours * head.own_classes(step.regular_classes).unsqueeze(1),
+                                     head.own_classes(wanted), size);
   if (on_rank_0()) std::printf(", weight gradient %.1e (allowed %.0e)\n", difference, allowed);
   EXPECT_LE(difference, allowed);
 }
@@ -95,18 +114,23 @@ void HeadGolden::check_state(HeadUnderTest& head, const LossStep& step) {
   const auto state = head.head().margin().state();
   ASSERT_TRUE(wanted.empty() || wanted.size() == state.size());
   for (std::size_t i = 0; i < wanted.size(); ++i) {
-    EXPECT_NEAR(state[i].second.item<double>(), wanted[i].second, 1e-6 * std::max(1.0, std::abs(wanted[i].second))) << wanted[i].first;
+    EXPECT_NEAR(state[i].second.item<double>(), wanted[i].second,
+                1e-6 * std::max(1.0, std::abs(wanted[i].second)))
+        << wanted[i].first;
   }
 }
 
 /// Own-class logits from the cosines that the head works with.
-void HeadGolden::expect_target_logits(HeadUnderTest& head, const LossStep& step, const model::MarginOptions& options) {
+void HeadGolden::expect_target_logits(HeadUnderTest& head, const LossStep& step,
+                                      const model::MarginOptions& options) {
   const auto logits = golden_.wanted(step, "logits");
   const auto target = logits.gather(1, step.problem.labels.unsqueeze(1)).squeeze(1);
-  const auto ours = model::apply_margin(head.score(options).cosine.to(torch::kDouble), options).logits;
+  const auto ours =
+      model::apply_margin(head.score(options).cosine.to(torch::kDouble), options).logits;
   const auto regular = head.own(step.regular_rows);
   EXPECT_LE(distance(ours * regular, head.own(target) * regular), logit_tolerance(step));
-  EXPECT_LE(distance(ours, head.own(target)), singular_logit_tolerance(options, std::numeric_limits<float>::epsilon()));
+  EXPECT_LE(distance(ours, head.own(target)),
+            singular_logit_tolerance(options, std::numeric_limits<float>::epsilon()));
 }
 
 void HeadGolden::run_steps() {
@@ -127,13 +151,18 @@ void HeadGolden::run_steps() {
     check_weight_gradients(head, step);
     check_state(head, step);
     using enum model::MarginKind;
-    if (options.kind == kCosFace || options.kind == kArcFace || options.kind == kCurricularFace) expect_target_logits(head, step, options);
+    if (options.kind == kCosFace || options.kind == kArcFace || options.kind == kCurricularFace)
+      expect_target_logits(head, step, options);
   }
 }
 
 void HeadGolden::no_margin_case() {
-  const LossStep step{
-      golden_.path(), "input/main", golden_.input("input/main"), {}, torch::ones({golden_.input("input/main").labels.size(0)}), {}};
+  const LossStep step{golden_.path(),
+                      "input/main",
+                      golden_.input("input/main"),
+                      {},
+                      torch::ones({golden_.input("input/main").labels.size(0)}),
+                      {}};
   model::MarginOptions none = golden_.options();
   none.kind = model::MarginKind::kNone;
   HeadUnderTest head(step.problem, golden_.options(), *communicator_);
@@ -151,7 +180,8 @@ void HeadGolden::no_margin_case() {
   EXPECT_LE(distance(scores.second_log_prob, head.own(top.select(1, 1))), 1e-4);
 }
 
-/// The reference gives such rows no margin in the logits and then fails in the loss; here the label is an error, on every rank.
+/// The reference gives such rows no margin in the logits and then fails in the loss; here the label
+/// is an error, on every rank.
 void HeadGolden::negative_label_case() {
   auto problem = golden_.input("input/main");
   problem.labels = golden_ids(golden_.file(), golden_.path() + "/label");
@@ -160,7 +190,8 @@ void HeadGolden::negative_label_case() {
   std::int64_t row = first_bad;
   std::size_t rank = 0;
   while (row >= head.counts()[rank]) row -= head.counts()[rank++];
-  const std::string named = "rank " + std::to_string(rank) + ", row " + std::to_string(row) + " of its batch: label " +
+  const std::string named = "rank " + std::to_string(rank) + ", row " + std::to_string(row) +
+                            " of its batch: label " +
                             std::to_string(problem.labels[first_bad].item<std::int64_t>());
 
   const auto run = [&](auto&& call) -> std::string {
@@ -186,7 +217,8 @@ TEST_P(HeadGolden, AgreesWithTheReference) {
   run_steps();
 }
 
-/// The released AdaFace fed with raw norms is neither the paper's formula nor what the reference trains with: no preset of the head.
+/// The released AdaFace fed with raw norms is neither the paper's formula nor what the reference
+/// trains with: no preset of the head.
 std::vector<LossCase> head_cases() {
   auto cases = loss_cases();
   std::erase_if(cases, [](const LossCase& one) { return one.name == "sequence_raw_norm"; });
@@ -197,11 +229,13 @@ TEST(HeadGoldenSet, HasCases) {
   EXPECT_FALSE(head_cases().empty()) << "losses.h5 has no case at all";
 }
 
-INSTANTIATE_TEST_SUITE_P(Losses, HeadGolden, ::testing::ValuesIn(head_cases()), [](const auto& entry) {
-  std::string name = entry.param.group + "_" + entry.param.name;
-  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Losses, HeadGolden, ::testing::ValuesIn(head_cases()),
+                         [](const auto& entry) {
+                           std::string name = entry.param.group + "_" + entry.param.name;
+                           for (char& c : name)
+                             c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace diffprob::tests

@@ -1,4 +1,5 @@
-// Class sampling: the sampler against sorting by hash, the sampled head against a replicated one over the sampled classes alone.
+// Class sampling: the sampler against sorting by hash, the sampled head against a replicated one
+// over the sampled classes alone.
 #include <algorithm>
 #include <numeric>
 #include <set>
@@ -15,14 +16,17 @@ namespace {
 using model::CentreGradients;
 
 /// Own classes first, then the largest hashes; from the definition.
-std::vector<std::int64_t> slow_sample(const torch::Tensor& labels, std::int64_t first, std::int64_t classes, std::int64_t count,
-                                      std::uint64_t key) {
+std::vector<std::int64_t> slow_sample(const torch::Tensor& labels, std::int64_t first,
+                                      std::int64_t classes, std::int64_t count, std::uint64_t key) {
   std::set<std::int64_t> own;
-  for (std::int64_t i = 0; i < labels.size(0); ++i) own.insert(labels[i].item<std::int64_t>() - first);
+  for (std::int64_t i = 0; i < labels.size(0); ++i)
+    own.insert(labels[i].item<std::int64_t>() - first);
   std::vector<std::int64_t> rows(static_cast<std::size_t>(classes));
   std::iota(rows.begin(), rows.end(), 0);
   const auto rank_of = [&](std::int64_t row) {
-    const std::uint64_t hash = data::splitmix64(data::splitmix64(key) + static_cast<std::uint64_t>(first + row)) & (~0ull >> 1);
+    const std::uint64_t hash =
+        data::splitmix64(data::splitmix64(key) + static_cast<std::uint64_t>(first + row)) &
+        (~0ull >> 1);
     return std::pair(own.contains(row) ? 1 : 0, hash);
   };
   std::sort(rows.begin(), rows.end(), [&](auto a, auto b) { return rank_of(a) > rank_of(b); });
@@ -40,7 +44,8 @@ TEST(ClassSampler, TakesOwnClassesThenTheLargestHashes) {
   for (const std::uint64_t key : {1ull, 77ull, ~0ull}) {
     for (const std::int64_t count : {3, 8, 40, 99, 100}) {
       const auto sample = model::sample_classes(labels, 100, 100, count, key);
-      EXPECT_EQ(as_vector(sample.rows), slow_sample(labels, 100, 100, count, key)) << "key " << key << ", count " << count;
+      EXPECT_EQ(as_vector(sample.rows), slow_sample(labels, 100, 100, count, key))
+          << "key " << key << ", count " << count;
     }
   }
 }
@@ -61,7 +66,9 @@ TEST(ClassSampler, EveryClassIsTakenAsOften) {
   constexpr int kSteps = 400;
   auto taken = torch::zeros({200}, torch::kLong);
   for (std::uint64_t key = 0; key < kSteps; ++key) {
-    taken.index_add_(0, model::sample_classes(torch::empty({0}, torch::kLong), 0, 200, 20, key).rows, torch::ones({20}, torch::kLong));
+    taken.index_add_(0,
+                     model::sample_classes(torch::empty({0}, torch::kLong), 0, 200, 20, key).rows,
+                     torch::ones({20}, torch::kLong));
   }
   EXPECT_EQ(taken.sum().item<std::int64_t>(), kSteps * 20);
   // Binomial with mean 40 and deviation 6.
@@ -73,15 +80,19 @@ class HeadSampledTest : public ::testing::Test {
  protected:
   static constexpr std::uint64_t kSeed = 5;
   /// Global ids of the classes that all ranks sample in step `key`, ascending.
-  [[nodiscard]] torch::Tensor sampled_ids(const HeadProblem& problem, double rate, std::uint64_t key) const {
+  [[nodiscard]] torch::Tensor sampled_ids(const HeadProblem& problem, double rate,
+                                          std::uint64_t key) const {
     const std::int64_t classes = problem.weight.size(0);
-    const auto sample_key = data::combine_key(data::combine_key(kSeed, data::key_of_name("head.sample")), key);
+    const auto sample_key =
+        data::combine_key(data::combine_key(kSeed, data::key_of_name("head.sample")), key);
     std::vector<std::int64_t> ids;
     for (int r = 0; r < communicator_->world_size(); ++r) {
       const auto first = model::first_class_of_rank(classes, r, communicator_->world_size());
-      const auto local = model::first_class_of_rank(classes, r + 1, communicator_->world_size()) - first;
+      const auto local =
+          model::first_class_of_rank(classes, r + 1, communicator_->world_size()) - first;
       for (const auto row :
-           slow_sample(problem.labels, first, local, model::sampled_count(rate, local, problem.labels.size(0)), sample_key)) {
+           slow_sample(problem.labels, first, local,
+                       model::sampled_count(rate, local, problem.labels.size(0)), sample_key)) {
         ids.push_back(first + row);
       }
     }
@@ -104,7 +115,9 @@ TEST_F(HeadSampledTest, EqualsReplicatedHeadOfTheSampledClasses) {
     for (const std::uint64_t key : {3ull, 4ull}) {
       SCOPED_TRACE(c10::str("rate ", rate, ", key ", key));
       const auto ids = sampled_ids(problem, rate, key);
-      const auto slow = slow_head({problem.embeddings, torch::searchsorted(ids, problem.labels), problem.weight.index_select(0, ids)}, {});
+      const auto slow = slow_head({problem.embeddings, torch::searchsorted(ids, problem.labels),
+                                   problem.weight.index_select(0, ids)},
+                                  {});
       auto wanted = torch::zeros({400, 24}, torch::kDouble);
       wanted.index_copy_(0, ids, slow.grad_weight);
       ScaledHead head(problem, options(rate), *communicator_);
@@ -115,9 +128,12 @@ TEST_F(HeadSampledTest, EqualsReplicatedHeadOfTheSampledClasses) {
 
       EXPECT_LE(distance(step.loss, slow.loss, largest(slow.loss)), 1e-5);
       EXPECT_LE(distance(step.probability, head.own(slow.probability)), 5e-5);
-      EXPECT_LE(distance(step.grad_embeddings, head.own(slow.grad_embeddings), largest(slow.grad_embeddings)), 2e-5);
+      EXPECT_LE(distance(step.grad_embeddings, head.own(slow.grad_embeddings),
+                         largest(slow.grad_embeddings)),
+                2e-5);
       EXPECT_LE(distance(kept.whole, head.own_classes(wanted), largest(wanted)), 2e-5);
-      EXPECT_TRUE(torch::equal(step.correct, head.own(slow.cosines.argmax(1) == torch::searchsorted(ids, problem.labels))));
+      EXPECT_TRUE(torch::equal(step.correct, head.own(slow.cosines.argmax(1) ==
+                                                      torch::searchsorted(ids, problem.labels))));
       auto times = torch::zeros({400}, torch::kLong);
       times.index_fill_(0, ids, 1);
       EXPECT_TRUE(torch::equal(kept.times, head.own_classes(times)));
@@ -131,7 +147,8 @@ TEST_F(HeadSampledTest, RowsThatTakeNoPartKeepEveryBit) {
     auto head_options = options(0.1);
     head_options.storage = storage;
     ScaledHead head(problem, head_options, *communicator_);
-    model::HeadSgd sgd(head.head().weight(), head.head().first_class(), {.momentum_storage = storage});
+    model::HeadSgd sgd(head.head().weight(), head.head().first_class(),
+                       {.momentum_storage = storage});
     auto times = torch::zeros({400}, torch::kLong);
     for (std::uint64_t step = 0; step < 5; ++step) {
       const auto weight = head.head().weight().clone();
@@ -146,14 +163,19 @@ TEST_F(HeadSampledTest, RowsThatTakeNoPartKeepEveryBit) {
       const auto own = head.own_classes(sampled);
       const auto changed = (head.head().weight() != weight).any(1).cpu();
       const auto momentum_changed = (sgd.momentum() != momentum).any(1).cpu();
-      // Rounding to bfloat16 may leave all of a row's small updates out; that no other row changes is what counts.
-      EXPECT_FALSE(torch::logical_and(changed, own.logical_not()).any().item<bool>()) << "step " << step;
-      EXPECT_FALSE(torch::logical_and(momentum_changed, own.logical_not()).any().item<bool>()) << "step " << step;
+      // Rounding to bfloat16 may leave all of a row's small updates out; that no other row changes
+      // is what counts.
+      EXPECT_FALSE(torch::logical_and(changed, own.logical_not()).any().item<bool>())
+          << "step " << step;
+      EXPECT_FALSE(torch::logical_and(momentum_changed, own.logical_not()).any().item<bool>())
+          << "step " << step;
       if (storage == at::kFloat) {
-        EXPECT_TRUE(torch::equal(torch::logical_and(changed, momentum_changed), own)) << "step " << step;
+        EXPECT_TRUE(torch::equal(torch::logical_and(changed, momentum_changed), own))
+            << "step " << step;
       }
     }
-    ASSERT_GT((times > 1).sum().item<std::int64_t>(), 8) << "no row came twice: momenta show nothing";
+    ASSERT_GT((times > 1).sum().item<std::int64_t>(), 8)
+        << "no row came twice: momenta show nothing";
   }
 }
 

@@ -1,4 +1,5 @@
-// ShardedHead::score against float64 sums over all classes, with probabilities from 1 - 1e-20 to 1e-50.
+// ShardedHead::score against float64 sums over all classes, with probabilities from 1 - 1e-20 to
+// 1e-50.
 #include <cmath>
 
 #include "tests/model/head_test_support.h"
@@ -26,7 +27,8 @@ SlowScores slow_scores(const HeadProblem& problem, const model::MarginOptions& m
   const auto cosines = slow_head(problem, margin).cosines;
   const auto own = torch::one_hot(problem.labels, problem.weight.size(0)).to(torch::kBool);
   const double m = margin.kind == model::MarginKind::kCosFace ? margin.margin : 0.0;
-  // -log p = log(1 + sum over other classes of exp(logit - own logit)), which float64 resolves for every p.
+  // -log p = log(1 + sum over other classes of exp(logit - own logit)), which float64 resolves for
+  // every p.
   const auto others_over = [&](const torch::Tensor& logits, const torch::Tensor& which) {
     const auto reference = logits.masked_select(which).unsqueeze(1);
     return (logits - reference).exp().masked_fill(which, 0.0).sum(1).log1p();
@@ -35,7 +37,8 @@ SlowScores slow_scores(const HeadProblem& problem, const model::MarginOptions& m
   SlowScores slow;
   slow.nll = others_over(logits - margin.scale * m * own.to(torch::kDouble), own);
   slow.top1 = logits.argmax(1);
-  slow.top1_log_prob = -others_over(logits, torch::one_hot(slow.top1, problem.weight.size(0)).to(torch::kBool));
+  slow.top1_log_prob =
+      -others_over(logits, torch::one_hot(slow.top1, problem.weight.size(0)).to(torch::kBool));
   const auto two = std::get<0>(logits.topk(2, 1));
   slow.second_log_prob = slow.top1_log_prob + two.select(1, 1) - two.select(1, 0);
   // Relative to the largest logit: log_softmax would lose log p of a class with p near 1.
@@ -58,19 +61,23 @@ class HeadScoreTest : public ::testing::Test {
     EXPECT_LE(elementwise_distance(scores.nll, head.own(slow.nll), floor), 5e-5);
     EXPECT_LE(distance(scores.probability, head.own(slow.nll.neg().exp())), 2e-5);
     EXPECT_TRUE(torch::equal(scores.top1, head.own(slow.top1)));
-    EXPECT_LE(elementwise_distance(scores.top1_log_prob, head.own(slow.top1_log_prob), floor), 5e-5);
-    EXPECT_LE(elementwise_distance(scores.second_log_prob, head.own(slow.second_log_prob), floor), 5e-5);
+    EXPECT_LE(elementwise_distance(scores.top1_log_prob, head.own(slow.top1_log_prob), floor),
+              5e-5);
+    EXPECT_LE(elementwise_distance(scores.second_log_prob, head.own(slow.second_log_prob), floor),
+              5e-5);
     EXPECT_LE(elementwise_distance(scores.sum_p2, head.own(slow.sum_p2), floor), 5e-5);
     EXPECT_LE(elementwise_distance(scores.entropy, head.own(slow.entropy), floor), 5e-5);
     EXPECT_LE(distance(scores.cosine, head.own(slow.cosine)), 1e-6);
-    EXPECT_LE(elementwise_distance(scores.norm, head.own(problem.embeddings.to(torch::kDouble).norm(2, 1)), 0.0), 1e-6);
+    EXPECT_LE(elementwise_distance(scores.norm,
+                                   head.own(problem.embeddings.to(torch::kDouble).norm(2, 1)), 0.0),
+              1e-6);
   }
   std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
 };
 
 TEST_F(HeadScoreTest, EqualsBruteForceInFloat64) {
-  for (const auto& [rows, classes, dim] :
-       {std::tuple{64, 100, 64}, std::tuple{10, 3, 16}, std::tuple{5, 2, 8}, std::tuple{33, 1001, 128}}) {
+  for (const auto& [rows, classes, dim] : {std::tuple{64, 100, 64}, std::tuple{10, 3, 16},
+                                           std::tuple{5, 2, 8}, std::tuple{33, 1001, 128}}) {
     const auto problem = graded_problem(rows, classes, dim);
     for (const auto deal : {Deal::kEven, Deal::kUneven, Deal::kFirstEmpty, Deal::kAllOnLast}) {
       SCOPED_TRACE(c10::str(rows, " rows, ", classes, " classes, deal ", static_cast<int>(deal)));
@@ -87,7 +94,8 @@ TEST_F(HeadScoreTest, NllKeepsItsDigitsWhereProbabilityIsOne) {
 
   const auto scores = head.score({model::MarginKind::kNone, 64.0, 0.0});
 
-  // The problem has rows that float32 probabilities cannot tell apart, and rows near 0: else this test shows nothing.
+  // The problem has rows that float32 probabilities cannot tell apart, and rows near 0: else this
+  // test shows nothing.
   ASSERT_LT(slow.nll.min().item<double>(), 1e-15);
   ASSERT_GT(slow.nll.max().item<double>(), 50.0);
   if (scores.nll.size(0) == 0) return;

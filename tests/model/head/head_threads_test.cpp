@@ -1,4 +1,5 @@
-// The arithmetic of the GPU's head kernels, element by element on the host, against LibTorch's operators in float64 and the host's loops.
+// The arithmetic of the GPU's head kernels, element by element on the host, against LibTorch's
+// operators in float64 and the host's loops.
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -18,7 +19,8 @@ TEST(HeadThreads, CosinesAreClampedAndKeepNotANumber) {
   EXPECT_EQ(kernels::cosine_of_product(3.0f, 0.5f), 1.0f);
   EXPECT_EQ(kernels::cosine_of_product(-3.0f, 0.5f), -1.0f);
   EXPECT_EQ(kernels::cosine_of_product(3.0f, 0.0f), 0.0f);
-  EXPECT_TRUE(std::isnan(kernels::cosine_of_product(std::numeric_limits<float>::quiet_NaN(), 1.0f)));
+  EXPECT_TRUE(
+      std::isnan(kernels::cosine_of_product(std::numeric_limits<float>::quiet_NaN(), 1.0f)));
 }
 
 TEST(HeadThreads, OwnCosinesAreInTheirRangeAndShortCentresHaveNone) {
@@ -36,7 +38,8 @@ TEST(HeadThreads, SidesOfTheOwnClass) {
   EXPECT_EQ(kernels::side_of(3, 5, true), Side::kBelow);
   EXPECT_EQ(kernels::side_of(5, 5, true), Side::kOwn);
   EXPECT_EQ(kernels::side_of(6, 5, true), Side::kAbove);
-  EXPECT_EQ(kernels::side_of(5, 5, false), Side::kAbove);  // on another rank: position 5 is the first class above
+  EXPECT_EQ(kernels::side_of(5, 5, false),
+            Side::kAbove);  // on another rank: position 5 is the first class above
   EXPECT_EQ(kernels::side_of(0, -7, true), Side::kAbove);  // the own class lies in an earlier chunk
 }
 
@@ -51,7 +54,8 @@ TEST(HeadThreads, MaximaAndSumsAreThoseOfASoftmax) {
     const auto mine = own[b].item<std::int64_t>();
     float below = -INFINITY, above = -INFINITY;
     for (std::int64_t c = 0; c < kClasses; ++c) {
-      const float cosine = kernels::cosine_of_product(products[c][b].item<float>(), inverse[c].item<float>());
+      const float cosine =
+          kernels::cosine_of_product(products[c][b].item<float>(), inverse[c].item<float>());
       const Side side = kernels::side_of(c, mine, true);
       if (side == Side::kBelow) below = std::max(below, cosine);
       if (side == Side::kAbove) above = std::max(above, cosine);
@@ -61,17 +65,20 @@ TEST(HeadThreads, MaximaAndSumsAreThoseOfASoftmax) {
       EXPECT_NEAR(below, column.narrow(0, 0, mine).max().item<double>(), 1e-6);
     }
     if (mine + 1 < kClasses) {
-      EXPECT_NEAR(above, column.narrow(0, mine + 1, kClasses - mine - 1).max().item<double>(), 1e-6);
+      EXPECT_NEAR(above, column.narrow(0, mine + 1, kClasses - mine - 1).max().item<double>(),
+                  1e-6);
     }
     const float reference = std::max(below, above);
     double sum = 0;
     for (std::int64_t c = 0; c < kClasses; ++c) {
       if (c == mine) continue;
-      sum += kernels::exponential_of_cosine(kernels::cosine_of_product(products[c][b].item<float>(), inverse[c].item<float>()), kScale,
-                                            reference);
+      sum += kernels::exponential_of_cosine(
+          kernels::cosine_of_product(products[c][b].item<float>(), inverse[c].item<float>()),
+          kScale, reference);
     }
     const at::Tensor others = column.scatter(0, own[b].unsqueeze(0), -1e300);
-    const double wanted = ((others - static_cast<double>(reference)) * kScale).exp().sum().item<double>();
+    const double wanted =
+        ((others - static_cast<double>(reference)) * kScale).exp().sum().item<double>();
     EXPECT_NEAR(sum, wanted, 1e-5 * wanted);
   }
 }
@@ -80,17 +87,20 @@ TEST(HeadThreads, MaximaAndSumsAreThoseOfASoftmax) {
 TEST(HeadThreads, UpdateOfARow) {
   constexpr std::int64_t kDim = 96;
   for (const bool nesterov : {false, true}) {
-    const at::Tensor weight = at::randn({1, kDim}), velocity = at::randn({1, kDim}), gradient = at::randn({1, kDim});
+    const at::Tensor weight = at::randn({1, kDim}), velocity = at::randn({1, kDim}),
+                     gradient = at::randn({1, kDim});
     const at::Tensor inverse = weight.norm(2, 1).reciprocal();
     at::Tensor w = weight.clone(), v = velocity.clone(), g = gradient.clone();
     kernels::project(g.data_ptr<float>(), w.data_ptr<float>(), inverse.data_ptr<float>(), 1, kDim);
-    kernels::sgd(w.data_ptr<float>(), v.data_ptr<float>(), g.data_ptr<float>(), kDim, {0.05f, 0.9f, 5e-4f, nesterov});
+    kernels::sgd(w.data_ptr<float>(), v.data_ptr<float>(), g.data_ptr<float>(), kDim,
+                 {0.05f, 0.9f, 5e-4f, nesterov});
 
     const float length = inverse.item<float>();
     const float along = (gradient * weight).sum().item<float>() * length * length;
     for (std::int64_t d = 0; d < kDim; ++d) {
-      const auto found = kernels::head_sgd({weight[0][d].item<float>(), velocity[0][d].item<float>()}, gradient[0][d].item<float>(), along,
-                                           {0.05f, 0.9f, 5e-4f, nesterov});
+      const auto found =
+          kernels::head_sgd({weight[0][d].item<float>(), velocity[0][d].item<float>()},
+                            gradient[0][d].item<float>(), along, {0.05f, 0.9f, 5e-4f, nesterov});
       EXPECT_NEAR(found.weight, w[0][d].item<float>(), 1e-6);
       EXPECT_NEAR(found.velocity, v[0][d].item<float>(), 1e-6);
     }
@@ -105,11 +115,14 @@ TEST(HeadThreads, RoundsToTheBfloat16OfTheHost) {
   values[4][6] = NAN;
   const at::Tensor ids = at::arange(1000, 1000 + kRows);
   std::vector<std::uint16_t> wanted(kRows * kDim);
-  kernels::round_stochastically(values.const_data_ptr<float>(), ids.const_data_ptr<std::int64_t>(), kRows, kDim, kKey, wanted.data());
+  kernels::round_stochastically(values.const_data_ptr<float>(), ids.const_data_ptr<std::int64_t>(),
+                                kRows, kDim, kKey, wanted.data());
   for (std::int64_t i = 0; i < kRows; ++i) {
-    const std::uint64_t base = static_cast<std::uint64_t>((1000 + i) * kDim) + data::splitmix64(kKey);
+    const std::uint64_t base =
+        static_cast<std::uint64_t>((1000 + i) * kDim) + data::splitmix64(kKey);
     for (std::int64_t d = 0; d < kDim; ++d) {
-      EXPECT_EQ(kernels::stochastic_bfloat16(values[i][d].item<float>(), base, d), wanted[static_cast<std::size_t>(i * kDim + d)]);
+      EXPECT_EQ(kernels::stochastic_bfloat16(values[i][d].item<float>(), base, d),
+                wanted[static_cast<std::size_t>(i * kDim + d)]);
     }
   }
 }

@@ -69,9 +69,13 @@ void expect_equal_to_loops(const Case& c, const StepClasses& classes, bool own_k
     const double length = centre.norm().item<double>();
     const at::Tensor direction = length > 0 ? centre / length : centre;
     const at::Tensor e = c.x[b].to(at::kDouble);
-    EXPECT_NEAR(cosine[b].item<double>(), (direction * e).sum().item<double>() / e.norm().item<double>(), 1e-14) << b;
-    EXPECT_NEAR(over[b].item<double>(), length > 0 ? slope[b].item<double>() / length : 0.0, 1e-6) << b;
-    EXPECT_LT((gradients[b] - before[b] - slope[b] * direction).abs().max().item<double>(), 1e-6) << b;
+    EXPECT_NEAR(cosine[b].item<double>(),
+                (direction * e).sum().item<double>() / e.norm().item<double>(), 1e-14)
+        << b;
+    EXPECT_NEAR(over[b].item<double>(), length > 0 ? slope[b].item<double>() / length : 0.0, 1e-6)
+        << b;
+    EXPECT_LT((gradients[b] - before[b] - slope[b] * direction).abs().max().item<double>(), 1e-6)
+        << b;
   }
 }
 

@@ -11,15 +11,16 @@ constexpr std::int64_t kRows = 30, kClasses = 41, kDim = 16;
 
 HeadProblem random_problem(std::uint64_t seed) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  return {torch::randn({kRows, kDim}, generator), torch::randint(kClasses, {kRows}, generator, torch::kLong),
+  return {torch::randn({kRows, kDim}, generator),
+          torch::randint(kClasses, {kRows}, generator, torch::kLong),
           torch::randn({kClasses, kDim}, generator)};
 }
 
 class PendingScoresTest : public ::testing::Test {
  protected:
   [[nodiscard]] model::PendingScores begin(const HeadProblem& problem) {
-    return head_.head().begin_score(on_device(head_.own(problem.embeddings)), on_device(head_.own(problem.labels)), head_.counts(),
-                                    margin_);
+    return head_.head().begin_score(on_device(head_.own(problem.embeddings)),
+                                    on_device(head_.own(problem.labels)), head_.counts(), margin_);
   }
   std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
   model::MarginOptions margin_;

@@ -1,4 +1,5 @@
-// The three steps of scoring, split over pretended ranks in one process, against sums over all classes in float64.
+// The three steps of scoring, split over pretended ranks in one process, against sums over all
+// classes in float64.
 #include "model/head/score_pass.h"
 
 #include <cmath>
@@ -29,7 +30,8 @@ Problem make_problem(std::int64_t rows, std::int64_t classes, std::int64_t dim) 
   p.weight = torch::randn({classes, dim}, generator);
   p.labels = torch::randint(classes, {rows}, generator, torch::kLong);
   const auto pull = torch::linspace(3.0, -3.0, rows).unsqueeze(1);
-  p.x = torch::nn::functional::normalize(torch::randn({rows, dim}, generator) + pull * p.weight.index_select(0, p.labels));
+  p.x = torch::nn::functional::normalize(torch::randn({rows, dim}, generator) +
+                                         pull * p.weight.index_select(0, p.labels));
   return p;
 }
 
@@ -40,7 +42,9 @@ at::Tensor exchange(const Problem& p, int ranks, BlockWorkers* workers, std::int
   std::vector<ScorePass> passes;
   for (int rank = 0; rank < ranks; ++rank) {
     const std::int64_t first = first_class_of_rank(classes, rank, ranks);
-    passes.emplace_back(p.weight.narrow(0, first, first_class_of_rank(classes, rank + 1, ranks) - first), first, workers);
+    passes.emplace_back(
+        p.weight.narrow(0, first, first_class_of_rank(classes, rank + 1, ranks) - first), first,
+        workers);
   }
   at::Tensor maxima, second, sums;
   for (auto& pass : passes) {
@@ -59,15 +63,18 @@ at::Tensor exchange(const Problem& p, int ranks, BlockWorkers* workers, std::int
 }
 
 TEST(ScorePass, SameBitsHoweverClassesAreSplitAndForAnyNumberOfThreads) {
-  // A class a rank and none; borders of ranks inside and on blocks of 256 classes; several blocks a rank; an embedding of odd size.
-  for (const auto& [rows, classes, dim] :
-       {std::tuple{5, 3, 16}, std::tuple{70, 256, 32}, std::tuple{130, 1000, 33}, std::tuple{9, 2600, 64}}) {
+  // A class a rank and none; borders of ranks inside and on blocks of 256 classes; several blocks a
+  // rank; an embedding of odd size.
+  for (const auto& [rows, classes, dim] : {std::tuple{5, 3, 16}, std::tuple{70, 256, 32},
+                                           std::tuple{130, 1000, 33}, std::tuple{9, 2600, 64}}) {
     const Problem p = make_problem(rows, classes, dim);
     BlockWorkers one(1), three(3);
     const at::Tensor want = exchange(p, 1, &one);
     for (const int ranks : {1, 2, 3, 4, 7}) {
-      EXPECT_TRUE(at::equal(exchange(p, ranks, &one), want)) << classes << " classes, " << ranks << " ranks";
-      EXPECT_TRUE(at::equal(exchange(p, ranks, &three), want)) << classes << " classes, " << ranks << " ranks, 3 threads";
+      EXPECT_TRUE(at::equal(exchange(p, ranks, &one), want))
+          << classes << " classes, " << ranks << " ranks";
+      EXPECT_TRUE(at::equal(exchange(p, ranks, &three), want))
+          << classes << " classes, " << ranks << " ranks, 3 threads";
     }
   }
 }
@@ -76,9 +83,11 @@ TEST(ScorePass, ARowOnlyNeedsItsPlaceInABlock) {
   const Problem p = make_problem(150, 700, 32);
   BlockWorkers workers(2);
   const at::Tensor want = exchange(p, 2, &workers);
-  for (const auto& [begin, count] : {std::pair{0, 1}, std::pair{3, 7}, std::pair{60, 10}, std::pair{64, 64}, std::pair{149, 1}}) {
+  for (const auto& [begin, count] : {std::pair{0, 1}, std::pair{3, 7}, std::pair{60, 10},
+                                     std::pair{64, 64}, std::pair{149, 1}}) {
     const Problem part{p.x.narrow(0, begin, count), p.labels.narrow(0, begin, count), p.weight};
-    EXPECT_TRUE(at::equal(exchange(part, 3, &workers, begin % ScorePass::block_rows(at::kCPU)), want.narrow(1, begin, count)))
+    EXPECT_TRUE(at::equal(exchange(part, 3, &workers, begin % ScorePass::block_rows(at::kCPU)),
+                          want.narrow(1, begin, count)))
         << count << " rows from " << begin;
   }
 }
@@ -88,9 +97,12 @@ TEST(ScorePass, LibTorchsOperatorsFindTheSame) {
   BlockWorkers workers(2);
   const at::Tensor host = exchange(p, 2, &workers), device = exchange(p, 3, nullptr);
   for (std::int64_t row = 0; row < 40; ++row) {
-    const auto at = [row](const at::Tensor& t, std::int64_t column) { return t[column][row].item<std::int64_t>(); };
+    const auto at = [row](const at::Tensor& t, std::int64_t column) {
+      return t[column][row].item<std::int64_t>();
+    };
     EXPECT_EQ(class_of_key(at(host, 0)), class_of_key(at(device, 0)));
-    for (const std::int64_t column : {0, 1, 2}) EXPECT_NEAR(cosine_of_key(at(host, column)), cosine_of_key(at(device, column)), 1e-6F);
+    for (const std::int64_t column : {0, 1, 2})
+      EXPECT_NEAR(cosine_of_key(at(host, column)), cosine_of_key(at(device, column)), 1e-6F);
     for (const std::int64_t column : {3, 4, 5}) {
       const auto want = static_cast<double>(at(host, column));
       EXPECT_NEAR(static_cast<double>(at(device, column)), want, 2e-4 * want + 1) << column;
@@ -99,7 +111,8 @@ TEST(ScorePass, LibTorchsOperatorsFindTheSame) {
 }
 
 TEST(ScorePass, KeysOrderAsCosinesDoAndTheLowestClassWins) {
-  const std::vector<float> ascending = {-kInfinity, -1.0F, -0.5F, -1e-30F, 0.0F, 1e-30F, 0.5F, 1.0F, std::nanf("")};
+  const std::vector<float> ascending = {-kInfinity, -1.0F, -0.5F, -1e-30F,      0.0F,
+                                        1e-30F,     0.5F,  1.0F,  std::nanf("")};
   for (std::size_t i = 0; i < ascending.size(); ++i) {
     const std::int64_t key = cosine_key(ascending[i], 77);
     EXPECT_EQ(class_of_key(key), i == 0 ? -1 : 77);
@@ -126,7 +139,8 @@ TEST(ScorePass, WhatIsNoNumberShows) {
       const at::Tensor found = exchange(p, 2, of_device);
       for (std::int64_t row = 0; row < 6; ++row) {
         const bool target = p.labels[row].item<std::int64_t>() == 260;
-        EXPECT_TRUE(std::isnan(cosine_of_key(found[target ? 1 : 0][row].item<std::int64_t>()))) << spoilt << ", row " << row;
+        EXPECT_TRUE(std::isnan(cosine_of_key(found[target ? 1 : 0][row].item<std::int64_t>())))
+            << spoilt << ", row " << row;
       }
     }
   }
@@ -137,15 +151,22 @@ TEST(ScoreMerge, IsTheSoftmaxOfTheRow) {
   BlockWorkers workers(1);
   const at::Tensor found = exchange(p, 1, &workers);
   const double unit = std::ldexp(1.0, -fraction_bits(500));
-  const at::Tensor cosines = p.x.to(at::kDouble).mm(torch::nn::functional::normalize(p.weight.to(at::kDouble)).t());
+  const at::Tensor cosines =
+      p.x.to(at::kDouble).mm(torch::nn::functional::normalize(p.weight.to(at::kDouble)).t());
   for (std::int64_t row = 0; row < 60; ++row) {
     const auto at = [&](std::int64_t column) { return found[column][row].item<std::int64_t>(); };
     const auto sum = [&](std::int64_t column) { return unit * static_cast<double>(at(column)); };
     const std::int64_t label = p.labels[row].item<std::int64_t>();
-    const RowStatistics statistics{
-        cosine_of_key(at(1)), cosine_of_key(at(0)), class_of_key(at(0)), cosine_of_key(at(2)), sum(3), sum(4), sum(5)};
+    const RowStatistics statistics{cosine_of_key(at(1)),
+                                   cosine_of_key(at(0)),
+                                   class_of_key(at(0)),
+                                   cosine_of_key(at(2)),
+                                   sum(3),
+                                   sum(4),
+                                   sum(5)};
 
-    const RowScores scores = merge_scores(statistics, label, kScale, kScale * static_cast<double>(statistics.target));
+    const RowScores scores =
+        merge_scores(statistics, label, kScale, kScale * static_cast<double>(statistics.target));
 
     const at::Tensor log_p = (cosines[row] * kScale).log_softmax(0);
     EXPECT_EQ(scores.top1, log_p.argmax().item<std::int64_t>());
@@ -171,7 +192,8 @@ TEST(ScoreMerge, OneTwoAndNoOtherClasses) {
 
   // Two equal classes: the lower one is on top, whichever is the label.
   for (const std::int64_t label : {1, 3}) {
-    const RowScores pair = merge_scores({0.5F, 0.5F, label == 1 ? 3 : 1, -kInfinity, 0, 0, 0}, label, kScale, 32);
+    const RowScores pair =
+        merge_scores({0.5F, 0.5F, label == 1 ? 3 : 1, -kInfinity, 0, 0, 0}, label, kScale, 32);
     EXPECT_EQ(pair.top1, 1);
     EXPECT_FLOAT_EQ(pair.nll, std::log(2.0F));
     EXPECT_FLOAT_EQ(pair.entropy, std::log(2.0F));
@@ -180,7 +202,8 @@ TEST(ScoreMerge, OneTwoAndNoOtherClasses) {
   }
   const RowScores spoilt = merge_scores({0.5F, std::nanf(""), 2, 0.1F, 1, 1, 0}, 1, kScale, 32);
   EXPECT_EQ(spoilt.top1, -1);
-  EXPECT_TRUE(std::isnan(spoilt.nll) && std::isnan(spoilt.probability) && std::isnan(spoilt.entropy));
+  EXPECT_TRUE(std::isnan(spoilt.nll) && std::isnan(spoilt.probability) &&
+              std::isnan(spoilt.entropy));
 }
 
 }  // namespace

@@ -11,26 +11,33 @@ namespace diffprob::tests {
 namespace {
 
 /// Some samples near their centre, some not, some far away.
-HeadProblem random_problem(std::int64_t rows, std::int64_t classes, std::int64_t dim, std::uint64_t seed) {
+HeadProblem random_problem(std::int64_t rows, std::int64_t classes, std::int64_t dim,
+                           std::uint64_t seed) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   HeadProblem problem;
   problem.weight = torch::randn({classes, dim}, generator) * 0.01;
   problem.labels = torch::randint(classes, {rows}, generator, torch::kLong);
   const auto pull = torch::randn({rows, 1}, generator) * 3.0;
-  problem.embeddings = (torch::randn({rows, dim}, generator) + pull * 100.0 * problem.weight.index_select(0, problem.labels)) * 5.0;
+  problem.embeddings = (torch::randn({rows, dim}, generator) +
+                        pull * 100.0 * problem.weight.index_select(0, problem.labels)) *
+                       5.0;
   return problem;
 }
 
 /// log p(label) - log p(best other class) of a margin-free softmax, from the definition.
-torch::Tensor slow_label_margin(const torch::Tensor& cosines, const torch::Tensor& labels, double scale) {
+torch::Tensor slow_label_margin(const torch::Tensor& cosines, const torch::Tensor& labels,
+                                double scale) {
   const auto log_probability = torch::log_softmax(cosines.to(torch::kDouble) * scale, 1);
   const auto column = labels.unsqueeze(1);
-  return (log_probability.gather(1, column) - log_probability.scatter(1, column, -1e300).amax(1, true)).squeeze(1);
+  return (log_probability.gather(1, column) -
+          log_probability.scatter(1, column, -1e300).amax(1, true))
+      .squeeze(1);
 }
 
 class ShardedHeadTest : public ::testing::Test {
  protected:
-  void expect_replicated(const HeadProblem& problem, const model::MarginOptions& margin, Deal deal) {
+  void expect_replicated(const HeadProblem& problem, const model::MarginOptions& margin,
+                         Deal deal) {
     HeadUnderTest head(problem, margin, *communicator_, deal);
     const auto slow = slow_head(problem, margin);
 
@@ -38,10 +45,16 @@ class ShardedHeadTest : public ::testing::Test {
 
     EXPECT_LE(distance(step.loss, slow.loss, largest(slow.loss)), 1e-5);
     EXPECT_LE(distance(step.probability, head.own(slow.probability)), 5e-5);
-    EXPECT_LE(distance(step.grad_embeddings, head.own(slow.grad_embeddings), largest(slow.grad_embeddings)), 2e-5);
-    EXPECT_LE(distance(head.head().weight().grad(), head.own_classes(slow.grad_weight), largest(slow.grad_weight)), 2e-5);
+    EXPECT_LE(distance(step.grad_embeddings, head.own(slow.grad_embeddings),
+                       largest(slow.grad_embeddings)),
+              2e-5);
+    EXPECT_LE(distance(head.head().weight().grad(), head.own_classes(slow.grad_weight),
+                       largest(slow.grad_weight)),
+              2e-5);
     EXPECT_TRUE(torch::equal(step.correct, head.own(slow.cosines.argmax(1) == problem.labels)));
-    EXPECT_LE(distance(step.label_margin, head.own(slow_label_margin(slow.cosines, problem.labels, margin.scale))), margin.scale * 2e-6);
+    EXPECT_LE(distance(step.label_margin,
+                       head.own(slow_label_margin(slow.cosines, problem.labels, margin.scale))),
+              margin.scale * 2e-6);
     EXPECT_TRUE(same_on_all_ranks(step.loss, *communicator_));
   }
   std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
@@ -52,9 +65,11 @@ TEST_F(ShardedHeadTest, EqualsReplicatedHeadForAnySizes) {
     std::int64_t rows, classes, dim;
   };
   std::uint64_t seed = 1;
-  for (const auto& [rows, classes, dim] : {Sizes{24, 50, 32}, {7, 13, 5}, {5, 3, 8}, {9, 2, 16}, {1, 101, 4}, {40, 257, 64}}) {
+  for (const auto& [rows, classes, dim] :
+       {Sizes{24, 50, 32}, {7, 13, 5}, {5, 3, 8}, {9, 2, 16}, {1, 101, 4}, {40, 257, 64}}) {
     for (const auto deal : {Deal::kEven, Deal::kUneven, Deal::kFirstEmpty, Deal::kAllOnLast}) {
-      SCOPED_TRACE(c10::str(rows, " rows, ", classes, " classes, dim ", dim, ", deal ", static_cast<int>(deal)));
+      SCOPED_TRACE(c10::str(rows, " rows, ", classes, " classes, dim ", dim, ", deal ",
+                            static_cast<int>(deal)));
       const auto problem = random_problem(rows, classes, dim, seed++);
       expect_replicated(problem, {model::MarginKind::kCosFace, 64.0, 0.35}, deal);
       expect_replicated(problem, {model::MarginKind::kNone, 30.0, 0.35}, deal);
@@ -73,7 +88,8 @@ TEST_F(ShardedHeadTest, OneClassHasZeroLossAndGradient) {
   EXPECT_EQ(largest(head.head().weight().grad()), 0.0);
   EXPECT_TRUE(step.correct.all().item<bool>());
   EXPECT_TRUE((step.probability == 1).all().item<bool>());
-  EXPECT_TRUE((step.label_margin >= 0).all().item<bool>());  // finite and at least 0: the other class counts as a cosine of -1
+  EXPECT_TRUE((step.label_margin >= 0).all().item<bool>());  // finite and at least 0: the other
+                                                             // class counts as a cosine of -1
   EXPECT_TRUE(torch::isfinite(step.label_margin).all().item<bool>());
   EXPECT_EQ(largest(scores.nll), 0.0);
   EXPECT_EQ(largest(scores.entropy), 0.0);
@@ -127,7 +143,8 @@ TEST_F(ShardedHeadTest, LowestClassWinsAmongEqualCosines) {
   constexpr std::int64_t kDim = 4;
   HeadProblem problem;
   problem.weight = torch::zeros({kClasses, kDim});
-  for (std::int64_t c = 0; c < kClasses; ++c) problem.weight[c][c % 3] = std::ldexp(1.0, static_cast<int>(c % 4));
+  for (std::int64_t c = 0; c < kClasses; ++c)
+    problem.weight[c][c % 3] = std::ldexp(1.0, static_cast<int>(c % 4));
   problem.labels = torch::arange(kClasses);
   const auto directions = problem.labels.remainder(3);
   problem.embeddings = torch::one_hot(directions, kDim).to(torch::kFloat) * 0.5;
@@ -153,7 +170,8 @@ TEST_F(ShardedHeadTest, LabelOutOfRangeIsTheSameErrorOnEveryRank) {
     } catch (const c10::Error& error) {
       message = error.what_without_backtrace();
     }
-    EXPECT_THAT(message, ::testing::HasSubstr("label " + std::to_string(bad) + ", expected 0 to 19"));
+    EXPECT_THAT(message,
+                ::testing::HasSubstr("label " + std::to_string(bad) + ", expected 0 to 19"));
     message.resize(200, ' ');
     const auto bytes = torch::tensor(std::vector<std::int64_t>(message.begin(), message.end()));
     EXPECT_TRUE(same_on_all_ranks(bytes, *communicator_));
@@ -164,7 +182,8 @@ TEST_F(ShardedHeadTest, LabelOutOfRangeIsTheSameErrorOnEveryRank) {
 TEST_F(ShardedHeadTest, InitialCentresDependOnTheClassAlone) {
   constexpr std::int64_t kClasses = 211;
   constexpr std::int64_t kDim = 32;
-  model::ShardedHead head({.num_classes = kClasses, .embedding_dim = kDim, .margin = {}, .seed = 42}, *communicator_);
+  model::ShardedHead head(
+      {.num_classes = kClasses, .embedding_dim = kDim, .margin = {}, .seed = 42}, *communicator_);
 
   auto all = torch::zeros({kClasses, kDim}, communicator_->device());
   all.narrow(0, head.first_class(), head.local_classes()).copy_(head.weight());
@@ -174,13 +193,15 @@ TEST_F(ShardedHeadTest, InitialCentresDependOnTheClassAlone) {
   const std::uint64_t key = data::combine_key(42, data::key_of_name("head.centre"));
   for (std::int64_t c = 0; c < kClasses; ++c) {
     data::KeyedRandom random(data::combine_key(key, static_cast<std::uint64_t>(c)));
-    for (std::int64_t d = 0; d < kDim; ++d) ASSERT_EQ(all[c][d].item<float>(), 0.01f * random.normal()) << "class " << c;
+    for (std::int64_t d = 0; d < kDim; ++d)
+      ASSERT_EQ(all[c][d].item<float>(), 0.01f * random.normal()) << "class " << c;
   }
   EXPECT_NEAR(all.mean().item<double>(), 0.0, 5e-4);
   EXPECT_NEAR(all.std().item<double>(), 0.01, 5e-4);
 }
 
-/// embeddings = x A: the simplest backbone there is. Its gradient is summed over ranks, as the head's loss is a mean over the global batch.
+/// embeddings = x A: the simplest backbone there is. Its gradient is summed over ranks, as the
+/// head's loss is a mean over the global batch.
 TEST_F(ShardedHeadTest, TrainingOnAnyNumberOfRanksEqualsOneRank) {
   constexpr int kSteps = 5;
   constexpr double kRate = 0.05;
@@ -192,7 +213,8 @@ TEST_F(ShardedHeadTest, TrainingOnAnyNumberOfRanksEqualsOneRank) {
   model::Sgd optimizer({matrix, head.head().weight()}, {});
   for (int step = 0; step < kSteps; ++step) {
     const auto own_inputs = on_device(head.own(inputs));
-    const auto result = head.head().forward_backward(own_inputs.mm(matrix), on_device(head.own(problem.labels)), head.counts());
+    const auto result = head.head().forward_backward(
+        own_inputs.mm(matrix), on_device(head.own(problem.labels)), head.counts());
     matrix.mutable_grad() = own_inputs.t().mm(result.grad_embeddings);
     communicator_->all_reduce(matrix.grad())->wait_host();
     optimizer.step(kRate);
@@ -212,7 +234,8 @@ TEST_F(ShardedHeadTest, TrainingOnAnyNumberOfRanksEqualsOneRank) {
   }
   EXPECT_TRUE(same_on_all_ranks(matrix, *communicator_));
   EXPECT_LE(distance(matrix, slow_matrix, largest(slow_matrix)), 1e-4);
-  EXPECT_LE(distance(head.head().weight(), head.own_classes(slow_weight), largest(slow_weight)), 1e-4);
+  EXPECT_LE(distance(head.head().weight(), head.own_classes(slow_weight), largest(slow_weight)),
+            1e-4);
 }
 
 }  // namespace

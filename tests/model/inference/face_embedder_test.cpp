@@ -25,7 +25,8 @@ void expect_one_set_of_bits(const FaceEmbedderOptions& options) {
       for (std::int64_t begin = 0; begin < 53; begin += piece) {
         const std::int64_t count = std::min<std::int64_t>(piece, 53 - begin);
         const auto [straight, mirrored] = embedder.embed_with_mirror(all.narrow(0, begin, count));
-        EXPECT_TRUE(at::equal(straight, want.narrow(0, begin, count))) << threads << " threads, " << piece << " from " << begin;
+        EXPECT_TRUE(at::equal(straight, want.narrow(0, begin, count)))
+            << threads << " threads, " << piece << " from " << begin;
         EXPECT_TRUE(at::equal(mirrored, embedder.embed(all.narrow(0, begin, count).flip(2))));
       }
     }

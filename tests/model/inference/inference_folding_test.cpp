@@ -14,7 +14,8 @@ at::Generator generator() {
 }
 
 ChannelAffine random_affine(std::int64_t channels, at::Generator& random) {
-  return {at::rand({channels}, random, at::kDouble) + 0.5, at::randn({channels}, random, at::kDouble)};
+  return {at::rand({channels}, random, at::kDouble) + 0.5,
+          at::randn({channels}, random, at::kDouble)};
 }
 
 at::Tensor apply(const ChannelAffine& affine, const at::Tensor& x) {
@@ -22,14 +23,17 @@ at::Tensor apply(const ChannelAffine& affine, const at::Tensor& x) {
 }
 
 /// [.., channels, h, w] channels last
-at::Tensor random_pictures(std::int64_t batch, std::int64_t channels, std::int64_t side, at::Generator& random) {
-  return at::randn({batch, channels, side, side}, random).contiguous(at::MemoryFormat::ChannelsLast);
+at::Tensor random_pictures(std::int64_t batch, std::int64_t channels, std::int64_t side,
+                           at::Generator& random) {
+  return at::randn({batch, channels, side, side}, random)
+      .contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 TEST(Folding, BatchNormBeforeAPaddedConvolutionIsExactAtTheBorderToo) {
   at::Generator random = generator();
   for (const std::int64_t side : {2, 3, 5}) {
-    const at::Tensor x = at::randn({2, 3, side, side}, random, at::kDouble), weight = at::randn({4, 3, 3, 3}, random, at::kDouble);
+    const at::Tensor x = at::randn({2, 3, side, side}, random, at::kDouble),
+                     weight = at::randn({4, 3, 3, 3}, random, at::kDouble);
     const ChannelAffine before = random_affine(3, random), after = random_affine(4, random);
     const at::Tensor wanted = apply(after, at::conv2d(apply(before, x), weight, {}, 1, 1));
 
@@ -79,9 +83,16 @@ TEST(Folding, BorderedPreluIsBiasThenPrelu) {
 
       for (std::int64_t r = 0; r < side; ++r) {
         for (std::int64_t c = 0; c < side; ++c) {
-          const at::Tensor bias = folded.bias[r == 0 ? 0 : r == side - 1 ? 2 : 1][c == 0 ? 0 : c == side - 1 ? 2 : 1].to(at::kFloat);
+          const at::Tensor bias =
+              folded.bias[r == 0          ? 0
+                          : r == side - 1 ? 2
+                                          : 1][c == 0          ? 0
+                                               : c == side - 1 ? 2
+                                                               : 1]
+                  .to(at::kFloat);
           const at::Tensor wanted = at::prelu(x.select(3, c).select(2, r) + bias, slope);
-          ASSERT_TRUE(at::equal(found.select(3, c).select(2, r), wanted)) << channels << " channels, pixel " << r << ", " << c;
+          ASSERT_TRUE(at::equal(found.select(3, c).select(2, r), wanted))
+              << channels << " channels, pixel " << r << ", " << c;
         }
       }
     }
@@ -91,7 +102,8 @@ TEST(Folding, BorderedPreluIsBiasThenPrelu) {
 TEST(Folding, PassesOverChannelsLastPictures) {
   at::Generator random = generator();
   for (const std::int64_t channels : {1, 5, 16, 37}) {
-    const at::Tensor slope = at::rand({channels}, random), x = random_pictures(3, channels, 7, random);
+    const at::Tensor slope = at::rand({channels}, random),
+                     x = random_pictures(3, channels, 7, random);
     at::Tensor activated = x.clone(), sum = random_pictures(3, channels, 7, random);
     const at::Tensor scale = at::rand({3, channels, 1, 1}, random), before = sum.clone();
 
@@ -110,21 +122,27 @@ TEST(Folding, ConvolutionsEqualThoseOfLibTorch) {
     std::int64_t in, out, kernel, side;
     ConvolutionPlace place;
   };
-  for (const Case& c :
-       {Case{3, 16, 3, 13, {13, 2, 1, 1}}, {16, 24, 1, 8, {8, 2, 0, 1}}, {32, 32, 3, 9, {9, 1, 1, 32}}, {16, 16, 3, 8, {8, 1, 1, 1}}}) {
-    const at::Tensor weight = at::randn({c.out, c.in / c.place.groups, c.kernel, c.kernel}, random), bias = at::randn({c.out}, random);
+  for (const Case& c : {Case{3, 16, 3, 13, {13, 2, 1, 1}},
+                        {16, 24, 1, 8, {8, 2, 0, 1}},
+                        {32, 32, 3, 9, {9, 1, 1, 32}},
+                        {16, 16, 3, 8, {8, 1, 1, 1}}}) {
+    const at::Tensor weight = at::randn({c.out, c.in / c.place.groups, c.kernel, c.kernel}, random),
+                     bias = at::randn({c.out}, random);
     const InferenceConvolution convolution(weight, bias, c.place, at::kFloat);
     for (const std::int64_t batch : {1, 3, 17}) {
       const at::Tensor x = random_pictures(batch, c.in, c.side, random);
-      const at::Tensor wanted = at::conv2d(x, weight, bias, c.place.stride, c.place.padding, 1, c.place.groups);
+      const at::Tensor wanted =
+          at::conv2d(x, weight, bias, c.place.stride, c.place.padding, 1, c.place.groups);
       at::Tensor sum = at::ones_like(wanted).contiguous(at::MemoryFormat::ChannelsLast);
 
       const at::Tensor found = convolution(x);
       convolution.add_to(sum, x);
 
       EXPECT_TRUE(found.is_contiguous(at::MemoryFormat::ChannelsLast));
-      EXPECT_TRUE(at::allclose(found, wanted, 1e-4, 1e-4)) << batch << " pictures of " << c.in << " channels";
-      EXPECT_TRUE(at::allclose(sum, wanted + 1, 1e-4, 1e-4)) << batch << " pictures of " << c.in << " channels";
+      EXPECT_TRUE(at::allclose(found, wanted, 1e-4, 1e-4))
+          << batch << " pictures of " << c.in << " channels";
+      EXPECT_TRUE(at::allclose(sum, wanted + 1, 1e-4, 1e-4))
+          << batch << " pictures of " << c.in << " channels";
     }
   }
 }

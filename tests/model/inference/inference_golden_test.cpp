@@ -1,4 +1,5 @@
-// The inference network against the reference implementation's evaluation, for every network of backbones.h5.
+// The inference network against the reference implementation's evaluation, for every network of
+// backbones.h5.
 #include <algorithm>
 #include <cstdio>
 
@@ -14,7 +15,8 @@ namespace {
 
 TEST(InferenceNumbers, EvaluationAgreesWithTheReference) {
   constexpr std::uint64_t kFaces = 1000000;  // streams as the golden README has them
-  constexpr double kFloor = 1e-5;            // of the largest value; folding batch norms rounds weights once more
+  constexpr double kFloor =
+      1e-5;  // of the largest value; folding batch norms rounds weights once more
   const tests::Golden golden("backbones.h5");
   const auto seed = static_cast<std::uint64_t>(golden.number("/", "seed"));
   const auto batch = static_cast<std::int64_t>(golden.number("/", "batch"));
@@ -30,12 +32,15 @@ TEST(InferenceNumbers, EvaluationAgreesWithTheReference) {
     backbone->to(tests::test_device());
     const at::Tensor faces = tests::hashed_tensor(seed, kFaces, {batch, 3, 112, 112});
 
-    const at::Tensor found = model::InferenceNetwork(*backbone)(faces.to(tests::test_device())).cpu().to(at::kDouble);
+    const at::Tensor found =
+        model::InferenceNetwork(*backbone)(faces.to(tests::test_device())).cpu().to(at::kDouble);
 
-    const at::Tensor wanted = at::tensor(golden.reference(name + "/eval_embedding"), at::kDouble).view(found.sizes());
+    const at::Tensor wanted =
+        at::tensor(golden.reference(name + "/eval_embedding"), at::kDouble).view(found.sizes());
     const double error = ((found - wanted).abs().max() / wanted.abs().max()).item<double>();
     const double allowed =
-        tests::float32_tolerance(golden.relative_rounding(name + "/eval_embedding"), kFloor, kFloor, name + "/eval_embedding");
+        tests::float32_tolerance(golden.relative_rounding(name + "/eval_embedding"), kFloor, kFloor,
+                                 name + "/eval_embedding");
     std::printf("%s: relative error %.2g (allowed %.2g)\n", name.c_str(), error, allowed);
     EXPECT_LE(error, allowed) << name;
     ++compared;

@@ -18,10 +18,14 @@ std::shared_ptr<Backbone> trained_like(const std::string& name, double smallest_
   auto generator = at::make_generator<at::CPUGeneratorImpl>(3);
   for (const auto& named : backbone->named_buffers()) {
     const at::Tensor& buffer = named.value();
-    if (named.key().ends_with("running_mean")) buffer.copy_(at::randn(buffer.sizes(), generator) * 0.2);
-    if (named.key().ends_with("running_var")) buffer.copy_(at::rand(buffer.sizes(), generator) * 1.5 + 0.2);
+    if (named.key().ends_with("running_mean"))
+      buffer.copy_(at::randn(buffer.sizes(), generator) * 0.2);
+    if (named.key().ends_with("running_var"))
+      buffer.copy_(at::rand(buffer.sizes(), generator) * 1.5 + 0.2);
     // One channel that hardly moved, in one layer: its scale is 300 times that of the others.
-    if (named.key() == "layer3.0.bn1.running_var" || named.key() == "conv_4.model.0.conv.bn.running_var") buffer[5] = smallest_variance;
+    if (named.key() == "layer3.0.bn1.running_var" ||
+        named.key() == "conv_4.model.0.conv.bn.running_var")
+      buffer[5] = smallest_variance;
   }
   for (const auto& named : backbone->named_parameters()) {
     const at::Tensor& parameter = named.value();
@@ -51,12 +55,15 @@ TEST_P(Inference, EqualsForwardInEvaluation) {
     ASSERT_GT(largest, 1e-3);
     const double difference = (found - wanted).abs().max().item<double>() / largest;
     RecordProperty("relative_difference", std::to_string(difference));
-    std::printf("%s, %lld images: largest relative difference %.2e\n", GetParam().c_str(), static_cast<long long>(count), difference);
-    EXPECT_LT(difference, 5e-5);  // sums in another order; which one depends on the processor (seen: up to 2.1e-5, iresnet34_se)
+    std::printf("%s, %lld images: largest relative difference %.2e\n", GetParam().c_str(),
+                static_cast<long long>(count), difference);
+    EXPECT_LT(difference, 5e-5);  // sums in another order; which one depends on the processor
+                                  // (seen: up to 2.1e-5, iresnet34_se)
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, Inference, ::testing::Values("tiny", "iresnet18", "iresnet34_se", "mobilefacenet"),
+INSTANTIATE_TEST_SUITE_P(Networks, Inference,
+                         ::testing::Values("tiny", "iresnet18", "iresnet34_se", "mobilefacenet"),
                          [](const auto& network) { return network.param; });
 
 /// The layers as a GPU computes them, here on the CPU: LibTorch's operators in 16 bit.
@@ -66,11 +73,13 @@ TEST(InferenceNetwork, SixteenBitLayersAreNearTheFloatOnes) {
     const at::Tensor images = pictures(5);
     const at::Tensor wanted = InferenceNetwork(*backbone)(images);
     const double length = wanted.norm().item<double>();
-    for (const auto& [type, bound] : std::vector<std::pair<at::ScalarType, double>>{{at::kHalf, 5e-3}, {at::kBFloat16, 4e-2}}) {
+    for (const auto& [type, bound] :
+         std::vector<std::pair<at::ScalarType, double>>{{at::kHalf, 5e-3}, {at::kBFloat16, 4e-2}}) {
       const at::Tensor found = InferenceNetwork(*backbone, type)(images);
       ASSERT_EQ(found.scalar_type(), at::kFloat);
       const double difference = (found - wanted).norm().item<double>() / length;
-      std::printf("%s, %s: relative difference %.2e\n", name.c_str(), c10::toString(type), difference);
+      std::printf("%s, %s: relative difference %.2e\n", name.c_str(), c10::toString(type),
+                  difference);
       EXPECT_LT(difference, bound) << name << " " << type;
       EXPECT_GT(difference, 1e-7) << name << " " << type;  // it did compute in 16 bit
     }
@@ -81,11 +90,15 @@ TEST(InferenceNetwork, SixteenBitLayersAreNearTheFloatOnes) {
 TEST(InferenceNetwork, AFewImagesAreEmbeddedAsExactlyAsMany) {
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  const InferenceNetwork network(*trained_like("iresnet18"));  // 25088 numbers a row go into the last product
+  const InferenceNetwork network(
+      *trained_like("iresnet18"));  // 25088 numbers a row go into the last product
   const at::Tensor images = pictures(8);
   const at::Tensor together = network(images);
   for (const std::int64_t count : {1, 2, 3, 4, 5}) {
-    const double difference = (network(images.narrow(0, 0, count)) - together.narrow(0, 0, count)).abs().max().item<double>();
+    const double difference = (network(images.narrow(0, 0, count)) - together.narrow(0, 0, count))
+                                  .abs()
+                                  .max()
+                                  .item<double>();
     EXPECT_LE(difference, 3e-7 * together.abs().max().item<double>()) << count;
   }
   at::set_num_threads(threads);
@@ -93,7 +106,8 @@ TEST(InferenceNetwork, AFewImagesAreEmbeddedAsExactlyAsMany) {
 
 TEST(InferenceNetwork, EveryKindCanBeRebuilt) {
   for (const std::string& name : backbone_names()) {
-    if (name.starts_with("iresnet1") || name.starts_with("iresnet2")) continue;  // as iresnet34, but larger
+    if (name.starts_with("iresnet1") || name.starts_with("iresnet2"))
+      continue;  // as iresnet34, but larger
     EXPECT_TRUE(InferenceNetwork::can_rebuild(*make_backbone({.name = name}))) << name;
   }
 }

@@ -7,7 +7,8 @@ namespace diffprob::model {
 namespace {
 
 TEST(NormalizeFaces, EveryByteAsTheReferenceRoundsIt) {
-  // All 256 values in the first channel, another order in the others, so that a mix-up of channels or of rows and columns shows.
+  // All 256 values in the first channel, another order in the others, so that a mix-up of channels
+  // or of rows and columns shows.
   auto images = torch::empty({2, 16, 8, 3}, at::kByte);
   for (int b = 0; b < 2; ++b) {
     for (int y = 0; y < 16; ++y) {
@@ -48,7 +49,8 @@ TEST(NormalizeFaces, KeepsTheInput) {
 }
 
 TEST(NormalizeFaces, EmptyBatch) {
-  EXPECT_EQ(normalize_faces(torch::empty({0, 4, 4, 3}, at::kByte), at::kCPU).sizes(), (at::IntArrayRef{0, 3, 4, 4}));
+  EXPECT_EQ(normalize_faces(torch::empty({0, 4, 4, 3}, at::kByte), at::kCPU).sizes(),
+            (at::IntArrayRef{0, 3, 4, 4}));
 }
 
 TEST(NormalizeFaces, RefusesOtherShapesAndTypes) {

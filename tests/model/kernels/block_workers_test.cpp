@@ -30,7 +30,8 @@ TEST(BlockWorkers, RunsEachBlockOnceWithOneThreadAndWithoutGradients) {
       });
 
       EXPECT_EQ(seen.size(), static_cast<std::size_t>(blocks));
-      for (std::int64_t block = 0; block < blocks; ++block) EXPECT_EQ(seen.count(block), 1U) << block;
+      for (std::int64_t block = 0; block < blocks; ++block)
+        EXPECT_EQ(seen.count(block), 1U) << block;
       EXPECT_EQ(most_threads, blocks == 0 ? 0 : 1);
       EXPECT_FALSE(gradients);
     }
@@ -47,7 +48,9 @@ TEST(BlockWorkers, LeavesTheCallersThreadsAlone) {
     EXPECT_EQ(at::get_num_threads(), 3);
   }
   EXPECT_EQ(at::get_num_threads(), 3);
-  std::jthread([] { EXPECT_EQ(at::get_num_threads(), 3); }).join();  // what threads start with is as it was, too
+  std::jthread([] {
+    EXPECT_EQ(at::get_num_threads(), 3);
+  }).join();  // what threads start with is as it was, too
   at::set_num_threads(before);
 }
 
@@ -57,7 +60,8 @@ TEST(BlockWorkers, AnExceptionEndsTheRunAndIsThrownToTheCaller) {
   EXPECT_THROW(workers.run(1000,
                            [&](std::int64_t block) {
                              ++calls;
-                             if (block >= 3) throw std::runtime_error("block " + std::to_string(block));
+                             if (block >= 3)
+                               throw std::runtime_error("block " + std::to_string(block));
                            }),
                std::runtime_error);
   EXPECT_LT(calls, 1000);

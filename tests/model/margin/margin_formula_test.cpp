@@ -1,4 +1,5 @@
-// Margins element by element against scalar code from the papers, and their slopes against numerical derivatives of that code.
+// Margins element by element against scalar code from the papers, and their slopes against
+// numerical derivatives of that code.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -23,7 +24,8 @@ constexpr double kPi = std::numbers::pi;
 constexpr std::int64_t kRows = 37;
 constexpr std::int64_t kClasses = 23;
 
-/// What a margin knows beyond one cosine: the drawn margin or z of the row, t, cosine to the own class.
+/// What a margin knows beyond one cosine: the drawn margin or z of the row, t, cosine to the own
+/// class.
 struct Row {
   double extra = 0.0;
   double t = 0.0;
@@ -53,7 +55,8 @@ double slow_target(const MarginOptions& o, double c, const Row& row) {
     case MarginKind::kAdaFace: {
       const double limit = 1.0 - 1e-3;
       const double seen = o.reference ? std::max(-limit, std::min(limit, c)) : c;
-      return o.scale * (std::cos(std::acos(seen) - o.margin * row.extra) - (o.margin * row.extra + o.margin));
+      return o.scale *
+             (std::cos(std::acos(seen) - o.margin * row.extra) - (o.margin * row.extra + o.margin));
     }
   }
   return std::nan("");
@@ -62,8 +65,10 @@ double slow_target(const MarginOptions& o, double c, const Row& row) {
 /// Effective cosine to another class.
 double slow_other(const MarginOptions& o, double c, const Row& row) {
   if (o.filter_threshold > 0 && c > o.filter_threshold) return 0.0;
-  if (o.kind == MarginKind::kCurricularFace && c > std::cos(std::acos(row.target) + o.margin)) return c * (row.t + c);
-  if (o.kind == MarginKind::kAdaFace && o.reference) return std::max(-(1.0 - 1e-3), std::min(1.0 - 1e-3, c));
+  if (o.kind == MarginKind::kCurricularFace && c > std::cos(std::acos(row.target) + o.margin))
+    return c * (row.t + c);
+  if (o.kind == MarginKind::kAdaFace && o.reference)
+    return std::max(-(1.0 - 1e-3), std::min(1.0 - 1e-3, c));
   return c;
 }
 
@@ -113,13 +118,16 @@ Batch random_batch(std::uint64_t seed) {
 }
 
 /// What the margin of each row depends on, worked out anew for two batches in a row.
-std::vector<Row> slow_rows(const MarginOptions& o, const std::vector<Batch>& batches, std::uint64_t key) {
+std::vector<Row> slow_rows(const MarginOptions& o, const std::vector<Batch>& batches,
+                           std::uint64_t key) {
   std::vector<Row> rows(kRows);
   double t = 0, mean = 20, deviation = 100;
   const double alpha = o.reference ? 1.0 : o.adaface_t_alpha;
   for (const auto& batch : batches) {
-    const auto norms = o.reference ? torch::ones({kRows}, torch::kDouble) : batch.norms.to(torch::kDouble);
-    t = (1 - o.curricular_momentum) * t + o.curricular_momentum * batch.target.mean().item<double>();
+    const auto norms =
+        o.reference ? torch::ones({kRows}, torch::kDouble) : batch.norms.to(torch::kDouble);
+    t = (1 - o.curricular_momentum) * t +
+        o.curricular_momentum * batch.target.mean().item<double>();
     mean = (1 - alpha) * mean + alpha * norms.mean().item<double>();
     deviation = (1 - alpha) * deviation + alpha * norms.std().item<double>();
     const auto drawn = model::draw_margins(key, kRows, o.margin, o.elastic_std);
@@ -136,8 +144,10 @@ std::vector<Row> slow_rows(const MarginOptions& o, const std::vector<Batch>& bat
       std::sort(margins.begin(), margins.end());
       std::vector<std::size_t> order(kRows);
       std::iota(order.begin(), order.end(), std::size_t{0});
-      std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return rows[a].target > rows[b].target; });
-      for (std::size_t k = 0; k < order.size(); ++k) rows[o.reference ? k : order[k]].extra = margins[o.reference ? order[k] : k];
+      std::stable_sort(order.begin(), order.end(),
+                       [&](auto a, auto b) { return rows[a].target > rows[b].target; });
+      for (std::size_t k = 0; k < order.size(); ++k)
+        rows[o.reference ? k : order[k]].extra = margins[o.reference ? order[k] : k];
     }
   }
   return rows;
@@ -169,7 +179,8 @@ TEST_P(MarginFormula, TargetIsThePapersFormula) {
 TEST_P(MarginFormula, TargetSlopeIsTheDerivative) {
   for (std::int64_t i = 0; i < kRows; ++i) {
     const Row& row = rows_[static_cast<std::size_t>(i)];
-    const double wanted = derivative([&](double c) { return slow_target(options_, c, row); }, row.target);
+    const double wanted =
+        derivative([&](double c) { return slow_target(options_, c, row); }, row.target);
     EXPECT_NEAR(target_.slope[i].item<double>(), wanted, 1e-6 * (options_.scale + std::abs(wanted)))
         << "row " << i << ", cosine " << row.target;
   }
@@ -190,7 +201,8 @@ TEST_P(MarginFormula, OthersAreThePapersFormulaInBothPrecisions) {
       const Row& row = rows_[static_cast<std::size_t>(i)];
       const double c = batch().cosines[i][j].item<double>();
       const double wanted = slow_other(options_, c, row);
-      const double wanted_slope = derivative([&](double x) { return slow_other(options_, x, row); }, c);
+      const double wanted_slope =
+          derivative([&](double x) { return slow_other(options_, x, row); }, c);
       changed += wanted != c ? 1 : 0;
       EXPECT_NEAR(effective[i][j].item<double>(), wanted, 1e-12);
       EXPECT_NEAR(single[i][j].item<double>(), wanted, 1e-6);
@@ -198,13 +210,16 @@ TEST_P(MarginFormula, OthersAreThePapersFormulaInBothPrecisions) {
       EXPECT_NEAR(single_slope[i][j].item<double>(), wanted_slope, 2e-6);
     }
   }
-  EXPECT_EQ(changed > 0, options_.filter_threshold > 0 || options_.kind == MarginKind::kCurricularFace);
-  EXPECT_EQ(margin_->changes_others(), changed > 0 || (options_.kind == MarginKind::kAdaFace && options_.reference));
+  EXPECT_EQ(changed > 0,
+            options_.filter_threshold > 0 || options_.kind == MarginKind::kCurricularFace);
+  EXPECT_EQ(margin_->changes_others(),
+            changed > 0 || (options_.kind == MarginKind::kAdaFace && options_.reference));
 }
 
 TEST_P(MarginFormula, ChunksOfClassesAndTheOwnClassAreLeftApart) {
   auto whole = batch().cosines.to(torch::kFloat);
-  whole.index_put_({torch::arange(kRows), torch::arange(kRows).remainder(kClasses)}, -std::numeric_limits<float>::infinity());
+  whole.index_put_({torch::arange(kRows), torch::arange(kRows).remainder(kClasses)},
+                   -std::numeric_limits<float>::infinity());
   const auto own = whole.isneginf();
   const auto first = whole.narrow(1, 0, 5).clone();
   const auto second = whole.narrow(1, 5, kClasses - 5).clone();
@@ -218,10 +233,12 @@ TEST_P(MarginFormula, ChunksOfClassesAndTheOwnClassAreLeftApart) {
   EXPECT_TRUE(torch::equal(whole.isneginf(), own));
 }
 
-/// Slopes stay finite where acos has no derivative, and a row without an own class keeps an infinite loss.
+/// Slopes stay finite where acos has no derivative, and a row without an own class keeps an
+/// infinite loss.
 TEST_P(MarginFormula, EdgesAreFinite) {
-  const auto cosines =
-      torch::tensor({1.0, -1.0, 0.0, 1.0 - 0x1p-24, -1.0 + 0x1p-53, -std::numeric_limits<double>::infinity()}, torch::kDouble);
+  const auto cosines = torch::tensor(
+      {1.0, -1.0, 0.0, 1.0 - 0x1p-24, -1.0 + 0x1p-53, -std::numeric_limits<double>::infinity()},
+      torch::kDouble);
   const auto logits = margin_->target({cosines, torch::full({6}, 15.0f), kKey});
 
   EXPECT_TRUE(logits.slope.isfinite().all().item<bool>()) << logits.slope;
@@ -241,7 +258,8 @@ TEST_P(MarginFormula, BatchThatIsNotFiniteLeavesTheState) {
   (void)margin_->target({target, norms, kKey});
 
   const auto state = margin_->state();
-  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(state[i].second.item<double>(), before[i]) << state[i].first;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_EQ(state[i].second.item<double>(), before[i]) << state[i].first;
 }
 
 /// State restored through state() goes on as if nothing had happened.
@@ -263,10 +281,12 @@ TEST_P(MarginFormula, StateIsAllThereIs) {
   EXPECT_TRUE(torch::equal(margin_->others_slope(next.cosines), copy->others_slope(next.cosines)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, MarginFormula, ::testing::ValuesIn(all_options()), [](const auto& entry) {
-  return model::margin_name(entry.param.kind) + (entry.param.filter_threshold > 0 ? "_filtered" : "") +
-         (entry.param.reference ? "_reference" : "");
-});
+INSTANTIATE_TEST_SUITE_P(Kinds, MarginFormula, ::testing::ValuesIn(all_options()),
+                         [](const auto& entry) {
+                           return model::margin_name(entry.param.kind) +
+                                  (entry.param.filter_threshold > 0 ? "_filtered" : "") +
+                                  (entry.param.reference ? "_reference" : "");
+                         });
 
 TEST(Margin, ScoringUsesTheTrainingFormulaWithoutChanceOrState) {
   const auto batch = random_batch(4);
@@ -286,7 +306,8 @@ TEST(Margin, ScoringUsesTheTrainingFormulaWithoutChanceOrState) {
 
 TEST(Margin, AdaFaceWithoutDeviationKeepsItsStatistics) {
   const auto margin = model::make_margin(make_options(MarginKind::kAdaFace), at::kCPU);
-  const auto logits = margin->target({torch::zeros({1}, torch::kDouble), torch::full({1}, 3.0f), 0});
+  const auto logits =
+      margin->target({torch::zeros({1}, torch::kDouble), torch::full({1}, 3.0f), 0});
   EXPECT_TRUE(logits.logits.isfinite().all().item<bool>());
   EXPECT_EQ(margin->state()[0].second.item<double>(), 20.0);
   EXPECT_EQ(margin->state()[1].second.item<double>(), 100.0);
@@ -309,7 +330,8 @@ TEST(Margin, LargestCosineGetsTheSmallestMargin) {
   const auto paper = model::deal_margins(drawn, cosines, model::DealRule::kPaper);
   const auto reference = model::deal_margins(drawn, cosines, model::DealRule::kReference);
   EXPECT_TRUE(torch::equal(paper, torch::tensor({0.3, 0.1, 0.4, 0.2}, torch::kDouble))) << paper;
-  EXPECT_TRUE(torch::equal(reference, torch::tensor({0.2, 0.4, 0.1, 0.3}, torch::kDouble))) << reference;
+  EXPECT_TRUE(torch::equal(reference, torch::tensor({0.2, 0.4, 0.1, 0.3}, torch::kDouble)))
+      << reference;
 }
 
 TEST(Margin, NamesGoBothWaysAndUnknownOnesListThem) {
@@ -321,7 +343,9 @@ TEST(Margin, NamesGoBothWaysAndUnknownOnesListThem) {
     (void)model::margin_kind("sphereface9");
     FAIL() << "no error";
   } catch (const c10::Error& error) {
-    EXPECT_THAT(error.what_without_backtrace(), ::testing::AllOf(::testing::HasSubstr("sphereface9"), ::testing::HasSubstr("adaface")));
+    EXPECT_THAT(
+        error.what_without_backtrace(),
+        ::testing::AllOf(::testing::HasSubstr("sphereface9"), ::testing::HasSubstr("adaface")));
   }
 }
 

@@ -1,4 +1,5 @@
-// Every loss in the sharded head on W ranks against the same head on one: loss, gradients, probabilities and state over several steps.
+// Every loss in the sharded head on W ranks against the same head on one: loss, gradients,
+// probabilities and state over several steps.
 #include <cstdio>
 
 #include "tests/model/head_test_support.h"
@@ -19,7 +20,9 @@ HeadProblem random_batch(std::uint64_t seed) {
   auto centre_generator = at::make_generator<at::CPUGeneratorImpl>(1000);
   problem.weight = torch::randn({kClasses, kDim}, centre_generator) * 0.01;
   const auto pull = torch::randn({kRows, 1}, generator) * 2.0;
-  problem.embeddings = (torch::randn({kRows, kDim}, generator) + pull * 100.0 * problem.weight.index_select(0, problem.labels)) * 4.0;
+  problem.embeddings = (torch::randn({kRows, kDim}, generator) +
+                        pull * 100.0 * problem.weight.index_select(0, problem.labels)) *
+                       4.0;
   return problem;
 }
 
@@ -44,7 +47,8 @@ class MarginRanks : public ::testing::TestWithParam<model::MarginOptions> {
  protected:
   /// Largest over the ranks, so that rank 0 can print it.
   [[nodiscard]] double over_ranks(double value) {
-    auto all = torch::full({1}, value, torch::TensorOptions(communicator_->device()).dtype(torch::kDouble));
+    auto all = torch::full({1}, value,
+                           torch::TensorOptions(communicator_->device()).dtype(torch::kDouble));
     communicator_->all_reduce(all, dist::ReduceOp::kMax)->wait_host();
     return all.item<double>();
   }
@@ -65,32 +69,39 @@ TEST_P(MarginRanks, AgreeWithOneRank) {
 
     EXPECT_TRUE(same_on_all_ranks(ours.loss, *communicator_));
     loss = std::max(loss, distance(ours.loss, one.loss, largest(one.loss)));
-    embedding = std::max(embedding, distance(ours.grad_embeddings, head.own(one.grad_embeddings), largest(one.grad_embeddings)));
+    embedding = std::max(embedding, distance(ours.grad_embeddings, head.own(one.grad_embeddings),
+                                             largest(one.grad_embeddings)));
     const auto one_weight = alone.head().weight().grad();
-    weight = std::max(weight, distance(head.head().weight().grad(), head.own_classes(one_weight), largest(one_weight)));
+    weight = std::max(weight, distance(head.head().weight().grad(), head.own_classes(one_weight),
+                                       largest(one_weight)));
     probability = std::max(probability, distance(ours.probability, head.own(one.probability)));
     const auto state = head.head().margin().state();
     const auto one_state = alone.head().margin().state();
     for (std::size_t i = 0; i < state.size(); ++i) {
       EXPECT_TRUE(same_on_all_ranks(state[i].second, *communicator_)) << state[i].first;
       const double value = one_state[i].second.item<double>();
-      EXPECT_NEAR(state[i].second.item<double>(), value, 1e-6 * std::max(1.0, std::abs(value))) << state[i].first;
+      EXPECT_NEAR(state[i].second.item<double>(), value, 1e-6 * std::max(1.0, std::abs(value)))
+          << state[i].first;
     }
     // The problem is one where margins matter: not solved, not saturated.
     EXPECT_GT(largest(one.loss), 0.1);
   }
-  const double worst[] = {over_ranks(loss), over_ranks(embedding), over_ranks(weight), over_ranks(probability)};
+  const double worst[] = {over_ranks(loss), over_ranks(embedding), over_ranks(weight),
+                          over_ranks(probability)};
   if (communicator_->rank() == 0) {
-    std::printf("[ ranks    ] W=%d %-22s%-10s loss %.1e embedding %.1e weight %.1e probability %.1e\n", communicator_->world_size(),
-                model::margin_name(GetParam().kind).c_str(), GetParam().reference ? " reference" : "", worst[0], worst[1], worst[2],
-                worst[3]);
+    std::printf(
+        "[ ranks    ] W=%d %-22s%-10s loss %.1e embedding %.1e weight %.1e probability %.1e\n",
+        communicator_->world_size(), model::margin_name(GetParam().kind).c_str(),
+        GetParam().reference ? " reference" : "", worst[0], worst[1], worst[2], worst[3]);
   }
   for (const double difference : worst) EXPECT_LE(difference, kAllowed);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, MarginRanks, ::testing::ValuesIn(all_options()), [](const auto& entry) {
-  return model::margin_name(entry.param.kind) + (entry.param.reference ? "_reference" : "");
-});
+INSTANTIATE_TEST_SUITE_P(Kinds, MarginRanks, ::testing::ValuesIn(all_options()),
+                         [](const auto& entry) {
+                           return model::margin_name(entry.param.kind) +
+                                  (entry.param.reference ? "_reference" : "");
+                         });
 
 }  // namespace
 }  // namespace diffprob::tests

@@ -1,5 +1,5 @@
-// Backbones against the reference implementation: names, order, shapes and counts of every network, numbers of the networks in
-// backbones.h5.
+// Backbones against the reference implementation: names, order, shapes and counts of every network,
+// numbers of the networks in backbones.h5.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -38,8 +38,11 @@ TEST(BackboneManifest, NamesOrderShapesAndCountsAreThoseOfTheReference) {
       const at::Tensor& tensor = found[k].second;
       ASSERT_EQ(entry.at("k").get<std::size_t>(), k);
       ASSERT_EQ(found[k].first, entry.at("name").get<std::string>());
-      ASSERT_EQ(tensor.sizes().vec(), entry.at("shape").get<std::vector<std::int64_t>>()) << found[k].first;
-      ASSERT_EQ(tensor.scalar_type() == at::kLong ? "int64" : "float32", entry.at("dtype").get<std::string>()) << found[k].first;
+      ASSERT_EQ(tensor.sizes().vec(), entry.at("shape").get<std::vector<std::int64_t>>())
+          << found[k].first;
+      ASSERT_EQ(tensor.scalar_type() == at::kLong ? "int64" : "float32",
+                entry.at("dtype").get<std::string>())
+          << found[k].first;
       const bool trained = entry.at("kind") == "parameter" && entry.value("requires_grad", true);
       ASSERT_EQ(tensor.requires_grad(), trained) << found[k].first;
     }
@@ -63,8 +66,8 @@ struct Run {
   std::vector<double> grad_sum, grad_l2, running_sum, running_l2;
 };
 
-void append_sums(const at::Tensor& tensor, std::size_t k, std::vector<std::int64_t>& ks, std::vector<double>& sums,
-                 std::vector<double>& norms) {
+void append_sums(const at::Tensor& tensor, std::size_t k, std::vector<std::int64_t>& ks,
+                 std::vector<double>& sums, std::vector<double>& norms) {
   const at::Tensor wide = tensor.detach().to(at::kDouble);
   ks.push_back(static_cast<std::int64_t>(k));
   sums.push_back(wide.sum().item<double>());
@@ -77,14 +80,17 @@ at::Tensor evaluate(model::Backbone& net, const at::Tensor& faces) {
   return net.forward(faces).cpu().to(at::kDouble);
 }
 
-Run run_network(const std::string& network, std::uint64_t seed, std::int64_t batch, at::ScalarType type) {
+Run run_network(const std::string& network, std::uint64_t seed, std::int64_t batch,
+                at::ScalarType type) {
   constexpr std::uint64_t kFaces = 1000000, kOutputWeights = 1000001;
   const auto net = model::make_backbone({.name = network});
   tests::fill_network(*net, seed);
   net->to(tests::test_device(), type);
-  const at::Tensor faces = tests::hashed_tensor(seed, kFaces, {batch, 3, 112, 112}).to(tests::test_device(), type);
+  const at::Tensor faces =
+      tests::hashed_tensor(seed, kFaces, {batch, 3, 112, 112}).to(tests::test_device(), type);
   const at::Tensor output_weights =
-      tests::hashed_tensor(seed, kOutputWeights, {batch, net->embedding_dim()}).to(tests::test_device(), type);
+      tests::hashed_tensor(seed, kOutputWeights, {batch, net->embedding_dim()})
+          .to(tests::test_device(), type);
   Run run;
   run.eval_embedding = evaluate(*net, faces);
   net->train();
@@ -94,7 +100,8 @@ Run run_network(const std::string& network, std::uint64_t seed, std::int64_t bat
   const model::StateDict entries = model::state_dict(*net);
   for (std::size_t k = 0; k < entries.size(); ++k) {
     const auto& [name, tensor] = entries[k];
-    if (tensor.grad().defined()) append_sums(tensor.grad(), k, run.grad_k, run.grad_sum, run.grad_l2);
+    if (tensor.grad().defined())
+      append_sums(tensor.grad(), k, run.grad_k, run.grad_sum, run.grad_l2);
     if (name.ends_with("running_mean") || name.ends_with("running_var"))
       append_sums(tensor, k, run.running_k, run.running_sum, run.running_l2);
   }
@@ -109,21 +116,26 @@ double relative_error(const at::Tensor& found, const std::vector<double>& wanted
   return ((found - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
-/// Tolerances of one network. Those of embeddings and running_sum are relative to the largest value, those of norms to each value, that of
-/// gradient sums to the norm of the gradient; zero_gradient is absolute.
+/// Tolerances of one network. Those of embeddings and running_sum are relative to the largest
+/// value, those of norms to each value, that of gradient sums to the norm of the gradient;
+/// zero_gradient is absolute.
 struct Tolerances {
   double eval, train, eval_after, grad_l2, grad_sum, zero_gradient, running_l2, running_sum;
 };
 constexpr Tolerances kDoubleTolerances = {1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-9};
-/// For sets that do not show their rounding: what the golden README asks of float32, four times as much in training mode. There the
-/// difference of two float32 runs depends on the batch; one of 3 samples differed by 6e-3 in grad_sum, where the README, of 4, has 5e-3.
+/// For sets that do not show their rounding: what the golden README asks of float32, four times as
+/// much in training mode. There the difference of two float32 runs depends on the batch; one of 3
+/// samples differed by 6e-3 in grad_sum, where the README, of 4, has 5e-3.
 constexpr Tolerances kPublished = {1e-5, 1.2e-3, 1e-5, 8e-3, 2e-2, 1e-3, 1e-6, 1e-6};
-/// Added to the rounding that a set shows. A value on the other side of a PReLU moves gradients by more than rounding.
+/// Added to the rounding that a set shows. A value on the other side of a PReLU moves gradients by
+/// more than rounding.
 constexpr Tolerances kCpuFloor = {5e-6, 5e-5, 5e-6, 5e-4, 5e-4, 1e-4, 5e-7, 1e-7};
-/// cuDNN's float32 convolutions differ by some 1e-6, which puts more values on the other side of a PReLU; sums of gradients cancel.
+/// cuDNN's float32 convolutions differ by some 1e-6, which puts more values on the other side of a
+/// PReLU; sums of gradients cancel.
 constexpr Tolerances kGpuFloor = {1e-5, 3e-4, 1e-5, 5e-3, 3e-2, 1e-3, 1e-6, 1e-6};
 
-/// Parameters whose gradient is zero, such as biases in front of a batch norm: rounding is all that there is to compare.
+/// Parameters whose gradient is zero, such as biases in front of a batch norm: rounding is all that
+/// there is to compare.
 std::vector<bool> zero_gradients(const tests::Golden& golden, const std::string& network) {
   constexpr double kOfLargest = 1e-6;
   const auto l2 = golden.reference(network + "/grad_l2");
@@ -138,7 +150,8 @@ Tolerances float_tolerances(const tests::Golden& golden, const std::string& netw
   const Tolerances& floor = gpu ? kGpuFloor : kCpuFloor;
   const auto zero = zero_gradients(golden, network);
   const auto l2 = golden.reference(network + "/grad_l2");
-  const auto l2_rounding = golden.rounding(network + "/grad_l2"), sum_rounding = golden.rounding(network + "/grad_sum");
+  const auto l2_rounding = golden.rounding(network + "/grad_l2"),
+             sum_rounding = golden.rounding(network + "/grad_sum");
   std::vector<double> of_l2, of_sum, of_zero;
   for (std::size_t i = 0; i < l2_rounding.size(); ++i) {
     if (zero[i]) {
@@ -148,23 +161,30 @@ Tolerances float_tolerances(const tests::Golden& golden, const std::string& netw
       of_sum.push_back(sum_rounding.at(i) / l2[i]);
     }
   }
-  const auto within = [&](const char* leaf, std::vector<double> rounding, double Tolerances::*which) {
-    return tests::float32_tolerance(std::move(rounding), floor.*which, gpu ? std::max(floor.*which, kPublished.*which) : kPublished.*which,
-                                    network + "/" + leaf);
+  const auto within = [&](const char* leaf, std::vector<double> rounding,
+                          double Tolerances::*which) {
+    return tests::float32_tolerance(
+        std::move(rounding), floor.*which,
+        gpu ? std::max(floor.*which, kPublished.*which) : kPublished.*which, network + "/" + leaf);
   };
-  const auto relative = [&](const char* leaf) { return golden.relative_rounding(network + "/" + leaf); };
+  const auto relative = [&](const char* leaf) {
+    return golden.relative_rounding(network + "/" + leaf);
+  };
   return {within("eval_embedding", relative("eval_embedding"), &Tolerances::eval),
           within("train_embedding", relative("train_embedding"), &Tolerances::train),
           within("eval_embedding_after", relative("eval_embedding_after"), &Tolerances::eval_after),
           within("grad_l2", of_l2, &Tolerances::grad_l2),
           within("grad_sum", of_sum, &Tolerances::grad_sum),
           within("gradients of zero", of_zero, &Tolerances::zero_gradient),
-          within("running_l2", golden.elementwise_rounding(network + "/running_l2"), &Tolerances::running_l2),
+          within("running_l2", golden.elementwise_rounding(network + "/running_l2"),
+                 &Tolerances::running_l2),
           within("running_sum", relative("running_sum"), &Tolerances::running_sum)};
 }
 
-void compare_gradients(const tests::Golden& golden, const std::string& network, const Run& run, const Tolerances& within) {
-  const auto sum = golden.reference(network + "/grad_sum"), l2 = golden.reference(network + "/grad_l2");
+void compare_gradients(const tests::Golden& golden, const std::string& network, const Run& run,
+                       const Tolerances& within) {
+  const auto sum = golden.reference(network + "/grad_sum"),
+             l2 = golden.reference(network + "/grad_l2");
   const auto zero = zero_gradients(golden, network);
   ASSERT_EQ(run.grad_k, golden.integers(network + "/grad_k"));
   ASSERT_EQ(run.grad_k.size(), l2.size());
@@ -176,31 +196,43 @@ void compare_gradients(const tests::Golden& golden, const std::string& network, 
     } else {
       EXPECT_NEAR(run.grad_l2[i], l2[i], within.zero_gradient) << "gradient k " << run.grad_k[i];
     }
-    EXPECT_NEAR(run.grad_sum[i], sum[i], within.grad_sum * l2[i] + within.zero_gradient) << "gradient k " << run.grad_k[i];
+    EXPECT_NEAR(run.grad_sum[i], sum[i], within.grad_sum * l2[i] + within.zero_gradient)
+        << "gradient k " << run.grad_k[i];
   }
-  std::printf("  gradient norms: worst relative error %.2g (allowed %.2g)\n", worst, within.grad_l2);
+  std::printf("  gradient norms: worst relative error %.2g (allowed %.2g)\n", worst,
+              within.grad_l2);
   EXPECT_LE(worst, within.grad_l2);
 }
 
-void compare_running(const tests::Golden& golden, const std::string& network, const Run& run, const Tolerances& within) {
-  const auto sum = golden.reference(network + "/running_sum"), l2 = golden.reference(network + "/running_l2");
+void compare_running(const tests::Golden& golden, const std::string& network, const Run& run,
+                     const Tolerances& within) {
+  const auto sum = golden.reference(network + "/running_sum"),
+             l2 = golden.reference(network + "/running_l2");
   ASSERT_EQ(run.running_k, golden.integers(network + "/running_k"));
   ASSERT_EQ(run.running_k.size(), l2.size());
   ASSERT_EQ(run.running_k.size(), sum.size());
   double largest_sum = 0;
   for (const double value : sum) largest_sum = std::max(largest_sum, std::abs(value));
   for (std::size_t i = 0; i < l2.size(); ++i) {
-    EXPECT_NEAR(run.running_l2[i], l2[i], within.running_l2 * l2[i]) << "running statistic k " << run.running_k[i];
-    EXPECT_NEAR(run.running_sum[i], sum[i], within.running_sum * largest_sum) << "running statistic k " << run.running_k[i];
+    EXPECT_NEAR(run.running_l2[i], l2[i], within.running_l2 * l2[i])
+        << "running statistic k " << run.running_k[i];
+    EXPECT_NEAR(run.running_sum[i], sum[i], within.running_sum * largest_sum)
+        << "running statistic k " << run.running_k[i];
   }
 }
 
-void compare(const tests::Golden& golden, const std::string& network, const Run& run, const Tolerances& within) {
-  const double eval = relative_error(run.eval_embedding, golden.reference(network + "/eval_embedding"));
-  const double train = relative_error(run.train_embedding, golden.reference(network + "/train_embedding"));
-  const double after = relative_error(run.eval_embedding_after, golden.reference(network + "/eval_embedding_after"));
-  std::printf("%s: relative errors (allowed): eval %.2g (%.2g), train %.2g (%.2g), eval after %.2g (%.2g)\n", network.c_str(), eval,
-              within.eval, train, within.train, after, within.eval_after);
+void compare(const tests::Golden& golden, const std::string& network, const Run& run,
+             const Tolerances& within) {
+  const double eval =
+      relative_error(run.eval_embedding, golden.reference(network + "/eval_embedding"));
+  const double train =
+      relative_error(run.train_embedding, golden.reference(network + "/train_embedding"));
+  const double after =
+      relative_error(run.eval_embedding_after, golden.reference(network + "/eval_embedding_after"));
+  std::printf(
+      "%s: relative errors (allowed): eval %.2g (%.2g), train %.2g (%.2g), eval after %.2g "
+      "(%.2g)\n",
+      network.c_str(), eval, within.eval, train, within.train, after, within.eval_after);
   EXPECT_LE(eval, within.eval);
   EXPECT_LE(train, within.train);
   EXPECT_LE(after, within.eval_after);
@@ -230,7 +262,8 @@ int compare_all(at::ScalarType type, double most_macs) {
       tests::print_skipped("network " + network, "too large for float64 on a CPU");
     } else {
       SCOPED_TRACE(network);
-      compare(golden, network, run_network(network, seed, batch, type), in_double ? kDoubleTolerances : float_tolerances(golden, network));
+      compare(golden, network, run_network(network, seed, batch, type),
+              in_double ? kDoubleTolerances : float_tolerances(golden, network));
       ++compared;
     }
   }
@@ -238,12 +271,14 @@ int compare_all(at::ScalarType type, double most_macs) {
 }
 
 TEST(BackboneNumbers, Float32AgreesWithTheReference) {
-  EXPECT_GT(compare_all(at::kFloat, 1e300), 0) << "backbones.h5 has no network that this build knows";
+  EXPECT_GT(compare_all(at::kFloat, 1e300), 0)
+      << "backbones.h5 has no network that this build knows";
 }
 
 TEST(BackboneNumbers, Float64AgreesWithTheReferenceTo1e9) {
   constexpr double kMostMacs = 3e9;  // larger networks take minutes in float64 on a CPU
-  if (compare_all(at::kDouble, kMostMacs) == 0) GTEST_SKIP() << "backbones.h5 has no float64 run of a network small enough";
+  if (compare_all(at::kDouble, kMostMacs) == 0)
+    GTEST_SKIP() << "backbones.h5 has no float64 run of a network small enough";
 }
 
 }  // namespace

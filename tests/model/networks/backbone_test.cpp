@@ -34,7 +34,8 @@ TEST(Backbone, WeightsAreAFunctionOfSeedAndName) {
     }
   }
   // A deeper network has the shallower one's weights under the same names.
-  for (const auto& [name, tensor] : iresnet18) EXPECT_TRUE(at::equal(tensor, iresnet34.at(name))) << name;
+  for (const auto& [name, tensor] : iresnet18)
+    EXPECT_TRUE(at::equal(tensor, iresnet34.at(name))) << name;
 }
 
 TEST(Backbone, InitialWeightsHaveTheDistributionsOfTheReference) {
@@ -85,7 +86,8 @@ TEST(Backbone, MemoryFormatOfTheInputDoesNotMatter) {
   torch::NoGradGuard no_grad;
   const at::Tensor faces = random_faces(2);
 
-  EXPECT_TRUE(at::equal(net->forward(faces), net->forward(faces.contiguous(at::MemoryFormat::ChannelsLast))));
+  EXPECT_TRUE(at::equal(net->forward(faces),
+                        net->forward(faces.contiguous(at::MemoryFormat::ChannelsLast))));
 }
 
 TEST(Backbone, WrongNamesAndShapesAreNamed) {
@@ -93,11 +95,13 @@ TEST(Backbone, WrongNamesAndShapesAreNamed) {
     (void)make_backbone({.name = "iresnet19"});
     FAIL() << "no error";
   } catch (const c10::Error& error) {
-    EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("iresnet19"), ::testing::HasSubstr("mobilefacenet")));
+    EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("iresnet19"),
+                                               ::testing::HasSubstr("mobilefacenet")));
   }
   EXPECT_THROW((void)make_backbone({.name = "_se"}), c10::Error);
   EXPECT_THROW((void)make_backbone({.name = "tiny", .dropout = 1.0}), c10::Error);
-  EXPECT_THROW((void)make_backbone({.name = "tiny"})->forward(at::zeros({1, 3, 96, 112})), c10::Error);
+  EXPECT_THROW((void)make_backbone({.name = "tiny"})->forward(at::zeros({1, 3, 96, 112})),
+               c10::Error);
 }
 
 TEST(KeyedDropout, MaskDoesNotDependOnHowTheBatchIsSplit) {
@@ -105,14 +109,16 @@ TEST(KeyedDropout, MaskDoesNotDependOnHowTheBatchIsSplit) {
   const StepContext context{.key = 77, .first_row = 40};
 
   const at::Tensor whole = keyed_dropout(features, 0.4, context);
-  const at::Tensor parts = at::cat(
-      {keyed_dropout(features.slice(0, 0, 3), 0.4, context), keyed_dropout(features.slice(0, 3, 7), 0.4, {.key = 77, .first_row = 43})});
+  const at::Tensor parts =
+      at::cat({keyed_dropout(features.slice(0, 0, 3), 0.4, context),
+               keyed_dropout(features.slice(0, 3, 7), 0.4, {.key = 77, .first_row = 43})});
 
   EXPECT_TRUE(at::equal(whole, parts));
   EXPECT_FALSE(at::equal(whole, keyed_dropout(features, 0.4, {.key = 78, .first_row = 40})));
   EXPECT_FALSE(at::equal(whole, keyed_dropout(features, 0.4, {.key = 77, .first_row = 41})));
   // Another width keeps the elements that both have.
-  EXPECT_TRUE(at::equal(whole.slice(1, 0, 100), keyed_dropout(features.slice(1, 0, 100), 0.4, context)));
+  EXPECT_TRUE(
+      at::equal(whole.slice(1, 0, 100), keyed_dropout(features.slice(1, 0, 100), 0.4, context)));
 }
 
 TEST(KeyedDropout, KeepsTheShareAskedForAndTheMean) {

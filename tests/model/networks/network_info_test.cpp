@@ -23,14 +23,16 @@ TEST(NetworkInfo, CountsAreThoseOfTheReference) {
     EXPECT_EQ(info.parameters, wanted.at("parameters").get<std::int64_t>());
     EXPECT_EQ(info.trainable_parameters, wanted.at("trainable_parameters").get<std::int64_t>());
     EXPECT_EQ(info.macs, wanted.at("macs_conv_linear").get<std::int64_t>());
-    EXPECT_EQ(info.reference_flops, static_cast<std::int64_t>(wanted.at("reference_flops").get<double>()));
+    EXPECT_EQ(info.reference_flops,
+              static_cast<std::int64_t>(wanted.at("reference_flops").get<double>()));
     ++compared;
   }
   EXPECT_GT(compared, 0);
 }
 
 TEST(NetworkInfo, IResNet200IsAsDeepAsItsNameSays) {
-  // Two convolutions a block, one in the stem, one linear layer: 2 * (6 + 26 + 60 + 6) + 2 = 198, as the 100 layers of iresnet100 are 100.
+  // Two convolutions a block, one in the stem, one linear layer: 2 * (6 + 26 + 60 + 6) + 2 = 198,
+  // as the 100 layers of iresnet100 are 100.
   const auto net = model::make_backbone({.name = "iresnet200", .embedding_dim = 8});
   std::int64_t layers = 0;
   for (const auto& item : net->named_parameters()) {
@@ -41,8 +43,10 @@ TEST(NetworkInfo, IResNet200IsAsDeepAsItsNameSays) {
 }
 
 TEST(NetworkInfo, SmallerEmbeddingsNeedFewerWeights) {
-  const model::NetworkInfo large = model::network_info({.name = "mobilefacenet", .embedding_dim = 512});
-  const model::NetworkInfo small = model::network_info({.name = "mobilefacenet", .embedding_dim = 256});
+  const model::NetworkInfo large =
+      model::network_info({.name = "mobilefacenet", .embedding_dim = 512});
+  const model::NetworkInfo small =
+      model::network_info({.name = "mobilefacenet", .embedding_dim = 256});
   EXPECT_EQ(large.macs - small.macs, 512 * 256);
   EXPECT_EQ(large.parameters - small.parameters, 512 * 256);
 }

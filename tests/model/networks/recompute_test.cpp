@@ -19,8 +19,10 @@ Trained train_once(BackboneOptions options, bool recompute) {
   const auto net = make_backbone(options);
   net->train();
   net->set_step_context({.key = 5, .first_row = 2});
-  const at::Tensor faces = at::rand({4, 3, 112, 112}, at::make_generator<at::CPUGeneratorImpl>(7)) * 2 - 1;
-  const at::Tensor weights = at::randn({4, options.embedding_dim}, at::make_generator<at::CPUGeneratorImpl>(8));
+  const at::Tensor faces =
+      at::rand({4, 3, 112, 112}, at::make_generator<at::CPUGeneratorImpl>(7)) * 2 - 1;
+  const at::Tensor weights =
+      at::randn({4, options.embedding_dim}, at::make_generator<at::CPUGeneratorImpl>(8));
   Trained result;
   result.embeddings = net->forward(faces);
   (result.embeddings * weights).sum().backward();
@@ -34,25 +36,32 @@ Trained train_once(BackboneOptions options, bool recompute) {
 class RecomputedNetwork : public ::testing::TestWithParam<std::tuple<const char*, bool>> {};
 
 TEST_P(RecomputedNetwork, GradientsAndStatisticsAreBitEqual) {
-  const BackboneOptions options = {
-      .name = std::get<0>(GetParam()), .embedding_dim = 32, .dropout = 0.4, .fused_batch_norm = std::get<1>(GetParam())};
+  const BackboneOptions options = {.name = std::get<0>(GetParam()),
+                                   .embedding_dim = 32,
+                                   .dropout = 0.4,
+                                   .fused_batch_norm = std::get<1>(GetParam())};
 
   const Trained kept = train_once(options, false), repeated = train_once(options, true);
 
   EXPECT_TRUE(at::equal(kept.embeddings, repeated.embeddings));
   ASSERT_EQ(kept.gradients.size(), repeated.gradients.size());
-  for (const auto& [name, gradient] : kept.gradients) EXPECT_TRUE(at::equal(gradient, repeated.gradients.at(name))) << name;
+  for (const auto& [name, gradient] : kept.gradients)
+    EXPECT_TRUE(at::equal(gradient, repeated.gradients.at(name))) << name;
   for (std::size_t i = 0; i < kept.state.size(); ++i) {
     EXPECT_TRUE(at::equal(kept.state[i].second, repeated.state[i].second)) << kept.state[i].first;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, RecomputedNetwork, ::testing::Combine(::testing::Values("tiny", "mobilefacenet"), ::testing::Bool()),
+INSTANTIATE_TEST_SUITE_P(Networks, RecomputedNetwork,
+                         ::testing::Combine(::testing::Values("tiny", "mobilefacenet"),
+                                            ::testing::Bool()),
                          [](const auto& entry) {
-                           return std::string(std::get<0>(entry.param)) + (std::get<1>(entry.param) ? "_fused" : "_library");
+                           return std::string(std::get<0>(entry.param)) +
+                                  (std::get<1>(entry.param) ? "_fused" : "_library");
                          });
 
-/// Statistics that come from the pass before are those of a pass of their own, and a repetition takes no sums of another pass.
+/// Statistics that come from the pass before are those of a pass of their own, and a repetition
+/// takes no sums of another pass.
 TEST(RecomputedNetworkWithSums, GradientsAndStatisticsAreBitEqual) {
   BackboneOptions options = {.name = "tiny", .embedding_dim = 32, .dropout = 0.4};
   const Trained plain = train_once(options, false);
@@ -60,7 +69,8 @@ TEST(RecomputedNetworkWithSums, GradientsAndStatisticsAreBitEqual) {
   for (const bool recompute : {false, true}) {
     const Trained summed = train_once(options, recompute);
     EXPECT_TRUE(at::equal(plain.embeddings, summed.embeddings));
-    for (const auto& [name, gradient] : plain.gradients) EXPECT_TRUE(at::equal(gradient, summed.gradients.at(name))) << name;
+    for (const auto& [name, gradient] : plain.gradients)
+      EXPECT_TRUE(at::equal(gradient, summed.gradients.at(name))) << name;
     for (std::size_t i = 0; i < plain.state.size(); ++i) {
       EXPECT_TRUE(at::equal(plain.state[i].second, summed.state[i].second)) << plain.state[i].first;
     }

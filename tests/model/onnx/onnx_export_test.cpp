@@ -54,7 +54,9 @@ TEST(ProtobufMessage, IsWhatTheEncodingSays) {
 OnnxModel product_of(std::vector<std::int64_t> sizes, std::function<at::Tensor()> values) {
   OnnxModel model("product", "for a test");
   model.add_input("input", {kOnnxDynamic, 2}, "");
-  model.add_node("Mul", {"input", model.add_weights("weights", std::move(sizes), std::move(values))}, "output");
+  model.add_node("Mul",
+                 {"input", model.add_weights("weights", std::move(sizes), std::move(values))},
+                 "output");
   model.add_output("output", {kOnnxDynamic, 2}, "");
   return model;
 }
@@ -74,7 +76,8 @@ bool exists(const std::string& path) {
 
 TEST(OnnxModel, SizeIsThatOfTheFile) {
   const tests::ScratchFolder folder;
-  for (const std::int64_t rows : {1, 11, 12, 13, 1500, 1600}) {  // around the lengths that take one more byte
+  for (const std::int64_t rows :
+       {1, 11, 12, 13, 1500, 1600}) {  // around the lengths that take one more byte
     const at::Tensor values = at::rand({rows, 2}, at::kDouble);
     const OnnxModel model = product_of({rows, 2}, [&] { return values; });
 
@@ -92,11 +95,14 @@ TEST(OnnxModel, BeyondTwoGigabytesIsRefusedBeforeAnythingIsMade) {
   int made = 0;
   const auto values = [&made] { return ++made, at::Tensor(); };
   // The largest number of rows that fits, by the model's own count.
-  const auto fixed = static_cast<std::int64_t>(product_of({kMost / 8, 2}, values).size()) - kMost / 8 * 8;
+  const auto fixed =
+      static_cast<std::int64_t>(product_of({kMost / 8, 2}, values).size()) - kMost / 8 * 8;
   const std::int64_t rows = (kMost - fixed) / 8;
   ASSERT_LE(product_of({rows, 2}, values).size(), static_cast<std::uint64_t>(kMost));
 
-  const std::string failure = failure_of([&] { product_of({rows + 1, 2}, values).write(folder.file("large.onnx")); });
+  const std::string failure = failure_of([&] {
+    product_of({rows + 1, 2}, values).write(folder.file("large.onnx"));
+  });
 
   EXPECT_THAT(failure, HasSubstr(folder.file("large.onnx")));
   EXPECT_THAT(failure, HasSubstr("2147483647 bytes (protobuf's limit)"));
@@ -110,8 +116,12 @@ TEST(OnnxModel, FailureLeavesTheFileThatWasThere) {
   const std::string path = folder.file("model.onnx");
   std::ofstream(path) << "old";
 
-  const std::string failed = failure_of([&] { product_of({1, 2}, []() -> at::Tensor { throw std::runtime_error("lost"); }).write(path); });
-  const std::string shaped = failure_of([&] { product_of({1, 2}, [] { return at::zeros({2, 1}); }).write(path); });
+  const std::string failed = failure_of([&] {
+    product_of({1, 2}, []() -> at::Tensor { throw std::runtime_error("lost"); }).write(path);
+  });
+  const std::string shaped = failure_of([&] {
+    product_of({1, 2}, [] { return at::zeros({2, 1}); }).write(path);
+  });
 
   EXPECT_EQ(failed, "lost");
   EXPECT_THAT(shaped, HasSubstr("weights: expected [1, 2], found [2, 1]"));
@@ -124,9 +134,14 @@ TEST(OnnxModel, FailureLeavesTheFileThatWasThere) {
 TEST(OnnxModel, GraphsThatCannotBeAreRefused) {
   OnnxModel model("any", "");
   model.add_input("input", {kOnnxDynamic, 2}, "");
-  EXPECT_THAT(failure_of([&] { model.add_node("Add", {"input", "nothing"}, "sum"); }), HasSubstr("node sum takes nothing"));
-  EXPECT_THAT(failure_of([&] { model.add_node("Relu", {"input"}, "input"); }), HasSubstr("two values are named input"));
-  EXPECT_THAT(failure_of([&] { model.add_output("sum", {2}, ""); }), HasSubstr("no node makes the output sum"));
+  EXPECT_THAT(failure_of([&] {
+                model.add_node("Add", {"input", "nothing"}, "sum");
+              }),
+              HasSubstr("node sum takes nothing"));
+  EXPECT_THAT(failure_of([&] { model.add_node("Relu", {"input"}, "input"); }),
+              HasSubstr("two values are named input"));
+  EXPECT_THAT(failure_of([&] { model.add_output("sum", {2}, ""); }),
+              HasSubstr("no node makes the output sum"));
 }
 
 struct Case {
@@ -140,7 +155,8 @@ std::string name_of(const Case& item) {
 
 /// A network and its file, made once for all tests of a case.
 struct Exported {
-  explicit Exported(const Case& item) : backbone(make_backbone({.name = item.network, .embedding_dim = kDim})) {
+  explicit Exported(const Case& item)
+      : backbone(make_backbone({.name = item.network, .embedding_dim = kDim})) {
     tests::fill_network(*backbone, 31);
     backbone->eval();
     written = write_onnx(path, *backbone, {item.network, item.batch_norm});
@@ -161,15 +177,20 @@ class OnnxExport : public ::testing::TestWithParam<Case> {
     static std::map<std::string, Exported> made;
     return made;
   }
-  static const Exported& exported() { return cases().try_emplace(name_of(GetParam()), GetParam()).first->second; }
+  static const Exported& exported() {
+    return cases().try_emplace(name_of(GetParam()), GetParam()).first->second;
+  }
 
   [[nodiscard]] std::int64_t count(const std::string& op) const {
-    return std::count_if(found_.nodes.begin(), found_.nodes.end(), [&](const auto& node) { return node.op == op; });
+    return std::count_if(found_.nodes.begin(), found_.nodes.end(),
+                         [&](const auto& node) { return node.op == op; });
   }
   /// Entries of the state dict.
-  [[nodiscard]] std::int64_t count_entries(const std::function<bool(const std::string&)>& wanted) const {
+  [[nodiscard]] std::int64_t count_entries(
+      const std::function<bool(const std::string&)>& wanted) const {
     const StateDict entries = state_dict(backbone_);
-    return std::count_if(entries.begin(), entries.end(), [&](const auto& entry) { return wanted(entry.first); });
+    return std::count_if(entries.begin(), entries.end(),
+                         [&](const auto& entry) { return wanted(entry.first); });
   }
 
   const OnnxContent& found_ = exported().content;
@@ -195,7 +216,8 @@ TEST_P(OnnxExport, SaysWhatItIs) {
   ASSERT_EQ(found_.outputs.size(), 1u);
   EXPECT_EQ(found_.outputs[0].name, "embedding");
   EXPECT_EQ(found_.outputs[0].type, 1u);
-  EXPECT_EQ(found_.outputs[0].sizes, (std::vector<std::string>{"N", std::to_string(Exported::kDim)}));
+  EXPECT_EQ(found_.outputs[0].sizes,
+            (std::vector<std::string>{"N", std::to_string(Exported::kDim)}));
 }
 
 TEST_P(OnnxExport, IsAGraphInOrderThatUsesAllItHas) {
@@ -214,10 +236,12 @@ TEST_P(OnnxExport, IsAGraphInOrderThatUsesAllItHas) {
 }
 
 TEST_P(OnnxExport, BatchNormsAreKeptOrFoldedWhereThatIsExact) {
-  const std::int64_t norms = count_entries([](const auto& name) { return name.ends_with("running_mean"); });
-  const std::int64_t before_padding =
-      count_entries([](const auto& name) { return name.starts_with("layer") && name.ends_with(".bn1.weight"); });
-  EXPECT_EQ(count("BatchNormalization"), GetParam().batch_norm == OnnxBatchNorm::kFolded ? before_padding : norms);
+  const std::int64_t norms =
+      count_entries([](const auto& name) { return name.ends_with("running_mean"); });
+  const std::int64_t before_padding = count_entries(
+      [](const auto& name) { return name.starts_with("layer") && name.ends_with(".bn1.weight"); });
+  EXPECT_EQ(count("BatchNormalization"),
+            GetParam().batch_norm == OnnxBatchNorm::kFolded ? before_padding : norms);
   EXPECT_EQ(count("BatchNormalization"), written_.batch_norms);
   EXPECT_EQ(count("Gemm"), 1);
 }
@@ -231,7 +255,8 @@ TEST_P(OnnxExport, KeptWeightsAreThoseOfTheStateDict) {
     EXPECT_TRUE(at::equal(found_.weights.at(name).view_as(tensor), tensor)) << name;
     ++shared;
   }
-  EXPECT_LE(found_.weights.size() - shared, 2u);  // 1 and 0 for the batch norm of MobileFaceNet that learns none
+  EXPECT_LE(found_.weights.size() - shared,
+            2u);  // 1 and 0 for the batch norm of MobileFaceNet that learns none
 }
 
 TEST_P(OnnxExport, EmbedsAsTheBackbone) {
@@ -244,7 +269,8 @@ TEST_P(OnnxExport, EmbedsAsTheBackbone) {
 
   const double largest = wanted.abs().max().item<double>();
   const double difference = (found - wanted).abs().max().item<double>();
-  std::printf("%s: largest difference %.2g, largest value %.2g\n", name_of(GetParam()).c_str(), difference, largest);
+  std::printf("%s: largest difference %.2g, largest value %.2g\n", name_of(GetParam()).c_str(),
+              difference, largest);
   EXPECT_GT(largest, 0.1);
   EXPECT_LE(difference, 2e-5 * largest);
 }
@@ -260,9 +286,12 @@ TEST_P(OnnxExport, TheSameWeightsGiveTheSameBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, OnnxExport,
-                         ::testing::Values(Case{"tiny", OnnxBatchNorm::kKept}, Case{"tiny", OnnxBatchNorm::kFolded},
-                                           Case{"iresnet18_se", OnnxBatchNorm::kKept}, Case{"iresnet18_se", OnnxBatchNorm::kFolded},
-                                           Case{"mobilefacenet", OnnxBatchNorm::kKept}, Case{"mobilefacenet", OnnxBatchNorm::kFolded}),
+                         ::testing::Values(Case{"tiny", OnnxBatchNorm::kKept},
+                                           Case{"tiny", OnnxBatchNorm::kFolded},
+                                           Case{"iresnet18_se", OnnxBatchNorm::kKept},
+                                           Case{"iresnet18_se", OnnxBatchNorm::kFolded},
+                                           Case{"mobilefacenet", OnnxBatchNorm::kKept},
+                                           Case{"mobilefacenet", OnnxBatchNorm::kFolded}),
                          [](const auto& item) { return name_of(item.param); });
 
 TEST(OnnxExportErrors, UnknownNetworksAndFolders) {
@@ -274,7 +303,8 @@ TEST(OnnxExportErrors, UnknownNetworksAndFolders) {
   };
   const tests::ScratchFolder folder;
   const Other other;
-  EXPECT_THAT(failure_of([&] { write_onnx(folder.file("other.onnx"), other, {"other"}); }), HasSubstr("other is neither an IResNet"));
+  EXPECT_THAT(failure_of([&] { write_onnx(folder.file("other.onnx"), other, {"other"}); }),
+              HasSubstr("other is neither an IResNet"));
   EXPECT_FALSE(exists(folder.file("other.onnx")));
   const auto tiny = make_backbone({.name = "tiny"});
   EXPECT_THROW(write_onnx(folder.file("none/tiny.onnx"), *tiny, {"tiny"}), data::DataError);

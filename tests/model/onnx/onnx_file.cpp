@@ -32,7 +32,8 @@ std::string text(const Fields& fields, int field) {
 std::vector<std::int64_t> integers(const Fields& fields, int field) {
   std::vector<std::int64_t> values;
   const auto [begin, end] = fields.numbers.equal_range(field);
-  for (auto item = begin; item != end; ++item) values.push_back(static_cast<std::int64_t>(item->second));
+  for (auto item = begin; item != end; ++item)
+    values.push_back(static_cast<std::int64_t>(item->second));
   return values;
 }
 
@@ -63,7 +64,8 @@ OnnxEnd read_end(const Fields& fields) {
   end.type = number(tensor, 1);
   for (const auto value : all(Fields(view(tensor, 2)), 1)) {
     const Fields dimension(value);
-    end.sizes.push_back(dimension.numbers.empty() ? text(dimension, 2) : std::to_string(number(dimension, 1)));
+    end.sizes.push_back(dimension.numbers.empty() ? text(dimension, 2)
+                                                  : std::to_string(number(dimension, 1)));
   }
   return end;
 }
@@ -89,12 +91,14 @@ at::Tensor run_node(const OnnxNode& node, const std::vector<at::Tensor>& in) {
     const auto pads = attribute("pads");
     EXPECT_EQ(pads, std::vector<std::int64_t>(4, pads[0]));
     EXPECT_EQ(attribute("kernel_shape"), in[1].sizes().slice(2).vec());
-    return at::conv2d(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor(), attribute("strides"), {pads[0], pads[1]}, {1, 1},
-                      attribute("group")[0]);
+    return at::conv2d(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor(), attribute("strides"),
+                      {pads[0], pads[1]}, {1, 1}, attribute("group")[0]);
   }
   if (node.op == "BatchNormalization") {
-    const at::Tensor scale = in[1] / (in[4] + static_cast<double>(node.floats.at("epsilon"))).sqrt();
-    return (in[0] - per_channel(in[3], in[0])) * per_channel(scale, in[0]) + per_channel(in[2], in[0]);
+    const at::Tensor scale =
+        in[1] / (in[4] + static_cast<double>(node.floats.at("epsilon"))).sqrt();
+    return (in[0] - per_channel(in[3], in[0])) * per_channel(scale, in[0]) +
+           per_channel(in[2], in[0]);
   }
   if (node.op == "Gemm") {
     EXPECT_EQ(node.integers.at("transB"), std::vector<std::int64_t>{1});
@@ -125,7 +129,8 @@ OnnxContent read_onnx(const std::string& path) {
   const Fields opset(view(fields, 8));
   EXPECT_EQ(text(opset, 1), "");
   model.opset = number(opset, 2);
-  for (const auto value : all(fields, 14)) model.metadata[text(Fields(value), 1)] = text(Fields(value), 2);
+  for (const auto value : all(fields, 14))
+    model.metadata[text(Fields(value), 1)] = text(Fields(value), 2);
   const Fields graph(view(fields, 7));
   model.name = text(graph, 2);
   for (const auto value : all(graph, 1)) model.nodes.push_back(read_node(Fields(value)));

@@ -22,7 +22,8 @@ struct OnnxEnd {
   std::vector<std::string> sizes;  ///< numbers, or names of free ones
 };
 
-/// An .onnx file, as the wire format and onnx.proto say: a reader of its own, for files that a test has written.
+/// An .onnx file, as the wire format and onnx.proto say: a reader of its own, for files that a test
+/// has written.
 struct OnnxContent {
   std::uint64_t ir_version = 0, opset = 0, bytes = 0;
   std::string producer, description, name;
@@ -33,7 +34,8 @@ struct OnnxContent {
 };
 [[nodiscard]] OnnxContent read_onnx(const std::string& path);
 
-/// Runs the nodes one by one in float64, as the operators' definitions say (opset 13). One input, one output.
+/// Runs the nodes one by one in float64, as the operators' definitions say (opset 13). One input,
+/// one output.
 [[nodiscard]] at::Tensor run_onnx(const OnnxContent& model, const at::Tensor& input);
 
 }  // namespace diffprob::tests

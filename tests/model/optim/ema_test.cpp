@@ -11,7 +11,8 @@ namespace {
 
 torch::nn::Sequential make_net() {
   torch::manual_seed(4);
-  return torch::nn::Sequential(torch::nn::Linear(3, 4), torch::nn::BatchNorm1d(4), torch::nn::Linear(4, 2));
+  return torch::nn::Sequential(torch::nn::Linear(3, 4), torch::nn::BatchNorm1d(4),
+                               torch::nn::Linear(4, 2));
 }
 
 std::vector<torch::Tensor> tensors_of(const model::StateDict& entries) {
@@ -33,7 +34,8 @@ TEST(Ema, IsTheAverageWrittenOut) {
 
     const auto values = tensors_of(model::state_dict(*net));
     for (std::size_t i = 0; i < values.size(); ++i) {
-      wanted[i] = values[i].is_floating_point() ? 0.9 * wanted[i] + 0.1 * values[i].detach() : values[i].clone();
+      wanted[i] = values[i].is_floating_point() ? 0.9 * wanted[i] + 0.1 * values[i].detach()
+                                                : values[i].clone();
     }
     ASSERT_LE(worst(tensors_of(ema.state()), wanted), 2e-6) << "step " << step;
   }

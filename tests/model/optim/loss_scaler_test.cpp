@@ -18,7 +18,9 @@ at::Tensor flag(bool finite) {
 }
 
 TEST(LossScaler, FollowsTheRule) {
-  model::LossScaler scaler({.initial_scale = 1024, .growth_factor = 4, .backoff_factor = 0.25, .growth_interval = 3}, at::kCPU);
+  model::LossScaler scaler(
+      {.initial_scale = 1024, .growth_factor = 4, .backoff_factor = 0.25, .growth_interval = 3},
+      at::kCPU);
   double scale = 1024;
   int good = 0;
   std::mt19937 random(7);
@@ -62,8 +64,8 @@ TEST(LossScaler, StartsInProportionToTheGlobalBatch) {
   EXPECT_EQ(model::initial_loss_scale(262144), 67108864);
   EXPECT_THROW((void)model::initial_loss_scale(0), c10::Error);
 
-  // The gradient of one row of a mean over 262,144, here 1e-4 of the loss's own, in fp16: it keeps its digits, with the scale of 256 rows it
-  // does not.
+  // The gradient of one row of a mean over 262,144, here 1e-4 of the loss's own, in fp16: it keeps
+  // its digits, with the scale of 256 rows it does not.
   const double gradient = 1e-4 / 262144;
   const auto digits_left = [gradient](double scale) {
     const double held = at::full({}, gradient * scale).to(at::kHalf).item<double>() / scale;
@@ -80,7 +82,8 @@ TEST(LossScaler, RefusesSettingsThatDoNotWork) {
   EXPECT_THROW(model::LossScaler({.growth_interval = 0}, at::kCPU), c10::Error);
 }
 
-/// A step of fp16 training as the trainer makes it: the scale starts too high, falls until gradients fit, and training goes on.
+/// A step of fp16 training as the trainer makes it: the scale starts too high, falls until
+/// gradients fit, and training goes on.
 TEST(LossScaler, TrainingGetsThroughOverflows) {
   auto weight = at::full({4}, 2.0).set_requires_grad(true);
   model::Sgd sgd({weight}, {.momentum = 0, .weight_decay = 0});
@@ -99,7 +102,8 @@ TEST(LossScaler, TrainingGetsThroughOverflows) {
     skipped.note(step, norm.finite);
   }
   const auto found = skipped.take();
-  EXPECT_EQ(found.steps, (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5}));  // 2^20 ... 2^15 times 2 do not fit
+  EXPECT_EQ(found.steps,
+            (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5}));  // 2^20 ... 2^15 times 2 do not fit
   EXPECT_EQ(found.longest_run, 6);
   EXPECT_NEAR(weight[0].item<double>(), 2.0 * std::pow(0.9, 6), 1e-3);
 }

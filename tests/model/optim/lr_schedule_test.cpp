@@ -12,10 +12,12 @@ namespace diffprob::tests {
 namespace {
 
 void expect_relative(double value, double wanted, const std::string& what) {
-  EXPECT_LE(std::abs(value - wanted), 1e-15 * std::abs(wanted)) << what << ": " << value << ", expected " << wanted;
+  EXPECT_LE(std::abs(value - wanted), 1e-15 * std::abs(wanted))
+      << what << ": " << value << ", expected " << wanted;
 }
 
-/// Epochs whose rate is not that of the epoch before. A single wrong rate gives two more of them, and rates that do not fit.
+/// Epochs whose rate is not that of the epoch before. A single wrong rate gives two more of them,
+/// and rates that do not fit.
 std::vector<std::int64_t> milestones_of(const std::vector<double>& rates) {
   std::vector<std::int64_t> milestones;
   for (std::size_t epoch = 1; epoch < rates.size(); ++epoch) {
@@ -36,7 +38,8 @@ TEST(LrSchedule, AgreesWithTheReferenceInEveryEpoch) {
   const auto golden = golden_json("lr.json");
   ASSERT_FALSE(golden.at("cases").empty());
   for (const auto& entry : golden.at("cases")) {
-    const std::int64_t global_batch = entry.at("batch_size").get<std::int64_t>() * entry.at("world_size").get<std::int64_t>();
+    const std::int64_t global_batch =
+        entry.at("batch_size").get<std::int64_t>() * entry.at("world_size").get<std::int64_t>();
     const auto steps = entry.at("steps_per_epoch").get<std::int64_t>();
     model::LrScheduleOptions options;
     const auto rates = entry.at("lr_per_epoch").get<std::vector<double>>();
@@ -50,8 +53,10 @@ TEST(LrSchedule, AgreesWithTheReferenceInEveryEpoch) {
     ASSERT_EQ(static_cast<std::int64_t>(rates.size()), golden.at("epochs").get<std::int64_t>());
     for (std::size_t epoch = 0; epoch < rates.size(); ++epoch) {
       const auto first = static_cast<std::int64_t>(epoch) * steps;
-      expect_relative(schedule.at_step(first), rates[epoch], "first step of epoch " + std::to_string(epoch));
-      expect_relative(schedule.at_step(first + steps - 1), rates[epoch], "last step of epoch " + std::to_string(epoch));
+      expect_relative(schedule.at_step(first), rates[epoch],
+                      "first step of epoch " + std::to_string(epoch));
+      expect_relative(schedule.at_step(first + steps - 1), rates[epoch],
+                      "last step of epoch " + std::to_string(epoch));
     }
   }
 }
@@ -77,7 +82,8 @@ TEST(LrSchedule, NoReferenceBatchMeansNoScaling) {
 }
 
 /// The rules written out, update by update.
-double slow_rate(const model::LrScheduleOptions& options, double initial, double last, double warmup, std::int64_t step) {
+double slow_rate(const model::LrScheduleOptions& options, double initial, double last,
+                 double warmup, std::int64_t step) {
   const double total = static_cast<double>(options.total_steps);
   double done = 0;
   if (static_cast<double>(step) > warmup) done = static_cast<double>(step) - warmup;
@@ -111,7 +117,8 @@ TEST(LrSchedule, PolynomialAndCosineFollowTheRule) {
             EXPECT_NEAR(schedule.at_step(step), wanted, 1e-15) << "step " << step;
           }
           // Known points: the top right after warm-up, the end.
-          EXPECT_NEAR(schedule.at_step(static_cast<std::int64_t>(warmup_epochs * 10)), 0.2, warmup_epochs == 0.25 ? 0.005 : 1e-15);
+          EXPECT_NEAR(schedule.at_step(static_cast<std::int64_t>(warmup_epochs * 10)), 0.2,
+                      warmup_epochs == 0.25 ? 0.005 : 1e-15);
           EXPECT_NEAR(schedule.at_step(90), 2 * last, 1e-15);
         }
       }

@@ -12,11 +12,14 @@ namespace {
 
 enum class Late { kNone, kLastParameter };
 
-void train_side_by_side(torch::Dtype dtype, double tolerance, const model::SgdOptions& options, Late late) {
+void train_side_by_side(torch::Dtype dtype, double tolerance, const model::SgdOptions& options,
+                        Late late) {
   auto pair = make_parameters(dtype);
   model::Sgd ours(pair.ours, options);
-  torch::optim::SGD theirs(
-      pair.theirs, torch::optim::SGDOptions(0.1).momentum(options.momentum).weight_decay(options.weight_decay).nesterov(options.nesterov));
+  torch::optim::SGD theirs(pair.theirs, torch::optim::SGDOptions(0.1)
+                                            .momentum(options.momentum)
+                                            .weight_decay(options.weight_decay)
+                                            .nesterov(options.nesterov));
   for (int step = 0; step < 20; ++step) {
     // A parameter that gets its first gradient late: its momentum starts then.
     set_gradients(pair, pair.ours.size() - (late == Late::kLastParameter && step < 5 ? 1 : 0), 1.0);
@@ -66,7 +69,8 @@ TEST(Sgd, RestoredMomentaContinueTheRun) {
   model::Sgd one(straight.ours, {});
   model::Sgd before(resumed.ours, {});
   set_gradients(straight, straight.ours.size(), 1.0);
-  for (std::size_t i = 0; i < straight.ours.size(); ++i) resumed.ours[i].mutable_grad() = straight.ours[i].grad().clone();
+  for (std::size_t i = 0; i < straight.ours.size(); ++i)
+    resumed.ours[i].mutable_grad() = straight.ours[i].grad().clone();
   one.step(0.1);
   before.step(0.1);
 
@@ -75,7 +79,8 @@ TEST(Sgd, RestoredMomentaContinueTheRun) {
   const auto target = after.state();
   ASSERT_EQ(saved.size(), 1u);
   EXPECT_EQ(saved[0].suffix, "momentum");
-  for (std::size_t i = 0; i < resumed.ours.size(); ++i) target[0].tensors[i].copy_(saved[0].tensors[i]);
+  for (std::size_t i = 0; i < resumed.ours.size(); ++i)
+    target[0].tensors[i].copy_(saved[0].tensors[i]);
   one.step(0.1);
   after.step(0.1);
 
@@ -98,7 +103,8 @@ TEST(Sgd, OwnDecayForEachParameter) {
 }
 
 TEST(Sgd, SkippedUpdateChangesNoBit) {
-  for (const auto gradient_type : {torch::kFloat, torch::kDouble}) {  // the fused kernel, and the general rule
+  for (const auto gradient_type :
+       {torch::kFloat, torch::kDouble}) {  // the fused kernel, and the general rule
     auto parameter = torch::randn({5, 3});
     auto momentum = torch::randn({5, 3});
     auto gradient = torch::full({5, 3}, std::numeric_limits<double>::quiet_NaN(), gradient_type);
@@ -110,11 +116,13 @@ TEST(Sgd, SkippedUpdateChangesNoBit) {
     gradient.fill_(1);
     model::sgd_update({parameter}, {gradient}, {momentum}, {}, {0.1, torch::ones({})});
     const auto velocity = 0.9 * before[1] + 1 + 5e-4 * before[0];
-    EXPECT_LE(worst({parameter, momentum}, {before[0] - 0.1 * velocity, velocity}), 1e-6) << gradient_type;
+    EXPECT_LE(worst({parameter, momentum}, {before[0] - 0.1 * velocity, velocity}), 1e-6)
+        << gradient_type;
   }
 }
 
-/// Rows of a matrix, updated in chunks that are views, are updated as the whole matrix; other layouts of the gradient too.
+/// Rows of a matrix, updated in chunks that are views, are updated as the whole matrix; other
+/// layouts of the gradient too.
 TEST(Sgd, ChunksOfRowsAreUpdatedAsTheWhole) {
   torch::manual_seed(5);
   auto whole = torch::randn({10, 4});
@@ -127,13 +135,16 @@ TEST(Sgd, ChunksOfRowsAreUpdatedAsTheWhole) {
 
   model::sgd_update({whole}, {gradient}, {whole_momentum}, {}, {0.1, {}});
   for (const auto& [begin, end] : std::vector<std::pair<int, int>>{{0, 4}, {4, 4}, {4, 10}}) {
-    model::sgd_update({rows.slice(0, begin, end)}, {gradient.slice(0, begin, end)}, {rows_momentum.slice(0, begin, end)}, {}, {0.1, {}});
+    model::sgd_update({rows.slice(0, begin, end)}, {gradient.slice(0, begin, end)},
+                      {rows_momentum.slice(0, begin, end)}, {}, {0.1, {}});
   }
   model::sgd_update({turned}, {gradient.t().contiguous().t()}, {turned_momentum}, {}, {0.1, {}});
 
   EXPECT_LE(worst({rows, rows_momentum}, {whole, whole_momentum}), 5e-7);
   EXPECT_LE(worst({turned, turned_momentum}, {whole, whole_momentum}), 5e-7);
-  EXPECT_THROW(model::sgd_update({whole}, {gradient.slice(0, 0, 3)}, {whole_momentum}, {}, {0.1, {}}), c10::Error);
+  EXPECT_THROW(
+      model::sgd_update({whole}, {gradient.slice(0, 0, 3)}, {whole_momentum}, {}, {0.1, {}}),
+      c10::Error);
 }
 
 TEST(Sgd, RowsStoredInBfloat16AreRoundedOnce) {
@@ -148,8 +159,13 @@ TEST(Sgd, RowsStoredInBfloat16AreRoundedOnce) {
   const auto exact = start.to(torch::kDouble);
   const auto velocity = gradient.to(torch::kDouble) + 5e-4 * exact;
   // Half a unit in the last of bfloat16's eight places, and a little for float32.
-  EXPECT_LE(((stored.to(torch::kDouble) - (exact - 0.1 * velocity)) / (exact - 0.1 * velocity)).abs().max().item<double>(), 1.001 / 256);
-  EXPECT_LE(((momentum.to(torch::kDouble) - velocity) / velocity).abs().max().item<double>(), 1.001 / 256);
+  EXPECT_LE(((stored.to(torch::kDouble) - (exact - 0.1 * velocity)) / (exact - 0.1 * velocity))
+                .abs()
+                .max()
+                .item<double>(),
+            1.001 / 256);
+  EXPECT_LE(((momentum.to(torch::kDouble) - velocity) / velocity).abs().max().item<double>(),
+            1.001 / 256);
 }
 
 struct SmallNet : torch::nn::Module {
@@ -167,10 +183,12 @@ struct SmallNet : torch::nn::Module {
 
 TEST(WeightDecays, BatchNormAndBiasesMayBeExempt) {
   const SmallNet net;
-  EXPECT_THAT(model::decay_exempt(net), ::testing::UnorderedElementsAre("conv.bias", "norm.weight", "norm.bias"));
+  EXPECT_THAT(model::decay_exempt(net),
+              ::testing::UnorderedElementsAre("conv.bias", "norm.weight", "norm.bias"));
 
   // conv.weight, conv.bias, norm.weight, norm.bias, slope.weight; frozen is not trained
-  EXPECT_EQ(model::weight_decays(net, 0.2, model::DecayOn::kWeights), (std::vector<double>{0.2, 0, 0, 0, 0.2}));
+  EXPECT_EQ(model::weight_decays(net, 0.2, model::DecayOn::kWeights),
+            (std::vector<double>{0.2, 0, 0, 0, 0.2}));
   EXPECT_EQ(model::weight_decays(net, 0.2, model::DecayOn::kAll), std::vector<double>(5, 0.2));
 }
 
@@ -182,7 +200,8 @@ TEST(GradientNorm, ClippedUpdatesEqualTorchAboveAndBelowTheLimit) {
       auto pair = make_parameters(type);
       set_gradients(pair, pair.ours.size() - 1, scale);
       model::Sgd ours(pair.ours, {});
-      torch::optim::SGD theirs(pair.theirs, torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(5e-4));
+      torch::optim::SGD theirs(pair.theirs,
+                               torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(5e-4));
 
       const auto found = model::gradient_norm(model::gradients_of(pair.ours), {5.0, {}});
       const double wanted = torch::nn::utils::clip_grad_norm_(pair.theirs, 5.0);
@@ -199,8 +218,10 @@ TEST(GradientNorm, ClippedUpdatesEqualTorchAboveAndBelowTheLimit) {
 /// Parameters in 16 bit beside float32 gradients take the update without the fused kernel.
 TEST(GradientNorm, TheUnfusedUpdateDividesToo) {
   const auto gradient = torch::full({6}, 8.0);
-  auto narrow = torch::ones({6}, torch::kBFloat16), narrow_momentum = torch::zeros({6}, torch::kBFloat16);
-  model::sgd_update({narrow}, {gradient}, {narrow_momentum}, {0.9, 0, false}, {0.5, {}, {}, torch::full({}, 16.0)});
+  auto narrow = torch::ones({6}, torch::kBFloat16),
+       narrow_momentum = torch::zeros({6}, torch::kBFloat16);
+  model::sgd_update({narrow}, {gradient}, {narrow_momentum}, {0.9, 0, false},
+                    {0.5, {}, {}, torch::full({}, 16.0)});
   EXPECT_EQ(narrow_momentum[0].item<float>(), 0.5f);
   EXPECT_EQ(narrow[0].item<float>(), 0.75f);
 }
@@ -213,7 +234,8 @@ TEST(GradientNorm, NothingToDoHasNoDivisor) {
 
 TEST(GradientNorm, TakesTheLossScaleOutBeforeClipping) {
   for (const double max_norm : {0.0, 5.0, 1e6}) {
-    const auto plain = std::vector<torch::Tensor>{torch::full({4}, 3.0), torch::full({2, 2}, 4.0)};  // norm 10
+    const auto plain =
+        std::vector<torch::Tensor>{torch::full({4}, 3.0), torch::full({2, 2}, 4.0)};  // norm 10
     const auto scaled = std::vector<torch::Tensor>{plain[0] * 1024, plain[1] * 1024};
 
     const auto found = model::gradient_norm(scaled, {max_norm, torch::full({}, 1024.0)});
@@ -226,15 +248,19 @@ TEST(GradientNorm, TakesTheLossScaleOutBeforeClipping) {
 }
 
 TEST(GradientNorm, OneBadElementAnywhereIsFound) {
-  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     for (const auto type : {torch::kFloat, torch::kBFloat16, torch::kHalf}) {
-      auto gradients = std::vector<torch::Tensor>{torch::ones({3}, type), torch::ones({5, 2}, type)};
+      auto gradients =
+          std::vector<torch::Tensor>{torch::ones({3}, type), torch::ones({5, 2}, type)};
       gradients[1][4][1] = -bad;
-      EXPECT_EQ(model::gradient_norm(gradients, {5.0, {}}).finite.item<float>(), 0.0f) << bad << " " << type;
+      EXPECT_EQ(model::gradient_norm(gradients, {5.0, {}}).finite.item<float>(), 0.0f)
+          << bad << " " << type;
     }
   }
   // 16-bit gradients whose squares would overflow in their own type are fine.
-  EXPECT_EQ(model::gradient_norm({torch::full({9}, 1000.0, torch::kHalf)}, {}).norm.item<float>(), 3000.0f);
+  EXPECT_EQ(model::gradient_norm({torch::full({9}, 1000.0, torch::kHalf)}, {}).norm.item<float>(),
+            3000.0f);
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ class Recorder {
  public:
   explicit Recorder(Bytes region = {}) : region_(region) {}
   void add(Bytes bytes) {
-    const bool inside = !region_.empty() && bytes.data() >= region_.data() && bytes.data() < region_.data() + region_.size();
+    const bool inside = !region_.empty() && bytes.data() >= region_.data() &&
+                        bytes.data() < region_.data() + region_.size();
     if (inside) {
       left_out_ += bytes.size();
     } else {
@@ -33,7 +34,9 @@ class Recorder {
   [[nodiscard]] const std::string& text() const { return text_; }
 
  private:
-  std::string told() { return left_out_ == 0 ? "" : "[" + std::to_string(std::exchange(left_out_, 0)) + " bytes]"; }
+  std::string told() {
+    return left_out_ == 0 ? "" : "[" + std::to_string(std::exchange(left_out_, 0)) + " bytes]";
+  }
 
   Bytes region_;
   std::string text_;
@@ -47,13 +50,15 @@ std::string by_libtorch(const std::vector<Record>& records, Bytes region = {}) {
     return size;
   });
   zip.writeRecord("byteorder", "little", 6);
-  for (const Record& record : records) zip.writeRecord(record.name, record.bytes.data(), record.bytes.size());
+  for (const Record& record : records)
+    zip.writeRecord(record.name, record.bytes.data(), record.bytes.size());
   zip.writeEndOfFile();
   return file.text();
 }
 
 /// `next_piece`: bytes of the piece that follows.
-std::string by_us(const std::vector<Record>& records, const std::function<std::size_t()>& next_piece, Bytes region = {}) {
+std::string by_us(const std::vector<Record>& records,
+                  const std::function<std::size_t()>& next_piece, Bytes region = {}) {
   Recorder file(region);
   PthArchive zip([&](Bytes bytes) { file.add(bytes); });
   zip.write("byteorder", "little");
@@ -95,22 +100,28 @@ TEST(PthArchive, IsThatOfLibTorchByteForByteForAnyPieces) {
 TEST(PthArchive, IsThatOfLibTorchForMoreRecordsThanSixteenBitsCount) {
   const auto bytes = random_bytes(80);
   std::vector<Record> records;
-  for (std::size_t i = 0; i < 66'000; ++i) records.push_back({"data/" + std::to_string(i), Bytes(bytes).first(i % 80)});
+  for (std::size_t i = 0; i < 66'000; ++i)
+    records.push_back({"data/" + std::to_string(i), Bytes(bytes).first(i % 80)});
 
   EXPECT_TRUE(by_us(records, [] { return std::size_t{100}; }) == by_libtorch(records));
 }
 
 TEST(PthArchive, IsThatOfLibTorchBeyondFourGigabytes) {
   constexpr std::size_t kSize = 0xffffffffu;
-  void* zeros = ::mmap(nullptr, kSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);  // takes no memory
+  void* zeros = ::mmap(nullptr, kSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                       0);  // takes no memory
   ASSERT_NE(zeros, MAP_FAILED);
   const Bytes region(static_cast<const std::byte*>(zeros), kSize);
   const auto bytes = random_bytes(100);
-  const std::vector<Record> records = {
-      {"first", bytes}, {"size_is_wide", region}, {"offset_is_wide", bytes}, {"empty", {}}, {"both_are_wide", region}};
+  const std::vector<Record> records = {{"first", bytes},
+                                       {"size_is_wide", region},
+                                       {"offset_is_wide", bytes},
+                                       {"empty", {}},
+                                       {"both_are_wide", region}};
 
   EXPECT_TRUE(by_us(
-                  records, [] { return std::size_t{1} << 28; }, region) == by_libtorch(records, region));
+                  records, [] { return std::size_t{1} << 28; }, region) ==
+              by_libtorch(records, region));
   ::munmap(zeros, kSize);
 }
 

@@ -1,4 +1,5 @@
-// Weight files between this program and PyTorch itself. Skipped when no Python with torch is known (DIFFPROB_PYTHON).
+// Weight files between this program and PyTorch itself. Skipped when no Python with torch is known
+// (DIFFPROB_PYTHON).
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -20,9 +21,11 @@ class WithPython : public ::testing::Test {
  protected:
   void SetUp() override {
     const char* python = std::getenv("DIFFPROB_PYTHON");
-    if (python == nullptr || *python == '\0') GTEST_SKIP() << "DIFFPROB_PYTHON names no Python with torch";
+    if (python == nullptr || *python == '\0')
+      GTEST_SKIP() << "DIFFPROB_PYTHON names no Python with torch";
     const char* source = std::getenv("DIFFPROB_SOURCE_DIR");
-    program_ = "'" + std::string(python) + "' '" + (source != nullptr ? source : ".") + "/tests/model/pytorch_backbones.py'";
+    program_ = "'" + std::string(python) + "' '" + (source != nullptr ? source : ".") +
+               "/tests/model/pytorch_backbones.py'";
   }
 
   /// Runs the script and returns what it printed.
@@ -38,7 +41,8 @@ class WithPython : public ::testing::Test {
 
   void write_faces(const at::Tensor& faces) const {
     std::ofstream(folder_.file("faces"), std::ios::binary)
-        .write(static_cast<const char*>(faces.const_data_ptr()), static_cast<std::streamsize>(faces.nbytes()));
+        .write(static_cast<const char*>(faces.const_data_ptr()),
+               static_cast<std::streamsize>(faces.nbytes()));
   }
 
   at::Tensor read_embeddings(std::int64_t rows) const {
@@ -48,13 +52,14 @@ class WithPython : public ::testing::Test {
     return result;
   }
 
-  void expect_same_embeddings(const std::string& network, const char* direction, Backbone& net, const at::Tensor& faces) const {
+  void expect_same_embeddings(const std::string& network, const char* direction, Backbone& net,
+                              const at::Tensor& faces) const {
     torch::NoGradGuard no_grad;
     net.eval();
     const at::Tensor found = net.forward(faces);
     const double difference = (found - read_embeddings(faces.size(0))).abs().max().item<double>();
-    std::printf("%s, %s: largest difference %.3g (largest value %.3g)\n", network.c_str(), direction, difference,
-                found.abs().max().item<double>());
+    std::printf("%s, %s: largest difference %.3g (largest value %.3g)\n", network.c_str(),
+                direction, difference, found.abs().max().item<double>());
     EXPECT_LE(difference, 1e-4);
     EXPECT_GT(found.std().item<double>(), 1e-3);
   }
@@ -66,19 +71,23 @@ class WithPython : public ::testing::Test {
 /// As print_entries of the script; sums are compared as numbers.
 void expect_entries(const StateDict& found, const std::string& printed) {
   static const std::map<at::ScalarType, std::string> kNames = {
-      {at::kFloat, "float32"}, {at::kDouble, "float64"}, {at::kHalf, "float16"}, {at::kBFloat16, "bfloat16"},
-      {at::kLong, "int64"},    {at::kInt, "int32"},      {at::kByte, "uint8"},   {at::kBool, "bool"}};
+      {at::kFloat, "float32"},     {at::kDouble, "float64"}, {at::kHalf, "float16"},
+      {at::kBFloat16, "bfloat16"}, {at::kLong, "int64"},     {at::kInt, "int32"},
+      {at::kByte, "uint8"},        {at::kBool, "bool"}};
   std::istringstream lines(printed);
   for (const auto& [name, tensor] : found) {
     std::string wanted_name, wanted_type, wanted_shape;
     double wanted_sum = 0;
     ASSERT_TRUE(lines >> wanted_name >> wanted_type >> wanted_shape >> wanted_sum) << printed;
     std::string shape;
-    for (const std::int64_t size : tensor.sizes()) shape += (shape.empty() ? "" : "x") + std::to_string(size);
+    for (const std::int64_t size : tensor.sizes())
+      shape += (shape.empty() ? "" : "x") + std::to_string(size);
     EXPECT_EQ(name, wanted_name);
     EXPECT_EQ(kNames.at(tensor.scalar_type()), wanted_type) << name;
     EXPECT_EQ(shape.empty() ? "scalar" : shape, wanted_shape) << name;
-    EXPECT_NEAR(tensor.to(at::kDouble).sum().item<double>(), wanted_sum, 1e-9 * (1 + std::abs(wanted_sum))) << name;
+    EXPECT_NEAR(tensor.to(at::kDouble).sum().item<double>(), wanted_sum,
+                1e-9 * (1 + std::abs(wanted_sum)))
+        << name;
   }
   std::string rest;
   EXPECT_FALSE(lines >> rest) << "also printed: " << rest;
@@ -109,8 +118,10 @@ TEST_F(WithPython, WeReadWhatTorchSaveWrites) {
   expect_entries(read_pth(path + ".nested"), printed);
   const std::map<std::string, at::Tensor> by_name(found.begin(), found.end());
   EXPECT_TRUE(by_name.at("module.plain").is_alias_of(by_name.at("module.part_of_plain")));
-  EXPECT_TRUE(at::equal(by_name.at("module.transposed"), (at::arange(30, at::kDouble) / 3).view({5, 6}).t()));
-  EXPECT_TRUE(at::equal(by_name.at("module.part_of_plain"), (at::arange(24, at::kFloat) / 7).slice(0, 6, 18).view({3, 4})));
+  EXPECT_TRUE(at::equal(by_name.at("module.transposed"),
+                        (at::arange(30, at::kDouble) / 3).view({5, 6}).t()));
+  EXPECT_TRUE(at::equal(by_name.at("module.part_of_plain"),
+                        (at::arange(24, at::kFloat) / 7).slice(0, 6, 18).view({3, 4})));
   try {
     (void)read_pth(path + ".old");
     FAIL() << "an old file was read";
@@ -124,8 +135,8 @@ class Networks : public WithPython, public ::testing::WithParamInterface<const c
 TEST_P(Networks, EmbedAlikeInBothDirections) {
   const std::string network = GetParam();
   const at::Tensor faces = tests::hashed_tensor(5, 0, {2, 3, 112, 112});
-  const std::string files =
-      network + " '" + folder_.file("net.pth") + "' '" + folder_.file("faces") + "' '" + folder_.file("embeddings") + "'";
+  const std::string files = network + " '" + folder_.file("net.pth") + "' '" +
+                            folder_.file("faces") + "' '" + folder_.file("embeddings") + "'";
   write_faces(faces);
 
   const auto ours = make_backbone({.name = network});
@@ -140,7 +151,8 @@ TEST_P(Networks, EmbedAlikeInBothDirections) {
   expect_same_embeddings(network, "written by PyTorch, read here", *theirs, faces);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backbones, Networks, ::testing::Values("iresnet18", "iresnet18_se", "mobilefacenet"),
+INSTANTIATE_TEST_SUITE_P(Backbones, Networks,
+                         ::testing::Values("iresnet18", "iresnet18_se", "mobilefacenet"),
                          [](const auto& network) { return std::string(network.param); });
 
 }  // namespace

@@ -23,7 +23,8 @@ std::string read_bytes(const std::string& path) {
 }
 
 void write_bytes(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
 StateDict small_state_dict() {
@@ -40,7 +41,8 @@ StateDict small_state_dict() {
 
 bool same(const StateDict& a, const StateDict& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
-    return x.first == y.first && x.second.scalar_type() == y.second.scalar_type() && at::equal(x.second, y.second);
+    return x.first == y.first && x.second.scalar_type() == y.second.scalar_type() &&
+           at::equal(x.second, y.second);
   });
 }
 
@@ -63,7 +65,8 @@ class Weights : public ::testing::Test {
 TEST_F(Weights, ComeBackAsTheyWereWritten) {
   StateDict entries = small_state_dict();
   entries.emplace_back("turned", at::arange(12, at::kFloat).view({3, 4}).t());
-  entries.emplace_back("channels_last", at::rand({2, 3, 4, 5}).contiguous(at::MemoryFormat::ChannelsLast));
+  entries.emplace_back("channels_last",
+                       at::rand({2, 3, 4, 5}).contiguous(at::MemoryFormat::ChannelsLast));
 
   write_pth(path_, entries);
 
@@ -76,7 +79,8 @@ TEST_F(Weights, SameEntriesGiveTheSameBytesAndNothingIsLeftBeside) {
 
   EXPECT_EQ(read_bytes(path_), read_bytes(folder_.file("again.pth")));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 2);
-  EXPECT_THROW(write_pth(folder_.file("no/such/folder/w.pth"), small_state_dict()), data::DataError);
+  EXPECT_THROW(write_pth(folder_.file("no/such/folder/w.pth"), small_state_dict()),
+               data::DataError);
 }
 
 /// Entries cut into `count` parts between rows; those without rows are one part.
@@ -84,7 +88,8 @@ std::vector<WeightEntry> in_parts(const StateDict& entries, std::int64_t count) 
   std::vector<WeightEntry> cut;
   for (const auto& [name, tensor] : entries) {
     const bool has_rows = tensor.dim() > 0 && tensor.size(0) > 0;
-    cut.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), has_rows ? tensor.chunk(count) : std::vector<at::Tensor>{tensor}});
+    cut.push_back({name, tensor.sizes().vec(), tensor.scalar_type(),
+                   has_rows ? tensor.chunk(count) : std::vector<at::Tensor>{tensor}});
   }
   return cut;
 }
@@ -92,7 +97,8 @@ std::vector<WeightEntry> in_parts(const StateDict& entries, std::int64_t count) 
 TEST_F(Weights, InPartsGiveTheSameFile) {
   StateDict entries = small_state_dict();
   entries.emplace_back("turned", at::arange(35, at::kFloat).view({5, 7}).t());
-  entries.emplace_back("channels_last", at::rand({5, 3, 4, 5}).contiguous(at::MemoryFormat::ChannelsLast));
+  entries.emplace_back("channels_last",
+                       at::rand({5, 3, 4, 5}).contiguous(at::MemoryFormat::ChannelsLast));
   const WrittenFile whole = write_pth(path_, entries);
 
   for (const std::int64_t count : {2, 3, 100}) {
@@ -105,9 +111,12 @@ TEST_F(Weights, InPartsGiveTheSameFile) {
 
 TEST_F(Weights, PartsThatDoNotMakeUpTheirEntryAreErrorsAndLeaveNoFile) {
   const at::Tensor part = at::ones({2, 3});
-  const std::vector<std::vector<at::Tensor>> wrong = {{}, {part}, {part, part, part}, {part, part.to(at::kDouble)}};
+  const std::vector<std::vector<at::Tensor>> wrong = {
+      {}, {part}, {part, part, part}, {part, part.to(at::kDouble)}};
   for (const auto& parts : wrong) {
-    EXPECT_THROW(write_pth(path_, std::vector<WeightEntry>{{"fc", {4, 3}, at::kFloat, parts}}), c10::Error) << parts.size();
+    EXPECT_THROW(write_pth(path_, std::vector<WeightEntry>{{"fc", {4, 3}, at::kFloat, parts}}),
+                 c10::Error)
+        << parts.size();
   }
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
@@ -121,7 +130,8 @@ TEST_F(Weights, GoFromOneNetworkToAnotherWithAndWithoutPrefix) {
 
   const auto third = make_backbone({.name = "tiny", .embedding_dim = 16, .seed = 3});
   StateDict prefixed;
-  for (const auto& [name, tensor] : state_dict(*from)) prefixed.emplace_back("module." + name, tensor);
+  for (const auto& [name, tensor] : state_dict(*from))
+    prefixed.emplace_back("module." + name, tensor);
   load_state_dict(*third, prefixed);
   EXPECT_TRUE(same(state_dict(*from), state_dict(*third)));
   EXPECT_FALSE(state_dict(*third)[0].second.is_alias_of(prefixed[0].second));
@@ -133,7 +143,8 @@ TEST_F(Weights, ThatDoNotFitAreListedInFullAndChangeNothing) {
   const at::Tensor before = state_dict(*net)[0].second.detach().clone();
   StateDict entries;
   for (const auto& [name, tensor] : state_dict(*net)) {
-    if (name != "fc.bias") entries.emplace_back(name, name == "bn1.weight" ? at::ones({3}) : tensor.detach() + 1);
+    if (name != "fc.bias")
+      entries.emplace_back(name, name == "bn1.weight" ? at::ones({3}) : tensor.detach() + 1);
   }
   entries.emplace_back("fc.scale", at::ones({2}));
   entries.emplace_back("fc.weight", entries.back().second);
@@ -141,8 +152,10 @@ TEST_F(Weights, ThatDoNotFitAreListedInFullAndChangeNothing) {
     load_state_dict(*net, entries);
     FAIL() << "no error";
   } catch (const c10::Error& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("missing: fc.bias [16]"), HasSubstr("wrong shape: bn1.weight: expected [16], found [3]"),
-                                    HasSubstr("unexpected: fc.scale [2]"), HasSubstr("given twice: fc.weight")));
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("missing: fc.bias [16]"),
+                      HasSubstr("wrong shape: bn1.weight: expected [16], found [3]"),
+                      HasSubstr("unexpected: fc.scale [2]"), HasSubstr("given twice: fc.weight")));
   }
   EXPECT_TRUE(at::equal(state_dict(*net)[0].second, before));
 }
@@ -152,7 +165,8 @@ TEST_F(Weights, TruncatedFilesAreErrorsAtEveryLength) {
   const std::string whole = read_bytes(path_);
 
   const std::string cut = folder_.file("cut.pth");
-  for (std::size_t length = 0; length < whole.size(); length += length < 200 || length + 600 > whole.size() ? 1 : 7) {
+  for (std::size_t length = 0; length < whole.size();
+       length += length < 200 || length + 600 > whole.size() ? 1 : 7) {
     write_bytes(cut, whole.substr(0, length));
     EXPECT_THROW((void)read_pth(cut), data::DataError) << "length " << length;
   }
@@ -170,14 +184,16 @@ TEST_F(Weights, DamagedBytesAreErrorsOrChangeNothing) {
       bytes[i] = static_cast<char>(bytes[i] ^ mask);
       write_bytes(damaged, bytes);
       try {
-        EXPECT_TRUE(same(read_pth(damaged), small_state_dict())) << "byte " << i << " mask " << mask;
+        EXPECT_TRUE(same(read_pth(damaged), small_state_dict()))
+            << "byte " << i << " mask " << mask;
         ++unchanged;
       } catch (const data::DataError&) {
         ++errors;
       }
     }
   }
-  std::printf("%zu bytes: %zu damages found, %zu without effect\n", whole.size(), errors, unchanged);
+  std::printf("%zu bytes: %zu damages found, %zu without effect\n", whole.size(), errors,
+              unchanged);
   EXPECT_GT(errors, whole.size() / 4);
 }
 
@@ -196,7 +212,8 @@ struct Forged {
 
 std::string pickled(std::int64_t value) {
   std::string text = "\x8a\x08";
-  for (int i = 0; i < 8; ++i) text += static_cast<char>((static_cast<std::uint64_t>(value) >> (8 * i)) & 0xff);
+  for (int i = 0; i < 8; ++i)
+    text += static_cast<char>((static_cast<std::uint64_t>(value) >> (8 * i)) & 0xff);
   return text;
 }
 
@@ -219,15 +236,17 @@ void write_archive(const std::string& path, const std::string& pickle, std::int6
 }
 
 void write_forged(const std::string& path, const Forged& file) {
-  const std::string entry = pickled("x") + "c" + file.function + "((" + pickled("storage") + "c" + file.storage_class + pickled(file.key) +
-                            pickled("cpu") + pickled(file.claimed) + "tQ" + pickled(file.offset) + pickled(file.sizes) +
-                            pickled(file.strides) + "\x89}tR";
+  const std::string entry = pickled("x") + "c" + file.function + "((" + pickled("storage") + "c" +
+                            file.storage_class + pickled(file.key) + pickled("cpu") +
+                            pickled(file.claimed) + "tQ" + pickled(file.offset) +
+                            pickled(file.sizes) + pickled(file.strides) + "\x89}tR";
   write_archive(path, "\x80\x02}(" + entry + (file.twice ? entry : "") + "u.", file.stored);
 }
 
 TEST_F(Weights, ViewsOfForeignFilesAreReadAsTheyAre) {
   write_forged(path_, Forged{.offset = 1, .sizes = {2, 2}, .strides = {1, 3}});
-  EXPECT_TRUE(at::equal(read_pth(path_).at(0).second, at::tensor({1.f, 4.f, 2.f, 5.f}).view({2, 2})));
+  EXPECT_TRUE(
+      at::equal(read_pth(path_).at(0).second, at::tensor({1.f, 4.f, 2.f, 5.f}).view({2, 2})));
   write_forged(path_, Forged{.offset = 6, .sizes = {0, 7}, .strides = {7, 1}});
   EXPECT_EQ(read_pth(path_).at(0).second.numel(), 0);
 }
@@ -247,7 +266,8 @@ TEST_F(Weights, HostileFilesAreErrors) {
       {{.strides = {-3, 1}}, "at least 0"},
       {{.sizes = {-2, 3}}, "at least 0"},
       {{.sizes = {6}}, "1 sizes but 2 strides"},
-      {{.sizes = std::vector<std::int64_t>(100, 1), .strides = std::vector<std::int64_t>(100, 1)}, "100 dimensions"},
+      {{.sizes = std::vector<std::int64_t>(100, 1), .strides = std::vector<std::int64_t>(100, 1)},
+       "100 dimensions"},
       {{.claimed = 7}, "expected 7 elements"},
       {{.claimed = -1}, "expected -1 elements"},
       {{.claimed = kHuge}, "expected 9223372036854775807 elements"},

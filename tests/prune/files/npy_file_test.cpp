@@ -1,4 +1,5 @@
-// .npy arrays: what numpy writes is read, our own comes back, everything else is refused without harm.
+// .npy arrays: what numpy writes is read, our own comes back, everything else is refused without
+// harm.
 #include "prune/files/npy_file.h"
 
 #include <cmath>
@@ -24,7 +25,8 @@ std::string npy(int version, const std::string& dictionary, const std::string& d
   bytes += static_cast<char>(version);
   bytes += '\0';
   const std::string header = dictionary + "   \n";
-  for (int i = 0; i < (version == 1 ? 2 : 4); ++i) bytes += static_cast<char>(header.size() >> (8 * i) & 0xFFU);
+  for (int i = 0; i < (version == 1 ? 2 : 4); ++i)
+    bytes += static_cast<char>(header.size() >> (8 * i) & 0xFFU);
   return bytes + header + data;
 }
 
@@ -35,7 +37,8 @@ std::string raw(const std::vector<T>& values) {
   return bytes;
 }
 
-std::string dictionary(const std::string& descr, const std::string& shape, const std::string& fortran = "False") {
+std::string dictionary(const std::string& descr, const std::string& shape,
+                       const std::string& fortran = "False") {
   return "{'descr': '" + descr + "', 'fortran_order': " + fortran + ", 'shape': " + shape + ", }";
 }
 
@@ -64,11 +67,14 @@ class NpyFileTest : public ::testing::Test {
 
 TEST_F(NpyFileTest, ReadsEveryTypeAndVersion) {
   for (const int version : {1, 2, 3}) {
-    EXPECT_THAT(rows(npy(version, dictionary("<f4", "(3,)"), raw<float>({0.25F, 1, 0}))), ElementsAre(ElementsAre(0.25, 1, 0)));
+    EXPECT_THAT(rows(npy(version, dictionary("<f4", "(3,)"), raw<float>({0.25F, 1, 0}))),
+                ElementsAre(ElementsAre(0.25, 1, 0)));
     EXPECT_THAT(rows(npy(version, dictionary("<f8", "(2, 2)"), raw<double>({0.1, 0.2, 0.3, 0.4}))),
                 ElementsAre(ElementsAre(0.1, 0.2), ElementsAre(0.3, 0.4)));
-    EXPECT_THAT(integers(npy(version, dictionary("<i4", "(2,)"), raw<std::int32_t>({-1, 7}))), ElementsAre(-1, 7));
-    EXPECT_THAT(integers(npy(version, dictionary("<i8", "(2L,)"), raw<std::int64_t>({-1, std::int64_t{1} << 40}))),
+    EXPECT_THAT(integers(npy(version, dictionary("<i4", "(2,)"), raw<std::int32_t>({-1, 7}))),
+                ElementsAre(-1, 7));
+    EXPECT_THAT(integers(npy(version, dictionary("<i8", "(2L,)"),
+                             raw<std::int64_t>({-1, std::int64_t{1} << 40}))),
                 ElementsAre(-1, std::int64_t{1} << 40));
     EXPECT_THAT(integers(npy(version, dictionary("|u1", "(2,)"), "\x01\xff")), ElementsAre(1, 255));
   }
@@ -77,7 +83,9 @@ TEST_F(NpyFileTest, ReadsEveryTypeAndVersion) {
 }
 
 TEST_F(NpyFileTest, KeysMayStandInAnyOrderAndQuotes) {
-  EXPECT_THAT(integers(npy(1, R"({"shape": ( 1 , ), "fortran_order":False,"descr":'<i4'})", raw<std::int32_t>({5}))), ElementsAre(5));
+  EXPECT_THAT(integers(npy(1, R"({"shape": ( 1 , ), "fortran_order":False,"descr":'<i4'})",
+                           raw<std::int32_t>({5}))),
+              ElementsAre(5));
 }
 
 TEST_F(NpyFileTest, WhatIsWrittenComesBackAlsoInSeveralBlocks) {
@@ -116,52 +124,73 @@ TEST_F(NpyFileTest, TheFirstElementIsAligned) {
 
 TEST_F(NpyFileTest, RefusesWhatItDoesNotUnderstandAndSaysWhatToDo) {
   const std::string one = raw<float>({1});
-  EXPECT_THAT(refusal(npy(1, dictionary("|O", "(1,)"), one)), HasSubstr("Python objects (a pickle), which is never unpacked"));
+  EXPECT_THAT(refusal(npy(1, dictionary("|O", "(1,)"), one)),
+              HasSubstr("Python objects (a pickle), which is never unpacked"));
   EXPECT_THAT(refusal(npy(1, dictionary("<f4", "(1, 1)", "True"), one)),
               HasSubstr("Fortran order; numpy.save(file, numpy.ascontiguousarray(a))"));
-  EXPECT_THAT(refusal(npy(1, "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", one)), HasSubstr("array of records"));
-  EXPECT_THAT(refusal(npy(1, dictionary(">f4", "(1,)"), one)), HasSubstr("type '>f4', expected <f4"));
+  EXPECT_THAT(
+      refusal(npy(1, "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", one)),
+      HasSubstr("array of records"));
+  EXPECT_THAT(refusal(npy(1, dictionary(">f4", "(1,)"), one)),
+              HasSubstr("type '>f4', expected <f4"));
   EXPECT_THAT(refusal(npy(1, dictionary("<c8", "(1,)"), one)), HasSubstr("type '<c8'"));
   EXPECT_THAT(refusal(npy(1, dictionary("", "(1,)"), one)), HasSubstr("type ''"));
   EXPECT_THAT(refusal(npy(1, dictionary("<f4", "()"), one)), HasSubstr("0 dimensions"));
   EXPECT_THAT(refusal(npy(1, dictionary("<f4", "(1, 1, 1)"), one)), HasSubstr("3 dimensions"));
-  EXPECT_THAT(refusal(npy(4, dictionary("<f4", "(1,)"), one)), HasSubstr("format 4.0, this program reads 1.0, 2.0 and 3.0"));
-  EXPECT_THAT(refusal(npy(1, dictionary("<f4", "(2,)"), one)), HasSubstr("more elements than the 1 that are there"));
+  EXPECT_THAT(refusal(npy(4, dictionary("<f4", "(1,)"), one)),
+              HasSubstr("format 4.0, this program reads 1.0, 2.0 and 3.0"));
+  EXPECT_THAT(refusal(npy(1, dictionary("<f4", "(2,)"), one)),
+              HasSubstr("more elements than the 1 that are there"));
   EXPECT_THAT(refusal(npy(1, dictionary("<f4", "(1,)"), one + "x")), HasSubstr("expected "));
   EXPECT_THAT(refusal("PK\x03\x04 a zip of arrays"), HasSubstr("not a .npy file"));
-  EXPECT_THAT(message_of<PruneError>([&] { NpyFile file(folder_.file("none.npy")); }), HasSubstr("none.npy: cannot open"));
+  EXPECT_THAT(message_of<PruneError>([&] { NpyFile file(folder_.file("none.npy")); }),
+              HasSubstr("none.npy: cannot open"));
 }
 
 TEST_F(NpyFileTest, RefusesJunkInTheHeader) {
   for (const std::string& text : std::vector<std::string>{
-           "", "{", "{}", "{'descr': '<f4'}", "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': 1}",
+           "", "{", "{}", "{'descr': '<f4'}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': 1}",
            "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}",
-           "{'descr': '<f4, 'fortran_order': False, 'shape': (1,)}", "{'descr': '<f4', 'fortran_order': 0, 'shape': (1,)}",
-           "{'descr': '<f4', 'fortran_order': False, 'shape': [1]}", "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
-           "{'descr': '<f4', 'fortran_order': False, 'shape': (1 1)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (1.0,)}",
+           "{'descr': '<f4, 'fortran_order': False, 'shape': (1,)}",
+           "{'descr': '<f4', 'fortran_order': 0, 'shape': (1,)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': [1]}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1 1)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1.0,)}",
            "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)} + x",
-           "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", "__import__('os').system('true')"}) {
-    EXPECT_THAT(refusal(npy(1, text, raw<float>({1}))), HasSubstr("a.npy: .npy header: expected")) << text;
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}",
+           "__import__('os').system('true')"}) {
+    EXPECT_THAT(refusal(npy(1, text, raw<float>({1}))), HasSubstr("a.npy: .npy header: expected"))
+        << text;
   }
 }
 
 TEST_F(NpyFileTest, AbsurdLengthsTakeNoMemory) {
   const std::string most = std::to_string(std::numeric_limits<std::int64_t>::max());
   for (const std::string& shape :
-       std::vector<std::string>{"(" + most + ",)", "(" + most + ", " + most + ")", "(2, " + most + ")", "(4294967296, 4294967296)"}) {
-    EXPECT_THAT(refusal(npy(1, dictionary("<f8", shape), "12345678")), HasSubstr("more elements than")) << shape;
+       std::vector<std::string>{"(" + most + ",)", "(" + most + ", " + most + ")",
+                                "(2, " + most + ")", "(4294967296, 4294967296)"}) {
+    EXPECT_THAT(refusal(npy(1, dictionary("<f8", shape), "12345678")),
+                HasSubstr("more elements than"))
+        << shape;
   }
-  for (const std::string& shape : std::vector<std::string>{"(0, " + most + ")", "(" + most + ", 0)", "(0,)", "(0, 0)"}) {
+  for (const std::string& shape :
+       std::vector<std::string>{"(0, " + most + ")", "(" + most + ", 0)", "(0,)", "(0, 0)"}) {
     write_bytes(path_, npy(1, dictionary("<f8", shape), ""));
-    EXPECT_THROW(read_npy_rows(path_, [](std::int64_t, std::span<const double>) {}), PruneError) << shape;
+    EXPECT_THROW(read_npy_rows(path_, [](std::int64_t, std::span<const double>) {}), PruneError)
+        << shape;
   }
-  EXPECT_THAT(refusal(std::string("\x93NUMPY\x02\0\xff\xff\xff\xff{", 13)), HasSubstr("cut off: a header of 4294967295 bytes"));
+  EXPECT_THAT(refusal(std::string("\x93NUMPY\x02\0\xff\xff\xff\xff{", 13)),
+              HasSubstr("cut off: a header of 4294967295 bytes"));
 }
 
 TEST_F(NpyFileTest, EveryTruncationIsRefused) {
   for (const int version : {1, 2}) {
-    const std::string whole = npy(version, dictionary("<f4", "(5,)"), raw<float>({1, 0, 0.5F, 0.25F, 1}));
-    for (std::size_t length = 0; length < whole.size(); ++length) EXPECT_NE(refusal(whole.substr(0, length)), "") << length;
+    const std::string whole =
+        npy(version, dictionary("<f4", "(5,)"), raw<float>({1, 0, 0.5F, 0.25F, 1}));
+    for (std::size_t length = 0; length < whole.size(); ++length)
+      EXPECT_NE(refusal(whole.substr(0, length)), "") << length;
     EXPECT_EQ(refusal(whole), "");
   }
 }
@@ -178,7 +207,10 @@ TEST_F(NpyFileTest, EveryDamagedByteOfTheHeaderIsRefusedOrHarmless) {
         NpyFile file(path_);
         std::vector<double> row(static_cast<std::size_t>(file.columns()));
         file.read_row(0, row);
-        EXPECT_EQ(row.size() * (file.type() == NpyType::kFloat64 || file.type() == NpyType::kInt64 ? 8U : 4U), 20U);
+        EXPECT_EQ(
+            row.size() *
+                (file.type() == NpyType::kFloat64 || file.type() == NpyType::kInt64 ? 8U : 4U),
+            20U);
       } catch (const PruneError&) {
         ++refused;
       }
@@ -189,44 +221,58 @@ TEST_F(NpyFileTest, EveryDamagedByteOfTheHeaderIsRefusedOrHarmless) {
 
 TEST_F(NpyFileTest, BadScoresAndMasksAreNamed) {
   write_bytes(path_, npy(1, dictionary("<f4", "(2, 2)"), raw<float>({0, 1, 0.5F, std::nanf("")})));
-  EXPECT_THAT(message_of<PruneError>([&] { read_npy_rows(path_, [](std::int64_t, std::span<const double>) {}); }),
+  EXPECT_THAT(message_of<PruneError>(
+                  [&] { read_npy_rows(path_, [](std::int64_t, std::span<const double>) {}); }),
               HasSubstr("row 1: the score of sample 1 is NaN"));
   write_bytes(path_, npy(1, dictionary("|u1", "(2,)"), "\x01\x02"));
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(NpyFile(path_).mask()); }), HasSubstr("element 1 is 2, expected 0 or 1"));
+  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(NpyFile(path_).mask()); }),
+              HasSubstr("element 1 is 2, expected 0 or 1"));
   write_bytes(path_, npy(1, dictionary("<i4", "(1, 2)"), raw<std::int32_t>({1, 2})));
   EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(NpyFile(path_).integers()); }),
               HasSubstr("shape (1, 2), expected one dimension"));
-  EXPECT_THAT(message_of<PruneError>([&] { read_npy_rows(path_, [](std::int64_t, std::span<const double>) {}); }), HasSubstr("not floats"));
+  EXPECT_THAT(message_of<PruneError>(
+                  [&] { read_npy_rows(path_, [](std::int64_t, std::span<const double>) {}); }),
+              HasSubstr("not floats"));
 }
 
 /// numpy itself writes and reads; skipped without it.
 TEST_F(NpyFileTest, AgreesWithNumpy) {
   const char* python = std::getenv("DIFFPROB_PYTHON");
-  if (python == nullptr || *python == '\0') GTEST_SKIP() << "DIFFPROB_PYTHON is not set: no numpy to compare with";
+  if (python == nullptr || *python == '\0')
+    GTEST_SKIP() << "DIFFPROB_PYTHON is not set: no numpy to compare with";
   const auto run = [&](const std::string& code) {
-    write_bytes(folder_.file("script.py"), "import sys, numpy as np\nfolder = sys.argv[1] + '/'\n" + code);
-    return std::system(("'" + std::string(python) + "' '" + folder_.file("script.py") + "' '" + folder_.file("") + "'").c_str()) == 0;
+    write_bytes(folder_.file("script.py"),
+                "import sys, numpy as np\nfolder = sys.argv[1] + '/'\n" + code);
+    return std::system(("'" + std::string(python) + "' '" + folder_.file("script.py") + "' '" +
+                        folder_.file("") + "'")
+                           .c_str()) == 0;
   };
   if (!run("")) GTEST_SKIP() << "this Python has no numpy";
-  ASSERT_TRUE(
-      run("np.save(folder + 'f4', np.float32([[.5, .25], [0, 1]])); np.save(folder + 'f8', np.array([.1, .2]))\n"
-          "np.save(folder + 'i8', np.array([3, -1])); np.save(folder + 'b1', np.array([True, False]))\n"
-          "np.save(folder + 'o', np.array([None, {}]), allow_pickle=True); np.save(folder + 'fortran', np.asfortranarray(np.eye(3)))\n"
-          "np.lib.format.write_array(open(folder + 'v2.npy', 'wb'), np.array([7]), version=(2, 0))\n"));
-  EXPECT_THAT(rows(read_bytes(folder_.file("f4.npy"))), ElementsAre(ElementsAre(0.5, 0.25), ElementsAre(0, 1)));
+  ASSERT_TRUE(run(
+      "np.save(folder + 'f4', np.float32([[.5, .25], [0, 1]])); np.save(folder + 'f8', "
+      "np.array([.1, .2]))\n"
+      "np.save(folder + 'i8', np.array([3, -1])); np.save(folder + 'b1', np.array([True, False]))\n"
+      "np.save(folder + 'o', np.array([None, {}]), allow_pickle=True); np.save(folder + 'fortran', "
+      "np.asfortranarray(np.eye(3)))\n"
+      "np.lib.format.write_array(open(folder + 'v2.npy', 'wb'), np.array([7]), version=(2, 0))\n"));
+  EXPECT_THAT(rows(read_bytes(folder_.file("f4.npy"))),
+              ElementsAre(ElementsAre(0.5, 0.25), ElementsAre(0, 1)));
   EXPECT_THAT(rows(read_bytes(folder_.file("f8.npy"))), ElementsAre(ElementsAre(0.1, 0.2)));
   EXPECT_THAT(NpyFile(folder_.file("i8.npy")).integers(), ElementsAre(3, -1));
   EXPECT_THAT(NpyFile(folder_.file("v2.npy")).integers(), ElementsAre(7));
   EXPECT_THAT(NpyFile(folder_.file("b1.npy")).mask(), ElementsAre(1, 0));
-  EXPECT_THAT(message_of<PruneError>([&] { NpyFile file(folder_.file("o.npy")); }), HasSubstr("pickle"));
-  EXPECT_THAT(message_of<PruneError>([&] { NpyFile file(folder_.file("fortran.npy")); }), HasSubstr("Fortran"));
+  EXPECT_THAT(message_of<PruneError>([&] { NpyFile file(folder_.file("o.npy")); }),
+              HasSubstr("pickle"));
+  EXPECT_THAT(message_of<PruneError>([&] { NpyFile file(folder_.file("fortran.npy")); }),
+              HasSubstr("Fortran"));
   write_npy<double>(folder_.file("our_f8.npy"), std::vector<double>{0.1, 0.7});
   write_npy<float>(folder_.file("our_f4.npy"), std::vector<float>{0.1F, 0.7F});
   write_npy<std::int64_t>(folder_.file("our_i8.npy"), std::vector<std::int64_t>{5, -6});
   write_npy_mask(folder_.file("our_b1.npy"), std::vector<std::uint8_t>{0, 1});
   EXPECT_TRUE(
       run("def same(name, wanted):\n"
-          "    a = np.load(folder + name); assert a.dtype == wanted.dtype and (a == wanted).all(), name\n"
+          "    a = np.load(folder + name); assert a.dtype == wanted.dtype and (a == wanted).all(), "
+          "name\n"
           "same('our_f8.npy', np.array([.1, .7])); same('our_f4.npy', np.float32([.1, .7]))\n"
           "same('our_i8.npy', np.array([5, -6])); same('our_b1.npy', np.array([False, True]))\n"));
 }

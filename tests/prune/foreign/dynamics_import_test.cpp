@@ -1,4 +1,5 @@
-// Probabilities of others over epochs, as training dynamics: against the definition of DynUnc written out.
+// Probabilities of others over epochs, as training dynamics: against the definition of DynUnc
+// written out.
 #include "prune/foreign/dynamics_import.h"
 
 #include <algorithm>
@@ -20,14 +21,17 @@ std::string text_of(const std::vector<std::vector<float>>& epochs) {
   std::string text;
   char number[40];
   for (const auto& epoch : epochs) {
-    for (const float p : epoch) text += (std::snprintf(number, sizeof number, "%.18e ", static_cast<double>(p)), number);
+    for (const float p : epoch)
+      text += (std::snprintf(number, sizeof number, "%.18e ", static_cast<double>(p)), number);
     text += "\n";
   }
   return text;
 }
 
-/// The mean over the windows that end before the last epoch of 10 * standard deviation (n - 1); zeros leave the window as it was.
-double slow_uncertainty(const std::vector<std::vector<float>>& epochs, std::size_t sample, std::size_t window) {
+/// The mean over the windows that end before the last epoch of 10 * standard deviation (n - 1);
+/// zeros leave the window as it was.
+double slow_uncertainty(const std::vector<std::vector<float>>& epochs, std::size_t sample,
+                        std::size_t window) {
   std::vector<double> recent(window, 0.0);
   double sum = 0;
   double count = 0;
@@ -55,12 +59,14 @@ TEST(DynamicsImport, GivesTheUncertaintyOfItsDefinitionAndComesBackFromHdf5) {
     for (float& p : epoch) p = draws.below(9) == 0 ? 0.0F : static_cast<float>(draws.uniform());
   }
   SampleLabels samples;
-  for (std::size_t i = 0; i < kSamples; ++i) samples.labels.push_back(static_cast<std::int32_t>(i / 8));
+  for (std::size_t i = 0; i < kSamples; ++i)
+    samples.labels.push_back(static_cast<std::int32_t>(i / 8));
   samples.num_classes = 5;
   const TemporaryFolder folder;
   write_bytes(folder.file("prob.txt"), text_of(epochs));
 
-  const DynamicsTable table = import_dynamics(folder.file("prob.txt"), ScoreValue::kProbability, samples, 4);
+  const DynamicsTable table =
+      import_dynamics(folder.file("prob.txt"), ScoreValue::kProbability, samples, 4);
 
   EXPECT_EQ(table.epochs, 14);
   for (std::size_t i = 0; i < kSamples; ++i) {
@@ -83,10 +89,13 @@ TEST(DynamicsImport, RefusesWhatIsNoTableOfProbabilities) {
   const TemporaryFolder folder;
   const auto refusal = [&](const std::string& text, const SampleLabels& samples) {
     write_bytes(folder.file("p.txt"), text);
-    return message_of<PruneError>([&] { static_cast<void>(import_dynamics(folder.file("p.txt"), ScoreValue::kProbability, samples)); });
+    return message_of<PruneError>([&] {
+      static_cast<void>(import_dynamics(folder.file("p.txt"), ScoreValue::kProbability, samples));
+    });
   };
   EXPECT_THAT(refusal("0.5 0.5\n0.5 1.5\n", {{0, 0}, 1, ""}), HasSubstr("row 1, sample 1 is 1.5"));
-  EXPECT_THAT(refusal("0.5 0.5\n", {{0, 0, 0}, 1, ""}), HasSubstr("2 scores in row 0, but there are 3 labels"));
+  EXPECT_THAT(refusal("0.5 0.5\n", {{0, 0, 0}, 1, ""}),
+              HasSubstr("2 scores in row 0, but there are 3 labels"));
   EXPECT_THAT(refusal("0.5 0.5\n", {}), HasSubstr("scores without labels"));
 }
 

@@ -16,13 +16,15 @@ namespace {
 using ::testing::HasSubstr;
 
 bool equal(const IndexSet& a, const IndexSet& b) {
-  return a.dataset_fingerprint == b.dataset_fingerprint && a.num_samples == b.num_samples && a.kept == b.kept &&
-         a.label_map == b.label_map && a.reasons == b.reasons && a.method == b.method && a.threshold == b.threshold;
+  return a.dataset_fingerprint == b.dataset_fingerprint && a.num_samples == b.num_samples &&
+         a.kept == b.kept && a.label_map == b.label_map && a.reasons == b.reasons &&
+         a.method == b.method && a.threshold == b.threshold;
 }
 
 /// 0 and 2 keep samples, 1 loses all, 3 never had any.
 IndexSet example() {
-  const Selection selection{{Reason::kKept, Reason::kMislabelled, Reason::kRedundant, Reason::kKeptByFloor, Reason::kMislabelled}};
+  const Selection selection{{Reason::kKept, Reason::kMislabelled, Reason::kRedundant,
+                             Reason::kKeptByFloor, Reason::kMislabelled}};
   IndexSet set = make_index_set(selection, {2, 1, 2, 0, 1}, 4);
   set.dataset_fingerprint = "abc";
   set.method = "clean+diffprob";
@@ -33,7 +35,8 @@ IndexSet example() {
 class IndexSetFile : public ::testing::Test {
  protected:
   std::string reading(const std::string& name, std::int64_t samples) {
-    return message_of<PruneError>([&] { static_cast<void>(read_index_set(folder_.file(name), samples)); });
+    return message_of<PruneError>(
+        [&] { static_cast<void>(read_index_set(folder_.file(name), samples)); });
   }
   TemporaryFolder folder_;
 };
@@ -48,8 +51,12 @@ TEST_F(IndexSetFile, MadeFromASelectionRenumbersLabelsDensely) {
 
 TEST_F(IndexSetFile, LabelsOutOfRangeAreNamed) {
   const Selection selection{{Reason::kKept, Reason::kKept}};
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(make_index_set(selection, {0, 4}, 4)); }), HasSubstr("sample 1 has label 4"));
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(make_index_set(selection, {0}, 4)); }), HasSubstr("2 reasons for 1 labels"));
+  EXPECT_THAT(message_of<PruneError>([&] {
+                static_cast<void>(make_index_set(selection, {0, 4}, 4));
+              }),
+              HasSubstr("sample 1 has label 4"));
+  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(make_index_set(selection, {0}, 4)); }),
+              HasSubstr("2 reasons for 1 labels"));
 }
 
 TEST_F(IndexSetFile, Hdf5ComesBackAsItWasAlsoUnderAnotherName) {
@@ -70,13 +77,24 @@ TEST_F(IndexSetFile, ContradictionsAreRefused) {
     change(set);
     return message_of<PruneError>([&] { write_index_set(folder_.file("bad.h5"), set); });
   };
-  EXPECT_THAT(writing([](auto& s) { s.kept = {3, 0}; }), HasSubstr("kept[1] is 0, expected 4 to 4"));
+  EXPECT_THAT(writing([](auto& s) {
+                s.kept = {3, 0};
+              }),
+              HasSubstr("kept[1] is 0, expected 4 to 4"));
   EXPECT_THAT(writing([](auto& s) { s.kept = {0, 5}; }), HasSubstr("kept[1] is 5"));
-  EXPECT_THAT(writing([](auto& s) { s.kept = {0, 2}; }), HasSubstr("sample 2 has the reason redundant, but is in the kept list"));
-  EXPECT_THAT(writing([](auto& s) { s.kept = {0}; }), HasSubstr("sample 3 has the reason kept_by_floor, but is not in the kept list"));
-  EXPECT_THAT(writing([](auto& s) { s.label_map = {1, 0, -1, -1}; }), HasSubstr("label_map[0] is 1, expected -1 or 0"));
+  EXPECT_THAT(writing([](auto& s) {
+                s.kept = {0, 2};
+              }),
+              HasSubstr("sample 2 has the reason redundant, but is in the kept list"));
+  EXPECT_THAT(writing([](auto& s) { s.kept = {0}; }),
+              HasSubstr("sample 3 has the reason kept_by_floor, but is not in the kept list"));
+  EXPECT_THAT(writing([](auto& s) {
+                s.label_map = {1, 0, -1, -1};
+              }),
+              HasSubstr("label_map[0] is 1, expected -1 or 0"));
   EXPECT_THAT(writing([](auto& s) { s.reasons.pop_back(); }), HasSubstr("4 reasons for 5 samples"));
-  EXPECT_THAT(writing([](auto& s) { s.reasons[1] = static_cast<Reason>(9); }), HasSubstr("unknown reason code 9"));
+  EXPECT_THAT(writing([](auto& s) { s.reasons[1] = static_cast<Reason>(9); }),
+              HasSubstr("unknown reason code 9"));
   EXPECT_EQ(folder_.entries(), 0U);
 }
 
@@ -130,7 +148,9 @@ TEST_F(IndexSetFile, DamagedHdf5IsRefusedOrHarmless) {
 TEST_F(IndexSetFile, MissingFilesAreErrors) {
   EXPECT_THAT(reading("none.txt", 5), HasSubstr("none.txt: cannot open"));
   EXPECT_THAT(reading("none.h5", 5), HasSubstr("none.h5"));
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(read_index_set(std::filesystem::temp_directory_path(), 5)); }),
+  EXPECT_THAT(message_of<PruneError>([&] {
+                static_cast<void>(read_index_set(std::filesystem::temp_directory_path(), 5));
+              }),
               HasSubstr("cannot open"));
 }
 
@@ -143,8 +163,9 @@ std::string refusal(const std::string& text, std::int64_t samples = 0) {
 
 TEST(KeptIndexText, AcceptsWhatPeopleWrite) {
   const std::vector<std::int64_t> wanted = {0, 3, 17};
-  for (const char* text : {"kept_index = [0, 3, 17]", "kept_index=[17,0,3]\n", "kept_index = [\n 3,\n 17,\r\n\t0\n]\n", "[3, 0, 17,]",
-                           "0,3,17", "0,3,17\n", "  kept_index\n=\n[0 , 3 ,17 , ]  \n"}) {
+  for (const char* text :
+       {"kept_index = [0, 3, 17]", "kept_index=[17,0,3]\n", "kept_index = [\n 3,\n 17,\r\n\t0\n]\n",
+        "[3, 0, 17,]", "0,3,17", "0,3,17\n", "  kept_index\n=\n[0 , 3 ,17 , ]  \n"}) {
     EXPECT_EQ(parse(text), wanted) << text;
   }
   EXPECT_TRUE(parse("kept_index = []").empty());
@@ -153,16 +174,19 @@ TEST(KeptIndexText, AcceptsWhatPeopleWrite) {
 
 TEST(KeptIndexText, NamesDuplicatesAndIndicesOutOfRange) {
   EXPECT_THAT(refusal("kept_index = [4, 2, 4]"), HasSubstr("sample index 4 is listed twice"));
-  EXPECT_THAT(refusal("[0,\n1,\n5]", 5), HasSubstr("line 3: expected an index of 0 to 4, found '5]'"));
+  EXPECT_THAT(refusal("[0,\n1,\n5]", 5),
+              HasSubstr("line 3: expected an index of 0 to 4, found '5]'"));
   EXPECT_EQ(refusal("[0, 4]", 5), "");
-  EXPECT_THAT(refusal("[0, -1]"), HasSubstr("expected a sample index (a whole number, 0 or more), found '-1]'"));
+  EXPECT_THAT(refusal("[0, -1]"),
+              HasSubstr("expected a sample index (a whole number, 0 or more), found '-1]'"));
   EXPECT_THAT(refusal("[99999999999999999999]"), HasSubstr("expected a sample index"));
 }
 
 TEST(KeptIndexText, RefusesJunk) {
   for (const char* text :
-       {"kept_index", "kept_index = ", "kept_index [1]", "[1, 2", "[1 2]", "[1, 2] 3", "[1,, 2]", "1, 2]", "[1.5]", "[1e3]", "x",
-        "[np.int64(3), np.int64(4)]", "kept_index = [1]; import os", "[[1]]", "\x89HDF", "{0: 1}", "[,]", "kept_index = [0x10]"}) {
+       {"kept_index", "kept_index = ", "kept_index [1]", "[1, 2", "[1 2]", "[1, 2] 3", "[1,, 2]",
+        "1, 2]", "[1.5]", "[1e3]", "x", "[np.int64(3), np.int64(4)]", "kept_index = [1]; import os",
+        "[[1]]", "\x89HDF", "{0: 1}", "[,]", "kept_index = [0x10]"}) {
     const std::string message = refusal(text);
     if (std::string(text) == "kept_index = ") continue;  // an empty bare list
     EXPECT_THAT(message, HasSubstr("list: line 1: expected")) << text;

@@ -1,4 +1,5 @@
-// Lists of every kind: round trips, what says kept and what says dropped, and what is left of damaged files.
+// Lists of every kind: round trips, what says kept and what says dropped, and what is left of
+// damaged files.
 #include "prune/lists/list_file.h"
 
 #include <algorithm>
@@ -20,7 +21,8 @@ using Indices = std::vector<std::int64_t>;
 /// Image files of N samples: 5 an identity.
 std::vector<std::string> image_names(std::int64_t count) {
   std::vector<std::string> names;
-  for (std::int64_t i = 0; i < count; ++i) names.push_back("m.0" + std::to_string(i / 5) + "/" + std::to_string(i % 5) + "-FaceId-0.jpg");
+  for (std::int64_t i = 0; i < count; ++i)
+    names.push_back("m.0" + std::to_string(i / 5) + "/" + std::to_string(i % 5) + "-FaceId-0.jpg");
   return names;
 }
 
@@ -33,13 +35,15 @@ IndexSet kept_set(std::int64_t samples, Indices kept) {
 }
 
 bool holds_keys(ListKind kind) {
-  return kind == ListKind::kComma || kind == ListKind::kAdaFace || kind == ListKind::kLines || kind == ListKind::kNpyIndex ||
-         kind == ListKind::kCvlface;
+  return kind == ListKind::kComma || kind == ListKind::kAdaFace || kind == ListKind::kLines ||
+         kind == ListKind::kNpyIndex || kind == ListKind::kCvlface;
 }
 
 class ListFile : public ::testing::Test {
  protected:
-  Indices read(const std::string& name, const ListOptions& options) { return read_list(folder_.file(name), options).kept; }
+  Indices read(const std::string& name, const ListOptions& options) {
+    return read_list(folder_.file(name), options).kept;
+  }
   std::string refusal(const std::string& name, const ListOptions& options) {
     return message_of<PruneError>([&] { static_cast<void>(read(name, options)); });
   }
@@ -51,7 +55,9 @@ class ListFile : public ::testing::Test {
     write_bytes(folder_.file("list"), text);
     return read("list", options);
   }
-  static ListOptions said(ListMeaning meaning, std::int64_t samples = 0) { return {{}, meaning, samples, IndexBase::kIndex, nullptr}; }
+  static ListOptions said(ListMeaning meaning, std::int64_t samples = 0) {
+    return {{}, meaning, samples, IndexBase::kIndex, nullptr};
+  }
   static ListOptions as(ListKind kind, std::int64_t samples = 0) {
     return {kind, ListMeaning::kUnsaid, samples, IndexBase::kIndex, nullptr};
   }
@@ -70,7 +76,8 @@ TEST_F(ListFile, EveryKindComesBackAsItWas) {
       for (const ListKindInfo& info : list_kinds()) {
         for (const IndexBase base : {IndexBase::kIndex, IndexBase::kKey}) {
           ListOptions options{info.kind, info.meaning, samples, base, &names};
-          if (info.meaning == ListMeaning::kUnsaid) options.meaning = ListMeaning::kKept;  // what write_list writes
+          if (info.meaning == ListMeaning::kUnsaid)
+            options.meaning = ListMeaning::kKept;  // what write_list writes
           if (base == IndexBase::kKey && !holds_keys(info.kind)) continue;
           const std::string path = folder_.file(info.kind == ListKind::kIndexSet ? "a.h5" : "a");
 
@@ -87,15 +94,16 @@ TEST_F(ListFile, EveryKindComesBackAsItWas) {
 
 TEST_F(ListFile, KindsAreToldByContent) {
   const auto names = image_names(20);
-  const std::vector<std::pair<ListKind, ListKind>> told = {{ListKind::kIndexSet, ListKind::kIndexSet},
-                                                           {ListKind::kKeptIndex, ListKind::kKeptIndex},
-                                                           {ListKind::kDroppedIndex, ListKind::kDroppedIndex},
-                                                           {ListKind::kAdaFace, ListKind::kComma},
-                                                           {ListKind::kLines, ListKind::kLines},
-                                                           {ListKind::kCvlface, ListKind::kNpyIndex},
-                                                           {ListKind::kCleanlab, ListKind::kNpyMask},
-                                                           {ListKind::kMsCeleb, ListKind::kNames},
-                                                           {ListKind::kNames, ListKind::kNames}};
+  const std::vector<std::pair<ListKind, ListKind>> told = {
+      {ListKind::kIndexSet, ListKind::kIndexSet},
+      {ListKind::kKeptIndex, ListKind::kKeptIndex},
+      {ListKind::kDroppedIndex, ListKind::kDroppedIndex},
+      {ListKind::kAdaFace, ListKind::kComma},
+      {ListKind::kLines, ListKind::kLines},
+      {ListKind::kCvlface, ListKind::kNpyIndex},
+      {ListKind::kCleanlab, ListKind::kNpyMask},
+      {ListKind::kMsCeleb, ListKind::kNames},
+      {ListKind::kNames, ListKind::kNames}};
   for (const auto& [written, found] : told) {
     ListOptions options;
     options.names = &names;
@@ -111,13 +119,20 @@ TEST_F(ListFile, KindsAreToldByContent) {
 
 TEST_F(ListFile, HeadersSayKeptOrDropped) {
   EXPECT_THAT(read_text("kept_index = [3, 0]", {}), ElementsAre(0, 3));
-  EXPECT_THAT(read_text("dropped_index = [3, 0]", said(ListMeaning::kUnsaid, 5)), ElementsAre(1, 2, 4));
-  EXPECT_THAT(read_text("dropped_index = [3, 0]", said(ListMeaning::kDropped, 5)), ElementsAre(1, 2, 4));
-  EXPECT_THAT(refusal_of("dropped_index = [3, 0]", {}), HasSubstr("how many samples are there? Give the data set (--data=PATH)"));
-  EXPECT_THAT(refusal_of("dropped_index = [3, 0]", said(ListMeaning::kKept, 5)), HasSubstr("names dropped samples, not kept ones"));
-  EXPECT_THAT(refusal_of("kept_index = [3, 0]", said(ListMeaning::kDropped, 5)), HasSubstr("names kept samples, not dropped ones"));
-  EXPECT_THAT(refusal_of("kept_index = [3, 0]", as(ListKind::kDroppedIndex, 5)), HasSubstr("not that of the kind 'dropped-index'"));
-  EXPECT_THAT(refusal_of("[3, 0]", as(ListKind::kKeptIndex, 5)), HasSubstr("not that of the kind 'kept-index'"));
+  EXPECT_THAT(read_text("dropped_index = [3, 0]", said(ListMeaning::kUnsaid, 5)),
+              ElementsAre(1, 2, 4));
+  EXPECT_THAT(read_text("dropped_index = [3, 0]", said(ListMeaning::kDropped, 5)),
+              ElementsAre(1, 2, 4));
+  EXPECT_THAT(refusal_of("dropped_index = [3, 0]", {}),
+              HasSubstr("how many samples are there? Give the data set (--data=PATH)"));
+  EXPECT_THAT(refusal_of("dropped_index = [3, 0]", said(ListMeaning::kKept, 5)),
+              HasSubstr("names dropped samples, not kept ones"));
+  EXPECT_THAT(refusal_of("kept_index = [3, 0]", said(ListMeaning::kDropped, 5)),
+              HasSubstr("names kept samples, not dropped ones"));
+  EXPECT_THAT(refusal_of("kept_index = [3, 0]", as(ListKind::kDroppedIndex, 5)),
+              HasSubstr("not that of the kind 'dropped-index'"));
+  EXPECT_THAT(refusal_of("[3, 0]", as(ListKind::kKeptIndex, 5)),
+              HasSubstr("not that of the kind 'kept-index'"));
 }
 
 TEST_F(ListFile, ListsWithoutAHeaderNeedAWord) {
@@ -125,12 +140,15 @@ TEST_F(ListFile, ListsWithoutAHeaderNeedAWord) {
   write_npy_mask(folder_.file("m.npy"), std::vector<std::uint8_t>{1, 0, 0});
   for (const char* text : {"3,0", "[3, 0]", "3\n0\n"}) {
     EXPECT_THAT(refusal_of(text, {}),
-                HasSubstr("does not say whether it names kept or dropped samples. Say it with --list=kept or --list=dropped"));
+                HasSubstr("does not say whether it names kept or dropped samples. Say it with "
+                          "--list=kept or --list=dropped"));
     EXPECT_THAT(read_text(text, said(ListMeaning::kKept)), ElementsAre(0, 3));
     EXPECT_THAT(read_text(text, said(ListMeaning::kDropped, 4)), ElementsAre(1, 2));
   }
-  EXPECT_THAT(refusal("i.npy", {}), HasSubstr("of kind 'npy-index' does not say whether it names kept"));
-  EXPECT_THAT(refusal("m.npy", {}), HasSubstr("does not say whether True means kept or dropped samples"));
+  EXPECT_THAT(refusal("i.npy", {}),
+              HasSubstr("of kind 'npy-index' does not say whether it names kept"));
+  EXPECT_THAT(refusal("m.npy", {}),
+              HasSubstr("does not say whether True means kept or dropped samples"));
   EXPECT_THAT(read("i.npy", said(ListMeaning::kKept)), ElementsAre(1, 4));
   EXPECT_THAT(read("i.npy", as(ListKind::kCvlface, 6)), ElementsAre(0, 2, 3, 5));
   EXPECT_THAT(read("i.npy", as(ListKind::kCleanlab, 6)), ElementsAre(0, 2, 3, 5));
@@ -145,7 +163,8 @@ TEST_F(ListFile, RecordKeysCountFromOne) {
   EXPECT_THAT(read_text("5\n1\n", options), ElementsAre(0, 4));
   EXPECT_THAT(refusal_of("0\n", options), HasSubstr("entry 0 is 0, expected 1 to 5 (record keys)"));
   EXPECT_THAT(refusal_of("6\n", options), HasSubstr("entry 0 is 6, expected 1 to 5"));
-  EXPECT_THAT(refusal_of("kept_index = [1]", options), HasSubstr("of kind 'kept-index' holds no record keys"));
+  EXPECT_THAT(refusal_of("kept_index = [1]", options),
+              HasSubstr("of kind 'kept-index' holds no record keys"));
   write_list(folder_.file("keys"), ListKind::kComma, kept_set(5, {0, 4}), options);
   EXPECT_EQ(read_bytes(folder_.file("keys")), "1,5\n");
   for (const ListKindInfo& info : list_kinds()) {
@@ -158,46 +177,67 @@ TEST_F(ListFile, RecordKeysCountFromOne) {
 }
 
 TEST_F(ListFile, IndicesTwiceOrOutOfRangeAreNamed) {
-  EXPECT_THAT(refusal_of("3,0,3", said(ListMeaning::kKept)), HasSubstr("sample index 3 is listed twice"));
-  EXPECT_THAT(refusal_of("3\n0\n3\n", said(ListMeaning::kDropped, 9)), HasSubstr("sample index 3 is listed twice"));
-  EXPECT_THAT(refusal_of("3\n9\n", said(ListMeaning::kDropped, 9)), HasSubstr("entry 1 is 9, expected 0 to 8"));
-  EXPECT_THAT(refusal_of("3\n-9\n", said(ListMeaning::kDropped, 9)), HasSubstr("line 2: expected a sample index"));
-  EXPECT_THAT(refusal_of("3\n1.5\n", said(ListMeaning::kKept)), HasSubstr("line 2: expected a sample index"));
-  EXPECT_THAT(refusal_of("4294967296\n", said(ListMeaning::kKept)), HasSubstr("expected 0 to 4294967295"));
-  EXPECT_THAT(refusal_of("0.5\n", said(ListMeaning::kKept)), HasSubstr("line 1: expected a sample index"));
+  EXPECT_THAT(refusal_of("3,0,3", said(ListMeaning::kKept)),
+              HasSubstr("sample index 3 is listed twice"));
+  EXPECT_THAT(refusal_of("3\n0\n3\n", said(ListMeaning::kDropped, 9)),
+              HasSubstr("sample index 3 is listed twice"));
+  EXPECT_THAT(refusal_of("3\n9\n", said(ListMeaning::kDropped, 9)),
+              HasSubstr("entry 1 is 9, expected 0 to 8"));
+  EXPECT_THAT(refusal_of("3\n-9\n", said(ListMeaning::kDropped, 9)),
+              HasSubstr("line 2: expected a sample index"));
+  EXPECT_THAT(refusal_of("3\n1.5\n", said(ListMeaning::kKept)),
+              HasSubstr("line 2: expected a sample index"));
+  EXPECT_THAT(refusal_of("4294967296\n", said(ListMeaning::kKept)),
+              HasSubstr("expected 0 to 4294967295"));
+  EXPECT_THAT(refusal_of("0.5\n", said(ListMeaning::kKept)),
+              HasSubstr("line 1: expected a sample index"));
   EXPECT_THAT(refusal_of("", said(ListMeaning::kKept)), HasSubstr("an empty file"));
-  EXPECT_THAT(refusal_of("{0: 1}", said(ListMeaning::kKept)), HasSubstr("expected a list of samples"));
-  EXPECT_THAT(refusal_of("1", said(ListMeaning::kDropped, std::int64_t{1} << 60)), HasSubstr("expected 0 to 2^32"));
+  EXPECT_THAT(refusal_of("{0: 1}", said(ListMeaning::kKept)),
+              HasSubstr("expected a list of samples"));
+  EXPECT_THAT(refusal_of("1", said(ListMeaning::kDropped, std::int64_t{1} << 60)),
+              HasSubstr("expected 0 to 2^32"));
   write_npy<std::int64_t>(folder_.file("i.npy"), std::vector<std::int64_t>{4, -1});
-  EXPECT_THAT(refusal("i.npy", said(ListMeaning::kKept)), HasSubstr("entry 1 is -1, expected 0 to"));
+  EXPECT_THAT(refusal("i.npy", said(ListMeaning::kKept)),
+              HasSubstr("entry 1 is -1, expected 0 to"));
   write_npy<double>(folder_.file("f.npy"), std::vector<double>{4});
   EXPECT_THAT(refusal("f.npy", said(ListMeaning::kKept)), HasSubstr("floats are scores"));
   write_npy_mask(folder_.file("m.npy"), std::vector<std::uint8_t>{1, 0, 0});
-  EXPECT_THAT(refusal("m.npy", said(ListMeaning::kKept, 4)), HasSubstr("a mask of 3 samples, the data set has 4"));
+  EXPECT_THAT(refusal("m.npy", said(ListMeaning::kKept, 4)),
+              HasSubstr("a mask of 3 samples, the data set has 4"));
 }
 
 TEST_F(ListFile, NamesAreThoseOfTheDataSet) {
   const auto names = image_names(10);
   ListOptions options{ListKind::kNames, ListMeaning::kDropped, 10, IndexBase::kIndex, &names};
-  EXPECT_THAT(read_text("# noise\n./m.01/0-FaceId-0.jpg\r\nm.00/1-FaceId-0.jpg\n", options), ElementsAre(0, 2, 3, 4, 6, 7, 8, 9));
+  EXPECT_THAT(read_text("# noise\n./m.01/0-FaceId-0.jpg\r\nm.00/1-FaceId-0.jpg\n", options),
+              ElementsAre(0, 2, 3, 4, 6, 7, 8, 9));
   EXPECT_THAT(refusal_of("m.00/7.jpg\n", options),
-              HasSubstr("line 1: 'm.00/7.jpg' is not an image of the data set (its first one is 'm.00/0-FaceId-0.jpg')"));
-  EXPECT_THAT(refusal_of("m.00/1-FaceId-0.jpg\nm.00/1-FaceId-0.jpg\n", options), HasSubstr("sample index 1 is listed twice"));
+              HasSubstr("line 1: 'm.00/7.jpg' is not an image of the data set (its first one is "
+                        "'m.00/0-FaceId-0.jpg')"));
+  EXPECT_THAT(refusal_of("m.00/1-FaceId-0.jpg\nm.00/1-FaceId-0.jpg\n", options),
+              HasSubstr("sample index 1 is listed twice"));
   options.kind = ListKind::kMsCeleb;
-  EXPECT_THAT(refusal_of("m.00 m.00/1-FaceId-0.jpg\n", options), HasSubstr("of kind 'ms-celeb' names kept samples, not dropped ones"));
+  EXPECT_THAT(refusal_of("m.00 m.00/1-FaceId-0.jpg\n", options),
+              HasSubstr("of kind 'ms-celeb' names kept samples, not dropped ones"));
   options.meaning = ListMeaning::kUnsaid;
-  EXPECT_THAT(read_text("m.00 m.00/1-FaceId-0.jpg\nm.01\t./m.01/0-FaceId-0.jpg\n", options), ElementsAre(1, 5));
-  EXPECT_THAT(refusal_of("m.01 m.00/1-FaceId-0.jpg\n", options), HasSubstr("relabelled images cannot be expressed"));
-  EXPECT_THAT(refusal_of("m.01\n", options), HasSubstr("line 1: expected 'identity file', found 'm.01'"));
+  EXPECT_THAT(read_text("m.00 m.00/1-FaceId-0.jpg\nm.01\t./m.01/0-FaceId-0.jpg\n", options),
+              ElementsAre(1, 5));
+  EXPECT_THAT(refusal_of("m.01 m.00/1-FaceId-0.jpg\n", options),
+              HasSubstr("relabelled images cannot be expressed"));
+  EXPECT_THAT(refusal_of("m.01\n", options),
+              HasSubstr("line 1: expected 'identity file', found 'm.01'"));
   options.names = nullptr;
-  EXPECT_THAT(refusal_of("m.00 m.00/1-FaceId-0.jpg\n", options), HasSubstr("--data=PATH of the data set"));
+  EXPECT_THAT(refusal_of("m.00 m.00/1-FaceId-0.jpg\n", options),
+              HasSubstr("--data=PATH of the data set"));
   const std::vector<std::string> twice = {"a.jpg", "./a.jpg"};
   options.names = &twice;
   EXPECT_THAT(refusal_of("a a.jpg\n", options), HasSubstr("two samples of the data set are named"));
 }
 
 TEST_F(ListFile, IndexSetsTakeListsOfEveryKindThatSaysWhatItIs) {
-  const auto as_kept = [&](const std::string& name) { return read_index_set(folder_.file(name), 5).kept; };
+  const auto as_kept = [&](const std::string& name) {
+    return read_index_set(folder_.file(name), 5).kept;
+  };
   write_bytes(folder_.file("d.txt"), "dropped_index = [3, 0]\n");
   write_bytes(folder_.file("l.txt"), "3\n0\n");
   write_npy<std::int64_t>(folder_.file("i.npy"), std::vector<std::int64_t>{3, 0});
@@ -208,7 +248,8 @@ TEST_F(ListFile, IndexSetsTakeListsOfEveryKindThatSaysWhatItIs) {
   EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(as_kept("m.npy")); }),
               HasSubstr("a mask does not say whether True means kept or dropped"));
   write_bytes(folder_.file("n.txt"), "m.0/1.jpg\n");
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(as_kept("n.txt")); }), HasSubstr("--data=PATH"));
+  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(as_kept("n.txt")); }),
+              HasSubstr("--data=PATH"));
 }
 
 TEST_F(ListFile, WhatCannotBeWrittenIsRefused) {
@@ -216,12 +257,14 @@ TEST_F(ListFile, WhatCannotBeWrittenIsRefused) {
   const auto writing = [&](ListKind kind, const ListOptions& options = {}) {
     return message_of<PruneError>([&] { write_list(path, kind, kept_set(0, {1}), options); });
   };
-  for (const ListKind kind : {ListKind::kIndexSet, ListKind::kNpyMask, ListKind::kCleanlab, ListKind::kCvlface, ListKind::kDroppedIndex}) {
+  for (const ListKind kind : {ListKind::kIndexSet, ListKind::kNpyMask, ListKind::kCleanlab,
+                              ListKind::kCvlface, ListKind::kDroppedIndex}) {
     EXPECT_THAT(writing(kind), HasSubstr("--samples=N")) << info_of(kind).name;
   }
   EXPECT_THAT(writing(ListKind::kNames), HasSubstr("--data=PATH"));
   const std::vector<std::string> flat = {"a.jpg", "b.jpg"};
-  EXPECT_THAT(writing(ListKind::kMsCeleb, {{}, ListMeaning::kUnsaid, 0, IndexBase::kIndex, &flat}), HasSubstr("lies in no folder"));
+  EXPECT_THAT(writing(ListKind::kMsCeleb, {{}, ListMeaning::kUnsaid, 0, IndexBase::kIndex, &flat}),
+              HasSubstr("lies in no folder"));
   EXPECT_EQ(folder_.entries(), 0U);
 }
 
@@ -237,15 +280,20 @@ TEST_F(ListFile, EveryTruncationIsAnErrorOrAShorterList) {
     std::size_t refused = 0;
     for (std::size_t length = 0; length < whole.size(); ++length) {
       write_bytes(path, whole.substr(0, length));
-      refused += message_of<PruneError>([&] { static_cast<void>(read_list(path, options)); }).empty() ? 0U : 1U;
+      refused +=
+          message_of<PruneError>([&] { static_cast<void>(read_list(path, options)); }).empty() ? 0U
+                                                                                               : 1U;
     }
-    const bool self_delimiting = info.kind == ListKind::kIndexSet || info.kind == ListKind::kNpyIndex || info.kind == ListKind::kCvlface ||
-                                 info.kind == ListKind::kNpyMask || info.kind == ListKind::kCleanlab;
+    const bool self_delimiting =
+        info.kind == ListKind::kIndexSet || info.kind == ListKind::kNpyIndex ||
+        info.kind == ListKind::kCvlface || info.kind == ListKind::kNpyMask ||
+        info.kind == ListKind::kCleanlab;
     const bool brackets = info.kind == ListKind::kKeptIndex || info.kind == ListKind::kDroppedIndex;
     if (self_delimiting) {
       EXPECT_EQ(refused, whole.size()) << info.name;
     } else if (brackets) {
-      EXPECT_EQ(refused, whole.size() - 1) << info.name << ": only the line break at the end may be missing";
+      EXPECT_EQ(refused, whole.size() - 1)
+          << info.name << ": only the line break at the end may be missing";
     }
   }
 }
@@ -258,7 +306,8 @@ TEST_F(ListFile, GarbageIsRefusedOrSmall) {
     std::string bytes(static_cast<std::size_t>(draws.below(50)), '\0');
     for (char& c : bytes)
       c = round % 3 == 0 ? static_cast<char>(draws.below(256))
-                         : letters[static_cast<std::size_t>(draws.below(static_cast<std::int64_t>(letters.size())))];
+                         : letters[static_cast<std::size_t>(
+                               draws.below(static_cast<std::int64_t>(letters.size())))];
     if (round % 3 == 1) bytes = "kept_index = [" + bytes;
     write_bytes(path, bytes);
     for (const ListKindInfo& info : list_kinds()) {

@@ -7,8 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "prune/select/ccs.h"
 #include "prune/error.h"
+#include "prune/select/ccs.h"
 #include "prune/select/ranked.h"
 #include "tests/prune/synthetic.h"
 
@@ -16,15 +16,20 @@ namespace diffprob::prune::tests {
 namespace {
 
 TEST(Cleaning, MarksMispredictedAndLeavesOthersAlone) {
-  std::vector<Reason> reasons = {Reason::kKept, Reason::kKept, Reason::kDuplicate, Reason::kKeptByFloor};
+  std::vector<Reason> reasons = {Reason::kKept, Reason::kKept, Reason::kDuplicate,
+                                 Reason::kKeptByFloor};
   const std::vector<std::int32_t> labels = {0, 1, 1, 1};
   const std::vector<std::int32_t> top1 = {0, 2, 9, 1};
 
   clean({labels, top1, {}, {}}, {}, ClassThresholds(0), reasons);
 
-  EXPECT_EQ(reasons, (std::vector<Reason>{Reason::kKept, Reason::kMislabelled, Reason::kDuplicate, Reason::kKeptByFloor}));
-  EXPECT_THROW(clean({labels, std::span(top1).first(1), {}, {}}, {}, ClassThresholds(0), reasons), PruneError);
-  EXPECT_THROW(clean({labels, top1, {}, {}}, {CleanRule::kMispredicted, 0.5}, ClassThresholds(0), reasons), PruneError);
+  EXPECT_EQ(reasons, (std::vector<Reason>{Reason::kKept, Reason::kMislabelled, Reason::kDuplicate,
+                                          Reason::kKeptByFloor}));
+  EXPECT_THROW(clean({labels, std::span(top1).first(1), {}, {}}, {}, ClassThresholds(0), reasons),
+               PruneError);
+  EXPECT_THROW(
+      clean({labels, top1, {}, {}}, {CleanRule::kMispredicted, 0.5}, ClassThresholds(0), reasons),
+      PruneError);
 }
 
 TEST(Cleaning, MarginAsksForConfidence) {
@@ -36,7 +41,8 @@ TEST(Cleaning, MarginAsksForConfidence) {
 
   clean({labels, top1, first, own}, {CleanRule::kMispredicted, 0.5}, ClassThresholds(0), reasons);
 
-  EXPECT_EQ(reasons, (std::vector<Reason>{Reason::kKept, Reason::kMislabelled, Reason::kMislabelled, Reason::kKept}))
+  EXPECT_EQ(reasons, (std::vector<Reason>{Reason::kKept, Reason::kMislabelled, Reason::kMislabelled,
+                                          Reason::kKept}))
       << "more than the margin, not as much";
 }
 
@@ -54,7 +60,8 @@ TEST(Cleaning, ConfidentIsTheOffDiagonalOfTheConfidentJoint) {
     for (int i = 0; i < 60; ++i) {
       std::vector<double> row;
       double sum = 0;
-      for (int k = 0; k < kClasses; ++k) sum += row.emplace_back(std::pow(draws.uniform(), 4) + 1e-6);
+      for (int k = 0; k < kClasses; ++k)
+        sum += row.emplace_back(std::pow(draws.uniform(), 4) + 1e-6);
       for (double& value : row) value /= sum;
       labels.push_back(static_cast<std::int32_t>(draws.below(kClasses - 1)));
       const auto most = std::max_element(row.begin(), row.end()) - row.begin();
@@ -78,16 +85,20 @@ TEST(Cleaning, ConfidentIsTheOffDiagonalOfTheConfidentJoint) {
 
     for (std::size_t i = 0; i < p.size(); ++i) {
       const auto most = static_cast<std::size_t>(top1[i]);
-      const bool issue = top1[i] != labels[i] && counts[most] > 0 && p[i][most] >= sums[most] / counts[most];
+      const bool issue =
+          top1[i] != labels[i] && counts[most] > 0 && p[i][most] >= sums[most] / counts[most];
       EXPECT_EQ(reasons[i] == Reason::kMislabelled, issue) << i;
     }
   }
 }
 
 TEST(Ccs, SmallStrataGoWholeAndTheRestIsShared) {
-  EXPECT_EQ(ccs_budgets(std::vector<std::int64_t>{100, 3, 0, 50}, 60), (std::vector<std::int64_t>{29, 3, 0, 28}));
-  EXPECT_EQ(ccs_budgets(std::vector<std::int64_t>{10, 10, 10}, 29), (std::vector<std::int64_t>{9, 10, 10}));
-  EXPECT_EQ(ccs_budgets(std::vector<std::int64_t>{1, 2, 3}, 100), (std::vector<std::int64_t>{1, 2, 3}));
+  EXPECT_EQ(ccs_budgets(std::vector<std::int64_t>{100, 3, 0, 50}, 60),
+            (std::vector<std::int64_t>{29, 3, 0, 28}));
+  EXPECT_EQ(ccs_budgets(std::vector<std::int64_t>{10, 10, 10}, 29),
+            (std::vector<std::int64_t>{9, 10, 10}));
+  EXPECT_EQ(ccs_budgets(std::vector<std::int64_t>{1, 2, 3}, 100),
+            (std::vector<std::int64_t>{1, 2, 3}));
   EXPECT_EQ(ccs_budgets(std::vector<std::int64_t>{5, 5}, 0), (std::vector<std::int64_t>{0, 0}));
 }
 
@@ -95,7 +106,8 @@ TEST(El2n, IsTheDistanceToTheOneHotLabel) {
   const std::vector<double> p = {0.7, 0.2, 0.1};
   const double wanted = std::sqrt(0.7 * 0.7 + 0.8 * 0.8 + 0.1 * 0.1);  // label 1
 
-  EXPECT_NEAR(el2n(static_cast<float>(0.49 + 0.04 + 0.01), static_cast<float>(-std::log(0.2))), wanted, 1e-6);
+  EXPECT_NEAR(el2n(static_cast<float>(0.49 + 0.04 + 0.01), static_cast<float>(-std::log(0.2))),
+              wanted, 1e-6);
   EXPECT_EQ(el2n(1.0F, 0.0F), 0.0);
   EXPECT_EQ(el2n(0.9999999F, 0.0F), 0.0) << "rounding below 0 is 0";
   EXPECT_NEAR(el2n(1.0F, std::numeric_limits<float>::infinity()), std::sqrt(2.0), 1e-12);

@@ -1,4 +1,5 @@
-// DiffProb against the slow, obvious walk: start again with d lowered by 0.01 until enough samples are kept.
+// DiffProb against the slow, obvious walk: start again with d lowered by 0.01 until enough samples
+// are kept.
 #include "prune/select/diffprob.h"
 
 #include <algorithm>
@@ -35,15 +36,19 @@ std::set<std::size_t> obvious_walk(const std::vector<Sample>& sorted, double gap
 
 std::set<std::size_t> obvious_largest_gaps(const std::vector<Sample>& sorted, std::size_t wanted) {
   std::vector<Sample> gaps;
-  for (std::size_t i = 1; i < sorted.size(); ++i) gaps.push_back({sorted[i - 1].score - sorted[i].score, sorted[i].index});
-  std::stable_sort(gaps.begin(), gaps.end(), [](const Sample& a, const Sample& b) { return a.index < b.index; });
-  std::stable_sort(gaps.begin(), gaps.end(), [](const Sample& a, const Sample& b) { return a.score > b.score; });
+  for (std::size_t i = 1; i < sorted.size(); ++i)
+    gaps.push_back({sorted[i - 1].score - sorted[i].score, sorted[i].index});
+  std::stable_sort(gaps.begin(), gaps.end(),
+                   [](const Sample& a, const Sample& b) { return a.index < b.index; });
+  std::stable_sort(gaps.begin(), gaps.end(),
+                   [](const Sample& a, const Sample& b) { return a.score > b.score; });
   std::set<std::size_t> kept = {sorted[0].index};
   for (std::size_t i = 0; kept.size() < wanted; ++i) kept.insert(gaps[i].index);
   return kept;
 }
 
-std::set<std::size_t> obvious_kept(const std::vector<Sample>& sorted, const DiffProbOptions& options) {
+std::set<std::size_t> obvious_kept(const std::vector<Sample>& sorted,
+                                   const DiffProbOptions& options) {
   const auto wanted = static_cast<std::size_t>(options.floor.min_kept);
   if (options.preset == Preset::kReference && wanted == 1) return {sorted[0].index};
   double d = 0;
@@ -58,26 +63,32 @@ std::set<std::size_t> obvious_kept(const std::vector<Sample>& sorted, const Diff
 }
 
 /// Reasons of one identity's samples (all of `scores`), every one usable.
-std::vector<Reason> obvious_reasons(const std::vector<double>& scores, const DiffProbOptions& options) {
+std::vector<Reason> obvious_reasons(const std::vector<double>& scores,
+                                    const DiffProbOptions& options) {
   std::vector<Reason> reasons(scores.size(), Reason::kKept);
   if (static_cast<std::int64_t>(scores.size()) <= options.floor.min_kept) return reasons;
   std::vector<Sample> sorted;
   for (std::size_t i = 0; i < scores.size(); ++i) sorted.push_back({scores[i], i});
   if (options.preset == Preset::kReference) {
-    std::stable_sort(sorted.begin(), sorted.end(), [](const Sample& a, const Sample& b) { return a.score < b.score; });
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const Sample& a, const Sample& b) { return a.score < b.score; });
     std::reverse(sorted.begin(), sorted.end());
   } else {
-    std::stable_sort(sorted.begin(), sorted.end(), [](const Sample& a, const Sample& b) { return a.score > b.score; });
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const Sample& a, const Sample& b) { return a.score > b.score; });
   }
   const auto plain = obvious_walk(sorted, options.threshold);
   const auto kept = obvious_kept(sorted, options);
   for (std::size_t i = 0; i < reasons.size(); ++i) {
-    reasons[i] = kept.count(i) == 0 ? Reason::kRedundant : plain.count(i) == 0 ? Reason::kKeptByFloor : Reason::kKept;
+    reasons[i] = kept.count(i) == 0    ? Reason::kRedundant
+                 : plain.count(i) == 0 ? Reason::kKeptByFloor
+                                       : Reason::kKept;
   }
   return reasons;
 }
 
-/// -log p of n samples of one of several kinds: spread, near 1, saturated, few values, only p = 0 and 1, equal steps.
+/// -log p of n samples of one of several kinds: spread, near 1, saturated, few values, only p = 0
+/// and 1, equal steps.
 std::vector<float> draw_nll(Draws& draws, std::int64_t n) {
   const auto kind = draws.below(7);
   std::vector<float> nll;
@@ -97,13 +108,15 @@ std::vector<float> draw_nll(Draws& draws, std::int64_t n) {
 
 std::vector<float> probabilities(const std::vector<float>& nll) {
   std::vector<float> p;
-  for (const float value : nll) p.push_back(static_cast<float>(std::exp(-static_cast<double>(value))));
+  for (const float value : nll)
+    p.push_back(static_cast<float>(std::exp(-static_cast<double>(value))));
   return p;
 }
 
 std::vector<double> scores_of(const std::vector<float>& nll, Preset preset) {
   std::vector<double> scores;
-  for (const float p : preset == Preset::kReference ? probabilities(nll) : std::vector<float>{}) scores.push_back(p);
+  for (const float p : preset == Preset::kReference ? probabilities(nll) : std::vector<float>{})
+    scores.push_back(p);
   if (preset == Preset::kDefault) {
     for (const float value : nll) scores.push_back(std::expm1(-static_cast<double>(value)));
   }
@@ -122,23 +135,37 @@ std::int64_t kept_of(const std::vector<Reason>& reasons) {
 }
 
 class BothPresets : public ::testing::TestWithParam<Preset> {};
-INSTANTIATE_TEST_SUITE_P(Presets, BothPresets, ::testing::Values(Preset::kDefault, Preset::kReference),
-                         [](const auto& preset) { return preset.param == Preset::kDefault ? "Default" : "Reference"; });
+INSTANTIATE_TEST_SUITE_P(Presets, BothPresets,
+                         ::testing::Values(Preset::kDefault, Preset::kReference),
+                         [](const auto& preset) {
+                           return preset.param == Preset::kDefault ? "Default" : "Reference";
+                         });
 
 TEST_P(BothPresets, EqualsTheObviousWalkOnRandomIdentities) {
-  constexpr double kThresholds[] = {
-      std::numeric_limits<double>::denorm_min(), 1e-300, 1e-12, 3e-7, 3e-5, 1.0 / 1024, 0.01, 0.1, 1, 50, 1e300};
+  constexpr double kThresholds[] = {std::numeric_limits<double>::denorm_min(),
+                                    1e-300,
+                                    1e-12,
+                                    3e-7,
+                                    3e-5,
+                                    1.0 / 1024,
+                                    0.01,
+                                    0.1,
+                                    1,
+                                    50,
+                                    1e300};
   Draws draws(41);
   int lowered = 0;
   for (int trial = 0; trial < 20000; ++trial) {
     const std::int64_t n = trial % 4 == 0 ? draws.below(90) : draws.below(12);
     const auto nll = draw_nll(draws, n);
-    DiffProbOptions options{kThresholds[draws.below(std::size(kThresholds))], {1 + draws.below(8)}, GetParam()};
+    DiffProbOptions options{
+        kThresholds[draws.below(std::size(kThresholds))], {1 + draws.below(8)}, GetParam()};
 
     const auto reasons = select_one(nll, options);
 
     ASSERT_EQ(reasons, obvious_reasons(scores_of(nll, GetParam()), options))
-        << "trial " << trial << ", n " << n << ", t " << options.threshold << ", M " << options.floor.min_kept;
+        << "trial " << trial << ", n " << n << ", t " << options.threshold << ", M "
+        << options.floor.min_kept;
     lowered += std::count(reasons.begin(), reasons.end(), Reason::kKeptByFloor) > 0 ? 1 : 0;
   }
   EXPECT_GT(lowered, 2000) << "the trials must reach the lowered threshold";
@@ -166,13 +193,15 @@ TEST_P(BothPresets, CountEqualsSelectionForManyIdentities) {
   std::vector<Reason> usable(table.labels.size(), Reason::kKept);
   for (std::size_t i = 0; i < usable.size(); i += 7) usable[i] = Reason::kMislabelled;
   const UsableSlots slots(table.labels, usable, 200);
-  const SortedIdentities sorted = sorted_of(slots, nll_of(table), probability_of(table), GetParam());
+  const SortedIdentities sorted =
+      sorted_of(slots, nll_of(table), probability_of(table), GetParam());
   for (const double threshold : {1e-10, 3e-5, 0.003, 0.2, 30.0}) {
     for (const std::int64_t minimum : {1, 3, 5, 40}) {
       auto reasons = usable;
 
       const DiffProbOptions options{threshold, {minimum}, GetParam()};
-      slots.decide(reasons, [&](std::span<Reason> of_slots) { select_diffprob(sorted, options, of_slots); });
+      slots.decide(reasons,
+                   [&](std::span<Reason> of_slots) { select_diffprob(sorted, options, of_slots); });
 
       EXPECT_EQ(kept_of(reasons), count_one(sorted, options)) << threshold << " " << minimum;
     }
@@ -183,14 +212,16 @@ TEST_P(BothPresets, ManyThresholdsAtOnceAreCountedAsOneByOne) {
   const ScoreTable table = synthetic_table(6, 150, 20);
   const std::vector<Reason> usable(table.labels.size(), Reason::kKept);
   const UsableSlots slots(table.labels, usable, 150);
-  const SortedIdentities sorted = sorted_of(slots, nll_of(table), probability_of(table), GetParam());
+  const SortedIdentities sorted =
+      sorted_of(slots, nll_of(table), probability_of(table), GetParam());
   for (const std::int64_t minimum : {1, 5}) {
     DiffProbOptions options{1, {minimum}, GetParam()};
     ThresholdCounter counter(sorted, options);
     for (std::size_t count = 1; count <= 20; ++count) {
       std::vector<double> thresholds;
       for (std::size_t i = 0; i < count; ++i)
-        thresholds.push_back(std::ldexp(1.0 + 0.1 * static_cast<double>(i), -static_cast<int>(2 * i)));
+        thresholds.push_back(
+            std::ldexp(1.0 + 0.1 * static_cast<double>(i), -static_cast<int>(2 * i)));
 
       const auto counts = counter.count(thresholds);
 
@@ -198,7 +229,9 @@ TEST_P(BothPresets, ManyThresholdsAtOnceAreCountedAsOneByOne) {
       for (std::size_t i = 0; i < count; ++i) {
         options.threshold = thresholds[i];
         auto reasons = usable;
-        slots.decide(reasons, [&](std::span<Reason> of_slots) { select_diffprob(sorted, options, of_slots); });
+        slots.decide(reasons, [&](std::span<Reason> of_slots) {
+          select_diffprob(sorted, options, of_slots);
+        });
         EXPECT_EQ(counts[i], kept_of(reasons)) << thresholds[i];
       }
     }
@@ -215,7 +248,8 @@ TEST_P(BothPresets, CounterEqualsTheSelectionOnRandomIdentities) {
     DiffProbOptions options{1, {1 + draws.below(8)}, GetParam()};
     ThresholdCounter counter(sorted, options);
     std::vector<double> thresholds = {1e-300, 1.0 / 1024, 1e300};
-    for (int k = 0; k < 6; ++k) thresholds.push_back(std::ldexp(1 + draws.uniform(), -static_cast<int>(draws.below(30))));
+    for (int k = 0; k < 6; ++k)
+      thresholds.push_back(std::ldexp(1 + draws.uniform(), -static_cast<int>(draws.below(30))));
     for (int k = 1; k <= 6; ++k) thresholds.push_back(thresholds[3] * (1 + 0.01 * k));
     // Thresholds that are differences of scores: the strict comparison decides.
     for (std::size_t i = 1; i < std::min<std::size_t>(nll.size(), 9); ++i) {
@@ -224,7 +258,8 @@ TEST_P(BothPresets, CounterEqualsTheSelectionOnRandomIdentities) {
     }
 
     auto counts = counter.count(thresholds);
-    // One by one, ever nearer to each other, as a search asks for them: brackets of thresholds counted before.
+    // One by one, ever nearer to each other, as a search asks for them: brackets of thresholds
+    // counted before.
     double low = 0.25 * thresholds[4];
     double high = thresholds[4];
     for (int k = 0; k < 12; ++k) {
@@ -238,7 +273,8 @@ TEST_P(BothPresets, CounterEqualsTheSelectionOnRandomIdentities) {
     for (std::size_t k = 0; k < thresholds.size(); ++k) {
       options.threshold = thresholds[k];
       ASSERT_EQ(counts[k], kept_of(obvious_reasons(scores_of(nll, GetParam()), options)))
-          << "trial " << trial << ", n " << nll.size() << ", t " << thresholds[k] << ", M " << options.floor.min_kept;
+          << "trial " << trial << ", n " << nll.size() << ", t " << thresholds[k] << ", M "
+          << options.floor.min_kept;
     }
   }
 }
@@ -249,7 +285,10 @@ TEST_P(BothPresets, AShareAsFloorIsThatManyOfEachIdentity) {
     const std::int64_t n = draws.below(60);
     const auto nll = draw_nll(draws, n);
     const DiffProbOptions by_share{0.01, {2, 0.3}, GetParam()};
-    const DiffProbOptions by_count{0.01, {std::max<std::int64_t>(2, static_cast<std::int64_t>(static_cast<double>(n) * 0.3))}, GetParam()};
+    const DiffProbOptions by_count{
+        0.01,
+        {std::max<std::int64_t>(2, static_cast<std::int64_t>(static_cast<double>(n) * 0.3))},
+        GetParam()};
 
     EXPECT_EQ(select_one(nll, by_share), select_one(nll, by_count)) << n;
   }
@@ -264,7 +303,8 @@ TEST_P(BothPresets, DroppedSamplesStayAsTheyAreAndDoNotCount) {
   for (const std::size_t i : {0, 1, 2, 4, 5, 6}) reasons[i] = Reason::kMislabelled;
   const auto before = reasons;
 
-  select_diffprob_of(nll, std::vector<float>(12, 0.6F), labels, {0, 1}, {0.1, {5}, GetParam()}, reasons);
+  select_diffprob_of(nll, std::vector<float>(12, 0.6F), labels, {0, 1}, {0.1, {5}, GetParam()},
+                     reasons);
 
   EXPECT_EQ(reasons, before) << "five usable samples are left: all kept";
 }
@@ -331,7 +371,8 @@ TEST(DiffProb, BadOptionsAreNamed) {
     return message_of<PruneError>([&] { static_cast<void>(select_one({0.5F, 0.5F}, options)); });
   };
 
-  for (const double threshold : {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
+  for (const double threshold :
+       {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
     EXPECT_THAT(message({threshold, {5}, Preset::kDefault}), HasSubstr("threshold is"));
   }
   EXPECT_THAT(message({3e-5, {0}, Preset::kDefault}), HasSubstr("min_kept is 0"));

@@ -15,8 +15,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::vector<Reason> select(const std::vector<std::int32_t>& labels, std::int64_t classes, const RandomOptions& options,
-                           std::vector<Reason> reasons) {
+std::vector<Reason> select(const std::vector<std::int32_t>& labels, std::int64_t classes,
+                           const RandomOptions& options, std::vector<Reason> reasons) {
   select_random_of(labels, {0, classes}, options, reasons);
   return reasons;
 }
@@ -35,12 +35,16 @@ TEST(MatchedFraction, NoOtherFractionComesNearer) {
   }
   const auto kept = [&](double fraction) {
     std::int64_t sum = 0;
-    for (const auto n : sizes) sum += n <= 5 ? n : std::max<std::int64_t>(5, static_cast<std::int64_t>(static_cast<double>(n) * fraction));
+    for (const auto n : sizes)
+      sum += n <= 5 ? n
+                    : std::max<std::int64_t>(
+                          5, static_cast<std::int64_t>(static_cast<double>(n) * fraction));
     return sum;
   };
   for (std::int64_t target = 1; target <= kept(1) + 10; target += 13) {
     std::int64_t nearest = 1 << 30;
-    for (int i = 0; i <= 20000; ++i) nearest = std::min(nearest, std::abs(kept(i / 20000.0) - target));
+    for (int i = 0; i <= 20000; ++i)
+      nearest = std::min(nearest, std::abs(kept(i / 20000.0) - target));
 
     EXPECT_EQ(std::abs(kept(matched_fraction(counts, {5}, target)) - target), nearest) << target;
   }
@@ -78,7 +82,8 @@ TEST(Random, DrawDependsOnSeedAndIdentityAlone) {
   const std::vector<Reason> usable(table.labels.size(), Reason::kKept);
   const auto whole = select(table.labels, 50, drawn(0.5, 1), usable);
   auto parts = usable;
-  for (std::int64_t c = 49; c >= 0; --c) select_random_of(table.labels, {c, c + 1}, drawn(0.5, 1), parts);
+  for (std::int64_t c = 49; c >= 0; --c)
+    select_random_of(table.labels, {c, c + 1}, drawn(0.5, 1), parts);
 
   EXPECT_EQ(parts, whole);
   EXPECT_NE(select(table.labels, 50, drawn(0.5, 2), usable), whole);
@@ -98,7 +103,8 @@ TEST(Random, EverySampleIsDrawnEquallyOften) {
   const std::vector<std::int32_t> labels(10, 0);
   std::vector<double> times(10, 0);
   for (int seed = 0; seed < kDraws; ++seed) {
-    const auto reasons = select(labels, 1, drawn(0.6, static_cast<std::uint64_t>(seed)), std::vector<Reason>(10, Reason::kKept));
+    const auto reasons = select(labels, 1, drawn(0.6, static_cast<std::uint64_t>(seed)),
+                                std::vector<Reason>(10, Reason::kKept));
     for (std::size_t i = 0; i < 10; ++i) times[i] += is_kept(reasons[i]) ? 1 : 0;
   }
   // Binomial, p = 0.6: five standard deviations.
@@ -119,10 +125,12 @@ TEST(Random, BadOptionsAreNamed) {
   const std::vector<std::int32_t> labels(3, 0);
   const auto message = [&](double fraction, std::int64_t minimum) {
     return message_of<PruneError>([&] {
-      static_cast<void>(select(labels, 1, {fraction, {minimum}, 1, RandomOptions::Draw::kRandom}, std::vector<Reason>(3, Reason::kKept)));
+      static_cast<void>(select(labels, 1, {fraction, {minimum}, 1, RandomOptions::Draw::kRandom},
+                               std::vector<Reason>(3, Reason::kKept)));
     });
   };
-  for (const double fraction : {-0.1, 1.1, std::nan("")}) EXPECT_THAT(message(fraction, 5), HasSubstr("fraction is"));
+  for (const double fraction : {-0.1, 1.1, std::nan("")})
+    EXPECT_THAT(message(fraction, 5), HasSubstr("fraction is"));
   EXPECT_THAT(message(0.5, 0), HasSubstr("min_kept is 0"));
   EXPECT_EQ(message(0.5, 1), "");
 }

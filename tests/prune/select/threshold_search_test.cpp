@@ -20,9 +20,12 @@ class Counter {
  public:
   Counter(const ScoreTable& table, Preset preset)
       : preset_(preset),
-        slots_(table.labels, std::vector<Reason>(table.labels.size(), Reason::kKept), table.source.num_classes),
+        slots_(table.labels, std::vector<Reason>(table.labels.size(), Reason::kKept),
+               table.source.num_classes),
         sorted_(sorted_of(slots_, nll_of(table), probability_of(table), preset)) {}
-  std::int64_t operator()(double threshold) const { return count_one(sorted_, {threshold, {5}, preset_}); }
+  std::int64_t operator()(double threshold) const {
+    return count_one(sorted_, {threshold, {5}, preset_});
+  }
   [[nodiscard]] std::int64_t usable() const { return slots_.size(); }
 
  private:
@@ -32,7 +35,8 @@ class Counter {
 };
 
 /// search_threshold with a function of one threshold.
-ThresholdSearch search(std::int64_t target, std::int64_t usable, const std::function<std::int64_t(double)>& count) {
+ThresholdSearch search(std::int64_t target, std::int64_t usable,
+                       const std::function<std::int64_t(double)>& count) {
   return search_threshold(target, usable, [&](std::span<const double> thresholds) {
     std::vector<std::int64_t> counts;
     for (const double threshold : thresholds) counts.push_back(count(threshold));
@@ -51,7 +55,8 @@ ScoreTable spread_table() {
   return table;
 }
 
-/// Every evaluated point is a true count, the curve rises, and no evaluated point is nearer (or as near with a larger threshold).
+/// Every evaluated point is a true count, the curve rises, and no evaluated point is nearer (or as
+/// near with a larger threshold).
 void check_search(const ThresholdSearch& found, const std::function<std::int64_t(double)>& count) {
   EXPECT_EQ(found.kept, count(found.threshold));
   for (std::size_t i = 0; i < found.curve.size(); ++i) {
@@ -62,7 +67,8 @@ void check_search(const ThresholdSearch& found, const std::function<std::int64_t
     }
     const auto distance = std::abs(point.kept - found.target);
     const auto chosen = std::abs(found.kept - found.target);
-    EXPECT_TRUE(distance > chosen || (distance == chosen && point.threshold <= found.threshold)) << point.threshold;
+    EXPECT_TRUE(distance > chosen || (distance == chosen && point.threshold <= found.threshold))
+        << point.threshold;
   }
 }
 
@@ -76,10 +82,12 @@ TEST(ThresholdSearch, ReachesTheRatiosOfThePaper) {
       const auto found = search(target, count.usable(), std::cref(count));
 
       check_search(found, count);
-      EXPECT_NEAR(static_cast<double>(found.kept), static_cast<double>(target), 3) << "ratio " << ratio;
+      EXPECT_NEAR(static_cast<double>(found.kept), static_cast<double>(target), 3)
+          << "ratio " << ratio;
       EXPECT_LE(found.curve.size(), 110U);
-      std::printf("ratio %.2f: target %lld, kept %lld, t %.6g, %zu evaluations\n", ratio, static_cast<long long>(target),
-                  static_cast<long long>(found.kept), found.threshold, found.curve.size());
+      std::printf("ratio %.2f: target %lld, kept %lld, t %.6g, %zu evaluations\n", ratio,
+                  static_cast<long long>(target), static_cast<long long>(found.kept),
+                  found.threshold, found.curve.size());
     }
   }
 }
@@ -99,8 +107,11 @@ TEST(ThresholdSearch, SaturatedScoresAreServedAsNearAsTheyAllow) {
 }
 
 TEST(ThresholdSearch, FindsANearerCountBesideANonMonotoneStep) {
-  // Falls through the target 500 but rises by 7 above 0.3, where one plateau lies on the target exactly.
-  const auto count = [](double t) -> std::int64_t { return t < 0.3 ? 1000 - static_cast<std::int64_t>(t * 1679) : t < 0.301 ? 500 : 400; };
+  // Falls through the target 500 but rises by 7 above 0.3, where one plateau lies on the target
+  // exactly.
+  const auto count = [](double t) -> std::int64_t {
+    return t < 0.3 ? 1000 - static_cast<std::int64_t>(t * 1679) : t < 0.301 ? 500 : 400;
+  };
 
   const auto found = search(500, 1000, count);
 
@@ -110,7 +121,9 @@ TEST(ThresholdSearch, FindsANearerCountBesideANonMonotoneStep) {
 
 TEST(ThresholdSearch, TakesTheFirstFallWhenTheCountRisesAgain) {
   // What saturated identities do to the reference: everything is kept at large thresholds too.
-  const auto count = [](double t) -> std::int64_t { return std::llround(1000 * std::min(1.0, std::abs(std::log2(t) + 15) / 10)); };
+  const auto count = [](double t) -> std::int64_t {
+    return std::llround(1000 * std::min(1.0, std::abs(std::log2(t) + 15) / 10));
+  };
 
   const auto found = search(300, 1000, count);
 
@@ -125,7 +138,8 @@ TEST(ThresholdSearch, UnreachableTargetsGiveTheNearestEnd) {
   const auto least = search(50, 1000, count);
 
   EXPECT_EQ(most.kept, 600);
-  EXPECT_NEAR(most.threshold, 1e-3, 1e-7) << "the largest threshold that keeps as many as can be kept";
+  EXPECT_NEAR(most.threshold, 1e-3, 1e-7)
+      << "the largest threshold that keeps as many as can be kept";
   EXPECT_EQ(least.kept, 100);
   EXPECT_EQ(least.threshold, 1.0);
 }
@@ -135,7 +149,8 @@ TEST(ThresholdSearch, IsDeterministic) {
   std::vector<double> first;
   std::vector<double> second;
   const auto record_into = [&](std::vector<double>& tried) {
-    return search(count.usable() / 2, count.usable(), [&](double t) { return tried.push_back(t), count(t); });
+    return search(count.usable() / 2, count.usable(),
+                  [&](double t) { return tried.push_back(t), count(t); });
   };
 
   const auto a = record_into(first);
@@ -148,7 +163,8 @@ TEST(ThresholdSearch, IsDeterministic) {
 TEST(ThresholdSearch, TargetOutOfRangeIsAnError) {
   const auto count = [](double) -> std::int64_t { return 10; };
   for (const std::int64_t target : {-1, 0, 11}) {
-    EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(search(target, 10, count)); }), HasSubstr("expected 1 to 10"));
+    EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(search(target, 10, count)); }),
+                HasSubstr("expected 1 to 10"));
   }
 }
 

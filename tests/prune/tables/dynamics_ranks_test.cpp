@@ -1,9 +1,10 @@
-// Training dynamics recorded on any rank, accumulated on the owner of the sample, gathered on rank 0: the numbers of one process.
+// Training dynamics recorded on any rank, accumulated on the owner of the sample, gathered on rank
+// 0: the numbers of one process.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "prune/tables/dynamics.h"
 #include "prune/error.h"
+#include "prune/tables/dynamics.h"
 #include "tests/prune/synthetic.h"
 
 namespace diffprob::prune::tests {
@@ -18,22 +19,26 @@ std::vector<EpochRecord> epoch_records(std::uint64_t epoch) {
   Draws draws(epoch);
   std::vector<EpochRecord> records;
   for (std::int64_t k = 0; k < kSamples; ++k) {
-    const auto index = static_cast<std::uint32_t>((k * 37 + static_cast<std::int64_t>(epoch)) % kSamples);
-    records.push_back(
-        {index, static_cast<float>(draws.uniform()), static_cast<float>(draws.uniform()), static_cast<std::uint8_t>(draws.below(2))});
+    const auto index =
+        static_cast<std::uint32_t>((k * 37 + static_cast<std::int64_t>(epoch)) % kSamples);
+    records.push_back({index, static_cast<float>(draws.uniform()),
+                       static_cast<float>(draws.uniform()),
+                       static_cast<std::uint8_t>(draws.below(2))});
   }
   return records;
 }
 
 TEST(DynamicsOfRanks, AreThoseOfOneProcess) {
   dist::HostCollectives collectives;
-  DynamicsAccumulator own(samples_of_rank(kSamples, collectives.rank(), collectives.world_size()), 3);
+  DynamicsAccumulator own(samples_of_rank(kSamples, collectives.rank(), collectives.world_size()),
+                          3);
   DynamicsAccumulator alone({0, kSamples}, 3);
   for (std::uint64_t epoch = 0; epoch < 8; ++epoch) {
     const auto records = epoch_records(epoch);
     std::vector<EpochRecord> seen_here;
     for (std::size_t k = 0; k < records.size(); ++k) {
-      if (static_cast<int>(k) % collectives.world_size() == collectives.rank()) seen_here.push_back(records[k]);
+      if (static_cast<int>(k) % collectives.world_size() == collectives.rank())
+        seen_here.push_back(records[k]);
     }
     own.add_epoch(exchange_epoch(seen_here, kSamples, collectives));
     alone.add_epoch(records);
@@ -60,7 +65,8 @@ TEST(DynamicsOfRanks, AnIndexOutOfRangeIsNamedOnAllRanks) {
   const int last = collectives.world_size() - 1;
   if (collectives.rank() == last) records[0].index = static_cast<std::uint32_t>(kSamples);
 
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(exchange_epoch(records, kSamples, collectives)); }),
+  EXPECT_THAT(message_of<PruneError>(
+                  [&] { static_cast<void>(exchange_epoch(records, kSamples, collectives)); }),
               HasSubstr("rank " + std::to_string(last) + " recorded sample 101"));
 }
 

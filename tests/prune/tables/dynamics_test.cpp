@@ -1,4 +1,5 @@
-// Training dynamics against slow, obvious formulas over the whole samples x epochs table, and against the paper's code.
+// Training dynamics against slow, obvious formulas over the whole samples x epochs table, and
+// against the paper's code.
 #include "prune/tables/dynamics.h"
 
 #include <algorithm>
@@ -21,7 +22,8 @@ using ::testing::HasSubstr;
 /// history[e][i]
 using History = std::vector<std::vector<EpochRecord>>;
 
-History draw_history(std::uint64_t seed, std::int64_t first, std::int64_t samples, std::int64_t epochs) {
+History draw_history(std::uint64_t seed, std::int64_t first, std::int64_t samples,
+                     std::int64_t epochs) {
   Draws draws(seed);
   History history;
   for (std::int64_t e = 0; e < epochs; ++e) {
@@ -33,7 +35,8 @@ History draw_history(std::uint64_t seed, std::int64_t first, std::int64_t sample
                        kind == 1 ? 0.25F
                        : zero    ? 0.0F
                                  : static_cast<float>(draws.uniform()),
-                       static_cast<float>(20 * draws.uniform() - 10), static_cast<std::uint8_t>(kind == 2 ? 0 : draws.below(2))});
+                       static_cast<float>(20 * draws.uniform() - 10),
+                       static_cast<std::uint8_t>(kind == 2 ? 0 : draws.below(2))});
     }
   }
   return history;
@@ -52,7 +55,8 @@ double obvious_uncertainty(const History& history, std::size_t i, std::size_t wi
     double mean = 0;
     for (const double b : buffer) mean += b / static_cast<double>(window);
     double variance = 0;
-    for (const double b : buffer) variance += (b - mean) * (b - mean) / static_cast<double>(window - 1);
+    for (const double b : buffer)
+      variance += (b - mean) * (b - mean) / static_cast<double>(window - 1);
     collected.push_back(10 * std::sqrt(variance));
   }
   double sum = 0;
@@ -71,7 +75,8 @@ std::int32_t obvious_forgetting(const History& history, std::size_t i) {
 }
 
 bool equal(const DynamicsRows& a, const DynamicsRows& b) {
-  return a.mean_probability == b.mean_probability && a.uncertainty == b.uncertainty && a.aum == b.aum && a.forgetting == b.forgetting &&
+  return a.mean_probability == b.mean_probability && a.uncertainty == b.uncertainty &&
+         a.aum == b.aum && a.forgetting == b.forgetting &&
          a.last_probability == b.last_probability && a.last_correct == b.last_correct;
 }
 
@@ -95,7 +100,8 @@ TEST(Dynamics, EqualTheFormulasOverTheWholeTable) {
         for (const auto& epoch : history) p += epoch[i].probability, margin += epoch[i].margin;
         EXPECT_NEAR(rows.mean_probability[i], p / static_cast<double>(epochs), 1e-14);
         EXPECT_NEAR(rows.aum[i], margin / static_cast<double>(epochs), 1e-6);
-        EXPECT_NEAR(rows.uncertainty[i], obvious_uncertainty(history, i, static_cast<std::size_t>(window)), 1e-12)
+        EXPECT_NEAR(rows.uncertainty[i],
+                    obvious_uncertainty(history, i, static_cast<std::size_t>(window)), 1e-12)
             << "window " << window << ", " << epochs << " epochs, sample " << i;
         EXPECT_EQ(rows.forgetting[i], obvious_forgetting(history, i));
         EXPECT_EQ(rows.last_probability[i], history.back()[i].probability);
@@ -122,8 +128,10 @@ std::int64_t golden_window(const diffprob::tests::Golden& golden) {
 
 TEST(Dynamics, EqualThePapersCode) {
   const diffprob::tests::Golden golden("prune.h5");
-  const bool has_mean = golden.has("diffprob_all_epochs/mean_prob"), has_uncertainty = golden.has("dynunc/uncertainty");
-  if (!has_mean && !has_uncertainty) GTEST_SKIP() << "prune.h5 has neither mean probabilities nor uncertainties";
+  const bool has_mean = golden.has("diffprob_all_epochs/mean_prob"),
+             has_uncertainty = golden.has("dynunc/uncertainty");
+  if (!has_mean && !has_uncertainty)
+    GTEST_SKIP() << "prune.h5 has neither mean probabilities nor uncertainties";
   const auto shape = golden.shape("input/history");
   const auto history = golden.floats("input/history");
   const auto samples = static_cast<std::size_t>(shape[1]);
@@ -131,17 +139,21 @@ TEST(Dynamics, EqualThePapersCode) {
   DynamicsAccumulator accumulator({0, shape[1]}, window);
   for (std::size_t e = 0; e < static_cast<std::size_t>(shape[0]); ++e) {
     std::vector<EpochRecord> records;
-    for (std::size_t i = 0; i < samples; ++i) records.push_back({static_cast<std::uint32_t>(i), history[e * samples + i], 0, 0});
+    for (std::size_t i = 0; i < samples; ++i)
+      records.push_back({static_cast<std::uint32_t>(i), history[e * samples + i], 0, 0});
     accumulator.add_epoch(records);
   }
 
   const auto rows = accumulator.finish();
 
-  const auto expect_near = [&](const std::vector<double>& ours, const std::string& dataset, double allowed) {
-    if (!golden.has(dataset)) return diffprob::tests::print_skipped(dataset, "the set does not have it");
+  const auto expect_near = [&](const std::vector<double>& ours, const std::string& dataset,
+                               double allowed) {
+    if (!golden.has(dataset))
+      return diffprob::tests::print_skipped(dataset, "the set does not have it");
     const auto wanted = golden.doubles(dataset);
     ASSERT_EQ(wanted.size(), samples);
-    for (std::size_t i = 0; i < samples; ++i) EXPECT_NEAR(ours[i], wanted[i], allowed) << dataset << " " << i;
+    for (std::size_t i = 0; i < samples; ++i)
+      EXPECT_NEAR(ours[i], wanted[i], allowed) << dataset << " " << i;
   };
   expect_near(rows.mean_probability, "diffprob_all_epochs/mean_prob", 1e-14);
   expect_near(rows.uncertainty, "dynunc/uncertainty", 1e-12);
@@ -164,9 +176,12 @@ TEST(Dynamics, GoOnFromASavedStateOfOtherRanges) {
   DynamicsRows all;
   for (int rank = 0; rank < 5; ++rank) {
     DynamicsAccumulator own(resplit(saved, samples_of_rank(97, rank, 5)));
-    for (std::size_t e = 9; e < history.size(); ++e) own.add_epoch(part(history[e], own.state().range));
+    for (std::size_t e = 9; e < history.size(); ++e)
+      own.add_epoch(part(history[e], own.state().range));
     const auto rows = own.finish();
-    const auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+    const auto append = [](auto& to, const auto& from) {
+      to.insert(to.end(), from.begin(), from.end());
+    };
     append(all.mean_probability, rows.mean_probability);
     append(all.uncertainty, rows.uncertainty);
     append(all.aum, rows.aum);
@@ -178,7 +193,8 @@ TEST(Dynamics, GoOnFromASavedStateOfOtherRanges) {
   EXPECT_TRUE(equal(all, whole.finish())) << "bit for bit";
 }
 
-/// An epoch without a sample is for its window what a probability of 0 is, and nothing at all for its means.
+/// An epoch without a sample is for its window what a probability of 0 is, and nothing at all for
+/// its means.
 TEST(Dynamics, EpochsNeedNotHaveEverySample) {
   constexpr std::int64_t kSamples = 30;
   constexpr std::size_t kEpochs = 14;
@@ -190,7 +206,8 @@ TEST(Dynamics, EpochsNeedNotHaveEverySample) {
   for (std::size_t e = 0; e < kEpochs; ++e) {
     std::vector<EpochRecord> records;
     for (std::size_t i = 0; i < kSamples; ++i) {
-      came[e][i] = draws.below(4) != 0 || (e == 3 && i != 5);  // all but sample 5 come at least once
+      came[e][i] =
+          draws.below(4) != 0 || (e == 3 && i != 5);  // all but sample 5 come at least once
       if (i == 5) came[e][i] = e == 9;
       if (came[e][i]) records.push_back(history[e][i]);
       if (!came[e][i]) as_zeros[e][i].probability = 0;
@@ -198,7 +215,8 @@ TEST(Dynamics, EpochsNeedNotHaveEverySample) {
     accumulator.add_epoch(records, DynamicsAccumulator::Unvisited::kAllow);
     if (e != 8) continue;
     EXPECT_THAT(accumulator.never_visited(), ::testing::ElementsAre(5));
-    EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(accumulator.finish()); }), HasSubstr("sample 5"));
+    EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(accumulator.finish()); }),
+                HasSubstr("sample 5"));
   }
 
   const auto rows = accumulator.finish();
@@ -215,8 +233,10 @@ TEST(Dynamics, EpochsNeedNotHaveEverySample) {
     EXPECT_NEAR(rows.mean_probability[i], p / visits, 1e-14);
     EXPECT_NEAR(rows.aum[i], margin / visits, 1e-6);
     EXPECT_NEAR(rows.uncertainty[i], obvious_uncertainty(as_zeros, i, 4), 1e-12);
-    const bool ever = std::any_of(seen.begin(), seen.end(), [](const auto& epoch) { return epoch[0].correct == 1; });
-    EXPECT_EQ(rows.forgetting[i], ever ? obvious_forgetting(seen, 0) : static_cast<std::int32_t>(kEpochs));
+    const bool ever = std::any_of(seen.begin(), seen.end(),
+                                  [](const auto& epoch) { return epoch[0].correct == 1; });
+    EXPECT_EQ(rows.forgetting[i],
+              ever ? obvious_forgetting(seen, 0) : static_cast<std::int32_t>(kEpochs));
     EXPECT_EQ(rows.last_probability[i], seen.back()[0].probability);
     EXPECT_EQ(rows.last_correct[i], seen.back()[0].correct);
   }
@@ -225,7 +245,8 @@ TEST(Dynamics, EpochsNeedNotHaveEverySample) {
 TEST(Dynamics, SamplesOfNoEpochTakeOneRecordOutsideThem) {
   const auto epoch = draw_history(13, 0, 6, 1)[0];
   DynamicsAccumulator accumulator({0, 6});
-  accumulator.add_epoch(std::vector<EpochRecord>(epoch.begin(), epoch.begin() + 4), DynamicsAccumulator::Unvisited::kAllow);
+  accumulator.add_epoch(std::vector<EpochRecord>(epoch.begin(), epoch.begin() + 4),
+                        DynamicsAccumulator::Unvisited::kAllow);
   const auto refusal = [&](const std::vector<EpochRecord>& records) {
     return message_of<PruneError>([&] { accumulator.add_never_visited(records); });
   };
@@ -243,7 +264,8 @@ TEST(Dynamics, SamplesOfNoEpochTakeOneRecordOutsideThem) {
 }
 
 TEST(Dynamics, VisitsOfOneEpochAreMergedInAnyOrder) {
-  std::vector<EpochRecord> records = {{7, 0.3F, 2, 1}, {2, 0.5F, 1, 1}, {7, 0.1F, -1, 0}, {7, 0.7F, 5, 1}};
+  std::vector<EpochRecord> records = {
+      {7, 0.3F, 2, 1}, {2, 0.5F, 1, 1}, {7, 0.1F, -1, 0}, {7, 0.7F, 5, 1}};
   const auto merged = merge_visits(records);
   std::reverse(records.begin(), records.end());
   const auto again = merge_visits(records);
@@ -301,7 +323,8 @@ TEST(Dynamics, PartsThatDoNotCoverTheRangeAreRefused) {
   EXPECT_THAT(refusal(uneven, {5, 15}), HasSubstr("saw 3 epochs"));
   auto shortened = parts({{0, 10}});
   shortened[0].forgotten.pop_back();
-  EXPECT_THAT(refusal(shortened, {0, 10}), HasSubstr("column forgotten holds 36 bytes, expected 40"));
+  EXPECT_THAT(refusal(shortened, {0, 10}),
+              HasSubstr("column forgotten holds 36 bytes, expected 40"));
 }
 
 TEST(Dynamics, BadEpochsAreNamedAndChangeNothing) {
@@ -316,16 +339,27 @@ TEST(Dynamics, BadEpochsAreNamedAndChangeNothing) {
   };
   const float nan = std::numeric_limits<float>::quiet_NaN();
 
-  EXPECT_THAT(with([](auto& e) { e.pop_back(); }), HasSubstr("epoch 1: 1 samples did not come, the first is sample 9"));
+  EXPECT_THAT(with([](auto& e) { e.pop_back(); }),
+              HasSubstr("epoch 1: 1 samples did not come, the first is sample 9"));
   EXPECT_THAT(with([](auto& e) { e[2].index = 5; }), HasSubstr("sample 5 came twice"));
-  EXPECT_THAT(with([](auto& e) { e[2].index = 3; }), HasSubstr("sample 3 is not one of the samples 4 to 9"));
-  EXPECT_THAT(with([&](auto& e) { e[2].probability = nan; }), HasSubstr("sample 6: probability is nan"));
-  EXPECT_THAT(with([&](auto& e) { e[2].probability = 1.5F; }), HasSubstr("sample 6: probability is 1.5"));
-  EXPECT_THAT(with([&](auto& e) { e[3].margin = std::numeric_limits<float>::infinity(); }), HasSubstr("sample 7: margin is inf"));
+  EXPECT_THAT(with([](auto& e) { e[2].index = 3; }),
+              HasSubstr("sample 3 is not one of the samples 4 to 9"));
+  EXPECT_THAT(with([&](auto& e) { e[2].probability = nan; }),
+              HasSubstr("sample 6: probability is nan"));
+  EXPECT_THAT(with([&](auto& e) { e[2].probability = 1.5F; }),
+              HasSubstr("sample 6: probability is 1.5"));
+  EXPECT_THAT(with([&](auto& e) { e[3].margin = std::numeric_limits<float>::infinity(); }),
+              HasSubstr("sample 7: margin is inf"));
   EXPECT_THAT(with([&](auto& e) { e[3].correct = 2; }), HasSubstr("sample 7: correct is 2"));
   EXPECT_TRUE(equal(accumulator.finish(), before));
-  EXPECT_THAT(message_of<PruneError>([] { static_cast<void>(DynamicsAccumulator({0, 3}).finish()); }), HasSubstr("no epoch"));
-  EXPECT_THAT(message_of<PruneError>([] { static_cast<void>(DynamicsAccumulator({0, 3}, 1)); }), HasSubstr("window 1"));
+  EXPECT_THAT(message_of<PruneError>([] {
+                static_cast<void>(DynamicsAccumulator({0, 3}).finish());
+              }),
+              HasSubstr("no epoch"));
+  EXPECT_THAT(message_of<PruneError>([] {
+                static_cast<void>(DynamicsAccumulator({0, 3}, 1));
+              }),
+              HasSubstr("window 1"));
 }
 
 class DynamicsFile : public ::testing::Test {
@@ -368,14 +402,21 @@ TEST_F(DynamicsFile, ComesBackAsItWasAndIsTheSameBytesAgain) {
 
 TEST_F(DynamicsFile, BadRowsAreNamed) {
   const double nan = std::nan("");
-  EXPECT_THAT(refusal([&](auto& t) { t.rows.uncertainty[3] = nan; }), HasSubstr("row 3: uncertainty is nan"));
-  EXPECT_THAT(refusal([&](auto& t) { t.rows.mean_probability[4] = 1.25; }), HasSubstr("row 4: mean_probability is 1.25"));
-  EXPECT_THAT(refusal([&](auto& t) { t.rows.last_probability[4] = -1; }), HasSubstr("row 4: last_probability is -1"));
-  EXPECT_THAT(refusal([&](auto& t) { t.rows.aum[5] = std::numeric_limits<float>::infinity(); }), HasSubstr("row 5: aum is inf"));
-  EXPECT_THAT(refusal([&](auto& t) { t.rows.forgetting[6] = 13; }), HasSubstr("row 6: forgetting is 13"));
-  EXPECT_THAT(refusal([&](auto& t) { t.rows.last_correct[7] = 2; }), HasSubstr("row 7: last_correct is 2"));
+  EXPECT_THAT(refusal([&](auto& t) { t.rows.uncertainty[3] = nan; }),
+              HasSubstr("row 3: uncertainty is nan"));
+  EXPECT_THAT(refusal([&](auto& t) { t.rows.mean_probability[4] = 1.25; }),
+              HasSubstr("row 4: mean_probability is 1.25"));
+  EXPECT_THAT(refusal([&](auto& t) { t.rows.last_probability[4] = -1; }),
+              HasSubstr("row 4: last_probability is -1"));
+  EXPECT_THAT(refusal([&](auto& t) { t.rows.aum[5] = std::numeric_limits<float>::infinity(); }),
+              HasSubstr("row 5: aum is inf"));
+  EXPECT_THAT(refusal([&](auto& t) { t.rows.forgetting[6] = 13; }),
+              HasSubstr("row 6: forgetting is 13"));
+  EXPECT_THAT(refusal([&](auto& t) { t.rows.last_correct[7] = 2; }),
+              HasSubstr("row 7: last_correct is 2"));
   EXPECT_THAT(refusal([&](auto& t) { t.labels[8] = 3; }), HasSubstr("row 8: label is 3"));
-  EXPECT_THAT(refusal([&](auto& t) { t.rows.aum.pop_back(); }), HasSubstr("aum: 49 rows, expected 50"));
+  EXPECT_THAT(refusal([&](auto& t) { t.rows.aum.pop_back(); }),
+              HasSubstr("aum: 49 rows, expected 50"));
   EXPECT_THAT(refusal([&](auto& t) { t.epochs = 0; }), HasSubstr("epochs is 0"));
   EXPECT_EQ(folder_.entries(), 0U);
 }

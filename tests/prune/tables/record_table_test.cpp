@@ -42,7 +42,8 @@ TEST(RecordTable, PutsEveryRecordInItsPlace) {
 TEST(RecordTable, HolesDuplicatesAndForeignSamplesAreNamed) {
   RecordTable table(kSamples);
   auto some = records(0, 1);
-  std::erase_if(some, [](const ScoreRecord& record) { return record.index == 42 || record.index == 57; });
+  std::erase_if(some,
+                [](const ScoreRecord& record) { return record.index == 42 || record.index == 57; });
   table.add(some, "part a");
   ScoreRecord again;
   again.index = 7;

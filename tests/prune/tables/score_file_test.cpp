@@ -23,11 +23,14 @@ using ::testing::HasSubstr;
 
 bool equal(const ScoreTable& a, const ScoreTable& b) {
   const auto same_source = [](const ScoreSource& x, const ScoreSource& y) {
-    return x.dataset_fingerprint == y.dataset_fingerprint && x.model_fingerprint == y.model_fingerprint && x.margin == y.margin &&
+    return x.dataset_fingerprint == y.dataset_fingerprint &&
+           x.model_fingerprint == y.model_fingerprint && x.margin == y.margin &&
            x.scale == y.scale && x.config == y.config && x.num_classes == y.num_classes;
   };
-  return same_source(a.source, b.source) && a.labels == b.labels && a.records.size() == b.records.size() &&
-         (a.records.empty() || std::memcmp(a.records.data(), b.records.data(), a.records.size() * sizeof(ScoreRecord)) == 0);
+  return same_source(a.source, b.source) && a.labels == b.labels &&
+         a.records.size() == b.records.size() &&
+         (a.records.empty() || std::memcmp(a.records.data(), b.records.data(),
+                                           a.records.size() * sizeof(ScoreRecord)) == 0);
 }
 
 class ScoreFile : public ::testing::Test {
@@ -41,7 +44,8 @@ class ScoreFile : public ::testing::Test {
 
 TEST_F(ScoreFile, ComesBackAsItWas) {
   for (const std::int64_t identities : {1, 7, 300}) {
-    const ScoreTable table = synthetic_table(static_cast<std::uint64_t>(identities), identities, 20);
+    const ScoreTable table =
+        synthetic_table(static_cast<std::uint64_t>(identities), identities, 20);
 
     write_scores(path_, table);
 
@@ -96,14 +100,19 @@ TEST_F(ScoreFile, BadRowsAreNamedAndCounted) {
     return refusal(table);
   };
 
-  EXPECT_THAT(with([&](auto& t) { t.records[3].entropy = nan; }), HasSubstr("1 bad values: row 3: entropy is NaN"));
-  EXPECT_THAT(with([&](auto& t) { t.records[5].probability = 1.25F; }), HasSubstr("row 5: probability is 1.25"));
-  EXPECT_THAT(with([&](auto& t) { t.records[5].probability = -0.5F; }), HasSubstr("row 5: probability is -0.5"));
+  EXPECT_THAT(with([&](auto& t) { t.records[3].entropy = nan; }),
+              HasSubstr("1 bad values: row 3: entropy is NaN"));
+  EXPECT_THAT(with([&](auto& t) { t.records[5].probability = 1.25F; }),
+              HasSubstr("row 5: probability is 1.25"));
+  EXPECT_THAT(with([&](auto& t) { t.records[5].probability = -0.5F; }),
+              HasSubstr("row 5: probability is -0.5"));
   EXPECT_THAT(with([&](auto& t) { t.records[6].nll = -0.5F; }), HasSubstr("row 6: nll is -0.5"));
-  EXPECT_THAT(with([&](auto& t) { t.records[7].top1 = 20; }), HasSubstr("row 7: top1 is 20, expected 0 to 19"));
+  EXPECT_THAT(with([&](auto& t) { t.records[7].top1 = 20; }),
+              HasSubstr("row 7: top1 is 20, expected 0 to 19"));
   EXPECT_THAT(with([&](auto& t) { t.records[7].top1 = -1; }), HasSubstr("row 7: top1 is -1"));
   EXPECT_THAT(with([&](auto& t) { t.labels[8] = 20; }), HasSubstr("row 8: label is 20"));
-  EXPECT_THAT(with([&](auto& t) { t.records[9].index = 4; }), HasSubstr("row 9: holds the record of sample 4"));
+  EXPECT_THAT(with([&](auto& t) { t.records[9].index = 4; }),
+              HasSubstr("row 9: holds the record of sample 4"));
   EXPECT_THAT(with([&](auto& t) { t.labels.pop_back(); }), HasSubstr("labels for"));
   EXPECT_THAT(with([&](auto& t) { t.source.num_classes = 0; }), HasSubstr("num_classes is 0"));
   EXPECT_THAT(with([&](auto& t) {
@@ -141,8 +150,10 @@ struct RawFile {
     } else {
       file.dataset<float>("nll", nll);
     }
-    for (const char* name : {"probability", "top1_log_prob", "second_log_prob", "sum_p2", "entropy", "cosine", "norm"}) {
-      if (std::string(name) != "norm" || with_norm) file.dataset<float>(name, std::vector<float>(label.size(), 0.5F));
+    for (const char* name : {"probability", "top1_log_prob", "second_log_prob", "sum_p2", "entropy",
+                             "cosine", "norm"}) {
+      if (std::string(name) != "norm" || with_norm)
+        file.dataset<float>(name, std::vector<float>(label.size(), 0.5F));
     }
     file.commit();
   }
@@ -185,16 +196,23 @@ TEST_F(ScoreFile, AnExtentThatTheFileCannotHoldIsRefusedBeforeMemoryIsTaken) {
     const HdfHandle space(H5Screate_simple(1, &extent, nullptr), H5Sclose);
     const HdfHandle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
     H5Pset_chunk(properties.get(), 1, &chunk);
-    const HdfHandle data(H5Dcreate2(file.get(), "label", H5T_STD_I32LE, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT), H5Dclose);
+    const HdfHandle data(H5Dcreate2(file.get(), "label", H5T_STD_I32LE, space.get(), H5P_DEFAULT,
+                                    properties.get(), H5P_DEFAULT),
+                         H5Dclose);
     ASSERT_GE(data.get(), 0);
   }
 
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(read_scores(path_)); }), HasSubstr("label: 1152921504606846976 elements"));
+  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(read_scores(path_)); }),
+              HasSubstr("label: 1152921504606846976 elements"));
 }
 
 TEST_F(ScoreFile, MissingFileAndFolderAreErrors) {
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(read_scores(folder_.file("none.h5"))); }), HasSubstr("none.h5"));
-  EXPECT_THAT(message_of<PruneError>([&] { write_scores(folder_.file("no/such/folder.h5"), synthetic_table(1, 3, 3)); }),
+  EXPECT_THAT(
+      message_of<PruneError>([&] { static_cast<void>(read_scores(folder_.file("none.h5"))); }),
+      HasSubstr("none.h5"));
+  EXPECT_THAT(message_of<PruneError>([&] {
+                write_scores(folder_.file("no/such/folder.h5"), synthetic_table(1, 3, 3));
+              }),
               HasSubstr("cannot create"));
 }
 
@@ -213,14 +231,17 @@ TEST_F(ScoreFile, AWriteThatFailsNamesTheFileAndTheErrorOfTheSystem) {
       std::_Exit(0);
     };
 
-    EXPECT_EXIT(write_with_limit(), ::testing::ExitedWithCode(0), "scores\\.h5.* \\(HDF5: [a-z ]+: File too large\\)$");
+    EXPECT_EXIT(write_with_limit(), ::testing::ExitedWithCode(0),
+                "scores\\.h5.* \\(HDF5: [a-z ]+: File too large\\)$");
 
     EXPECT_EQ(folder_.entries(), 0U) << "no temporary file is left";
   }
 }
 
-/// Reading a damaged file gives PruneError or the table that was written: never another one, never a crash.
-void expect_refused_or_equal(const std::string& path, const ScoreTable& table, const std::string& what, std::int64_t& refused) {
+/// Reading a damaged file gives PruneError or the table that was written: never another one, never
+/// a crash.
+void expect_refused_or_equal(const std::string& path, const ScoreTable& table,
+                             const std::string& what, std::int64_t& refused) {
   try {
     ASSERT_TRUE(equal(read_scores(path), table)) << what << " was read as another table";
   } catch (const PruneError& error) {
@@ -237,10 +258,12 @@ TEST_F(ScoreFile, EveryTruncationIsRefused) {
   std::int64_t refused = 0;
   for (std::size_t length = 0; length < bytes.size(); length += length < 1024 ? 1 : 7) {
     write_bytes(path_, bytes.substr(0, length));
-    EXPECT_THROW(static_cast<void>(read_scores(path_)), PruneError) << length << " of " << bytes.size() << " bytes";
+    EXPECT_THROW(static_cast<void>(read_scores(path_)), PruneError)
+        << length << " of " << bytes.size() << " bytes";
     ++refused;
   }
-  std::printf("%lld truncations of a file of %zu bytes\n", static_cast<long long>(refused), bytes.size());
+  std::printf("%lld truncations of a file of %zu bytes\n", static_cast<long long>(refused),
+              bytes.size());
 }
 
 TEST_F(ScoreFile, FlippedBitsAreRefusedOrHarmless) {
@@ -251,17 +274,21 @@ TEST_F(ScoreFile, FlippedBitsAreRefusedOrHarmless) {
   std::int64_t tried = 0;
   for (std::size_t at = 0; at < bytes.size(); ++at) {
     for (unsigned bit = 0; bit < 8; ++bit) {
-      if (at >= 256 && bit != at % 8) continue;  // all bits of the superblock and the first headers, one of each other byte
+      if (at >= 256 && bit != at % 8)
+        continue;  // all bits of the superblock and the first headers, one of each other byte
       std::string damaged = bytes;
       damaged[at] = static_cast<char>(damaged[at] ^ static_cast<char>(1U << bit));
       write_bytes(path_, damaged);
       ++tried;
-      expect_refused_or_equal(path_, table, "bit " + std::to_string(bit) + " of byte " + std::to_string(at) + " flipped", refused);
+      expect_refused_or_equal(
+          path_, table,
+          "bit " + std::to_string(bit) + " of byte " + std::to_string(at) + " flipped", refused);
       if (HasFatalFailure()) return;
     }
   }
   EXPECT_GT(refused, tried / 4);
-  std::printf("%lld bit flips, %lld refused, the others harmless\n", static_cast<long long>(tried), static_cast<long long>(refused));
+  std::printf("%lld bit flips, %lld refused, the others harmless\n", static_cast<long long>(tried),
+              static_cast<long long>(refused));
 }
 
 }  // namespace
