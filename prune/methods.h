@@ -5,23 +5,12 @@
 #include <vector>
 
 #include "prune/select/ccs.h"
+#include "prune/select/cleaning.h"
 #include "prune/select/diffprob.h"
 #include "prune/select/random.h"
 #include "prune/select/ranked.h"
 
 namespace diffprob::prune {
-
-enum class CleanRule {
-  kMispredicted,  ///< the most probable class without margin is not the label
-  kConfident,  ///< and its probability reaches the mean probability that samples of that class give
-               ///< it (confident learning)
-};
-
-struct CleanOptions {
-  CleanRule rule = CleanRule::kMispredicted;
-  double margin = 0;  ///< natural log: above 0, the most probable class must exceed the own label
-                      ///< by more than this
-};
 
 /// Where DiffProb's score of a sample comes from.
 enum class ScoreKind {

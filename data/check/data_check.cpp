@@ -5,6 +5,8 @@
 #include <tuple>
 
 #include "data/error.h"
+#include "data/open_dataset.h"
+#include "data/records/record_io.h"
 
 namespace diffprob::data {
 namespace fs = std::filesystem;
@@ -58,12 +60,6 @@ void try_to_open(CheckReport& report) {
 }
 
 }  // namespace
-
-bool is_record_file(const std::string& path) {
-  std::error_code error;
-  return fs::is_directory(path, error) ? fs::exists(fs::path(path) / "train.rec", error)
-                                       : fs::path(path).extension() == ".rec";
-}
 
 CheckReport check_dataset(const std::string& path, const CheckOptions& options) {
   std::error_code error;

@@ -50,9 +50,6 @@ struct CheckReport {
 /// not exist, or is no data set.
 [[nodiscard]] CheckReport check_dataset(const std::string& path, const CheckOptions& options);
 
-/// Whether `path` is a .rec, or a folder with train.rec.
-[[nodiscard]] bool is_record_file(const std::string& path);
-
 // The two kinds of sets; for check_dataset.
 [[nodiscard]] CheckReport check_record_file(const std::string& rec_path,
                                             const CheckOptions& options);

@@ -10,6 +10,7 @@
 #include "data/check/image_check.h"
 #include "data/error.h"
 #include "data/files/worker_threads.h"
+#include "data/open_dataset.h"
 #include "data/sets/image_folder.h"
 
 namespace diffprob::data {

@@ -184,6 +184,13 @@ class RecordDataset final : public Dataset {
 
 }  // namespace
 
+bool is_record_file(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error)
+             ? std::filesystem::exists(std::filesystem::path(path) / "train.rec", error)
+             : std::filesystem::path(path).extension() == ".rec";
+}
+
 std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path) {
   return std::make_shared<RecordDataset>(rec_path);
 }

@@ -19,6 +19,9 @@ namespace diffprob::data {
 /// Throws DataError.
 [[nodiscard]] std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path);
 
+/// Returns true if `path` is a .rec file, or a folder with train.rec.
+[[nodiscard]] bool is_record_file(const std::string& path);
+
 /// Writes train.rec, train.idx and property in the InsightFace layout: images under keys 1..N
 /// grouped by label (face2rec2 order: images, key 0, identities). Labels must not fall. All of them
 /// appear on finish(); without it nothing stays.

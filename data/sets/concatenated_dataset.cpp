@@ -1,9 +1,6 @@
 #include "data/sets/concatenated_dataset.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <set>
-#include <system_error>
 #include <utility>
 
 #include "data/error.h"
@@ -11,7 +8,6 @@
 #include "data/sets/class_count.h"
 
 namespace diffprob::data {
-namespace fs = std::filesystem;
 
 ConcatenatedDataset::ConcatenatedDataset(std::vector<Part> parts) : parts_(std::move(parts)) {
   if (parts_.empty()) throw DataError("concatenated data set: no parts");
@@ -56,23 +52,6 @@ std::string ConcatenatedDataset::fingerprint() const {
   digest.update(static_cast<std::int64_t>(parts_.size()));
   for (const auto& part : parts_) digest.update(part.dataset->fingerprint());
   return digest.hex();
-}
-
-std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths) {
-  if (paths.empty()) throw DataError("no data set is given");
-  if (paths.size() == 1) return open_dataset(paths.front());
-  std::set<fs::path> seen;
-  std::vector<ConcatenatedDataset::Part> parts;
-  for (const auto& path : paths) {
-    std::error_code error;
-    const auto resolved = fs::canonical(path, error);
-    if (!error && !seen.insert(resolved).second)
-      throw DataError(path +
-                      ": given twice; the people of each set count as different ones, so a set "
-                      "must be given once");
-    parts.push_back({path, open_dataset(path)});
-  }
-  return std::make_shared<ConcatenatedDataset>(std::move(parts));
 }
 
 }  // namespace diffprob::data

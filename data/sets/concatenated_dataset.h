@@ -40,8 +40,4 @@ class ConcatenatedDataset final : public Dataset {
   std::vector<std::int64_t> class_ends_;
 };
 
-/// One path: open_dataset(path). Several: all of them, concatenated in that order. Throws
-/// DataError, also on a path given twice (its people would become two classes each).
-[[nodiscard]] std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths);
-
 }  // namespace diffprob::data

@@ -1,23 +1,16 @@
 #include "data/sets/dataset.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "data/error.h"
 #include "data/files/sha256.h"
-#include "data/records/record_io.h"
-#include "data/sets/image_folder.h"
 
 namespace diffprob::data {
-namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t kMostSamples = std::int64_t{1} << 32;
 constexpr std::size_t kDigestBlock = 4096;
-constexpr const char* kUnderstood =
-    "understood are: a folder with train.rec, a .rec file, a .lst list, a folder of one sub-folder "
-    "a class";
 
 void check_indices(const Dataset& parent, const std::vector<std::int64_t>& indices) {
   if (parent.size() > kMostSamples)
@@ -104,21 +97,6 @@ std::string Subset::fingerprint() const {
   }
   digest.update(std::as_bytes(std::span(label_map_)));
   return digest.hex();
-}
-
-std::shared_ptr<const Dataset> open_dataset(const std::string& path) {
-  std::error_code error;
-  const auto status = fs::status(path, error);
-  if (!fs::exists(status)) throw DataError(path + ": does not exist");
-  if (fs::is_directory(status)) {
-    const auto records = fs::path(path) / "train.rec";
-    return fs::exists(records, error) ? open_record_file(records.string())
-                                      : open_image_folder(path);
-  }
-  const auto extension = fs::path(path).extension();
-  if (extension == ".rec") return open_record_file(path);
-  if (extension == ".lst") return open_image_list(path);
-  throw DataError(path + ": a file that ends in \"" + extension.string() + "\"; " + kUnderstood);
 }
 
 }  // namespace diffprob::data

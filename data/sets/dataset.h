@@ -52,9 +52,4 @@ class Subset final : public Dataset {
   std::int64_t num_classes_ = 0;
 };
 
-/// Opens whatever `path` is: a folder with train.rec (InsightFace or im2rec layout), a .rec file, a
-/// .lst list (images relative to its folder), or a folder of one sub-folder a class. Throws
-/// DataError that says what was found and what is understood.
-[[nodiscard]] std::shared_ptr<const Dataset> open_dataset(const std::string& path);
-
 }  // namespace diffprob::data

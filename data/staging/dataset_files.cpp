@@ -9,8 +9,9 @@
 
 #include <sys/stat.h>
 
-#include "data/check/data_check.h"
 #include "data/error.h"
+#include "data/open_dataset.h"
+#include "data/records/record_io.h"
 #include "data/sets/dataset.h"
 
 namespace diffprob::data {

@@ -4,17 +4,11 @@
 #include <vector>
 
 #include "dist/mpi/mpi_environment.h"
+#include "launch/config/command_line.h"
 #include "launch/config/config.h"
 
 namespace diffprob::launch {
 
-/// The command line: diffprob COMMAND [CONFIG | PATHS...] [--key=value | --flag]...
-struct CommandLine {
-  std::string command;
-  std::vector<std::string> positional;
-  std::vector<Override> overrides;  ///< --key=value
-  std::vector<std::string> flags;   ///< --flag, without the dashes
-};
 /// Throws ConfigError on what cannot be a command line.
 [[nodiscard]] CommandLine parse_command_line(int argc, char** argv);
 

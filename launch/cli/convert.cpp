@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "data/open_dataset.h"
 #include "data/sets/dataset.h"
 #include "launch/cli/conversion_arguments.h"
 #include "prune/error.h"

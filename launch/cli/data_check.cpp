@@ -12,6 +12,7 @@
 #include "data/check/data_check.h"
 #include "data/error.h"
 #include "data/records/pack_records.h"
+#include "data/records/record_io.h"
 #include "data/sets/label_map.h"
 #include "launch/cli/check_report_file.h"
 #include "launch/cli/convert.h"

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "data/open_dataset.h"
 #include "data/records/record_io.h"
 #include "data/sets/dataset.h"
 #include "dist/gpu/device.h"
@@ -12,6 +13,7 @@
 #include "launch/cli/convert.h"
 #include "launch/cli/data_check.h"
 #include "launch/cli/export.h"
+#include "launch/cli/report_command.h"
 #include "launch/config/config_help.h"
 #include "launch/inputs/inputs.h"
 #include "launch/job/read_config.h"

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "data/open_dataset.h"
 #include "data/records/pack_records.h"
 #include "launch/cli/conversion_arguments.h"
 #include "launch/cli/convert.h"

@@ -14,12 +14,12 @@
 #include "launch/config/precision.h"
 #include "launch/evaluate/eval_results.h"
 #include "launch/evaluate/feature_file.h"
+#include "launch/evaluate/verify.h"
 #include "launch/inputs/inputs.h"
 #include "launch/job/output_folder.h"
 #include "launch/observe/json_file.h"
 #include "launch/observe/progress.h"
 #include "launch/score/score.h"
-#include "launch/train/train.h"
 #include "model/weights/weights.h"
 
 namespace diffprob::launch {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 
+#include "data/open_dataset.h"
 #include "data/sets/concatenated_dataset.h"
 #include "data/sets/label_map.h"
 #include "launch/inputs/stage_data.h"

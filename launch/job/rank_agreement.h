@@ -6,7 +6,7 @@
 
 #include "dist/mpi/host_collectives.h"
 #include "dist/mpi/mpi_environment.h"
-#include "launch/cli/commands.h"
+#include "launch/config/command_line.h"
 #include "launch/config/config.h"
 
 namespace diffprob::launch {

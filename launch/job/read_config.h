@@ -1,6 +1,6 @@
 #pragma once
 
-#include "launch/cli/commands.h"
+#include "launch/config/command_line.h"
 
 namespace diffprob::launch {
 

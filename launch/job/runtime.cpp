@@ -7,8 +7,8 @@
 #include "dist/gpu/cuda_device.h"
 #include "dist/gpu/device.h"
 #include "launch/job/cpu_binding.h"
+#include "launch/job/default_stream.h"
 #include "launch/job/gpu_arithmetic.h"
-#include "launch/train/step_graph.h"
 
 namespace diffprob::launch {
 namespace {

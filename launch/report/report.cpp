@@ -130,26 +130,6 @@ std::string report_html(const std::vector<ReportRun>& runs) {
   return render(runs, others < kMostBytes ? (kMostBytes - others) / 4 * 3 : 0);
 }
 
-int report_command(const CommandLine& line) {
-  std::string file;
-  for (const auto& item : line.overrides) {
-    if (item.key != "file" || item.value.empty())
-      throw ConfigError({"--" + item.key + ": not understood here\n" + help_text("report")});
-    file = item.value;
-  }
-  if (line.positional.empty()) throw ConfigError({"usage:\n" + help_text("report")});
-  std::vector<ReportRun> runs;
-  for (const auto& path : line.positional) runs.push_back(read_report_run(path));
-  if (file.empty()) file = runs.size() == 1 ? line.positional[0] + "/report.html" : "report.html";
-  const std::string page = report_html(runs);
-  data::write_file_atomically(file, page);
-  fmt::print("wrote {} ({:.2f} MB)\n", file, static_cast<double>(page.size()) / 1e6);
-  for (const auto& run : runs) {
-    for (const auto& note : run.notes) fmt::print("  note on {}: {}\n", run.name, note);
-  }
-  return 0;
-}
-
 void write_run_report(const std::string& output, std::shared_ptr<const data::Dataset> dataset) {
   try {
     const std::string file = output + "/report.html";

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "data/sets/dataset.h"
-#include "launch/cli/commands.h"
 #include "launch/report/report_run.h"
 
 namespace diffprob::launch {
@@ -13,10 +12,6 @@ namespace diffprob::launch {
 /// The page: one HTML file without scripts or references to other files. Of several runs, side by
 /// side. Faces are left out where it would exceed 5 MB.
 [[nodiscard]] std::string report_html(const std::vector<ReportRun>& runs);
-
-/// diffprob report RUN... [--file=FILE]. Throws ConfigError on bad usage, std::runtime_error on
-/// folders that are no runs.
-int report_command(const CommandLine& line);
 
 /// OUTPUT/report.html at the end of a run, whose result does not depend on it: a problem is logged.
 /// One rank.

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "data/files/input_file.h"
+#include "data/open_dataset.h"
 #include "data/sets/concatenated_dataset.h"
 #include "launch/inputs/inputs.h"
 #include "launch/report/report_json.h"

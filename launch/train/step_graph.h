@@ -32,8 +32,4 @@ class StepGraph {
   std::unique_ptr<Impl> impl_;
 };
 
-/// From now on the work of this thread goes to a stream of its own: the default stream cannot be
-/// recorded, and autograd remembers the stream of the first step. Does nothing for a CPU.
-void leave_default_stream(c10::Device device);
-
 }  // namespace diffprob::launch

@@ -21,6 +21,4 @@ void StepGraph::replay() {
   TORCH_CHECK(false, "recorded steps: this build has no CUDA");
 }
 
-void leave_default_stream(c10::Device /*device*/) {}
-
 }  // namespace diffprob::launch

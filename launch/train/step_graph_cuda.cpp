@@ -42,10 +42,4 @@ void StepGraph::replay() {
   impl_->graph->replay();
 }
 
-void leave_default_stream(c10::Device device) {
-  if (device.is_cuda())
-    c10::cuda::setCurrentCUDAStream(
-        c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index()));
-}
-
 }  // namespace diffprob::launch

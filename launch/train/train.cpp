@@ -9,6 +9,7 @@
 #include "launch/checkpoint/checkpoint_writer.h"
 #include "launch/config/precision.h"
 #include "launch/evaluate/verification_file.h"
+#include "launch/evaluate/verify.h"
 #include "launch/inputs/training_data.h"
 #include "launch/job/signals.h"
 #include "launch/observe/memory_use.h"
@@ -413,26 +414,6 @@ std::string training_settings(const Config& config) {
   relevant.model.checkpoint.clear();
   return dump_sections(relevant, {"model", "train", "augment", "data.flip", "data.image_size",
                                   "data.on_corrupt", "data.sampling", "data.sampling_power"});
-}
-
-std::vector<eval::SetReport> verify_sets(const std::string& what,
-                                         std::vector<eval::ResidentSet>& sets,
-                                         model::Backbone& backbone, const Config& config,
-                                         Runtime& runtime) {
-  const eval::EmbedderOptions options{config.eval.batch_per_rank,
-                                      static_cast<int>(config.eval.folds),
-                                      {/*fold=*/true, scalar_type(config.eval.precision)}};
-  std::vector<eval::SetReport> reports;
-  for (auto& set : sets) {
-    const double start = steady_seconds();
-    reports.push_back(eval::verify_set(set, backbone, runtime.tensors(), options));
-    const auto& r = reports.back();
-    spdlog::info(
-        "{}: {} ({} pairs, {:.0f} a second)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%",
-        what, r.name, r.pairs, static_cast<double>(r.pairs) / (steady_seconds() - start),
-        100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc, 100 * r.eer);
-  }
-  return reports;
 }
 
 TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets,

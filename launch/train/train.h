@@ -40,10 +40,4 @@ struct TrainOutcome {
                                  std::vector<eval::ResidentSet>& sets, Metrics& metrics,
                                  Runtime& runtime);
 
-/// Verifies a network on every set and logs a line for each. Collective.
-[[nodiscard]] std::vector<eval::SetReport> verify_sets(const std::string& what,
-                                                       std::vector<eval::ResidentSet>& sets,
-                                                       model::Backbone& backbone,
-                                                       const Config& config, Runtime& runtime);
-
 }  // namespace diffprob::launch

@@ -5,10 +5,21 @@
 #include <vector>
 
 #include "dist/mpi/host_collectives.h"
-#include "prune/methods.h"
 #include "prune/select/selection.h"
 
 namespace diffprob::prune {
+
+enum class CleanRule {
+  kMispredicted,  ///< the most probable class without margin is not the label
+  kConfident,  ///< and its probability reaches the mean probability that samples of that class give
+               ///< it (confident learning)
+};
+
+struct CleanOptions {
+  CleanRule rule = CleanRule::kMispredicted;
+  double margin = 0;  ///< natural log: above 0, the most probable class must exceed the own label
+                      ///< by more than this
+};
 
 /// What cleaning needs of some samples, all without margin. The last two may be empty when the rule
 /// does not read them.

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "data/open_dataset.h"
 #include "data/records/record_io.h"
 #include "data/sets/dataset.h"
 #include "data/sets/verification_set.h"

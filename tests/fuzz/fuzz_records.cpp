@@ -5,6 +5,7 @@
 
 #include "data/error.h"
 #include "data/images/jpeg_decoder.h"
+#include "data/open_dataset.h"
 #include "data/sets/dataset.h"
 #include "tests/fuzz/input_folder.h"
 

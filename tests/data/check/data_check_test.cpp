@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "data/check/duplicate_search.h"
+#include "data/open_dataset.h"
 #include "data/records/pack_records.h"
 #include "data/records/record_io.h"
 #include "data/sets/label_map.h"

@@ -9,6 +9,7 @@
 
 #include "data/error.h"
 #include "data/images/jpeg_tables.h"
+#include "data/open_dataset.h"
 #include "data/random/keyed_random.h"
 #include "data/sets/dataset.h"
 #include "data/sets/verification_set.h"

@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/open_dataset.h"
 #include "data/records/record_io.h"
 #include "tests/data/raw_records.h"
 

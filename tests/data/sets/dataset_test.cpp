@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/open_dataset.h"
 #include "tests/data/raw_records.h"
 
 namespace diffprob::data {

@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 
 #include "data/error.h"
+#include "data/open_dataset.h"
 #include "data/staging/dataset_files.h"
 #include "data/staging/staged_copy.h"
 #include "launch/job/file_lock.h"

@@ -1,0 +1,55 @@
+#include "data/open_dataset.h"
+
+#include <filesystem>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "data/error.h"
+#include "data/records/record_io.h"
+#include "data/sets/concatenated_dataset.h"
+#include "data/sets/image_folder.h"
+
+namespace diffprob::data {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kUnderstood =
+    "understood are: a folder with train.rec, a .rec file, a .lst list, a folder of one sub-folder "
+    "a class";
+
+}  // namespace
+
+std::shared_ptr<const Dataset> open_dataset(const std::string& path) {
+  std::error_code error;
+  const auto status = fs::status(path, error);
+  if (!fs::exists(status)) throw DataError(path + ": does not exist");
+  if (fs::is_directory(status)) {
+    const auto records = fs::path(path) / "train.rec";
+    return fs::exists(records, error) ? open_record_file(records.string())
+                                      : open_image_folder(path);
+  }
+  const auto extension = fs::path(path).extension();
+  if (extension == ".rec") return open_record_file(path);
+  if (extension == ".lst") return open_image_list(path);
+  throw DataError(path + ": a file that ends in \"" + extension.string() + "\"; " + kUnderstood);
+}
+
+std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths) {
+  if (paths.empty()) throw DataError("no data set is given");
+  if (paths.size() == 1) return open_dataset(paths.front());
+  std::set<fs::path> seen;
+  std::vector<ConcatenatedDataset::Part> parts;
+  for (const auto& path : paths) {
+    std::error_code error;
+    const auto resolved = fs::canonical(path, error);
+    if (!error && !seen.insert(resolved).second)
+      throw DataError(path +
+                      ": given twice; the people of each set count as different ones, so a set "
+                      "must be given once");
+    parts.push_back({path, open_dataset(path)});
+  }
+  return std::make_shared<ConcatenatedDataset>(std::move(parts));
+}
+
+}  // namespace diffprob::data

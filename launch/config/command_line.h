@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launch/config/config.h"
+
+namespace diffprob::launch {
+
+/// The command line: diffprob COMMAND [CONFIG | PATHS...] [--key=value | --flag]...
+struct CommandLine {
+  std::string command;
+  std::vector<std::string> positional;
+  std::vector<Override> overrides;  ///< --key=value
+  std::vector<std::string> flags;   ///< --flag, without the dashes
+};
+
+}  // namespace diffprob::launch

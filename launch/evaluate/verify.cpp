@@ -1,0 +1,38 @@
+#include "launch/evaluate/verify.h"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+#include "launch/config/precision.h"
+
+namespace diffprob::launch {
+namespace {
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+std::vector<eval::SetReport> verify_sets(const std::string& what,
+                                         std::vector<eval::ResidentSet>& sets,
+                                         model::Backbone& backbone, const Config& config,
+                                         Runtime& runtime) {
+  const eval::EmbedderOptions options{config.eval.batch_per_rank,
+                                      static_cast<int>(config.eval.folds),
+                                      {/*fold=*/true, scalar_type(config.eval.precision)}};
+  std::vector<eval::SetReport> reports;
+  for (auto& set : sets) {
+    const double start = seconds_now();
+    reports.push_back(eval::verify_set(set, backbone, runtime.tensors(), options));
+    const auto& r = reports.back();
+    spdlog::info(
+        "{}: {} ({} pairs, {:.0f} a second)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%",
+        what, r.name, r.pairs, static_cast<double>(r.pairs) / (seconds_now() - start),
+        100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc, 100 * r.eer);
+  }
+  return reports;
+}
+
+}  // namespace diffprob::launch
