@@ -97,7 +97,7 @@ int run_with_ranks(const launch::CommandLine& line, int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  dist::install_host_allocator();
+  launch::install_host_allocator();
   try {
     const launch::CommandLine line = launch::parse_command_line(argc, argv);
     const int code = launch::run_local_command(line);

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <utility>
 
-#include "data/check/data_check.h"
+#include "data/check/check_dataset.h"
 #include "data/check/duplicate_search.h"
 #include "data/check/identity_gaps.h"
 #include "data/check/image_check.h"

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "data/records/record_index.h"
-#include "data/records/record_reader.h"
-#include "data/records/record_table.h"
+#include "data/records/index.h"
+#include "data/records/reader.h"
+#include "data/records/table.h"
 #include "data/sets/dataset.h"
 
 namespace diffprob::data {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/check/layout_check.h"
-#include "data/records/record_index.h"
+#include "data/records/index.h"
 
 namespace diffprob::data {
 

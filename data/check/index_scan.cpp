@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "data/error.h"
-#include "data/records/record_index.h"
+#include "data/records/index.h"
 
 namespace diffprob::data {
 namespace {

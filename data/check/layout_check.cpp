@@ -11,7 +11,7 @@
 #include "data/check/identity_gaps.h"
 #include "data/check/identity_ranges.h"
 #include "data/error.h"
-#include "data/records/record_format.h"
+#include "data/records/format.h"
 #include "data/sets/class_count.h"
 
 namespace diffprob::data {

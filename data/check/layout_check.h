@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/check/finding.h"
-#include "data/records/record_index.h"
+#include "data/records/index.h"
 
 namespace diffprob::data {
 

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <utility>
 
-#include "data/check/data_check.h"
+#include "data/check/check_dataset.h"
 #include "data/check/duplicate_search.h"
 #include "data/check/found_records.h"
 #include "data/check/identity_gaps.h"

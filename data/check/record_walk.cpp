@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "data/error.h"
-#include "data/records/record_format.h"
+#include "data/records/format.h"
 
 namespace diffprob::data {
 namespace {

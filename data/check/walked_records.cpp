@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "data/check/identity_gaps.h"
-#include "data/records/record_format.h"
+#include "data/records/format.h"
 #include "data/sets/class_count.h"
 
 namespace diffprob::data {

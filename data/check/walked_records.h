@@ -7,7 +7,7 @@
 #include "data/check/image_check.h"
 #include "data/check/layout_check.h"
 #include "data/check/record_walk.h"
-#include "data/records/record_index.h"
+#include "data/records/index.h"
 
 namespace diffprob::data {
 

@@ -8,7 +8,7 @@
 #include "data/error.h"
 #include "data/files/atomic_file.h"
 #include "data/files/input_file.h"
-#include "data/pickle/pickle_reader.h"
+#include "data/pickle/reader.h"
 
 namespace diffprob::data {
 namespace {

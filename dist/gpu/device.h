@@ -4,7 +4,7 @@
 
 #include <c10/core/Device.h>
 
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 
 namespace diffprob::dist {
 

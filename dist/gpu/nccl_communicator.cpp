@@ -20,7 +20,7 @@
 #include "dist/gpu/nccl_watchdog.h"
 #include "dist/gpu/stream_capture.h"
 #include "dist/mpi/backoff.h"
-#include "dist/mpi/mpi_transport.h"
+#include "dist/mpi/transport.h"
 #include "dist/padded_rows.h"
 
 namespace diffprob::dist {

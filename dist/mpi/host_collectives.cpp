@@ -7,9 +7,9 @@
 
 #include "dist/flight_recorder.h"
 #include "dist/mpi/abandoned.h"
+#include "dist/mpi/check.h"
 #include "dist/mpi/local_reduce.h"
-#include "dist/mpi/mpi_check.h"
-#include "dist/mpi/mpi_transport.h"
+#include "dist/mpi/transport.h"
 
 namespace diffprob::dist {
 namespace {

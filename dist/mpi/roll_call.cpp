@@ -9,7 +9,7 @@
 
 #include "dist/mpi/abandoned.h"
 #include "dist/mpi/backoff.h"
-#include "dist/mpi/mpi_check.h"
+#include "dist/mpi/check.h"
 #include "dist/mpi/operations_file.h"
 
 namespace diffprob::dist {

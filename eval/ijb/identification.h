@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "dist/mpi/host_collectives.h"
-#include "eval/ijb/ijb_meta.h"
+#include "eval/ijb/meta.h"
 
 namespace diffprob::eval {
 

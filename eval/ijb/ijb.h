@@ -9,7 +9,7 @@
 
 #include "dist/mpi/host_collectives.h"
 #include "eval/ijb/identification.h"
-#include "eval/ijb/ijb_meta.h"
+#include "eval/ijb/meta.h"
 #include "eval/ijb/template_pooling.h"
 #include "eval/metrics/roc.h"
 

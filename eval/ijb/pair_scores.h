@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "eval/ijb/ijb_meta.h"
+#include "eval/ijb/meta.h"
 
 namespace diffprob::eval {
 

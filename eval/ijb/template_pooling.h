@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "eval/ijb/ijb_meta.h"
+#include "eval/ijb/meta.h"
 
 namespace diffprob::eval {
 

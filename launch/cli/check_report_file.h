@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "data/check/data_check.h"
+#include "data/check/check_dataset.h"
 
 namespace diffprob::launch {
 

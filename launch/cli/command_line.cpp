@@ -3,7 +3,7 @@
 
 #include "launch/cli/commands.h"
 #include "launch/cli/convert.h"
-#include "launch/config/config_help.h"
+#include "launch/config/help.h"
 #include "launch/config/suggest.h"
 #include "prune/methods.h"
 

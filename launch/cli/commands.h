@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 #include "launch/config/command_line.h"
 #include "launch/config/config.h"
 

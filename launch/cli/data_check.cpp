@@ -9,7 +9,7 @@
 
 #include <unistd.h>
 
-#include "data/check/data_check.h"
+#include "data/check/check_dataset.h"
 #include "data/error.h"
 #include "data/records/pack_records.h"
 #include "data/records/record_io.h"

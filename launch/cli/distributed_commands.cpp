@@ -4,7 +4,7 @@
 
 #include "launch/cli/commands.h"
 #include "launch/evaluate/eval_command.h"
-#include "launch/inputs/inputs.h"
+#include "launch/inputs/open_data.h"
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/pipeline.h"
 #include "launch/pipeline/sweep.h"

@@ -9,8 +9,8 @@
 #include "launch/checkpoint/evaluation_weights.h"
 #include "launch/job/read_config.h"
 #include "model/networks/backbone.h"
-#include "model/onnx/onnx_export.h"
-#include "model/onnx/onnx_writer.h"
+#include "model/onnx/export.h"
+#include "model/onnx/writer.h"
 #include "model/weights/weights.h"
 
 namespace diffprob::launch {

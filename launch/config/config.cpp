@@ -8,7 +8,7 @@
 #include <optional>
 #include <sstream>
 
-#include "launch/config/config_fields.h"
+#include "launch/config/fields.h"
 #include "launch/config/suggest.h"
 
 namespace diffprob::launch {

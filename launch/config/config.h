@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/config/problems.h"
+#include "launch/config/config_error.h"
 
 namespace diffprob::launch {
 

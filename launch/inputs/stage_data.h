@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "data/sets/dataset.h"
+#include "dist/mpi/environment.h"
 #include "dist/mpi/host_collectives.h"
-#include "dist/mpi/mpi_environment.h"
 
 namespace diffprob::launch {
 

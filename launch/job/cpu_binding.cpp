@@ -12,7 +12,7 @@
 #include <numeric>
 #include <thread>
 
-namespace diffprob::dist {
+namespace diffprob::launch {
 namespace {
 
 constexpr int kCpuLimit = 1 << 16;            // numbers in files and masks stay below
@@ -195,8 +195,8 @@ std::string describe(const CpuBinding& binding) {
          "); threads of this rank stay on CPUs " + allowed;
 }
 
-std::vector<CpuNumbers> cpus_of_node(const CpuNumbers& own, const MpiEnvironment& mpi,
-                                     HostCollectives& control) {
+std::vector<CpuNumbers> cpus_of_node(const CpuNumbers& own, const dist::MpiEnvironment& mpi,
+                                     dist::HostCollectives& control) {
   const std::vector<int> nodes = control.all_gather(mpi.node_leader());
   const std::string list =
       cpu_list(own);  // mostly a few characters, where the numbers of a large node take kilobytes
@@ -221,4 +221,4 @@ int threads_per_rank(const CpuNumbers& own, std::span<const CpuNumbers> of_node)
   return static_cast<int>(std::max<std::ptrdiff_t>(1, std::ssize(own) / ranks));
 }
 
-}  // namespace diffprob::dist
+}  // namespace diffprob::launch

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "dist/mpi/environment.h"
 #include "dist/mpi/host_collectives.h"
-#include "dist/mpi/mpi_environment.h"
 
-namespace diffprob::dist {
+namespace diffprob::launch {
 
 /// CPUs by the kernel's numbers (hardware threads, not cores), ascending, each once.
 using CpuNumbers = std::vector<int>;
@@ -59,13 +59,14 @@ struct CpuBinding {
 [[nodiscard]] std::string describe(const CpuBinding& binding);
 
 /// Tells the CPUs of every rank on this rank's node, in rank order, `own` among them. Collective:
-/// all ranks of the world call it. Throws CommError as HostCollectives do.
-[[nodiscard]] std::vector<CpuNumbers> cpus_of_node(const CpuNumbers& own, const MpiEnvironment& mpi,
-                                                   HostCollectives& control);
+/// all ranks of the world call it. Throws CommError as dist::HostCollectives do.
+[[nodiscard]] std::vector<CpuNumbers> cpus_of_node(const CpuNumbers& own,
+                                                   const dist::MpiEnvironment& mpi,
+                                                   dist::HostCollectives& control);
 
 /// Number of threads for a rank that may run on the CPUs `own`, at least 1: the number of those
 /// CPUs, divided by the number of ranks on its node whose CPUs overlap with them. `of_node` holds
 /// the CPUs of every rank on the node, this one's among them.
 [[nodiscard]] int threads_per_rank(const CpuNumbers& own, std::span<const CpuNumbers> of_node);
 
-}  // namespace diffprob::dist
+}  // namespace diffprob::launch

@@ -19,7 +19,7 @@
 #define DIFFPROB_SANITIZED 0
 #endif
 
-namespace diffprob::dist {
+namespace diffprob::launch {
 namespace {
 
 constexpr std::size_t kHugePage =
@@ -177,4 +177,4 @@ void release_kept_host_memory() noexcept {
   HostAllocator::instance().release();
 }
 
-}  // namespace diffprob::dist
+}  // namespace diffprob::launch

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace diffprob::dist {
+namespace diffprob::launch {
 
 /// LibTorch asks the system for every large host tensor and gives it back at once: each step of a
 /// training then pays for the same pages again (a fifth of its processor time for IResNet-18 at
@@ -27,4 +27,4 @@ struct HostAllocations {
 /// not need.
 void release_kept_host_memory() noexcept;
 
-}  // namespace diffprob::dist
+}  // namespace diffprob::launch

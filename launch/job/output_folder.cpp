@@ -5,7 +5,7 @@
 
 #include "data/files/atomic_file.h"
 #include "dist/mpi/operations_file.h"
-#include "launch/job/leftovers.h"
+#include "launch/job/remove_temporaries.h"
 
 namespace diffprob::launch {
 namespace {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "data/files/sha256.h"
-#include "launch/config/config_fields.h"
+#include "launch/config/fields.h"
 #include "launch/job/read_config.h"
 
 namespace diffprob::launch {

@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "dist/mpi/environment.h"
 #include "dist/mpi/host_collectives.h"
-#include "dist/mpi/mpi_environment.h"
 #include "launch/config/command_line.h"
 #include "launch/config/config.h"
 

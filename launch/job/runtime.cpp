@@ -22,10 +22,9 @@ dist::Deadlines deadlines_of(const Config& config) {
 
 /// Before NCCL, the loader and LibTorch make threads, which inherit it.
 void keep_near_gpu(at::Device device) {
-  const dist::CpuBinding binding =
-      dist::bind_near_pci_device(dist::cuda_pci_address(device.index()));
-  const bool is_slow = binding.outcome == dist::CpuBinding::Outcome::kElsewhere;
-  spdlog::log(is_slow ? spdlog::level::warn : spdlog::level::info, "{}", dist::describe(binding));
+  const CpuBinding binding = bind_near_pci_device(dist::cuda_pci_address(device.index()));
+  const bool is_slow = binding.outcome == CpuBinding::Outcome::kElsewhere;
+  spdlog::log(is_slow ? spdlog::level::warn : spdlog::level::info, "{}", describe(binding));
 }
 
 /// After the rank is bound: fewer CPUs are its own then. Collective.
@@ -33,8 +32,8 @@ void set_threads(const Config& config, const dist::MpiEnvironment& mpi,
                  dist::HostCollectives& control) {
   int threads = static_cast<int>(config.threads);
   if (threads == 0) {
-    const dist::CpuNumbers own = dist::allowed_cpus();
-    threads = dist::threads_per_rank(own, dist::cpus_of_node(own, mpi, control));
+    const CpuNumbers own = allowed_cpus();
+    threads = threads_per_rank(own, cpus_of_node(own, mpi, control));
   }
   at::set_num_threads(threads);
 }

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "dist/communicator.h"
+#include "dist/mpi/environment.h"
 #include "dist/mpi/host_collectives.h"
-#include "dist/mpi/mpi_environment.h"
 #include "launch/config/config.h"
 
 namespace diffprob::launch {

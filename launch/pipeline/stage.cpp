@@ -6,7 +6,7 @@
 
 #include "data/files/sha256.h"
 #include "launch/job/host_allocator.h"
-#include "launch/job/leftovers.h"
+#include "launch/job/remove_temporaries.h"
 #include "launch/observe/json_file.h"
 
 namespace diffprob::launch {
@@ -93,7 +93,7 @@ void Stage::complete(nlohmann::json result, const std::vector<std::string>& file
                {{"format_version", 1}, {"inputs", digest_}, {"result", result}, {"files", sizes}});
   }
   result_ = std::move(result);
-  dist::release_kept_host_memory();
+  release_kept_host_memory();
   runtime_.control().barrier("end of stage " + name_);
 }
 

@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "data/files/atomic_file.h"
-#include "launch/inputs/inputs.h"
+#include "launch/inputs/open_data.h"
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/comparison_table.h"
-#include "launch/pipeline/pipeline_stages.h"
+#include "launch/pipeline/stages.h"
 
 namespace diffprob::launch {
 namespace {

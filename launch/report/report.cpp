@@ -9,7 +9,7 @@
 #include "data/files/atomic_file.h"
 #include "eval/page/page_style.h"
 #include "eval/page/table.h"
-#include "launch/report/report_sections.h"
+#include "launch/report/sections.h"
 
 namespace diffprob::launch {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/sets/dataset.h"
-#include "launch/report/report_run.h"
+#include "launch/report/run.h"
 
 namespace diffprob::launch {
 

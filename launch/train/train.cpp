@@ -6,7 +6,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "launch/checkpoint/checkpoint_writer.h"
+#include "launch/checkpoint/writer.h"
 #include "launch/config/precision.h"
 #include "launch/evaluate/verification_file.h"
 #include "launch/evaluate/verify.h"

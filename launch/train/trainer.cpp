@@ -8,7 +8,7 @@
 #include "launch/config/precision.h"
 #include "launch/train/optimizers.h"
 #include "model/inference/autocast.h"
-#include "model/input/faces_gpu_ops.h"
+#include "model/input/gpu_ops.h"
 #include "model/input/normalize.h"
 #include "model/optim/gradient_clip.h"
 

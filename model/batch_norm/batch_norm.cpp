@@ -2,7 +2,7 @@
 
 #include <torch/autograd.h>
 
-#include "model/batch_norm/batch_norm_ops.h"
+#include "model/batch_norm/ops.h"
 
 namespace diffprob::model {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "data/random/keyed_random.h"
 #include "model/softmax/class_sampler.h"
-#include "model/softmax/head_gpu_ops.h"
-#include "model/softmax/head_kernels.h"
+#include "model/softmax/gpu_ops.h"
+#include "model/softmax/kernels.h"
 
 namespace diffprob::model {
 namespace {

@@ -5,7 +5,7 @@
 #include <limits>
 #include <utility>
 
-#include "model/softmax/head_gpu_ops.h"
+#include "model/softmax/gpu_ops.h"
 #include "model/softmax/row_norms.h"
 
 namespace diffprob::model {

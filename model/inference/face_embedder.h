@@ -8,7 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "model/inference/inference_network.h"
+#include "model/inference/network.h"
 #include "model/kernels/block_workers.h"
 #include "model/networks/backbone.h"
 

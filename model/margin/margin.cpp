@@ -7,11 +7,11 @@
 #include <cmath>
 #include <limits>
 
-#include "model/margin/margin_adaface.h"
-#include "model/margin/margin_angle.h"
-#include "model/margin/margin_curricular.h"
-#include "model/margin/margin_elastic.h"
-#include "model/margin/margin_fixed.h"
+#include "model/margin/adaface.h"
+#include "model/margin/angle.h"
+#include "model/margin/curricular.h"
+#include "model/margin/elastic.h"
+#include "model/margin/fixed.h"
 
 namespace diffprob::model {
 namespace {

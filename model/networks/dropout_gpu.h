@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "data/random/splitmix64.h"
-#include "model/batch_norm/batch_norm_gpu.h"
+#include "model/batch_norm/gpu.h"
 #include "model/kernels/host_device.h"
 
 namespace diffprob::model::kernels {

@@ -46,7 +46,7 @@ WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& e
 WrittenFile write_pth(const std::string& path, const StateDict& entries);
 
 /// Reads a zip .pth of torch.save(state_dict) on the CPU. Nothing in the file is executed: the
-/// pickle goes through the allow-list reader (data/pickle/pickle_reader.h). Throws data::DataError
+/// pickle goes through the allow-list reader (data/pickle/reader.h). Throws data::DataError
 /// with file, entry and reason; pre-1.6 files (plain pickles) are named as such.
 [[nodiscard]] StateDict read_pth(const std::string& path);
 

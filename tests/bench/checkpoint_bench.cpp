@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "data/files/atomic_file.h"
-#include "dist/mpi/mpi_environment.h"
-#include "launch/checkpoint/checkpoint_writer.h"
+#include "dist/mpi/environment.h"
+#include "launch/checkpoint/writer.h"
 #include "model/head/sharded_head.h"
 #include "model/networks/backbone.h"
 

@@ -10,7 +10,7 @@
 #include <cstdio>
 
 #include "dist/communicator.h"
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 
 namespace {
 

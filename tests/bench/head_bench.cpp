@@ -14,7 +14,7 @@
 
 #include <torch/torch.h>
 
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 #include "launch/job/host_allocator.h"
 #include "model/head/head_sgd.h"
 #include "model/head/sharded_head.h"
@@ -48,7 +48,7 @@ struct Cost {
 /// Fastest of the steps after the first, which other work on the machine disturbs least; the peak
 /// is that of all.
 Cost measure(int steps, dist::Communicator& communicator, const std::function<void(int)>& step) {
-  dist::release_kept_host_memory();
+  launch::release_kept_host_memory();
   std::ofstream("/proc/self/clear_refs") << "5";  // the peak is what is resident now
   const double before = status_mib("VmRSS");
   std::vector<double> times;
@@ -174,7 +174,7 @@ void run(const Setup& setup, dist::Communicator& communicator) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  dist::install_host_allocator();
+  launch::install_host_allocator();
   dist::MpiEnvironment mpi(&argc, &argv);
   const auto argument = [&](int i, std::int64_t otherwise) {
     return argc > i ? std::stoll(argv[i]) : otherwise;

@@ -21,7 +21,7 @@
 
 #include "data/files/atomic_file.h"
 #include "data/random/keyed_random.h"
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 #include "eval/ijb/ijb.h"
 
 namespace {

@@ -261,7 +261,7 @@ struct ScratchFolder {
 }  // namespace
 
 int main(int argc, char** argv) {
-  diffprob::dist::install_host_allocator();
+  launch::install_host_allocator();
   if (argc < 2) {
     std::fprintf(stderr, "usage: loader_bench DATASET [BATCH] [REPEATS] [INDEX_ENTRIES]\n");
     return 2;

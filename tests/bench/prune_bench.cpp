@@ -16,7 +16,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/prune.h"
 #include "prune/select/sample_stream.h"

@@ -19,7 +19,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 #include "model/head/sharded_head.h"
 #include "model/inference/face_embedder.h"
 #include "model/networks/backbone.h"

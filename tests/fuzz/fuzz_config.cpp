@@ -1,6 +1,6 @@
 // A configuration in YAML; what is read must come back from its own dump.
 #include "launch/config/config.h"
-#include "launch/config/problems.h"
+#include "launch/config/config_error.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "data/check/data_check.h"
+#include "data/check/check_dataset.h"
 #include "data/error.h"
 #include "data/images/jpeg_decoder.h"
 #include "data/records/pack_records.h"

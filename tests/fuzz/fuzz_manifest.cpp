@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/files/sha256.h"
-#include "launch/checkpoint/checkpoint_manifest.h"
+#include "launch/checkpoint/manifest.h"
 #include "tests/fuzz/input_folder.h"
 
 using namespace diffprob;

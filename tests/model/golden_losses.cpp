@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/margin/margin_elastic.h"
+#include "model/margin/elastic.h"
 
 namespace diffprob::tests {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "model/margin/margin_elastic.h"
+#include "model/margin/elastic.h"
 #include "model/networks/backbone.h"
 #include "model/optim/gradient_clip.h"
 #include "model/optim/sgd.h"

@@ -14,8 +14,8 @@
 
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
-#include "prune/prune_summary.h"
 #include "prune/select/sample_stream.h"
+#include "prune/summary.h"
 #include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
 #include "tests/prune/obvious_pruning.h"

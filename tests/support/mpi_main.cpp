@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <mpi.h>
 
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 #include "tests/support/device_guard.h"
 #include "tests/support/mpi_world.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 
 namespace diffprob::tests {
 

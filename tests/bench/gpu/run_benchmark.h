@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 #include "launch/config/config.h"
 #include "launch/job/runtime.h"
 

@@ -14,7 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/config/precision.h"
-#include "launch/inputs/inputs.h"
+#include "launch/inputs/open_data.h"
 #include "launch/inputs/training_data.h"
 #include "launch/observe/profile_trace.h"
 #include "launch/train/trainer.h"

@@ -1,4 +1,4 @@
-#include "data/check/data_check.h"
+#include "data/check/check_dataset.h"
 
 #include <algorithm>
 #include <cctype>

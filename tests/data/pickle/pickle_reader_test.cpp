@@ -1,4 +1,4 @@
-#include "data/pickle/pickle_reader.h"
+#include "data/pickle/reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "data/records/record_table.h"
+#include "data/records/table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "data/synthetic/synthetic_faces.h"
+#include "data/synthetic/faces.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 #include "data/images/jpeg_decoder.h"
 #include "data/records/record_io.h"
 #include "data/sets/verification_set.h"
-#include "data/synthetic/face_renderer.h"
-#include "data/synthetic/synthetic_plan.h"
+#include "data/synthetic/plan.h"
+#include "data/synthetic/renderer.h"
 #include "tests/data/test_files.h"
 
 namespace diffprob::data {

@@ -44,11 +44,11 @@ TEST(Environment, IsOneAProcess) {
 TEST(CpusOfNode, ComeFromEveryRankInRankOrder) {
   HostCollectives control;
   const auto cpus_of = [](int rank) {
-    return rank % 2 == 0 ? CpuNumbers{0, 1, 2, 100 + rank} : CpuNumbers{4000};
+    return rank % 2 == 0 ? launch::CpuNumbers{0, 1, 2, 100 + rank} : launch::CpuNumbers{4000};
   };
 
-  const std::vector<CpuNumbers> of_node =
-      cpus_of_node(cpus_of(environment->rank()), *environment, control);
+  const std::vector<launch::CpuNumbers> of_node =
+      launch::cpus_of_node(cpus_of(environment->rank()), *environment, control);
 
   ASSERT_EQ(std::ssize(of_node), environment->local_size());
   for (int rank = 0; rank < environment->local_size(); ++rank)

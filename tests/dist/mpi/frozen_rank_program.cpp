@@ -10,8 +10,8 @@
 #include <string_view>
 
 #include "dist/communicator.h"
+#include "dist/mpi/environment.h"
 #include "dist/mpi/host_collectives.h"
-#include "dist/mpi/mpi_environment.h"
 #include "dist/mpi/operations_file.h"
 
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 #include "tests/dist/ranks.h"
 
 namespace diffprob::dist {

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "dist/error.h"
-#include "dist/mpi/mpi_transport.h"
+#include "dist/mpi/transport.h"
 #include "tests/dist/ranks.h"
 #include "tests/support/mpi_calls.h"
 

@@ -1,6 +1,6 @@
 // Files of the IJB protocols: what is read, how parts add up, and that every kind of damage is an
 // error which names file and line.
-#include "eval/ijb/ijb_meta.h"
+#include "eval/ijb/meta.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -5,7 +5,7 @@
 #include <map>
 #include <vector>
 
-#include "eval/ijb/ijb_meta.h"
+#include "eval/ijb/meta.h"
 #include "eval/ijb/template_pooling.h"
 
 namespace diffprob::tests {

@@ -9,8 +9,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "launch/checkpoint/checkpoint_manifest.h"
-#include "launch/checkpoint/checkpoint_writer.h"
+#include "launch/checkpoint/manifest.h"
+#include "launch/checkpoint/writer.h"
 #include "model/head/sharded_head.h"
 
 namespace diffprob::launch {

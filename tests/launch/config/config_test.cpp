@@ -6,8 +6,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "launch/config/config_fields.h"
-#include "launch/config/config_help.h"
+#include "launch/config/fields.h"
+#include "launch/config/help.h"
 
 namespace diffprob::launch {
 namespace {

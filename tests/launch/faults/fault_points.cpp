@@ -12,9 +12,9 @@
 
 #include "data/files/atomic_file.h"
 #include "data/loading/batch_stream.h"
-#include "dist/mpi/mpi_environment.h"
+#include "dist/mpi/environment.h"
 #include "eval/embed/embedder.h"
-#include "launch/checkpoint/checkpoint_manifest.h"
+#include "launch/checkpoint/manifest.h"
 #include "launch/job/rank_agreement.h"
 #include "launch/report/report.h"
 #include "launch/score/score_parts.h"

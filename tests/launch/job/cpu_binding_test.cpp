@@ -12,7 +12,7 @@
 #include <fstream>
 #include <thread>
 
-namespace diffprob::dist {
+namespace diffprob::launch {
 namespace {
 
 using Outcome = CpuBinding::Outcome;
@@ -272,4 +272,4 @@ TEST(ThreadsPerRank, IsAtLeastOne) {
 }
 
 }  // namespace
-}  // namespace diffprob::dist
+}  // namespace diffprob::launch

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-namespace diffprob::dist {
+namespace diffprob::launch {
 namespace {
 
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
@@ -115,4 +115,4 @@ TEST_F(HostAllocator, ManyThreads) {
 }
 
 }  // namespace
-}  // namespace diffprob::dist
+}  // namespace diffprob::launch

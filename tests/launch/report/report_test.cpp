@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "launch/evaluate/verification_file.h"
-#include "launch/report/report_faces.h"
-#include "launch/report/report_metrics.h"
-#include "launch/report/report_models.h"
+#include "launch/report/faces.h"
+#include "launch/report/metrics.h"
+#include "launch/report/models.h"
 #include "prune/error.h"
 #include "prune/lists/index_set.h"
 #include "prune/tables/score_table.h"

@@ -5,7 +5,7 @@
 #include <torch/nn/functional.h>
 
 #include "model/batch_norm/batch_norm.h"
-#include "model/batch_norm/batch_norm_ops.h"
+#include "model/batch_norm/ops.h"
 #include "tests/support/test_device.h"
 
 namespace diffprob::model {

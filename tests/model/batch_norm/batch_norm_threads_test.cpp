@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include "model/batch_norm/batch_norm_threads.h"
+#include "model/batch_norm/threads.h"
 
 namespace diffprob::model {
 namespace {

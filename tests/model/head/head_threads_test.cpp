@@ -6,8 +6,8 @@
 #include <bit>
 #include <limits>
 
-#include "model/softmax/head_kernels.h"
-#include "model/softmax/head_threads.h"
+#include "model/softmax/kernels.h"
+#include "model/softmax/threads.h"
 
 namespace diffprob::model {
 namespace {

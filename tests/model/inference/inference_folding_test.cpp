@@ -1,10 +1,10 @@
-#include "model/inference/inference_folding.h"
+#include "model/inference/folding.h"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include "model/inference/inference_activation.h"
-#include "model/inference/inference_convolution.h"
+#include "model/inference/activation.h"
+#include "model/inference/convolution.h"
 
 namespace diffprob::model {
 namespace {

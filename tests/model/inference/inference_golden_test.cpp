@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/inference/inference_network.h"
+#include "model/inference/network.h"
 #include "tests/model/golden_network.h"
 #include "tests/support/golden.h"
 #include "tests/support/test_device.h"

@@ -1,4 +1,4 @@
-#include "model/inference/inference_network.h"
+#include "model/inference/network.h"
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>

@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include "model/input/faces_gpu_ops.h"
-#include "model/input/faces_threads.h"
+#include "model/input/gpu_ops.h"
 #include "model/input/normalize.h"
+#include "model/input/threads.h"
 #include "model/networks/backbone.h"
 #include "tests/support/test_device.h"
 

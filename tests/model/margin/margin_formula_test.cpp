@@ -10,9 +10,9 @@
 #include <gmock/gmock.h>
 #include <torch/types.h>
 
+#include "model/margin/adaface.h"
+#include "model/margin/elastic.h"
 #include "model/margin/margin.h"
-#include "model/margin/margin_adaface.h"
-#include "model/margin/margin_elastic.h"
 
 namespace diffprob::tests {
 namespace {

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <limits>
 
-#include "model/margin/margin_adaface.h"
+#include "model/margin/adaface.h"
 #include "tests/model/golden_losses.h"
 
 namespace diffprob::tests {

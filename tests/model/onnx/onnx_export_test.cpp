@@ -1,5 +1,5 @@
 // ONNX files, read back by a parser of our own and run by slow operators of our own.
-#include "model/onnx/onnx_export.h"
+#include "model/onnx/export.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -13,7 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "data/error.h"
-#include "model/onnx/onnx_writer.h"
+#include "model/onnx/writer.h"
 #include "model/weights/weights.h"
 #include "tests/model/golden_network.h"
 #include "tests/model/onnx/onnx_file.h"

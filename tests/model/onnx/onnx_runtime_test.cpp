@@ -9,8 +9,8 @@
 
 #include <gtest/gtest.h>
 
-#include "model/inference/inference_network.h"
-#include "model/onnx/onnx_export.h"
+#include "model/inference/network.h"
+#include "model/onnx/export.h"
 #include "tests/model/golden_network.h"
 #include "tests/model/scratch_folder.h"
 

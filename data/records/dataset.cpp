@@ -1,0 +1,198 @@
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "data/error.h"
+#include "data/files/sha256.h"
+#include "data/records/index.h"
+#include "data/records/reader.h"
+#include "data/records/record_io.h"
+#include "data/records/table.h"
+#include "data/sets/class_count.h"
+
+namespace diffprob::data {
+namespace {
+
+/// Stands for the label of a record without an image (header, identity). Above every label.
+constexpr std::uint32_t kNoImage = std::numeric_limits<std::uint32_t>::max();
+constexpr std::size_t kReadAhead = 512;
+
+std::string name_record(const RecordReader& records, const RecordEntry& entry) {
+  return records.file().name() + " record " + std::to_string(entry.key) + " (offset " +
+         std::to_string(entry.offset) + ")";
+}
+
+/// Reads the heads of all records once, in the order of the file.
+class HeadScan {
+ public:
+  HeadScan(const RecordReader& records, std::vector<RecordEntry>& entries)
+      : records_(records), entries_(entries) {}
+
+  void run() {
+    std::int64_t expected = 0;
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      if (i % kReadAhead == 0) read_ahead(i);
+      if (entries_[i].offset != expected) fail_gap(i, expected);
+      expected = scan(entries_[i]);
+    }
+    if (expected != records_.file().size())
+      throw DataError(records_.file().path() + ": goes on at offset " + std::to_string(expected) +
+                      ", behind the last record of its .idx (the .idx is cut off; without it the "
+                      ".rec is scanned)");
+  }
+
+  /// Header record of the InsightFace layout: first identity key = images + 1.
+  [[nodiscard]] const std::optional<float>& first_identity_key() const noexcept {
+    return first_identity_key_;
+  }
+  [[nodiscard]] Sha256& digest() noexcept { return digest_; }
+
+ private:
+  /// Heads lie some 10 KB apart: without the hint each would be a separate wait for the disk.
+  void read_ahead(std::size_t from) const {
+    const auto end = std::min(entries_.size(), from + 2 * kReadAhead);
+    for (std::size_t i = from == 0 ? 0 : std::min(entries_.size(), from + kReadAhead); i < end; ++i)
+      records_.file().will_need(entries_[i].offset, 64);
+  }
+
+  [[noreturn]] void fail_gap(std::size_t i, std::int64_t expected) const {
+    const auto where = records_.file().path() + ": record " + std::to_string(entries_[i].key);
+    if (i > 0 && entries_[i].offset == entries_[i - 1].offset)
+      throw DataError(where + " and record " + std::to_string(entries_[i - 1].key) +
+                      " have the same offset in the .idx, " + std::to_string(entries_[i].offset));
+    throw DataError(where + " is at offset " + std::to_string(entries_[i].offset) +
+                    " by the .idx, but a record ends at offset " + std::to_string(expected) +
+                    " (records missing in the .idx, or the .idx of another file)");
+  }
+
+  std::int64_t scan(RecordEntry& entry) {
+    const auto head = records_.head(entry.offset);
+    const bool without_image = head.image_length() == 0;
+    if (without_image && head.flag != 2)
+      throw DataError(name_record(records_, entry) + ": no image bytes");
+    if (without_image && entry.key == 0) first_identity_key_ = head.labels[0];
+    entry.label = kNoImage;
+    if (!without_image && !whole_label(head.labels[0], entry.label))
+      throw DataError(name_record(records_, entry) + ": label " + std::to_string(head.labels[0]) +
+                      " is not a whole number from 0 to 2147483647");
+    const std::int64_t located[] = {entry.key, entry.offset, head.payload_length, entry.label};
+    digest_.update(std::as_bytes(std::span(located)));
+    return head.end;
+  }
+
+  const RecordReader& records_;
+  std::vector<RecordEntry>& entries_;
+  std::optional<float> first_identity_key_;
+  Sha256 digest_;
+};
+
+void check_keys(const RecordReader& records, const std::vector<RecordEntry>& entries) {
+  const auto twice = std::ranges::adjacent_find(entries, {}, &RecordEntry::key);
+  if (twice == entries.end()) return;
+  throw DataError(records.file().path() + ": key " + std::to_string(twice->key) + " at offsets " +
+                  std::to_string(twice->offset) + " and " + std::to_string((twice + 1)->offset) +
+                  "; keys must be unique (without an .idx they are the ids in the records)");
+}
+
+/// Images are the records with image bytes; in the InsightFace layout they must be keys 1..N. The
+/// header's own N is compared only while float32 can hold it: beyond, the keys are the better
+/// witness.
+void check_layout(const RecordReader& records, const std::vector<RecordEntry>& images,
+                  const HeadScan& scan, std::size_t without_image) {
+  const auto& path = records.file().path();
+  const auto count = static_cast<std::int64_t>(images.size());
+  if (count == 0) throw DataError(path + ": no images");
+  if (!scan.first_identity_key().has_value()) {
+    if (without_image > 0)
+      throw DataError(path + ": " + std::to_string(without_image) +
+                      " records without an image, but no header record under key 0 (InsightFace "
+                      "layout with its header lost?)");
+    return;
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto key = images[static_cast<std::size_t>(i)].key;
+    if (key != i + 1)
+      throw DataError(path + ": InsightFace layout, image " + std::to_string(i + 1) +
+                      " expected, next found is record " + std::to_string(key));
+  }
+  const float announced = *scan.first_identity_key();
+  if (count + 1 < kExactFloats && announced != static_cast<float>(count + 1))
+    throw DataError(path + ": the header record says that identities start at key " +
+                    std::to_string(announced) + ", but there are " + std::to_string(count) +
+                    " images");
+}
+
+class RecordDataset final : public Dataset {
+ public:
+  explicit RecordDataset(const std::string& path) : records_(path) {
+    const auto idx_path = std::filesystem::path(path).replace_extension(".idx");
+    auto entries = std::filesystem::exists(idx_path)
+                       ? read_record_index(idx_path.string(), records_)
+                       : scan_records(records_);
+    HeadScan scan(records_, entries);
+    scan.run();
+    std::ranges::sort(entries, {}, &RecordEntry::key);
+    check_keys(records_, entries);
+    const auto without_image =
+        std::erase_if(entries, [](const RecordEntry& entry) { return entry.label == kNoImage; });
+    check_layout(records_, entries, scan, without_image);
+    count_classes(entries, std::filesystem::path(path).parent_path().string());
+    table_ = RecordTable(entries);
+    scan.digest().update("records of images");
+    scan.digest().update(size());
+    scan.digest().update(num_classes_);
+    fingerprint_ = scan.digest().hex();
+  }
+
+  std::int64_t size() const override { return table_.size(); }
+  std::int64_t num_classes() const override { return num_classes_; }
+  std::int64_t label(std::int64_t index) const override { return entry(index).label; }
+  void read(std::int64_t index, std::vector<std::byte>& bytes) const override {
+    records_.read_image(entry(index).offset, bytes);
+  }
+  std::string describe(std::int64_t index) const override {
+    return name_record(records_, entry(index));
+  }
+  std::string fingerprint() const override { return fingerprint_; }
+
+ private:
+  RecordEntry entry(std::int64_t index) const {
+    if (index < 0 || index >= size())
+      throw DataError(records_.file().path() + ": sample " + std::to_string(index) + " of " +
+                      std::to_string(size()));
+    return table_[index];
+  }
+
+  void count_classes(const std::vector<RecordEntry>& entries, const std::string& folder) {
+    const auto& largest = *std::ranges::max_element(entries, {}, &RecordEntry::label);
+    num_classes_ = std::int64_t{largest.label} + 1;
+    const auto announced = read_property(folder);
+    if (!announced.has_value()) return;
+    if (*announced < num_classes_)
+      throw DataError(name_record(records_, largest) + ": label " + std::to_string(largest.label) +
+                      ", but the property file says " + std::to_string(*announced) + " classes");
+    num_classes_ = *announced;
+  }
+
+  RecordReader records_;
+  RecordTable table_;
+  std::int64_t num_classes_ = 0;
+  std::string fingerprint_;
+};
+
+}  // namespace
+
+bool is_record_file(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error)
+             ? std::filesystem::exists(std::filesystem::path(path) / "train.rec", error)
+             : std::filesystem::path(path).extension() == ".rec";
+}
+
+std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path) {
+  return std::make_shared<RecordDataset>(rec_path);
+}
+
+}  // namespace diffprob::data

@@ -1,0 +1,143 @@
+#include "launch/inputs/open_data.h"
+
+#include <c10/util/StringUtil.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "data/open_dataset.h"
+#include "data/sets/concatenated_dataset.h"
+#include "data/sets/label_map.h"
+#include "launch/inputs/stage_data.h"
+
+namespace diffprob::launch {
+
+data::SyntheticFacesOptions synthetic_options(const Config& config) {
+  const auto& s = config.synthetic;
+  data::SyntheticFacesOptions options;
+  options.identities = s.identities;
+  options.images_per_identity = s.images_per_identity;
+  options.near_duplicates = s.near_duplicates;
+  options.flipped_labels = s.flipped_labels;
+  options.hard_samples = s.hard_samples;
+  options.verification_pairs = s.verification_pairs;
+  options.verification_identities = s.verification_identities;
+  options.seed = static_cast<std::uint64_t>(config.seed);
+  options.threads = static_cast<int>(std::max<std::int64_t>(1, config.data.decode_threads));
+  return options;
+}
+
+namespace {
+
+void set_cleaning(const PruneConfig& p, prune::PruneOptions& options) {
+  options.clean = p.clean;
+  options.cleaning.rule =
+      p.clean_rule == "confident" ? prune::CleanRule::kConfident : prune::CleanRule::kMispredicted;
+  options.cleaning.margin = p.clean_margin;
+}
+
+void set_baselines(const PruneConfig& p, std::uint64_t seed, prune::PruneOptions& options) {
+  const bool reference = p.preset == "reference";
+  options.random.seed = seed;
+  options.random.draw = reference || p.draw == "tail" ? prune::RandomOptions::Draw::kTail
+                                                      : prune::RandomOptions::Draw::kRandom;
+  options.ranked.preset = reference ? prune::Preset::kReference : prune::Preset::kDefault;
+  options.ranked.keep = p.keep_end == "lowest" ? prune::RankedOptions::Keep::kLowest
+                                               : prune::RankedOptions::Keep::kHighest;
+  options.ccs.seed = seed;
+  options.ccs.score =
+      p.ccs_score == "el2n" ? prune::CcsOptions::Score::kEl2n : prune::CcsOptions::Score::kAum;
+  options.ccs.beta = p.ccs_beta;
+  options.ccs.strata = p.ccs_strata;
+}
+
+}  // namespace
+
+prune::PruneOptions prune_options(const Config& config) {
+  const auto& p = config.prune;
+  prune::PruneOptions options;
+  options.method = p.method;
+  set_cleaning(p, options);
+  options.score = p.score == "mean"         ? prune::ScoreKind::kMean
+                  : p.score == "last_epoch" ? prune::ScoreKind::kLastEpoch
+                                            : prune::ScoreKind::kScores;
+  options.diffprob.preset =
+      p.preset == "reference" ? prune::Preset::kReference : prune::Preset::kDefault;
+  set_baselines(p, static_cast<std::uint64_t>(config.seed), options);
+  const prune::Floor floor{p.min_kept, p.min_kept_share};
+  options.diffprob.floor = options.random.floor = options.ranked.floor = options.ccs.floor = floor;
+  if (p.method == "diffprob" && p.threshold > 0)
+    options.diffprob.threshold = p.threshold;
+  else if (p.method != "none")
+    options.keep_ratio = p.keep_ratio;
+  return options;
+}
+
+prune::PruneWork prune_work() {
+  const auto last =
+      std::make_shared<std::chrono::steady_clock::time_point>(std::chrono::steady_clock::now());
+  prune::PruneWork work;
+  work.progress = [last](std::string_view step, std::int64_t done, std::int64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - *last < std::chrono::seconds(5)) return;
+    *last = now;
+    spdlog::info("prune: {}, {:.0f} %", step,
+                 100.0 * static_cast<double>(done) / static_cast<double>(total));
+  };
+  return work;
+}
+
+bool is_synthetic(const Config& config) {
+  return config.data.train == std::vector<std::string>{"synthetic"};
+}
+
+std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime) {
+  if (is_synthetic(config)) {
+    throw ConfigError(
+        {"data.train is synthetic, which run and sweep alone make for themselves: give a data set "
+         "of yours, or make faces with "
+         "`diffprob data synth FOLDER` and give --data.train=FOLDER"});
+  }
+  const auto place = node_place(runtime.mpi());
+  const auto paths =
+      config.data.stage_dir.empty()
+          ? config.data.train
+          : stage_datasets(config.data.train, config.data.stage_dir, place, runtime.control());
+  auto dataset = data::open_datasets(paths);
+  const std::string name = c10::Join(", ", config.data.train);
+  check_same_dataset(*dataset, name, place, runtime.control());
+  spdlog::info("training set {}: {} images, {} identities", name, dataset->size(),
+               dataset->num_classes());
+  if (config.data.kept.empty()) return dataset;
+  return kept_part(dataset, prune::read_index_set(config.data.kept, dataset->size()),
+                   config.data.kept);
+}
+
+std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data::Dataset>& dataset,
+                                               const prune::IndexSet& set,
+                                               const std::string& path) {
+  TORCH_CHECK(set.dataset_fingerprint.empty() || set.dataset_fingerprint == dataset->fingerprint(),
+              path, " was made from another data set (fingerprint ",
+              set.dataset_fingerprint.substr(0, 12), ", this one has ",
+              dataset->fingerprint().substr(0, 12), ")");
+  // A plain list has no label map: the identities that are left are renumbered.
+  std::vector<std::int64_t> label_map =
+      set.label_map.empty() ? data::dense_label_map(*dataset, set.kept) : set.label_map;
+  return std::make_shared<data::Subset>(dataset, set.kept, std::move(label_map));
+}
+
+std::vector<eval::ResidentSet> open_verification_sets(const Config& config, KeepDecoded keep) {
+  std::vector<eval::ResidentSet> sets;
+  const int threads = static_cast<int>(std::max<std::int64_t>(1, config.data.decode_threads));
+  for (const auto& path : config.eval.sets) {
+    data::VerificationSet set = data::read_verification_bin(path);
+    spdlog::info("verification set {}: {} pairs", set.name, set.pairs());
+    sets.emplace_back(std::move(set), static_cast<int>(config.data.image_size), threads,
+                      keep == KeepDecoded::kYes);
+  }
+  return sets;
+}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,146 @@
+#include "launch/pipeline/stages.h"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "data/files/sha256.h"
+#include "launch/checkpoint/checkpoint.h"
+#include "launch/evaluate/results.h"
+#include "launch/inputs/open_data.h"
+#include "launch/job/output_folder.h"
+#include "launch/score/score.h"
+#include "launch/train/train.h"
+#include "prune/summary.h"
+#include "prune/tables/dynamics.h"
+
+namespace diffprob::launch {
+namespace fs = std::filesystem;
+
+PipelineStages::PipelineStages(const Config& config, Runtime& runtime,
+                               const std::string& metrics_file)
+    : config_(config), runtime_(runtime), metrics_(open_metrics(config, runtime, metrics_file)) {}
+
+Stage PipelineStages::open_stage(const std::string& name, const std::string& inputs) {
+  if (!advice_.empty() && !Stage::is_done(config_.output, name, inputs, runtime_)) {
+    throw ConfigError(
+        {config_.output + "/" + name + " is not done with this configuration: " + advice_});
+  }
+  return {config_.output, name, inputs, runtime_};
+}
+
+void PipelineStages::open_data() {
+  if (is_synthetic(config_)) {
+    Stage stage = open_stage("data", dump_sections(config_, {"synthetic", "seed"}));
+    if (!stage.done()) {
+      runtime_.control().set_phase(dist::Phase::kStartup);  // rank 0 may take minutes
+      if (runtime_.is_root())
+        data::write_synthetic_faces(stage.folder(), synthetic_options(config_));
+      runtime_.control().barrier("synthetic data");
+      runtime_.control().set_phase(dist::Phase::kStep);
+      stage.complete({{"kind", "synthetic"}}, {"train.rec", "train.idx", "property", "planted.csv",
+                                               "synthetic_verification.bin"});
+    }
+    config_.data.train = {stage.folder()};
+    config_.eval.sets.push_back(stage.path("synthetic_verification.bin"));
+    planted_ = stage.path("planted.csv");
+  }
+  dataset_ = open_training_set(config_, runtime_);
+  sets_ = open_verification_sets(config_, KeepDecoded::kYes);
+  for (const auto& path : config_.eval.sets) sets_digest_ += data::sha256_file(path) + "\n";
+}
+
+Trained PipelineStages::train_on(const TrainingRequest& request) {
+  Config config = config_;
+  config.train.record = request.record;
+  const std::string inputs =
+      training_settings(config) +
+      dump_sections(config, {"train.eval_every_epochs", "eval.folds", "eval.precision"}) +
+      request.dataset->fingerprint() + sets_digest_ + std::to_string(request.seed);
+  Stage stage = open_stage(request.stage, inputs);
+  if (!stage.done()) {
+    const TrainJob job{request.stage, stage.folder(), request.dataset, request.seed,
+                       request.untrained == Untrained::kVerify};
+    const TrainOutcome outcome = train(job, config, sets_, metrics_, runtime_);
+    const std::string relative = fs::relative(outcome.checkpoint, stage.folder());
+    std::vector<std::string> files = {relative + "/manifest.json", relative + "/backbone.pth"};
+    std::string dynamics;
+    if (!outcome.dynamics.empty()) {
+      dynamics = fs::relative(outcome.dynamics, stage.folder());
+      files.push_back(dynamics);
+    }
+    stage.complete({{"checkpoint", relative},
+                    {"dynamics", dynamics},
+                    {"steps", outcome.steps},
+                    {"seconds", outcome.seconds},
+                    {"untrained", reports_to_json(outcome.untrained)},
+                    {"reports", reports_to_json(outcome.reports)}},
+                   files);
+  }
+  const std::string dynamics = stage.result().value("dynamics", "");
+  return {stage.path(stage.result().at("checkpoint")), dynamics.empty() ? "" : stage.path(dynamics),
+          stage.result()};
+}
+
+std::string PipelineStages::score_with(const std::string& checkpoint) {
+  const std::string inputs =
+      dump_sections(config_, {"score.margin", "score.precision", "data.on_corrupt"}) +
+      dataset_->fingerprint() + checkpoint_fingerprint(checkpoint);
+  Stage stage = open_stage("score", inputs);
+  const std::string path = stage.path("scores.h5");
+  if (!stage.done()) {
+    const auto start = std::chrono::steady_clock::now();
+    LoadedModel model = load_model(checkpoint, runtime_);
+    score(dataset_, model, config_, path, runtime_);
+    stage.complete(
+        {{"samples", dataset_->size()},
+         {"seconds",
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}},
+        {"scores.h5"});
+  }
+  return path;
+}
+
+Pruned PipelineStages::prune_by(const std::string& name, const prune::PruneOptions& options,
+                                const std::string& scores, const std::string& dynamics) {
+  const prune::PruneFiles files{scores, prune::needs_dynamics(options) ? dynamics : "",
+                                dataset_->fingerprint()};
+  const std::string inputs = prune::describe(options) + data::sha256_file(scores) +
+                             (files.dynamics.empty() ? "" : data::sha256_file(files.dynamics));
+  Stage stage = open_stage(name, inputs);
+  if (!stage.done()) {
+    const prune::PruneResult result =
+        prune::prune(files, options, runtime_.control(), prune_work());
+    prune::write_pruning(stage.folder(), result, runtime_.control());
+    stage.complete({{"kept", result.kept},
+                    {"mislabelled", result.mislabelled},
+                    {"threshold", result.threshold()}},
+                   {"index_set.h5", "kept_index.txt", "label_map.txt", "summary.json"});
+  }
+  Pruned pruned{prune::read_index_set(stage.path("index_set.h5"), dataset_->size()),
+                stage.result().at("mislabelled")};
+  const auto& set = pruned.set;
+  spdlog::info("{}: {} keeps {} of {} samples ({:.2f} %), {} cleaned away, threshold {:.6g}", name,
+               set.method, set.kept.size(), set.num_samples,
+               100.0 * static_cast<double>(set.kept.size()) / static_cast<double>(set.num_samples),
+               pruned.mislabelled, set.threshold);
+  return pruned;
+}
+
+void check_dynamics(const Config& config, const prune::PruneOptions& options,
+                    const std::string& asked_by) {
+  if (!prune::needs_dynamics(options) || !config.prune.dynamics.empty()) return;
+  if (!config.train.record) {
+    throw ConfigError({asked_by + " reads training dynamics here: record them "
+                                  "(--train.record=true) or name a file (--prune.dynamics=FILE)"});
+  }
+  constexpr std::int64_t kWindow = prune::DynamicsAccumulator::kWindow;
+  if (options.method == "dynunc" && config.train.epochs <= kWindow) {
+    throw ConfigError({asked_by + " needs more than " + std::to_string(kWindow) +
+                       " recorded epochs, its window; train.epochs is " +
+                       std::to_string(config.train.epochs)});
+  }
+}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,156 @@
+// The part "Face sheets".
+#include "launch/report/faces.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <map>
+
+#include "eval/page/image_uri.h"
+#include "launch/report/sections.h"
+
+namespace diffprob::launch {
+namespace {
+
+constexpr std::size_t kIdentitiesOfAKind = 4;
+constexpr std::size_t kMostImageBytes = 60 * 1000;  // of one image
+
+/// Puts images into the page until its share of bytes is used up.
+class Images {
+ public:
+  Images(eval::HtmlWriter& html, const data::Dataset& dataset, std::size_t most_bytes)
+      : html_(html), dataset_(dataset), left_(most_bytes) {}
+
+  void write(const prune::ScoredSample& sample, const char* outcome) {
+    const std::string probability = probability_text(sample);
+    std::string caption = "p " + probability;
+    std::string text =
+        fmt::format("image {}, {}, probability {}", sample.index, outcome, probability);
+    if (outcome_of(sample.reason) == Outcome::kCleaned && sample.top1 >= 0) {
+      caption += fmt::format(", looks like {}", sample.top1);
+      text += fmt::format(", looks like identity {}", sample.top1);
+    }
+    html_.open("figure", {{"class", fmt::format("face {}", outcome)}});
+    if (const auto uri = uri_of(sample.index)) {
+      html_.empty("img", {{"src", *uri}, {"alt", text}, {"title", text}, {"loading", "lazy"}});
+    } else {
+      html_.element("div", why_not_,
+                    {{"class", "none"}, {"role", "img"}, {"aria-label", text + ": " + why_not_}});
+    }
+    html_.element("figcaption", caption).close("figure");
+  }
+
+ private:
+  std::optional<std::string> uri_of(std::int64_t index) {
+    try {
+      dataset_.read(index, bytes_);
+    } catch (const std::exception&) {
+      why_not_ = "not readable";
+      return std::nullopt;
+    }
+    why_not_ = "too large";
+    if (bytes_.size() > std::min(kMostImageBytes, left_)) return std::nullopt;
+    why_not_ = "no JPEG or PNG";
+    auto uri = eval::image_uri(bytes_);
+    if (uri) left_ -= bytes_.size();
+    return uri;
+  }
+
+  eval::HtmlWriter& html_;
+  const data::Dataset& dataset_;
+  std::size_t left_;
+  std::string why_not_;
+  std::vector<std::byte> bytes_;
+};
+
+std::vector<FaceSheet> sheets_of(const ReportRun& run, std::size_t identities_of_a_kind) {
+  const auto& [samples, overview] = *run.scored;
+  const auto chosen = choose_identities(overview.identities, identities_of_a_kind);
+  std::map<std::int64_t, std::vector<prune::ScoredSample>> of_label;
+  for (const auto& identity : chosen) of_label[identity.label];
+  samples.for_each([&](const prune::ScoredSample& sample) {
+    const auto found = of_label.find(sample.label);
+    if (found != of_label.end()) found->second.push_back(sample);
+  });
+  std::vector<FaceSheet> sheets;
+  for (const auto& identity : chosen) {
+    sheets.push_back(make_sheet(identity,
+                                overview.identities[static_cast<std::size_t>(identity.label)],
+                                std::move(of_label[identity.label]), {}));
+  }
+  return sheets;
+}
+
+void write_sheet(eval::HtmlWriter& html, Images& images, const FaceSheet& sheet) {
+  const auto& counts = sheet.counts.samples;
+  html.element(
+      "h4", fmt::format("Identity {}: {} kept, {} pruned, {} cleaned away{}", sheet.identity.label,
+                        counts[0], counts[1], counts[2],
+                        static_cast<std::int64_t>(sheet.shown()) < sheet.counts.all()
+                            ? fmt::format(" ({} of {} shown)", sheet.shown(), sheet.counts.all())
+                            : ""));
+  html.open("div", {{"class", "sheet"}});
+  for (const auto& group : sheet.groups) {
+    html.open("div", {{"class", "group"}});
+    images.write(group.kept, "kept");
+    for (const auto& sample : group.pruned) images.write(sample, "pruned");
+    html.close("div");
+  }
+  if (!sheet.cleaned.empty()) {
+    html.open("div", {{"class", "group"}});
+    for (const auto& sample : sheet.cleaned) images.write(sample, "cleaned");
+    html.close("div");
+  }
+  html.close("div");
+}
+
+/// Why the images of this data set are not those of the scores; "" when they are.
+std::string mismatch(const ReportRun& run) {
+  const prune::ScoredSamples& samples = run.scored->samples;
+  if (run.dataset->size() != samples.size()) {
+    return fmt::format("the data set has {} images, the scores are of {}", run.dataset->size(),
+                       samples.size());
+  }
+  const std::string& wanted = samples.dataset_fingerprint();
+  return wanted.empty() || wanted == run.dataset->fingerprint()
+             ? ""
+             : "the data set has changed since it was scored";
+}
+
+}  // namespace
+
+void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes) {
+  write_heading(html, "faces", "Face sheets");
+  html.element("p",
+               "Each box begins with an image that is kept (solid frame); behind it stand pruned "
+               "ones (dashed frame) that come next by falling "
+               "probability: with DiffProb they are the near-duplicates that it stands for. Images "
+               "with a double frame were cleaned away: the "
+               "network takes them for someone else. p is the probability of the own label.",
+               {{"class", "note"}});
+  bool any = false;
+  for (const auto& run : runs) {
+    if (!run.scored || !run.dataset) continue;
+    if (runs.size() > 1) html.element("h3", run.name);
+    if (const std::string problem = mismatch(run); !problem.empty()) {
+      html.element("p", "No face sheets: " + problem + ".", {{"class", "note"}});
+      any = true;
+      continue;
+    }
+    Images images(html, *run.dataset, most_bytes / runs.size());
+    std::string why;
+    for (const auto& sheet :
+         sheets_of(run, std::max<std::size_t>(1, kIdentitiesOfAKind / runs.size()))) {
+      if (sheet.identity.why != why)
+        html.element("h3", "Identities: " + sheet.identity.why + run_suffix(runs, run));
+      why = sheet.identity.why;
+      write_sheet(html, images, sheet);
+    }
+    any = true;
+  }
+  if (!any)
+    html.element("p", "No face sheets: they need scores, a pruning and the data set.",
+                 {{"class", "note"}});
+}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,161 @@
+#include "model/batch_norm/gpu_ops.h"
+
+#include <c10/cuda/CUDAGuard.h>
+
+#include "model/batch_norm/gpu.h"
+#include "model/kernels/gpu_stream.h"
+
+namespace diffprob::model::gpu {
+namespace {
+
+Rows rows_of(const at::Tensor& x) {
+  const Number type = x.scalar_type() == at::kHalf       ? Number::kHalf
+                      : x.scalar_type() == at::kBFloat16 ? Number::kBFloat16
+                                                         : Number::kFloat;
+  return {type, x.numel() / x.size(1), static_cast<int>(x.size(1))};
+}
+
+at::TensorOptions options_of(const at::Tensor& x, at::ScalarType type) {
+  return at::TensorOptions(x.device()).dtype(type);
+}
+
+const float* floats_or_null(const at::Tensor& tensor) {
+  if (!tensor.defined()) return nullptr;
+  TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous(),
+              "batch norm: want float32 parameters on a GPU, got ", tensor.scalar_type());
+  return tensor.const_data_ptr<float>();
+}
+
+kernels::ChannelArrays arrays_of(const BatchAffine& affine, const BatchStatistics& statistics) {
+  return {statistics.mean.const_data_ptr<double>(), statistics.inverse.const_data_ptr<double>(),
+          floats_or_null(affine.weight), floats_or_null(affine.bias), floats_or_null(affine.slope)};
+}
+
+/// Another array that is walked beside x: same type, same layout. May be undefined.
+at::Tensor beside(const at::Tensor& other, const at::Tensor& x) {
+  if (!other.defined()) return other;
+  return other.to(x.scalar_type())
+      .contiguous(x.dim() == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+}
+
+const void* data_or_null(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.const_data_ptr() : nullptr;
+}
+
+/// [blocks, 2, C] sums of (x - first row) and squares: those that are there, or else of x.
+at::Tensor moment_sums(const at::Tensor& x, const at::Tensor& there) {
+  if (there.defined()) return there;
+  const int blocks = moment_blocks(rows_of(x), multiprocessors_of(x));
+  const at::Tensor partials = at::empty({blocks, 2, x.size(1)}, options_of(x, at::kFloat));
+  add_moments(rows_of(x), x.const_data_ptr(), partials.mutable_data_ptr<float>(), blocks,
+              stream_of(x));
+  return partials;
+}
+
+int blocks_of(const at::Tensor& partials) {
+  return static_cast<int>(partials.size(0));
+}
+
+}  // namespace
+
+bool has_batch_kernels(const at::Tensor& x) {
+  if (!x.is_cuda() || x.numel() == 0) return false;
+  const auto type = x.scalar_type();
+  if (type != at::kFloat && type != at::kHalf && type != at::kBFloat16) return false;
+  const bool rows = x.dim() == 4 ? x.is_contiguous(at::MemoryFormat::ChannelsLast)
+                                 : x.dim() == 2 && x.is_contiguous();
+  return rows && is_supported(rows_of(x));
+}
+
+at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& sums) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  const Rows rows = rows_of(x);
+  const at::Tensor partials = moment_sums(x, sums);
+  const at::Tensor moments = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
+  auto* mean = moments.mutable_data_ptr<double>();
+  finish_moments(rows, x.const_data_ptr(), partials.const_data_ptr<float>(), blocks_of(partials),
+                 {mean, mean + x.size(1), nullptr, 0, nullptr, nullptr, 0, nullptr}, stream_of(x));
+  return moments;
+}
+
+BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running,
+                                 const at::Tensor& sums) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  const Rows rows = rows_of(x);
+  const at::Tensor partials = moment_sums(x, sums);
+  const at::Tensor both = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
+  auto* mean = both.mutable_data_ptr<double>();
+  const bool kept = running.mean.defined();
+  const bool counted =
+      running.num_batches.defined() && running.num_batches.scalar_type() == at::kLong;
+  if (running.num_batches.defined() && !counted)
+    at::Tensor(running.num_batches).add_(1);  // the network was converted as a whole
+  finish_moments(rows, x.const_data_ptr(), partials.const_data_ptr<float>(), blocks_of(partials),
+                 {mean, nullptr, mean + x.size(1), eps,
+                  kept ? running.mean.mutable_data_ptr<float>() : nullptr,
+                  kept ? running.variance.mutable_data_ptr<float>() : nullptr, running.momentum,
+                  counted ? running.num_batches.mutable_data_ptr<std::int64_t>() : nullptr},
+                 stream_of(x));
+  return {both[0], both[1], static_cast<double>(rows.count), {}, false};
+}
+
+at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine,
+                           const BatchStatistics& statistics, const at::Tensor& residual,
+                           at::Tensor* sums_of_output) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  const at::Tensor other = beside(residual, x);
+  const at::Tensor y = at::empty_like(x);
+  const bool summing = sums_of_output != nullptr;
+  const int blocks = normalize_blocks(
+      rows_of(x), {affine.slope.defined(), other.defined(), summing}, multiprocessors_of(x));
+  if (summing) *sums_of_output = at::empty({blocks, 2, x.size(1)}, options_of(x, at::kFloat));
+  normalize(rows_of(x), x.const_data_ptr(), data_or_null(other), arrays_of(affine, statistics),
+            y.mutable_data_ptr(), summing ? sums_of_output->mutable_data_ptr<float>() : nullptr,
+            blocks, stream_of(x));
+  return y;
+}
+
+BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x,
+                                      const BatchAffine& affine,
+                                      const BatchStatistics& statistics) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  const Rows rows = rows_of(x);
+  const int blocks = gradient_blocks(rows, multiprocessors_of(x));
+  const kernels::ChannelArrays arrays = arrays_of(affine, statistics);
+  const at::Tensor partials = at::empty({blocks, 3, x.size(1)}, options_of(x, at::kFloat));
+  add_gradient_sums(rows, grad.const_data_ptr(), x.const_data_ptr(), arrays,
+                    partials.mutable_data_ptr<float>(), blocks, stream_of(x));
+  BatchGradientSums found;
+  found.sums = at::empty({3, x.size(1)}, options_of(x, at::kDouble));
+  const auto like = [](const at::Tensor& parameter) {
+    return parameter.defined() ? at::empty_like(parameter) : at::Tensor();
+  };
+  found.weight = like(affine.weight);
+  found.bias = like(affine.bias);
+  found.slope = like(affine.slope);
+  const auto floats = [](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr;
+  };
+  finish_gradient_sums(
+      rows, partials.const_data_ptr<float>(), blocks, arrays, found.sums.mutable_data_ptr<double>(),
+      {floats(found.weight), floats(found.bias), floats(found.slope)}, stream_of(x));
+  return found;
+}
+
+at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
+                                const BatchAffine& affine, const BatchStatistics& statistics,
+                                const at::Tensor& sums, const at::Tensor& extra) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  const at::Tensor other = beside(extra, x);
+  const at::Tensor grad_x = at::empty_like(x);
+  const BatchSums batch = {
+      statistics.frozen ? nullptr : sums.const_data_ptr<double>(), statistics.count,
+      statistics.shared_count.defined() ? statistics.shared_count.const_data_ptr<double>()
+                                        : nullptr};
+  input_gradients(rows_of(x), grad.const_data_ptr(), x.const_data_ptr(), data_or_null(other),
+                  arrays_of(affine, statistics), batch, grad_x.mutable_data_ptr(),
+                  multiprocessors_of(x), stream_of(x));
+  return grad_x;
+}
+
+}  // namespace diffprob::model::gpu

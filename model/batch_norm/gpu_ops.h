@@ -1,0 +1,29 @@
+#pragma once
+
+#include "model/batch_norm/ops.h"
+
+/// The passes of batch_norm_ops.h by the GPU's own kernels. One of two sibling files implements
+/// them: batch_norm_gpu_ops.cpp, or, in a build without CUDA, batch_norm_gpu_absent.cpp. All on the
+/// current stream; nothing waits.
+namespace diffprob::model::gpu {
+
+/// float32, float16 or bfloat16 on a GPU, channels-last [N, C, H, W] or [N, C], C a multiple of 8
+/// (of 4: float32), at most 2048 (1024).
+[[nodiscard]] bool has_batch_kernels(const at::Tensor& x);
+
+[[nodiscard]] at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& sums);
+[[nodiscard]] BatchStatistics batch_statistics(const at::Tensor& x, double eps,
+                                               const RunningStatistics& running,
+                                               const at::Tensor& sums);
+[[nodiscard]] at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine,
+                                         const BatchStatistics& statistics,
+                                         const at::Tensor& residual, at::Tensor* sums_of_output);
+[[nodiscard]] BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x,
+                                                    const BatchAffine& affine,
+                                                    const BatchStatistics& statistics);
+[[nodiscard]] at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
+                                              const BatchAffine& affine,
+                                              const BatchStatistics& statistics,
+                                              const at::Tensor& sums, const at::Tensor& extra);
+
+}  // namespace diffprob::model::gpu

@@ -1,0 +1,304 @@
+#include "model/batch_norm/ops.h"
+
+#include <ATen/Parallel.h>
+#include <torch/types.h>
+
+#include "model/batch_norm/gpu_ops.h"
+#include "model/batch_norm/kernels.h"
+
+namespace diffprob::model {
+namespace {
+
+/// Pixels whose float64 sums are added up apart, in order: results do not depend on the number of
+/// threads.
+constexpr std::int64_t kChunkPixels = 4096;
+
+at::MemoryFormat format_of(const at::Tensor& x) {
+  return x.dim() == 4 && x.is_contiguous(at::MemoryFormat::ChannelsLast)
+             ? at::MemoryFormat::ChannelsLast
+             : at::MemoryFormat::Contiguous;
+}
+
+kernels::Rows rows_of(const at::Tensor& x) {
+  const std::int64_t channels = x.size(1);
+  if (x.dim() == 2 || format_of(x) == at::MemoryFormat::ChannelsLast)
+    return {x.numel() / channels, channels};
+  return {x.size(0), channels, x.size(2) * x.size(3)};
+}
+
+std::int64_t chunk_of(kernels::Rows rows) {
+  return std::max<std::int64_t>(1, kChunkPixels / rows.plane);
+}
+
+const float* data_or_null(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
+}
+
+/// [1, C, 1, ...] of a [C] tensor, to be used beside x.
+at::Tensor beside(const at::Tensor& channel, const at::Tensor& x) {
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(x.dim()), 1);
+  shape[1] = x.size(1);
+  return channel.view(shape);
+}
+
+std::vector<std::int64_t> all_but_channels(const at::Tensor& x) {
+  std::vector<std::int64_t> dims = {0};
+  for (std::int64_t d = 2; d < x.dim(); ++d) dims.push_back(d);
+  return dims;
+}
+
+/// Half types are widened: sums and differences are taken in float32 at least.
+at::Tensor widened(const at::Tensor& x) {
+  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+}
+
+at::Tensor scale_of(const BatchAffine& affine, const BatchStatistics& statistics) {  // [C] float64
+  return affine.weight.defined() ? affine.weight.to(at::kDouble) * statistics.inverse
+                                 : statistics.inverse;
+}
+
+/// Float32 arrays of the kernels. What rounding the mean takes away is put back into the shift.
+struct FloatAffine {
+  FloatAffine(const BatchAffine& affine, const BatchStatistics& statistics) {
+    const at::Tensor wide_scale = scale_of(affine, statistics);
+    mean = statistics.mean.to(at::kFloat);
+    scale = wide_scale.to(at::kFloat);
+    at::Tensor wide_shift = (mean.to(at::kDouble) - statistics.mean) * wide_scale;
+    if (affine.bias.defined()) wide_shift += affine.bias;
+    shift = wide_shift.to(at::kFloat);
+  }
+  [[nodiscard]] kernels::ChannelAffine pointers() const {
+    return {mean.const_data_ptr<float>(), scale.const_data_ptr<float>(),
+            shift.const_data_ptr<float>()};
+  }
+  at::Tensor mean, scale, shift;
+};
+
+/// Adds up what `body(first element, rows, sums [quantities, channels])` finds in each chunk of
+/// rows.
+template <class Body>
+at::Tensor sum_of_chunks(kernels::Rows rows, std::int64_t quantities, const Body& body) {
+  const std::int64_t chunk = chunk_of(rows);
+  const std::int64_t chunks = (rows.count + chunk - 1) / chunk;
+  const at::Tensor parts = at::zeros({chunks, quantities, rows.channels}, at::kDouble);
+  double* values = parts.data_ptr<double>();
+  at::parallel_for(0, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t first = i * chunk;
+      const kernels::Rows part = {std::min(chunk, rows.count - first), rows.channels, rows.plane};
+      body(first * rows.channels * rows.plane, part, values + i * quantities * rows.channels);
+    }
+  });
+  return parts.sum(0);
+}
+
+template <class Body>
+void for_chunks(kernels::Rows rows, const Body& body) {
+  const std::int64_t chunk = chunk_of(rows);
+  at::parallel_for(0, (rows.count + chunk - 1) / chunk, 1,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     const std::int64_t first = begin * chunk;
+                     body(first * rows.channels * rows.plane,
+                          {std::min(rows.count, end * chunk) - first, rows.channels, rows.plane});
+                   });
+}
+
+bool has_host_kernels(const at::Tensor& x) {
+  const bool dense =
+      x.is_contiguous() || (x.dim() == 4 && x.is_contiguous(at::MemoryFormat::ChannelsLast));
+  return x.is_cpu() && x.scalar_type() == at::kFloat && (x.dim() == 4 || x.dim() == 2) && dense &&
+         x.numel() > 0;
+}
+
+at::Tensor divided_by_count(const at::Tensor& sums, const BatchStatistics& statistics) {
+  return statistics.shared_count.defined() ? sums / statistics.shared_count
+                                           : sums / statistics.count;
+}
+
+/// Gradient of BN's output from that of the PReLU behind it, and BN's output itself.
+std::pair<at::Tensor, at::Tensor> through_prelu(const at::Tensor& grad, const at::Tensor& x,
+                                                const BatchAffine& affine,
+                                                const BatchStatistics& statistics) {
+  const at::Tensor wide = widened(grad);
+  if (!affine.slope.defined()) return {wide, {}};
+  BatchAffine no_prelu = affine;
+  no_prelu.slope = at::Tensor();
+  const at::Tensor z = batch_normalize(widened(x), no_prelu, statistics, {});
+  return {at::where(z > 0, wide, wide * beside(affine.slope, x)), z};
+}
+
+}  // namespace
+
+bool has_batch_kernels(const at::Tensor& x) {
+  return has_host_kernels(x) || gpu::has_batch_kernels(x);
+}
+
+at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& there) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_moments(x, there);
+  if (!has_host_kernels(x)) {
+    const auto [variance, mean] = at::var_mean(widened(x), all_but_channels(x), /*correction=*/0);
+    return at::stack({mean.to(at::kDouble), variance.to(at::kDouble) * (x.numel() / x.size(1))});
+  }
+  const float* values = x.const_data_ptr<float>();
+  const auto read = [&](std::int64_t at, kernels::Rows rows, double* out) {
+    kernels::add_moments(values + at, rows, out, out + rows.channels);
+  };
+  const at::Tensor sums = there.defined() ? there : sum_of_chunks(rows_of(x), 2, read);
+  const at::Tensor mean = sums[0] / (x.numel() / x.size(1));
+  return at::stack(
+      {mean, (sums[1] - mean * sums[0])
+                 .clamp_min_(0)});  // squares of float32 in float64: exact enough for this
+}
+
+void update_running(const RunningStatistics& running, const at::Tensor& mean,
+                    const at::Tensor& variance, const at::Tensor& count) {
+  if (!running.mean.defined()) return;
+  at::Tensor(running.num_batches).add_(1);
+  const auto move = [&](at::Tensor average, const at::Tensor& value) {
+    average.mul_(1 - running.momentum).add_(value.to(average.scalar_type()), running.momentum);
+  };
+  move(running.mean, mean);
+  move(running.variance, variance * (count / (count - 1)));
+}
+
+BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningStatistics& running,
+                                 const at::Tensor& sums) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_statistics(x, eps, running, sums);
+  const at::Tensor moments = batch_moments(x, sums);
+  const auto count = static_cast<double>(x.numel() / x.size(1));
+  const at::Tensor variance = moments[1] / count;
+  update_running(running, moments[0], variance, at::full({}, count, moments.options()));
+  return {moments[0], (variance + eps).rsqrt(), count, {}, false};
+}
+
+at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine,
+                           const BatchStatistics& statistics, const at::Tensor& residual,
+                           at::Tensor* sums_of_output) {
+  if (gpu::has_batch_kernels(x))
+    return gpu::batch_normalize(x, affine, statistics, residual, sums_of_output);
+  if (!has_host_kernels(x)) {
+    const at::Tensor wide = widened(x);
+    const auto channel = [&](const at::Tensor& values) {
+      return beside(values.to(wide.scalar_type()), x);
+    };
+    at::Tensor y = (wide - channel(statistics.mean)) * channel(scale_of(affine, statistics));
+    if (affine.bias.defined()) y = y + channel(affine.bias);
+    if (affine.slope.defined()) y = at::where(y > 0, y, y * channel(affine.slope));
+    if (residual.defined()) y = y + residual;
+    return y.to(x.scalar_type());
+  }
+  const FloatAffine floats(affine, statistics);
+  const at::Tensor other = residual.defined() ? residual.contiguous(format_of(x)) : residual;
+  const at::Tensor y = at::empty_like(x);
+  const float* from = x.const_data_ptr<float>();
+  const float* beside_it = data_or_null(other);
+  float* to = y.data_ptr<float>();
+  const auto write = [&](std::int64_t at, kernels::Rows rows) {
+    kernels::normalize(from + at, data_or_null(affine.slope),
+                       beside_it != nullptr ? beside_it + at : nullptr, floats.pointers(), rows,
+                       to + at);
+  };
+  if (sums_of_output == nullptr) {
+    for_chunks(rows_of(x), write);
+  } else {
+    *sums_of_output =
+        sum_of_chunks(rows_of(x), 2, [&](std::int64_t at, kernels::Rows rows, double* out) {
+          write(at, rows);
+          kernels::add_moments(to + at, rows, out, out + rows.channels);
+        });
+  }
+  return y;
+}
+
+namespace {
+
+/// [2, C] or, with a slope, [3, C]: the third is the gradient of the slope.
+at::Tensor gradient_sums(const at::Tensor& grad, const at::Tensor& x, const BatchAffine& affine,
+                         const BatchStatistics& statistics) {
+  const bool with_slope = affine.slope.defined();
+  if (!has_host_kernels(x)) {
+    const auto dims = all_but_channels(x);
+    const auto [g, z] = through_prelu(grad, x, affine, statistics);
+    const at::Tensor wide = widened(x);
+    const at::Tensor away = wide - beside(statistics.mean.to(wide.scalar_type()), x);
+    std::vector<at::Tensor> sums = {g.sum(dims, false, at::kDouble),
+                                    (g * away).sum(dims, false, at::kDouble)};
+    if (with_slope)
+      sums.push_back(
+          at::where(z > 0, at::zeros_like(z), widened(grad) * z).sum(dims, false, at::kDouble));
+    return at::stack(sums);
+  }
+  const FloatAffine floats(affine, statistics);
+  const float* gradients = grad.const_data_ptr<float>();
+  const float* values = x.const_data_ptr<float>();
+  const std::int64_t quantities = with_slope ? 3 : 2;
+  const at::Tensor sums =
+      sum_of_chunks(rows_of(x), quantities, [&](std::int64_t at, kernels::Rows rows, double* out) {
+        kernels::add_gradient_sums(gradients + at, values + at, data_or_null(affine.slope),
+                                   floats.pointers(), rows, out, out + rows.channels,
+                                   with_slope ? out + 2 * rows.channels : nullptr);
+      });
+  sums[1].add_((floats.mean.to(at::kDouble) - statistics.mean) *
+               sums[0]);  // the kernels took the rounded mean
+  return sums;
+}
+
+}  // namespace
+
+BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x,
+                                      const BatchAffine& affine,
+                                      const BatchStatistics& statistics) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_gradient_sums(grad, x, affine, statistics);
+  const at::Tensor sums = gradient_sums(grad, x, affine, statistics);
+  const auto as = [](const at::Tensor& values, const at::Tensor& like) {
+    return values.to(like.scalar_type());
+  };
+  return {sums,
+          affine.weight.defined() ? as(sums[1] * statistics.inverse, affine.weight) : at::Tensor(),
+          affine.bias.defined() ? as(sums[0], affine.bias) : at::Tensor(),
+          affine.slope.defined() ? as(sums[2], affine.slope) : at::Tensor()};
+}
+
+at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
+                                const BatchAffine& affine, const BatchStatistics& statistics,
+                                const at::Tensor& sums, const at::Tensor& extra) {
+  if (gpu::has_batch_kernels(x))
+    return gpu::batch_input_gradient(grad, x, affine, statistics, sums, extra);
+  const at::Tensor scale = scale_of(affine, statistics);
+  at::Tensor constant = at::zeros_like(scale);
+  at::Tensor factor = constant;
+  if (!statistics.frozen) {
+    constant = divided_by_count(scale * sums[0], statistics);
+    factor = divided_by_count(scale * statistics.inverse.square() * sums[1], statistics);
+  }
+  if (!has_host_kernels(x)) {
+    const at::Tensor wide = widened(x);
+    const auto channel = [&](const at::Tensor& values) {
+      return beside(values.to(wide.scalar_type()), x);
+    };
+    const at::Tensor g = through_prelu(grad, x, affine, statistics).first;
+    at::Tensor grad_x = g * channel(scale) - channel(constant) -
+                        (wide - channel(statistics.mean)) * channel(factor);
+    if (extra.defined()) grad_x = grad_x + extra;
+    return grad_x.to(x.scalar_type());
+  }
+  const FloatAffine floats(affine, statistics);
+  const at::Tensor float_factor = factor.to(at::kFloat);
+  const at::Tensor float_constant =
+      (constant + (floats.mean.to(at::kDouble) - statistics.mean) * factor).to(at::kFloat);
+  const at::Tensor other = extra.defined() ? extra.contiguous(format_of(x)) : extra;
+  const at::Tensor grad_x = at::empty_like(x);
+  const float* gradients = grad.const_data_ptr<float>();
+  const float* values = x.const_data_ptr<float>();
+  const float* beside_it = data_or_null(other);
+  float* to = grad_x.data_ptr<float>();
+  for_chunks(rows_of(x), [&](std::int64_t at, kernels::Rows rows) {
+    kernels::input_gradients(gradients + at, values + at, data_or_null(affine.slope),
+                             beside_it != nullptr ? beside_it + at : nullptr, floats.pointers(),
+                             float_constant.const_data_ptr<float>(),
+                             float_factor.const_data_ptr<float>(), rows, to + at);
+  });
+  return grad_x;
+}
+
+}  // namespace diffprob::model

@@ -1,0 +1,160 @@
+#include "prune/summary.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "prune/error.h"
+#include "prune/files/atomic_file.h"
+#include "prune/lists/kept_index_writer.h"
+
+namespace diffprob::prune {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* preset_name(Preset preset) {
+  return preset == Preset::kReference ? "reference" : "default";
+}
+
+void add_floor(Json& json, const Floor& floor) {
+  json["min_kept"] = floor.min_kept;
+  json["min_kept_share"] = floor.share;
+}
+
+void add_diffprob(Json& json, const PruneOptions& options) {
+  json["score"] = options.score == ScoreKind::kMean        ? "mean"
+                  : options.score == ScoreKind::kLastEpoch ? "last_epoch"
+                                                           : "scores";
+  json["preset"] = preset_name(options.diffprob.preset);
+  add_floor(json, options.diffprob.floor);
+  json["threshold"] = options.diffprob.threshold;
+}
+
+Json options_json(const PruneOptions& options) {
+  Json json = {{"method", options.method}, {"clean", options.clean}};
+  if (options.clean) {
+    json["clean_rule"] =
+        options.cleaning.rule == CleanRule::kConfident ? "confident" : "mispredicted";
+    json["clean_margin"] = options.cleaning.margin;
+  }
+  if (options.match_ratio) json["match_ratio"] = true;
+  if (options.method == "diffprob") add_diffprob(json, options);
+  if (options.method == "random") {
+    json["fraction"] = options.random.fraction;
+    add_floor(json, options.random.floor);
+    json["seed"] = options.random.seed;
+    json["draw"] = options.random.draw == RandomOptions::Draw::kTail ? "tail" : "random";
+  }
+  if (is_ranked(options.method)) {
+    json["fraction"] = options.ranked.fraction;
+    add_floor(json, options.ranked.floor);
+    json["preset"] = preset_name(options.ranked.preset);
+    json["keep"] = options.ranked.keep == RankedOptions::Keep::kLowest ? "lowest" : "highest";
+  }
+  if (options.method == "ccs") {
+    json["score"] = options.ccs.score == CcsOptions::Score::kEl2n ? "el2n" : "aum";
+    json["beta"] = options.ccs.beta;
+    json["strata"] = options.ccs.strata;
+    add_floor(json, options.ccs.floor);
+    json["seed"] = options.ccs.seed;
+  }
+  return json;
+}
+
+/// Reasons that do occur, in the order of their codes.
+Json reasons_json(const PruneResult& result) {
+  const std::pair<Reason, std::int64_t> counts[] = {
+      {Reason::kKept, result.kept - result.kept_by_floor},
+      {Reason::kRedundant, result.redundant},
+      {Reason::kMislabelled, result.mislabelled},
+      {Reason::kKeptByFloor, result.kept_by_floor}};
+  Json json = Json::object();
+  for (const auto& [reason, count] : counts) {
+    if (count > 0) json[reason_name(reason)] = count;
+  }
+  return json;
+}
+
+Json search_json(const ThresholdSearch& search) {
+  Json curve = Json::array();
+  for (const auto& point : search.curve)
+    curve.push_back({{"threshold", point.threshold}, {"kept", point.kept}});
+  return {{"target", search.target},
+          {"threshold", search.threshold},
+          {"kept", search.kept},
+          {"curve", std::move(curve)}};
+}
+
+Json confusions_json(const std::vector<Confusion>& confusions) {
+  Json json = Json::array();
+  for (const auto& one : confusions)
+    json.push_back({{"label", one.label}, {"top1", one.top1}, {"samples", one.samples}});
+  return json;
+}
+
+/// Numbers on one line: millions of identities would take a JSON library seconds.
+template <class At>
+std::string compact(std::int64_t count, const At& at) {
+  std::string text = "[";
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (i > 0) text += ",";
+    append_number(text, at(i));
+  }
+  return text + "]";
+}
+
+Json head_json(const PruneResult& result) {
+  Json json;
+  json["method"] = full_name(result.options);
+  json["dataset_fingerprint"] = result.source.dataset_fingerprint;
+  json["model_fingerprint"] = result.source.model_fingerprint;
+  json["score_margin"] = result.source.margin;
+  json["score_scale"] = result.source.scale;
+  json["options"] = options_json(result.options);
+  json["samples"] = result.num_samples;
+  json["usable"] = result.usable;
+  json["kept"] = result.kept;
+  json["ratio_wanted"] =
+      result.options.keep_ratio ? Json(*result.options.keep_ratio) : Json(nullptr);
+  json["ratio_achieved"] = static_cast<double>(result.kept) /
+                           static_cast<double>(std::max<std::int64_t>(result.num_samples, 1));
+  json["reasons"] = reasons_json(result);
+  json["identities_before"] = result.identities_before;
+  json["identities_after"] = result.identities_after;
+  json["identities_at_floor"] = result.identities_at_floor;
+  json["search"] = result.search ? search_json(*result.search) : Json(nullptr);
+  json["confusions"] = confusions_json(result.confusions);
+  return json;
+}
+
+}  // namespace
+
+std::string describe(const PruneOptions& options) {
+  Json json = options_json(options);
+  json["keep_ratio"] = options.keep_ratio ? Json(*options.keep_ratio) : Json(nullptr);
+  return json.dump();
+}
+
+void write_prune_summary(const std::string& path, const PruneResult& result,
+                         std::span<const std::int32_t> kept) {
+  const std::int64_t classes = result.counts.num_classes();
+  if (static_cast<std::int64_t>(kept.size()) != classes) {
+    throw PruneError(path + ": kept samples of " + std::to_string(kept.size()) +
+                     " identities, expected " + std::to_string(classes));
+  }
+  std::string text = head_json(result).dump(1, ' ', false, Json::error_handler_t::replace);
+  text.resize(text.rfind('}') - 1);  // the closing brace and the line end before it
+  const auto vanished = static_cast<std::int64_t>(result.vanished.size());
+  text += ",\n \"vanished\": " + compact(vanished, [&](std::int64_t i) {
+            return result.vanished[static_cast<std::size_t>(i)];
+          });
+  text += ",\n \"per_identity\": {\n  \"before\": " +
+          compact(classes, [&](std::int64_t c) { return result.counts.before(c); });
+  text += ",\n  \"after\": " +
+          compact(classes, [&](std::int64_t c) { return kept[static_cast<std::size_t>(c)]; }) +
+          "\n }\n}\n";
+  write_text_file(path, text);
+}
+
+}  // namespace diffprob::prune
