@@ -3,7 +3,7 @@
 # Idempotent and quiet: when everything is there it needs neither network nor root.
 #
 #   ./launch/setup.sh                    install what is missing
-#   ./launch/setup.sh --test-packages    also what only tests use: onnx and onnxruntime, for the Python beside the wheel
+#   ./launch/setup.sh --test-packages    also what only tests use: clang-format, clang-tidy, onnx and onnxruntime
 #   ./launch/setup.sh --fuzz-packages    also clang, for tests/fuzz
 #   ./launch/setup.sh --print-libtorch   also print the LibTorch folder on stdout (everything else goes to stderr)
 #
@@ -20,6 +20,7 @@ packages=(
   openmpi-bin libopenmpi-dev libopencv-dev libhdf5-dev libspdlog-dev libfmt-dev
   libgtest-dev libgmock-dev libyaml-cpp-dev libturbojpeg0-dev nlohmann-json3-dev libssl-dev
 )
+readonly test_packages=(clang-format-14 clang-tidy-14 clang-14)
 readonly fuzz_packages=(clang-16 libclang-rt-16-dev)
 readonly cache=${DIFFPROB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/diffprob}
 readonly venv=$cache/torch-$torch_version
@@ -109,6 +110,7 @@ libtorch_folder() {
   fi
 }
 
+[ "${1:-}" != --test-packages ] || packages+=("${test_packages[@]}")
 [ "${1:-}" != --fuzz-packages ] || packages+=("${fuzz_packages[@]}")
 install_packages
 [ -n "${DIFFPROB_LIBTORCH:-}" ] || install_libtorch
