@@ -1,0 +1,59 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/embed/embedder.h"
+#include "launch/checkpoint/writer.h"
+#include "launch/config/config.h"
+#include "launch/job/runtime.h"
+#include "launch/train/dynamics_recorder.h"
+#include "launch/train/train.h"
+#include "launch/train/trainer.h"
+#include "launch/train/training_progress.h"
+
+namespace diffprob::launch {
+
+/// The checkpoints of one training: the one it resumes from, those it writes, and which of them is
+/// the best on train.best_set. One per rank; members are collective unless they say otherwise.
+class TrainingCheckpoints {
+ public:
+  /// `recorder`: null without train.record.
+  TrainingCheckpoints(const TrainJob& job, const Config& config, Trainer& trainer,
+                      DynamicsRecorder* recorder, Runtime& runtime);
+
+  /// Loads the newest whole checkpoint into the trainer and `progress`; without one, the network
+  /// of train.init. Throws c10::Error on all ranks when the settings differ.
+  void resume(TrainingProgress& progress);
+  /// `train_seconds`: seconds of training so far, over all restarts.
+  void save(const TrainingProgress& progress, double train_seconds);
+  /// Waits until the last checkpoint is whole on disk.
+  void finish() { writer_.finish(); }
+
+  /// Remembers a better result on train.best_set. Not collective, alike on all ranks.
+  void note_best(const std::vector<eval::SetReport>& reports, std::int64_t step);
+  /// Returns true when this step is the best so far. Not collective.
+  [[nodiscard]] bool is_best(std::int64_t step) const noexcept { return best_step_ == step; }
+  /// Returns true when this step was saved or resumed from. Not collective.
+  [[nodiscard]] bool is_saved(std::int64_t step) const noexcept { return saved_step_ == step; }
+  /// Folder of the last one, or "". Not collective.
+  [[nodiscard]] const std::string& newest() const noexcept { return writer_.newest(); }
+
+ private:
+  void start_from_weights();
+  [[nodiscard]] CheckpointInfo info(const TrainingProgress& progress, double train_seconds) const;
+
+  const TrainJob& job_;
+  const Config& config_;
+  Trainer& trainer_;
+  DynamicsRecorder* recorder_;
+  Runtime& runtime_;
+  std::string settings_;  ///< what the weights depend on: others are not continued
+  CheckpointWriter writer_;
+  std::optional<double> best_;
+  std::int64_t best_step_ = -1;
+  std::int64_t saved_step_ = -1;
+};
+
+}  // namespace diffprob::launch

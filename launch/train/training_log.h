@@ -1,0 +1,67 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "eval/embed/embedder.h"
+#include "launch/config/config.h"
+#include "launch/inputs/training_data.h"
+#include "launch/job/runtime.h"
+#include "launch/observe/metrics.h"
+#include "launch/observe/tensorboard.h"
+#include "launch/train/train.h"
+#include "launch/train/trainer.h"
+#include "launch/train/training_progress.h"
+
+namespace diffprob::launch {
+
+/// What a training says while it runs: log lines, metrics.jsonl and TensorBoard curves. One per
+/// rank. Members are collective unless they say otherwise, because means are taken over all ranks.
+class TrainingLog {
+ public:
+  TrainingLog(const TrainJob& job, const Config& config, const TrainingData& data, Trainer& trainer,
+              Metrics& metrics, Runtime& runtime);
+
+  /// Opens TensorBoard's file on rank 0; curves of a resumed training continue at `step`. Not
+  /// collective.
+  void open(std::int64_t step);
+  /// Starts the interval that the next line covers. `data_wait`: seconds that the epoch's loader
+  /// has made the training wait so far. Not collective.
+  void begin_interval(std::int64_t step, double data_wait);
+  /// Returns true when steps were made since the last line. Not collective.
+  [[nodiscard]] bool is_behind(std::int64_t step) const noexcept { return step != interval_step_; }
+  /// Seconds since the last line; 0 when no step was made since. Not collective.
+  [[nodiscard]] double seconds_since_line(std::int64_t step) const;
+
+  /// Writes one line for the steps since the last one and adds their seconds and skipped updates
+  /// to `progress`. `last_checkpoint`: for the error when too many updates in a row were skipped;
+  /// then it throws c10::Error on all ranks.
+  void write_steps(TrainingProgress& progress, double learning_rate, double data_wait,
+                   const std::string& last_checkpoint);
+  /// One line in metrics.jsonl per verification set. Not collective.
+  void write_verification(const TrainingProgress& progress, std::int64_t epochs_done,
+                          const std::vector<eval::SetReport>& reports);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  [[nodiscard]] double seconds_of_interval() const;
+  void report_skipped(TrainingProgress& progress, const std::string& last_checkpoint);
+  void write(std::int64_t step, const nlohmann::ordered_json& line);
+
+  const TrainJob& job_;
+  const Config& config_;
+  const TrainingData& data_;
+  Trainer& trainer_;
+  Metrics& metrics_;
+  Runtime& runtime_;
+  std::optional<TensorBoard> tensorboard_;
+  Clock::time_point interval_start_ = Clock::now();
+  std::int64_t interval_step_ = 0;
+  double interval_wait_ = 0;
+};
+
+}  // namespace diffprob::launch

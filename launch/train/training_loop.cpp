@@ -1,0 +1,138 @@
+#include "launch/train/training_loop.h"
+
+#include <spdlog/spdlog.h>
+
+#include "launch/evaluate/verification_file.h"
+#include "launch/evaluate/verify.h"
+#include "launch/train/optimizers.h"
+#include "launch/train/training_dynamics.h"
+
+namespace diffprob::launch {
+namespace {
+
+constexpr std::int64_t kWarmUpSteps = 3;  // before a trace
+
+}  // namespace
+
+TrainingLoop::TrainingLoop(const TrainJob& job, const Config& config,
+                           std::vector<eval::ResidentSet>& sets, Metrics& metrics, Runtime& runtime)
+    : job_(job),
+      config_(config),
+      sets_(sets),
+      runtime_(runtime),
+      data_(config, job.dataset, job.seed, runtime),
+      trainer_(config, job.dataset->num_classes(), job.seed, runtime),
+      schedule_(make_schedule(config, data_.steps_per_epoch())),
+      recorder_(make_recorder(job, config, runtime)),
+      checkpoints_(job, config, trainer_, recorder_ ? &*recorder_ : nullptr, runtime),
+      log_(job, config, data_, trainer_, metrics, runtime),
+      stop_(config.train.max_time, runtime.control()),
+      progress_{config.train.epochs, data_.steps_per_epoch()} {
+  if (recorder_) trainer_.record_into(recorder_->steps());
+  checkpoints_.resume(progress_);
+  const std::int64_t step = progress_.step();
+  log_.open(step);
+  if (config_.train.trace_order) order_.emplace(job_.folder, runtime_.rank(), step);
+  trace_.emplace(
+      ProfileOptions{fmt::format("{}/trace.rank{:05d}.json", job_.folder, runtime_.rank()),
+                     step + kWarmUpSteps, config_.train.profile_steps},
+      runtime_.device());
+}
+
+TrainOutcome TrainingLoop::run() {
+  TrainOutcome outcome;
+  if (job_.verify_untrained && progress_.step() == 0) outcome.untrained = verify(0);
+  while (progress_.epoch < progress_.epochs) {
+    train_epoch();
+    next_epoch();
+    end_epoch(outcome);
+  }
+  if (!checkpoints_.is_saved(progress_.step())) save();
+  checkpoints_.finish();
+  if (outcome.reports.empty()) outcome.reports = verify(progress_.epoch);
+  if (runtime_.is_root())
+    write_verification(job_.folder + "/verification.json", outcome.untrained, outcome.reports);
+  outcome.checkpoint = checkpoints_.newest();
+  // Last, because samples that no epoch had are recorded with the network as it is verified.
+  if (recorder_)
+    outcome.dynamics =
+        write_dynamics(*recorder_, trainer_, job_, config_, outcome.checkpoint, runtime_);
+  outcome.steps = progress_.step();
+  outcome.seconds = progress_.seconds;
+  return outcome;
+}
+
+void TrainingLoop::train_epoch() {
+  const auto loader = data_.loader(progress_.epoch, progress_.batch);
+  data::Batch batch;
+  log_.begin_interval(progress_.step(), 0);
+  while (true) {
+    trainer_.timer().enter(Phase::kDataWait);
+    if (!loader->next(batch)) break;
+    const double learning_rate = schedule_.at_step(progress_.step());
+    trace_->before_step(progress_.step());
+    if (order_) order_->write(progress_.step(), batch.indices);
+    trainer_.step(batch, progress_.step(), learning_rate);
+    ++progress_.batch;
+    const std::int64_t step = progress_.step();
+    const bool last = progress_.at_end_of_epoch();
+    if (step % config_.train.log_every == 0 || last) log(learning_rate, loader->wait_seconds());
+    const std::int64_t every = config_.train.checkpoint_every;
+    // After the last step of an epoch end_epoch() decides, which also knows the best one.
+    if (every > 0 && step % every == 0 && !last) save();
+    if (stop_.agreed()) stop(loader->wait_seconds());
+  }
+  trainer_.timer().drop();
+  for (const auto& what : loader->replaced())
+    spdlog::warn("{}: unreadable image replaced: {}", job_.name, what);
+}
+
+void TrainingLoop::end_epoch(TrainOutcome& outcome) {
+  const std::int64_t step = progress_.step();
+  const bool last = progress_.epoch == progress_.epochs;
+  const std::int64_t verify_every = config_.train.eval_every_epochs;
+  if (last || (verify_every > 0 && progress_.epoch % verify_every == 0)) {
+    const auto reports = verify(progress_.epoch);
+    if (last) outcome.reports = reports;
+    checkpoints_.note_best(reports, step);
+  }
+  const std::int64_t every = config_.train.checkpoint_every;
+  if (last || every == 0 || step % every == 0 || checkpoints_.is_best(step)) save();
+}
+
+void TrainingLoop::next_epoch() {
+  if (recorder_) recorder_->end_epoch();
+  progress_.next_epoch();
+}
+
+void TrainingLoop::stop(double data_wait) {
+  const std::int64_t step = progress_.step();
+  if (log_.is_behind(step)) log(schedule_.at_step(step - 1), data_wait);
+  if (!checkpoints_.is_saved(step)) {
+    if (progress_.at_end_of_epoch()) next_epoch();
+    save();
+  }
+  checkpoints_.finish();
+  throw Stopped(fmt::format("{}: stopped by {} after step {} of {}; {} is written", job_.name,
+                            stop_.reason(), step, progress_.all_steps(), checkpoints_.newest()));
+}
+
+void TrainingLoop::log(double learning_rate, double data_wait) {
+  if (recorder_) recorder_->collect();
+  log_.write_steps(progress_, learning_rate, data_wait, checkpoints_.newest());
+}
+
+void TrainingLoop::save() {
+  checkpoints_.save(progress_, progress_.seconds + log_.seconds_since_line(progress_.step()));
+}
+
+std::vector<eval::SetReport> TrainingLoop::verify(std::int64_t epochs_done) {
+  const std::string what =
+      fmt::format("{} after {} epoch{}", job_.name, epochs_done, epochs_done == 1 ? "" : "s");
+  const Trainer::ForEvaluation network(trainer_);
+  auto reports = verify_sets(what, sets_, trainer_.backbone(), config_, runtime_);
+  log_.write_verification(progress_, epochs_done, reports);
+  return reports;
+}
+
+}  // namespace diffprob::launch

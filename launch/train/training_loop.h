@@ -1,0 +1,61 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/loading/loader.h"
+#include "eval/embed/embedder.h"
+#include "launch/config/config.h"
+#include "launch/inputs/training_data.h"
+#include "launch/job/runtime.h"
+#include "launch/job/signals.h"
+#include "launch/observe/metrics.h"
+#include "launch/observe/order_trace.h"
+#include "launch/observe/profile_trace.h"
+#include "launch/train/dynamics_recorder.h"
+#include "launch/train/train.h"
+#include "launch/train/trainer.h"
+#include "launch/train/training_checkpoints.h"
+#include "launch/train/training_log.h"
+#include "launch/train/training_progress.h"
+#include "model/optim/lr_schedule.h"
+
+namespace diffprob::launch {
+
+/// One training, from resume to the last checkpoint: epochs of steps, with log lines, checkpoints
+/// and verification in between. One per rank; members are collective.
+class TrainingLoop {
+ public:
+  TrainingLoop(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets,
+               Metrics& metrics, Runtime& runtime);
+
+  /// Throws Stopped when a signal or train.max_time ends it; the checkpoint is written before.
+  [[nodiscard]] TrainOutcome run();
+
+ private:
+  void train_epoch();
+  void end_epoch(TrainOutcome& outcome);
+  void next_epoch();
+  [[noreturn]] void stop(double data_wait);
+  void log(double learning_rate, double data_wait);
+  void save();
+  [[nodiscard]] std::vector<eval::SetReport> verify(std::int64_t epochs_done);
+
+  const TrainJob& job_;
+  const Config& config_;
+  std::vector<eval::ResidentSet>& sets_;
+  Runtime& runtime_;
+  TrainingData data_;
+  Trainer trainer_;
+  model::LrSchedule schedule_;
+  std::optional<DynamicsRecorder> recorder_;  ///< with train.record
+  TrainingCheckpoints checkpoints_;
+  TrainingLog log_;
+  StopAgreement stop_;
+  TrainingProgress progress_;
+  std::optional<OrderTrace> order_;  ///< with train.trace_order
+  std::optional<ProfileTrace> trace_;
+};
+
+}  // namespace diffprob::launch
