@@ -1,17 +1,15 @@
 #include "prune/prune.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <limits>
 
 #include "prune/agreement.h"
 #include "prune/confusions.h"
 #include "prune/error.h"
 #include "prune/identity_exchange.h"
+#include "prune/methods/methods.h"
+#include "prune/methods/row.h"
 #include "prune/sample_rows.h"
 #include "prune/select/cleaning.h"
-#include "prune/select/matched_fraction.h"
 
 namespace diffprob::prune {
 namespace {
@@ -37,43 +35,31 @@ class Pruning {
   }
 
   PruneResult run() {
-    timed("read", [&] { read_and_clean(); });
-    timed("count", [&] { count_samples(); });
-    if (result_.options.method == "none") {
+    seconds_.time("read", [&] { read_and_clean(); });
+    seconds_.time("count", [&] { count_samples(); });
+    const MethodRow& method = row_of(result_.options.method);
+    if (method.select == nullptr) {
       decide_by_cleaning_alone();
     } else {
       IdentityExchange exchange(result_.counts, blocks_, collectives_);
       bring_to_owners(exchange);
       std::vector<Reason> decided(static_cast<std::size_t>(exchange.slots().slots()),
                                   Reason::kKept);
-      select(exchange.slots(), decided);
+      select(method, exchange.slots(), decided);
       count_decided(exchange, decided);
-      timed("return", [&] { exchange.send_back(decided, labels_, reasons_); });
+      seconds_.time("return", [&] { exchange.send_back(decided, labels_, reasons_); });
     }
     labels_ = {};
-    timed("confusions", [&] {
+    seconds_.time("confusions", [&] {
       constexpr std::size_t kListed = 100;
       result_.confusions = most_frequent_confusions(std::move(pairs_), kListed, collectives_);
     });
     result_.own_reasons = std::move(reasons_);
+    result_.seconds = seconds_.all();
     return std::move(result_);
   }
 
  private:
-  template <class Work>
-  void timed(const char* step, const Work& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    for (auto& [name, sum] : result_.seconds) {
-      if (name == step) {
-        sum += seconds.count();
-        return;
-      }
-    }
-    result_.seconds.emplace_back(step, seconds.count());
-  }
-
   void report(std::string_view step, std::int64_t round) const {
     if (work_.progress) work_.progress(step, round + 1, blocks_.rounds());
   }
@@ -167,28 +153,30 @@ class Pruning {
   void bring_to_owners(IdentityExchange& exchange) {
     const auto slots = static_cast<std::size_t>(exchange.slots().slots());
     const auto type = rows_.key_type();
-    floats_.resize(type == SampleRows::KeyType::kFloat ? slots : 0);
-    doubles_.resize(type == SampleRows::KeyType::kDouble ? slots : 0);
+    keys_.floats.resize(type == SampleRows::KeyType::kFloat ? slots : 0);
+    keys_.doubles.resize(type == SampleRows::KeyType::kDouble ? slots : 0);
+    keys_.are_nll = rows_.keys_are_nll();
     if (type == SampleRows::KeyType::kDouble) {
-      bring_keys(exchange, doubles_, true);
+      bring_keys(exchange, keys_.doubles, true);
     } else {
-      bring_keys(exchange, floats_, type == SampleRows::KeyType::kFloat);
+      bring_keys(exchange, keys_.floats, type == SampleRows::KeyType::kFloat);
     }
   }
 
-  template <class Key>
-  void bring_keys(IdentityExchange& exchange, std::vector<Key>& arrived, bool with_keys) {
+  template <class K>
+  void bring_keys(IdentityExchange& exchange, std::vector<K>& arrived, bool with_keys) {
     FirstProblem problem;
-    std::vector<Key> keys;
+    std::vector<K> keys;
     for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
       keys.resize(with_keys ? static_cast<std::size_t>(blocks_.own(round).size()) : 0);
       problem.run([&] {
         if (with_keys)
-          timed("read", [&] { rows_.read_keys(blocks_.own(round).first, std::span(keys)); });
+          seconds_.time("read",
+                        [&] { rows_.read_keys(blocks_.own(round).first, std::span(keys)); });
       });
-      timed("exchange", [&] {
-        exchange.send(of_round(labels_, round), std::span<const Key>(keys),
-                      of_round(reasons_, round), arrived);
+      seconds_.time("exchange", [&] {
+        exchange.send(of_round(labels_, round), std::span<const K>(keys), of_round(reasons_, round),
+                      arrived);
       });
       report("exchange", round);
     }
@@ -196,82 +184,11 @@ class Pruning {
     problem.throw_together(collectives_);
   }
 
-  void select(const IdentitySlots& slots, std::span<Reason> decided) {
-    const std::string& method = result_.options.method;
-    if (method == "diffprob") diffprob(slots, decided);
-    if (is_ranked(method)) {
-      RankedOptions& options = result_.options.ranked;
-      options.fraction = fraction(options.fraction, options.preset, options.floor);
-      const SortedIdentities sorted = sort(slots, options.preset);
-      timed("select", [&] { select_ranked(sorted, options, decided); });
-    }
-    if (method == "random") {
-      RandomOptions& options = result_.options.random;
-      options.fraction = fraction(
-          options.fraction,
-          options.draw == RandomOptions::Draw::kTail ? Preset::kReference : Preset::kDefault,
-          options.floor);
-      timed("select", [&] { select_random(slots, options, decided); });
-    }
-    if (method == "ccs") {
-      doubles_.insert(doubles_.end(), floats_.begin(), floats_.end());
-      timed("select", [&] {
-        select_ccs(slots, doubles_, target(), result_.options.ccs, collectives_, decided);
-      });
-    }
-  }
-
-  /// Share of an identity's usable samples that leads to keep_ratio; the paper's code takes the
-  /// ratio itself.
-  [[nodiscard]] double fraction(double given, Preset preset, const Floor& floor) const {
-    if (!result_.options.keep_ratio) return given;
-    if (result_.options.match_ratio) return matched_fraction(result_.counts, floor, target());
-    const double ratio = *result_.options.keep_ratio;
-    if (preset == Preset::kReference || result_.usable == result_.num_samples) return ratio;
-    return std::min(1.0, ratio * static_cast<double>(result_.num_samples) /
-                             static_cast<double>(result_.usable));
-  }
-
-  /// Wanted number of samples; not more than cleaning left.
-  [[nodiscard]] std::int64_t target() const {
-    const auto wanted = static_cast<std::int64_t>(
-        std::llround(*result_.options.keep_ratio * static_cast<double>(result_.num_samples)));
-    return std::clamp<std::int64_t>(wanted, 1, result_.usable);
-  }
-
-  SortedIdentities sort(const IdentitySlots& slots, Preset preset) {
-    const Ties ties = preset == Preset::kReference ? Ties::kLast : Ties::kFirst;
-    std::optional<SortedIdentities> sorted;
-    timed("sort", [&] {
-      if (rows_.key_type() == SampleRows::KeyType::kDouble) {
-        sorted = SortedIdentities(slots, std::span<const double>(doubles_), ties);
-      } else if (rows_.keys_are_nll()) {
-        sorted = SortedIdentities::from_nll(slots, floats_, ties);
-      } else {
-        sorted = SortedIdentities(slots, std::span<const float>(floats_), ties);
-      }
-      floats_ = {};
-      doubles_ = {};
-    });
-    return std::move(*sorted);
-  }
-
-  void diffprob(const IdentitySlots& slots, std::span<Reason> decided) {
-    DiffProbOptions& options = result_.options.diffprob;
-    const SortedIdentities sorted = sort(slots, options.preset);
-    if (result_.options.keep_ratio) {
-      timed("search", [&] {
-        ThresholdCounter counter(sorted, options);
-        result_.search =
-            search_threshold(target(), result_.usable, [&](std::span<const double> thresholds) {
-              auto kept = counter.count(thresholds);
-              collectives_.all_reduce(std::span<std::int64_t>(kept), dist::ReduceOp::kSum);
-              return kept;
-            });
-      });
-      options.threshold = result_.search->threshold;
-    }
-    timed("select", [&] { select_diffprob(sorted, options, decided); });
+  void select(const MethodRow& method, const IdentitySlots& slots, std::span<Reason> decided) {
+    Selecting selecting{
+        result_.options,  result_.counts, result_.num_samples, result_.usable, slots,
+        std::move(keys_), decided,        collectives_,        seconds_,       result_.search};
+    method.select(selecting);
   }
 
   void count_decided(const IdentityExchange& exchange, std::span<const Reason> decided) {
@@ -305,8 +222,8 @@ class Pruning {
   std::vector<std::int32_t> labels_;  // [own rows]
   std::vector<Reason> reasons_;       // [own rows]
   std::vector<std::uint64_t> pairs_;  // confusions of own rows
-  std::vector<float> floats_;         // [slots] or none
-  std::vector<double> doubles_;       // [slots] or none
+  SlotKeys keys_;
+  StepSeconds seconds_;
   PruneResult result_;
 };
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "dist/mpi/host_collectives.h"
-#include "prune/methods.h"
+#include "prune/prune_options.h"
 #include "prune/row_blocks.h"
 #include "prune/select/identity_counts.h"
 #include "prune/select/threshold_search.h"
@@ -51,7 +51,7 @@ struct PruneResult {
 
   /// 0 when the method has none.
   [[nodiscard]] double threshold() const {
-    return options.method == "diffprob" ? options.diffprob.threshold : 0;
+    return options.method == Method::kDiffProb ? options.diffprob.threshold : 0;
   }
   /// Old label -> new label, or -1: dense from 0, increasing in the old label, over the identities
   /// that keep a sample.

@@ -7,6 +7,8 @@
 #include <limits>
 
 #include "prune/error.h"
+#include "prune/methods/methods.h"
+#include "prune/methods/row.h"
 #include "prune/select/cleaning.h"
 #include "prune/tables/dynamics_file.h"
 #include "prune/tables/score_file.h"
@@ -19,12 +21,6 @@ std::string shortest(double value) {
   char text[32];
   const auto [end, error] = std::to_chars(std::begin(text), std::end(text), value);
   return {text, end};
-}
-
-bool needs_scores_for_key(const PruneOptions& options) {
-  return (options.method == "diffprob" && options.score == ScoreKind::kScores) ||
-         options.method == "el2n" ||
-         (options.method == "ccs" && options.ccs.score == CcsOptions::Score::kEl2n);
 }
 
 void check_same_data(const ScoreSource& a, std::int64_t a_samples, const ScoreSource& b,
@@ -43,29 +39,13 @@ void check_same_data(const ScoreSource& a, std::int64_t a_samples, const ScoreSo
 
 }  // namespace
 
-SampleRows::Key SampleRows::key_of(const PruneOptions& options) {
-  if (options.method == "diffprob") {
-    if (options.score == ScoreKind::kMean) return Key::kMeanProbability;
-    if (options.score == ScoreKind::kLastEpoch) return Key::kLastProbability;
-    return options.diffprob.preset == Preset::kReference ? Key::kProbability : Key::kNll;
-  }
-  if (options.method == "ccs")
-    return options.ccs.score == CcsOptions::Score::kAum ? Key::kAum : Key::kEl2n;
-  if (options.method == "dynunc") return Key::kUncertainty;
-  if (options.method == "el2n") return Key::kEl2n;
-  if (options.method == "forgetting") return Key::kForgetting;
-  return options.method == "aum" ? Key::kAum : Key::kNone;
-}
-
 SampleRows::SampleRows(const PruneFiles& files, const PruneOptions& options)
-    : key_(key_of(options)),
-      negate_((is_ranked(options.method) && options.ranked.keep == RankedOptions::Keep::kLowest) ||
-              (options.method == "ccs" && options.ccs.score == CcsOptions::Score::kAum)),
+    : key_(row_of(options.method).key(options)),
+      negate_(row_of(options.method).smallest_first(options)),
       files_(files) {
-  const bool any_labels = files.dynamics.empty() && !needs_dynamics(options);
-  if (options.clean || needs_scores_for_key(options) || any_labels)
-    open_scores(files.scores, options);
-  if (needs_dynamics(options) || !scores_) open_dynamics(files.dynamics, options);
+  const bool any_labels = files.dynamics.empty() && !is_in_dynamics(key_);
+  if (options.clean || is_in_scores(key_) || any_labels) open_scores(files.scores, options);
+  if (is_in_dynamics(key_) || !scores_) open_dynamics(files.dynamics, options);
   check_data_set();
 }
 
@@ -81,9 +61,8 @@ void SampleRows::check_data_set() const {
 
 void SampleRows::open_scores(const std::string& path, const PruneOptions& options) {
   if (path.empty()) {
-    throw PruneError(
-        "prune: " + full_name(options) + " reads a score file: give prune.scores" +
-        (options.clean && !needs_scores_for_key(options) ? " (or prune.clean=false)" : ""));
+    throw PruneError("prune: " + full_name(options) + " reads a score file: give prune.scores" +
+                     (options.clean && !is_in_scores(key_) ? " (or prune.clean=false)" : ""));
   }
   scores_.emplace(path);
   scores_->check_format(kScoreFormat, kScoreVersion);
@@ -124,7 +103,7 @@ void SampleRows::open_dynamics(const std::string& path, const PruneOptions& opti
   }
   const std::int64_t epochs = dynamics_->integer("epochs");
   const std::int64_t window = dynamics_->integer("window");
-  if (options.method == "dynunc" && epochs <= window) {
+  if (needs_full_window(options) && epochs <= window) {
     throw PruneError(path + ": " + std::to_string(epochs) +
                      " epochs were recorded; dynunc needs more than its window of " +
                      std::to_string(window));

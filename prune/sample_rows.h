@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "prune/files/hdf5_file.h"
-#include "prune/methods.h"
+#include "prune/methods/key.h"
+#include "prune/prune_options.h"
 #include "prune/tables/row_problems.h"
 #include "prune/tables/score_table.h"
 
@@ -42,18 +43,6 @@ class SampleRows {
   void throw_if_bad() const { problems_.throw_if_any(where()); }
 
  private:
-  enum class Key {
-    kNone,
-    kNll,
-    kProbability,
-    kLastProbability,
-    kAum,
-    kForgetting,
-    kMeanProbability,
-    kUncertainty,
-    kEl2n
-  };
-  static Key key_of(const PruneOptions& options);
   void open_scores(const std::string& path, const PruneOptions& options);
   void open_dynamics(const std::string& path, const PruneOptions& options);
   void check_data_set() const;

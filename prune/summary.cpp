@@ -7,58 +7,23 @@
 #include "prune/error.h"
 #include "prune/files/atomic_file.h"
 #include "prune/lists/kept_index_writer.h"
+#include "prune/methods/methods.h"
+#include "prune/methods/row.h"
 
 namespace diffprob::prune {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* preset_name(Preset preset) {
-  return preset == Preset::kReference ? "reference" : "default";
-}
-
-void add_floor(Json& json, const Floor& floor) {
-  json["min_kept"] = floor.min_kept;
-  json["min_kept_share"] = floor.share;
-}
-
-void add_diffprob(Json& json, const PruneOptions& options) {
-  json["score"] = options.score == ScoreKind::kMean        ? "mean"
-                  : options.score == ScoreKind::kLastEpoch ? "last_epoch"
-                                                           : "scores";
-  json["preset"] = preset_name(options.diffprob.preset);
-  add_floor(json, options.diffprob.floor);
-  json["threshold"] = options.diffprob.threshold;
-}
-
 Json options_json(const PruneOptions& options) {
-  Json json = {{"method", options.method}, {"clean", options.clean}};
+  Json json = {{"method", method_name(options.method)}, {"clean", options.clean}};
   if (options.clean) {
     json["clean_rule"] =
         options.cleaning.rule == CleanRule::kConfident ? "confident" : "mispredicted";
     json["clean_margin"] = options.cleaning.margin;
   }
   if (options.match_ratio) json["match_ratio"] = true;
-  if (options.method == "diffprob") add_diffprob(json, options);
-  if (options.method == "random") {
-    json["fraction"] = options.random.fraction;
-    add_floor(json, options.random.floor);
-    json["seed"] = options.random.seed;
-    json["draw"] = options.random.draw == RandomOptions::Draw::kTail ? "tail" : "random";
-  }
-  if (is_ranked(options.method)) {
-    json["fraction"] = options.ranked.fraction;
-    add_floor(json, options.ranked.floor);
-    json["preset"] = preset_name(options.ranked.preset);
-    json["keep"] = options.ranked.keep == RankedOptions::Keep::kLowest ? "lowest" : "highest";
-  }
-  if (options.method == "ccs") {
-    json["score"] = options.ccs.score == CcsOptions::Score::kEl2n ? "el2n" : "aum";
-    json["beta"] = options.ccs.beta;
-    json["strata"] = options.ccs.strata;
-    add_floor(json, options.ccs.floor);
-    json["seed"] = options.ccs.seed;
-  }
+  row_of(options.method).describe(options, json);
   return json;
 }
 

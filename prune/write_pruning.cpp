@@ -4,6 +4,7 @@
 #include "prune/agreement.h"
 #include "prune/lists/index_set_writer.h"
 #include "prune/lists/kept_index_writer.h"
+#include "prune/methods/methods.h"
 #include "prune/prune.h"
 #include "prune/summary.h"
 

@@ -5,7 +5,7 @@
 #include "launch/cli/convert.h"
 #include "launch/config/help.h"
 #include "launch/config/suggest.h"
-#include "prune/methods.h"
+#include "prune/methods/methods.h"
 
 namespace diffprob::launch {
 namespace {

@@ -10,6 +10,7 @@
 
 #include "launch/config/fields.h"
 #include "launch/config/suggest.h"
+#include "prune/methods/methods.h"
 
 namespace diffprob::launch {
 namespace {
@@ -237,10 +238,11 @@ void check_list(const std::string& key, std::vector<T> items, std::vector<std::s
 }
 
 void check_together(const Config& c, std::vector<std::string>& problems) {
-  if (c.prune.keep_ratio == 0 && c.prune.threshold == 0 && c.prune.method == "diffprob") {
-    problems.push_back("prune: give prune.keep_ratio or prune.threshold, both are 0");
-  }
-  if (c.prune.method != "diffprob" && c.prune.method != "none" && c.prune.keep_ratio == 0) {
+  const prune::Method method = prune::method_of(c.prune.method);
+  if (c.prune.keep_ratio == 0 && method == prune::Method::kDiffProb) {
+    if (c.prune.threshold == 0)
+      problems.push_back("prune: give prune.keep_ratio or prune.threshold, both are 0");
+  } else if (c.prune.keep_ratio == 0 && prune::has_keep_ratio(method)) {
     problems.push_back("prune.keep_ratio: method " + c.prune.method + " needs one above 0");
   }
   check_list("sweep.methods", c.sweep.methods, problems);

@@ -2,7 +2,7 @@
 
 #include "model/margin/margin.h"
 #include "model/networks/backbone.h"
-#include "prune/methods.h"
+#include "prune/methods/methods.h"
 
 namespace diffprob::launch {
 namespace {
@@ -311,14 +311,9 @@ void add_scoring_and_pruning(Config& c, std::vector<Field>& f) {
 }
 
 void add_sweep(Config& c, std::vector<Field>& f) {
-  std::vector<std::string> methods;
-  for (const std::string& name : prune::method_names()) {
-    if (name == "none") continue;  // has no ratio
-    methods.push_back(name);
-    methods.push_back("clean+" + name);
-  }
   f.push_back({"sweep.methods", &c.sweep.methods,
-               "what `diffprob sweep` compares; random is always among them", 0, 0, methods});
+               "what `diffprob sweep` compares; random is always among them", 0, 0,
+               prune::full_names_with_ratio()});
   f.push_back({"sweep.ratios",
                &c.sweep.ratios,
                "shares of all samples that each method keeps",

@@ -11,6 +11,7 @@
 #include "data/sets/concatenated_dataset.h"
 #include "data/sets/label_map.h"
 #include "launch/inputs/stage_data.h"
+#include "prune/methods/methods.h"
 
 namespace diffprob::launch {
 
@@ -58,7 +59,7 @@ void set_baselines(const PruneConfig& p, std::uint64_t seed, prune::PruneOptions
 prune::PruneOptions prune_options(const Config& config) {
   const auto& p = config.prune;
   prune::PruneOptions options;
-  options.method = p.method;
+  options.method = prune::method_of(p.method);
   set_cleaning(p, options);
   options.score = p.score == "mean"         ? prune::ScoreKind::kMean
                   : p.score == "last_epoch" ? prune::ScoreKind::kLastEpoch
@@ -68,9 +69,9 @@ prune::PruneOptions prune_options(const Config& config) {
   set_baselines(p, static_cast<std::uint64_t>(config.seed), options);
   const prune::Floor floor{p.min_kept, p.min_kept_share};
   options.diffprob.floor = options.random.floor = options.ranked.floor = options.ccs.floor = floor;
-  if (p.method == "diffprob" && p.threshold > 0)
+  if (options.method == prune::Method::kDiffProb && p.threshold > 0)
     options.diffprob.threshold = p.threshold;
-  else if (p.method != "none")
+  else if (prune::has_keep_ratio(options.method))
     options.keep_ratio = p.keep_ratio;
   return options;
 }

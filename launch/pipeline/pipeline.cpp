@@ -78,7 +78,7 @@ class Pipeline {
   [[nodiscard]] prune::PruneOptions random_like(const prune::IndexSet& pruned,
                                                 std::int64_t index) const {
     prune::PruneOptions options;
-    options.method = "random";
+    options.method = prune::Method::kRandom;
     options.clean = false;
     options.keep_ratio =
         static_cast<double>(pruned.kept.size()) / static_cast<double>(pruned.num_samples);

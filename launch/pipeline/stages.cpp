@@ -12,6 +12,7 @@
 #include "launch/job/output_folder.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"
+#include "prune/methods/methods.h"
 #include "prune/summary.h"
 #include "prune/tables/dynamics.h"
 
@@ -136,7 +137,7 @@ void check_dynamics(const Config& config, const prune::PruneOptions& options,
                                   "(--train.record=true) or name a file (--prune.dynamics=FILE)"});
   }
   constexpr std::int64_t kWindow = prune::DynamicsAccumulator::kWindow;
-  if (options.method == "dynunc" && config.train.epochs <= kWindow) {
+  if (prune::needs_full_window(options) && config.train.epochs <= kWindow) {
     throw ConfigError({asked_by + " needs more than " + std::to_string(kWindow) +
                        " recorded epochs, its window; train.epochs is " +
                        std::to_string(config.train.epochs)});

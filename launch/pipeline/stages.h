@@ -13,7 +13,7 @@
 #include "launch/observe/metrics.h"
 #include "launch/pipeline/stage.h"
 #include "prune/lists/index_set.h"
-#include "prune/methods.h"
+#include "prune/prune_options.h"
 
 namespace diffprob::launch {
 

@@ -10,6 +10,7 @@
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/comparison_table.h"
 #include "launch/pipeline/stages.h"
+#include "prune/methods/methods.h"
 
 namespace diffprob::launch {
 namespace {
@@ -76,9 +77,9 @@ class Sweep {
     for (std::int64_t s = 0; s < config_.run.seeds; ++s) {
       const auto options = sweep_options(config_, cell, s);
       const std::string suffix = "_s" + std::to_string(s);
-      const std::string prune_stage = cell.folder + "/prune" + (is_drawn(options) ? suffix : "");
-      if (!pruned || is_drawn(options))
-        pruned = stages_.prune_by(prune_stage, options, scores_, dynamics_);
+      const bool drawn = prune::is_drawn(options.method);
+      const std::string prune_stage = cell.folder + "/prune" + (drawn ? suffix : "");
+      if (!pruned || drawn) pruned = stages_.prune_by(prune_stage, options, scores_, dynamics_);
       const auto part = kept_part(stages_.dataset(), pruned->set, prune_stage);
       const Trained trained = stages_.train_on(
           {cell.folder + "/train" + suffix, part, stages_.seed(s), Untrained::kSkip, false});
@@ -135,10 +136,11 @@ std::vector<SweepCell> sweep_cells(const Config& config) {
 
 prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell,
                                   std::int64_t seed_index) {
-  constexpr std::string_view kClean = "clean+";
+  prune::PruneOptions named;
+  prune::set_full_name(cell.method, named);
   Config of_cell = config;
-  of_cell.prune.clean = cell.method.starts_with(kClean);
-  of_cell.prune.method = of_cell.prune.clean ? cell.method.substr(kClean.size()) : cell.method;
+  of_cell.prune.clean = named.clean;
+  of_cell.prune.method = prune::method_name(named.method);
   of_cell.prune.keep_ratio = cell.ratio;
   of_cell.prune.threshold = 0;
   of_cell.seed += seed_index;
@@ -146,10 +148,6 @@ prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell,
   options.match_ratio = of_cell.prune.preset != "reference";
   options.random.draw = prune::RandomOptions::Draw::kRandom;
   return options;
-}
-
-bool is_drawn(const prune::PruneOptions& options) {
-  return options.method == "random" || options.method == "ccs";
 }
 
 void check_sweep(const Config& config) {
@@ -173,7 +171,8 @@ std::string sweep_plan(const Config& config) {
                                  seeds == 1 ? "" : "s");
   std::int64_t sets = 0;
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    const std::int64_t drawn = is_drawn(sweep_options(config, cells[i], 0)) ? seeds : 1;
+    const std::int64_t drawn =
+        prune::is_drawn(sweep_options(config, cells[i], 0).method) ? seeds : 1;
     sets += drawn;
     text += fmt::format("  cell {}: {} at {}: {} index set{}, {} training{}, in {}\n", i + 1,
                         cells[i].method, cells[i].ratio, drawn, drawn == 1 ? "" : "s", seeds,

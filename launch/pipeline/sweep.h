@@ -6,7 +6,7 @@
 
 #include "launch/config/config.h"
 #include "launch/job/runtime.h"
-#include "prune/methods.h"
+#include "prune/prune_options.h"
 
 namespace diffprob::launch {
 
@@ -25,8 +25,6 @@ struct SweepCell {
 /// and prune.preset say.
 [[nodiscard]] prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell,
                                                 std::int64_t seed_index);
-/// Whether an index set depends on the seed.
-[[nodiscard]] bool is_drawn(const prune::PruneOptions& options);
 
 /// What can be wrong before days of training: throws ConfigError. Not collective.
 void check_sweep(const Config& config);

@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "prune/methods/methods.h"
 #include "prune/prune.h"
 #include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
@@ -27,14 +28,18 @@ class Obvious {
     for (std::size_t i = 0; i < n_; ++i) {
       if (is_kept(reasons_[i])) members_[scores.labels[i]].push_back(i);
     }
-    if (options.method == "diffprob") diffprob();
-    if (is_ranked(options.method)) ranked();
-    if (options.method == "random") random();
-    if (options.method == "ccs") ccs();
+    const std::string method = method_name(options.method);
+    if (method == "diffprob") diffprob();
+    if (is_ranked(method)) ranked();
+    if (method == "random") random();
+    if (method == "ccs") ccs();
   }
   [[nodiscard]] const std::vector<Reason>& reasons() const { return reasons_; }
 
  private:
+  [[nodiscard]] static bool is_ranked(const std::string& method) {
+    return method == "dynunc" || method == "el2n" || method == "forgetting" || method == "aum";
+  }
   void clean() {
     std::map<std::int32_t, std::pair<double, double>> sums;
     for (std::size_t i = 0; i < n_; ++i) {
@@ -60,7 +65,7 @@ class Obvious {
   [[nodiscard]] double value(std::size_t i) const {
     const ScoreRecord& record = scores_.records[i];
     const DynamicsRows& rows = dynamics_.rows;
-    const std::string& method = options_.method;
+    const std::string method = method_name(options_.method);
     if (method == "diffprob" && options_.score == ScoreKind::kMean) return rows.mean_probability[i];
     if (method == "diffprob" && options_.score == ScoreKind::kLastEpoch)
       return rows.last_probability[i];

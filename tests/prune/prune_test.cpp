@@ -14,6 +14,7 @@
 
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
+#include "prune/methods/methods.h"
 #include "prune/select/sample_stream.h"
 #include "prune/summary.h"
 #include "prune/tables/dynamics.h"
@@ -33,7 +34,7 @@ struct Case {
 
 PruneOptions with(const std::string& method, bool clean, std::optional<double> keep_ratio) {
   PruneOptions options;
-  options.method = method;
+  options.method = method_of(method);
   options.clean = clean;
   options.keep_ratio = keep_ratio;
   options.diffprob.threshold = 0.01;
@@ -228,6 +229,26 @@ TEST_F(Prune, WantedRatioIsOfAllSamples) {
   }
 }
 
+TEST(Methods, NamesReadBackAndAnUnknownOneIsRefusedWithTheKnown) {
+  for (const std::string& name : method_names()) EXPECT_EQ(method_name(method_of(name)), name);
+  try {
+    (void)method_of("dynuncc");
+    ADD_FAILURE() << "not refused";
+  } catch (const PruneError& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("unknown method 'dynuncc', expected one of diffprob, random, dynunc, "
+                          "el2n, forgetting, aum, ccs, none"));
+  }
+}
+
+TEST(Methods, FullNamesReadBack) {
+  for (const std::string& name : full_names_with_ratio()) {
+    PruneOptions options;
+    set_full_name(name, options);
+    EXPECT_EQ(full_name(options), name);
+  }
+}
+
 TEST_F(Prune, BadOptionsAndScoresAreRefusedOnAllRanks) {
   const ScoreTable good = synthetic_table(5, 20, 10);
   const auto refused = [&](auto&& change) {
@@ -235,9 +256,6 @@ TEST_F(Prune, BadOptionsAndScoresAreRefusedOnAllRanks) {
     change(options);
     return refusal(good, options);
   };
-  EXPECT_THAT(refused([](auto& o) { o.method = "dynuncc"; }),
-              HasSubstr("unknown method 'dynuncc', expected one of diffprob, random, dynunc, el2n, "
-                        "forgetting, aum, ccs, none"));
   for (const double ratio : {0.0, -0.5, 1.01, std::nan("")}) {
     EXPECT_THAT(refused([&](auto& o) { o.keep_ratio = ratio; }), HasSubstr("keep_ratio is"));
   }
@@ -246,17 +264,19 @@ TEST_F(Prune, BadOptionsAndScoresAreRefusedOnAllRanks) {
                 HasSubstr("threshold is"));
   }
   EXPECT_THAT(refused([](auto& o) { o.diffprob.floor.min_kept = 0; }), HasSubstr("min_kept is 0"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "none", o.keep_ratio = 0.5; }),
+  EXPECT_THAT(refused([](auto& o) { o.method = Method::kNone, o.keep_ratio = 0.5; }),
               HasSubstr("has no keep_ratio"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "random", o.random.fraction = 2; }),
+  EXPECT_THAT(refused([](auto& o) { o.method = Method::kRandom, o.random.fraction = 2; }),
               HasSubstr("fraction is 2"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "el2n", o.ranked.fraction = -1; }),
+  EXPECT_THAT(refused([](auto& o) { o.method = Method::kEl2n, o.ranked.fraction = -1; }),
               HasSubstr("fraction is -1"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "ccs"; }), HasSubstr("ccs needs a keep_ratio"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "ccs", o.keep_ratio = 0.5, o.ccs.beta = 1; }),
+  EXPECT_THAT(refused([](auto& o) { o.method = Method::kCcs; }),
+              HasSubstr("ccs needs a keep_ratio"));
+  EXPECT_THAT(refused([](auto& o) { o.method = Method::kCcs, o.keep_ratio = 0.5, o.ccs.beta = 1; }),
               HasSubstr("beta is 1"));
-  EXPECT_THAT(refused([](auto& o) { o.method = "ccs", o.keep_ratio = 0.5, o.ccs.strata = 0; }),
-              HasSubstr("0 strata"));
+  EXPECT_THAT(
+      refused([](auto& o) { o.method = Method::kCcs, o.keep_ratio = 0.5, o.ccs.strata = 0; }),
+      HasSubstr("0 strata"));
   EXPECT_THAT(refused([](auto& o) { o.cleaning.margin = -1; }), HasSubstr("clean_margin is -1"));
   ScoreTable wrong = good;
   for (std::size_t i = 0; i < wrong.labels.size(); ++i)

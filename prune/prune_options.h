@@ -2,7 +2,6 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "prune/select/ccs.h"
 #include "prune/select/cleaning.h"
@@ -12,6 +11,9 @@
 
 namespace diffprob::prune {
 
+/// How samples of an identity are selected. prune/methods/table.cpp has a row for each.
+enum class Method { kDiffProb, kRandom, kDynUnc, kEl2n, kForgetting, kAum, kCcs, kNone };
+
 /// Where DiffProb's score of a sample comes from.
 enum class ScoreKind {
   kScores,     ///< the score file
@@ -20,7 +22,7 @@ enum class ScoreKind {
 };
 
 struct PruneOptions {
-  std::string method = "diffprob";   ///< see methods()
+  Method method = Method::kDiffProb;
   bool clean = true;                 ///< drop mislabelled samples first
   std::optional<double> keep_ratio;  ///< of all N samples, above 0 to 1. diffprob: the threshold is
                                      ///< searched. ccs needs it
@@ -36,32 +38,11 @@ struct PruneOptions {
   CcsOptions ccs;
 };
 
-/// What a pruning reads. Either may be empty when the method does not need it (methods()).
+/// Files that a pruning reads. Either may be empty when the method does not need it.
 struct PruneFiles {
   std::string scores;               ///< score file
   std::string dynamics;             ///< dynamics file
   std::string dataset_fingerprint;  ///< when given: scores of another data set are refused
 };
-
-struct Method {
-  std::string name;
-  std::string needs;  ///< recorded numbers
-  std::string what;   ///< one line
-};
-/// In the order of the help text.
-[[nodiscard]] const std::vector<Method>& methods();
-[[nodiscard]] std::vector<std::string> method_names();
-/// The table for a terminal.
-[[nodiscard]] std::string methods_text();
-
-/// Whether the pruning reads a dynamics file.
-[[nodiscard]] bool needs_dynamics(const PruneOptions& options);
-/// The one of select_ranked: dynunc, el2n, forgetting, aum.
-[[nodiscard]] bool is_ranked(const std::string& method);
-/// Throws PruneError on an unknown method (the known ones are listed) and on options outside their
-/// ranges.
-void check(const PruneOptions& options);
-/// "diffprob", "clean+diffprob", "clean" (method none), ...
-[[nodiscard]] std::string full_name(const PruneOptions& options);
 
 }  // namespace diffprob::prune

@@ -1,0 +1,121 @@
+#include <array>
+#include <cmath>
+#include <string>
+
+#include "prune/error.h"
+#include "prune/methods/methods.h"
+#include "prune/methods/row.h"
+
+namespace diffprob::prune {
+
+const MethodRow kNoneRow{.method = Method::kNone,
+                         .name = "none",
+                         .needs = "scores",
+                         .what = "cleaning alone",
+                         .keep_ratio = MethodRow::KeepRatio::kNever};
+
+namespace {
+
+/// In the order of the help text.
+constexpr std::array kTable = {&kDiffProbRow,   &kRandomRow, &kDynUncRow, &kEl2nRow,
+                               &kForgettingRow, &kAumRow,    &kCcsRow,    &kNoneRow};
+
+constexpr std::string_view kClean = "clean+";
+
+}  // namespace
+
+const MethodRow& row_of(Method method) {
+  for (const MethodRow* row : kTable) {
+    if (row->method == method) return *row;
+  }
+  throw PruneError("prune: method number " + std::to_string(static_cast<int>(method)) +
+                   " has no row in the table of methods");
+}
+
+std::vector<std::string> method_names() {
+  std::vector<std::string> names;
+  for (const MethodRow* row : kTable) names.emplace_back(row->name);
+  return names;
+}
+
+std::string method_name(Method method) {
+  return row_of(method).name;
+}
+
+Method method_of(std::string_view name) {
+  std::string known;
+  for (const MethodRow* row : kTable) {
+    if (row->name == name) return row->method;
+    known += (known.empty() ? "" : ", ") + std::string(row->name);
+  }
+  throw PruneError("prune: unknown method '" + std::string(name) + "', expected one of " + known);
+}
+
+std::string methods_text() {
+  std::string text;
+  for (const MethodRow* row : kTable) {
+    std::string line = "  " + std::string(row->name);
+    line.resize(14, ' ');
+    line += row->needs;
+    line.resize(34, ' ');
+    text += line + row->what + "\n";
+  }
+  return text;
+}
+
+bool has_keep_ratio(Method method) {
+  return row_of(method).keep_ratio != MethodRow::KeepRatio::kNever;
+}
+
+bool is_drawn(Method method) {
+  return row_of(method).is_drawn;
+}
+
+bool needs_dynamics(const PruneOptions& options) {
+  return is_in_dynamics(row_of(options.method).key(options));
+}
+
+bool needs_full_window(const PruneOptions& options) {
+  return row_of(options.method).key(options) == Key::kUncertainty;
+}
+
+void check(const PruneOptions& options) {
+  const MethodRow& row = row_of(options.method);
+  if (options.keep_ratio && !(*options.keep_ratio > 0 && *options.keep_ratio <= 1)) {
+    throw PruneError("prune: keep_ratio is " + std::to_string(*options.keep_ratio) +
+                     ", expected above 0 and at most 1");
+  }
+  const std::string method = std::string("prune: method ") + row.name;
+  if (options.keep_ratio && row.keep_ratio == MethodRow::KeepRatio::kNever)
+    throw PruneError(method + " (" + row.what + ") has no keep_ratio");
+  if (!options.keep_ratio && row.keep_ratio == MethodRow::KeepRatio::kNeeded)
+    throw PruneError(method + " needs a keep_ratio");
+  if (!(options.cleaning.margin >= 0 && std::isfinite(options.cleaning.margin))) {
+    throw PruneError("prune: clean_margin is " + std::to_string(options.cleaning.margin) +
+                     ", expected a finite number, 0 or more");
+  }
+  row.check(options);
+}
+
+std::string full_name(const PruneOptions& options) {
+  const MethodRow& row = row_of(options.method);
+  if (!options.clean) return row.name;
+  return row.select == nullptr ? "clean" : std::string(kClean) + row.name;
+}
+
+std::vector<std::string> full_names_with_ratio() {
+  std::vector<std::string> names;
+  for (const MethodRow* row : kTable) {
+    if (!has_keep_ratio(row->method)) continue;
+    names.emplace_back(row->name);
+    names.push_back(std::string(kClean) + row->name);
+  }
+  return names;
+}
+
+void set_full_name(std::string_view name, PruneOptions& options) {
+  options.clean = name.starts_with(kClean);
+  options.method = method_of(options.clean ? name.substr(kClean.size()) : name);
+}
+
+}  // namespace diffprob::prune
