@@ -42,6 +42,18 @@ std::string in_range(const Field& field) {
   return "in [" + format_number(field.low) + ", " + format_number(field.high) + "]";
 }
 
+/// Type of the value that a target of a field leads to; an enumeration is a word.
+template <class Target>
+struct ValueOf {
+  using Type = std::remove_pointer_t<Target>;
+};
+template <>
+struct ValueOf<EnumTarget> {
+  using Type = std::string;
+};
+template <class Target>
+using Value = typename ValueOf<std::remove_cvref_t<Target>>::Type;
+
 template <class T>
 constexpr bool kIsList = false;
 template <class T>
@@ -51,7 +63,8 @@ constexpr bool kIsList<std::vector<T>> = true;
 template <class T>
 std::string fitting(const Field& field) {
   if constexpr (std::is_same_v<T, bool>) return "true or false";
-  if constexpr (std::is_same_v<T, std::int64_t>) return "a whole number " + in_range(field);
+  if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, int>)
+    return "a whole number " + in_range(field);
   if constexpr (std::is_same_v<T, double>) return "a number " + in_range(field);
   if (field.choices.empty()) return "text";
   std::string text = "one of";
@@ -73,6 +86,13 @@ Complaint set_scalar(const Field& field, std::string* target, const std::string&
   return std::nullopt;
 }
 
+Complaint set_scalar(const Field& field, const EnumTarget& target, const std::string& text) {
+  std::string word;
+  if (auto complaint = set_scalar(field, &word, text)) return complaint;
+  target.set(word);
+  return std::nullopt;
+}
+
 Complaint set_scalar(const Field& field, std::int64_t* target, const std::string& text) {
   const auto value = parse_number<std::int64_t>(text);
   if (!value || static_cast<double>(*value) < field.low ||
@@ -80,6 +100,13 @@ Complaint set_scalar(const Field& field, std::int64_t* target, const std::string
     return "want " + fitting<std::int64_t>(field);
   }
   *target = *value;
+  return std::nullopt;
+}
+
+Complaint set_scalar(const Field& field, int* target, const std::string& text) {
+  std::int64_t value = 0;
+  if (auto complaint = set_scalar(field, &value, text)) return complaint;
+  *target = static_cast<int>(value);
   return std::nullopt;
 }
 
@@ -132,8 +159,8 @@ std::string shown(const YAML::Node& node) {
 
 Complaint set_field(const Field& field, const YAML::Node& node) {
   return std::visit(
-      [&](auto* target) -> Complaint {
-        using T = std::remove_pointer_t<decltype(target)>;
+      [&](const auto& target) -> Complaint {
+        using T = Value<decltype(target)>;
         if constexpr (kIsList<T>) {
           if (node.IsMap()) return "want a list";
           return set_list(field, target, items_of(node));
@@ -238,12 +265,13 @@ void check_list(const std::string& key, std::vector<T> items, std::vector<std::s
 }
 
 void check_together(const Config& c, std::vector<std::string>& problems) {
-  const prune::Method method = prune::method_of(c.prune.method);
+  const prune::Method method = c.prune.options.method;
   if (c.prune.keep_ratio == 0 && method == prune::Method::kDiffProb) {
     if (c.prune.threshold == 0)
       problems.push_back("prune: give prune.keep_ratio or prune.threshold, both are 0");
   } else if (c.prune.keep_ratio == 0 && prune::has_keep_ratio(method)) {
-    problems.push_back("prune.keep_ratio: method " + c.prune.method + " needs one above 0");
+    problems.push_back("prune.keep_ratio: method " + prune::method_name(method) +
+                       " needs one above 0");
   }
   check_list("sweep.methods", c.sweep.methods, problems);
   check_list("sweep.ratios", c.sweep.ratios, problems);
@@ -261,15 +289,17 @@ std::string in_quotes(const std::string& text) {
 
 std::string value_text(const Field& field) {
   return std::visit(
-      [](auto* target) -> std::string {
-        using T = std::remove_pointer_t<decltype(target)>;
-        if constexpr (std::is_same_v<T, std::string>)
+      [](const auto& target) -> std::string {
+        using T = Value<decltype(target)>;
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(target)>, EnumTarget>)
+          return in_quotes(target.word());
+        else if constexpr (std::is_same_v<T, std::string>)
           return in_quotes(*target);
         else if constexpr (std::is_same_v<T, bool>)
           return *target ? "true" : "false";
         else if constexpr (std::is_same_v<T, double>)
           return format_number(*target);
-        else if constexpr (std::is_same_v<T, std::int64_t>)
+        else if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, int>)
           return std::to_string(*target);
         else {
           std::string list = "[";
@@ -290,8 +320,8 @@ std::string value_text(const Field& field) {
 
 std::string range_text(const Field& field) {
   return std::visit(
-      [&](auto* target) -> std::string {
-        using T = std::remove_pointer_t<decltype(target)>;
+      [&](const auto& target) -> std::string {
+        using T = Value<decltype(target)>;
         if constexpr (kIsList<T>)
           return "a list, each item " + fitting<typename T::value_type>(field);
         else

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "launch/config/config_error.h"
+#include "prune/prune_options.h"
 
 namespace diffprob::launch {
 
@@ -123,21 +124,12 @@ struct ScoreConfig {
 struct PruneConfig {
   std::string scores;
   std::string dynamics;
-  std::string method = "diffprob";
-  std::string score = "scores";
-  bool clean = true;
-  std::string clean_rule = "mispredicted";
-  double clean_margin = 0;
+  /// What the keys set directly; prune_options() adds the members below and the seed.
+  prune::PruneOptions options;
   double keep_ratio = 0.5;
   double threshold = 0;
-  std::int64_t min_kept = 5;
-  double min_kept_share = 0;
-  std::string preset = "default";
-  std::string keep_end = "highest";
-  std::string draw = "random";
-  std::string ccs_score = "aum";
-  double ccs_beta = 0.1;
-  std::int64_t ccs_strata = 50;
+  prune::Floor floor;  ///< of every method
+  prune::Preset preset = prune::Preset::kDefault;
 };
 
 struct EvalConfig {

@@ -1,5 +1,7 @@
 #include "launch/config/fields.h"
 
+#include <algorithm>
+
 #include "model/margin/margin.h"
 #include "model/networks/backbone.h"
 #include "prune/methods/methods.h"
@@ -13,6 +15,30 @@ Field text(std::string key, std::string* target, std::string help,
            std::vector<std::string> choices = {}) {
   return {std::move(key), target, std::move(help), 0, 0, std::move(choices)};
 }
+/// A word of the configuration and the value that it stands for.
+template <class E>
+struct Word {
+  std::string word;
+  E value;
+};
+template <class E>
+Field one_of(std::string key, E* target, std::string help, std::vector<Word<E>> words) {
+  std::vector<std::string> choices;
+  for (const auto& [word, value] : words) choices.push_back(word);
+  EnumTarget named;
+  named.word = [target, words] {
+    const auto found = std::find_if(words.begin(), words.end(),
+                                    [&](const Word<E>& w) { return w.value == *target; });
+    return found == words.end() ? std::string() : found->word;
+  };
+  named.set = [target, words = std::move(words)](const std::string& text) {
+    for (const auto& [word, value] : words) {
+      if (word == text) *target = value;
+    }
+  };
+  return {std::move(key), std::move(named), std::move(help), 0, 0, std::move(choices)};
+}
+
 Field number(std::string key, std::int64_t* target, double low, double high, std::string help) {
   return {std::move(key), target, std::move(help), low, high, {}};
 }
@@ -245,48 +271,63 @@ void add_train(Config& c, std::vector<Field>& f) {
                      "verification in training; 0: at the end alone"));
 }
 
+std::vector<Word<prune::Method>> methods() {
+  std::vector<Word<prune::Method>> words;
+  for (const std::string& name : prune::method_names())
+    words.push_back({name, prune::method_of(name)});
+  return words;
+}
+
 void add_pruning(PruneConfig& p, std::vector<Field>& f) {
   f.push_back(text("prune.scores", &p.scores, "score table (.h5) that `diffprob prune` reads"));
   f.push_back(text("prune.dynamics", &p.dynamics,
                    "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and "
                    "prune.score=last_epoch or mean; with train.record, run takes "
                    "those of its own training"));
-  f.push_back(text("prune.method", &p.method, "per-identity selection (diffprob help prune)",
-                   prune::method_names()));
+  f.push_back(one_of("prune.method", &p.options.method,
+                     "per-identity selection (diffprob help prune)", methods()));
+  f.push_back(one_of(
+      "prune.score", &p.options.score,
+      "diffprob: of the score table, of the last training epoch, or the mean over the epochs",
+      {{"scores", prune::ScoreKind::kScores},
+       {"last_epoch", prune::ScoreKind::kLastEpoch},
+       {"mean", prune::ScoreKind::kMean}}));
+  f.push_back(flag("prune.clean", &p.options.clean,
+                   "drop samples that look mislabelled, before selecting"));
   f.push_back(
-      text("prune.score", &p.score,
-           "diffprob: of the score table, of the last training epoch, or the mean over the epochs",
-           {"scores", "last_epoch", "mean"}));
-  f.push_back(
-      flag("prune.clean", &p.clean, "drop samples that look mislabelled, before selecting"));
-  f.push_back(text("prune.clean_rule", &p.clean_rule,
-                   "'mispredicted': the margin-free prediction is not the label; 'confident': and "
-                   "it reaches the mean confidence of that class",
-                   {"mispredicted", "confident"}));
-  f.push_back(number("prune.clean_margin", &p.clean_margin, 0, 1000,
+      one_of("prune.clean_rule", &p.options.cleaning.rule,
+             "'mispredicted': the margin-free prediction is not the label; 'confident': and "
+             "it reaches the mean confidence of that class",
+             {{"mispredicted", prune::CleanRule::kMispredicted},
+              {"confident", prune::CleanRule::kConfident}}));
+  f.push_back(number("prune.clean_margin", &p.options.cleaning.margin, 0, 1000,
                      "clean only when the prediction's log-probability (natural) exceeds the "
                      "label's by more than this; 0: any"));
   f.push_back(number("prune.keep_ratio", &p.keep_ratio, 0, 1, "share of all samples to keep"));
   f.push_back(number(
       "prune.threshold", &p.threshold, 0, 1e6,
       "DiffProb's t; when given, prune.keep_ratio is not used; 0: search t for prune.keep_ratio"));
-  f.push_back(number("prune.min_kept", &p.min_kept, 1, 1e6, "floor an identity, samples"));
-  f.push_back(number("prune.min_kept_share", &p.min_kept_share, 0, 1,
+  f.push_back(number("prune.min_kept", &p.floor.min_kept, 1, 1e6, "floor an identity, samples"));
+  f.push_back(number("prune.min_kept_share", &p.floor.share, 0, 1,
                      "floor an identity, share of its usable samples; the larger floor counts"));
-  f.push_back(text("prune.preset", &p.preset,
-                   "'default', or 'reference': bit for bit the paper's code",
-                   {"default", "reference"}));
-  f.push_back(text("prune.keep_end", &p.keep_end,
-                   "dynunc, el2n, forgetting, aum: which values are kept", {"highest", "lowest"}));
-  f.push_back(text(
-      "prune.draw", &p.draw,
+  f.push_back(
+      one_of("prune.preset", &p.preset, "'default', or 'reference': bit for bit the paper's code",
+             {{"default", prune::Preset::kDefault}, {"reference", prune::Preset::kReference}}));
+  f.push_back(one_of("prune.keep_end", &p.options.ranked.keep,
+                     "dynunc, el2n, forgetting, aum: which values are kept",
+                     {{"highest", prune::RankedOptions::Keep::kHighest},
+                      {"lowest", prune::RankedOptions::Keep::kLowest}}));
+  f.push_back(one_of(
+      "prune.draw", &p.options.random.draw,
       "method random: by seed, or the last ones of each identity (prune.preset=reference: tail)",
-      {"random", "tail"}));
-  f.push_back(text("prune.ccs_score", &p.ccs_score, "ccs: what says how hard a sample is",
-                   {"aum", "el2n"}));
-  f.push_back(number("prune.ccs_beta", &p.ccs_beta, 0, 0.99,
+      {{"random", prune::RandomOptions::Draw::kRandom},
+       {"tail", prune::RandomOptions::Draw::kTail}}));
+  f.push_back(
+      one_of("prune.ccs_score", &p.options.ccs.score, "ccs: what says how hard a sample is",
+             {{"aum", prune::CcsOptions::Score::kAum}, {"el2n", prune::CcsOptions::Score::kEl2n}}));
+  f.push_back(number("prune.ccs_beta", &p.options.ccs.beta, 0, 0.99,
                      "ccs: share of the usable samples, the hardest, that is dropped first"));
-  f.push_back(number("prune.ccs_strata", &p.ccs_strata, 1, 10000,
+  f.push_back(number("prune.ccs_strata", &p.options.ccs.strata, 1, 10000,
                      "ccs: equal parts of the range of scores"));
 }
 

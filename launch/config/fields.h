@@ -10,11 +10,17 @@
 
 namespace diffprob::launch {
 
+/// A value of an enumeration of some module, read and written as the word of the configuration.
+struct EnumTarget {
+  std::function<std::string()> word;
+  std::function<void(const std::string&)> set;  ///< one of the field's choices
+};
+
 /// One key of the configuration: where its value lives, what it may be, and what it means.
 struct Field {
   using Target =
-      std::variant<std::string*, std::int64_t*, double*, bool*, std::vector<std::string>*,
-                   std::vector<std::int64_t>*, std::vector<double>*>;
+      std::variant<std::string*, std::int64_t*, int*, double*, bool*, std::vector<std::string>*,
+                   std::vector<std::int64_t>*, std::vector<double>*, EnumTarget>;
   std::string key;  ///< "train.batch_size"
   Target target;
   std::string help;

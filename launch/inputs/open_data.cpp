@@ -30,45 +30,15 @@ data::SyntheticFacesOptions synthetic_options(const Config& config) {
   return options;
 }
 
-namespace {
-
-void set_cleaning(const PruneConfig& p, prune::PruneOptions& options) {
-  options.clean = p.clean;
-  options.cleaning.rule =
-      p.clean_rule == "confident" ? prune::CleanRule::kConfident : prune::CleanRule::kMispredicted;
-  options.cleaning.margin = p.clean_margin;
-}
-
-void set_baselines(const PruneConfig& p, std::uint64_t seed, prune::PruneOptions& options) {
-  const bool reference = p.preset == "reference";
-  options.random.seed = seed;
-  options.random.draw = reference || p.draw == "tail" ? prune::RandomOptions::Draw::kTail
-                                                      : prune::RandomOptions::Draw::kRandom;
-  options.ranked.preset = reference ? prune::Preset::kReference : prune::Preset::kDefault;
-  options.ranked.keep = p.keep_end == "lowest" ? prune::RankedOptions::Keep::kLowest
-                                               : prune::RankedOptions::Keep::kHighest;
-  options.ccs.seed = seed;
-  options.ccs.score =
-      p.ccs_score == "el2n" ? prune::CcsOptions::Score::kEl2n : prune::CcsOptions::Score::kAum;
-  options.ccs.beta = p.ccs_beta;
-  options.ccs.strata = p.ccs_strata;
-}
-
-}  // namespace
-
 prune::PruneOptions prune_options(const Config& config) {
-  const auto& p = config.prune;
-  prune::PruneOptions options;
-  options.method = prune::method_of(p.method);
-  set_cleaning(p, options);
-  options.score = p.score == "mean"         ? prune::ScoreKind::kMean
-                  : p.score == "last_epoch" ? prune::ScoreKind::kLastEpoch
-                                            : prune::ScoreKind::kScores;
-  options.diffprob.preset =
-      p.preset == "reference" ? prune::Preset::kReference : prune::Preset::kDefault;
-  set_baselines(p, static_cast<std::uint64_t>(config.seed), options);
-  const prune::Floor floor{p.min_kept, p.min_kept_share};
-  options.diffprob.floor = options.random.floor = options.ranked.floor = options.ccs.floor = floor;
+  const PruneConfig& p = config.prune;
+  prune::PruneOptions options = p.options;
+  options.random.seed = options.ccs.seed = static_cast<std::uint64_t>(config.seed);
+  options.diffprob.preset = options.ranked.preset = p.preset;
+  if (p.preset == prune::Preset::kReference)
+    options.random.draw = prune::RandomOptions::Draw::kTail;
+  options.diffprob.floor = options.random.floor = options.ranked.floor = options.ccs.floor =
+      p.floor;
   if (options.method == prune::Method::kDiffProb && p.threshold > 0)
     options.diffprob.threshold = p.threshold;
   else if (prune::has_keep_ratio(options.method))

@@ -13,6 +13,7 @@
 #include "launch/pipeline/stages.h"
 #include "launch/pipeline/summary.h"
 #include "launch/report/report.h"
+#include "prune/methods/methods.h"
 
 namespace diffprob::launch {
 namespace {
@@ -84,7 +85,7 @@ class Pipeline {
         static_cast<double>(pruned.kept.size()) / static_cast<double>(pruned.num_samples);
     options.match_ratio = true;
     options.random.seed = stages_.seed(index);
-    options.random.floor = {config_.prune.min_kept, config_.prune.min_kept_share};
+    options.random.floor = config_.prune.floor;
     return options;
   }
 
@@ -113,7 +114,8 @@ class Pipeline {
 }  // namespace
 
 void check_pipeline(const Config& config) {
-  check_dynamics(config, prune_options(config), "prune.method=" + config.prune.method);
+  check_dynamics(config, prune_options(config),
+                 "prune.method=" + prune::method_name(config.prune.options.method));
 }
 
 void run_pipeline(const Config& config, Runtime& runtime) {

@@ -136,16 +136,13 @@ std::vector<SweepCell> sweep_cells(const Config& config) {
 
 prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell,
                                   std::int64_t seed_index) {
-  prune::PruneOptions named;
-  prune::set_full_name(cell.method, named);
   Config of_cell = config;
-  of_cell.prune.clean = named.clean;
-  of_cell.prune.method = prune::method_name(named.method);
+  prune::set_full_name(cell.method, of_cell.prune.options);
   of_cell.prune.keep_ratio = cell.ratio;
   of_cell.prune.threshold = 0;
   of_cell.seed += seed_index;
   prune::PruneOptions options = prune_options(of_cell);
-  options.match_ratio = of_cell.prune.preset != "reference";
+  options.match_ratio = of_cell.prune.preset != prune::Preset::kReference;
   options.random.draw = prune::RandomOptions::Draw::kRandom;
   return options;
 }
