@@ -4,7 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "data/loading/loader_options.h"
+#include "data/synthetic/faces.h"
 #include "launch/config/config_error.h"
+#include "model/optim/lr_schedule.h"
 #include "prune/prune_options.h"
 
 namespace diffprob::launch {
@@ -16,11 +19,8 @@ struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
   std::string kept;
   std::string stage_dir;
-  std::string on_corrupt = "fail";
-  bool flip = true;
-  std::int64_t image_size = 112;
-  std::int64_t decode_threads = 2;
-  std::int64_t prefetch_batches = 4;
+  data::LoaderOptions loader;  ///< loader_options() adds the rest
+  bool flip = true;            ///< in training
   double cache_gib = 2;
   double resident_gib = 0;
   std::string sampling = "uniform";
@@ -34,16 +34,6 @@ struct AugmentConfig {
   double blur = -1;
   double photometric = -1;
   double grayscale = -1;
-};
-
-struct SyntheticConfig {
-  std::int64_t identities = 100;
-  std::int64_t images_per_identity = 24;
-  double near_duplicates = 0.30;
-  double flipped_labels = 0.02;
-  double hard_samples = 0.05;
-  std::int64_t verification_pairs = 1000;
-  std::int64_t verification_identities = 100;
 };
 
 struct ModelConfig {
@@ -74,14 +64,7 @@ struct ModelConfig {
 struct TrainConfig {
   std::int64_t epochs = 34;
   std::int64_t batch_size = 512;
-  double lr = 0.1;
-  std::int64_t lr_reference_batch = 512;
-  std::vector<std::int64_t> milestones = {19, 27, 31};
-  double lr_gamma = 0.1;
-  std::string schedule = "milestones";
-  double lr_power = 2;
-  double lr_final = 0;
-  double warmup_epochs = 0;
+  model::LrScheduleOptions schedule;  ///< make_schedule() adds the number of steps
   std::string optimizer = "sgd";
   double momentum = 0.9;
   bool nesterov = false;
@@ -170,7 +153,7 @@ struct Config {
   std::int64_t threads = 0;
   DataConfig data;
   AugmentConfig augment;
-  SyntheticConfig synthetic;
+  data::SyntheticFacesOptions synthetic;  ///< synthetic_options() adds seed and threads
   ModelConfig model;
   TrainConfig train;
   ScoreConfig score;

@@ -39,6 +39,9 @@ Field one_of(std::string key, E* target, std::string help, std::vector<Word<E>> 
   return {std::move(key), std::move(named), std::move(help), 0, 0, std::move(choices)};
 }
 
+Field number(std::string key, int* target, double low, double high, std::string help) {
+  return {std::move(key), target, std::move(help), low, high, {}};
+}
 Field number(std::string key, std::int64_t* target, double low, double high, std::string help) {
   return {std::move(key), target, std::move(help), low, high, {}};
 }
@@ -66,16 +69,17 @@ void add_data(Config& c, std::vector<Field>& f) {
                    "folder on each node (local disk, tmpfs) into which its ranks first copy the "
                    "training sets, verified; a copy that is there "
                    "is used again; empty: read data.train where it is"));
-  f.push_back(text("data.on_corrupt", &c.data.on_corrupt,
-                   "an image that does not decode: 'fail', or 'replace' by a black one and list it",
-                   {"fail", "replace"}));
+  f.push_back(
+      one_of("data.on_corrupt", &c.data.loader.on_corrupt,
+             "an image that does not decode: 'fail', or 'replace' by a black one and list it",
+             {{"fail", data::OnCorrupt::kFail}, {"replace", data::OnCorrupt::kReplace}}));
   f.push_back(flag("data.flip", &c.data.flip, "random horizontal flip in training, p = 0.5"));
-  f.push_back(
-      number("data.image_size", &c.data.image_size, 112, 112, "side of the input images, pixels"));
-  f.push_back(number("data.decode_threads", &c.data.decode_threads, 0, 256,
+  f.push_back(number("data.image_size", &c.data.loader.image_size, 112, 112,
+                     "side of the input images, pixels"));
+  f.push_back(number("data.decode_threads", &c.data.loader.decode_threads, 0, 256,
                      "decoder threads a rank; 0: in the training thread"));
-  f.push_back(
-      number("data.prefetch_batches", &c.data.prefetch_batches, 1, 1024, "batches decoded ahead"));
+  f.push_back(number("data.prefetch_batches", &c.data.loader.prefetch_batches, 1, 1024,
+                     "batches decoded ahead"));
   f.push_back(number("data.cache_gib", &c.data.cache_gib, 0, 1e6,
                      "decoded images stay in memory when all fit into this, a rank; 0: never"));
   f.push_back(number("data.resident_gib", &c.data.resident_gib, 0, 1e6,
@@ -167,29 +171,34 @@ void add_model(Config& c, std::vector<Field>& f) {
                    "checkpoint folder (score, eval, export) or backbone .pth (eval, export)"));
 }
 
+std::vector<Word<model::LrKind>> schedules() {
+  std::vector<Word<model::LrKind>> words;
+  for (const std::string& name : model::lr_names()) words.push_back({name, model::lr_kind(name)});
+  return words;
+}
+
 void add_train(Config& c, std::vector<Field>& f) {
   auto& t = c.train;
   f.push_back(number("train.epochs", &t.epochs, 0, 1e6, "passes over the training set"));
   f.push_back(number("train.batch_size", &t.batch_size, 2, 1e7,
                      "GLOBAL batch, split over the ranks: results do not depend on their number"));
-  f.push_back(number("train.lr", &t.lr, 0, 100,
+  f.push_back(number("train.lr", &t.schedule.base_lr, 0, 100,
                      "learning rate for a global batch of train.lr_reference_batch"));
-  f.push_back(number("train.lr_reference_batch", &t.lr_reference_batch, 0, 1e7,
+  f.push_back(number("train.lr_reference_batch", &t.schedule.reference_batch, 0, 1e7,
                      "lr is scaled by batch_size / this; 0: no scaling"));
   f.push_back({"train.milestones",
-               &t.milestones,
+               &t.schedule.milestones,
                "epochs (0-based) from which the rate is multiplied by train.lr_gamma",
                0,
                kMany,
                {}});
-  f.push_back(number("train.lr_gamma", &t.lr_gamma, 0, 1, "factor at each milestone"));
-  f.push_back(
-      text("train.schedule", &t.schedule, "of the rate", {"milestones", "polynomial", "cosine"}));
-  f.push_back(
-      number("train.lr_power", &t.lr_power, 0.1, 10, "schedule polynomial: power of the fall"));
-  f.push_back(number("train.lr_final", &t.lr_final, 0, 100,
+  f.push_back(number("train.lr_gamma", &t.schedule.gamma, 0, 1, "factor at each milestone"));
+  f.push_back(one_of("train.schedule", &t.schedule.kind, "of the rate", schedules()));
+  f.push_back(number("train.lr_power", &t.schedule.power, 0.1, 10,
+                     "schedule polynomial: power of the fall"));
+  f.push_back(number("train.lr_final", &t.schedule.final_lr, 0, 100,
                      "schedules polynomial and cosine: rate at the end, scaled as train.lr"));
-  f.push_back(number("train.warmup_epochs", &t.warmup_epochs, 0, 1e4,
+  f.push_back(number("train.warmup_epochs", &t.schedule.warmup_epochs, 0, 1e4,
                      "linear warm-up; may be a fraction of an epoch"));
   f.push_back(
       text("train.optimizer", &t.optimizer, "update rule of network and head", {"sgd", "adamw"}));

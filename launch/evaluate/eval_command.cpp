@@ -58,7 +58,7 @@ std::shared_ptr<model::Backbone> backbone_for_eval(const Config& config, Runtime
 }
 
 int decode_threads(const Config& config) {
-  return static_cast<int>(std::max<std::int64_t>(1, config.data.decode_threads));
+  return std::max(1, config.data.loader.decode_threads);
 }
 
 bool two_views(const Config& config) {

@@ -16,17 +16,9 @@
 namespace diffprob::launch {
 
 data::SyntheticFacesOptions synthetic_options(const Config& config) {
-  const auto& s = config.synthetic;
-  data::SyntheticFacesOptions options;
-  options.identities = s.identities;
-  options.images_per_identity = s.images_per_identity;
-  options.near_duplicates = s.near_duplicates;
-  options.flipped_labels = s.flipped_labels;
-  options.hard_samples = s.hard_samples;
-  options.verification_pairs = s.verification_pairs;
-  options.verification_identities = s.verification_identities;
+  data::SyntheticFacesOptions options = config.synthetic;
   options.seed = static_cast<std::uint64_t>(config.seed);
-  options.threads = static_cast<int>(std::max<std::int64_t>(1, config.data.decode_threads));
+  options.threads = std::max(1, config.data.loader.decode_threads);
   return options;
 }
 
@@ -101,11 +93,11 @@ std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data:
 
 std::vector<eval::ResidentSet> open_verification_sets(const Config& config, KeepDecoded keep) {
   std::vector<eval::ResidentSet> sets;
-  const int threads = static_cast<int>(std::max<std::int64_t>(1, config.data.decode_threads));
+  const int threads = std::max(1, config.data.loader.decode_threads);
   for (const auto& path : config.eval.sets) {
     data::VerificationSet set = data::read_verification_bin(path);
     spdlog::info("verification set {}: {} pairs", set.name, set.pairs());
-    sets.emplace_back(std::move(set), static_cast<int>(config.data.image_size), threads,
+    sets.emplace_back(std::move(set), config.data.loader.image_size, threads,
                       keep == KeepDecoded::kYes);
   }
   return sets;

@@ -27,13 +27,8 @@ data::AugmentOptions augmentation(const AugmentConfig& config) {
 }  // namespace
 
 data::LoaderOptions loader_options(const Config& config, const Runtime& runtime) {
-  data::LoaderOptions options;
-  options.image_size = static_cast<int>(config.data.image_size);
-  options.decode_threads = static_cast<int>(config.data.decode_threads);
-  options.prefetch_batches = static_cast<int>(config.data.prefetch_batches);
+  data::LoaderOptions options = config.data.loader;
   options.pin_memory = runtime.device().is_cuda();
-  options.on_corrupt =
-      config.data.on_corrupt == "fail" ? data::OnCorrupt::kFail : data::OnCorrupt::kReplace;
   return options;
 }
 

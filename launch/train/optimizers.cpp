@@ -21,11 +21,7 @@ std::unique_ptr<model::Optimizer> make_optimizer(const Config& config,
 
 model::LrSchedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
   const auto& t = config.train;
-  model::LrScheduleOptions options{t.lr, t.lr_reference_batch, t.milestones, t.lr_gamma,
-                                   t.warmup_epochs};
-  options.kind = model::lr_kind(t.schedule);
-  options.power = t.lr_power;
-  options.final_lr = t.lr_final;
+  model::LrScheduleOptions options = t.schedule;
   options.total_steps = t.epochs * steps_per_epoch;
   return model::LrSchedule(options, t.batch_size, steps_per_epoch);
 }

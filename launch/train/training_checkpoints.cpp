@@ -106,7 +106,7 @@ CheckpointInfo TrainingCheckpoints::info(const TrainingProgress& progress,
   info.settings = settings_;
   info.seed = job_.seed;
   info.consumed_samples = progress.step() * config_.train.batch_size;
-  info.schedule = config_.train.schedule;
+  info.schedule = model::lr_name(config_.train.schedule.kind);
   info.config = dump_config(config_, DumpStyle::kPlain);
   info.counters = {{kSkippedCounter, progress.skipped}};
   info.best_set = config_.train.best_set;

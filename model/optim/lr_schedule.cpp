@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 namespace diffprob::model {
 namespace {
@@ -15,14 +16,31 @@ double scaled(double rate, const LrScheduleOptions& options, std::int64_t global
   return rate / static_cast<double>(options.reference_batch) * static_cast<double>(global_batch);
 }
 
+constexpr std::pair<LrKind, const char*> kKinds[] = {{LrKind::kMilestones, "milestones"},
+                                                     {LrKind::kPolynomial, "polynomial"},
+                                                     {LrKind::kCosine, "cosine"}};
+
 }  // namespace
 
-LrKind lr_kind(const std::string& name) {
-  if (name == "milestones") return LrKind::kMilestones;
-  if (name == "polynomial") return LrKind::kPolynomial;
-  if (name == "cosine") return LrKind::kCosine;
-  TORCH_CHECK(false, "learning-rate schedule: want milestones, polynomial or cosine, got \"", name,
-              "\"");
+std::vector<std::string> lr_names() {
+  std::vector<std::string> names;
+  for (const auto& [kind, name] : kKinds) names.emplace_back(name);
+  return names;
+}
+
+std::string lr_name(LrKind wanted) {
+  for (const auto& [kind, name] : kKinds) {
+    if (kind == wanted) return name;
+  }
+  TORCH_CHECK(false, "learning-rate schedule: no name for number ", static_cast<int>(wanted));
+}
+
+LrKind lr_kind(const std::string& wanted) {
+  for (const auto& [kind, name] : kKinds) {
+    if (name == wanted) return kind;
+  }
+  TORCH_CHECK(false, "learning-rate schedule: want milestones, polynomial or cosine, got \"",
+              wanted, "\"");
 }
 
 LrSchedule::LrSchedule(LrScheduleOptions options, std::int64_t global_batch,

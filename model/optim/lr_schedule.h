@@ -11,7 +11,10 @@ enum class LrKind {
   kPolynomial,  ///< falls as (1 - p)^power, p the share of the steps after warm-up that is done
   kCosine,      ///< falls as (1 + cos(pi * p)) / 2
 };
-/// "milestones", "polynomial", "cosine". Throws c10::Error on another name.
+/// "milestones", "polynomial", "cosine".
+[[nodiscard]] std::vector<std::string> lr_names();
+[[nodiscard]] std::string lr_name(LrKind kind);
+/// Throws c10::Error on a name that is none of lr_names().
 [[nodiscard]] LrKind lr_kind(const std::string& name);
 
 /// The paper's schedule by default: base rate for a global batch of 512, scaled linearly, with

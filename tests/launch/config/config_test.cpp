@@ -34,7 +34,7 @@ TEST(Config, CommandLineBeatsFileBeatsDefault) {
       parse_config("my.yaml", "train:\n  epochs: 7\n  lr: 0.2\n", {{"train.epochs", "9"}});
 
   EXPECT_EQ(config.train.epochs, 9);
-  EXPECT_EQ(config.train.lr, 0.2);
+  EXPECT_EQ(config.train.schedule.base_lr, 0.2);
   EXPECT_EQ(config.train.momentum, 0.9);
 }
 
@@ -42,7 +42,7 @@ TEST(Config, ListsComeAsYamlOrWithCommas) {
   const Config config =
       parse_config("my.yaml", "train:\n  milestones: [3, 4]\n", {{"eval.sets", "a.bin,b.bin"}});
 
-  EXPECT_EQ(config.train.milestones, (std::vector<std::int64_t>{3, 4}));
+  EXPECT_EQ(config.train.schedule.milestones, (std::vector<std::int64_t>{3, 4}));
   EXPECT_EQ(config.eval.sets, (std::vector<std::string>{"a.bin", "b.bin"}));
 }
 

@@ -122,7 +122,7 @@ TEST_F(Resident, UnreadableImageIsReplaced) {
   const auto set = std::make_shared<MemorySet>(40);
   set->images[5].resize(10);
   set->unreadable = 33;
-  config_.data.on_corrupt = "replace";
+  config_.data.loader.on_corrupt = data::OnCorrupt::kReplace;
   const auto plan = data::test::train_plan(*set, kBatch, runtime_.rank(), runtime_.world_size());
   const auto images = std::make_shared<ResidentImages>(set, options(), runtime_);
   ResidentBatches batches(images, set, plan, false);

@@ -72,7 +72,7 @@ TEST_F(TrainerStep, SpoiltBatchOfOneRankIsLeftOutOnAll) {
   for (const char* optimizer : {"sgd", "adamw"}) {
     Config config = small_config();
     config.train.optimizer = optimizer;
-    config.train.lr = 0.01;
+    config.train.schedule.base_lr = 0.01;
     Trainer trainer(config, kClasses, 1, *runtime_);
     trainer.step(batch(0), 0, 0.01);
     const model::StateDict before = snapshot(trainer);
