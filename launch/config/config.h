@@ -7,7 +7,9 @@
 #include "data/loading/loader_options.h"
 #include "data/synthetic/faces.h"
 #include "launch/config/config_error.h"
+#include "model/margin/options.h"
 #include "model/optim/lr_schedule.h"
+#include "model/optim/options.h"
 #include "prune/prune_options.h"
 
 namespace diffprob::launch {
@@ -40,18 +42,8 @@ struct ModelConfig {
   std::string backbone = "iresnet50";
   std::int64_t embedding_dim = 512;
   double dropout = 0.4;
-  std::string loss = "cosface";
-  std::string loss_preset = "default";
-  double scale = 64;
-  double margin = -1;
-  double m1 = 1;
-  double m2 = 0.5;
-  double m3 = 0;
-  double elastic_std = -1;
-  double curricular_momentum = 0.01;
-  double adaface_h = 0.333;
-  double adaface_t_alpha = 0.01;
-  double filter_threshold = 0;
+  /// A negative margin or elastic_std is the published value of the kind: see margin_options().
+  model::MarginOptions loss = {.margin = -1, .elastic_std = -1};
   double sample_rate = 1;
   double head_buffer_mib = 512;
   std::string head_storage = "fp32";
@@ -66,11 +58,8 @@ struct TrainConfig {
   std::int64_t batch_size = 512;
   model::LrScheduleOptions schedule;  ///< make_schedule() adds the number of steps
   std::string optimizer = "sgd";
-  double momentum = 0.9;
-  bool nesterov = false;
-  double adam_beta1 = 0.9;
-  double adam_beta2 = 0.999;
-  double weight_decay = 5e-4;
+  model::SgdOptions sgd;      ///< its weight_decay is that of both optimisers
+  model::AdamWOptions adamw;  ///< make_optimizer() sets its weight_decay
   bool decay_norm_and_bias = true;
   double clip_grad_norm = 5;
   std::int64_t accumulate = 1;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "model/margin/margin.h"
+#include "model/margin/options.h"
 #include "model/networks/backbone.h"
 #include "prune/methods/methods.h"
 
@@ -121,28 +121,35 @@ void add_data(Config& c, std::vector<Field>& f) {
                      "identities of that set (all unseen)"));
 }
 
+std::vector<Word<model::MarginKind>> losses() {
+  std::vector<Word<model::MarginKind>> words;
+  for (const std::string& name : model::margin_names())
+    words.push_back({name, model::margin_kind(name)});
+  return words;
+}
+
 void add_head(Config& c, std::vector<Field>& f) {
   auto& m = c.model;
-  f.push_back(text("model.loss", &m.loss, "margin of the head", model::margin_names()));
-  f.push_back(text("model.loss_preset", &m.loss_preset,
-                   "'default': as published; 'reference': as the paper's code has it",
-                   {"default", "reference"}));
-  f.push_back(number("model.scale", &m.scale, 1, 1000, "s: logits are s * cosine"));
-  f.push_back(number("model.margin", &m.margin, -1, 2,
+  f.push_back(one_of("model.loss", &m.loss.kind, "margin of the head", losses()));
+  f.push_back(one_of("model.loss_preset", &m.loss.reference,
+                     "'default': as published; 'reference': as the paper's code has it",
+                     {{"default", false}, {"reference", true}}));
+  f.push_back(number("model.scale", &m.loss.scale, 1, 1000, "s: logits are s * cosine"));
+  f.push_back(number("model.margin", &m.loss.margin, -1, 2,
                      "m of the margin; -1: the published value of the loss"));
-  f.push_back(number("model.m1", &m.m1, 0, 10, "loss combined: cos(m1 theta + m2) - m3"));
-  f.push_back(number("model.m2", &m.m2, 0, 2, "loss combined"));
-  f.push_back(number("model.m3", &m.m3, 0, 2, "loss combined"));
-  f.push_back(number("model.elastic_std", &m.elastic_std, -1, 1,
+  f.push_back(number("model.m1", &m.loss.m1, 0, 10, "loss combined: cos(m1 theta + m2) - m3"));
+  f.push_back(number("model.m2", &m.loss.m2, 0, 2, "loss combined"));
+  f.push_back(number("model.m3", &m.loss.m3, 0, 2, "loss combined"));
+  f.push_back(number("model.elastic_std", &m.loss.elastic_std, -1, 1,
                      "elastic losses: deviation of the drawn margins; -1: the published value"));
-  f.push_back(number("model.curricular_momentum", &m.curricular_momentum, 0, 1,
+  f.push_back(number("model.curricular_momentum", &m.loss.curricular_momentum, 0, 1,
                      "CurricularFace: weight of the new batch in t"));
-  f.push_back(number("model.adaface_h", &m.adaface_h, 0.001, 10,
+  f.push_back(number("model.adaface_h", &m.loss.adaface_h, 0.001, 10,
                      "AdaFace: concentration of the norm statistic"));
-  f.push_back(number("model.adaface_t_alpha", &m.adaface_t_alpha, 0, 1,
+  f.push_back(number("model.adaface_t_alpha", &m.loss.adaface_t_alpha, 0, 1,
                      "AdaFace: weight of the new batch in the norm statistic"));
   f.push_back(
-      number("model.filter_threshold", &m.filter_threshold, 0, 1,
+      number("model.filter_threshold", &m.loss.filter_threshold, 0, 1,
              "inter-class filtering: other classes with a larger cosine get logit 0; 0: off"));
   f.push_back(number("model.sample_rate", &m.sample_rate, 0.0001, 1,
                      "share of the classes that a step sees (Partial FC); 1: all"));
@@ -202,13 +209,13 @@ void add_train(Config& c, std::vector<Field>& f) {
                      "linear warm-up; may be a fraction of an epoch"));
   f.push_back(
       text("train.optimizer", &t.optimizer, "update rule of network and head", {"sgd", "adamw"}));
-  f.push_back(number("train.momentum", &t.momentum, 0, 0.9999, "of SGD"));
-  f.push_back(flag("train.nesterov", &t.nesterov, "Nesterov momentum (SGD)"));
+  f.push_back(number("train.momentum", &t.sgd.momentum, 0, 0.9999, "of SGD"));
+  f.push_back(flag("train.nesterov", &t.sgd.nesterov, "Nesterov momentum (SGD)"));
   f.push_back(
-      number("train.adam_beta1", &t.adam_beta1, 0, 0.99999, "AdamW: decay of the first moment"));
-  f.push_back(
-      number("train.adam_beta2", &t.adam_beta2, 0, 0.9999999, "AdamW: decay of the second moment"));
-  f.push_back(number("train.weight_decay", &t.weight_decay, 0, 1, "head included"));
+      number("train.adam_beta1", &t.adamw.beta1, 0, 0.99999, "AdamW: decay of the first moment"));
+  f.push_back(number("train.adam_beta2", &t.adamw.beta2, 0, 0.9999999,
+                     "AdamW: decay of the second moment"));
+  f.push_back(number("train.weight_decay", &t.sgd.weight_decay, 0, 1, "head included"));
   f.push_back(flag("train.decay_norm_and_bias", &t.decay_norm_and_bias,
                    "weight decay on BatchNorm, PReLU and biases too"));
   f.push_back(number("train.clip_grad_norm", &t.clip_grad_norm, 0, 1e9,

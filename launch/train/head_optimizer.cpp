@@ -15,15 +15,16 @@ HeadOptimizer::HeadOptimizer(const Config& config, model::ShardedHead& head) : h
       train.optimizer);
   TORCH_CHECK(config.model.sample_rate == 1 || train.accumulate == 1,
               "model.sample_rate below 1 needs train.accumulate=1, got ", train.accumulate);
-  TORCH_CHECK(!partial || one_pass, "model.head_storage=bf16 with model.loss=", config.model.loss,
-              " needs train.accumulate=1, got ", train.accumulate);
+  TORCH_CHECK(!partial || one_pass, "model.head_storage=bf16 with model.loss=",
+              model::margin_name(head.margin().options().kind), " needs train.accumulate=1, got ",
+              train.accumulate);
   if (train.optimizer == "sgd" && one_pass) {
     by_rows_ = std::make_unique<model::HeadSgd>(
         head.weight(), head.first_class(),
-        model::HeadSgdOptions{train.momentum, train.weight_decay, train.nesterov,
+        model::HeadSgdOptions{train.sgd.momentum, train.sgd.weight_decay, train.sgd.nesterov,
                               scalar_type(config.model.head_storage), head.options().seed});
   } else {
-    whole_ = make_optimizer(config, {head.weight()}, {train.weight_decay});
+    whole_ = make_optimizer(config, {head.weight()}, {train.sgd.weight_decay});
   }
 }
 

@@ -10,13 +10,11 @@ std::unique_ptr<model::Optimizer> make_optimizer(const Config& config,
                                                  const std::vector<double>& weight_decays) {
   const auto& t = config.train;
   if (t.optimizer == "adamw") {
-    return std::make_unique<model::AdamW>(
-        std::move(parameters),
-        model::AdamWOptions{t.adam_beta1, t.adam_beta2, 1e-8, t.weight_decay}, weight_decays);
+    model::AdamWOptions options = t.adamw;
+    options.weight_decay = t.sgd.weight_decay;
+    return std::make_unique<model::AdamW>(std::move(parameters), options, weight_decays);
   }
-  return std::make_unique<model::Sgd>(std::move(parameters),
-                                      model::SgdOptions{t.momentum, t.weight_decay, t.nesterov},
-                                      weight_decays);
+  return std::make_unique<model::Sgd>(std::move(parameters), t.sgd, weight_decays);
 }
 
 model::LrSchedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {

@@ -40,7 +40,8 @@ TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::
   std::filesystem::create_directories(job.folder);
   spdlog::info("{}: {} images, {} identities, {} with {} on {} classes, global batch {}", job.name,
                job.dataset->size(), job.dataset->num_classes(), config.model.backbone,
-               config.model.loss, job.dataset->num_classes(), config.train.batch_size);
+               model::margin_name(config.model.loss.kind), job.dataset->num_classes(),
+               config.train.batch_size);
   return TrainingLoop(job, config, sets, metrics, runtime).run();
 }
 

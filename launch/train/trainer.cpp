@@ -76,7 +76,7 @@ dist::GradientReducerOptions reducer_options(const Config& config, const Runtime
 
 std::vector<double> network_decays(const Config& config, const model::Backbone& backbone) {
   return model::weight_decays(
-      backbone, config.train.weight_decay,
+      backbone, config.train.sgd.weight_decay,
       config.train.decay_norm_and_bias ? model::DecayOn::kAll : model::DecayOn::kWeights);
 }
 
@@ -107,7 +107,8 @@ std::string graph_obstacle(const Config& config, const Runtime& runtime) {
   if (!runtime.device().is_cuda()) return "the device is not a GPU";
   if (config.train.optimizer != "sgd") return "train.optimizer is not sgd";
   if (config.model.sample_rate < 1) return "model.sample_rate is below 1";
-  if (margin_options(config).elastic_std > 0 && config.model.loss.starts_with("elastic"))
+  const model::MarginOptions margin = margin_options(config);
+  if (margin.elastic_std > 0 && model::margin_name(margin.kind).starts_with("elastic"))
     return "margins of model.loss are drawn on the host";
   if (config.model.embedding_dim % 4 != 0)
     return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
@@ -117,19 +118,10 @@ std::string graph_obstacle(const Config& config, const Runtime& runtime) {
 }
 
 model::MarginOptions margin_options(const Config& config) {
-  const auto& m = config.model;
-  model::MarginOptions options = model::margin_defaults(model::margin_kind(m.loss));
-  options.scale = m.scale;
-  if (m.margin >= 0) options.margin = m.margin;
-  options.m1 = m.m1;
-  options.m2 = m.m2;
-  options.m3 = m.m3;
-  if (m.elastic_std >= 0) options.elastic_std = m.elastic_std;
-  options.curricular_momentum = m.curricular_momentum;
-  options.adaface_h = m.adaface_h;
-  options.adaface_t_alpha = m.adaface_t_alpha;
-  options.reference = m.loss_preset == "reference";
-  options.filter_threshold = m.filter_threshold;
+  model::MarginOptions options = config.model.loss;
+  const model::MarginOptions published = model::margin_defaults(options.kind);
+  if (options.margin < 0) options.margin = published.margin;
+  if (options.elastic_std < 0) options.elastic_std = published.elastic_std;
   return options;
 }
 

@@ -100,8 +100,8 @@ CheckpointInfo TrainingCheckpoints::info(const TrainingProgress& progress,
   info.backbone = config_.model.backbone;
   info.embedding_dim = config_.model.embedding_dim;
   info.num_classes = job_.dataset->num_classes();
-  info.loss = config_.model.loss;
-  info.scale = config_.model.scale;
+  info.loss = model::margin_name(config_.model.loss.kind);
+  info.scale = config_.model.loss.scale;
   info.margin = margin_options(config_).margin;
   info.settings = settings_;
   info.seed = job_.seed;

@@ -16,32 +16,6 @@
 namespace diffprob::model {
 namespace {
 
-/// Name, and what the kind's paper trains with.
-struct KnownKind {
-  MarginKind kind;
-  const char* name;
-  double margin;
-  double elastic_std;
-};
-constexpr KnownKind kKinds[] = {
-    {MarginKind::kNone, "none", 0.0, 0.0},
-    {MarginKind::kCosFace, "cosface", 0.35, 0.0},
-    {MarginKind::kArcFace, "arcface", 0.5, 0.0},
-    {MarginKind::kCombined, "combined", 0.0, 0.0},
-    {MarginKind::kElasticArcFace, "elastic_arcface", 0.5, 0.05},
-    {MarginKind::kElasticCosFace, "elastic_cosface", 0.35, 0.05},
-    {MarginKind::kElasticArcFacePlus, "elastic_arcface_plus", 0.5, 0.0175},
-    {MarginKind::kElasticCosFacePlus, "elastic_cosface_plus", 0.35, 0.02},
-    {MarginKind::kCurricularFace, "curricularface", 0.5, 0.0},
-    {MarginKind::kAdaFace, "adaface", 0.4, 0.0}};
-
-const KnownKind& known(MarginKind kind) {
-  for (const auto& entry : kKinds) {
-    if (kind == entry.kind) return entry;
-  }
-  TORCH_CHECK(false, "margin kind ", static_cast<int>(kind), " has no name");
-}
-
 void check_range(const char* option, double value, double low, double high) {
   TORCH_CHECK(value >= low && value <= high, "margin: ", option, " must be in [", low, ", ", high,
               "], got ", value);
@@ -62,34 +36,6 @@ void check_options(const MarginOptions& options) {
 }
 
 }  // namespace
-
-MarginOptions margin_defaults(MarginKind kind) {
-  const KnownKind& entry = known(kind);
-  MarginOptions options;
-  options.kind = kind;
-  options.margin = entry.margin;
-  options.elastic_std = entry.elastic_std;
-  return options;
-}
-
-MarginKind margin_kind(const std::string& name) {
-  std::string names;
-  for (const auto& entry : kKinds) {
-    if (name == entry.name) return entry.kind;
-    names += std::string(names.empty() ? "" : ", ") + entry.name;
-  }
-  TORCH_CHECK(false, "unknown margin \"", name, "\", there are: ", names);
-}
-
-std::string margin_name(MarginKind kind) {
-  return known(kind).name;
-}
-
-std::vector<std::string> margin_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : kKinds) names.emplace_back(entry.name);
-  return names;
-}
 
 TargetLogits apply_margin(const at::Tensor& target_cosine, const MarginOptions& options) {
   switch (options.kind) {

@@ -3,15 +3,9 @@
 #include <vector>
 
 #include "model/optim/optimizer.h"
+#include "model/optim/options.h"
 
 namespace diffprob::model {
-
-struct AdamWOptions {
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0.05;  ///< decoupled: p -= lr * wd * p
-};
 
 /// AdamW as PyTorch has it, on lists of tensors that belong together entry by entry, whole
 /// parameters or rows of them: p -= lr * wd * p; m = beta1 * m + (1 - beta1) * g; v = beta2 * v +

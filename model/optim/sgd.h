@@ -3,14 +3,9 @@
 #include <vector>
 
 #include "model/optim/optimizer.h"
+#include "model/optim/options.h"
 
 namespace diffprob::model {
-
-struct SgdOptions {
-  double momentum = 0.9;
-  double weight_decay = 5e-4;  ///< added to the gradient
-  bool nesterov = false;       ///< the step looks one momentum ahead; needs a momentum
-};
 
 /// SGD as PyTorch has it (dampening 0): g' = g + wd * p; v = momentum * v + g'; p -= lr * (nesterov
 /// ? g' + momentum * v : v). A momentum that starts at zero makes the first step PyTorch's first

@@ -79,7 +79,7 @@ class Scoring {
         embedder_(*backbone_, runtime.device(),
                   {config.score.fold, launch::scalar_type(config.score.precision)}),
         head_(launch::head_options(config, classes, 1), runtime.tensors()),
-        margin_{.kind = model::MarginKind::kNone, .scale = config.model.scale, .margin = 0} {
+        margin_{.kind = model::MarginKind::kNone, .scale = config.model.loss.scale, .margin = 0} {
     bench::fill_centres(head_.weight());
     const std::int64_t rows = rows_[static_cast<std::size_t>(runtime.rank())];
     indices_ = at::arange(rows);

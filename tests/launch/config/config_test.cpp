@@ -35,7 +35,7 @@ TEST(Config, CommandLineBeatsFileBeatsDefault) {
 
   EXPECT_EQ(config.train.epochs, 9);
   EXPECT_EQ(config.train.schedule.base_lr, 0.2);
-  EXPECT_EQ(config.train.momentum, 0.9);
+  EXPECT_EQ(config.train.sgd.momentum, 0.9);
 }
 
 TEST(Config, ListsComeAsYamlOrWithCommas) {

@@ -24,8 +24,8 @@ Config small_config(const char* device = "cuda") {
   config.train.precision = "fp32";
   config.model.embedding_dim = 32;
   config.model.dropout = 0.3;
-  config.model.scale = 16;
-  config.model.margin = 0.1;
+  config.model.loss.scale = 16;
+  config.model.loss.margin = 0.1;
   config.train.batch_size = kBatch;
   return config;
 }
@@ -91,7 +91,7 @@ TEST_F(GpuStep, RecordedStepsAreThoseMadeOneByOne) {
   for (const char* loss : {"cosface", "adaface", "curricularface"}) {
     for (const std::int64_t accumulate : {1, 2}) {
       Config eager = small_config();
-      eager.model.loss = loss;
+      eager.model.loss.kind = model::margin_kind(loss);
       eager.train.accumulate = accumulate;
       eager.train.cuda_graph = "false";
       Config graph = eager;
@@ -237,8 +237,8 @@ TEST_F(GpuStep, FirstStepsAreThoseOfTheCpu) {
   if (tests::mpi().world_size() > 1) GTEST_SKIP() << "one rank is enough";
   for (const auto& loss : model::margin_names()) {
     Config gpu = small_config();
-    gpu.model.loss = loss;
-    gpu.model.margin = -1;
+    gpu.model.loss.kind = model::margin_kind(loss);
+    gpu.model.loss.margin = -1;
     gpu.train.cuda_graph = "false";
     Config cpu = gpu;
     cpu.device = "cpu";

@@ -24,8 +24,8 @@ Config small_config() {
   config.train.precision = "fp32";
   config.model.embedding_dim = 16;
   config.model.dropout = 0.2;
-  config.model.scale = 16;
-  config.model.margin = 0.1;
+  config.model.loss.scale = 16;
+  config.model.loss.margin = 0.1;
   config.train.batch_size = kBatch;
   return config;
 }
@@ -110,8 +110,8 @@ TEST_F(TrainerStep, SpoiltBatchOfOneRankIsLeftOutOnAll) {
 TEST_F(TrainerStep, RecordsRowsOfTheUpdatesThatAreMade) {
   for (const std::int64_t micro_steps : {1, 2}) {
     Config config = small_config();
-    config.model.margin = 0;  // then the recorded probability belongs to the recorded margin
-    config.model.loss = "none";
+    config.model.loss.margin = 0;  // then the recorded probability belongs to the recorded margin
+    config.model.loss.kind = model::MarginKind::kNone;
     config.train.accumulate = micro_steps;
     Trainer trainer(config, kClasses, 1, *runtime_);
     StepRecords records;
@@ -241,7 +241,7 @@ TEST_F(TrainerStep, AccumulationTrainsOnTheWholeBatch) {
     GTEST_SKIP() << "12 rows do not split into 2 micro-batches on every rank";
   for (const char* loss : {"cosface", "curricularface"}) {
     Config config = small_config();
-    config.model.loss = loss;
+    config.model.loss.kind = model::margin_kind(loss);
     config.train.accumulate = 2;
     Trainer trainer(config, kClasses, 1, *runtime_);
     const model::StateDict before = snapshot(trainer);
@@ -255,8 +255,8 @@ TEST_F(TrainerStep, AccumulationTrainsOnTheWholeBatch) {
 TEST_F(TrainerStep, EveryLossTrains) {
   for (const auto& loss : model::margin_names()) {
     Config config = small_config();
-    config.model.loss = loss;
-    config.model.margin = -1;
+    config.model.loss.kind = model::margin_kind(loss);
+    config.model.loss.margin = -1;
     Trainer trainer(config, kClasses, 1, *runtime_);
     for (std::int64_t step = 0; step < 2; ++step) trainer.step(batch(step), step, 0.01);
     EXPECT_TRUE(std::isfinite(trainer.take_means().loss)) << loss;
