@@ -14,9 +14,10 @@
 
 namespace diffprob::launch {
 
-/// Everything that a run can be told. Plain data with defaults (the paper's recipe for
-/// CASIA-WebFace); keys, help texts and ranges are in config_fields.cpp, the YAML reader in
-/// config.cpp. Only config.cpp knows yaml-cpp.
+/// Everything that a run can be told, with the paper's recipe for CASIA-WebFace as default. Where a
+/// module has options of its own, the configuration holds them, so that a default stands once.
+/// Keys, help texts and ranges are in fields.cpp and the *_fields.cpp beside it, the YAML reader is
+/// in config.cpp. Only config.cpp knows yaml-cpp.
 struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
   std::string kept;

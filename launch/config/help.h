@@ -10,7 +10,7 @@ namespace diffprob::launch {
 [[nodiscard]] std::vector<std::string> config_sections();
 
 /// Every key of one section, or one key ("train.lr"): default, what it may be, meaning; from the
-/// schema (config_fields.cpp) alone. Throws ConfigError, which lists the sections, when there is no
+/// schema (fields.h) alone. Throws ConfigError, which lists the sections, when there is no
 /// such section or key.
 [[nodiscard]] std::string config_help(const std::string& section_or_key);
 

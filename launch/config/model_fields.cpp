@@ -1,0 +1,52 @@
+#include "launch/config/rows.h"
+#include "launch/config/sections.h"
+#include "model/margin/options.h"
+#include "model/networks/backbone.h"
+
+namespace diffprob::launch {
+
+std::vector<Field> model_fields(ModelConfig& m) {
+  return {
+      text("model.backbone", &m.backbone, "network", model::backbone_names()),
+      number("model.embedding_dim", &m.embedding_dim, 2, 8192, "size D of the embedding"),
+      number("model.dropout", &m.dropout, 0, 0.95,
+             "before the last fully connected layer (IResNet kinds)"),
+      flag("model.recompute", &m.recompute,
+           "activation checkpointing: less memory, about a third more time"),
+      flag("model.sync_batch_norm", &m.sync_batch_norm,
+           "batch statistics over all ranks: W ranks train as one"),
+      flag("model.fused_batch_norm", &m.fused_batch_norm,
+           "own kernels for batch norm with PReLU and residual sum; false: LibTorch's operators"),
+      one_of("model.loss", &m.loss.kind, "margin of the head",
+             words(model::margin_names(), model::margin_kind)),
+      one_of("model.loss_preset", &m.loss.reference,
+             "'default': as published; 'reference': as the paper's code has it",
+             {{"default", false}, {"reference", true}}),
+      number("model.scale", &m.loss.scale, 1, 1000, "s: logits are s * cosine"),
+      number("model.margin", &m.loss.margin, -1, 2,
+             "m of the margin; -1: the published value of the loss"),
+      number("model.m1", &m.loss.m1, 0, 10, "loss combined: cos(m1 theta + m2) - m3"),
+      number("model.m2", &m.loss.m2, 0, 2, "loss combined"),
+      number("model.m3", &m.loss.m3, 0, 2, "loss combined"),
+      number("model.elastic_std", &m.loss.elastic_std, -1, 1,
+             "elastic losses: deviation of the drawn margins; -1: the published value"),
+      number("model.curricular_momentum", &m.loss.curricular_momentum, 0, 1,
+             "CurricularFace: weight of the new batch in t"),
+      number("model.adaface_h", &m.loss.adaface_h, 0.001, 10,
+             "AdaFace: concentration of the norm statistic"),
+      number("model.adaface_t_alpha", &m.loss.adaface_t_alpha, 0, 1,
+             "AdaFace: weight of the new batch in the norm statistic"),
+      number("model.filter_threshold", &m.loss.filter_threshold, 0, 1,
+             "inter-class filtering: other classes with a larger cosine get logit 0; 0: off"),
+      number("model.sample_rate", &m.sample_rate, 0.0001, 1,
+             "share of the classes that a step sees (Partial FC); 1: all"),
+      number("model.head_buffer_mib", &m.head_buffer_mib, 1, 1e6,
+             "logits held at once on a rank; beyond it the head goes by chunks of classes"),
+      text("model.head_storage", &m.head_storage, "how class centres and their momenta are stored",
+           {"fp32", "bf16"}),
+      text("model.checkpoint", &m.checkpoint,
+           "checkpoint folder (score, eval, export) or backbone .pth (eval, export)"),
+  };
+}
+
+}  // namespace diffprob::launch
