@@ -128,7 +128,7 @@ TEST_F(RankAgreement, ALateRankHasNoWrongClock) {
 TEST_F(RankAgreement, TheConfigurationIsThatOfTheCommandLine) {
   const CommandLine line{"train", {}, {{"train.lr", "0.25"}}, {}};
 
-  EXPECT_EQ(agreed_config(line, tests::mpi()).train.lr, 0.25);
+  EXPECT_EQ(agreed_config(line, tests::mpi()).train.schedule.base_lr, 0.25);
 }
 
 TEST_F(RankAgreement, TheSameBadConfigurationOnAllRanksIsAConfigError) {
