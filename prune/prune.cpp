@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "prune/agreement.h"
+#include "dist/mpi/agreement.h"
 #include "prune/confusions.h"
 #include "prune/error.h"
 #include "prune/identity_exchange.h"
@@ -77,7 +77,7 @@ class Pruning {
     const CleanOptions& cleaning = result_.options.cleaning;
     const bool confident = result_.options.clean && cleaning.rule == CleanRule::kConfident;
     ClassThresholds thresholds(confident ? result_.source.num_classes : 0);
-    FirstProblem problem;
+    dist::FirstProblem problem;
     std::vector<float> top1_log_prob;
     std::vector<float> own_log_prob;
     const auto read_log_probs = [&](SampleRange block) {
@@ -94,7 +94,7 @@ class Pruning {
       }
       rows_.throw_if_bad();
     });
-    problem.throw_together(collectives_);
+    problem.throw_together<PruneError>(collectives_);
     if (confident) thresholds.finish(collectives_);
     if (!result_.options.clean) return;
     std::vector<std::int32_t> top1;
@@ -115,7 +115,7 @@ class Pruning {
       }
       rows_.throw_if_bad();
     });
-    problem.throw_together(collectives_);
+    problem.throw_together<PruneError>(collectives_);
   }
 
   void count_samples() {
@@ -165,7 +165,7 @@ class Pruning {
 
   template <class K>
   void bring_keys(IdentityExchange& exchange, std::vector<K>& arrived, bool with_keys) {
-    FirstProblem problem;
+    dist::FirstProblem problem;
     std::vector<K> keys;
     for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
       keys.resize(with_keys ? static_cast<std::size_t>(blocks_.own(round).size()) : 0);
@@ -181,7 +181,7 @@ class Pruning {
       report("exchange", round);
     }
     problem.run([&] { rows_.throw_if_bad(); });
-    problem.throw_together(collectives_);
+    problem.throw_together<PruneError>(collectives_);
   }
 
   void select(const MethodRow& method, const IdentitySlots& slots, std::span<Reason> decided) {
@@ -241,7 +241,7 @@ std::vector<std::int64_t> PruneResult::label_map() const {
 PruneResult prune(const PruneFiles& files, const PruneOptions& options,
                   dist::HostCollectives& collectives, const PruneWork& work) {
   std::optional<SampleRows> rows;
-  together(collectives, [&] {
+  dist::together<PruneError>(collectives, [&] {
     check(options);
     rows.emplace(files, options);
     if (work.block_rows < 1)
@@ -255,7 +255,7 @@ PruneResult prune(const PruneFiles& files, const PruneOptions& options,
            source.model_fingerprint + "'";
   };
   const std::string of_root = collectives.broadcast(identity(), 0);
-  together(collectives, [&] {
+  dist::together<PruneError>(collectives, [&] {
     if (identity() == of_root) return;
     throw PruneError("prune: rank " + std::to_string(collectives.rank()) + " reads another file (" +
                      identity() + ") than rank 0 (" + of_root +

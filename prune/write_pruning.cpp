@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "prune/agreement.h"
+#include "dist/mpi/agreement.h"
+#include "prune/error.h"
 #include "prune/lists/index_set_writer.h"
 #include "prune/lists/kept_index_writer.h"
 #include "prune/methods/methods.h"
@@ -40,7 +41,7 @@ class ResultFiles {
     }
     const auto kept = gather_kept_of_identities();
     problem_.run([&] { finish(kept); });
-    problem_.throw_together(collectives_);
+    problem_.throw_together<PruneError>(collectives_);
   }
 
  private:
@@ -113,7 +114,7 @@ class ResultFiles {
   std::unique_ptr<IndexSetWriter> index_set_;
   std::unique_ptr<KeptIndexTextWriter> text_;
   std::vector<std::int64_t> kept_;
-  FirstProblem problem_;
+  dist::FirstProblem problem_;
 };
 
 }  // namespace

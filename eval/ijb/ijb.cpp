@@ -7,14 +7,15 @@
 
 #include <c10/util/Exception.h>
 
+#include "data/error.h"
+#include "dist/mpi/agreement.h"
 #include "eval/ijb/pair_scores.h"
-#include "eval/together.h"
 
 namespace diffprob::eval {
 
 IjbProtocol read_ijb_protocol(const std::string& folder, dist::HostCollectives& control) {
   IjbProtocol protocol;
-  together(control, folder, [&] {
+  dist::together<data::DataError>(control, [&] {
     protocol.files = find_ijb_files(folder);
     protocol.images = read_ijb_images(protocol.files);
     protocol.templates = order_templates(protocol.images);
@@ -105,7 +106,7 @@ OwnTemplates pool_own_templates(const IjbProtocol& protocol, const ImageFeatures
                    templates_of_rank(protocol.templates, control.rank(), control.world_size()));
   const std::int64_t rounds = control.all_reduce(own.batches(), dist::ReduceOp::kMax);
   for (std::int64_t round = 0; round < rounds; ++round)
-    together(control, "features of images", [&] { own.step(); });
+    dist::together<data::DataError>(control, [&] { own.step(); });
   own.finish();
   return own;
 }
@@ -162,7 +163,7 @@ void measure(std::vector<double> genuine, std::vector<double> impostor,
              const std::vector<double>& fars, dist::HostCollectives& control,
              IjbVariantResult& result) {
   std::string bytes;
-  together(control, "ROC of the pairs", [&] {
+  dist::together<data::DataError>(control, [&] {
     if (control.rank() != 0) return;
     const Roc roc = Roc::of_scores(std::move(genuine), std::move(impostor));
     const Measured numbers{roc.genuine(), roc.impostors(), roc.auc(), roc.eer()};

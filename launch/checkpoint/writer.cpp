@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "data/files/atomic_file.h"
+#include "dist/mpi/agreement.h"
 #include "launch/checkpoint/manifest.h"
 #include "launch/observe/json_file.h"
 
@@ -296,15 +297,11 @@ void CheckpointWriter::finish() {
 
 /// Collective; `own`: of this rank, or "".
 void CheckpointWriter::throw_problems(const std::string& own) {
-  std::vector<std::int64_t> lengths;
-  const auto all = control_.all_gather_v(std::span<const char>(own.data(), own.size()), &lengths);
+  const auto problems = dist::gather_texts(control_, own);
   std::string text;
-  std::size_t at = 0;
-  for (std::size_t rank = 0; rank < lengths.size(); ++rank) {
-    const std::string problem(all.data() + at, static_cast<std::size_t>(lengths[rank]));
-    if (!problem.empty())
-      text += fmt::format("{}rank {}: {}", text.empty() ? "" : "; ", rank, problem);
-    at += problem.size();
+  for (std::size_t rank = 0; rank < problems.size(); ++rank) {
+    if (!problems[rank].empty())
+      text += fmt::format("{}rank {}: {}", text.empty() ? "" : "; ", rank, problems[rank]);
   }
   TORCH_CHECK(false, "checkpoint ", newest_, " could not be written: ", text);
 }

@@ -4,13 +4,13 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <functional>
 #include <optional>
 
 #include <unistd.h>
 
 #include "data/error.h"
 #include "data/loading/sampler.h"
+#include "dist/mpi/agreement.h"
 #include "launch/observe/memory_use.h"
 #include "launch/observe/progress.h"
 
@@ -20,19 +20,6 @@ namespace {
 constexpr std::int64_t kChunkBytes = 32 << 20;   // of images that all ranks decode together
 constexpr std::int64_t kLeastImagesOfARank = 8;  // of a chunk
 constexpr int kSharesAhead = 2;
-
-/// Does `work`; when it fails on any rank, all throw the message of the last such rank.
-void together(const std::function<void()>& work, dist::HostCollectives& control) {
-  std::optional<std::string> error;
-  try {
-    work();
-  } catch (const std::exception& e) {
-    error = e.what();
-  }
-  const int failed =
-      control.all_reduce(std::int32_t{error ? control.rank() : -1}, dist::ReduceOp::kMax);
-  if (failed >= 0) throw data::DataError(control.broadcast(error.value_or(""), failed));
-}
 
 at::Tensor make_memory(std::int64_t samples, std::int64_t side, at::Device device) {
   try {
@@ -62,8 +49,9 @@ std::int64_t ResidentImages::bytes_for(std::int64_t samples, int image_size) noe
 
 ResidentImages::ResidentImages(std::shared_ptr<const data::Dataset> dataset,
                                const data::LoaderOptions& options, Runtime& runtime) {
-  together([&] { images_ = make_memory(dataset->size(), options.image_size, runtime.device()); },
-           runtime.control());
+  dist::together<data::DataError>(runtime.control(), [&] {
+    images_ = make_memory(dataset->size(), options.image_size, runtime.device());
+  });
   fill(dataset, plain(options), runtime);
 }
 
@@ -91,7 +79,7 @@ void ResidentImages::fill(const std::shared_ptr<const data::Dataset>& dataset,
       if (!loader) loader.emplace(dataset, order, options);
       TORCH_CHECK(loader->next(share), "decoded images end at ", begin, ", expected ", size);
     };
-    together(decode, runtime.control());
+    dist::together<data::DataError>(runtime.control(), decode);
     const std::int64_t end = std::min(begin + chunk, size);
     const at::Tensor own =
         share.images.to(runtime.device(), /*non_blocking=*/share.images.is_pinned());

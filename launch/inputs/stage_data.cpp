@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <span>
 #include <thread>
 #include <utility>
 
@@ -17,6 +16,7 @@
 #include "data/files/sha256.h"
 #include "data/staging/dataset_files.h"
 #include "data/staging/staged_copy.h"
+#include "dist/mpi/agreement.h"
 #include "launch/job/file_lock.h"
 #include "launch/observe/progress.h"
 
@@ -38,17 +38,11 @@ std::string base_name(const std::string& folder) {
 
 /// The listing of rank 0, or its error, on every rank.
 data::DatasetFiles list_together(const std::string& path, dist::HostCollectives& control) {
-  std::string message;
-  if (control.rank() == 0) {
-    try {
-      message = "+" + data::serialize(data::list_dataset_files(path));
-    } catch (const data::DataError& error) {
-      message = std::string("-") + error.what();
-    }
-  }
-  message = control.broadcast(std::move(message), 0);
-  if (message[0] == '-') throw data::DataError(message.substr(1));
-  return data::deserialize_dataset_files(message.substr(1));
+  std::string listing;
+  dist::together<data::DataError>(control, [&] {
+    if (control.rank() == 0) listing = data::serialize(data::list_dataset_files(path));
+  });
+  return data::deserialize_dataset_files(control.broadcast(std::move(listing), 0));
 }
 
 /// What a rank tells the others at the end of a round.
@@ -60,19 +54,6 @@ struct RoundReport {
   std::int64_t bytes_copied;  ///< of them; the others were there
   std::int64_t failed;
 };
-
-/// Every rank's text, in the order of ranks.
-std::vector<std::string> gather_texts(const std::string& text, dist::HostCollectives& control) {
-  std::vector<std::int64_t> counts;
-  const auto all = control.all_gather_v(std::span<const char>(text), &counts);
-  std::vector<std::string> texts;
-  auto at = all.begin();
-  for (const auto count : counts) {
-    texts.emplace_back(at, at + count);
-    at += count;
-  }
-  return texts;
-}
 
 std::string folder_for(const data::DatasetFiles& source, const std::string& stage_dir) {
   const auto digest = data::sha256_hex(data::serialize(source)).substr(0, 16);
@@ -100,7 +81,7 @@ class Staging {
     start_ = steady_seconds();
     while (true) {
       const auto reports = control_.all_gather(report_);
-      throw_together(reports);
+      throw_problems(reports);
       const bool done = is_done(reports);
       show(reports, done);
       if (node_is_done(reports)) lock_.reset();
@@ -112,11 +93,11 @@ class Staging {
  private:
   using Reports = std::vector<RoundReport>;
 
-  void throw_together(const Reports& reports) {
+  void throw_problems(const Reports& reports) {
     if (std::ranges::none_of(reports, [](const RoundReport& report) { return report.failed != 0; }))
       return;
     std::string message = "copying to data.stage_dir failed";
-    for (const auto& text : gather_texts(error_, control_))
+    for (const auto& text : dist::gather_texts(control_, error_))
       if (!text.empty() && message.find(text) == std::string::npos) message += "\n  " + text;
     throw data::DataError(message);
   }
@@ -248,11 +229,11 @@ std::vector<std::string> stage_datasets(const std::vector<std::string>& paths,
 
 void check_same_dataset(const data::Dataset& dataset, const std::string& name,
                         const NodePlace& place, dist::HostCollectives& control) {
-  const auto fingerprints = gather_texts(dataset.fingerprint(), control);
+  const auto fingerprints = dist::gather_texts(control, dataset.fingerprint());
   if (std::ranges::all_of(fingerprints,
                           [&](const std::string& other) { return other == fingerprints[0]; }))
     return;
-  const auto opened = gather_texts(describe_opened(dataset, place), control);
+  const auto opened = dist::gather_texts(control, describe_opened(dataset, place));
   std::map<std::string, std::string> ranks;  // what was opened -> who opened it
   for (std::size_t rank = 0; rank < opened.size(); ++rank) {
     auto& list = ranks[opened[rank]];

@@ -10,12 +10,12 @@
 #include <exception>
 #include <filesystem>
 #include <map>
-#include <span>
 #include <sstream>
 #include <string_view>
 #include <vector>
 
 #include "data/files/sha256.h"
+#include "dist/mpi/agreement.h"
 #include "launch/config/fields.h"
 #include "launch/job/read_config.h"
 
@@ -24,20 +24,6 @@ namespace {
 
 constexpr std::size_t kShownKeys = 5;  // of those that differ
 constexpr int kClockRounds = 3;
-
-/// One text a rank, in rank order, on every rank.
-std::vector<std::string> gather(const std::string& own, dist::HostCollectives& control) {
-  std::vector<std::int64_t> lengths;
-  const std::vector<char> all =
-      control.all_gather_v(std::span<const char>(own.data(), own.size()), &lengths);
-  std::vector<std::string> texts;
-  auto at = all.begin();
-  for (const std::int64_t length : lengths) {
-    texts.emplace_back(at, at + length);
-    at += length;
-  }
-  return texts;
-}
 
 bool all_equal(const std::vector<std::string>& values) {
   return std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end();
@@ -203,10 +189,10 @@ void check_agreement(const RankFacts& own, dist::HostCollectives& control) {
   const auto digests = control.all_gather(digest);
   if (std::adjacent_find(digests.begin(), digests.end(), std::not_equal_to<>()) == digests.end())
     return;
-  const std::vector<std::string> hosts = gather(own.host, control);
-  const std::vector<std::string> programs = gather(own.program, control);
-  const std::vector<std::string> problems = gather(own.problem, control);
-  const std::vector<std::string> settings = gather(own.settings, control);
+  const std::vector<std::string> hosts = dist::gather_texts(control, own.host);
+  const std::vector<std::string> programs = dist::gather_texts(control, own.program);
+  const std::vector<std::string> problems = dist::gather_texts(control, own.problem);
+  const std::vector<std::string> settings = dist::gather_texts(control, own.settings);
   check_programs(programs, hosts);
   check_problems(problems, hosts);
   check_settings(settings, hosts);
@@ -221,7 +207,7 @@ std::string clock_problem(const std::string& host, const std::function<double()>
     if (times.empty() || largest_distance(found) < largest_distance(times)) times = found;
     if (largest_distance(times) <= kClockTolerance) return "";
   }
-  const std::vector<std::string> hosts = gather(host, control);
+  const std::vector<std::string> hosts = dist::gather_texts(control, host);
   std::vector<std::string> parts;
   for (std::size_t rank = 0; rank < times.size(); ++rank) {
     const double ahead = times[rank] - middle_of(times);

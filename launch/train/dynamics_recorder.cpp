@@ -7,8 +7,9 @@
 #include <cstring>
 #include <utility>
 
+#include "dist/mpi/agreement.h"
 #include "launch/checkpoint/checkpoint.h"
-#include "prune/agreement.h"
+#include "prune/error.h"
 
 namespace diffprob::launch {
 namespace {
@@ -124,7 +125,7 @@ void DynamicsRecorder::end_epoch() {
               " rows of this epoch, expected ", expected_);
   auto own = prune::exchange_epoch(records_, num_samples_, runtime_.control());
   if (visits_ == Visits::kAnyNumber) own = prune::merge_visits(std::move(own));
-  prune::together(runtime_.control(), [&] {
+  dist::together<prune::PruneError>(runtime_.control(), [&] {
     accumulator_.add_epoch(own, prune::DynamicsAccumulator::Unvisited::kAllow);
   });
   records_.clear();
@@ -188,13 +189,14 @@ std::vector<std::int64_t> DynamicsRecorder::never_visited() {
 
 void DynamicsRecorder::add_never_visited(const std::vector<prune::EpochRecord>& records) {
   const auto own = prune::exchange_epoch(records, num_samples_, runtime_.control());
-  prune::together(runtime_.control(), [&] { accumulator_.add_never_visited(own); });
+  dist::together<prune::PruneError>(runtime_.control(),
+                                    [&] { accumulator_.add_never_visited(own); });
 }
 
 void DynamicsRecorder::write(const std::string& path, const prune::ScoreSource& source,
                              const data::Dataset& dataset) {
   prune::DynamicsRows own;
-  prune::together(runtime_.control(), [&] { own = accumulator_.finish(); });
+  dist::together<prune::PruneError>(runtime_.control(), [&] { own = accumulator_.finish(); });
   prune::DynamicsTable table{source,
                              accumulator_.state().epochs,
                              accumulator_.state().window,
@@ -204,7 +206,7 @@ void DynamicsRecorder::write(const std::string& path, const prune::ScoreSource& 
     for (std::int64_t i = 0; i < num_samples_; ++i)
       table.labels.push_back(static_cast<std::int32_t>(dataset.label(i)));
   }
-  prune::together(runtime_.control(), [&] {
+  dist::together<prune::PruneError>(runtime_.control(), [&] {
     if (runtime_.is_root()) prune::write_dynamics(path, table);
   });
 }

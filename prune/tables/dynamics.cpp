@@ -5,7 +5,7 @@
 #include <tuple>
 #include <utility>
 
-#include "prune/agreement.h"
+#include "dist/mpi/agreement.h"
 #include "prune/error.h"
 
 namespace diffprob::prune {
@@ -110,7 +110,7 @@ std::vector<EpochRecord> exchange_epoch(std::span<const EpochRecord> own, std::i
     while (index >= samples_of_rank(num_samples, rank, ranks).last) ++rank;
     return static_cast<std::size_t>(rank);
   };
-  together(collectives, [&] {
+  dist::together<PruneError>(collectives, [&] {
     for (const EpochRecord& record : own) {
       if (record.index >= num_samples) {
         throw PruneError("training dynamics: rank " + std::to_string(collectives.rank()) +
