@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/files/atomic_file.h"
 #include "prune/error.h"
-#include "prune/files/atomic_file.h"
 #include "prune/lists/kept_index_writer.h"
 #include "prune/methods/methods.h"
 #include "prune/methods/row.h"
@@ -119,7 +119,7 @@ void write_prune_summary(const std::string& path, const PruneResult& result,
   text += ",\n  \"after\": " +
           compact(classes, [&](std::int64_t c) { return kept[static_cast<std::size_t>(c)]; }) +
           "\n }\n}\n";
-  write_text_file(path, text);
+  data::write_file_atomically(path, text);
 }
 
 }  // namespace diffprob::prune

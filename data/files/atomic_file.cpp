@@ -71,7 +71,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (file_ < 0) throw DataError(path_ + ": write after stage()");
+  if (file_ < 0) throw DataError(path_ + ": write after close()");
   buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
   size_ += static_cast<std::int64_t>(bytes.size());
   if (buffer_.size() >= kBufferBytes) flush();
@@ -92,7 +92,7 @@ void AtomicFile::flush() {
   buffer_.clear();
 }
 
-void AtomicFile::stage() {
+void AtomicFile::close() {
   if (file_ < 0) return;
   flush();
   if (::fsync(file_) != 0) fail(path_, "sync failed");
@@ -102,7 +102,7 @@ void AtomicFile::stage() {
 
 void AtomicFile::commit() {
   if (committed_) return;
-  stage();
+  close();
   const std::string name = std::filesystem::path(path_).parent_path();
   const OpenFolder folder(name.empty() ? "." : name);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)

@@ -29,8 +29,10 @@ class AtomicFile {
   /// Name of the temporary file, for writers that must open it themselves (they write there, then
   /// commit()).
   [[nodiscard]] const std::string& temporary_path() const noexcept { return temporary_; }
-  /// Flush and sync without renaming: for groups of files, stage() all, then commit() all.
-  void stage();
+  /// Flushes, syncs and closes the file without renaming it: for groups of files, close() all, then
+  /// commit() all.
+  void close();
+  /// Calls close() first if needed.
   void commit();
 
  private:

@@ -65,13 +65,29 @@ void InputFile::will_need(std::int64_t offset, std::int64_t length) const noexce
   static_cast<void>(::posix_fadvise(file_, offset, length, POSIX_FADV_WILLNEED));
 }
 
-void read_whole_file(const std::string& path, std::int64_t limit, std::vector<std::byte>& bytes) {
+namespace {
+
+/// Reads a whole file into a container of single bytes.
+template <class Bytes>
+void read_into(const std::string& path, std::int64_t limit, Bytes& bytes) {
   const InputFile file(path);
   if (file.size() > limit)
     throw DataError(path + ": " + std::to_string(file.size()) + " bytes, at most " +
                     std::to_string(limit) + " are understood");
   bytes.resize(static_cast<std::size_t>(file.size()));
-  file.read(0, bytes);
+  file.read(0, std::as_writable_bytes(std::span(bytes)));
+}
+
+}  // namespace
+
+void read_whole_file(const std::string& path, std::int64_t limit, std::vector<std::byte>& bytes) {
+  read_into(path, limit, bytes);
+}
+
+std::string read_text_file(const std::string& path, std::int64_t limit) {
+  std::string text;
+  read_into(path, limit, text);
+  return text;
 }
 
 }  // namespace diffprob::data

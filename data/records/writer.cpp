@@ -147,10 +147,10 @@ void RecordWriter::finish() {
   AtomicFile property(inside(state.folder, "property"));
   const auto side = std::to_string(state.image_size);
   property.write(std::to_string(state.first_keys.size()) + "," + side + "," + side + "\n");
-  state.records.stage();
-  state.index.stage();
-  property.stage();
-  for (const auto& companion : state.companions) companion->stage();
+  state.records.close();
+  state.index.close();
+  property.close();
+  for (const auto& companion : state.companions) companion->close();
   // train.rec makes the set: an old one goes first, the new one comes last, so no reader ever sees
   // a mixture.
   ::unlink(inside(state.folder, "train.rec").c_str());

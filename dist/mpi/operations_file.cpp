@@ -1,18 +1,14 @@
 #include "dist/mpi/operations_file.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
 #include <mutex>
 #include <string>
-#include <system_error>
 
+#include "data/files/atomic_file.h"
 #include "dist/flight_recorder.h"
 
 namespace diffprob::dist {
@@ -91,28 +87,6 @@ void log_newest(std::string_view reason) {
   }
 }
 
-[[noreturn]] void fail(const std::filesystem::path& path, const char* action) {
-  throw std::system_error(errno, std::generic_category(), path.string() + ": " + action);
-}
-
-void write_file(const std::filesystem::path& path, const std::string& text) {
-  auto temporary = path;
-  temporary += ".tmp";
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) fail(temporary, "open");
-  bool good = true;
-  for (std::size_t at = 0; good && at < text.size();) {
-    const ssize_t n = write(file, text.data() + at, text.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    good = n > 0;
-    if (good) at += static_cast<std::size_t>(n);
-  }
-  good = good && fsync(file) == 0;
-  good = close(file) == 0 && good;
-  if (!good) fail(temporary, "write");
-  if (rename(temporary.c_str(), path.c_str()) != 0) fail(path, "rename");
-}
-
 }  // namespace
 
 void set_dump_folder(std::filesystem::path folder) {
@@ -139,7 +113,7 @@ std::filesystem::path write_operations(std::string_view reason) noexcept {
     }
     char name[48];
     std::snprintf(name, sizeof(name), "operations.rank%05d.txt", recorders.front()->rank());
-    write_file(to.folder / name, text_of(reason));
+    data::write_file_atomically(to.folder / name, text_of(reason));
     return to.written = to.folder / name;
   } catch (const std::exception& error) {
     spdlog::error("the last operations could not be written: {}", error.what());

@@ -13,8 +13,8 @@
 #include <sstream>
 
 #include "data/files/atomic_file.h"
+#include "data/files/input_file.h"
 #include "data/files/sha256.h"
-#include "prune/files/atomic_file.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -23,6 +23,7 @@ namespace {
 constexpr int kFormatVersion = 2;
 constexpr std::size_t kDigestSize = 64;
 constexpr std::size_t kRecordSize = sizeof(prune::ScoreRecord);
+constexpr std::int64_t kLongestHeader = std::int64_t{1} << 20;  // bytes, with the digest at the end
 constexpr const char* kFormat = "part.%12lld-%12lld.%5d-of-%5d%n";
 constexpr const char* kTemporaryMark = ".tmp.";
 static_assert(std::endian::native == std::endian::little,
@@ -128,7 +129,8 @@ std::vector<ScoreParts::Part> ScoreParts::found() const {
 std::vector<prune::ScoreRecord> ScoreParts::read(const Part& part, int rank,
                                                  std::string& foreign) const {
   const std::string file = path(part, rank);
-  const std::string content = prune::read_text_file(file);
+  const std::string content = data::read_text_file(
+      file, kLongestHeader + (part.last - part.first) * static_cast<std::int64_t>(kRecordSize));
   const std::size_t body = content.size() < kDigestSize ? 0 : content.size() - kDigestSize;
   TORCH_CHECK(body > 0 && data::sha256_hex(std::string_view(content).substr(0, body)) ==
                               content.substr(body),

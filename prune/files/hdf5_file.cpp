@@ -125,7 +125,7 @@ hid_t hdf_disk_type<double>() {
 }
 
 HdfWriter::HdfWriter(const std::string& path)
-    : path_(path), target_(path), file_(create_file(target_.temporary())) {}
+    : path_(path), target_(path), file_(create_file(target_.temporary_path())) {}
 
 void HdfWriter::fail(const std::string& name, const std::string& what) const {
   throw PruneError(path_ + ": cannot write " + name + ": " + what + last_error());

@@ -7,7 +7,7 @@
 
 #include <hdf5.h>
 
-#include "prune/files/atomic_file.h"
+#include "data/files/atomic_file.h"
 
 namespace diffprob::prune {
 
@@ -107,7 +107,7 @@ class HdfWriter {
 
   HdfQuiet quiet_;
   std::string path_;
-  AtomicFile target_;
+  data::AtomicFile target_;
   HdfHandle file_;
 };
 

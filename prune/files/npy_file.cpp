@@ -7,8 +7,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "data/files/atomic_file.h"
 #include "prune/error.h"
-#include "prune/files/atomic_file.h"
 #include "prune/files/npy_header.h"
 
 namespace diffprob::prune {
@@ -77,15 +77,9 @@ std::string array_head(const std::string& descr, std::size_t count) {
 
 void write_array(const std::string& path, const std::string& descr, const void* values,
                  std::size_t count, std::size_t element_bytes) {
-  AtomicFile file(path);
-  std::ofstream out(file.temporary(), std::ios::binary);
-  const std::string head = array_head(descr, count);
-  out.write(head.data(), static_cast<std::streamsize>(head.size()));
-  if (count > 0)
-    out.write(static_cast<const char*>(values),
-              static_cast<std::streamsize>(count * element_bytes));
-  out.close();
-  if (!out) throw PruneError(file.temporary() + ": cannot be written");
+  data::AtomicFile file(path);
+  file.write(array_head(descr, count));
+  file.write(std::span(static_cast<const std::byte*>(values), count * element_bytes));
   file.commit();
 }
 

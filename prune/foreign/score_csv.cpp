@@ -6,8 +6,8 @@
 #include <limits>
 #include <optional>
 
+#include "data/files/atomic_file.h"
 #include "prune/error.h"
-#include "prune/files/atomic_file.h"
 #include "prune/files/text_lines.h"
 #include "prune/tables/score_file.h"
 
@@ -248,8 +248,7 @@ bool is_score_csv(const std::string& path) {
 
 void write_score_csv(const std::string& path, const ScoreTable& table) {
   check_table(path, table);
-  AtomicFile file(path);
-  std::ofstream out(file.temporary(), std::ios::binary);
+  data::AtomicFile file(path);
   const bool top1 = table.columns.has("top1");
   std::vector<FloatColumn> columns;
   for (const FloatColumn& column : float_columns()) {
@@ -257,15 +256,13 @@ void write_score_csv(const std::string& path, const ScoreTable& table) {
   }
   std::string line = std::string("index,label") + (top1 ? ",top1" : "");
   for (const FloatColumn& column : columns) line += std::string(",") + column.name;
-  out << line << '\n';
+  file.write(line + '\n');
   for (std::size_t i = 0; i < table.records.size(); ++i) {
     line = std::to_string(i) + ',' + std::to_string(table.labels[i]);
     if (top1) line += ',' + std::to_string(table.records[i].top1);
     for (const FloatColumn& column : columns) append(line += ',', table.records[i].*column.member);
-    out << line << '\n';
+    file.write(line + '\n');
   }
-  out.close();
-  if (!out) throw PruneError(file.temporary() + ": cannot be written");
   file.commit();
 }
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "data/files/atomic_file.h"
 #include "prune/error.h"
-#include "prune/files/atomic_file.h"
 #include "prune/files/text_lines.h"
 
 namespace diffprob::prune {
@@ -57,15 +57,12 @@ void read_score_rows(const std::string& path, const TakeRow& take) {
 }
 
 void write_text_column(const std::string& path, std::span<const double> values) {
-  AtomicFile file(path);
-  std::ofstream out(file.temporary(), std::ios::binary);
+  data::AtomicFile file(path);
   char line[40];
   for (const double value : values) {
     const int length = std::snprintf(line, sizeof line, "%.18e\n", value);
-    out.write(line, length);
+    file.write(std::string_view(line, static_cast<std::size_t>(length)));
   }
-  out.close();
-  if (!out) throw PruneError(file.temporary() + ": cannot be written");
   file.commit();
 }
 

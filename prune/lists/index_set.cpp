@@ -3,7 +3,6 @@
 #include <filesystem>
 
 #include "prune/error.h"
-#include "prune/files/atomic_file.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/lists/index_set_writer.h"
 #include "prune/lists/kept_index_text.h"

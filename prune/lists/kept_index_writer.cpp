@@ -1,25 +1,10 @@
 #include "prune/lists/kept_index_writer.h"
 
-#include <cerrno>
 #include <charconv>
-#include <cstring>
-
-#include "prune/error.h"
 
 namespace diffprob::prune {
-namespace {
-
-[[noreturn]] void fail(const std::string& path, const char* what) {
-  throw PruneError(path + ": cannot " + what + ": " + std::strerror(errno));
-}
-
-}  // namespace
-
-KeptIndexTextWriter::KeptIndexTextWriter(const std::string& path) : path_(path), target_(path) {
-  out_.open(target_.temporary(), std::ios::binary);
-  if (!out_) fail(target_.temporary(), "create the file");
-  text_ = "kept_index = [";
-}
+KeptIndexTextWriter::KeptIndexTextWriter(const std::string& path)
+    : target_(path), text_("kept_index = [") {}
 
 void KeptIndexTextWriter::append(std::span<const std::int64_t> kept) {
   constexpr std::size_t kPiece = std::size_t{1} << 22U;
@@ -32,15 +17,13 @@ void KeptIndexTextWriter::append(std::span<const std::int64_t> kept) {
 }
 
 void KeptIndexTextWriter::flush() {
-  if (!out_.write(text_.data(), static_cast<std::streamsize>(text_.size()))) fail(path_, "write");
+  target_.write(text_);
   text_.clear();
 }
 
 void KeptIndexTextWriter::finish() {
   text_ += "]\n";
   flush();
-  out_.close();
-  if (!out_) fail(path_, "write");
   target_.commit();
 }
 
@@ -59,7 +42,7 @@ void write_label_map_text(const std::string& path, std::span<const std::int64_t>
     text += ": ";
     append_number(text, label_map[old_label]);
   }
-  write_text_file(path, text + "}\n");
+  data::write_file_atomically(path, text + "}\n");
 }
 
 }  // namespace diffprob::prune

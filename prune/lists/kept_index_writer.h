@@ -1,15 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <span>
 #include <string>
 
-#include "prune/files/atomic_file.h"
+#include "data/files/atomic_file.h"
 
 namespace diffprob::prune {
 
-/// Writes `kept_index = [0, 3, ...]` piece by piece, whole or not at all. Throws PruneError.
+/// Writes `kept_index = [0, 3, ...]` piece by piece, whole or not at all. Throws data::DataError.
 class KeptIndexTextWriter {
  public:
   explicit KeptIndexTextWriter(const std::string& path);
@@ -19,9 +18,7 @@ class KeptIndexTextWriter {
  private:
   void flush();
 
-  std::string path_;
-  AtomicFile target_;
-  std::ofstream out_;
+  data::AtomicFile target_;
   std::string text_;
   bool first_ = true;
 };

@@ -6,8 +6,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "data/files/atomic_file.h"
+#include "data/files/input_file.h"
 #include "prune/error.h"
-#include "prune/files/atomic_file.h"
 #include "prune/files/npy_file.h"
 #include "prune/files/text_lines.h"
 #include "prune/lists/kept_index_text.h"
@@ -16,6 +17,7 @@ namespace diffprob::prune {
 namespace {
 
 constexpr std::int64_t kMostSamples = std::int64_t{1} << 32;
+constexpr std::int64_t kLargestList = std::int64_t{1} << 36;  // bytes, up to 16 per sample
 
 /// Numbers of a list -> sample indices, in place.
 void to_indices(const std::string& path, const ListOptions& options,
@@ -47,8 +49,8 @@ std::vector<std::int64_t> read_lines(const std::string& path) {
 }
 
 std::vector<std::int64_t> read_comma(const std::string& path, ListKind kind) {
-  NumberList list =
-      parse_number_list(path, read_text_file(path), 0, std::numeric_limits<std::int64_t>::max());
+  NumberList list = parse_number_list(path, data::read_text_file(path, kLargestList), 0,
+                                      std::numeric_limits<std::int64_t>::max());
   const ListName wanted = kind == ListKind::kKeptIndex      ? ListName::kKeptIndex
                           : kind == ListKind::kDroppedIndex ? ListName::kDroppedIndex
                                                             : ListName::kNone;
@@ -228,7 +230,7 @@ std::vector<std::int64_t> read_indices(const std::string& path, ListKind kind,
 void write_lines(const std::string& path, const std::vector<std::int64_t>& numbers) {
   std::string text;
   for (const std::int64_t number : numbers) text += std::to_string(number) + "\n";
-  write_text_file(path, text);
+  data::write_file_atomically(path, text);
 }
 
 void write_comma(const std::string& path, const std::string& before,
@@ -237,7 +239,7 @@ void write_comma(const std::string& path, const std::string& before,
   std::string text = before;
   for (std::size_t i = 0; i < numbers.size(); ++i)
     text += (i == 0 ? "" : between) + std::to_string(numbers[i]);
-  write_text_file(path, text + after);
+  data::write_file_atomically(path, text + after);
 }
 
 void write_mask(const std::string& path, const IndexSet& set, ListMeaning marked) {
@@ -261,7 +263,7 @@ void write_names(const std::string& path, ListKind kind, const IndexSet& set,
       throw PruneError(path + ": '" + name + "' lies in no folder that could name its identity");
     text += (kind == ListKind::kMsCeleb ? name.substr(0, slash) + "\t" : "") + name + "\n";
   }
-  write_text_file(path, text);
+  data::write_file_atomically(path, text);
 }
 
 }  // namespace

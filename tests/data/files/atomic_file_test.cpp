@@ -10,6 +10,7 @@
 #include <functional>
 #include <utility>
 
+#include "data/files/input_file.h"
 #include "data/files/sha256.h"
 #include "tests/data/test_files.h"
 
@@ -45,7 +46,7 @@ TEST(AtomicFile, AppearsOnCommitAlone) {
     file.write("new");
     EXPECT_EQ(file.size(), 3);
     EXPECT_EQ(test::read_file(folder / "a"), "old");
-    file.stage();
+    file.close();
     EXPECT_EQ(test::read_file(folder / "a"), "old");
     EXPECT_EQ(test::read_file(file.temporary_path()), "new");
     EXPECT_THROW(file.write("more"), DataError);
@@ -61,7 +62,7 @@ TEST(AtomicFile, VanishesWithoutCommit) {
   {
     AtomicFile file(folder / "a");
     file.write("half");
-    file.stage();
+    file.close();
   }
   EXPECT_EQ(files_in(folder.path()), 0u);
 }
@@ -86,6 +87,16 @@ TEST(AtomicFile, TheFolderMayBeRenamedAsSoonAsTheFileIsThere) {
   write_file_atomically(folder / "step.tmp/ready", "done");
   EXPECT_FALSE(behind_next_rename);
   EXPECT_EQ(test::read_file(folder / "step/ready"), "done");
+}
+
+TEST(InputFile, ReadsTextUpToALimit) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "a", "four");
+
+  EXPECT_EQ(read_text_file(folder / "a", 4), "four");
+  EXPECT_THROW((void)read_text_file(folder / "a", 3), DataError);
+  EXPECT_THROW((void)read_text_file(folder / "none", 4), DataError);
+  EXPECT_THROW((void)read_text_file(folder.path(), 4), DataError);
 }
 
 TEST(AtomicFile, FolderMustExist) {

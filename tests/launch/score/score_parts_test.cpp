@@ -10,9 +10,9 @@
 #include <fstream>
 #include <functional>
 
+#include "data/files/input_file.h"
 #include "data/loading/sampler.h"
 #include "prune/error.h"
-#include "prune/files/atomic_file.h"
 #include "tests/support/mpi_world.h"
 
 namespace diffprob::launch {
@@ -139,7 +139,7 @@ TEST_F(ScorePartsTest, DamagedPartsAreSetAsideAndMissingAgain) {
       fmt::format("{:05d}-of-{:05d}", control_.world_size() - 1, control_.world_size());
   const std::string victim = folder_ + "/part.000000000000-000000000032." + last_rank;
   control_.barrier("written");
-  const std::string whole = prune::read_text_file(victim);
+  const std::string whole = data::read_text_file(victim, 1 << 20);
   control_.barrier("read by all");  // before rank 0 damages it
   std::vector<std::string> damaged = {"", whole.substr(0, 40), whole.substr(0, whole.size() - 1),
                                       whole + "x"};

@@ -11,6 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/error.h"
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/tables/score_table.h"
@@ -210,7 +211,7 @@ TEST_F(ScoreFile, MissingFileAndFolderAreErrors) {
   EXPECT_THAT(
       message_of<PruneError>([&] { static_cast<void>(read_scores(folder_.file("none.h5"))); }),
       HasSubstr("none.h5"));
-  EXPECT_THAT(message_of<PruneError>([&] {
+  EXPECT_THAT(message_of<data::DataError>([&] {
                 write_scores(folder_.file("no/such/folder.h5"), synthetic_table(1, 3, 3));
               }),
               HasSubstr("cannot create"));
