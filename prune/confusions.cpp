@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "prune/select/sample_stream.h"
+#include "data/random/splitmix64.h"
 
 namespace diffprob::prune {
 namespace {
@@ -20,12 +20,12 @@ std::vector<std::uint64_t> to_counting_rank(const std::vector<std::uint64_t>& pa
                                             dist::HostCollectives& collectives) {
   const auto ranks = static_cast<std::uint64_t>(collectives.world_size());
   std::vector<std::int64_t> counts(ranks, 0);
-  for (const std::uint64_t pair : pairs) ++counts[splitmix64(pair) % ranks];
+  for (const std::uint64_t pair : pairs) ++counts[data::splitmix64(pair) % ranks];
   std::vector<std::size_t> next(ranks, 0);
   for (std::size_t r = 1; r < ranks; ++r)
     next[r] = next[r - 1] + static_cast<std::size_t>(counts[r - 1]);
   std::vector<std::uint64_t> grouped(pairs.size());
-  for (const std::uint64_t pair : pairs) grouped[next[splitmix64(pair) % ranks]++] = pair;
+  for (const std::uint64_t pair : pairs) grouped[next[data::splitmix64(pair) % ranks]++] = pair;
   return collectives.all_to_all_v(std::span<const std::uint64_t>(grouped), counts);
 }
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "prune/error.h"
-#include "prune/select/sample_stream.h"
+#include "prune/select/identity_stream.h"
 
 namespace diffprob::prune {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "prune/select/fraction.h"
-#include "prune/select/sample_stream.h"
+#include "prune/select/identity_stream.h"
 
 namespace diffprob::prune {
 namespace {

@@ -16,10 +16,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/random/splitmix64.h"
 #include "dist/mpi/environment.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/prune.h"
-#include "prune/select/sample_stream.h"
 #include "prune/tables/score_file.h"
 #include "prune/tables/source_attributes.h"
 
@@ -30,7 +30,7 @@ using namespace diffprob;
 constexpr double kThreshold = 0.01;
 
 double uniform(std::uint64_t stream, std::uint64_t i) {
-  return static_cast<double>(prune::splitmix64(prune::splitmix64(stream) + i) >> 11U) * 0x1p-53;
+  return static_cast<double>(data::splitmix64(data::splitmix64(stream) + i) >> 11U) * 0x1p-53;
 }
 
 /// One sample each, the rest where v^2 falls: a few large identities, many small ones.

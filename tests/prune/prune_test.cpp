@@ -15,7 +15,7 @@
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/methods/methods.h"
-#include "prune/select/sample_stream.h"
+#include "prune/select/identity_stream.h"
 #include "prune/summary.h"
 #include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"

@@ -2,23 +2,18 @@
 
 #include <cstdint>
 
+#include "data/random/splitmix64.h"
+
 namespace diffprob::prune {
 
-[[nodiscard]] constexpr std::uint64_t splitmix64(std::uint64_t x) {
-  x += 0x9E3779B97F4A7C15U;
-  x = (x ^ (x >> 30U)) * 0xBF58476D1CE4E5B9U;
-  x = (x ^ (x >> 27U)) * 0x94D049BB133111EBU;
-  return x ^ (x >> 31U);
-}
-
-/// splitmix64 as a counter-based generator: the stream is a function of (seed, identity) alone.
+/// Counter-based stream of random numbers, a function of (seed, identity) only.
 class IdentityStream {
  public:
   IdentityStream(std::uint64_t seed, std::int64_t identity)
-      : base_(splitmix64(splitmix64(seed) + static_cast<std::uint64_t>(identity))) {}
+      : base_(data::combine_key(seed, static_cast<std::uint64_t>(identity))) {}
 
   /// The k-th number of the stream.
-  [[nodiscard]] std::uint64_t at(std::uint64_t k) const { return splitmix64(base_ + k); }
+  [[nodiscard]] std::uint64_t at(std::uint64_t k) const { return data::splitmix64(base_ + k); }
 
   /// Uniform in [0, bound), bound > 0. Draws from the incomplete last round of 2^64 are refused: no
   /// bias.
