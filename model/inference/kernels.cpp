@@ -1,11 +1,10 @@
 #include "model/inference/kernels.h"
 
+#include "model/kernels/host_device.h"
 #include "model/kernels/vector_dispatch.h"
 
 namespace diffprob::model::kernels {
 namespace {
-
-#define DIFFPROB_INLINE [[gnu::always_inline]] inline
 
 /// NaN stays NaN.
 DIFFPROB_INLINE float prelu_of(float x, float slope) {
@@ -48,8 +47,6 @@ DIFFPROB_INLINE void add_scaled_body(float* __restrict sum, const float* __restr
     for (std::int64_t c = 0; c < channels; ++c) out[c] += pixel[c] * scale[c];
   }
 }
-
-#undef DIFFPROB_INLINE
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 #pragma once
 
 /// Runs a loop compiled for the widest vectors of the machine. The body must be
-/// `[[gnu::always_inline]] inline`, and its file should be compiled with -O3.
+/// DIFFPROB_INLINE (host_device.h), and its file should be compiled with -O3.
 namespace diffprob::model::kernels {
 
 #if defined(__x86_64__)

@@ -4,12 +4,12 @@
 #include <bit>
 
 #include "data/random/keyed_random.h"
+#include "model/kernels/host_device.h"
+#include "model/kernels/vector_dispatch.h"
 #include "model/kernels/vector_exp.h"
 
 namespace diffprob::model::kernels {
 namespace {
-
-#define DIFFPROB_INLINE [[gnu::always_inline]] inline
 
 constexpr std::int64_t kTile = 256;     // columns whose accumulators stay in the first cache
 constexpr std::int64_t kSumBlock = 64;  // terms added in float32 before they go to the float64 sum
@@ -115,69 +115,34 @@ DIFFPROB_INLINE void round_body(const float* __restrict values, const std::int64
   }
 }
 
-#undef DIFFPROB_INLINE
-
-#if defined(__x86_64__)
-template <auto body, class... Arguments>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void on_avx512(
-    Arguments... arguments) {
-  body(arguments...);
-}
-template <auto body, class... Arguments>
-[[gnu::target("avx2,fma")]] void on_avx2(Arguments... arguments) {
-  body(arguments...);
-}
-enum class Vectors { kAvx512, kAvx2, kBasic };
-Vectors widest() {
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    return Vectors::kAvx512;
-  }
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Vectors::kAvx2
-                                                                         : Vectors::kBasic;
-}
-template <auto body, class... Arguments>
-void run(Arguments... arguments) {
-  static const Vectors vectors = widest();
-  if (vectors == Vectors::kAvx512) return on_avx512<body>(arguments...);
-  if (vectors == Vectors::kAvx2) return on_avx2<body>(arguments...);
-  body(arguments...);
-}
-#else
-template <auto body, class... Arguments>
-void run(Arguments... arguments) {
-  body(arguments...);
-}
-#endif
-
 }  // namespace
 
 void cosines(Block block, const float* inverse_norms, float* maxima) {
-  run<cosines_body>(block, inverse_norms, maxima);
+  run_widest<cosines_body>(block, inverse_norms, maxima);
 }
 
 void exponentials(Block block, const float* inverse_norms, float scale, const float* reference,
                   double* sums) {
-  run<exponentials_body>(block, inverse_norms, scale, reference, sums);
+  run_widest<exponentials_body>(block, inverse_norms, scale, reference, sums);
 }
 
 void gradients(Block block, const float* inverse_norms, float scale, const float* reference,
                const float* factor) {
-  run<gradients_body>(block, inverse_norms, scale, reference, factor);
+  run_widest<gradients_body>(block, inverse_norms, scale, reference, factor);
 }
 
 void project(float* gradient, const float* centres, const float* inverse_norms, std::int64_t rows,
              std::int64_t dim) {
-  run<project_body>(gradient, centres, inverse_norms, rows, dim);
+  run_widest<project_body>(gradient, centres, inverse_norms, rows, dim);
 }
 
 void sgd(float* weight, float* velocity, const float* gradient, std::int64_t count, SgdStep step) {
-  run<sgd_body>(weight, velocity, gradient, count, step);
+  run_widest<sgd_body>(weight, velocity, gradient, count, step);
 }
 
 void round_stochastically(const float* values, const std::int64_t* ids, std::int64_t rows,
                           std::int64_t dim, std::uint64_t key, std::uint16_t* out) {
-  run<round_body>(values, ids, rows, dim, data::splitmix64(key), out);
+  run_widest<round_body>(values, ids, rows, dim, data::splitmix64(key), out);
 }
 
 }  // namespace diffprob::model::kernels

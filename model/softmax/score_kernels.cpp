@@ -5,13 +5,12 @@
 #include <cmath>
 #include <limits>
 
+#include "model/kernels/host_device.h"
 #include "model/kernels/vector_dispatch.h"
 #include "model/kernels/vector_exp.h"
 
 namespace diffprob::model::kernels {
 namespace {
-
-#define DIFFPROB_INLINE [[gnu::always_inline]] inline
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr std::int64_t kLanes = 32;  // independent maxima or sums of a row
@@ -120,8 +119,6 @@ DIFFPROB_INLINE void norms_body(const float* rows, std::int64_t stride, std::int
     norms[r] = static_cast<float>(std::sqrt(sum));
   }
 }
-
-#undef DIFFPROB_INLINE
 
 }  // namespace
 
