@@ -3,17 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <filesystem>
-#include <functional>
-#include <mutex>
 #include <span>
-#include <thread>
 #include <vector>
 
 #include "data/error.h"
 #include "data/files/atomic_file.h"
+#include "data/files/worker_threads.h"
 #include "data/images/jpeg_decoder.h"
 #include "data/random/keyed_random.h"
 #include "data/records/record_io.h"
@@ -66,29 +62,6 @@ class Photographer {
   float nuisance_;
 };
 
-/// work(i) for i in [begin, end) on several threads; the first exception is rethrown here.
-void parallel_for(std::int64_t begin, std::int64_t end, int threads,
-                  const std::function<void(std::int64_t)>& work) {
-  std::atomic<std::int64_t> next = begin;
-  std::exception_ptr error;
-  std::mutex mutex;
-  const auto run = [&] {
-    try {
-      for (std::int64_t i = next++; i < end; i = next++) work(i);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!error) error = std::current_exception();
-      next = end;
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (int i = 1; i < threads; ++i) helpers.emplace_back(run);
-    run();
-  }
-  if (error) std::rethrow_exception(error);
-}
-
 Encoded shoot_planned(const Photographer& photographer, const PlannedSample& planned,
                       std::int64_t index) {
   const auto difficulty =
@@ -106,7 +79,7 @@ void write_training_set(const std::string& folder, const SyntheticFacesOptions& 
   for (std::int64_t begin = 0; begin < total; begin += kBlock) {
     const std::int64_t end = std::min(begin + kBlock, total);
     std::vector<Encoded> images(static_cast<std::size_t>(end - begin));
-    parallel_for(begin, end, options.threads, [&](std::int64_t i) {
+    parallel_for(begin, end, options.threads, [&](std::int64_t i, int /*worker*/) {
       images[static_cast<std::size_t>(i - begin)] =
           shoot_planned(photographer, plan[static_cast<std::size_t>(i)], i);
     });
@@ -124,16 +97,17 @@ void write_verification_set(const std::string& path, const SyntheticFacesOptions
   const std::vector<VerificationPicture> plan = plan_verification_set(options);
   VerificationSet set;
   set.images.resize(plan.size());
-  parallel_for(0, static_cast<std::int64_t>(plan.size()), options.threads, [&](std::int64_t i) {
-    const VerificationPicture& picture = plan[static_cast<std::size_t>(i)];
-    KeyedRandom random(
-        combine_key(combine_key(options.seed, key_of_name("hard")), static_cast<std::uint64_t>(i)));
-    const auto difficulty = random.uniform() < static_cast<float>(options.hard_samples)
-                                ? faces::Difficulty::kHard
-                                : faces::Difficulty::kPlain;
-    set.images[static_cast<std::size_t>(i)] =
-        photographer.shoot(picture.identity, photographer.sample(picture.number, difficulty));
-  });
+  parallel_for(0, static_cast<std::int64_t>(plan.size()), options.threads,
+               [&](std::int64_t i, int /*worker*/) {
+                 const VerificationPicture& picture = plan[static_cast<std::size_t>(i)];
+                 KeyedRandom random(combine_key(combine_key(options.seed, key_of_name("hard")),
+                                                static_cast<std::uint64_t>(i)));
+                 const auto difficulty = random.uniform() < static_cast<float>(options.hard_samples)
+                                             ? faces::Difficulty::kHard
+                                             : faces::Difficulty::kPlain;
+                 set.images[static_cast<std::size_t>(i)] = photographer.shoot(
+                     picture.identity, photographer.sample(picture.number, difficulty));
+               });
   for (std::size_t i = 0; i < plan.size(); i += 2)
     set.same.push_back(plan[i].identity == plan[i + 1].identity);
   write_verification_bin(path, set);

@@ -1,14 +1,12 @@
 #include "eval/embed/resident_set.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <thread>
 #include <utility>
 
 #include <ATen/ATen.h>
 
 #include "data/error.h"
+#include "data/files/worker_threads.h"
 
 namespace diffprob::eval {
 
@@ -54,26 +52,9 @@ at::Tensor ResidentSet::decode(std::int64_t begin, std::int64_t end, bool pinned
   auto* bytes = images.mutable_data_ptr<std::uint8_t>();
   const std::int64_t image_bytes = std::int64_t{image_size_} * image_size_ * 3;
 
-  std::vector<std::exception_ptr> errors(static_cast<std::size_t>(count));
-  std::atomic<std::int64_t> next{0};
-  const auto work = [&](data::ImageDecoder& decoder) {
-    for (std::int64_t i = next++; i < count; i = next++) {
-      try {
-        decode_one(decoder, begin + i, bytes + i * image_bytes);
-      } catch (...) {
-        errors[static_cast<std::size_t>(i)] = std::current_exception();
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (std::size_t t = 1; t < decoders_.size(); ++t)
-      helpers.emplace_back([&, t] { work(*decoders_[t]); });
-    work(*decoders_[0]);
-  }
-  for (const auto& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  data::parallel_for(0, count, static_cast<int>(decoders_.size()), [&](std::int64_t i, int worker) {
+    decode_one(*decoders_[static_cast<std::size_t>(worker)], begin + i, bytes + i * image_bytes);
+  });
   return images;
 }
 

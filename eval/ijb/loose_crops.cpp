@@ -1,13 +1,12 @@
 #include "eval/ijb/loose_crops.h"
 
 #include <algorithm>
-#include <atomic>
-#include <thread>
 
 #include <ATen/ATen.h>
 
 #include "data/error.h"
 #include "data/files/input_file.h"
+#include "data/files/worker_threads.h"
 #include "eval/ijb/align.h"
 #include "model/inference/face_embedder.h"
 
@@ -49,26 +48,11 @@ at::Tensor LooseCrops::read(std::span<const std::int64_t> rows, std::span<std::u
   auto faces = at::zeros({count, kAlignedSize, kAlignedSize, 3},
                          at::TensorOptions(at::kByte).pinned_memory(pinned));
   auto* const bytes = faces.mutable_data_ptr<std::uint8_t>();
-  std::atomic<std::int64_t> next{0};
-  std::vector<std::exception_ptr> errors(workers_.size());
-  const auto work = [&](std::size_t w) {
-    try {
-      for (std::int64_t i = next++; i < count; i = next++) {
-        const auto at = static_cast<std::size_t>(i);
-        there[at] = read_one(*workers_[w], rows[at], bytes + i * kFaceBytes) ? 1 : 0;
-      }
-    } catch (...) {
-      errors[w] = std::current_exception();
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (std::size_t w = 1; w < workers_.size(); ++w) helpers.emplace_back(work, w);
-    work(0);
-  }
-  for (const auto& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  data::parallel_for(0, count, static_cast<int>(workers_.size()), [&](std::int64_t i, int w) {
+    const auto at = static_cast<std::size_t>(i);
+    Worker& worker = *workers_[static_cast<std::size_t>(w)];
+    there[at] = read_one(worker, rows[at], bytes + i * kFaceBytes) ? 1 : 0;
+  });
   return faces;
 }
 
