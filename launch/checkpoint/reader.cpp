@@ -8,6 +8,7 @@
 #include "data/files/sha256.h"
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/checkpoint/manifest.h"
+#include "model/weights/find_entry.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -45,27 +46,14 @@ void mark_broken(const std::string& path) {
   if (failed) spdlog::warn("{} could not be renamed: {}", path, failed.message());
 }
 
-const at::Tensor* find(const model::StateDict& entries, const std::string& name) {
-  const auto found = std::find_if(entries.begin(), entries.end(),
-                                  [&](const auto& entry) { return entry.first == name; });
-  return found == entries.end() ? nullptr : &found->second;
-}
-
-const at::Tensor& entry(const model::StateDict& entries, const std::string& name,
-                        const std::string& path) {
-  const at::Tensor* found = find(entries, name);
-  TORCH_CHECK(found != nullptr, path, ": no entry '", name, "'");
-  return *found;
-}
-
 void load_entries(const std::string& path, const model::StateDict& into) {
   const model::StateDict entries = model::read_pth(path);
   for (const auto& [name, tensor] : into) {
-    const at::Tensor& source = entry(entries, name, path);
+    const at::Tensor& source = model::need_entry(entries, name, path);
     TORCH_CHECK(source.sizes() == tensor.sizes(), path, ": ", name, " has shape ", source.sizes(),
                 ", expected ", tensor.sizes());
   }
-  for (const auto& [name, tensor] : into) tensor.copy_(entry(entries, name, path));
+  for (const auto& [name, tensor] : into) tensor.copy_(model::need_entry(entries, name, path));
 }
 
 /// Copies the rows that both have; both start at a class id of their own.
@@ -135,7 +123,7 @@ class Load {
     const std::string file = path(shard.name);
     const model::StateDict entries = model::read_pth(file);
     for (const auto& [name, tensor] : state_.rows) {
-      const at::Tensor* source = find(entries, name);
+      const at::Tensor* source = model::find_entry(entries, name);
       const bool fits = source != nullptr && source->dim() == tensor.dim() &&
                         source->size(0) == shard.num_rows &&
                         source->sizes().slice(1) == tensor.sizes().slice(1);
@@ -143,7 +131,7 @@ class Load {
         say_left("head." + name);
         continue;
       }
-      const at::Tensor& rows = entry(entries, name, file);
+      const at::Tensor& rows = model::need_entry(entries, name, file);
       TORCH_CHECK(fits, file, ": ", name, " has shape ", rows.sizes(), ", expected ",
                   shard.num_rows, " rows of ", tensor.sizes().slice(1));
       copy_rows(rows, shard.first_class, tensor, state_.first_class);

@@ -3,12 +3,12 @@
 #include <ATen/ATen.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "dist/mpi/agreement.h"
 #include "launch/checkpoint/checkpoint.h"
+#include "model/weights/find_entry.h"
 #include "prune/error.h"
 
 namespace diffprob::launch {
@@ -17,18 +17,10 @@ namespace {
 constexpr const char* kHeader = "header";
 enum Header : std::int64_t { kFirst, kLast, kWindow, kEpochs, kNumSamples, kExpected, kHeaderSize };
 
-const at::Tensor& entry(const model::StateDict& entries, const std::string& name,
-                        const std::string& path) {
-  const auto found = std::find_if(entries.begin(), entries.end(),
-                                  [&](const auto& item) { return item.first == name; });
-  TORCH_CHECK(found != entries.end(), path, ": no entry '", name, "'");
-  return found->second;
-}
-
 /// [rows] of `type`.
 at::Tensor column(const model::StateDict& entries, const std::string& name, at::ScalarType type,
                   const std::string& path) {
-  const at::Tensor& values = entry(entries, name, path);
+  const at::Tensor& values = model::need_entry(entries, name, path);
   TORCH_CHECK(values.dim() == 1 && values.scalar_type() == type, path, ": ", name, " is ",
               values.scalar_type(), " ", values.sizes(), ", expected a row of ", type);
   return values.contiguous();
@@ -71,7 +63,7 @@ void append_records(const model::StateDict& entries, const std::string& path,
 /// The header of a file, checked against what the file's name says of it.
 const std::int64_t* header_of(const model::StateDict& entries, const std::string& path,
                               prune::SampleRange range, std::int64_t num_samples) {
-  const at::Tensor& header = entry(entries, kHeader, path);
+  const at::Tensor& header = model::need_entry(entries, kHeader, path);
   TORCH_CHECK(
       header.dim() == 1 && header.scalar_type() == at::kLong && header.numel() == kHeaderSize, path,
       ": the header is ", header.sizes(), ", expected ", std::int64_t{kHeaderSize}, " int64");
@@ -90,7 +82,7 @@ prune::DynamicsState state_from(const model::StateDict& entries, const std::stri
                                 prune::SampleRange range, const std::int64_t* header) {
   prune::DynamicsState state(range, header[kWindow], header[kEpochs]);
   for (const auto& wanted : state.columns()) {
-    const at::Tensor values = entry(entries, wanted.name, path).contiguous();
+    const at::Tensor values = model::need_entry(entries, wanted.name, path).contiguous();
     TORCH_CHECK(values.scalar_type() == at::kByte &&
                     static_cast<std::size_t>(values.numel()) == wanted.bytes.size(),
                 path, ": ", wanted.name, " holds ", values.numel(), " of ", values.scalar_type(),
