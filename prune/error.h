@@ -1,13 +1,14 @@
 #pragma once
 
-#include <stdexcept>
+#include "data/error.h"
 
 namespace diffprob::prune {
 
 /// Bad scores, options or files. The message names what was wrong, where, and what was expected.
-class PruneError : public std::runtime_error {
+/// Readers and writers of this module throw it or, where a file as such is at fault, its base.
+class PruneError : public data::DataError {
  public:
-  using std::runtime_error::runtime_error;
+  using data::DataError::DataError;
 };
 
 }  // namespace diffprob::prune

@@ -8,23 +8,18 @@
 #include <utility>
 
 #include "data/error.h"
+#include "data/files/text_lines.h"
 #include "data/records/index.h"
 
 namespace diffprob::data {
 namespace {
 
-/// Text that is no line of an .idx may be binary: only what can be printed is shown.
-std::string shown(std::string_view text) {
-  std::string out(text.substr(0, 60));
-  std::ranges::replace_if(
-      out, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return out;
-}
+constexpr std::size_t kShown = 60;  // characters of a line, in a message
 
 std::optional<Finding> problem_of(std::string_view text, std::int64_t rec_bytes, IndexLine& line) {
   if (!parse_index_line(text, line.key, line.offset))
     return Finding{.kind = FindingKind::kIndex,
-                   .message = "expected key<TAB>offset, found \"" + shown(text) + "\""};
+                   .message = "expected key<TAB>offset, found \"" + printable(text, kShown) + "\""};
   if (line.offset % 4 == 0 && line.offset < rec_bytes) return std::nullopt;
   return Finding{.kind = FindingKind::kIndex,
                  .key = line.key,

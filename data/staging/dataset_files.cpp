@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "data/error.h"
+#include "data/files/text_lines.h"
 #include "data/open_dataset.h"
 #include "data/records/record_io.h"
 #include "data/sets/dataset.h"
@@ -73,8 +73,7 @@ std::string_view next_field(std::string_view& rest) {
 std::int64_t next_number(std::string_view& rest) {
   const auto field = next_field(rest);
   std::int64_t value = 0;
-  const auto [after, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-  if (error != std::errc() || after != field.data() + field.size())
+  if (!parse_number(field, value))
     throw DataError("list of files of a data set: a number is expected");
   return value;
 }

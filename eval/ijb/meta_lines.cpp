@@ -1,7 +1,6 @@
 #include "eval/ijb/meta_lines.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <span>
 
@@ -11,39 +10,6 @@ namespace diffprob::eval {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{4} << 20U;  // bytes read at once
-constexpr std::string_view kBlanks = " \t\r";
-
-std::string_view without_blanks(std::string_view text) {
-  const auto first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
-
-void split(std::string_view text, char separator, std::vector<std::string_view>& fields) {
-  fields.clear();
-  if (separator == ' ') {
-    for (std::size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos;
-         at = text.find_first_not_of(kBlanks, at)) {
-      const auto end = std::min(text.find_first_of(kBlanks, at), text.size());
-      fields.push_back(text.substr(at, end - at));
-      at = end;
-    }
-    return;
-  }
-  for (std::size_t end = text.find(separator); end != std::string_view::npos;
-       end = text.find(separator)) {
-    fields.push_back(without_blanks(text.substr(0, end)));
-    text.remove_prefix(end + 1);
-  }
-  fields.push_back(without_blanks(text));
-}
-
-template <class T>
-bool parse(std::string_view text, T& value) {
-  const char* const end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, value);
-  return result.ec == std::errc() && result.ptr == end;
-}
 
 std::span<std::byte> as_writable_bytes(std::string& text, std::size_t from) {
   return std::as_writable_bytes(std::span(text).subspan(from));
@@ -104,9 +70,9 @@ bool MetaLines::next() {
   while (read_line()) {
     std::string_view line(buffer_.data() + line_begin_, next_line_ - line_begin_);
     if (line.ends_with('\n')) line.remove_suffix(1);
-    line = without_blanks(line);
+    line = data::trim(line);
     if (line.empty()) continue;
-    split(line, separator_, fields_);
+    data::split(line, separator_, fields_);
     return true;
   }
   return false;
@@ -131,25 +97,18 @@ void MetaLines::need_fields(std::size_t count, const char* form) const {
 
 std::int64_t MetaLines::integer(std::size_t field, const char* what) const {
   std::int64_t value = 0;
-  if (parse(fields_[field], value)) return value;
+  if (data::parse_number(fields_[field], value)) return value;
   fail(std::string("expected ") + what + ", a whole number, found '" + shown(fields_[field]) + "'");
 }
 
 double MetaLines::real(std::size_t field, const char* what) const {
   double value = 0;
-  if (parse(fields_[field], value) && std::isfinite(value)) return value;
+  if (data::parse_number(fields_[field], value) && std::isfinite(value)) return value;
   fail(std::string("expected ") + what + ", a number, found '" + shown(fields_[field]) + "'");
 }
 
 void MetaLines::fail(const std::string& what) const {
   throw data::DataError(path() + " line " + std::to_string(line_number()) + ": " + what);
-}
-
-std::string shown(std::string_view text) {
-  std::string found(text.substr(0, 40));
-  std::replace_if(
-      found.begin(), found.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return found;
 }
 
 }  // namespace diffprob::eval

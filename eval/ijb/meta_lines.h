@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/files/input_file.h"
+#include "data/files/text_lines.h"
 
 namespace diffprob::eval {
 
@@ -56,7 +57,9 @@ class MetaLines {
   std::vector<std::string_view> fields_;
 };
 
-/// At most 40 characters, printable, for messages.
-[[nodiscard]] std::string shown(std::string_view text);
+/// Returns at most 40 printable characters of a field for a message.
+[[nodiscard]] inline std::string shown(std::string_view text) {
+  return data::printable(text, 40);
+}
 
 }  // namespace diffprob::eval

@@ -1,21 +1,10 @@
 #include <algorithm>
-#include <map>
-#include <sstream>
 
+#include "data/files/text_lines.h"
 #include "launch/checkpoint/checkpoint.h"
 
 namespace diffprob::launch {
 namespace {
-
-std::map<std::string, std::string> lines_of(const std::string& settings) {
-  std::map<std::string, std::string> lines;
-  std::istringstream in(settings);
-  for (std::string line; std::getline(in, line);) {
-    const auto equals = line.find('=');
-    if (equals != std::string::npos) lines[line.substr(0, equals)] = line.substr(equals + 1);
-  }
-  return lines;
-}
 
 bool covers(const std::vector<std::string>& allowed, const std::string& key) {
   return std::any_of(allowed.begin(), allowed.end(),
@@ -26,8 +15,8 @@ bool covers(const std::vector<std::string>& allowed, const std::string& key) {
 
 std::vector<std::string> settings_differences(const std::string& then, const std::string& now,
                                               const std::vector<std::string>& allowed) {
-  const auto before = lines_of(then);
-  const auto after = lines_of(now);
+  const auto before = data::parse_key_values(then);
+  const auto after = data::parse_key_values(now);
   std::vector<std::string> differences;
   for (const auto& [key, value] : after) {
     if (covers(allowed, key)) continue;

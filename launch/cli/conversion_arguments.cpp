@@ -1,8 +1,8 @@
 #include "launch/cli/conversion_arguments.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "data/files/text_lines.h"
 #include "launch/config/suggest.h"
 #include "prune/error.h"
 
@@ -45,10 +45,7 @@ void parse_one(const Override& item, ConversionArguments& arguments,
     }
   }
   if (key == "samples") {
-    const auto result =
-        std::from_chars(value.data(), value.data() + value.size(), arguments.samples);
-    if (result.ec != std::errc() || result.ptr != value.data() + value.size() ||
-        arguments.samples < 1)
+    if (!data::parse_number(value, arguments.samples) || arguments.samples < 1)
       problems.push_back("--samples: expected a whole number above 0, found '" + value + "'");
   }
 }

@@ -10,11 +10,11 @@
 #include <exception>
 #include <filesystem>
 #include <map>
-#include <sstream>
 #include <string_view>
 #include <vector>
 
 #include "data/files/sha256.h"
+#include "data/files/text_lines.h"
 #include "dist/mpi/agreement.h"
 #include "launch/config/fields.h"
 #include "launch/job/read_config.h"
@@ -85,24 +85,13 @@ void check_problems(const std::vector<std::string>& problems,
                     "\nThe same file must be at the same path on all nodes.");
 }
 
-/// Key -> value of a rank's settings.
-std::map<std::string, std::string> parse_settings(const std::string& settings) {
-  std::map<std::string, std::string> values;
-  std::istringstream lines(settings);
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t sign = line.find('=');
-    values[line.substr(0, sign)] = sign == std::string::npos ? "" : line.substr(sign + 1);
-  }
-  return values;
-}
-
 /// "\n  train.lr: 0.1 on ranks 0-1 on node1; 0.2 on rank 2 on node2", a line for each key that
 /// differs.
 std::vector<std::string> different_keys(const std::vector<std::string>& settings,
                                         const std::vector<std::string>& hosts) {
   std::map<std::string, std::vector<std::string>> values;  // of all ranks
   for (std::size_t rank = 0; rank < settings.size(); ++rank) {
-    for (const auto& [key, value] : parse_settings(settings[rank])) {
+    for (const auto& [key, value] : data::parse_key_values(settings[rank])) {
       auto& of_ranks = values.try_emplace(key, settings.size(), "not there").first->second;
       of_ranks[rank] = value;
     }

@@ -1,10 +1,13 @@
 #include "launch/pipeline/planted_report.h"
 
 #include <spdlog/fmt/fmt.h>
+
 #include <fstream>
-#include <sstream>
 #include <stdexcept>
+#include <string_view>
 #include <vector>
+
+#include "data/files/text_lines.h"
 
 namespace diffprob::launch {
 namespace {
@@ -15,22 +18,18 @@ std::vector<std::string> read_kinds(const std::string& path, std::int64_t num_sa
   if (!file) throw std::runtime_error(path + ": cannot be opened");
   std::vector<std::string> kinds(static_cast<std::size_t>(num_samples));
   std::string line;
+  std::vector<std::string_view> cells;
   std::getline(file, line);  // header
   for (std::int64_t number = 2; std::getline(file, line); ++number) {
-    std::istringstream cells(line);
-    std::string index, label, true_label, kind;
-    std::getline(cells, index, ',');
-    std::getline(cells, label, ',');
-    std::getline(cells, true_label, ',');
-    std::getline(cells, kind, ',');
-    const bool digits = !index.empty() && index.size() < 12 &&
-                        index.find_first_not_of("0123456789") == std::string::npos;
-    if (!digits || std::stoll(index) >= num_samples || kind.empty()) {
+    data::split(line, ',', cells);
+    std::int64_t index = -1;
+    const bool whole = cells.size() >= 4 && data::parse_number(cells[0], index);
+    if (!whole || index < 0 || index >= num_samples || cells[3].empty()) {
       throw std::runtime_error(fmt::format(
           "{}:{}: want 'index,label,true_label,kind,source' with index below {}, found '{}'", path,
           number, num_samples, line));
     }
-    kinds[static_cast<std::size_t>(std::stoll(index))] = kind;
+    kinds[static_cast<std::size_t>(index)] = cells[3];
   }
   return kinds;
 }

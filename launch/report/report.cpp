@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <map>
-#include <sstream>
 
 #include "data/files/atomic_file.h"
 #include "eval/page/page_style.h"
 #include "eval/page/table.h"
+#include "launch/config/fields.h"
 #include "launch/report/sections.h"
 
 namespace diffprob::launch {
@@ -17,19 +17,12 @@ namespace {
 constexpr std::size_t kMostFaceBytes = 2800 * 1000;  // 3.8 MB as base64
 constexpr std::size_t kMostBytes = 5000 * 1000 - 1;
 
-/// "section.key" -> value, of a plain dump of a configuration.
-std::map<std::string, std::string> keys_of(const Config& config) {
+/// "section.key" -> value, of the keys whose value is not empty.
+std::map<std::string, std::string> keys_of(Config config) {
   std::map<std::string, std::string> keys;
-  std::istringstream lines(dump_config(config, DumpStyle::kPlain));
-  std::string line, section;
-  while (std::getline(lines, line)) {
-    const auto colon = line.find(':');
-    if (colon == std::string::npos) continue;
-    const auto begin = line.find_first_not_of(' ');
-    const std::string key = line.substr(begin, colon - begin);
-    if (begin == 0) section = colon + 1 == line.size() ? key : "";
-    if (colon + 2 <= line.size())
-      keys[begin == 0 ? key : section + "." + key] = line.substr(colon + 2);
+  for (const Field& field : config_fields(config)) {
+    const std::string value = value_text(field);
+    if (!value.empty()) keys[field.key] = value;
   }
   return keys;
 }

@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "data/files/atomic_file.h"
+#include "data/files/text_lines.h"
 #include "prune/error.h"
-#include "prune/files/text_lines.h"
 #include "prune/tables/score_file.h"
 
 namespace diffprob::prune {
@@ -38,14 +38,15 @@ std::size_t float_column(std::string_view name) {
       columns.begin());
 }
 
-void place(const TextLines& lines, std::string_view name, std::size_t field, std::size_t& at) {
-  if (at != kNowhere) lines.fail("column '" + shown(name) + "' is there twice");
+void place(const data::TextLines& lines, std::string_view name, std::size_t field,
+           std::size_t& at) {
+  if (at != kNowhere) lines.fail("column '" + data::printable(name) + "' is there twice");
   at = field;
 }
 
-Header parse_header(const TextLines& lines) {
+Header parse_header(const data::TextLines& lines) {
   std::vector<std::string_view> names;
-  split(lines.text(), ',', names);
+  data::split(lines.text(), ',', names);
   Header header;
   header.fields = names.size();
   header.floats.fill(kNowhere);
@@ -95,7 +96,7 @@ class CsvReader {
 
  private:
   void row() {
-    split(lines_.text(), ',', fields_);
+    data::split(lines_.text(), ',', fields_);
     if (fields_.size() != header_.fields) {
       lines_.fail(std::to_string(header_.fields) + " fields",
                   std::to_string(fields_.size()) + " fields");
@@ -121,7 +122,7 @@ class CsvReader {
 
   std::int64_t whole(std::size_t field, const char* what, std::int64_t most) const {
     std::int64_t value = 0;
-    if (!parse_number(fields_[field], value) || value < 0 || value > most) {
+    if (!data::parse_number(fields_[field], value) || value < 0 || value > most) {
       lines_.fail(std::string(what) + " (a whole number, 0 or more)", fields_[field]);
     }
     return value;
@@ -130,7 +131,7 @@ class CsvReader {
   float real(std::size_t column) const {
     const std::string_view field = fields_[header_.floats[column]];
     float value = 0;
-    if (!parse_number(field, value) || std::isnan(value))
+    if (!data::parse_number(field, value) || std::isnan(value))
       lines_.fail(std::string(float_columns()[column].name) + ", a number", field);
     return value + 0.0F;
   }
@@ -217,7 +218,7 @@ class CsvReader {
 
   const std::string& path_;
   const SampleLabels& samples_;
-  TextLines lines_;
+  data::TextLines lines_;
   Header header_;
   std::vector<std::string_view> fields_;
   std::vector<ScoreRecord> records_;  // in the order of lines
@@ -238,10 +239,10 @@ ScoreTable read_score_csv(const std::string& path, const SampleLabels& samples,
 }
 
 bool is_score_csv(const std::string& path) {
-  TextLines lines(path);
+  data::TextLines lines(path);
   std::vector<std::string_view> names;
   if (!lines.next()) return false;
-  split(lines.text(), ',', names);
+  data::split(lines.text(), ',', names);
   return std::any_of(names.begin(), names.end(),
                      [](std::string_view name) { return name == "probability" || name == "nll"; });
 }

@@ -4,10 +4,10 @@
 #include <array>
 #include <vector>
 
+#include "data/files/text_lines.h"
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/files/npy_file.h"
-#include "prune/files/text_lines.h"
 #include "prune/foreign/score_csv.h"
 
 namespace diffprob::prune {
@@ -26,20 +26,20 @@ std::optional<ScoreFileKind> detect_hdf5(const std::string& path) {
   const std::string format = HdfReader(path).text("format");
   if (format == "diffprob-scores") return ScoreFileKind::kScores;
   if (format == "diffprob-index-set") return std::nullopt;
-  throw PruneError(path + ": format '" + shown(format) +
+  throw PruneError(path + ": format '" + data::printable(format) +
                    "', expected diffprob-scores or diffprob-index-set");
 }
 
 /// The first number is not a whole one.
 bool begins_with_a_float(const std::string& path) {
-  TextLines lines(path);
+  data::TextLines lines(path);
   while (lines.next()) {
     if (lines.text().starts_with('#')) continue;
     std::vector<std::string_view> fields;
-    split(lines.text(), lines.text().find(',') == std::string_view::npos ? ' ' : ',', fields);
+    data::split(lines.text(), lines.text().find(',') == std::string_view::npos ? ' ' : ',', fields);
     std::int64_t whole = 0;
     double number = 0;
-    return parse_number(fields.front(), number) && !parse_number(fields.front(), whole);
+    return data::parse_number(fields.front(), number) && !data::parse_number(fields.front(), whole);
   }
   return false;
 }

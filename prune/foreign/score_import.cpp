@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "data/files/text_lines.h"
 #include "prune/error.h"
-#include "prune/files/text_lines.h"
 #include "prune/foreign/score_rows.h"
 #include "prune/tables/score_file.h"
 
@@ -105,8 +105,9 @@ EpochChoice parse_epoch(std::string_view text) {
   if (text == "last") return {Rule::kLast, 0};
   if (text == "mean") return {Rule::kMean, 0};
   std::int64_t number = 0;
-  if (!parse_number(text, number) || number < 0) {
-    throw PruneError("epoch: expected last, mean or a number from 0, found '" + shown(text) + "'");
+  if (!data::parse_number(text, number) || number < 0) {
+    throw PruneError("epoch: expected last, mean or a number from 0, found '" +
+                     data::printable(text) + "'");
   }
   return {Rule::kNumber, number};
 }
@@ -116,9 +117,9 @@ SampleLabels read_labels(const std::string& path) {
   if (is_npy_file(path)) {
     numbers = NpyFile(path).integers();
   } else {
-    TextLines lines(path);
+    data::TextLines lines(path);
     while (lines.next()) {
-      if (!parse_number(lines.text(), numbers.emplace_back()))
+      if (!data::parse_number(lines.text(), numbers.emplace_back()))
         lines.fail("a label (a whole number)", lines.text());
     }
   }

@@ -4,19 +4,19 @@
 #include <cstdio>
 
 #include "data/files/atomic_file.h"
+#include "data/files/text_lines.h"
 #include "prune/error.h"
-#include "prune/files/text_lines.h"
 
 namespace diffprob::prune {
 namespace {
 
-void parse_row(const TextLines& lines, std::vector<std::string_view>& fields,
+void parse_row(const data::TextLines& lines, std::vector<std::string_view>& fields,
                std::vector<double>& values) {
-  split(lines.text(), lines.text().find(',') == std::string_view::npos ? ' ' : ',', fields);
+  data::split(lines.text(), lines.text().find(',') == std::string_view::npos ? ' ' : ',', fields);
   if (fields.size() > 1 && fields.back().empty()) fields.pop_back();  // a comma at the end
   values.resize(fields.size());
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (!parse_number(fields[i], values[i])) lines.fail("a number", fields[i]);
+    if (!data::parse_number(fields[i], values[i])) lines.fail("a number", fields[i]);
     if (std::isnan(values[i])) lines.fail("a score", fields[i]);
   }
 }
@@ -24,7 +24,7 @@ void parse_row(const TextLines& lines, std::vector<std::string_view>& fields,
 }  // namespace
 
 void read_text_rows(const std::string& path, const TakeRow& take) {
-  TextLines lines(path);
+  data::TextLines lines(path);
   std::vector<std::string_view> fields;
   std::vector<double> values;
   std::vector<double> column;

@@ -8,9 +8,9 @@
 
 #include "data/files/atomic_file.h"
 #include "data/files/input_file.h"
+#include "data/files/text_lines.h"
 #include "prune/error.h"
 #include "prune/files/npy_file.h"
-#include "prune/files/text_lines.h"
 #include "prune/lists/kept_index_text.h"
 
 namespace diffprob::prune {
@@ -38,10 +38,10 @@ void to_indices(const std::string& path, const ListOptions& options,
 /// Reads one number a line.
 std::vector<std::int64_t> read_lines(const std::string& path) {
   std::vector<std::int64_t> numbers;
-  TextLines lines(path);
+  data::TextLines lines(path);
   while (lines.next()) {
     std::int64_t number = 0;
-    if (!parse_number(lines.text(), number) || number < 0)
+    if (!data::parse_number(lines.text(), number) || number < 0)
       lines.fail("a sample index (a whole number, 0 or more)", lines.text());
     numbers.push_back(number);
   }
@@ -107,11 +107,12 @@ class NameReader {
     const std::string_view line = lines_.text();
     const auto blank = std::min(line.find_first_of(" \t"), line.size());
     const std::string_view identity = line.substr(0, blank);
-    const std::string_view file = without_dot(without_blanks(line.substr(blank)));
+    const std::string_view file = without_dot(data::trim(line.substr(blank)));
     if (file.empty()) lines_.fail("'identity file'", line);
     const auto slash = file.rfind('/');
     if (slash != std::string_view::npos && file.substr(0, slash) != identity) {
-      lines_.fail("'" + shown(file) + "' is given to identity '" + shown(identity) +
+      lines_.fail("'" + data::printable(file) + "' is given to identity '" +
+                  data::printable(identity) +
                   "', another than its folder: relabelled images cannot be " +
                   "expressed by a kept list; leave such lines out");
     }
@@ -128,7 +129,7 @@ class NameReader {
   }
 
   const std::vector<std::string>& names_;
-  TextLines lines_;
+  data::TextLines lines_;
   std::unordered_map<std::string_view, std::size_t> positions_;
 };
 

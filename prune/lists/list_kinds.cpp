@@ -4,10 +4,10 @@
 #include <array>
 #include <vector>
 
+#include "data/files/text_lines.h"
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/files/npy_file.h"
-#include "prune/files/text_lines.h"
 
 namespace diffprob::prune {
 namespace {
@@ -50,11 +50,11 @@ ListKind detect_npy(const std::string& path) {
 
 bool is_whole_number(std::string_view text) {
   std::int64_t value = 0;
-  return parse_number(text, value);
+  return data::parse_number(text, value);
 }
 
 ListKind detect_text(const std::string& path) {
-  TextLines lines(path);
+  data::TextLines lines(path);
   if (!lines.next())
     throw PruneError(path +
                      ": an empty file: damaged? (if the list is empty, say its form with --kind)");
@@ -67,7 +67,8 @@ ListKind detect_text(const std::string& path) {
   }
   if (first.starts_with('{')) lines.fail("a list of samples", first);
   double number = 0;
-  if (parse_number(first, number)) lines.fail("a sample index (a whole number, 0 or more)", first);
+  if (data::parse_number(first, number))
+    lines.fail("a sample index (a whole number, 0 or more)", first);
   return ListKind::kNames;
 }
 

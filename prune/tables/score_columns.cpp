@@ -4,8 +4,8 @@
 #include <limits>
 #include <vector>
 
+#include "data/files/text_lines.h"
 #include "prune/error.h"
-#include "prune/files/text_lines.h"
 #include "prune/tables/score_table.h"
 
 namespace diffprob::prune {
@@ -27,7 +27,8 @@ ScoreColumns ScoreColumns::none() {
 
 void ScoreColumns::add(std::string_view name) {
   const std::size_t at = position_of(name);
-  if (at == kNames.size()) throw PruneError("scores: unknown column '" + shown(name) + "'");
+  if (at == kNames.size())
+    throw PruneError("scores: unknown column '" + data::printable(name) + "'");
   bits_ |= 1U << at;
 }
 
@@ -47,10 +48,11 @@ std::string ScoreColumns::text() const {
 ScoreColumns ScoreColumns::parse(const std::string& where, std::string_view text) {
   ScoreColumns columns = none();
   std::vector<std::string_view> names;
-  split(text, ' ', names);
+  data::split(text, ' ', names);
   for (const std::string_view name : names) {
     if (position_of(name) == kNames.size() || columns.has(name)) {
-      throw PruneError(where + ": columns: '" + shown(name) + "' is unknown or there twice");
+      throw PruneError(where + ": columns: '" + data::printable(name) +
+                       "' is unknown or there twice");
     }
     columns.add(name);
   }

@@ -42,7 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const unsigned kind = input.choice(16);
   const unsigned meaning = input.choice(3);
   const std::string path = fuzz::input_folder().put("list", input.rest());
-  fuzz::expect_reads_or<prune::PruneError>("list", [&] {
+  fuzz::expect_reads_or<data::DataError>("list", [&] {
     if (reader == 0) read_any_list(path, kind, meaning);
     if (reader == 1) (void)prune::read_labels(path);
     if (reader == 2)

@@ -89,7 +89,7 @@ TEST(DynamicsImport, RefusesWhatIsNoTableOfProbabilities) {
   const TemporaryFolder folder;
   const auto refusal = [&](const std::string& text, const SampleLabels& samples) {
     write_bytes(folder.file("p.txt"), text);
-    return message_of<PruneError>([&] {
+    return message_of<data::DataError>([&] {
       static_cast<void>(import_dynamics(folder.file("p.txt"), ScoreValue::kProbability, samples));
     });
   };

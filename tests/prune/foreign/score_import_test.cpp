@@ -43,11 +43,12 @@ class ScoreImport : public ::testing::Test {
   std::string import(const std::string& text, const EpochChoice& epoch = {},
                      ScoreValue value = ScoreValue::kProbability) {
     write_bytes(path_, text);
-    return message_of<PruneError>([&] { table_ = import_scores(path_, value, epoch, samples_); });
+    return message_of<data::DataError>(
+        [&] { table_ = import_scores(path_, value, epoch, samples_); });
   }
   std::string csv(const std::string& text, const SampleLabels& samples) {
     write_bytes(path_, text);
-    return message_of<PruneError>([&] { table_ = read_score_csv(path_, samples, &ignored_); });
+    return message_of<data::DataError>([&] { table_ = read_score_csv(path_, samples, &ignored_); });
   }
   std::vector<float> probabilities() const {
     std::vector<float> values;
@@ -95,9 +96,9 @@ TEST_F(ScoreImport, RowsAreEpochs) {
   EXPECT_EQ(import(three, parse_epoch("mean")), "");
   EXPECT_THAT(probabilities(), ElementsAre(0.75F, static_cast<float>(1.25 / 3), 1));
   EXPECT_THAT(import(three, parse_epoch("3")), HasSubstr("3 rows, there is no row 3"));
-  EXPECT_THAT(message_of<PruneError>([] { static_cast<void>(parse_epoch("first")); }),
+  EXPECT_THAT(message_of<data::DataError>([] { static_cast<void>(parse_epoch("first")); }),
               HasSubstr("expected last, mean or a number"));
-  EXPECT_THAT(message_of<PruneError>([] { static_cast<void>(parse_epoch("-1")); }),
+  EXPECT_THAT(message_of<data::DataError>([] { static_cast<void>(parse_epoch("-1")); }),
               HasSubstr("expected last, mean or a number"));
 }
 
@@ -157,13 +158,13 @@ TEST_F(ScoreImport, LabelsAreReadFromLists) {
   write_npy<std::int64_t>(folder_.file("l.npy"),
                           std::vector<std::int64_t>{4, std::int64_t{1} << 31});
   EXPECT_THAT(
-      message_of<PruneError>([&] { static_cast<void>(read_labels(folder_.file("l.npy"))); }),
+      message_of<data::DataError>([&] { static_cast<void>(read_labels(folder_.file("l.npy"))); }),
       HasSubstr("label 2147483648 of sample 1"));
   write_bytes(path_, "0\n1.5\n");
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(read_labels(path_)); }),
+  EXPECT_THAT(message_of<data::DataError>([&] { static_cast<void>(read_labels(path_)); }),
               HasSubstr("line 2: expected a label"));
   write_bytes(path_, "");
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(read_labels(path_)); }),
+  EXPECT_THAT(message_of<data::DataError>([&] { static_cast<void>(read_labels(path_)); }),
               HasSubstr("no labels"));
 }
 
@@ -181,11 +182,11 @@ TEST_F(ScoreImport, TablesWithMissingColumnsComeBackFromHdf5) {
 TEST_F(ScoreImport, NumbersInMissingColumnsAreRefused) {
   ASSERT_EQ(import("0.25\n1\n0\n"), "");
   table_.records[1].entropy = 0.5F;
-  EXPECT_THAT(message_of<PruneError>([&] { write_scores(folder_.file("s.h5"), table_); }),
+  EXPECT_THAT(message_of<data::DataError>([&] { write_scores(folder_.file("s.h5"), table_); }),
               HasSubstr("row 1: entropy is there, but not among the columns"));
   table_.columns = ScoreColumns::none();
   table_.columns.add("nll");
-  EXPECT_THAT(message_of<PruneError>([&] { write_scores(folder_.file("s.h5"), table_); }),
+  EXPECT_THAT(message_of<data::DataError>([&] { write_scores(folder_.file("s.h5"), table_); }),
               HasSubstr("expected nll and probability among them"));
 }
 

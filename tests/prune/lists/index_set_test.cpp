@@ -35,7 +35,7 @@ IndexSet example() {
 class IndexSetFile : public ::testing::Test {
  protected:
   std::string reading(const std::string& name, std::int64_t samples) {
-    return message_of<PruneError>(
+    return message_of<data::DataError>(
         [&] { static_cast<void>(read_index_set(folder_.file(name), samples)); });
   }
   TemporaryFolder folder_;
@@ -51,12 +51,13 @@ TEST_F(IndexSetFile, MadeFromASelectionRenumbersLabelsDensely) {
 
 TEST_F(IndexSetFile, LabelsOutOfRangeAreNamed) {
   const Selection selection{{Reason::kKept, Reason::kKept}};
-  EXPECT_THAT(message_of<PruneError>([&] {
+  EXPECT_THAT(message_of<data::DataError>([&] {
                 static_cast<void>(make_index_set(selection, {0, 4}, 4));
               }),
               HasSubstr("sample 1 has label 4"));
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(make_index_set(selection, {0}, 4)); }),
-              HasSubstr("2 reasons for 1 labels"));
+  EXPECT_THAT(
+      message_of<data::DataError>([&] { static_cast<void>(make_index_set(selection, {0}, 4)); }),
+      HasSubstr("2 reasons for 1 labels"));
 }
 
 TEST_F(IndexSetFile, Hdf5ComesBackAsItWasAlsoUnderAnotherName) {
@@ -75,7 +76,7 @@ TEST_F(IndexSetFile, ContradictionsAreRefused) {
   const auto writing = [&](auto&& change) {
     IndexSet set = example();
     change(set);
-    return message_of<PruneError>([&] { write_index_set(folder_.file("bad.h5"), set); });
+    return message_of<data::DataError>([&] { write_index_set(folder_.file("bad.h5"), set); });
   };
   EXPECT_THAT(writing([](auto& s) {
                 s.kept = {3, 0};
@@ -128,7 +129,7 @@ TEST_F(IndexSetFile, DamagedHdf5IsRefusedOrHarmless) {
   const std::string bytes = read_bytes(path);
   for (std::size_t length = 0; length < bytes.size(); length += 3) {
     write_bytes(path, bytes.substr(0, length));
-    EXPECT_THROW(static_cast<void>(read_index_set(path, 5)), PruneError) << length;
+    EXPECT_THROW(static_cast<void>(read_index_set(path, 5)), data::DataError) << length;
   }
   int refused = 0;
   for (std::size_t at = 0; at < bytes.size(); ++at) {
@@ -137,7 +138,7 @@ TEST_F(IndexSetFile, DamagedHdf5IsRefusedOrHarmless) {
     write_bytes(path, damaged);
     try {
       EXPECT_TRUE(equal(read_index_set(path, 5), set)) << "byte " << at;
-    } catch (const PruneError&) {
+    } catch (const data::DataError&) {
       ++refused;
     }
   }
@@ -148,7 +149,7 @@ TEST_F(IndexSetFile, DamagedHdf5IsRefusedOrHarmless) {
 TEST_F(IndexSetFile, MissingFilesAreErrors) {
   EXPECT_THAT(reading("none.txt", 5), HasSubstr("none.txt: cannot open"));
   EXPECT_THAT(reading("none.h5", 5), HasSubstr("none.h5"));
-  EXPECT_THAT(message_of<PruneError>([&] {
+  EXPECT_THAT(message_of<data::DataError>([&] {
                 static_cast<void>(read_index_set(std::filesystem::temp_directory_path(), 5));
               }),
               HasSubstr("cannot open"));
@@ -158,7 +159,7 @@ std::vector<std::int64_t> parse(const std::string& text, std::int64_t samples = 
   return parse_kept_index("list", text, samples);
 }
 std::string refusal(const std::string& text, std::int64_t samples = 0) {
-  return message_of<PruneError>([&] { static_cast<void>(parse(text, samples)); });
+  return message_of<data::DataError>([&] { static_cast<void>(parse(text, samples)); });
 }
 
 TEST(KeptIndexText, AcceptsWhatPeopleWrite) {

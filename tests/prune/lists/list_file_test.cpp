@@ -45,7 +45,7 @@ class ListFile : public ::testing::Test {
     return read_list(folder_.file(name), options).kept;
   }
   std::string refusal(const std::string& name, const ListOptions& options) {
-    return message_of<PruneError>([&] { static_cast<void>(read(name, options)); });
+    return message_of<data::DataError>([&] { static_cast<void>(read(name, options)); });
   }
   std::string refusal_of(const std::string& text, const ListOptions& options) {
     write_bytes(folder_.file("list"), text);
@@ -168,7 +168,7 @@ TEST_F(ListFile, RecordKeysCountFromOne) {
   write_list(folder_.file("keys"), ListKind::kComma, kept_set(5, {0, 4}), options);
   EXPECT_EQ(read_bytes(folder_.file("keys")), "1,5\n");
   for (const ListKindInfo& info : list_kinds()) {
-    EXPECT_EQ(message_of<PruneError>([&] {
+    EXPECT_EQ(message_of<data::DataError>([&] {
                 write_list(folder_.file("keys"), info.kind, kept_set(5, {0, 4}), options);
               }).empty(),
               holds_keys(info.kind))
@@ -245,17 +245,17 @@ TEST_F(ListFile, IndexSetsTakeListsOfEveryKindThatSaysWhatItIs) {
   EXPECT_THAT(as_kept("d.txt"), ElementsAre(1, 2, 4));
   EXPECT_THAT(as_kept("l.txt"), ElementsAre(0, 3));
   EXPECT_THAT(as_kept("i.npy"), ElementsAre(0, 3));
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(as_kept("m.npy")); }),
+  EXPECT_THAT(message_of<data::DataError>([&] { static_cast<void>(as_kept("m.npy")); }),
               HasSubstr("a mask does not say whether True means kept or dropped"));
   write_bytes(folder_.file("n.txt"), "m.0/1.jpg\n");
-  EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(as_kept("n.txt")); }),
+  EXPECT_THAT(message_of<data::DataError>([&] { static_cast<void>(as_kept("n.txt")); }),
               HasSubstr("--data=PATH"));
 }
 
 TEST_F(ListFile, WhatCannotBeWrittenIsRefused) {
   const std::string path = folder_.file("out");
   const auto writing = [&](ListKind kind, const ListOptions& options = {}) {
-    return message_of<PruneError>([&] { write_list(path, kind, kept_set(0, {1}), options); });
+    return message_of<data::DataError>([&] { write_list(path, kind, kept_set(0, {1}), options); });
   };
   for (const ListKind kind : {ListKind::kIndexSet, ListKind::kNpyMask, ListKind::kCleanlab,
                               ListKind::kCvlface, ListKind::kDroppedIndex}) {
@@ -281,8 +281,9 @@ TEST_F(ListFile, EveryTruncationIsAnErrorOrAShorterList) {
     for (std::size_t length = 0; length < whole.size(); ++length) {
       write_bytes(path, whole.substr(0, length));
       refused +=
-          message_of<PruneError>([&] { static_cast<void>(read_list(path, options)); }).empty() ? 0U
-                                                                                               : 1U;
+          message_of<data::DataError>([&] { static_cast<void>(read_list(path, options)); }).empty()
+              ? 0U
+              : 1U;
     }
     const bool self_delimiting =
         info.kind == ListKind::kIndexSet || info.kind == ListKind::kNpyIndex ||
@@ -317,12 +318,12 @@ TEST_F(ListFile, GarbageIsRefusedOrSmall) {
         const IndexSet set = read_list(path, options);
         EXPECT_LE(set.kept.size(), 1000U);
         EXPECT_TRUE(std::is_sorted(set.kept.begin(), set.kept.end()));
-      } catch (const PruneError&) {
+      } catch (const data::DataError&) {
       }
     }
     try {
       EXPECT_LE(read_index_set(path, 1000).kept.size(), 1000U);
-    } catch (const PruneError&) {
+    } catch (const data::DataError&) {
     }
   }
 }

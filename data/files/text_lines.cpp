@@ -1,4 +1,4 @@
-#include "prune/files/text_lines.h"
+#include "data/files/text_lines.h"
 
 #include <algorithm>
 #include <charconv>
@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "prune/error.h"
+#include "data/error.h"
 
-namespace diffprob::prune {
+namespace diffprob::data {
 namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n";
@@ -40,7 +40,7 @@ bool parse_real(std::string_view text, T& value) {
 TextLines::TextLines(const std::string& path) : path_(path), in_(path, std::ios::binary) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error) || !in_)
-    throw PruneError(path + ": cannot open");
+    throw DataError(path + ": cannot open");
 }
 
 bool TextLines::next() {
@@ -49,22 +49,22 @@ bool TextLines::next() {
     text_ = line_;
     if (++number_ == 1 && text_.starts_with(kByteOrderMark))
       text_.remove_prefix(kByteOrderMark.size());
-    text_ = without_blanks(text_);
+    text_ = trim(text_);
     if (!text_.empty()) return true;
   }
-  if (in_.bad()) throw PruneError(path_ + ": cannot be read");
+  if (in_.bad()) throw DataError(path_ + ": cannot be read");
   return false;
 }
 
 void TextLines::fail(const std::string& expected, std::string_view found) const {
-  fail("expected " + expected + ", found '" + shown(found) + "'");
+  fail("expected " + expected + ", found '" + printable(found) + "'");
 }
 
 void TextLines::fail(const std::string& what) const {
-  throw PruneError(path_ + ": line " + std::to_string(number_) + ": " + what);
+  throw DataError(path_ + ": line " + std::to_string(number_) + ": " + what);
 }
 
-std::string_view without_blanks(std::string_view text) {
+std::string_view trim(std::string_view text) {
   const auto first = text.find_first_not_of(kBlanks);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
@@ -95,18 +95,28 @@ void split(std::string_view text, char separator, std::vector<std::string_view>&
   }
   while (true) {
     const auto end = text.find(separator);
-    fields.push_back(without_blanks(text.substr(0, end)));
+    fields.push_back(trim(text.substr(0, end)));
     if (end == std::string_view::npos) return;
     text.remove_prefix(end + 1);
   }
 }
 
-std::string shown(std::string_view text) {
-  constexpr std::size_t kShown = 24;
-  std::string found(text.substr(0, kShown));
+std::map<std::string, std::string> parse_key_values(std::string_view text) {
+  std::map<std::string, std::string> values;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const auto equals = std::min(line.find('='), line.size());
+    values[std::string(line.substr(0, equals))] = line.substr(std::min(equals + 1, line.size()));
+  }
+  return values;
+}
+
+std::string printable(std::string_view text, std::size_t limit) {
+  std::string found(text.substr(0, limit));
   std::replace_if(
       found.begin(), found.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return found;
 }
 
-}  // namespace diffprob::prune
+}  // namespace diffprob::data
