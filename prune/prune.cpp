@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/dense_labels.h"
 #include "dist/mpi/agreement.h"
 #include "prune/confusions.h"
 #include "prune/error.h"
@@ -230,12 +231,11 @@ class Pruning {
 }  // namespace
 
 std::vector<std::int64_t> PruneResult::label_map() const {
-  std::vector<std::int64_t> map(static_cast<std::size_t>(counts.num_classes()), -1);
-  std::int64_t next = 0;
+  data::DenseLabels dense(counts.num_classes());
   for (std::int64_t c = 0; c < counts.num_classes(); ++c) {
-    if (counts.usable(c) > 0) map[static_cast<std::size_t>(c)] = next++;
+    if (counts.usable(c) > 0) dense.keep(c);
   }
-  return map;
+  return std::move(dense).map();
 }
 
 PruneResult prune(const PruneFiles& files, const PruneOptions& options,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/files/text_lines.h"
+#include "data/sets/label_map.h"
 #include "launch/config/suggest.h"
 #include "prune/error.h"
 
@@ -59,16 +60,6 @@ void check_kind(const std::string& key, const std::string& name,
   for (const auto& info : prune::score_file_kinds()) names.emplace_back(info.name);
   problems.push_back("--" + key + ": unknown kind '" + name + "'" + suggestion(name, names) +
                      " (diffprob help convert lists them)");
-}
-
-/// Old label -> new label of the identities that keep a sample.
-std::vector<std::int64_t> dense_label_map(const prune::IndexSet& set,
-                                          const data::Dataset& dataset) {
-  std::vector<std::int64_t> label_map(static_cast<std::size_t>(dataset.num_classes()), -1);
-  for (const auto i : set.kept) label_map[static_cast<std::size_t>(dataset.label(i))] = 0;
-  std::int64_t next = 0;
-  for (auto& label : label_map) label = label < 0 ? -1 : next++;
-  return label_map;
 }
 
 }  // namespace
@@ -139,7 +130,7 @@ prune::IndexSet read_foreign_list(const std::string& path, const ConversionArgum
                      fingerprint.substr(0, 12) + ")");
   }
   set.dataset_fingerprint = fingerprint;
-  if (set.label_map.empty()) set.label_map = dense_label_map(set, *dataset);
+  if (set.label_map.empty()) set.label_map = data::dense_label_map(*dataset, set.kept);
   return set;
 }
 

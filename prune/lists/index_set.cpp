@@ -1,7 +1,9 @@
 #include "prune/lists/index_set.h"
 
 #include <filesystem>
+#include <utility>
 
+#include "data/dense_labels.h"
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/lists/index_set_writer.h"
@@ -119,7 +121,7 @@ IndexSet make_index_set(const Selection& selection, const std::vector<std::int32
   set.num_samples = static_cast<std::int64_t>(labels.size());
   set.kept = selection.kept_indices();
   set.reasons = selection.reasons;
-  set.label_map.assign(static_cast<std::size_t>(num_classes), -1);
+  data::DenseLabels dense(num_classes);
   for (const std::int64_t i : set.kept) {
     const std::int64_t label = labels[static_cast<std::size_t>(i)];
     if (label < 0 || label >= num_classes) {
@@ -127,12 +129,9 @@ IndexSet make_index_set(const Selection& selection, const std::vector<std::int32
                        std::to_string(label) + ", expected 0 to " +
                        std::to_string(num_classes - 1));
     }
-    set.label_map[static_cast<std::size_t>(label)] = 0;
+    dense.keep(label);
   }
-  std::int64_t next = 0;
-  for (auto& label : set.label_map) {
-    if (label == 0) label = next++;
-  }
+  set.label_map = std::move(dense).map();
   return set;
 }
 
