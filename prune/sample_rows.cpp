@@ -73,10 +73,27 @@ void SampleRows::open_scores(const std::string& path, const PruneOptions& option
     throw PruneError(path + ": num_samples is " + std::to_string(samples_) + ", but there are " +
                      std::to_string(scores_->extent<std::int32_t>("label")) + " labels");
   }
+  need_columns(options);
   if (key_ == Key::kEl2n) need_no_margin("EL2N");
   if (options.clean && options.cleaning.rule == CleanRule::kConfident)
     need_no_margin("prune.clean_rule=confident");
   if (options.clean && options.cleaning.margin > 0) need_no_margin("prune.clean_margin");
+}
+
+void SampleRows::need_columns(const PruneOptions& options) const {
+  const ScoreColumns columns = read_columns(*scores_, files_.scores);
+  const auto need = [&](const char* name, const char* purpose, const char* remedy) {
+    need_column(files_.scores, columns, name, purpose, remedy);
+  };
+  constexpr const char* kNoCleaning = "prune them without cleaning (--prune.clean=false)";
+  if (options.clean) {
+    need("top1", "cleaning", kNoCleaning);
+    const bool confident = options.cleaning.rule == CleanRule::kConfident;
+    if (confident || reads_log_probs(options.cleaning))
+      need("top1_log_prob", "this cleaning rule", kNoCleaning);
+  }
+  if (key_ == Key::kEl2n)
+    need("sum_p2", "EL2N", "score the data set with this program, or choose another method");
 }
 
 void SampleRows::need_no_margin(const std::string& what) const {

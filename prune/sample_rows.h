@@ -46,6 +46,7 @@ class SampleRows {
   void open_scores(const std::string& path, const PruneOptions& options);
   void open_dynamics(const std::string& path, const PruneOptions& options);
   void check_data_set() const;
+  void need_columns(const PruneOptions& options) const;
   void need_no_margin(const std::string& what) const;
   [[nodiscard]] const HdfReader& label_file() const { return scores_ ? *scores_ : *dynamics_; }
   [[nodiscard]] std::string where() const;

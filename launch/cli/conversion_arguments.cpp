@@ -62,6 +62,15 @@ void check_kind(const std::string& key, const std::string& name,
                      " (diffprob help convert lists them)");
 }
 
+/// Says which options give what a list lacks.
+std::string option_hint(prune::ListNeedsMore::What missing) {
+  if (missing == prune::ListNeedsMore::What::kMeaning)
+    return ". Say it with --list=kept or --list=dropped, or with a kind that implies it "
+           "(--kind=adaface, ms-celeb: kept; cvlface, cleanlab: dropped)";
+  if (missing == prune::ListNeedsMore::What::kNames) return ". Give the data set (--data=PATH)";
+  return ". Give the data set (--data=PATH) or the number of its samples (--samples=N)";
+}
+
 }  // namespace
 
 ConversionArguments parse_conversion(const CommandLine& line,
@@ -114,6 +123,14 @@ prune::ListOptions ListContext::options(ListKind kind, IndexBase base) {
   return options;
 }
 
+void with_option_hints(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const prune::ListNeedsMore& error) {
+    throw PruneError(error.what() + option_hint(error.missing()));
+  }
+}
+
 prune::IndexSet read_foreign_list(const std::string& path, const ConversionArguments& arguments,
                                   const std::shared_ptr<const data::Dataset>& dataset) {
   const auto named = prune::find_list_kind(arguments.kind);
@@ -121,7 +138,9 @@ prune::IndexSet read_foreign_list(const std::string& path, const ConversionArgum
     throw PruneError(path + ": '" + arguments.kind +
                      "' is a kind of scores, a list of samples was expected");
   const ListKind kind = named ? *named : prune::detect_list_kind(path);
-  prune::IndexSet set = prune::read_list(path, ListContext(arguments, dataset).input(kind));
+  prune::IndexSet set;
+  with_option_hints(
+      [&] { set = prune::read_list(path, ListContext(arguments, dataset).input(kind)); });
   if (dataset == nullptr) return set;
   const std::string fingerprint = dataset->fingerprint();
   if (!set.dataset_fingerprint.empty() && set.dataset_fingerprint != fingerprint) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,9 @@ class ListContext {
   std::shared_ptr<const data::Dataset> dataset_;
   std::vector<std::string> names_;
 };
+
+/// Runs work(); to what a list needs and does not have, adds the options of `convert` that give it.
+void with_option_hints(const std::function<void()>& work);
 
 /// Reads a list with all that the user said, and joins it with the data set (when there is one):
 /// label map and fingerprint. Refuses index sets of another data set.

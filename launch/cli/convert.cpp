@@ -139,7 +139,8 @@ int convert_list(const std::string& from, const std::string& to,
   const ListKind wanted = list_kind_of_output(to, arguments);
   const auto dataset = open_given(arguments);
   const prune::IndexSet set = read_foreign_list(from, arguments, dataset);
-  prune::write_list(to, wanted, set, ListContext(arguments, dataset).output(wanted));
+  with_option_hints(
+      [&] { prune::write_list(to, wanted, set, ListContext(arguments, dataset).output(wanted)); });
   const auto& info = prune::info_of(wanted);
   const bool dropped = info.meaning == prune::ListMeaning::kDropped;
   fmt::print("{}: {} keeps {} {}samples; written as {}, which names the {} ones\n", to, from,

@@ -11,6 +11,7 @@
 #include "data/sets/concatenated_dataset.h"
 #include "data/sets/label_map.h"
 #include "launch/inputs/stage_data.h"
+#include "prune/lists/list_file.h"
 #include "prune/methods/methods.h"
 
 namespace diffprob::launch {
@@ -56,6 +57,17 @@ bool is_synthetic(const Config& config) {
   return config.data.train == std::vector<std::string>{"synthetic"};
 }
 
+prune::IndexSet read_kept_list(const std::string& path, std::int64_t num_samples) {
+  try {
+    return prune::read_index_set(path, num_samples);
+  } catch (const prune::ListNeedsMore& error) {
+    const bool names = error.missing() == prune::ListNeedsMore::What::kNames;
+    throw prune::PruneError(std::string(error.what()) + "; convert it once: diffprob convert " +
+                            path + " kept.h5 " +
+                            (names ? "--data=PATH" : "--list=kept (or --list=dropped)"));
+  }
+}
+
 std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime) {
   if (is_synthetic(config)) {
     throw ConfigError(
@@ -74,8 +86,7 @@ std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Run
   spdlog::info("training set {}: {} images, {} identities", name, dataset->size(),
                dataset->num_classes());
   if (config.data.kept.empty()) return dataset;
-  return kept_part(dataset, prune::read_index_set(config.data.kept, dataset->size()),
-                   config.data.kept);
+  return kept_part(dataset, read_kept_list(config.data.kept, dataset->size()), config.data.kept);
 }
 
 std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data::Dataset>& dataset,

@@ -27,6 +27,8 @@ namespace diffprob::launch {
 /// data.kept.
 [[nodiscard]] std::shared_ptr<const data::Dataset> open_training_set(const Config& config,
                                                                      Runtime& runtime);
+/// Reads data.kept. To what such a list needs and does not have, adds the command that converts it.
+[[nodiscard]] prune::IndexSet read_kept_list(const std::string& path, std::int64_t num_samples);
 /// The part of `dataset` that an index set keeps, with its label map. Refuses index sets of another
 /// data set.
 [[nodiscard]] std::shared_ptr<const data::Dataset> kept_part(

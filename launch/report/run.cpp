@@ -215,10 +215,10 @@ class Reading {
       const auto& config = *run_.config;
       const auto whole = is_synthetic(config) ? data::open_dataset(in("data"))
                                               : data::open_datasets(config.data.train);
-      run_.dataset = config.data.kept.empty()
-                         ? whole
-                         : kept_part(whole, prune::read_index_set(config.data.kept, whole->size()),
-                                     config.data.kept);
+      run_.dataset =
+          config.data.kept.empty()
+              ? whole
+              : kept_part(whole, read_kept_list(config.data.kept, whole->size()), config.data.kept);
     });
     if (!run_.dataset)
       run_.notes.emplace_back(

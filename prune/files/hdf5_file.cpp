@@ -309,12 +309,7 @@ double HdfReader::number(const std::string& attribute) const {
 HdfHandle HdfReader::open_dataset(const std::string& name) const {
   // Only what lies in this file: a soft or external link could lead anywhere.
   H5L_info_t link;
-  if (H5Lget_info(file_.get(), name.c_str(), &link, H5P_DEFAULT) < 0) {
-    if (!has_attribute("columns")) fail(name, "no such dataset");
-    throw PruneError(path_ + ": the column " + name +
-                     " is missing, these imported scores have only '" + text("columns") + "'" +
-                     (name == "top1" ? "; prune them without cleaning (--prune.clean=false)" : ""));
-  }
+  if (H5Lget_info(file_.get(), name.c_str(), &link, H5P_DEFAULT) < 0) fail(name, "no such dataset");
   if (link.type != H5L_TYPE_HARD) fail(name, "is a link, expected a dataset of this file");
   HdfHandle data(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
   if (data.get() < 0) fail(name, "not readable as a dataset");

@@ -146,10 +146,10 @@ void write_index_set(const std::string& path, const IndexSet& set) {
 IndexSet read_index_set(const std::string& path, std::int64_t num_samples) {
   const ListKind kind = detect_list_kind(path);
   if (kind == ListKind::kNpyMask) {
-    throw PruneError(path +
-                     ": a mask does not say whether True means kept or dropped (cleanlab's True is "
-                     "a label issue); convert it once: diffprob convert " +
-                     path + " kept.h5 --list=kept (or --list=dropped)");
+    throw ListNeedsMore(ListNeedsMore::What::kMeaning,
+                        path +
+                            ": a mask does not say whether True means kept or dropped "
+                            "(cleanlab's True is a label issue)");
   }
   // A list without a name was given as the kept one.
   const bool says = info_of(kind).meaning != ListMeaning::kUnsaid;

@@ -32,8 +32,8 @@ void write_kept_index_text(const std::string& path, const IndexSet& set);
 void write_label_map_text(const std::string& path, const IndexSet& set);
 /// Reads an index set or a list of any kind of prune/lists/list_kinds.h that its content shows:
 /// what has no name of its own (bare numbers) is taken as kept, `dropped_index` is the rest of the
-/// num_samples; masks do not say what True means, and names need the data set: both are refused,
-/// with the command that converts them. Text: numbers may be unsorted and span lines; an index
+/// num_samples; masks do not say what True means, and names need the data set: both are refused
+/// (ListNeedsMore). Text: numbers may be unsorted and span lines; an index
 /// twice or >= num_samples (when > 0) is an error naming it.
 [[nodiscard]] IndexSet read_index_set(const std::string& path, std::int64_t num_samples);
 

@@ -16,6 +16,8 @@
 namespace diffprob::prune {
 namespace {
 
+using Missing = ListNeedsMore::What;
+
 constexpr std::int64_t kMostSamples = std::int64_t{1} << 32;
 constexpr std::int64_t kLargestList = std::int64_t{1} << 36;  // bytes, up to 16 per sample
 
@@ -136,9 +138,9 @@ class NameReader {
 std::vector<std::int64_t> read_names(const std::string& path, ListKind kind,
                                      const ListOptions& options) {
   if (options.names == nullptr)
-    throw PruneError(path +
-                     ": no numbers, so names of image files? 'diffprob convert' reads such a list "
-                     "with --data=PATH of the data set");
+    throw ListNeedsMore(Missing::kNames, path +
+                                             ": no numbers, so names of image files? Such a "
+                                             "list can be read only with the data set");
   return NameReader(path, *options.names).read(kind);
 }
 
@@ -164,12 +166,10 @@ ListMeaning agreed_meaning(const std::string& path, ListKind kind, ListMeaning s
   const ListMeaning meaning = info.meaning == ListMeaning::kUnsaid ? said : info.meaning;
   if (meaning == ListMeaning::kUnsaid) {
     const bool mask = kind == ListKind::kNpyMask;
-    throw PruneError(path + ": " + (mask ? "a mask" : "a list") + " of kind '" + info.name +
-                     "' does not say whether " + (mask ? "True means" : "it names") +
-                     " kept or dropped samples. Say it with --list=kept or --list=dropped, or with "
-                     "a kind that implies it (--kind=adaface, "
-                     "ms-celeb: kept; " +
-                     "cvlface, cleanlab: dropped)");
+    throw ListNeedsMore(Missing::kMeaning,
+                        path + ": " + (mask ? "a mask" : "a list") + " of kind '" + info.name +
+                            "' does not say whether " + (mask ? "True means" : "it names") +
+                            " kept or dropped samples");
   }
   return meaning;
 }
@@ -177,9 +177,8 @@ ListMeaning agreed_meaning(const std::string& path, ListKind kind, ListMeaning s
 std::vector<std::int64_t> all_but(const std::string& path, const std::vector<std::int64_t>& dropped,
                                   std::int64_t num_samples) {
   if (num_samples <= 0) {
-    throw PruneError(path +
-                     ": a list of dropped samples: how many samples are there? Give the data set "
-                     "(--data=PATH) or their number (--samples=N)");
+    throw ListNeedsMore(Missing::kSampleCount,
+                        path + ": a list of dropped samples needs the number of samples");
   }
   std::vector<std::int64_t> kept;
   kept.reserve(static_cast<std::size_t>(num_samples) -
@@ -245,7 +244,7 @@ void write_comma(const std::string& path, const std::string& before,
 
 void write_mask(const std::string& path, const IndexSet& set, ListMeaning marked) {
   if (set.num_samples <= 0)
-    throw PruneError(path + ": a mask needs the number of samples (--data=PATH or --samples=N)");
+    throw ListNeedsMore(Missing::kSampleCount, path + ": a mask needs the number of samples");
   const std::uint8_t kept = marked == ListMeaning::kKept ? 1 : 0;
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(set.num_samples), 1 - kept);
   for (const std::int64_t i : set.kept) mask.at(static_cast<std::size_t>(i)) = kept;
@@ -255,7 +254,7 @@ void write_mask(const std::string& path, const IndexSet& set, ListMeaning marked
 void write_names(const std::string& path, ListKind kind, const IndexSet& set,
                  const ListOptions& options) {
   if (options.names == nullptr)
-    throw PruneError(path + ": names of image files need the data set (--data=PATH)");
+    throw ListNeedsMore(Missing::kNames, path + ": names of image files need the data set");
   std::string text;
   for (const std::int64_t i : set.kept) {
     const std::string& name = options.names->at(static_cast<std::size_t>(i));
@@ -293,8 +292,7 @@ void write_list(const std::string& path, ListKind kind, const IndexSet& set,
                 const ListOptions& options) {
   check_base(path, kind, options.base);
   if (kind == ListKind::kIndexSet && set.num_samples == 0) {
-    throw PruneError(path +
-                     ": an index set needs the number of samples (--data=PATH or --samples=N)");
+    throw ListNeedsMore(Missing::kSampleCount, path + ": an index set needs the number of samples");
   }
   if (kind == ListKind::kIndexSet) return write_index_set_hdf5(path, set);
   if (kind == ListKind::kNpyMask) return write_mask(path, set, ListMeaning::kKept);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "prune/error.h"
 #include "prune/lists/index_set.h"
 #include "prune/lists/list_kinds.h"
 
@@ -15,6 +16,23 @@ enum class IndexBase {
   kIndex,  ///< sample index, from 0
   kKey,  ///< record key of an InsightFace layout: index + 1; in kComma, kAdaFace, kLines, kNpyIndex
          ///< and kCvlface alone
+};
+
+/// A list that cannot be read or written without something that only the caller can give. The
+/// message says what is missing; a program adds how its user gives it.
+class ListNeedsMore : public PruneError {
+ public:
+  enum class What {
+    kMeaning,      ///< whether the list names kept or dropped samples
+    kSampleCount,  ///< N of the data set
+    kNames         ///< image file of each sample
+  };
+  ListNeedsMore(What missing, const std::string& message)
+      : PruneError(message), missing_(missing) {}
+  [[nodiscard]] What missing() const noexcept { return missing_; }
+
+ private:
+  What missing_;
 };
 
 struct ListOptions {
@@ -30,7 +48,8 @@ struct ListOptions {
 /// Reads a list of any kind as the set of kept samples (increasing; method "list", no label map and
 /// no reasons, but for kIndexSet). Throws PruneError: anything malformed, an index twice or out of
 /// range, a mask of another length than N, a name that no sample or two samples have, and a list of
-/// which nobody says whether it names kept or dropped samples.
+/// which nobody says whether it names kept or dropped samples. The last one, and what else options
+/// can give, is a ListNeedsMore.
 [[nodiscard]] IndexSet read_list(const std::string& path, const ListOptions& options);
 
 /// Writes `set` in that form, atomically. kComma, kLines, kNpyIndex, kNpyMask and kNames get the

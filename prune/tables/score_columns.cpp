@@ -59,10 +59,10 @@ ScoreColumns ScoreColumns::parse(const std::string& where, std::string_view text
   return columns;
 }
 
-void need_column(const ScoreColumns& columns, std::string_view name, const std::string& purpose,
-                 const std::string& remedy) {
+void need_column(const std::string& where, const ScoreColumns& columns, std::string_view name,
+                 const std::string& purpose, const std::string& remedy) {
   if (columns.has(name)) return;
-  throw PruneError("prune: " + purpose + " needs the column " + std::string(name) +
+  throw PruneError(where + ": " + purpose + " needs the column " + std::string(name) +
                    ", these imported scores have only '" + columns.text() + "'; " + remedy);
 }
 

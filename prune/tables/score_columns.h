@@ -35,10 +35,10 @@ class ScoreColumns {
   std::uint32_t bits_ = kAll;
 };
 
-/// Throws PruneError that names the column and `purpose` ("cleaning") when it is missing; `remedy`:
-/// what to do then.
-void need_column(const ScoreColumns& columns, std::string_view name, const std::string& purpose,
-                 const std::string& remedy);
+/// Throws PruneError that names `where`, the column and `purpose` ("cleaning") if the column is
+/// missing; `remedy` says what to do then.
+void need_column(const std::string& where, const ScoreColumns& columns, std::string_view name,
+                 const std::string& purpose, const std::string& remedy);
 
 /// The float columns of a record by name.
 struct FloatColumn {

@@ -109,6 +109,11 @@ void write_scores(const std::string& path, const ScoreTable& table) {
   file.commit();
 }
 
+ScoreColumns read_columns(const HdfReader& file, const std::string& path) {
+  if (!file.has_attribute("columns")) return {};
+  return ScoreColumns::parse(path, file.text("columns"));
+}
+
 ScoreTable read_scores(const std::string& path) {
   const HdfReader file(path);
   file.check_format(kScoreFormat, kScoreVersion);
@@ -120,8 +125,7 @@ ScoreTable read_scores(const std::string& path) {
     throw PruneError(path + ": num_samples is " + std::to_string(file.integer("num_samples")) +
                      ", but there are " + std::to_string(count) + " labels");
   }
-  if (file.has_attribute("columns"))
-    table.columns = ScoreColumns::parse(path, file.text("columns"));
+  table.columns = read_columns(file, path);
   table.records.reserve(count);
   for (std::size_t i = 0; i < count; ++i)
     table.records.push_back(unknown_record(static_cast<std::uint32_t>(i)));

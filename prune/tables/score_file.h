@@ -6,6 +6,8 @@
 
 namespace diffprob::prune {
 
+class HdfReader;
+
 inline constexpr const char* kScoreFormat = "diffprob-scores";
 inline constexpr std::int64_t kScoreVersion = 1;
 
@@ -13,5 +15,8 @@ inline constexpr std::int64_t kScoreVersion = 1;
 /// sane: as many labels as records, indices 0 to N - 1, no NaN, probabilities in [0, 1], nll >= 0,
 /// labels and top1 in [0, num_classes).
 void check_table(const std::string& where, const ScoreTable& table);
+
+/// Returns which columns a score file has; files of our own scoring have all.
+[[nodiscard]] ScoreColumns read_columns(const HdfReader& file, const std::string& path);
 
 }  // namespace diffprob::prune

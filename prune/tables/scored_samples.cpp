@@ -8,6 +8,7 @@
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/tables/score_columns.h"
+#include "prune/tables/score_file.h"
 
 namespace diffprob::prune {
 namespace {
@@ -29,8 +30,7 @@ ScoredSamples::ScoredSamples(std::string scores, std::string index_set)
   samples_ = table.integer("num_samples");
   classes_ = table.integer("num_classes");
   fingerprint_ = table.text("dataset_fingerprint");
-  if (table.has_attribute("columns"))
-    has_top1_ = ScoreColumns::parse(scores_, table.text("columns")).has("top1");
+  has_top1_ = read_columns(table, scores_).has("top1");
   const auto rows = static_cast<std::int64_t>(table.extent<std::int32_t>("label"));
   if (samples_ != rows)
     throw PruneError(scores_ + ": " + std::to_string(rows) + " labels for " +
