@@ -2,9 +2,10 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
+
+#include "eval/metrics/confidence.h"
 
 namespace diffprob::launch {
 
@@ -27,22 +28,6 @@ struct Cell {
   std::vector<CellRun> runs;
 };
 
-/// Mean, or difference of means, with half the width of its 95 % interval.
-struct Interval {
-  double mean = 0;
-  std::optional<double> half_width;  ///< none from one value
-  double degrees_of_freedom = 0;     ///< 0 without an interval
-};
-
-/// The two-sided 95 % point of Student's t (the 0.975 quantile); degrees of freedom 1 or more, need
-/// not be whole.
-[[nodiscard]] double student_95(double degrees_of_freedom);
-/// Student interval of a mean; at least one value.
-[[nodiscard]] Interval mean_interval(std::span<const double> values);
-/// Welch interval of mean(a) - mean(b), degrees of freedom by Welch and Satterthwaite. None when
-/// either has one value; of width 0 and with 0 degrees of freedom when neither has any spread.
-[[nodiscard]] Interval welch_difference(std::span<const double> a, std::span<const double> b);
-
 enum class Verdict {
   kNone,          ///< the original and the bar itself
   kOneSeed,       ///< no interval
@@ -51,7 +36,7 @@ enum class Verdict {
   kWorse,         ///< below 0
   kNoDifference,  ///< it holds 0
 };
-[[nodiscard]] Verdict verdict(const Interval& difference);
+[[nodiscard]] Verdict verdict(const eval::Interval& difference);
 [[nodiscard]] std::string verdict_name(Verdict verdict);
 
 /// What a cell comes to.
@@ -60,10 +45,10 @@ struct ComparedCell {
   double images = 0;  ///< means over the seeds
   double identities = 0;
   double mislabelled = 0;
-  std::vector<Interval> sets;  ///< accuracy, a verification set
-  Interval accuracy;           ///< of the mean over the sets
-  std::optional<Interval>
-      difference;                   ///< of that to random at the same ratio; none: original, random
+  std::vector<eval::Interval> sets;  ///< accuracy per verification set
+  eval::Interval accuracy;           ///< mean accuracy over the sets
+  /// Difference of `accuracy` to random at the same ratio; none for original and random.
+  std::optional<eval::Interval> difference;
   double images_beyond_random = 0;  ///< share of random's images: 0.05 for 5 % more
   Verdict verdict = Verdict::kNone;
 };

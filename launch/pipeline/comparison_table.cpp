@@ -17,7 +17,7 @@ bool of_other_size(const ComparedCell& row) {
 }
 
 /// In %, or in points of % with a sign.
-std::string shown(const Interval& interval, const char* mean_format) {
+std::string shown(const eval::Interval& interval, const char* mean_format) {
   std::string text = fmt::format(fmt::runtime(mean_format), 100 * interval.mean);
   if (interval.half_width) text += fmt::format(" +- {:.2f}", 100 * *interval.half_width);
   return text;
@@ -39,7 +39,7 @@ std::string explanation(const std::vector<ComparedCell>& rows) {
   std::size_t compared = 0;
   bool other_size = false;
   for (const auto& row : rows) {
-    compared += row.difference && row.difference->degrees_of_freedom > 0 ? 1 : 0;
+    compared += row.difference && row.difference->has_spread() ? 1 : 0;
     other_size = other_size || of_other_size(row);
   }
   std::string text = fmt::format(
@@ -61,7 +61,7 @@ std::string explanation(const std::vector<ComparedCell>& rows) {
   return text;
 }
 
-nlohmann::ordered_json to_json(const Interval& interval) {
+nlohmann::ordered_json to_json(const eval::Interval& interval) {
   nlohmann::ordered_json json = {{"mean", interval.mean}, {"interval", nullptr}};
   if (interval.half_width)
     json["interval"] = {interval.mean - *interval.half_width, interval.mean + *interval.half_width};

@@ -2,8 +2,8 @@
 
 #include <spdlog/fmt/fmt.h>
 #include <algorithm>
-#include <cmath>
 
+#include "eval/metrics/confidence.h"
 #include "launch/observe/progress.h"
 #include "launch/observe/text_table.h"
 
@@ -29,13 +29,12 @@ std::vector<Group> group_by_name(const std::vector<SummaryRow>& rows) {
 }
 
 std::string accuracy_cell(const Group& group, std::size_t set) {
-  double sum = 0, squares = 0;
-  for (const auto* row : group.rows) sum += row->accuracy[set];
-  const auto n = static_cast<double>(group.rows.size());
-  for (const auto* row : group.rows) squares += std::pow(row->accuracy[set] - sum / n, 2);
-  if (group.rows.size() == 1) return fmt::format("{:.2f} %", 100 * sum);
-  return fmt::format("{:.2f} +- {:.2f} % ({:.0f})", 100 * sum / n,
-                     100 * std::sqrt(squares / (n - 1)), n);
+  std::vector<double> accuracies;
+  for (const auto* row : group.rows) accuracies.push_back(row->accuracy[set]);
+  const eval::Estimate seeds = eval::estimate(accuracies);
+  if (seeds.count == 1) return fmt::format("{:.2f} %", 100 * seeds.mean);
+  return fmt::format("{:.2f} +- {:.2f} % ({})", 100 * seeds.mean, 100 * seeds.deviation,
+                     seeds.count);
 }
 
 std::vector<std::string> cells_of(const Group& group) {

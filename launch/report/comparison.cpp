@@ -34,10 +34,14 @@ Cell accuracy_cell(const ModelRow& row, const std::string& set) {
   return {fmt::format("{:.2f} %", 100 * seeds.mean), small, ""};
 }
 
-std::string interval_text(const eval::Difference& difference) {
+bool is_known(const eval::Interval& interval) {
+  return interval.half_width && std::isfinite(*interval.half_width);
+}
+
+std::string interval_text(const eval::Interval& difference) {
   if (!std::isfinite(difference.mean)) return "-";
-  if (!std::isfinite(difference.half_width)) return fmt::format("{:+.2f}", 100 * difference.mean);
-  return fmt::format("{:+.2f} \u00b1 {:.2f}", 100 * difference.mean, 100 * difference.half_width);
+  if (!is_known(difference)) return fmt::format("{:+.2f}", 100 * difference.mean);
+  return fmt::format("{:+.2f} \u00b1 {:.2f}", 100 * difference.mean, 100 * *difference.half_width);
 }
 
 /// Points of accuracy, by folds and by seeds. Coloured only when every interval that is known
@@ -45,14 +49,14 @@ std::string interval_text(const eval::Difference& difference) {
 Cell difference_cell(const ModelRow& row, const ModelRow& base, const std::string& set) {
   const auto a = seed_accuracies(row, set), b = seed_accuracies(base, set);
   if (a.empty() || b.empty()) return {"-", "", ""};
-  const eval::Difference seeds = eval::independent_difference(a, b);
+  const eval::Interval seeds = eval::independent_difference(a, b);
   const auto fold_a = fold_accuracies(row, set), fold_b = fold_accuracies(base, set);
   const bool folds_known = !fold_a.empty() && fold_a.size() == fold_b.size();
-  const bool seeds_known = std::isfinite(seeds.half_width);
+  const bool seeds_known = is_known(seeds);
   Cell cell{interval_text(seeds), seeds_known ? "seeds" : "", ""};
   bool clear = seeds_known ? seeds.is_clear() : folds_known;
   if (folds_known) {
-    const eval::Difference folds = eval::paired_difference(fold_a, fold_b);
+    const eval::Interval folds = eval::paired_difference(fold_a, fold_b);
     clear = clear && folds.is_clear();
     if (!seeds_known) cell.text = interval_text(folds);
     cell.small = seeds_known ? "seeds; folds " + interval_text(folds) : "folds";

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/fmt/fmt.h>
 
 #include <cmath>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "launch/evaluate/verification_file.h"
+#include "launch/pipeline/comparison_table.h"
 #include "launch/report/faces.h"
 #include "launch/report/metrics.h"
 #include "launch/report/models.h"
@@ -275,6 +277,32 @@ TEST_F(ReportTest, SeedsOfAModelMakeOneRowAndRandomComesLast) {
   EXPECT_THAT(seed_accuracies(rows[1], "lfw"), ElementsAre(0.8, 0.9));
   EXPECT_EQ(pruned_model(rows), &rows[1]);
   EXPECT_THAT(sets_of(rows), ElementsAre("lfw"));
+}
+
+TEST_F(ReportTest, SaysTheSameIntervalAsTheSweep) {
+  const std::vector<double> pruned = {0.912, 0.934, 0.921}, random = {0.905, 0.851};
+  const auto put_training = [&](const std::string& stage, double accuracy) {
+    put("run/" + stage + "/stage.json",
+        fmt::format(R"({{"result":{{"untrained":[],"reports":[{{"set":"lfw","accuracy":{}}}]}}}})",
+                    accuracy));
+  };
+  Cell pruned_cell{"diffprob", 0.5, {}}, random_cell{"random", 0.5, {}};
+  for (std::size_t i = 0; i < pruned.size(); ++i) {
+    put_training("train_pruned_s" + std::to_string(i), pruned[i]);
+    pruned_cell.runs.push_back({i, 10, 2, 0, 1, {pruned[i]}});
+  }
+  for (std::size_t i = 0; i < random.size(); ++i) {
+    put_training("train_random_s" + std::to_string(i), random[i]);
+    random_cell.runs.push_back({i, 10, 2, 0, 1, {random[i]}});
+  }
+
+  const std::string page = report_html({read_report_run(path("run"))});
+  const std::vector<Cell> cells = {pruned_cell, random_cell};
+  const std::string table = comparison_text(compare(cells), {"lfw"});
+
+  // 1.113 degrees of freedom, which must not be rounded.
+  EXPECT_THAT(table, HasSubstr("+4.43 +- 27.81 "));
+  EXPECT_THAT(page, HasSubstr("+4.43 \u00b1 27.81"));
 }
 
 TEST_F(ReportTest, HostileFilesAreEscapedOrLeftOut) {
