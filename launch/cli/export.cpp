@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "launch/checkpoint/checkpoint.h"
-#include "launch/checkpoint/evaluation_weights.h"
+#include "launch/checkpoint/network.h"
 #include "launch/job/read_config.h"
-#include "model/networks/backbone.h"
 #include "model/onnx/export.h"
 #include "model/onnx/writer.h"
 #include "model/weights/weights.h"
@@ -44,29 +42,6 @@ void check_request(const std::string& path, const std::string& source, bool fold
   if (!problems.empty()) throw ConfigError(problems);
 }
 
-struct LoadedBackbone {
-  std::string name;
-  std::string origin;  ///< for the message
-  std::shared_ptr<model::Backbone> network;
-};
-
-LoadedBackbone load(const Config& config) {
-  const std::string& source = config.model.checkpoint;
-  LoadedBackbone loaded;
-  if (fs::is_directory(source)) {
-    const CheckpointInfo info = read_checkpoint_info(source);
-    loaded = {info.backbone, fmt::format("after {} steps", info.step),
-              model::make_backbone({info.backbone, info.embedding_dim, 0.0, 1})};
-    load_for_evaluation(source, *loaded.network);
-  } else {
-    const std::string& name = config.model.backbone;
-    loaded = {name, "from " + source,
-              model::make_backbone({name, config.model.embedding_dim, 0.0, 1})};
-    load_backbone_weights(source, model::state_dict(*loaded.network));
-  }
-  return loaded;
-}
-
 }  // namespace
 
 int export_command(CommandLine line) {
@@ -74,16 +49,17 @@ int export_command(CommandLine line) {
   const Config config = read_config(line);
   const bool folds = std::find(line.flags.begin(), line.flags.end(), kFoldFlag) != line.flags.end();
   check_request(path, config.model.checkpoint, folds);
-  const LoadedBackbone loaded = load(config);
-  fmt::print("{} with {}-d embeddings {}\n", loaded.name, loaded.network->embedding_dim(),
-             loaded.origin);
+  const LoadedNetwork loaded = load_network(
+      config.model.checkpoint, {config.model.backbone, config.model.embedding_dim}, at::kCPU);
+  const std::string& name = loaded.shape.backbone;
+  fmt::print("{} with {}-d embeddings {}\n", name, loaded.backbone->embedding_dim(), loaded.origin);
   if (path.ends_with(".pth")) {
-    const auto file = model::write_pth(path, model::state_dict(*loaded.network));
+    const auto file = model::write_pth(path, model::state_dict(*loaded.backbone));
     fmt::print("wrote {}: {} bytes, state dict for torch.load\n", path, file.bytes);
     return 0;
   }
   const auto batch_norm = folds ? model::OnnxBatchNorm::kFolded : model::OnnxBatchNorm::kKept;
-  const auto file = model::write_onnx(path, *loaded.network, {loaded.name, batch_norm});
+  const auto file = model::write_onnx(path, *loaded.backbone, {name, batch_norm});
   fmt::print("wrote {}: {} bytes, opset {}, {} batch norms{}\n", path, file.bytes,
              model::kOnnxOpset, file.batch_norms,
              folds ? " left, which stand before padded convolutions" : "");

@@ -10,7 +10,7 @@
 #include "data/files/atomic_file.h"
 #include "eval/ijb/loose_crops.h"
 #include "eval/together.h"
-#include "launch/checkpoint/checkpoint.h"
+#include "launch/checkpoint/network.h"
 #include "launch/config/precision.h"
 #include "launch/evaluate/feature_file.h"
 #include "launch/evaluate/results.h"
@@ -19,8 +19,6 @@
 #include "launch/job/output_folder.h"
 #include "launch/observe/json_file.h"
 #include "launch/observe/progress.h"
-#include "launch/score/score.h"
-#include "model/weights/weights.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -46,15 +44,6 @@ void check(const Config& config) {
     }
   }
   if (!problems.empty()) throw ConfigError(problems);
-}
-
-std::shared_ptr<model::Backbone> backbone_for_eval(const Config& config, Runtime& runtime) {
-  if (fs::is_directory(config.model.checkpoint))
-    return load_model(config.model.checkpoint, runtime).backbone;
-  auto backbone = model::make_backbone({config.model.backbone, config.model.embedding_dim, 0.0, 1});
-  model::load_state_dict(*backbone, model::read_pth(config.model.checkpoint));
-  backbone->to(runtime.device());
-  return backbone;
 }
 
 int decode_threads(const Config& config) {
@@ -177,7 +166,11 @@ void eval_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
   auto sets = open_verification_sets(config, KeepDecoded::kNo);
   std::shared_ptr<model::Backbone> backbone;
-  if (config.eval.features.empty()) backbone = backbone_for_eval(config, runtime);
+  if (config.eval.features.empty()) {
+    backbone = load_network(config.model.checkpoint,
+                            {config.model.backbone, config.model.embedding_dim}, runtime.device())
+                   .backbone;
+  }
 
   std::vector<eval::SetReport> reports;
   if (backbone)

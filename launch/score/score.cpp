@@ -14,7 +14,7 @@
 #include <numeric>
 
 #include "launch/checkpoint/checkpoint.h"
-#include "launch/checkpoint/evaluation_weights.h"
+#include "launch/checkpoint/network.h"
 #include "launch/job/signals.h"
 #include "launch/observe/progress.h"
 #include "launch/score/score_parts.h"
@@ -194,11 +194,8 @@ LoadedModel load_model(const std::string& checkpoint, Runtime& runtime) {
   options.margin.scale = info.scale;
   options.margin.margin = info.margin;
   LoadedModel loaded;
-  loaded.backbone = model::make_backbone({info.backbone, info.embedding_dim, 0.0, 1});
+  loaded.backbone = load_network(checkpoint, {}, runtime.device()).backbone;
   loaded.head = std::make_unique<model::ShardedHead>(options, runtime.tensors());
-  loaded.backbone->to(runtime.device());
-  loaded.backbone->eval();
-  load_for_evaluation(checkpoint, *loaded.backbone);
   CheckpointState state;
   state.rows = {{"weight", loaded.head->weight()}};
   state.first_class = loaded.head->first_class();

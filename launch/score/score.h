@@ -14,14 +14,14 @@
 
 namespace diffprob::launch {
 
-/// A network and its head, read from a checkpoint for scoring, verification or export. What they
-/// are comes from the checkpoint.
+/// A network and its head, read from a checkpoint for scoring. The checkpoint names their
+/// architecture and loss.
 struct LoadedModel {
   std::shared_ptr<model::Backbone> backbone;  ///< on the run's device, in evaluation mode
   std::unique_ptr<model::ShardedHead> head;
   std::string fingerprint;
 };
-/// Collective.
+/// Loads the network (load_network) and, onto every rank, its rows of the head. Collective.
 [[nodiscard]] LoadedModel load_model(const std::string& checkpoint, Runtime& runtime);
 
 /// Adds the rows of one batch to `records`. indices: int64 [b], of the samples, on the CPU; scores

@@ -63,6 +63,14 @@ assert [r["gallery"] for r in ijb["variants"][0]["identification"]] == ["ijbc_1N
 assert json.load(open("w1/eval.json")) == both["verification"] and json.load(open("w1/ijb.json")) == both["ijb"]
 PY
 
+# Evaluation does not touch the head: it works without the shards.
+cp -r "$network" headless
+rm headless/head.*
+exits 0 ranks 2 eval --model.checkpoint=headless --eval.sets="$set" --eval.ijb=IJBC --eval.ijb_variants=F1N1D1,F0N0D0 --output=headless_out --json=headless.json
+python3 -c 'import json; a, b = (json.load(open(f)) for f in ("w1.json", "headless.json")); assert a["ijb"] == b["ijb"] and a["verification"] == b["verification"]'
+exits 1 ranks 1 score --data.train=faces --model.checkpoint=headless --output=x
+says "head."
+
 # The same network as a .pth, and features for a .bin.
 "$program" export --model.checkpoint="$network" --file=backbone.pth >"$log" 2>&1 || die export
 exits 0 ranks 1 eval --threads=1 --model.checkpoint=backbone.pth --model.backbone=tiny --model.embedding_dim=32 --eval.sets="$set" --eval.ijb=IJBC \
