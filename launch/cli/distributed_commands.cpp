@@ -1,9 +1,10 @@
+#include "launch/cli/distributed_commands.h"
+
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 
 #include "launch/cli/commands.h"
-#include "launch/evaluate/eval_command.h"
 #include "launch/inputs/open_data.h"
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/pipeline.h"
@@ -23,6 +24,17 @@ Config without_staging(Config config) {
   config.data.stage_dir.clear();
   return config;
 }
+
+void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
+  if (line.command == "run") check_pipeline(config);
+  if (line.command == "sweep") check_sweep(config);
+  if (!is_synthetic(config)) (void)open_training_set(without_staging(config), runtime);
+  (void)open_verification_sets(config, KeepDecoded::kNo);
+  if (line.command == "sweep" && runtime.is_root()) fmt::print("{}\n", sweep_plan(config));
+  spdlog::info("dry run: configuration and files are fine; nothing was written");
+}
+
+}  // namespace
 
 void train_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
@@ -64,28 +76,12 @@ void prune_command(const Config& config, Runtime& runtime) {
       result.identities_at_floor, result.threshold(), config.output);
 }
 
-void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
-  if (line.command == "run") check_pipeline(config);
-  if (line.command == "sweep") check_sweep(config);
-  if (!is_synthetic(config)) (void)open_training_set(without_staging(config), runtime);
-  (void)open_verification_sets(config, KeepDecoded::kNo);
-  if (line.command == "sweep" && runtime.is_root()) fmt::print("{}\n", sweep_plan(config));
-  spdlog::info("dry run: configuration and files are fine; nothing was written");
-}
-
-}  // namespace
-
 void run_distributed_command(const CommandLine& line, const Config& config,
                              dist::MpiEnvironment& mpi) {
   Runtime runtime(mpi, config);
   if (std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end())
     return dry_run(line, config, runtime);
-  if (line.command == "run") run_pipeline(config, runtime);
-  if (line.command == "sweep") run_sweep(config, runtime);
-  if (line.command == "train") train_command(config, runtime);
-  if (line.command == "score") score_command(config, runtime);
-  if (line.command == "prune") prune_command(config, runtime);
-  if (line.command == "eval") eval_command(config, runtime);
+  std::get<RanksFunction>(find_command(line.command)->run)(config, runtime);
 }
 
 }  // namespace diffprob::launch

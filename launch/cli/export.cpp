@@ -44,7 +44,8 @@ void check_request(const std::string& path, const std::string& source, bool fold
 
 }  // namespace
 
-int export_command(CommandLine line) {
+int export_command(const CommandLine& given) {
+  CommandLine line = given;
   const std::string path = take_file(line);
   const Config config = read_config(line);
   const bool folds = std::find(line.flags.begin(), line.flags.end(), kFoldFlag) != line.flags.end();

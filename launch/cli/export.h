@@ -6,6 +6,6 @@ namespace diffprob::launch {
 
 /// `diffprob export --model.checkpoint=DIR_OR_PTH --file=X.pth|X.onnx [--fold-bn]`. Returns the
 /// exit code; throws ConfigError on bad usage, c10::Error and DataError on bad files.
-[[nodiscard]] int export_command(CommandLine line);
+[[nodiscard]] int export_command(const CommandLine& line);
 
 }  // namespace diffprob::launch

@@ -1,3 +1,5 @@
+#include "launch/cli/local_commands.h"
+
 #include <spdlog/spdlog.h>
 #include <torch/version.h>
 
@@ -12,12 +14,9 @@
 #include "launch/cli/commands.h"
 #include "launch/cli/convert.h"
 #include "launch/cli/data_check.h"
-#include "launch/cli/export.h"
-#include "launch/cli/report_command.h"
 #include "launch/config/help.h"
 #include "launch/inputs/open_data.h"
 #include "launch/job/read_config.h"
-#include "launch/report/report.h"
 #include "model/networks/backbone.h"
 #include "model/networks/network_info.h"
 
@@ -31,15 +30,6 @@ bool has_flag(const CommandLine& line, const std::string& flag) {
 
 [[noreturn]] void bad_usage(const std::string& command) {
   throw ConfigError({"usage:\n" + help_text(command)});
-}
-
-int show_config(const CommandLine& line) {
-  if (has_flag(line, "print-defaults")) {
-    fmt::print("{}", dump_config(Config(), DumpStyle::kWithHelp));
-  } else {
-    fmt::print("{}", dump_config(read_config(line), DumpStyle::kPlain));
-  }
-  return 0;
 }
 
 int show_data(const std::string& path) {
@@ -59,6 +49,26 @@ int show_data(const std::string& path) {
   return 0;
 }
 
+int describe_network(const std::string& name, std::int64_t dim) {
+  const model::NetworkInfo info = model::network_info({name, dim, 0.0, 1});
+  fmt::print(
+      "{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} an image "
+      "(convolutions and linear layers)\n",
+      name, dim, info.parameters, info.trainable_parameters, info.macs);
+  return 0;
+}
+
+}  // namespace
+
+int config_command(const CommandLine& line) {
+  if (has_flag(line, "print-defaults")) {
+    fmt::print("{}", dump_config(Config(), DumpStyle::kWithHelp));
+  } else {
+    fmt::print("{}", dump_config(read_config(line), DumpStyle::kPlain));
+  }
+  return 0;
+}
+
 int data_command(const CommandLine& line) {
   const auto& words = line.positional;
   const std::string action = words.empty() ? "" : words[0];
@@ -72,15 +82,6 @@ int data_command(const CommandLine& line) {
     return show_data(words[1]);
   }
   bad_usage("data");
-}
-
-int describe_network(const std::string& name, std::int64_t dim) {
-  const model::NetworkInfo info = model::network_info({name, dim, 0.0, 1});
-  fmt::print(
-      "{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} an image "
-      "(convolutions and linear layers)\n",
-      name, dim, info.parameters, info.trainable_parameters, info.macs);
-  return 0;
 }
 
 int info_command(const CommandLine& line) {
@@ -99,30 +100,25 @@ int info_command(const CommandLine& line) {
   return 0;
 }
 
-}  // namespace
+int help_command(const CommandLine& line) {
+  if (line.command == "config" && !line.positional.empty()) {
+    fmt::print("{}", config_help(line.positional[0]));
+    return 0;
+  }
+  const std::string topic =
+      line.command == "help" ? (line.positional.empty() ? "" : line.positional[0]) : line.command;
+  fmt::print("{}", help_text(topic));
+  return line.command.empty() && !has_flag(line, "help") ? 2 : 0;
+}
 
 int run_local_command(const CommandLine& line) {
   if (has_flag(line, "version")) {
     fmt::print("diffprob {}\n", DIFFPROB_VERSION);
     return 0;
   }
-  if (line.command.empty() || line.command == "help" || has_flag(line, "help")) {
-    if (line.command == "config" && !line.positional.empty()) {
-      fmt::print("{}", config_help(line.positional[0]));
-      return 0;
-    }
-    const std::string topic =
-        line.command == "help" ? (line.positional.empty() ? "" : line.positional[0]) : line.command;
-    fmt::print("{}", help_text(topic));
-    return line.command.empty() && !has_flag(line, "help") ? 2 : 0;
-  }
-  if (line.command == "config") return show_config(line);
-  if (line.command == "data") return data_command(line);
-  if (line.command == "convert") return convert_command(line);
-  if (line.command == "export") return export_command(line);
-  if (line.command == "report") return report_command(line);
-  if (line.command == "info") return info_command(line);
-  return -1;
+  if (line.command.empty() || has_flag(line, "help")) return help_command(line);
+  const Command& command = *find_command(line.command);
+  return command.needs_ranks() ? -1 : std::get<LocalFunction>(command.run)(line);
 }
 
 }  // namespace diffprob::launch

@@ -1,0 +1,41 @@
+#include <algorithm>
+
+#include "launch/cli/commands.h"
+#include "launch/cli/convert.h"
+#include "launch/cli/distributed_commands.h"
+#include "launch/cli/export.h"
+#include "launch/cli/local_commands.h"
+#include "launch/cli/report_command.h"
+#include "launch/evaluate/eval_command.h"
+#include "launch/pipeline/pipeline.h"
+#include "launch/pipeline/sweep.h"
+
+namespace diffprob::launch {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table = {
+      {"run", "the whole job: train, score, clean, prune, retrain, verify", run_pipeline},
+      {"sweep", "compare methods, kept ratios and seeds, with intervals", run_sweep},
+      {"train", "train one network on a data set or on a kept part of it", train_command},
+      {"score", "record the probabilities of every training sample", score_command},
+      {"prune", "select what to keep from a score table", prune_command},
+      {"eval", "measure a network, or features, on .bin sets and IJB-B / IJB-C", eval_command},
+      {"export", "write a backbone as .onnx, or as .pth for PyTorch", export_command},
+      {"data", "make, pack and inspect data sets", data_command},
+      {"convert", "convert foreign scores and lists of samples", convert_command},
+      {"report", "make an HTML page of one run, or of several side by side", report_command},
+      {"config", "show configuration keys and defaults, check a configuration", config_command},
+      {"info", "describe this build and its devices, or a network's size and cost", info_command},
+      {"help", "show this text, or that of one command", help_command},
+  };
+  return table;
+}
+
+const Command* find_command(const std::string& name) {
+  const auto& table = commands();
+  const auto found = std::find_if(table.begin(), table.end(),
+                                  [&](const Command& command) { return command.name == name; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+}  // namespace diffprob::launch
