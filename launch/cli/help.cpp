@@ -5,7 +5,7 @@
 #include "launch/cli/convert.h"
 #include "launch/cli/help_files.h"
 #include "launch/config/help.h"
-#include "prune/methods.h"
+#include "prune/methods/methods.h"
 
 namespace diffprob::launch {
 namespace {

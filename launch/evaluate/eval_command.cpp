@@ -7,9 +7,10 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "data/error.h"
 #include "data/files/atomic_file.h"
+#include "dist/mpi/agreement.h"
 #include "eval/ijb/loose_crops.h"
-#include "eval/together.h"
 #include "launch/checkpoint/network.h"
 #include "launch/config/precision.h"
 #include "launch/evaluate/feature_file.h"
@@ -58,7 +59,7 @@ bool two_views(const Config& config) {
 std::shared_ptr<FeatureFile> open_features(const Config& config, std::int64_t images,
                                            const std::string& of, Runtime& runtime) {
   std::shared_ptr<FeatureFile> file;
-  eval::together(runtime.control(), config.eval.features, [&] {
+  dist::together<data::DataError>(runtime.control(), [&] {
     file = std::make_shared<FeatureFile>(config.eval.features, config.eval.features_dataset);
     TORCH_CHECK(file->rows() == images, config.eval.features, ": ", file->rows(),
                 " rows, expected ", images, ", one an image of ", of);
@@ -74,7 +75,7 @@ eval::SetReport report_of_features(const data::VerificationSet& set, const Confi
   const auto images = static_cast<std::int64_t>(set.images.size());
   const auto file = open_features(config, images, set.name, runtime);
   at::Tensor rows = at::empty({images, file->columns()}, at::kFloat);
-  eval::together(runtime.control(), config.eval.features, [&] {
+  dist::together<data::DataError>(runtime.control(), [&] {
     for (std::int64_t i = 0; i < images; ++i)
       file->read_row(i, {rows.mutable_data_ptr<float>() + i * file->columns(),
                          static_cast<std::size_t>(file->columns())});

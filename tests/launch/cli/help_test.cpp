@@ -5,7 +5,7 @@
 
 #include "launch/cli/commands.h"
 #include "launch/cli/help_files.h"
-#include "prune/methods.h"
+#include "prune/methods/methods.h"
 
 namespace diffprob::launch {
 namespace {
