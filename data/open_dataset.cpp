@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kUnderstood =
-    "understood are: a folder with train.rec, a .rec file, a .lst list, a folder of one sub-folder "
-    "a class";
+    "supported: a folder with train.rec, a .rec file, a .lst list, or a folder with one sub-folder "
+    "per class";
 
 }  // namespace
 
@@ -36,7 +36,7 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& path) {
 }
 
 std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths) {
-  if (paths.empty()) throw DataError("no data set is given");
+  if (paths.empty()) throw DataError("no data set was given");
   if (paths.size() == 1) return open_dataset(paths.front());
   std::set<fs::path> seen;
   std::vector<ConcatenatedDataset::Part> parts;
@@ -45,8 +45,8 @@ std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& pat
     const auto resolved = fs::canonical(path, error);
     if (!error && !seen.insert(resolved).second)
       throw DataError(path +
-                      ": given twice; the people of each set count as different ones, so a set "
-                      "must be given once");
+                      ": given twice; the identities of each set count as distinct, so give every "
+                      "set only once");
     parts.push_back({path, open_dataset(path)});
   }
   return std::make_shared<ConcatenatedDataset>(std::move(parts));

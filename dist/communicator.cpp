@@ -58,7 +58,7 @@ void check_rows(const at::Tensor& whole, const at::Tensor& part,
               " rows, the tensor has sizes ", whole.sizes());
   TORCH_CHECK(part.dim() == whole.dim() && part.size(0) == counts[static_cast<std::size_t>(rank)] &&
                   part.sizes().slice(1) == whole.sizes().slice(1),
-              operation, ": own part has sizes ", part.sizes(), ", expected ",
+              operation, ": local part has sizes ", part.sizes(), ", expected ",
               counts[static_cast<std::size_t>(rank)], " rows like those of ", whole.sizes());
 }
 

@@ -21,7 +21,7 @@ output=
 while [ $# -gt 0 ]; do
   case $1 in
     --with-libtorch) with_libtorch=true level=1 ;;
-    --output) [ $# -ge 2 ] || die "--output wants a file"; output=$2; shift ;;
+    --output) [ $# -ge 2 ] || die "--output: expected a file"; output=$2; shift ;;
     --output=*) output=${1#--output=} ;;
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' launch/bundle.sh; exit 0 ;;
     *) printf 'bundle: %s: unknown; see launch/bundle.sh --help\n' "$1" >&2; exit 2 ;;
@@ -30,7 +30,7 @@ while [ $# -gt 0 ]; do
 done
 case $output in
   '' | *.tar.gz) ;;
-  *) printf 'bundle: --output %s: want a name that ends in .tar.gz\n' "$output" >&2; exit 2 ;;
+  *) printf 'bundle: --output %s: expected a name that ends in .tar.gz\n' "$output" >&2; exit 2 ;;
 esac
 case $output in '' | /*) ;; *) output=$start_folder/$output ;; esac
 for tool in patchelf readelf ldd ompi_info cmake; do
@@ -83,7 +83,7 @@ copy_pmix() {
   home=$(dirname "$(readlink -f "$library")")
   mkdir -p "$stage/pmix/lib" "$stage/pmix/share/pmix"
   [ ! -d "$home/pmix" ] || cp -r "$home/pmix" "$stage/pmix/lib/"
-  cp "$home"/../share/pmix/help-*.txt "$stage/pmix/share/pmix/" 2>/dev/null || say "no PMIx help texts beside $home"
+  cp "$home"/../share/pmix/help-*.txt "$stage/pmix/share/pmix/" 2>/dev/null || say "no PMIx help texts next to $home"
 }
 
 # Programs, components and libraries of the bundle itself; LibTorch is left as it is.
@@ -98,7 +98,7 @@ own_binaries() {
 needed_libraries() {
   local missing
   missing=$(ldd "$@" | awk '/not found/ {print $1}' | sort -u)
-  [ -z "$missing" ] || die "libraries that are not there: $missing"
+  [ -z "$missing" ] || die "missing libraries: $missing"
   ldd "$@" | awk '$2 == "=>" {print $1, $3}' | sort -u |
     grep -Ev '^(libc|libm|libdl|librt|libpthread|libresolv|libutil|libnsl|libanl|libmvec|ld-linux[^ ]*)\.so\.[0-9]+ ' |
     grep -vF -e "$libtorch/" -e "$(dirname "$libtorch")/nvidia/" || true
@@ -165,9 +165,9 @@ write_description() {
     printf '%s\n' "$name"
     printf 'commit     %s\n' "$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)"
     printf 'glibc      %s or newer\n' "$(minimal_glibc)"
-    printf 'LibTorch   %s%s\n' "${torch_version:-unknown}" "$($with_libtorch && echo ' (in libtorch)' || echo ' (not here: set DIFFPROB_LIBTORCH to its folder)')"
+    printf 'LibTorch   %s%s\n' "${torch_version:-unknown}" "$($with_libtorch && echo ' (in libtorch)' || echo ' (not included: set DIFFPROB_LIBTORCH to its folder)')"
     printf 'Open MPI   %s (shared memory and TCP; no fabric components)\n' "$(ompi_info --version | sed -n '1s/^Open MPI v//p')"
-    printf 'images     JPEG alone (DIFFPROB_WITH_IMGCODECS=OFF)\n\n'
+    printf 'images     JPEG only (DIFFPROB_WITH_IMGCODECS=OFF)\n\n'
     printf '    export DIFFPROB_LIBTORCH=/path/to/site-packages/torch   # unless libtorch is here\n'
     printf '    . launch/environment.sh\n'
     printf '    bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob run launch/configs/quickstart.yaml\n\n'

@@ -38,8 +38,8 @@ std::string first_lines(const std::string& message) {
   spdlog::error("rank {} of {} on {}: {}", mpi.rank(), mpi.world_size(), mpi.host_name(),
                 first_lines(message));
   spdlog::error(
-      "all ranks end. Mend the cause and start the same command again: finished stages and "
-      "checkpoints are used.");
+      "all ranks exit. Fix the cause and run the same command again: it resumes from the finished "
+      "stages and checkpoints.");
   mpi.abort(kError);
 }
 
@@ -75,7 +75,7 @@ int run_command(const launch::CommandLine& line, dist::MpiEnvironment& mpi) {
     if (mpi.rank() == 0) spdlog::error("{}", error.what());
     return kBadUsage;
   } catch (const launch::Stopped& stopped) {  // all ranks agreed
-    spdlog::warn("{}. Start the same command again to go on.", stopped.what());
+    spdlog::warn("{}. Run the same command again to resume.", stopped.what());
     return kRequeue;
   } catch (const std::exception& error) {
     fail(mpi, error.what());

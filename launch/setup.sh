@@ -38,7 +38,7 @@ missing_packages() {
 }
 
 install_packages() {
-  command -v dpkg-query >/dev/null || { say "not a Debian system: make sure that these are there: ${packages[*]}"; return; }
+  command -v dpkg-query >/dev/null || { say "not a Debian system: make sure that these are installed: ${packages[*]}"; return; }
   local missing
   mapfile -t missing < <(missing_packages)
   [ ${#missing[@]} -gt 0 ] || return 0

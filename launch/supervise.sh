@@ -14,15 +14,15 @@ launch/supervise.sh [options] -- mpirun [OPTION...] diffprob COMMAND [CONFIG] [-
   launch/supervise.sh -- mpirun -np 8 build/release/diffprob run CONFIG --output=/data/runs/a
   launch/supervise.sh --hosts gpu1:8,gpu2:8 -- mpirun -x NCCL_SOCKET_IFNAME build/release/diffprob run CONFIG --output=/shared/runs/a
 
-Runs the command; when it fails, runs it again: finished stages are skipped, training goes on from its last checkpoint.
+Runs the command; when it fails, runs it again: finished stages are skipped, and training resumes from its last checkpoint.
 
-  --hosts HOST:RANKS,...   hosts and ranks on each. Before every start each is asked to answer (ssh, or what OMPI_MCA_plm_rsh_agent
-                           names); the job runs on those that do. --host and -np are added to the command, which must not have them
-  --tries N                starts in all (10)
+  --hosts HOST:RANKS,...   hosts and their ranks. Before every start each host is contacted (by ssh, or what OMPI_MCA_plm_rsh_agent
+                           names); the job runs on those that answer. --host and -np are added to the command, which must not have them
+  --tries N                total number of starts (10)
   --pause SECONDS          before a restart (5)
   --stop-seconds SECONDS   for the ranks to write a checkpoint after a signal, before they are killed (300)
 
-SIGINT, SIGTERM and SIGUSR1 to this script ask the ranks for a checkpoint; a second one ends them at once.
+SIGINT, SIGTERM and SIGUSR1 to this script ask the ranks for a checkpoint; a second signal ends them immediately.
 Exit codes: 0 done; 2 bad usage or configuration; 75 stopped after a checkpoint (a signal, or train.max_time); 76 no progress in 3 restarts
 in a row (DIFFPROB_NO_PROGRESS_RESTARTS); 77 all tries used up; else that of the last start, when a signal cut it short.
 TEXT
@@ -35,7 +35,7 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
     --hosts | --tries | --pause | --stop-seconds) [ $# -gt 1 ] || die "$1: a value is missing" ;;
-    *) die "$1: unknown option (--help lists them; the command stands after --)" ;;
+    *) die "$1: unknown option (--help lists them; the command comes after --)" ;;
   esac
   case $1 in
     --hosts) IFS=, read -ra hosts <<<"$2" ;;
@@ -47,11 +47,11 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
 done
 [ $# -gt 1 ] || die "there is no command after -- (--help)"
 shift
-[[ $tries =~ ^[1-9][0-9]*$ ]] || die "--tries: want a number above 0, got \"$tries\""
-[[ $pause =~ ^[0-9]+$ ]] || die "--pause: want seconds, got \"$pause\""
-[[ $stop_seconds =~ ^[1-9][0-9]*$ ]] || die "--stop-seconds: want a number above 0, got \"$stop_seconds\""
+[[ $tries =~ ^[1-9][0-9]*$ ]] || die "--tries: expected a number above 0, got \"$tries\""
+[[ $pause =~ ^[0-9]+$ ]] || die "--pause: expected seconds, got \"$pause\""
+[[ $stop_seconds =~ ^[1-9][0-9]*$ ]] || die "--stop-seconds: expected a number above 0, got \"$stop_seconds\""
 for host in "${hosts[@]}"; do
-  [[ $host =~ ^[^:]+:[1-9][0-9]*$ ]] || die "--hosts: want HOST:RANKS, got \"$host\""
+  [[ $host =~ ^[^:]+:[1-9][0-9]*$ ]] || die "--hosts: expected HOST:RANKS, got \"$host\""
 done
 
 # The command: launcher, its options, the program, its arguments.
@@ -64,11 +64,11 @@ for i in "${!command[@]}"; do
   fi
   case ${command[i]} in
     --host | -host | -H | --hostfile | -hostfile | --machinefile | -np | -n | --np | -c)
-      [ ${#hosts[@]} -eq 0 ] || die "${command[i]}: --hosts sets hosts and ranks, leave it out of the command"
+      [ ${#hosts[@]} -eq 0 ] || die "${command[i]}: --hosts sets hosts and ranks, remove it from the command"
       ;;
   esac
 done
-[ "$at" -gt 0 ] || die "want: -- mpirun [OPTION...] diffprob COMMAND ..., got: ${command[*]}"
+[ "$at" -gt 0 ] || die "expected: -- mpirun [OPTION...] diffprob COMMAND ..., got: ${command[*]}"
 program=("${command[at]}")
 output=$(output_of "${command[@]:at+1}") || exit "$exit_bad_usage"
 mkdir -p "$output"
@@ -79,7 +79,7 @@ signals=0
 on_signal() {
   interrupted=yes
   signals=$((signals + 1))
-  say "signal: $([ "$signals" -eq 1 ] && echo "the ranks write a checkpoint and end" || echo "the ranks end at once")"
+  say "signal: $([ "$signals" -eq 1 ] && echo "the ranks write a checkpoint and end" || echo "the ranks end immediately")"
   [ -n "$child" ] || return 0
   if [ "$signals" -gt 1 ]; then
     kill -TERM "$child" 2>/dev/null || true
@@ -110,7 +110,7 @@ place() {
   [ ${#hosts[@]} -gt 0 ] || return 0
   mapfile -t up < <(answering)
   for host in "${hosts[@]}"; do
-    [[ " ${up[*]} " == *" $host "* ]] || say "$host does not answer: left out"
+    [[ " ${up[*]} " == *" $host "* ]] || say "$host does not answer: skipped"
   done
   [ ${#up[@]} -gt 0 ] || return 1
   for host in "${up[@]}"; do ranks=$((ranks + ${host#*:})); done
@@ -143,18 +143,18 @@ while true; do
   case $code in
     0) say "done after $starts start(s)"; exit 0 ;;
     "$exit_bad_usage") exit "$exit_bad_usage" ;;
-    "$exit_again") say "stopped after a checkpoint: run the same command to go on"; exit "$exit_again" ;;
+    "$exit_again") say "stopped after a checkpoint: run the same command again to resume"; exit "$exit_again" ;;
   esac
   if [ "$signals" -gt 0 ]; then
-    say "ended with exit code $code after a signal: run the same command to go on from the last checkpoint"
+    say "ended with exit code $code after a signal: run the same command again to resume from the last checkpoint"
     exit "$code"
   fi
   if ! may_restart "$output"; then
-    say "exit code $code, no progress in $no_progress_restarts restarts: not started again. Look for the error above."
+    say "exit code $code, no progress in $no_progress_restarts restarts: not restarted. Look for the error above."
     exit "$exit_no_progress"
   fi
   if [ "$starts" -ge "$tries" ]; then
-    say "exit code $code, all $tries tries are used up. Run the same command to go on."
+    say "exit code $code, all $tries tries are used up. Run the same command again to resume."
     exit "$exit_restarts_used_up"
   fi
   say "exit code $code: starts again in $pause s"

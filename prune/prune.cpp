@@ -135,7 +135,7 @@ class Pruning {
     result_.mislabelled = result_.num_samples - result_.usable;
     if (result_.usable == 0) {
       throw PruneError("prune: no sample is left: " + std::to_string(result_.num_samples) +
-                       " samples, all cleaned away as mislabelled");
+                       " samples were all removed as mislabelled");
     }
   }
 
@@ -257,8 +257,8 @@ PruneResult prune(const PruneFiles& files, const PruneOptions& options,
   const std::string of_root = collectives.broadcast(identity(), 0);
   dist::together<PruneError>(collectives, [&] {
     if (identity() == of_root) return;
-    throw PruneError("prune: rank " + std::to_string(collectives.rank()) + " reads another file (" +
-                     identity() + ") than rank 0 (" + of_root +
+    throw PruneError("prune: rank " + std::to_string(collectives.rank()) +
+                     " reads a different file (" + identity() + ") from rank 0 (" + of_root +
                      "); every node needs the same copy");
   });
   return Pruning(*rows, options, collectives, work).run();

@@ -32,7 +32,7 @@ void check_same_data(const ScoreSource& a, std::int64_t a_samples, const ScoreSo
     return std::to_string(samples) + " samples, " + std::to_string(source.num_classes) +
            " identities, fingerprint '" + source.dataset_fingerprint.substr(0, 12) + "'";
   };
-  throw PruneError(files.dynamics + " was recorded on another data set (" + text(b, b_samples) +
+  throw PruneError(files.dynamics + " was recorded on a different data set (" + text(b, b_samples) +
                    ") than " + files.scores + " (" + text(a, a_samples) +
                    "); use files of one data set");
 }
@@ -53,10 +53,10 @@ void SampleRows::check_data_set() const {
   if (files_.dataset_fingerprint.empty() ||
       files_.dataset_fingerprint == source_.dataset_fingerprint)
     return;
-  throw PruneError(where() + ": of another data set (fingerprint '" +
+  throw PruneError(where() + ": belongs to a different data set (fingerprint '" +
                    source_.dataset_fingerprint.substr(0, 12) + "') than data.train ('" +
                    files_.dataset_fingerprint.substr(0, 12) +
-                   "'); score that data set, or leave data.train out");
+                   "'); score that data set, or do not set data.train");
 }
 
 void SampleRows::open_scores(const std::string& path, const PruneOptions& options) {
@@ -100,8 +100,9 @@ void SampleRows::need_no_margin(const std::string& what) const {
   if (source_.margin == 0) return;
   throw PruneError(
       files_.scores + ": " + what +
-      " needs the own label's probability without margin, but the file was scored with margin " +
-      shortest(source_.margin) + "; it cannot be had from that, score again with score.margin=0");
+      " needs the probability of the label without margin, but the file was scored with margin " +
+      shortest(source_.margin) +
+      ", from which it cannot be derived; score again with score.margin=0");
 }
 
 void SampleRows::open_dynamics(const std::string& path, const PruneOptions& options) {
@@ -122,7 +123,7 @@ void SampleRows::open_dynamics(const std::string& path, const PruneOptions& opti
   const std::int64_t window = dynamics_->integer("window");
   if (needs_full_window(options) && epochs <= window) {
     throw PruneError(path + ": " + std::to_string(epochs) +
-                     " epochs were recorded; dynunc needs more than its window of " +
+                     " epochs were recorded, but dynunc needs more than its window of " +
                      std::to_string(window));
   }
   if (scores_) check_same_data(source_, samples_, source, samples, files_);

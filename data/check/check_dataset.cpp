@@ -49,9 +49,9 @@ void try_to_open(CheckReport& report) {
   try {
     const auto set = open_dataset(report.path);
     if (set->size() != report.samples->size())
-      throw DataError(report.path + ": opens with " + std::to_string(set->size()) +
-                      " images, the check found " + std::to_string(report.samples->size()) +
-                      " (changed in between?)");
+      throw DataError(report.path + ": opened with " + std::to_string(set->size()) +
+                      " images, but the check found " + std::to_string(report.samples->size()) +
+                      " (was it changed in between?)");
     report.fingerprint = set->fingerprint();
     report.opened_classes = set->num_classes();
   } catch (const DataError& error) {

@@ -26,8 +26,8 @@ void report_copies(std::span<const DigestedImage> copies, const Dataset& labels,
          .other = against.sample,
          .message = "the same bytes as sample " + std::to_string(against.sample) + " (" +
                     labels.describe(against.sample) + ")" +
-                    (conflict ? ", which has label " + std::to_string(labels.label(against.sample))
-                              : " of this identity")});
+                    (conflict ? ", whose label is " + std::to_string(labels.label(against.sample))
+                              : " of the same identity")});
   }
 }
 

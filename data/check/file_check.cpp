@@ -119,7 +119,7 @@ class ImageFilesCheck {
                                   .label = files_->label(i),
                                   .message = files_->describe(i) + ": label " +
                                              std::to_string(files_->label(i)) +
-                                             " is far behind all others (the next one is " +
+                                             " is far above all others (the next one is " +
                                              std::to_string(report_.num_classes - 1) + ")"});
     }
     labels.insert(labels.end(), empty_classes_.begin(), empty_classes_.end());

@@ -24,9 +24,8 @@ std::optional<Finding> problem_of(std::string_view text, std::int64_t rec_bytes,
   return Finding{.kind = FindingKind::kIndex,
                  .key = line.key,
                  .offset = line.offset,
-                 .message = "offset " + std::to_string(line.offset) +
-                            " is not a record of the .rec (" + std::to_string(rec_bytes) +
-                            " bytes, records start at multiples of 4)"};
+                 .message = "offset " + std::to_string(line.offset) + " is outside the .rec (" +
+                            std::to_string(rec_bytes) + " bytes, records start at multiples of 4)"};
 }
 
 /// Leaves the first of equal ones, in the order of the file, and lists the others. Lines come

@@ -83,7 +83,7 @@ class LayoutCheck {
       add_layout(0, -1,
                  std::to_string(set_.ranges.size()) +
                      " records without an image, but no header record under key 0 (InsightFace "
-                     "layout with its header lost?)");
+                     "layout with a missing header?)");
     }
   }
 
@@ -116,7 +116,7 @@ class LayoutCheck {
     if (!first_ok)
       add_layout(0, header.offset,
                  "the header record says that identities start at key " +
-                     std::to_string(header.first) + ", they start at key " +
+                     std::to_string(header.first) + ", but they start at key " +
                      std::to_string(first_identity_));
     else if (first >= 1 && first < first_identity_ && first_identity_ < kExactFloats)
       first_identity_ = first;
@@ -124,8 +124,8 @@ class LayoutCheck {
         header.last == static_cast<float>(last + 1) || (end > last + 1 && explained(last + 1, end));
     if (!end_ok)
       add_layout(0, header.offset,
-                 "the header record says that the last identity has the key before " +
-                     std::to_string(header.last) + ", it has key " + std::to_string(last));
+                 "the header record says that the last identity has the key just before " +
+                     std::to_string(header.last) + ", but it has key " + std::to_string(last));
     identities_ =
         (end_ok && end > last + 1 && end < kExactFloats ? end : last + 1) - first_identity_;
   }
@@ -140,7 +140,7 @@ class LayoutCheck {
                              .key = image.key,
                              .offset = image.offset,
                              .message = "an image under key " + std::to_string(image.key) +
-                                        ", where identity records are expected (from key " +
+                                        ", where identity records are expected (starting at key " +
                                         std::to_string(first_identity_) + " on)"});
         continue;
       }
@@ -170,7 +170,8 @@ class LayoutCheck {
     if (announced.has_value() && identities_.has_value() && *announced != *identities_)
       add_layout(-1, -1,
                  "the property file says " + std::to_string(*announced) +
-                     " classes, the records have " + std::to_string(*identities_) + " identities");
+                     " classes, but the records have " + std::to_string(*identities_) +
+                     " identities");
     const auto records = static_cast<std::int64_t>(set_.ranges.size() + set_.lost_keys.size()) +
                          set_.lost_without_key;
     const auto most = largest_class_count(labels_) + records;
@@ -203,7 +204,7 @@ class LayoutCheck {
     if (std::sscanf(line.c_str(), "%*[0-9],%d,%d", &sides[0], &sides[1]) != 2) return;
     if (sides[0] != set_.image_size || sides[1] != set_.image_size)
       add_layout(-1, -1,
-                 "the property file says images of " + std::to_string(sides[0]) + " x " +
+                 "the property file announces images of " + std::to_string(sides[0]) + " x " +
                      std::to_string(sides[1]) + " pixels, expected " +
                      std::to_string(set_.image_size) + " x " + std::to_string(set_.image_size));
   }
@@ -222,7 +223,7 @@ class LayoutCheck {
   void check_labels(std::int64_t classes) {
     for (std::size_t i = 0; i < labels_.size(); ++i)
       if (labels_[i] != kNoLabel && labels_[i] >= classes)
-        add_label(i, "label " + std::to_string(labels_[i]) + " is out of range, the set has " +
+        add_label(i, "label " + std::to_string(labels_[i]) + " is out of range; the set has " +
                          std::to_string(classes) + " classes");
   }
 
@@ -234,12 +235,12 @@ class LayoutCheck {
       add_layout(range.key, range.offset,
                  "the identity record says keys " + std::to_string(range.first) + " to " +
                      std::to_string(range.last) +
-                     " (one past the last), which neither its neighbours nor the labels of the "
-                     "images support");
+                     " (one past the last), which contradicts both its neighbours and the labels "
+                     "of the images");
     for (const auto& [sample, label, key] : ranges.strangers())
       add_label(sample, "label " + std::to_string(labels_[sample]) +
                             ", but the identity record of key " + std::to_string(key) +
-                            " puts the image among those of label " + std::to_string(label));
+                            " assigns the image to label " + std::to_string(label));
   }
 
   const RecordSet& set_;

@@ -118,7 +118,7 @@ class RecordFileCheck {
       extra_.push_back({.kind = FindingKind::kIndex,
                         .key = id,
                         .offset = offset,
-                        .message = "a record that the .idx does not list"});
+                        .message = "a record that is missing from the .idx"});
   }
 
   /// A line of the .idx at whose offset no sound record is: that of a broken one, or of none.
@@ -171,7 +171,7 @@ class RecordFileCheck {
                           .key = keys[i].second,
                           .offset = keys[i].first,
                           .message = "key " + std::to_string(keys[i].second) +
-                                     " is also that of the record at offset " +
+                                     " is also the key of the record at offset " +
                                      std::to_string(keys[i - 1].first) +
                                      " (without an .idx keys are the ids in the records)"});
       }

@@ -85,7 +85,8 @@ std::int64_t RecordWalk::find_start(std::int64_t from, std::int64_t to) {
 
 /// Checks the part at `at` and appends it to parts_.
 std::string RecordWalk::follow_part(std::int64_t at) {
-  if (file_.size() - at < kPartHeadBytes) return "the file ends inside a record's head (cut off?)";
+  if (file_.size() - at < kPartHeadBytes)
+    return "the file ends inside a record's header (truncated?)";
   const auto head = peek(at, kPartHeadBytes);
   const auto magic = load_word(head.data());
   const auto code = load_word(head.data() + 4) >> kLengthBits;
@@ -95,10 +96,10 @@ std::string RecordWalk::follow_part(std::int64_t at) {
     return first ? "magic number expected, found " + std::to_string(magic)
                  : "a split record without its last part (no magic number at offset " +
                        std::to_string(at) + ")";
-  if (code > 3) return "continuation flag " + std::to_string(code) + ", 0 to 3 are understood";
+  if (code > 3) return "continuation flag " + std::to_string(code) + ", expected 0 to 3";
   const auto kind = static_cast<PartKind>(code);
   const bool starts = kind == PartKind::kWhole || kind == PartKind::kStart;
-  if (first && !starts) return "inside a split record, not at its start";
+  if (first && !starts) return "inside a split record instead of at its start";
   if (!first && starts)
     return "a split record without its last part (another record starts at offset " +
            std::to_string(at) + ")";
@@ -106,10 +107,10 @@ std::string RecordWalk::follow_part(std::int64_t at) {
   end_ = begin + padded_to_word(length);
   if (end_ > file_.size())
     return "length " + std::to_string(length) + ", but the file ends " +
-           std::to_string(file_.size() - begin) + " bytes behind the record's head (cut off?)";
+           std::to_string(file_.size() - begin) + " bytes after the record's header (truncated?)";
   last_part_ = kind == PartKind::kWhole || kind == PartKind::kEnd;
   if (!last_part_ && length % 4 != 0)
-    return "a part that is not the last has a length that is no multiple of 4";
+    return "a part other than the last has a length that is not a multiple of 4";
   const auto inner = find_start(begin, end_);
   if (inner < end_)
     return "length " + std::to_string(length) + " reaches to offset " + std::to_string(end_) +

@@ -40,7 +40,7 @@ void RecordCheck::check(const RecordBlock::Record& record, WalkedRecords& out) {
   const auto image_offset = kImageHeaderBytes + 4 * std::int64_t{flag};
   if (image_offset > bytes)
     return add(FindingKind::kRecord, std::to_string(flag) +
-                                         " labels announced, but the record has " +
+                                         " labels are announced, but the record has " +
                                          std::to_string(bytes) + " bytes");
   const auto label_at = [&](std::int64_t i) {
     return load<float>(payload, kImageHeaderBytes + 4 * i);

@@ -30,7 +30,7 @@ int create_temporary(const std::string& path, std::string& name) {
     if (file >= 0) return file;
     if (errno != EEXIST) break;
   }
-  fail(path, "cannot create a temporary file beside it");
+  fail(path, "cannot create a temporary file in the same folder");
 }
 
 /// A folder that is open: it can be synced although it has another name by then.

@@ -54,7 +54,7 @@ void InputFile::read(std::int64_t offset, std::span<std::byte> out) const {
       throw DataError(path_ + ": read failed at offset " + std::to_string(offset) + ": " +
                       std::strerror(errno));
     if (got == 0)
-      throw DataError(path_ + ": became shorter while in use (end at offset " +
+      throw DataError(path_ + ": was truncated while in use (its end is at offset " +
                       std::to_string(offset) + ")");
     out = out.subspan(static_cast<std::size_t>(got));
     offset += got;
@@ -73,7 +73,7 @@ void read_into(const std::string& path, std::int64_t limit, Bytes& bytes) {
   const InputFile file(path);
   if (file.size() > limit)
     throw DataError(path + ": " + std::to_string(file.size()) + " bytes, at most " +
-                    std::to_string(limit) + " are understood");
+                    std::to_string(limit) + " are supported");
   bytes.resize(static_cast<std::size_t>(file.size()));
   file.read(0, std::as_writable_bytes(std::span(bytes)));
 }

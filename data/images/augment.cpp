@@ -56,7 +56,7 @@ Box draw_box(KeyedRandom& random, const AugmentOptions& options, int side) {
 void require(bool good, const char* option, float found, const char* allowed) {
   if (!good)
     throw DataError(std::string("augmentation: ") + option + " is " + std::to_string(found) +
-                    ", allowed is " + allowed);
+                    ", expected " + allowed);
 }
 
 void check_probability(const char* option, float value) {

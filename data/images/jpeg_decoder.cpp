@@ -55,18 +55,20 @@ std::int64_t little_endian_magnitude(std::span<const std::byte> bytes, std::size
 void check_sides(std::int64_t width, std::int64_t height) {
   if (width >= 1 && height >= 1 && width <= kMaxSide && height <= kMaxSide) return;
   throw DataError("image of " + std::to_string(width) + " x " + std::to_string(height) +
-                  " pixels: sides from 1 to " + std::to_string(kMaxSide) + " are understood");
+                  " pixels: sides from 1 to " + std::to_string(kMaxSide) + " are supported");
 }
 
 /// Looks at the sides before anything is allocated for them. WebP cannot say more than 16383.
 void check_declared_sides(std::span<const std::byte> bytes, Format format) {
   if (format == Format::kPng) {
     if (bytes.size() < 24)
-      throw DataError("PNG of " + std::to_string(bytes.size()) + " bytes ends inside its header");
+      throw DataError("PNG of " + std::to_string(bytes.size()) +
+                      " bytes is truncated inside its header");
     check_sides(big_endian(bytes, 16), big_endian(bytes, 20));
   } else if (format == Format::kBmp) {
     if (bytes.size() < 26)
-      throw DataError("BMP of " + std::to_string(bytes.size()) + " bytes ends inside its header");
+      throw DataError("BMP of " + std::to_string(bytes.size()) +
+                      " bytes is truncated inside its header");
     check_sides(little_endian_magnitude(bytes, 18), little_endian_magnitude(bytes, 22));
   }
 }
@@ -119,7 +121,7 @@ Format checked_format(std::span<const std::byte> encoded) {
   const Format format = format_of(encoded);
   if (format == Format::kUnknown) {
     throw DataError("not an image: " + std::to_string(encoded.size()) + " bytes that begin with '" +
-                    hex_head(encoded) + "'; JPEG, PNG, BMP and WebP are understood");
+                    hex_head(encoded) + "'; JPEG, PNG, BMP and WebP are supported");
   }
   check_declared_sides(encoded, format);
   return format;
@@ -137,7 +139,7 @@ JpegHeader read_jpeg_header(tjhandle turbo, std::span<const std::byte> encoded) 
   if (tjDecompressHeader3(turbo, reinterpret_cast<const unsigned char*>(encoded.data()),
                           encoded.size(), &header.width, &header.height, &subsampling,
                           &header.colours) != 0) {
-    throw DataError(std::string("damaged JPEG header: ") + tjGetErrorStr2(turbo));
+    throw DataError(std::string("corrupted JPEG header: ") + tjGetErrorStr2(turbo));
   }
   check_sides(header.width, header.height);
   return header;
@@ -149,14 +151,14 @@ void decompress(tjhandle turbo, std::span<const std::byte> encoded, const JpegHe
                                encoded.size(), rgb, header.width, header.width * kChannels,
                                header.height, TJPF_RGB, kExactFlags);
   if (rc != 0 && !harmless_warning(turbo))
-    throw DataError(std::string("damaged JPEG: ") + tjGetErrorStr2(turbo));
+    throw DataError(std::string("corrupted JPEG: ") + tjGetErrorStr2(turbo));
 }
 
 }  // namespace
 
 ImageDecoder::ImageDecoder() : turbo_(tjInitDecompress()) {
   if (turbo_ == nullptr)
-    throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
+    throw DataError(std::string("TurboJPEG cannot be initialised: ") + tjGetErrorStr2(nullptr));
 }
 
 ImageDecoder::~ImageDecoder() {
@@ -189,7 +191,7 @@ void ImageDecoder::restart() {
   tjDestroy(turbo_);
   turbo_ = tjInitDecompress();
   if (turbo_ == nullptr)
-    throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
+    throw DataError(std::string("TurboJPEG cannot be initialised: ") + tjGetErrorStr2(nullptr));
 }
 
 bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, DecodedImage& image) {
@@ -231,7 +233,7 @@ std::vector<std::byte> encode_jpeg(std::span<const std::uint8_t> rgb, int width,
   const auto destroy = [](void* handle) { tjDestroy(handle); };
   const std::unique_ptr<void, decltype(destroy)> turbo(tjInitCompress(), destroy);
   if (turbo == nullptr)
-    throw DataError(std::string("TurboJPEG does not start: ") + tjGetErrorStr2(nullptr));
+    throw DataError(std::string("TurboJPEG cannot be initialised: ") + tjGetErrorStr2(nullptr));
   // TurboJPEG writes into our memory (NOREALLOC): nothing of its own to free when something throws.
   std::vector<std::byte> jpeg(tjBufSize(width, height, TJSAMP_444));
   auto* target = reinterpret_cast<unsigned char*>(jpeg.data());

@@ -13,7 +13,7 @@ cv::Mat decode_with_opencv(std::span<const std::byte> encoded) {
     const cv::Mat raw(1, static_cast<int>(encoded.size()), CV_8UC1,
                       const_cast<std::byte*>(encoded.data()));
     const cv::Mat bgr = cv::imdecode(raw, cv::IMREAD_COLOR);
-    if (bgr.empty()) throw DataError("the image cannot be decoded (damaged or truncated)");
+    if (bgr.empty()) throw DataError("the image cannot be decoded (corrupted or truncated)");
     cv::Mat rgb;
     cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
     return rgb;

@@ -5,12 +5,9 @@ namespace diffprob::data {
 
 cv::Mat decode_with_opencv(std::span<const std::byte> /*encoded*/) {
   throw DataError(
-      "only JPEG in greyscale or YCbCr, not turned by an EXIF block, is read by this build "
-      "(DIFFPROB_WITH_IMGCODECS=OFF, as in the "
-      "bundle), and "
-      "this image is another kind (PNG, BMP, WebP, CMYK or turned JPEG): save it as such a JPEG, "
-      "or use a build with "
-      "DIFFPROB_WITH_IMGCODECS=ON");
+      "this build (DIFFPROB_WITH_IMGCODECS=OFF, as in the bundle) reads only greyscale or YCbCr "
+      "JPEG without EXIF rotation, and this image is of another kind (PNG, BMP, WebP, CMYK or "
+      "rotated JPEG): convert it, or use a build with DIFFPROB_WITH_IMGCODECS=ON");
 }
 
 }  // namespace diffprob::data

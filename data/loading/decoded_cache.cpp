@@ -31,7 +31,7 @@ DecodedCache::DecodedCache(std::int64_t samples, int image_size)
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (block == MAP_FAILED)
     throw DataError("decoded cache: " + std::to_string(block_bytes_) +
-                    " bytes of address space cannot be had: " + std::strerror(errno) +
+                    " bytes of address space cannot be reserved: " + std::strerror(errno) +
                     "; lower data.cache_gib");
   block_ = static_cast<std::uint8_t*>(block);
   static_cast<void>(

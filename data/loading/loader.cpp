@@ -105,8 +105,9 @@ void check_options(const LoaderOptions& options, std::int64_t first_batch) {
 void check_cache(const DecodedCache& cache, const Dataset& dataset, int image_size) {
   if (cache.samples() == dataset.size() && cache.image_size() == image_size) return;
   throw DataError("loader: the decoded cache is for " + std::to_string(cache.samples()) +
-                  " images of side " + std::to_string(cache.image_size()) + ", the data set has " +
-                  std::to_string(dataset.size()) + " of side " + std::to_string(image_size));
+                  " images of side " + std::to_string(cache.image_size()) +
+                  ", but the data set has " + std::to_string(dataset.size()) + " of side " +
+                  std::to_string(image_size));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ constexpr double kFull = 0x1p32;
 void check_count(std::size_t samples) {
   if (samples < 1 || samples > kMostSamples)
     throw DataError("sampling from " + std::to_string(samples) + " samples: 1 to " +
-                    std::to_string(kMostSamples) + " are understood");
+                    std::to_string(kMostSamples) + " are supported");
 }
 
 double checked_sum(std::span<const float> weights) {
@@ -24,7 +24,7 @@ double checked_sum(std::span<const float> weights) {
   for (std::size_t i = 0; i < weights.size(); ++i) {
     if (!(weights[i] >= 0.0f) || !std::isfinite(weights[i]))
       throw DataError("sampling weight of sample " + std::to_string(i) + " is " +
-                      std::to_string(weights[i]) + ", a finite number of at least 0 was expected");
+                      std::to_string(weights[i]) + ", expected a finite number of at least 0");
     sum += static_cast<double>(weights[i]);
   }
   if (sum <= 0.0)

@@ -39,7 +39,7 @@ Pickle PickleMachine::run() {
     fail("not a pickle of protocol 2 to 5 (no PROTO opcode)");
   const auto protocol = static_cast<unsigned>(bytes_[1]);
   if (protocol < 2 || protocol > 5)
-    fail("pickle protocol " + std::to_string(protocol) + ", 2 to 5 are understood");
+    fail("pickle protocol " + std::to_string(protocol) + ", expected 2 to 5");
   at_ = 2;
   while (true) {
     opcode_at_ = at_;
@@ -58,7 +58,7 @@ Pickle PickleMachine::run() {
 
 std::string_view PickleMachine::take(std::uint64_t length) {
   if (length > left())
-    fail(std::to_string(length) + " bytes expected, " + std::to_string(left()) + " are left");
+    fail(std::to_string(length) + " bytes expected, only " + std::to_string(left()) + " are left");
   const auto* start = reinterpret_cast<const char*>(bytes_.data()) + at_;
   at_ += static_cast<std::size_t>(length);
   return {start, static_cast<std::size_t>(length)};
@@ -79,7 +79,7 @@ std::string_view PickleMachine::take_line() {
                                std::min(left(), kLongestName + 1));
   const auto end = ahead.find('\n');
   if (end == std::string_view::npos)
-    fail("a name without an end, or longer than " + std::to_string(kLongestName) + " bytes");
+    fail("an unterminated name, or one longer than " + std::to_string(kLongestName) + " bytes");
   return take(end + 1).substr(0, end);
 }
 
@@ -138,7 +138,7 @@ void PickleMachine::push_int(std::int64_t value) {
 }
 
 void PickleMachine::push_long(std::uint64_t length) {
-  if (length > 8) fail("an int of " + std::to_string(length) + " bytes, at most 8 are understood");
+  if (length > 8) fail("an int of " + std::to_string(length) + " bytes, expected at most 8");
   std::uint64_t value = take_unsigned(static_cast<std::size_t>(length));
   const auto bits = static_cast<unsigned>(length) * 8;
   if (bits > 0 && bits < 64 && (value >> (bits - 1)) != 0)

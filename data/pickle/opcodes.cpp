@@ -19,7 +19,7 @@ std::string hex_of(unsigned char byte) {
 void PickleMachine::execute(unsigned char opcode) {
   if (scalar(opcode) || text(opcode) || container(opcode) || object(opcode) || memory(opcode))
     return;
-  fail("opcode " + hex_of(opcode) + " is not one of those understood");
+  fail("opcode " + hex_of(opcode) + " is not one of the supported ones");
 }
 
 bool PickleMachine::scalar(unsigned char opcode) {

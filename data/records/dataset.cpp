@@ -38,8 +38,8 @@ class HeadScan {
       expected = scan(entries_[i]);
     }
     if (expected != records_.file().size())
-      throw DataError(records_.file().path() + ": goes on at offset " + std::to_string(expected) +
-                      ", behind the last record of its .idx (the .idx is cut off; without it the "
+      throw DataError(records_.file().path() + ": continues at offset " + std::to_string(expected) +
+                      ", after the last record of its .idx (the .idx is truncated; without it the "
                       ".rec is scanned)");
   }
 
@@ -63,8 +63,9 @@ class HeadScan {
       throw DataError(where + " and record " + std::to_string(entries_[i - 1].key) +
                       " have the same offset in the .idx, " + std::to_string(entries_[i].offset));
     throw DataError(where + " is at offset " + std::to_string(entries_[i].offset) +
-                    " by the .idx, but a record ends at offset " + std::to_string(expected) +
-                    " (records missing in the .idx, or the .idx of another file)");
+                    " according to the .idx, but a record ends at offset " +
+                    std::to_string(expected) +
+                    " (records missing from the .idx, or an .idx of another file)");
   }
 
   std::int64_t scan(RecordEntry& entry) {
@@ -108,14 +109,14 @@ void check_layout(const RecordReader& records, const std::vector<RecordEntry>& i
     if (without_image > 0)
       throw DataError(path + ": " + std::to_string(without_image) +
                       " records without an image, but no header record under key 0 (InsightFace "
-                      "layout with its header lost?)");
+                      "layout with a missing header?)");
     return;
   }
   for (std::int64_t i = 0; i < count; ++i) {
     const auto key = images[static_cast<std::size_t>(i)].key;
     if (key != i + 1)
       throw DataError(path + ": InsightFace layout, image " + std::to_string(i + 1) +
-                      " expected, next found is record " + std::to_string(key));
+                      " expected, but the next record is " + std::to_string(key));
   }
   const float announced = *scan.first_identity_key();
   if (count + 1 < kExactFloats && announced != static_cast<float>(count + 1))

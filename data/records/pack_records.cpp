@@ -58,7 +58,7 @@ PackedSet pack_records(const Dataset& dataset, const std::string& folder) {
 PackedSet pack_subset(std::shared_ptr<const Dataset> dataset, const std::vector<std::int64_t>& kept,
                       std::vector<std::int64_t> label_map, const std::string& folder) {
   if (kept.empty())
-    throw DataError(folder + ": the subset keeps no sample, there is nothing to pack");
+    throw DataError(folder + ": the subset keeps no sample; there is nothing to pack");
   if (label_map.empty()) label_map = dense_label_map(*dataset, kept);
   const Subset subset(std::move(dataset), kept, label_map);
   const auto order = by_label(subset);

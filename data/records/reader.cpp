@@ -31,20 +31,19 @@ RecordReader::Part RecordReader::part_of(std::int64_t offset, const std::byte* h
   if (magic != kRecordMagic) fail(offset, "magic number expected, found " + std::to_string(magic));
   const auto word = load<std::uint32_t>(head + 4);
   const auto code = word >> kLengthBits;
-  if (code > 3)
-    fail(offset, "continuation flag " + std::to_string(code) + ", 0 to 3 are understood");
+  if (code > 3) fail(offset, "continuation flag " + std::to_string(code) + ", expected 0 to 3");
   Part part{static_cast<PartKind>(code), offset + kPartHeadBytes, word & kLengthMask, 0};
   part.end = part.begin + padded_to_word(part.length);
   if (part.end > file_.size())
     fail(offset, "length " + std::to_string(part.length) + ", but the file ends " +
                      std::to_string(file_.size() - part.begin) +
-                     " bytes behind the record's head (cut off?)");
+                     " bytes after the record's header (truncated?)");
   return part;
 }
 
 RecordReader::Part RecordReader::part_at(std::int64_t offset) const {
   if (file_.size() - offset < kPartHeadBytes)
-    fail(offset, "the file ends inside a record's head (cut off?)");
+    fail(offset, "the file ends inside a record's header (truncated?)");
   std::array<std::byte, kPartHeadBytes> head;
   file_.read(offset, head);
   return part_of(offset, head.data());
@@ -62,7 +61,7 @@ std::int64_t RecordReader::join(std::int64_t offset, const Part& first,
     file_.read(part.begin, std::span(payload).subspan(have));
     if (part.kind == PartKind::kEnd) return part.end;
     if (part.length % 4 != 0)
-      fail(offset, "a part that is not the last has a length that is no multiple of 4");
+      fail(offset, "a part other than the last has a length that is not a multiple of 4");
     const auto magic =
         std::as_bytes(std::span(&kRecordMagic, 1));  // the writer dropped it where it split
     payload.insert(payload.end(), magic.begin(), magic.end());
@@ -83,7 +82,7 @@ void RecordReader::parse(std::int64_t offset, const std::byte* payload, std::int
   head.id = load<std::uint64_t>(payload + 8);
   head.image_offset = kImageHeaderBytes + 4 * static_cast<std::int64_t>(head.flag);
   if (head.image_offset > head.payload_length)
-    fail(offset, std::to_string(head.flag) + " labels announced, but the record has " +
+    fail(offset, std::to_string(head.flag) + " labels are announced, but the record has " +
                      std::to_string(head.payload_length) + " bytes");
   for (std::int64_t i = 0; i < 2 && i < static_cast<std::int64_t>(head.flag); ++i) {
     const auto at = kImageHeaderBytes + 4 * i;
@@ -94,7 +93,7 @@ void RecordReader::parse(std::int64_t offset, const std::byte* payload, std::int
 RecordHead RecordReader::head(std::int64_t offset) const {
   const auto available = std::min(kProbeBytes, file_.size() - offset);
   if (offset < 0 || available < kPartHeadBytes)
-    fail(offset, "the file ends inside a record's head (cut off?)");
+    fail(offset, "the file ends inside a record's header (truncated?)");
   std::array<std::byte, kProbeBytes> probe;
   file_.read(offset, std::span(probe).first(static_cast<std::size_t>(available)));
   const Part part = part_of(offset, probe.data());
@@ -105,7 +104,7 @@ RecordHead RecordReader::head(std::int64_t offset) const {
     parse(offset, probe.data() + kPartHeadBytes, available - kPartHeadBytes, head);
     return head;
   }
-  if (part.kind != PartKind::kStart) fail(offset, "inside a split record, not at its start");
+  if (part.kind != PartKind::kStart) fail(offset, "inside a split record instead of at its start");
   std::vector<std::byte> payload;
   head.split = true;
   head.end = join(offset, part, payload);

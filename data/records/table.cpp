@@ -22,7 +22,7 @@ RecordTable::RecordTable(std::span<const RecordEntry> entries) {
     const RecordEntry& entry = entries[i];
     if (entry.offset < 0 || entry.offset % 4 != 0 || entry.offset >= kLargestOffset)
       throw DataError("record " + std::to_string(entry.key) + " at offset " +
-                      std::to_string(entry.offset) + ": multiples of 4 below 4 TiB are understood");
+                      std::to_string(entry.offset) + ": multiples of 4 below 4 TiB are supported");
     const auto word = static_cast<std::uint64_t>(entry.offset) / 4;
     low_words_.push_back(static_cast<std::uint32_t>(word));
     high_bytes_.push_back(static_cast<std::uint8_t>(word >> kLowBits));

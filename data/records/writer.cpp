@@ -119,12 +119,12 @@ void RecordWriter::add(std::int64_t label, std::span<const std::byte> encoded_im
   if (label != classes && (label != classes - 1 || classes == 0))
     throw DataError(what + "label " + std::to_string(label) + ", expected " +
                     (classes > 0 ? std::to_string(classes - 1) + " or " : "") +
-                    std::to_string(classes) + " (labels must come in order, none left out)");
+                    std::to_string(classes) + " (labels must come in order without gaps)");
   if (encoded_image.empty() || encoded_image.size() + 32 > kLengthMask)
     throw DataError(what + std::to_string(encoded_image.size()) + " bytes cannot be a record");
   if (label >= kExactFloats)
     throw DataError(what + "label " + std::to_string(label) +
-                    " does not fit the float32 of the format");
+                    " does not fit into the float32 of the format");
   const auto key = ++state.images;
   if (label == classes) state.first_keys.push_back(key);
   auto payload = pack_header(key, label, 1);  // 1: aligned

@@ -19,7 +19,8 @@ ConcatenatedDataset::ConcatenatedDataset(std::vector<Part> parts) : parts_(std::
   }
   if (classes > kMostClasses)
     throw DataError("concatenated data set: " + std::to_string(classes) +
-                    " classes in all, at most " + std::to_string(kMostClasses) + " are understood");
+                    " classes in total, at most " + std::to_string(kMostClasses) +
+                    " are supported");
 }
 
 ConcatenatedDataset::Place ConcatenatedDataset::place_of(std::int64_t index) const {

@@ -14,8 +14,8 @@ constexpr std::size_t kDigestBlock = 4096;
 
 void check_indices(const Dataset& parent, const std::vector<std::int64_t>& indices) {
   if (parent.size() > kMostSamples)
-    throw DataError("subset of " + std::to_string(parent.size()) + " samples, at most " +
-                    std::to_string(kMostSamples) + " are understood");
+    throw DataError("subset of " + std::to_string(parent.size()) + " samples; at most " +
+                    std::to_string(kMostSamples) + " are supported");
   std::vector<bool> seen(static_cast<std::size_t>(parent.size()));
   for (const auto index : indices) {
     if (index < 0 || index >= parent.size())
@@ -39,7 +39,7 @@ void check_labels(const Dataset& parent, const std::vector<std::int64_t>& indice
   for (const auto index : indices)
     if (label_map[static_cast<std::size_t>(parent.label(index))] < 0)
       throw DataError("subset: " + parent.describe(index) + " is kept, but its label " +
-                      std::to_string(parent.label(index)) + " is mapped to nothing");
+                      std::to_string(parent.label(index)) + " has no mapping");
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ std::string ImageFiles::path(std::size_t index) const {
 void ImageFiles::read(std::int64_t index, std::vector<std::byte>& bytes) const {
   const auto file = path(checked(index));
   read_whole_file(file, kLargestImageFile, bytes);
-  if (bytes.empty()) throw DataError(file + ": an empty file, an image was expected");
+  if (bytes.empty()) throw DataError(file + ": expected an image, found an empty file");
 }
 
 std::string ImageFiles::describe(std::int64_t index) const {

@@ -49,8 +49,7 @@ std::shared_ptr<const ImageFiles> scan_image_folder(const std::string& folder,
   if (classes.empty())
     throw DataError(folder +
                     ": neither a train.rec nor sub-folders; a data set is a folder with train.rec, "
-                    "or one with a sub-folder a class, a "
-                    ".rec file or a .lst list");
+                    "a folder with one sub-folder per class, a .rec file or a .lst list");
   auto files = std::make_shared<ImageFiles>(folder, "folder of images");
   for (std::size_t label = 0; label < classes.size(); ++label) {
     const auto images =

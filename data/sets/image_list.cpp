@@ -96,7 +96,8 @@ class ListReader {
   Item parse(const std::vector<std::string_view>& fields) {
     const auto kind = recognise(fields);
     if (kind_.has_value() && kind != *kind_)
-      fail("another kind of list than the lines before (im2rec and InsightFace lines mixed)");
+      fail(
+          "not the same kind of list as the lines before (im2rec and InsightFace lines are mixed)");
     kind_ = kind;
     return kind == ListKind::kIm2rec ? parse_im2rec(fields) : parse_insightface(fields);
   }
@@ -118,8 +119,8 @@ class ListReader {
       fail("aligned must be 0 or 1, found " + std::string(fields[0].substr(0, 40)));
     if (fields[0] == "0")
       fail(
-          "a face that is not aligned (first field 0): align the images first, lists of aligned "
-          "faces are read");
+          "a face that is not aligned (first field 0): only lists of aligned faces are supported, "
+          "align the images first");
     if (fields[1].empty()) fail("an empty path");
     return {line_, label_of(fields[2]), std::string(fields[1])};
   }

@@ -13,7 +13,7 @@ std::vector<std::int64_t> dense_label_map(const Dataset& set,
   if (set.num_classes() > kMostMappedClasses)
     throw DataError("subset: " + std::to_string(set.num_classes()) + " classes, at most " +
                     std::to_string(kMostMappedClasses) +
-                    " can be mapped (is a label or the property file damaged?)");
+                    " can be mapped (is a label or the property file corrupted?)");
   DenseLabels labels(set.num_classes());
   for (const auto index : indices) {
     if (index < 0 || index >= set.size())

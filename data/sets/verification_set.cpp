@@ -43,7 +43,7 @@ std::string decode_latin1(const PickleValue& call) {
   const auto& arguments = call.arguments->as_tuple(2);
   const auto& encoding = arguments[1]->as_text();
   if (encoding != "latin1" && encoding != "latin-1")
-    call.fail("_codecs.encode to another encoding than latin1");
+    call.fail("_codecs.encode to an encoding other than latin1");
   const auto& text = arguments[0]->as_text();
   std::string bytes;
   bytes.reserve(text.size());
@@ -92,9 +92,9 @@ void check_vector_shape(const PickleValue& shape, std::size_t length) {
     elements = extent < 0 ? 0 : static_cast<std::size_t>(extent);
   }
   if (long_dimensions > 1)
-    shape.fail("a numpy array of one dimension was expected, shape (n,) or (n, 1)");
+    shape.fail("expected a one-dimensional numpy array of shape (n,) or (n, 1)");
   if (elements != length)
-    shape.fail("numpy shape of " + std::to_string(elements) + " elements, but the data has " +
+    shape.fail("numpy shape of " + std::to_string(elements) + " elements, but the data holds " +
                std::to_string(length));
 }
 
@@ -119,7 +119,7 @@ bool array_bytes(const PickleValue& value, std::string_view type, std::string& s
     return false;
   }
   if (const auto found = dtype_of(*dtype); found != type)
-    value.fail("numpy array of another type than " + std::string(type) + " (" +
+    value.fail("numpy array of a type other than " + std::string(type) + " (" +
                std::string(found.substr(0, 20)) + ")");
   check_vector_shape(*shape, bytes.size());
   return true;
@@ -139,14 +139,14 @@ bool flag_of(const PickleValue& value) {
   std::int64_t number = -1;
   if (is_numpy_call(value, "multiarray.scalar")) {
     const auto& arguments = value.arguments->as_tuple(2);
-    if (dtype_of(*arguments[0]) != "b1") value.fail("numpy scalar of another type than bool");
+    if (dtype_of(*arguments[0]) != "b1") value.fail("numpy scalar of a type other than bool");
     std::string storage;
     const auto bytes = bytes_of(*arguments[1], storage);
     if (bytes.size() == 1) number = bytes[0];
   } else {
     number = value.as_int();
   }
-  if (number != 0 && number != 1) value.fail("a same / not same flag was expected");
+  if (number != 0 && number != 1) value.fail("expected a same / not same flag");
   return number == 1;
 }
 
@@ -177,7 +177,8 @@ std::vector<std::vector<std::byte>> read_images(const PickleValue& value, std::s
     const auto bytes = std::as_bytes(std::span(image_bytes(*item, storage)));
     total += bytes.size();
     if (total > most)
-      item->fail("images repeat too often (more than " + std::to_string(most) + " bytes in all)");
+      item->fail("images are repeated too often (more than " + std::to_string(most) +
+                 " bytes in total)");
     images.emplace_back(bytes.begin(), bytes.end());
   }
   return images;
@@ -207,7 +208,7 @@ VerificationSet read_verification_bin(const std::string& path) {
   const Pickle pickle = read_pickle(bytes, allowed_globals(), path);
   if (pickle.consumed() != bytes.size())
     throw DataError(path + ": " + std::to_string(bytes.size() - pickle.consumed()) +
-                    " bytes follow the pickle");
+                    " extra bytes after the pickle");
   const auto size = bytes.size();
   std::vector<std::byte>().swap(bytes);  // the pickle holds copies
   const auto& parts = pickle.root().as_tuple(2);

@@ -23,7 +23,7 @@ void add_file(DatasetFiles& set, const std::string& name) {
   const auto relative = fs::path(name).lexically_normal();
   if (relative.is_absolute() || relative.empty() || *relative.begin() == "..")
     throw DataError(set.folder + ": " + name +
-                    " is outside the folder of the set, which cannot be copied as it is");
+                    " is outside the folder of the set, so the set cannot be staged");
   const auto path = (fs::path(set.folder) / relative).string();
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) throw DataError(path + ": " + std::strerror(errno));
@@ -64,7 +64,7 @@ constexpr char kEnd = '\0';  // of a field: no file name holds it
 
 std::string_view next_field(std::string_view& rest) {
   const auto end = rest.find(kEnd);
-  if (end == std::string_view::npos) throw DataError("list of files of a data set: cut off");
+  if (end == std::string_view::npos) throw DataError("list of files of a data set: truncated");
   const auto field = rest.substr(0, end);
   rest.remove_prefix(end + 1);
   return field;
@@ -74,7 +74,7 @@ std::int64_t next_number(std::string_view& rest) {
   const auto field = next_field(rest);
   std::int64_t value = 0;
   if (!parse_number(field, value))
-    throw DataError("list of files of a data set: a number is expected");
+    throw DataError("list of files of a data set: expected a number");
   return value;
 }
 

@@ -44,9 +44,9 @@ class OutputFile {
 
   void resize(std::int64_t size) const {
     struct stat status {};
-    if (::fstat(file_, &status) != 0) fail(path_, "cannot be looked at");
+    if (::fstat(file_, &status) != 0) fail(path_, "cannot be examined");
     if (status.st_size != size && ::ftruncate(file_, size) != 0)
-      fail(path_, "cannot be made " + std::to_string(size) + " bytes long");
+      fail(path_, "cannot be resized to " + std::to_string(size) + " bytes");
   }
   void write(std::int64_t offset, std::span<const std::byte> bytes) const {
     while (!bytes.empty()) {
@@ -102,14 +102,14 @@ void StagedCopy::check_room() const {
         0, file.size - (there ? std::int64_t{status.st_blocks} * kBlockBytes : 0));
   }
   struct statvfs room {};
-  if (::statvfs(folder_.c_str(), &room) != 0) fail(folder_, "the free space cannot be read");
+  if (::statvfs(folder_.c_str(), &room) != 0) fail(folder_, "the free space cannot be determined");
   const auto available =
       static_cast<std::int64_t>(room.f_bavail) * static_cast<std::int64_t>(room.f_frsize);
   if (needed > available)
-    throw DataError(
-        folder_ + ": " + mebibytes(needed) + " are needed to copy " + source_.folder + ", " +
-        mebibytes(available) +
-        " are free; make room (older copies beside it can go) or choose another data.stage_dir");
+    throw DataError(folder_ + ": " + mebibytes(needed) + " are needed to copy " + source_.folder +
+                    ", " + mebibytes(available) +
+                    " are free; free some space (older copies in the same folder may be deleted) "
+                    "or choose another data.stage_dir");
 }
 
 void StagedCopy::prepare() const {
@@ -147,12 +147,13 @@ StagedCopy::Outcome StagedCopy::bring(std::int64_t number) {
   const InputFile source((fs::path(source_.folder) / file.name).string());
   if (source.size() != file.size)
     throw DataError(source.path() + ": " + std::to_string(source.size()) + " bytes, " +
-                    std::to_string(file.size) + " when the copy began (is it being written?)");
+                    std::to_string(file.size) +
+                    " when the copy began (is it still being written?)");
   source.read(part.offset, buffer_);
   const auto digest = digest_of(buffer_);
   OutputFile(path, 0).write(part.offset, buffer_);
   if (!copied_is(digest))
-    throw DataError(path + ": reads back differently at offset " + std::to_string(part.offset) +
+    throw DataError(path + ": differs from the source at offset " + std::to_string(part.offset) +
                     " (a bad disk?)");
   OutputFile(target(kDigestFile), 0).write(slot, digest);
   return Outcome::kCopied;

@@ -35,7 +35,7 @@ void check_options(const SyntheticFacesOptions& options) {
   const double sum = options.near_duplicates + options.flipped_labels + options.hard_samples;
   require(sum <= 0.9, "near_duplicates + flipped_labels + hard_samples", sum, "at most 0.9");
   require(options.flipped_labels == 0.0 || options.identities >= 2, "identities",
-          count(options.identities), "2 or more, as labels are flipped");
+          count(options.identities), "at least 2, because labels are flipped");
   require(options.verification_pairs >= 0, "verification_pairs", count(options.verification_pairs),
           "at least 0");
   require(options.verification_pairs == 0 || options.verification_identities >= 2,

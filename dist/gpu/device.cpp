@@ -21,7 +21,7 @@ struct RankDevices {
 
 at::Device choose_device(const std::string& request, const MpiEnvironment& mpi) {
   TORCH_CHECK(request == "auto" || request == "cpu" || request == "cuda",
-              "device: want auto, cpu or cuda, got \"", request, "\"");
+              "device: expected auto, cpu or cuda, got \"", request, "\"");
   // All ranks see what all have, so that all throw or none does.
   const CudaDevices own = request == "cpu" ? CudaDevices{} : find_cuda_devices();
   HostCollectives collectives;
@@ -41,9 +41,9 @@ at::Device choose_device(const std::string& request, const MpiEnvironment& mpi) 
                 rank.rank == mpi.rank() ? " (" + own.why_none + ")" : std::string(),
                 "; all ranks must run on the same kind of device");
     TORCH_CHECK(rank.local_rank < rank.count || rank.count == 1, "device: rank ", rank.rank,
-                " is number ", rank.local_rank, " on its node and sees ", rank.count,
-                " GPUs: start one rank for each GPU, let each rank see a GPU of its own, or ask "
-                "for the CPU");
+                " has local rank ", rank.local_rank, " on its node but sees ", rank.count,
+                " GPUs: start one rank per GPU, make a separate GPU visible to each rank, or use "
+                "device=cpu");
   }
   return {at::kCUDA, static_cast<at::DeviceIndex>(own.count == 1 ? 0 : mpi.local_rank())};
 }

@@ -73,7 +73,7 @@ class NcclWork final : public Work {
     try {
       wait_stream();
     } catch (const std::exception& error) {
-      spdlog::error("a collective that nobody waited for failed: {}", error.what());
+      spdlog::error("a collective failed before anything waited for it: {}", error.what());
     }
   }
 
@@ -278,7 +278,7 @@ void refuse_shared_gpu(at::Device device, HostCollectives& host) {
   for (const CudaUuid& uuid : host.all_gather(uuid_of_cuda_device(device.index()))) {
     const auto [owner, alone] = owners.emplace(uuid, rank);
     TORCH_CHECK(alone, "ranks ", owner->second, " and ", rank,
-                " hold the same GPU (equal UUIDs): give each rank its own, or use the CPU");
+                " use the same GPU (equal UUIDs): give each rank a separate GPU, or use the CPU");
     ++rank;
   }
 }
@@ -318,7 +318,7 @@ std::unique_ptr<Communicator> connect_nccl(at::Device device, HostCollectives& h
 
 std::unique_ptr<Communicator> make_nccl_communicator(at::Device device, Deadlines deadlines) {
   TORCH_CHECK(device.is_cuda() && device.has_index(),
-              "NCCL wants a CUDA device with an index, got ", device);
+              "NCCL: expected a CUDA device with an index, got ", device);
   HostCollectives host(deadlines);
   if (std::getenv("DIFFPROB_TEST_SHARED_GPU") == nullptr)
     refuse_shared_gpu(device, host);  // tests give each rank an NCCL_HOSTID

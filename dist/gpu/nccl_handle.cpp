@@ -14,7 +14,7 @@ namespace diffprob::dist {
 namespace {
 
 void end_process_with(const std::string& reason) {
-  spdlog::critical("{}; NCCL did not end its communicator after that: this process ends now",
+  spdlog::critical("{}; NCCL then failed to shut down its communicator: this process exits now",
                    reason);
   spdlog::default_logger()->flush();  // not shutdown(): other threads may log
   std::_Exit(1);
@@ -32,7 +32,7 @@ NcclHandle::NcclHandle(const ncclUniqueId& id, int rank, int world_size,
   const ncclResult_t state = ncclCommInitRankConfig(&comm, world_size, id, rank, &config);
   comm_ = comm;
   try {
-    settle(comm, state, "start of NCCL", timeout);
+    settle(comm, state, "initialisation of NCCL", timeout);
   } catch (const CommError& error) {
     abort(error.what());
     if (aborter_.joinable())
@@ -49,10 +49,10 @@ NcclHandle::~NcclHandle() {
     comm = comm_;
   }
   if (comm != nullptr && std::uncaught_exceptions() > 0) {
-    abort("the program is ending on an error");  // the peers may never come
+    abort("the program is exiting after an error");  // the peers may never come
   } else if (comm != nullptr) {
     try {
-      settle(comm, ncclCommFinalize(comm), "end of NCCL", timeout_);
+      settle(comm, ncclCommFinalize(comm), "shutdown of NCCL", timeout_);
       ncclCommDestroy(comm);
     } catch (const std::exception& error) {
       spdlog::error("{}", error.what());

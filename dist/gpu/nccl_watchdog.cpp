@@ -68,7 +68,7 @@ void NcclWatchdog::inspect(std::unique_lock<std::mutex>& lock) {
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - front_since_;
     if (waited <= front->timeout) return;
     const std::string reason =
-        front->what + " waited " + std::to_string(waited.count()) + " s and passed its deadline";
+        front->what + " waited " + std::to_string(waited.count()) + " s and exceeded its deadline";
     lock.unlock();  // the roll call takes up to two seconds; watch() must not wait for it
     const std::string absentees = front->roll_call(reason);
     handle_->abort(reason + absentees);

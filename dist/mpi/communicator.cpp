@@ -73,7 +73,7 @@ class MpiWork final : public Work {
     try {
       wait_host();
     } catch (const std::exception& error) {
-      spdlog::error("a collective that nobody waited for failed: {}", error.what());
+      spdlog::error("a collective failed before anything waited for it: {}", error.what());
     }
   }
   void wait_stream() override { wait_host(); }

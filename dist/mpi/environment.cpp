@@ -37,12 +37,13 @@ MpiEnvironment::MpiEnvironment(int* argc, char*** argv) {
   int initialized = 0;
   MPI_Initialized(&initialized);
   if (initialized != 0)
-    throw CommError("MPI was started before: a process holds one MpiEnvironment");
+    throw CommError("MPI is already initialised: a process may hold only one MpiEnvironment");
 
   int provided = MPI_THREAD_SINGLE;
   check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_MULTIPLE)
-    throw CommError("this MPI does not grant MPI_THREAD_MULTIPLE, which the progress thread needs");
+    throw CommError(
+        "this MPI library does not provide MPI_THREAD_MULTIPLE, which the progress thread needs");
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");

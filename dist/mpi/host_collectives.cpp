@@ -146,7 +146,7 @@ std::int32_t HostCollectives::max_of_last_call(std::int32_t own, std::source_loc
     throw std::invalid_argument("max_of_last_call: " + std::to_string(own) + " is negative");
   const RecordedOperation recorded(*impl_->recorder, {"all_reduce", type_name<std::int32_t>(),
                                                       shape_of(std::span(&own, 1)), where});
-  return impl_->transport.max_of_last_call(own, "all_reduce begun in the call before");
+  return impl_->transport.max_of_last_call(own, "all_reduce started by the previous call");
 }
 
 void HostCollectives::progress() noexcept {
@@ -181,7 +181,7 @@ std::vector<std::byte> HostCollectives::exchange_bytes(std::span<const std::byte
   }
   if (sum(send_counts) != static_cast<std::int64_t>(bytes.size())) {
     throw std::invalid_argument("all_to_all_v: counts add up to " +
-                                std::to_string(sum(send_counts)) + " bytes, the values hold " +
+                                std::to_string(sum(send_counts)) + " bytes, but the values hold " +
                                 std::to_string(bytes.size()));
   }
   const RecordedOperation recorded(*impl_->recorder,

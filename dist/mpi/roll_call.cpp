@@ -69,7 +69,7 @@ void RollCall::answer_questions() {
                        MPI_STATUS_IGNORE),
               "MPI_Recv");
     (void)write_operations("rank " + std::to_string(status.MPI_SOURCE) +
-                           " passed its deadline in operation #" + std::to_string(sequence) +
+                           " exceeded its deadline in operation #" + std::to_string(sequence) +
                            " of communicator " + recorder_->name());
     answer(status.MPI_SOURCE);
   }
@@ -137,12 +137,12 @@ std::string RollCall::absentees(const std::vector<Answer>& answers,
         MPI_Test(&requests[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done != 0;
     const std::string rank = "; rank " + std::to_string(r);
     if (!answered) {
-      text += rank + " did not answer (frozen, gone or cut off)";
+      text += rank + " did not answer (frozen, terminated or disconnected)";
     } else if (answers[i].enqueued < sequence) {
       text += rank + " did not arrive: " + answers[i].position;
     }
   }
-  return text.empty() ? "; all ranks have called this operation" : text;
+  return text.empty() ? "; all ranks have entered this operation" : text;
 }
 
 }  // namespace diffprob::dist

@@ -71,7 +71,7 @@ MpiTransport::MpiTransport(std::chrono::milliseconds timeout, TransportOptions o
   check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   check(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");
   if (world_size_ == 1) return;
-  duplicate_world("start of a communicator");
+  duplicate_world("creation of a communicator");
   check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   if (options_.recorder) roll_call_ = std::make_unique<RollCall>(comm_, options_.recorder);
 }
@@ -171,7 +171,7 @@ std::vector<int> MpiTransport::silent_senders() {
 void MpiTransport::fail_late(std::string_view what, std::chrono::nanoseconds waited,
                              const std::vector<int>& missing, std::int64_t sequence) {
   std::string text =
-      who(what) + " waited " + seconds_text(waited) + ", the deadline is " + seconds_text(timeout_);
+      who(what) + " waited " + seconds_text(waited) + "; the deadline is " + seconds_text(timeout_);
   if (!missing.empty()) text += "; nothing from rank";
   for (const int rank : missing) text += " " + std::to_string(rank);
   fail(text + roll_call(text, sequence));

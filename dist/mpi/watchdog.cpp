@@ -22,8 +22,8 @@ void Watchdog::watch() {
   std::unique_lock lock(mutex_);
   if (changed_.wait_for(lock, patience_, [this] { return over_; })) return;
   std::fprintf(stderr,
-               "error: %s has waited %.0f s for the other ranks: one is frozen, or has ended, or "
-               "was never started\n",
+               "error: %s has waited %.0f s for the other ranks: one is frozen, has exited or was "
+               "never started\n",
                what_.c_str(), std::chrono::duration<double>(patience_).count());
   std::_Exit(1);
 }

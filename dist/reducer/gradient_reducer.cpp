@@ -48,9 +48,9 @@ void check_parameters(const std::vector<at::Tensor>& parameters, Communicator& c
       torch::tensor({own, -own}, at::TensorOptions().dtype(at::kLong)).to(communicator.device());
   communicator.all_reduce(both, ReduceOp::kMax)->wait_host();
   const auto extremes = both.cpu();
-  TORCH_CHECK(
-      extremes[0].item<std::int64_t>() == -extremes[1].item<std::int64_t>(),
-      "gradient reducer: the ranks hold parameters of different number, shape, layout or dtype");
+  TORCH_CHECK(extremes[0].item<std::int64_t>() == -extremes[1].item<std::int64_t>(),
+              "gradient reducer: the number, shape, layout or dtype of the parameters differs "
+              "between ranks");
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ struct GradientReducer::Impl {
       : parameters(std::move(model_parameters)), communicator(ranks), options(settings) {
     const auto sent = options.communication_dtype;
     TORCH_CHECK(sent == at::kFloat || sent == at::kBFloat16 || sent == at::kHalf,
-                "gradient reducer: gradients travel as float32, bfloat16 or float16, not as ",
+                "gradient reducer: gradients are sent as float32, bfloat16 or float16, not as ",
                 sent);
     check_parameters(parameters, communicator);
     std::vector<std::size_t> reverse;
@@ -136,8 +136,8 @@ struct GradientReducer::Impl {
     restore_view(i);
     if (!communicate) return;
     TORCH_CHECK(ready[i] == 0,
-                "gradient reducer: a second backward before finish(); set_communicate(false) for "
-                "all but the last one");
+                "gradient reducer: backward was called twice before finish(); call "
+                "set_communicate(false) for every backward but the last");
     ready[i] = 1;
     delivered.push_back(i);
     missing[layout.bucket_of[i]] -= 1;

@@ -40,7 +40,7 @@ void agree_on_error(const std::optional<data::DataError>& error, const std::stri
   const auto rank = failed_rank.item<std::int64_t>();
   if (rank >= 0)
     throw data::DataError(c10::str("verification set ", set, ": rank ", rank,
-                                   " met an unreadable image (its own message names it)"));
+                                   " found an unreadable image (see the message of that rank)"));
 }
 
 template <class Number>
@@ -85,7 +85,7 @@ std::vector<double> distances_of(const at::Tensor& rows) {
 at::Tensor embed_flip_sum(ResidentSet& resident, model::Backbone& backbone,
                           dist::Communicator& communicator, const EmbedderOptions& options) {
   const data::VerificationSet& set = resident.set();
-  TORCH_CHECK(options.batch_per_rank > 0, "embed: want a positive batch, got ",
+  TORCH_CHECK(options.batch_per_rank > 0, "embed: expected a positive batch, got ",
               options.batch_per_rank);
   TORCH_CHECK(set.images.size() == 2 * set.same.size(), "verification set ", set.name, ": ",
               set.images.size(), " images, but ", set.same.size(), " pairs");
@@ -115,7 +115,7 @@ at::Tensor embed_flip_sum(ResidentSet& resident, model::Backbone& backbone,
 
 std::vector<double> pair_distances(const at::Tensor& embeddings) {
   TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) % 2 == 0,
-              "pair_distances: want embeddings [2 * pairs, D], got ", embeddings.sizes());
+              "pair_distances: expected embeddings [2 * pairs, D], got ", embeddings.sizes());
   const at::NoGradGuard no_grad;
   const auto all = embeddings.to(at::kCPU).contiguous();
   return all.scalar_type() == at::kFloat ? distances_of<float>(all)

@@ -14,10 +14,10 @@ ResidentSet::ResidentSet(data::VerificationSet set, int image_size, int threads,
     : set_(std::make_unique<const data::VerificationSet>(std::move(set))),
       image_size_(image_size),
       keep_(keep) {
-  TORCH_CHECK(image_size > 0, "verification set ", set_->name, ": want a positive image size, got ",
-              image_size);
+  TORCH_CHECK(image_size > 0, "verification set ", set_->name,
+              ": expected a positive image size, got ", image_size);
   TORCH_CHECK(threads >= 0, "verification set ", set_->name,
-              ": want 0 or more decoding threads, got ", threads);
+              ": expected 0 or more decoding threads, got ", threads);
   for (int i = 0; i < std::max(threads, 1); ++i)
     decoders_.push_back(std::make_unique<data::ImageDecoder>());
 }

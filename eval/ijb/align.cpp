@@ -52,7 +52,7 @@ std::optional<Similarity> estimate_similarity(const Landmarks& from, const Landm
 bool align_face(std::span<const std::uint8_t> rgb, int width, int height,
                 const Landmarks& landmarks, std::span<std::uint8_t> out) {
   TORCH_CHECK(rgb.size() == static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3,
-              "align: ", rgb.size(), " bytes are no RGB picture of ", width, " x ", height);
+              "align: ", rgb.size(), " bytes are not an RGB image of ", width, " x ", height);
   TORCH_CHECK(out.size() == std::size_t{kAlignedSize} * kAlignedSize * 3, "align: room for ",
               out.size(), " bytes");
   const auto s = estimate_similarity(landmarks, face_template());

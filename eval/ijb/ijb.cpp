@@ -210,7 +210,7 @@ IjbResult evaluate_ijb(const IjbProtocol& protocol, const ImageFeatures& feature
   TORCH_CHECK(features.dim > 0 && (features.views == 1 || features.views == 2), "IJB: features of ",
               features.dim, " numbers, ", features.views, " an image");
   TORCH_CHECK(!options.variants.empty() && options.batch > 0 && features.block > 0,
-              "IJB: want at least one pooling variant and a positive batch");
+              "IJB: expected at least one pooling variant and a positive batch");
   OwnTemplates pooled = pool_own_templates(protocol, features, options, control);
 
   IjbResult result;

@@ -32,7 +32,7 @@ bool LooseCrops::read_one(Worker& worker, std::int64_t row, std::uint8_t* out) {
     if (align_face(worker.image.rgb, worker.image.width, worker.image.height, landmarks,
                    {out, static_cast<std::size_t>(kFaceBytes)}))
       return true;
-    problem = name + ": its landmarks are no five points of a face";
+    problem = name + ": its landmarks are not the five points of a face";
   } catch (const data::DataError& error) {
     const std::string why = error.what();
     problem = why.find(name) == std::string::npos ? name + ": " + why : why;
@@ -67,7 +67,7 @@ ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at:
     const auto both =
         at::stack({straight, mirrored}, 1).to(at::kCPU, at::kFloat).contiguous();  // [b, 2, D]
     TORCH_CHECK(both.numel() == static_cast<std::int64_t>(features.size()),
-                "backbone: want embeddings [", rows.size(), ", ", network->dim(), "], got ",
+                "backbone: expected embeddings [", rows.size(), ", ", network->dim(), "], got ",
                 straight.sizes());
     const float* const values = both.const_data_ptr<float>();
     std::copy(values, values + both.numel(), features.begin());

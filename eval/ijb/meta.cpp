@@ -23,7 +23,7 @@ void check_name(const MetaLines& lines, std::string_view name) {
   const bool up =
       std::any_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".."; });
   if (path.is_absolute() || up || name.find('\0') != std::string_view::npos)
-    lines.fail("'" + shown(name) + "' does not name a file of the image folder");
+    lines.fail("'" + shown(name) + "' is not the name of a file in the image folder");
 }
 
 void add_points(const MetaLines& lines, IjbImages& images) {
@@ -60,8 +60,8 @@ IjbFiles find_ijb_files(const std::string& folder) {
   const auto b = files_of(folder, "ijbb", "IJB-B");
   const auto c = files_of(folder, "ijbc", "IJB-C");
   if (b && c)
-    throw data::DataError(folder +
-                          "/meta holds files of IJB-B and of IJB-C: give each its own folder");
+    throw data::DataError(
+        folder + "/meta holds files of both IJB-B and IJB-C: put each into a separate folder");
   if (!b && !c)
     throw data::DataError(folder +
                           ": expected meta/ijbb_face_tid_mid.txt or meta/ijbc_face_tid_mid.txt "
@@ -95,12 +95,12 @@ IjbImages read_ijb_images(const IjbFiles& files) {
     if (!points.next())
       throw data::DataError(files.name_5pts_score + ": ends after " +
                             std::to_string(images.size()) + " images, " + files.face_tid_mid +
-                            " has more: the files belong together row by row");
+                            " has more: the files must match row by row");
     points.need_fields(2 + kPointNumbers, kPointsForm);
     if (points.fields()[0] != media.fields()[0])
       points.fail("image '" + shown(points.fields()[0]) + "', but line " +
                   std::to_string(media.line_number()) + " of " + files.face_tid_mid + " has '" +
-                  shown(media.fields()[0]) + "': the files belong together row by row");
+                  shown(media.fields()[0]) + "': the files must match row by row");
     images.add_name(media.fields()[0]);
     images.template_id.push_back(media.integer(1, "a template id"));
     images.media_id.push_back(media.integer(2, "a media id"));
@@ -185,7 +185,8 @@ SubjectList read_subject_list(const std::string& path, const std::vector<std::in
     const auto [known, is_new] = subject_of.emplace(index, subject);
     if (known->second != subject)
       lines.fail("template " + std::string(lines.fields()[0]) + " has subject " +
-                 std::to_string(subject) + ", further up it has " + std::to_string(known->second));
+                 std::to_string(subject) + ", but on an earlier line it has " +
+                 std::to_string(known->second));
     if (!is_new) continue;
     list.templates.push_back(index);
     list.subject.push_back(subject);

@@ -61,7 +61,8 @@ void score_range(std::span<const double> templates, std::int64_t dim, const Temp
 std::vector<double> pair_scores(std::span<const double> templates, std::int64_t dim,
                                 const TemplatePairs& pairs) {
   TORCH_CHECK(dim > 0 && static_cast<std::int64_t>(templates.size()) % dim == 0,
-              "pair scores: ", templates.size(), " numbers are no whole templates of ", dim);
+              "pair scores: ", templates.size(), " numbers are not a whole number of templates of ",
+              dim);
   TORCH_CHECK(pairs.size() <= std::numeric_limits<std::uint32_t>::max(),
               "pair scores: ", pairs.size(), " pairs on one rank; use more ranks");
   const std::int64_t count = static_cast<std::int64_t>(templates.size()) / dim;

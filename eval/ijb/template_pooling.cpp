@@ -32,7 +32,8 @@ std::string PoolingVariant::name() const {
 PoolingVariant parse_pooling_variant(const std::string& name) {
   const bool good = name.size() == 6 && name[0] == 'F' && name[2] == 'N' && name[4] == 'D' &&
                     one_or_zero(name[1]) && one_or_zero(name[3]) && one_or_zero(name[5]);
-  TORCH_CHECK(good, "'", name, "' is no pooling variant: want F0N0D0 to F1N1D1, such as F1N1D1");
+  TORCH_CHECK(good, "'", name,
+              "' is not a pooling variant: expected F0N0D0 to F1N1D1, such as F1N1D1");
   return {name[1] == '1', name[3] == '1', name[5] == '1'};
 }
 
@@ -81,7 +82,7 @@ TemplatePooler::TemplatePooler(const TemplateOrder& order, const IjbImages& imag
       image_(static_cast<std::size_t>(dim)) {
   for (const auto& variant : variants_)
     TORCH_CHECK(views == 2 || !variant.flip, variant.name(),
-                " adds the feature of the mirror image, but there is one feature an image");
+                " adds the feature of the mirror image, but there is only one feature per image");
   media_.assign(variants_.size(), std::vector<double>(static_cast<std::size_t>(dim), 0));
   pooled_.assign(
       variants_.size(),
@@ -103,8 +104,9 @@ void TemplatePooler::add(std::span<const float> feature) {
 }
 
 void TemplatePooler::add_to_media(std::span<const float> feature, std::int64_t row) {
-  TORCH_CHECK(static_cast<std::int64_t>(feature.size()) == views_ * dim_, "template pooling: want ",
-              views_ * dim_, " numbers an image, got ", feature.size());
+  TORCH_CHECK(static_cast<std::int64_t>(feature.size()) == views_ * dim_,
+              "template pooling: expected ", views_ * dim_, " numbers per image, got ",
+              feature.size());
   const bool finite =
       std::all_of(feature.begin(), feature.end(), [](float v) { return std::isfinite(v); });
   TORCH_CHECK(finite, "the feature of image ", images_.name(row), " (row ", row, ") is not finite");

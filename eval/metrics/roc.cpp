@@ -123,7 +123,7 @@ double Roc::eer() const {
 
 /// The most impostors that may pass.
 std::size_t Roc::allowed_impostors(double far) const {
-  TORCH_CHECK(far >= 0, "tar_at_far: want a FAR of 0 or more, got ", far);
+  TORCH_CHECK(far >= 0, "tar_at_far: expected a FAR of 0 or more, got ", far);
   std::size_t low = 0, high = impostor_.size();  // low always may pass
   while (low < high) {
     const std::size_t middle = low + (high - low + 1) / 2;

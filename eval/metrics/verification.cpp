@@ -96,7 +96,7 @@ FoldCounts count_folds(std::span<const double> distances, const std::vector<bool
 void check_pairs(std::span<const double> distances, const std::vector<bool>& same, int folds) {
   TORCH_CHECK(distances.size() == same.size(), "verification: ", distances.size(),
               " distances, but ", same.size(), " same / not same flags");
-  TORCH_CHECK(folds >= 2, "verification: want at least 2 folds, got ", folds);
+  TORCH_CHECK(folds >= 2, "verification: expected at least 2 folds, got ", folds);
   TORCH_CHECK(distances.size() >= static_cast<std::size_t>(folds),
               "verification: ", distances.size(), " pairs are too few for ", folds, " folds");
   for (std::size_t i = 0; i < distances.size(); ++i) {
@@ -188,7 +188,7 @@ VerificationResult verify(std::span<const double> distances, const std::vector<b
 ValAtFar val_at_far(std::span<const double> distances, const std::vector<bool>& same,
                     double far_target, int folds) {
   check_pairs(distances, same, folds);
-  TORCH_CHECK(far_target >= 0 && far_target <= 1, "val_at_far: want a FAR in [0, 1], got ",
+  TORCH_CHECK(far_target >= 0 && far_target <= 1, "val_at_far: expected a FAR in [0, 1], got ",
               far_target);
   const auto thresholds = make_thresholds(4000, 0.001);
   const FoldCounts counts =

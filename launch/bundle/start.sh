@@ -26,7 +26,7 @@ fi
 if [ "$name" != mpirun ] && [ "$name" != orted ]; then
   torch=${DIFFPROB_LIBTORCH:-$root/libtorch}
   if [ ! -e "$torch/lib/libtorch_cpu.so" ]; then
-    echo "diffprob: no LibTorch: $torch/lib/libtorch_cpu.so is not there. Set DIFFPROB_LIBTORCH to the folder with lib/libtorch_cpu.so" >&2
+    echo "diffprob: no LibTorch: $torch/lib/libtorch_cpu.so is missing. Set DIFFPROB_LIBTORCH to the folder with lib/libtorch_cpu.so" >&2
     echo "(which version: $root/BUNDLE.txt; of a Python environment with that torch: .../site-packages/torch)" >&2
     exit 2
   fi

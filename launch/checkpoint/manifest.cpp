@@ -20,7 +20,7 @@ void check_version(const std::string& path, const nlohmann::json& json) {
   if (version == kFormatVersion) return;
   throw OtherVersion(
       {__func__, __FILE__, static_cast<std::uint32_t>(__LINE__)},
-      c10::str(path, ": format_version ", version, ", this program reads ", kFormatVersion,
+      c10::str(path, ": format_version ", version, ", but this program reads ", kFormatVersion,
                version > kFormatVersion ? "; use a newer diffprob"
                                         : "; use the diffprob that wrote it"));
 }
@@ -157,12 +157,12 @@ Manifest read_manifest(const std::string& checkpoint) {
   try {
     check_version(path, json);
     TORCH_CHECK(manifest_digest(json) == json.at(kDigestKey).get<std::string>(),
-                "it does not have its own SHA-256");
+                "its SHA-256 does not match");
     Manifest manifest{info_from_json(json), json.at("world_size"),
                       files_from_json(json.at("files"))};
     TORCH_CHECK(
         data::sha256_hex(manifest.info.config) == json.at("config_sha256").get<std::string>(),
-        "the configuration does not have its SHA-256");
+        "the SHA-256 of the configuration does not match");
     return manifest;
   } catch (const OtherVersion&) {
     throw;

@@ -27,7 +27,7 @@ std::string check_share(const std::string& checkpoint, int rank, int world_size)
       if (bytes != file.bytes)
         return fmt::format("{} has {} bytes, expected {}", path, bytes, file.bytes);
       if (data::sha256_file(path) != file.sha256)
-        return path + " does not have the SHA-256 of the manifest";
+        return path + " does not match its SHA-256 in the manifest";
     }
   } catch (const OtherVersion&) {
     throw;
@@ -90,7 +90,7 @@ class Load {
     return std::find(may_differ_.begin(), may_differ_.end(), name) != may_differ_.end();
   }
   static void say_left(const std::string& name) {
-    spdlog::warn("{} starts anew: the checkpoint does not have it in this form", name);
+    spdlog::warn("{} starts from scratch: the checkpoint does not hold it in this form", name);
   }
 
   void load_part(const ReplicatedPart& part) {
@@ -116,7 +116,7 @@ class Load {
         load_shard(shard);
     }
     TORCH_CHECK(rows == manifest_.info.num_classes, checkpoint_, ": head shards hold ", rows,
-                " classes, the manifest says ", manifest_.info.num_classes);
+                " classes, but the manifest says ", manifest_.info.num_classes);
   }
 
   void load_shard(const FileRecord& shard) {
@@ -157,8 +157,8 @@ std::optional<std::string> find_checkpoint(const std::string& folder,
     const std::string path = folder + "/" + name;
     const std::string problem = check_share(path, control.rank(), control.world_size());
     if (!problem.empty())
-      spdlog::warn("checkpoint {} is broken, set aside as {}.broken and passed over: {}", path,
-                   name, problem);
+      spdlog::warn("checkpoint {} is corrupted; renamed to {}.broken and skipped: {}", path, name,
+                   problem);
     if (control.all_reduce<std::int32_t>(problem.empty() ? 0 : 1, dist::ReduceOp::kMax) == 0)
       return path;
     if (control.rank() == 0) mark_broken(path);
@@ -187,7 +187,7 @@ std::vector<std::string> checkpoint_rank_files(const std::string& checkpoint,
   if (!manifest.has(rank_file(stem, 0, manifest.world_size))) return paths;
   for (int rank = 0; rank < manifest.world_size; ++rank) {
     const std::string name = rank_file(stem, rank, manifest.world_size);
-    TORCH_CHECK(manifest.has(name), checkpoint, ": ", name, " is missing in its manifest");
+    TORCH_CHECK(manifest.has(name), checkpoint, ": ", name, " is missing from its manifest");
     paths.push_back(checkpoint + "/" + name);
   }
   return paths;

@@ -22,13 +22,13 @@ std::vector<std::string> settings_differences(const std::string& then, const std
     if (covers(allowed, key)) continue;
     const auto old = before.find(key);
     if (old == before.end())
-      differences.push_back(key + ": was not there, is " + value);
+      differences.push_back(key + ": was missing, is " + value);
     else if (old->second != value)
       differences.push_back(key + ": was " + old->second + ", is " + value);
   }
   for (const auto& [key, value] : before) {
     if (!after.contains(key) && !covers(allowed, key))
-      differences.push_back(key + ": was " + value + ", is gone");
+      differences.push_back(key + ": was " + value + ", is missing");
   }
   return differences;
 }

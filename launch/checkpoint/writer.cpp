@@ -62,7 +62,7 @@ void remove_old(const std::string& folder, const Retention& retention,
       if (retention.every_epochs > 0 && end_of_epoch && info.epoch % retention.every_epochs == 0)
         continue;
     } catch (const std::exception& error) {
-      spdlog::warn("{} is left alone: {}", path, error.what());
+      spdlog::warn("{} is kept, because it cannot be read: {}", path, error.what());
       continue;
     }
     const std::string removed =
@@ -161,9 +161,9 @@ struct CheckpointWriter::Job {
       const auto now = std::chrono::steady_clock::now();
       if (*leaving && !left) left = now;
       TORCH_CHECK(now - start < kLongestWait && (!left || now - *left < kGrace), "checkpoint ",
-                  temporary, ": rank ", other, " has not written its files in ",
+                  temporary, ": rank ", other, " has not written its files within ",
                   std::chrono::duration_cast<std::chrono::seconds>(now - start).count(),
-                  " s. Do all ranks see this folder?");
+                  " s. Is this folder visible to all ranks?");
       std::this_thread::sleep_for(kPoll);
     }
     const nlohmann::json json = read_json(path);

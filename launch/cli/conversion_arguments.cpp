@@ -136,7 +136,7 @@ prune::IndexSet read_foreign_list(const std::string& path, const ConversionArgum
   const auto named = prune::find_list_kind(arguments.kind);
   if (!arguments.kind.empty() && !named)
     throw PruneError(path + ": '" + arguments.kind +
-                     "' is a kind of scores, a list of samples was expected");
+                     "' is a kind of scores, expected a kind of lists");
   const ListKind kind = named ? *named : prune::detect_list_kind(path);
   prune::IndexSet set;
   with_option_hints(
@@ -145,7 +145,7 @@ prune::IndexSet read_foreign_list(const std::string& path, const ConversionArgum
   const std::string fingerprint = dataset->fingerprint();
   if (!set.dataset_fingerprint.empty() && set.dataset_fingerprint != fingerprint) {
     throw PruneError(path + " was made from another data set (fingerprint " +
-                     set.dataset_fingerprint.substr(0, 12) + ", this one has " +
+                     set.dataset_fingerprint.substr(0, 12) + ", but this one has " +
                      fingerprint.substr(0, 12) + ")");
   }
   set.dataset_fingerprint = fingerprint;

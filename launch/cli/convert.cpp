@@ -29,7 +29,7 @@ std::shared_ptr<const data::Dataset> open_given(const ConversionArguments& argum
 
 prune::SampleLabels given_labels(const ConversionArguments& arguments) {
   if (!arguments.data.empty() && !arguments.labels.empty())
-    throw ConfigError({"--data and --labels: both give labels, expected one of them"});
+    throw ConfigError({"--data and --labels: both give labels, expected only one of them"});
   if (!arguments.labels.empty()) return prune::read_labels(arguments.labels);
   const auto dataset = open_given(arguments);
   prune::SampleLabels samples;
@@ -51,8 +51,9 @@ ScoreFileKind score_kind_of_output(const std::string& path, const ConversionArgu
   for (const auto& info : prune::score_file_kinds()) {
     if (path.ends_with(info.extension)) return info.kind;
   }
-  throw PruneError(path +
-                   ": which form is wanted? Scores go to .h5, .csv, .npy, .txt, or say --to=KIND");
+  throw PruneError(
+      path +
+      ": unknown output format. Scores can be written as .h5, .csv, .npy, .txt; or give --to=KIND");
 }
 
 void check_source(const std::string& path, const prune::ScoreTable& table,
@@ -62,7 +63,7 @@ void check_source(const std::string& path, const prune::ScoreTable& table,
   const bool other_set =
       !own.empty() && !samples.dataset_fingerprint.empty() && own != samples.dataset_fingerprint;
   if (other_set || table.labels != samples.labels)
-    throw PruneError(path + ": scores of another data set");
+    throw PruneError(path + ": these scores belong to another data set");
 }
 
 prune::ScoreTable read_any_scores(const std::string& path, ScoreFileKind kind,
@@ -77,8 +78,7 @@ prune::ScoreTable read_any_scores(const std::string& path, ScoreFileKind kind,
   }
   std::vector<std::string> ignored;
   prune::ScoreTable table = prune::read_score_csv(path, samples, &ignored);
-  for (const auto& name : ignored)
-    fmt::print("{}: column '{}' is not known and left out\n", path, name);
+  for (const auto& name : ignored) fmt::print("{}: unknown column '{}' was skipped\n", path, name);
   return table;
 }
 
@@ -106,7 +106,7 @@ int convert_scores(const std::string& from, const std::string& to, ScoreFileKind
   fmt::print("{}: scores of {} samples, {} identities; columns {}\n", to, table.records.size(),
              table.source.num_classes, table.columns.text());
   if (!table.columns.has("top1"))
-    fmt::print("without top1 they can be pruned, but not cleaned (--prune.clean=false)\n");
+    fmt::print("without top1, scores can be pruned but not cleaned (--prune.clean=false)\n");
   return 0;
 }
 
@@ -116,7 +116,7 @@ int convert_dynamics(const std::string& from, const std::string& to,
       prune::import_dynamics(from, arguments.value, given_labels(arguments));
   prune::write_dynamics(to, table);
   fmt::print(
-      "{}: training dynamics of {} samples over {} epochs, from probabilities alone: for dynunc, "
+      "{}: training dynamics of {} samples over {} epochs, from probabilities only: for dynunc, "
       "and diffprob with prune.score\n",
       to, table.labels.size(), table.epochs);
   return 0;
@@ -130,8 +130,8 @@ ListKind list_kind_of_output(const std::string& path, const ConversionArguments&
   if (path.ends_with(".npy")) return ListKind::kNpyIndex;
   if (path.ends_with(".txt")) return ListKind::kKeptIndex;
   throw PruneError(path +
-                   ": which form is wanted? Lists go to .h5, .npy (kept indices), .txt "
-                   "(kept_index), or say --to=KIND");
+                   ": unknown output format. Lists can be written as .h5, .npy (kept indices), "
+                   ".txt (kept_index); or give --to=KIND");
 }
 
 int convert_list(const std::string& from, const std::string& to,
@@ -143,7 +143,7 @@ int convert_list(const std::string& from, const std::string& to,
       [&] { prune::write_list(to, wanted, set, ListContext(arguments, dataset).output(wanted)); });
   const auto& info = prune::info_of(wanted);
   const bool dropped = info.meaning == prune::ListMeaning::kDropped;
-  fmt::print("{}: {} keeps {} {}samples; written as {}, which names the {} ones\n", to, from,
+  fmt::print("{}: {} keeps {} {}samples; written as {}, which lists the {} ones\n", to, from,
              set.kept.size(),
              set.num_samples > 0 ? "of " + std::to_string(set.num_samples) + " " : "", info.name,
              dropped ? "dropped" : "kept");

@@ -114,13 +114,13 @@ void print_summary(const data::CheckReport& report, double seconds, int threads)
   const auto sound = std::ranges::count(report.verdicts, data::Verdict::kSound);
   const auto images = report.samples->size();
   fmt::print(
-      "{}: {} images of {} identities, {} sound; {:.1f} MiB in {}, {:.0f} images/s on {} "
+      "{}: {} images of {} identities, {} valid; {:.1f} MiB in {}, {:.0f} images/s on {} "
       "thread{}\n",
       report.path, images, report.num_classes, sound,
       static_cast<double>(report.bytes) / static_cast<double>(kMebibyte), format_duration(seconds),
       static_cast<double>(images) / std::max(seconds, 1e-9), threads, threads == 1 ? "" : "s");
-  if (!report.open_error.empty()) fmt::print("training refuses this set: {}\n", report.open_error);
-  fmt::print("{}\n", report.findings.empty() ? "nothing is wrong"
+  if (!report.open_error.empty()) fmt::print("training rejects this set: {}\n", report.open_error);
+  fmt::print("{}\n", report.findings.empty() ? "no problems found"
                                              : fmt::format("{} findings", report.findings.size()));
 }
 
@@ -143,7 +143,7 @@ std::vector<std::int64_t> sound_samples(const data::CheckReport& report) {
   for (std::size_t i = 0; i < report.verdicts.size(); ++i)
     if (report.verdicts[i] == data::Verdict::kSound) kept.push_back(static_cast<std::int64_t>(i));
   if (kept.empty())
-    throw data::DataError(report.path + ": no sample is sound, there is nothing to keep");
+    throw data::DataError(report.path + ": no sample is valid, so there is nothing to keep");
   return kept;
 }
 
@@ -173,13 +173,13 @@ void write_results(const CheckArguments& arguments, const data::CheckReport& rep
   if (!arguments.kept.empty()) {
     if (!report.open_error.empty())
       throw data::DataError(arguments.kept +
-                            ": not written, because no list makes training accept this set; "
-                            "--repair=OUT writes its sound images as a new set");
+                            ": not written, because no list of kept samples makes training accept "
+                            "this set; --repair=OUT writes its valid images as a new set");
     if (report.opened_classes > data::kMostMappedClasses)
       throw data::DataError(
           fmt::format("{}: not written, because training counts {} classes in this set, more than "
-                      "{} (by a damaged label or "
-                      "property file); --repair=OUT writes its sound images as a new set",
+                      "{} (because of a corrupted label or property file); --repair=OUT writes its "
+                      "valid images as a new set",
                       arguments.kept, report.opened_classes, data::kMostMappedClasses));
     const auto set = kept_set(report);
     prune::write_index_set(arguments.kept, set);

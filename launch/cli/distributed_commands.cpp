@@ -31,7 +31,7 @@ void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
   if (!is_synthetic(config)) (void)open_training_set(without_staging(config), runtime);
   (void)open_verification_sets(config, KeepDecoded::kNo);
   if (line.command == "sweep" && runtime.is_root()) fmt::print("{}\n", sweep_plan(config));
-  spdlog::info("dry run: configuration and files are fine; nothing was written");
+  spdlog::info("dry run: configuration and files are valid; nothing was written");
 }
 
 }  // namespace
@@ -67,9 +67,8 @@ void prune_command(const Config& config, Runtime& runtime) {
       prune::prune(files, prune_options(config), runtime.control(), prune_work());
   prune::write_pruning(config.output, result, runtime.control());
   spdlog::info(
-      "{} keeps {} of {} samples ({:.2f} %) and {} of {} identities; {} cleaned away, {} "
-      "redundant, {} identities needed the floor; "
-      "threshold {:.6g}; {}/kept_index.txt",
+      "{} keeps {} of {} samples ({:.2f} %) and {} of {} identities; {} removed by cleaning, {} "
+      "redundant, {} identities kept at the floor; threshold {:.6g}; {}/kept_index.txt",
       prune::full_name(result.options), result.kept, result.num_samples,
       100.0 * static_cast<double>(result.kept) / static_cast<double>(result.num_samples),
       result.identities_after, result.identities_before, result.mislabelled, result.redundant,

@@ -32,7 +32,8 @@ void check_request(const std::string& path, const std::string& source, bool fold
   if (!path.ends_with(".pth") && !path.ends_with(".onnx"))
     problems.push_back("--file=" + path + ": expected a name that ends with .pth or .onnx");
   if (folds && path.ends_with(".pth"))
-    problems.push_back("--fold-bn: for .onnx; a .pth holds the weights of every layer by name");
+    problems.push_back(
+        "--fold-bn: only for .onnx; a .pth holds the weights of every layer by name");
   std::error_code none;
   if (source.empty())
     problems.push_back(
@@ -63,7 +64,7 @@ int export_command(const CommandLine& given) {
   const auto file = model::write_onnx(path, *loaded.backbone, {name, batch_norm});
   fmt::print("wrote {}: {} bytes, opset {}, {} batch norms{}\n", path, file.bytes,
              model::kOnnxOpset, file.batch_norms,
-             folds ? " left, which stand before padded convolutions" : "");
+             folds ? " kept, because they precede padded convolutions" : "");
   return 0;
 }
 

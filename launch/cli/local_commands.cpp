@@ -41,7 +41,7 @@ int show_data(const std::string& path) {
   fmt::print("{}\n  images       {}\n  identities   {}\n", path, dataset->size(),
              dataset->num_classes());
   if (!counts.empty()) {
-    fmt::print("  images an identity   min {}  median {}  max {}  without any {}\n", counts.front(),
+    fmt::print("  images per identity  min {}  median {}  max {}  without any {}\n", counts.front(),
                counts[counts.size() / 2], counts.back(),
                std::count(counts.begin(), counts.end(), 0));
   }
@@ -52,7 +52,7 @@ int show_data(const std::string& path) {
 int describe_network(const std::string& name, std::int64_t dim) {
   const model::NetworkInfo info = model::network_info({name, dim, 0.0, 1});
   fmt::print(
-      "{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} an image "
+      "{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} per image "
       "(convolutions and linear layers)\n",
       name, dim, info.parameters, info.trainable_parameters, info.macs);
   return 0;

@@ -15,7 +15,7 @@ void refuse_same_folder(const std::string& from, const std::string& to) {
   const fs::path folder =
       fs::is_directory(from, none) ? fs::path(from) : fs::path(from).parent_path();
   if (fs::equivalent(folder.empty() ? fs::path(".") : folder, to, none))
-    throw ConfigError({to + ": the folder of the set that is read, expected another one"});
+    throw ConfigError({to + ": is the folder of the input set, expected another folder"});
 }
 
 int pack_command(const CommandLine& line) {
@@ -24,7 +24,7 @@ int pack_command(const CommandLine& line) {
   const std::string& from = line.positional[1];
   const std::string& to = line.positional[2];
   if (arguments.subset.empty() && !line.overrides.empty())
-    throw ConfigError({"--kind, --list and --base speak of --subset=LIST, which is not given"});
+    throw ConfigError({"--kind, --list and --base apply to --subset=LIST, which is missing"});
   refuse_same_folder(from, to);
   const auto dataset = data::open_dataset(from);
   if (arguments.subset.empty()) {
@@ -36,7 +36,7 @@ int pack_command(const CommandLine& line) {
   const auto packed = data::pack_subset(dataset, set.kept, set.label_map, to);
   fmt::print(
       "packed {} of {} images and {} of {} identities into {} (label_map.txt: old label to new; "
-      "source_index.txt: old index a line)\n",
+      "source_index.txt: one old index per line)\n",
       packed.images, dataset->size(), packed.identities, dataset->num_classes(), to);
   return 0;
 }

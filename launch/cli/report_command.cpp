@@ -15,7 +15,7 @@ int report_command(const CommandLine& line) {
   std::string file;
   for (const auto& item : line.overrides) {
     if (item.key != "file" || item.value.empty())
-      throw ConfigError({"--" + item.key + ": not understood here\n" + help_text("report")});
+      throw ConfigError({"--" + item.key + ": not supported here\n" + help_text("report")});
     file = item.value;
   }
   if (line.positional.empty()) throw ConfigError({"usage:\n" + help_text("report")});

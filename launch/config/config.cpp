@@ -18,8 +18,8 @@ namespace {
 /// What there is instead of a key that earlier versions had; "" for any other.
 std::string replacement_of(const std::string& key) {
   if (key == "score.batch_size")
-    return "scores do not depend on the batch (score.batch_per_rank says how many images a rank "
-           "takes at a time)";
+    return "scores do not depend on the batch (score.batch_per_rank sets how many images each rank "
+           "processes at a time)";
   return {};
 }
 
@@ -78,7 +78,7 @@ using Complaint = std::optional<std::string>;
 Complaint set_scalar(const Field& field, std::string* target, const std::string& text) {
   if (!field.choices.empty() &&
       std::find(field.choices.begin(), field.choices.end(), text) == field.choices.end()) {
-    const std::string wanted = "want " + fitting<std::string>(field);
+    const std::string wanted = "expected " + fitting<std::string>(field);
     const std::string near = suggestion(text, field.choices);
     return near.empty() ? wanted : wanted + " (" + near.substr(2) + ")";
   }
@@ -97,7 +97,7 @@ Complaint set_scalar(const Field& field, std::int64_t* target, const std::string
   const auto value = parse_number<std::int64_t>(text);
   if (!value || static_cast<double>(*value) < field.low ||
       static_cast<double>(*value) > field.high) {
-    return "want " + fitting<std::int64_t>(field);
+    return "expected " + fitting<std::int64_t>(field);
   }
   *target = *value;
   return std::nullopt;
@@ -113,13 +113,13 @@ Complaint set_scalar(const Field& field, int* target, const std::string& text) {
 Complaint set_scalar(const Field& field, double* target, const std::string& text) {
   const auto value = parse_number<double>(text);
   if (!value || !(*value >= field.low && *value <= field.high))
-    return "want " + fitting<double>(field);
+    return "expected " + fitting<double>(field);
   *target = *value;
   return std::nullopt;
 }
 
 Complaint set_scalar(const Field& field, bool* target, const std::string& text) {
-  if (text != "true" && text != "false") return "want " + fitting<bool>(field);
+  if (text != "true" && text != "false") return "expected " + fitting<bool>(field);
   *target = text == "true";
   return std::nullopt;
 }
@@ -131,7 +131,7 @@ Complaint set_list(const Field& field, std::vector<T>* target,
   for (const auto& item : items) {
     T value{};
     if (const auto complaint = set_scalar(field, &value, item))
-      return "want a list, each item " + complaint->substr(5) + ", not \"" + item + '"';
+      return "expected a list, each item " + complaint->substr(9) + ", not \"" + item + '"';
     values.push_back(value);
   }
   *target = values;
@@ -162,12 +162,12 @@ Complaint set_field(const Field& field, const YAML::Node& node) {
       [&](const auto& target) -> Complaint {
         using T = Value<decltype(target)>;
         if constexpr (kIsList<T>) {
-          if (node.IsMap()) return "want a list";
+          if (node.IsMap()) return "expected a list";
           return set_list(field, target, items_of(node));
         } else {
           if (node.IsNull() && std::is_same_v<T, std::string>)
             return set_scalar(field, target, std::string());
-          if (!node.IsScalar()) return "want one value";
+          if (!node.IsScalar()) return "expected one value";
           return set_scalar(field, target, node.Scalar());
         }
       },
@@ -191,7 +191,7 @@ class Reader {
     }
     if (root.IsNull()) return;
     if (!root.IsMap()) {
-      problems_.push_back(file + ":1  want sections and keys, found " + shown(root));
+      problems_.push_back(file + ":1  expected sections and keys, found " + shown(root));
       return;
     }
     read_map(file, root, "");
@@ -233,7 +233,7 @@ class Reader {
   void set(const std::string& place, const std::string& key, const YAML::Node& value) {
     if (const std::string instead = replacement_of(key); !instead.empty()) {
       (place.starts_with("--") ? problems_ : notes_)
-          .push_back(place + ": not used any more, " + instead);
+          .push_back(place + ": no longer used; " + instead);
       return;
     }
     const auto field =
@@ -254,29 +254,29 @@ class Reader {
 
 template <class T>
 void check_list(const std::string& key, std::vector<T> items, std::vector<std::string>& problems) {
-  if (items.empty()) problems.push_back(key + ": want at least one, got none");
+  if (items.empty()) problems.push_back(key + ": expected at least one, got none");
   std::sort(items.begin(), items.end());
   const auto twice = std::adjacent_find(items.begin(), items.end());
   if (twice == items.end()) return;
   if constexpr (std::is_same_v<T, double>)
-    problems.push_back(key + ": " + format_number(*twice) + " is there twice");
+    problems.push_back(key + ": " + format_number(*twice) + " appears twice");
   else
-    problems.push_back(key + ": " + *twice + " is there twice");
+    problems.push_back(key + ": " + *twice + " appears twice");
 }
 
 void check_together(const Config& c, std::vector<std::string>& problems) {
   const prune::Method method = c.prune.options.method;
   if (c.prune.keep_ratio == 0 && method == prune::Method::kDiffProb) {
     if (c.prune.threshold == 0)
-      problems.push_back("prune: give prune.keep_ratio or prune.threshold, both are 0");
+      problems.push_back("prune: set prune.keep_ratio or prune.threshold; both are 0");
   } else if (c.prune.keep_ratio == 0 && prune::has_keep_ratio(method)) {
     problems.push_back("prune.keep_ratio: method " + prune::method_name(method) +
-                       " needs one above 0");
+                       " needs a value above 0");
   }
   check_list("sweep.methods", c.sweep.methods, problems);
   check_list("sweep.ratios", c.sweep.ratios, problems);
-  if (c.output.empty()) problems.push_back("output: want a folder, got nothing");
-  if (c.data.train.empty()) problems.push_back("data.train: want a data set, got nothing");
+  if (c.output.empty()) problems.push_back("output: expected a folder, got nothing");
+  if (c.data.train.empty()) problems.push_back("data.train: expected a data set, got nothing");
 }
 
 std::string in_quotes(const std::string& text) {

@@ -6,67 +6,70 @@ namespace diffprob::launch {
 std::vector<Field> data_fields(DataConfig& d) {
   return {
       list("data.train", &d.train,
-           "training sets: folder with train.rec, .rec file, .lst list, folder of one sub-folder a "
-           "class, or, for run and sweep, 'synthetic'; several are joined, each with identities of "
-           "its own"),
+           "training sets: a folder with train.rec, a .rec file, a .lst list, a folder with one "
+           "sub-folder per class or, for run and sweep, 'synthetic'; several sets are concatenated "
+           "and share no identities"),
       text("data.kept", &d.kept,
-           "index set (.h5), or a list of a form that `diffprob help convert` names, to train on; "
-           "empty: every sample"),
-      text(
-          "data.stage_dir", &d.stage_dir,
-          "folder on each node (local disk, tmpfs) into which its ranks first copy the training "
-          "sets, verified; a copy that is there is used again; empty: read data.train where it is"),
+           "index set (.h5) of the samples to train on, or a list of a kind named by `diffprob "
+           "help convert`; empty: all samples"),
+      text("data.stage_dir", &d.stage_dir,
+           "folder on each node (local disk, tmpfs) into which its ranks first copy the training "
+           "sets, with verification; an existing copy is reused; empty: read data.train in place"),
       one_of("data.on_corrupt", &d.loader.on_corrupt,
-             "an image that does not decode: 'fail', or 'replace' by a black one and list it",
+             "what to do with an image that cannot be decoded: 'fail', or 'replace' it by a black "
+             "image and log it",
              {{"fail", data::OnCorrupt::kFail}, {"replace", data::OnCorrupt::kReplace}}),
-      flag("data.flip", &d.flip, "random horizontal flip in training, p = 0.5"),
-      number("data.image_size", &d.loader.image_size, 112, 112, "side of the input images, pixels"),
+      flag("data.flip", &d.flip, "random horizontal flip in training (p = 0.5)"),
+      number("data.image_size", &d.loader.image_size, 112, 112,
+             "side of the input images in pixels"),
       number("data.decode_threads", &d.loader.decode_threads, 0, 256,
-             "decoder threads a rank; 0: in the training thread"),
-      number("data.prefetch_batches", &d.loader.prefetch_batches, 1, 1024, "batches decoded ahead"),
+             "decoder threads per rank; 0: decode in the training thread"),
+      number("data.prefetch_batches", &d.loader.prefetch_batches, 1, 1024,
+             "number of batches decoded in advance"),
       number("data.cache_gib", &d.cache_gib, 0, 1e6,
-             "decoded images stay in memory when all fit into this, a rank; 0: never"),
+             "memory per rank for decoded images, which are kept if they all fit; 0: never"),
       number("data.resident_gib", &d.resident_gib, 0, 1e6,
-             "decoded images stay in the memory of the device (of the GPU) when all fit into this, "
-             "a rank; 0: never"),
+             "device (GPU) memory per rank for decoded images, which are kept there if they all "
+             "fit; 0: never"),
       text("data.sampling", &d.sampling,
-           "'uniform': every sample once an epoch; 'balanced': every identity as often; "
-           "'weighted': by n^-sampling_power of an identity of n samples",
+           "'uniform': every sample once per epoch; 'balanced': every identity equally often; "
+           "'weighted': a sample of an identity with n samples has weight n^-sampling_power",
            {"uniform", "balanced", "weighted"}),
       number("data.sampling_power", &d.sampling_power, 0, 4,
-             "0: as uniform, with repeats; 1: near balanced"),
+             "0: as uniform, but with repetitions; 1: close to balanced"),
   };
 }
 
 std::vector<Field> augment_fields(AugmentConfig& a) {
   return {
       text("augment.preset", &a.preset,
-           "random changes of training images besides data.flip; the next keys replace its "
-           "probabilities",
+           "preset of random augmentations in addition to data.flip; the following keys override "
+           "its probabilities",
            {"none", "adaface", "arcface_torch"}),
-      number("augment.crop", &a.crop, -1, 1, "probability; -1: as the preset"),
-      number("augment.low_resolution", &a.low_resolution, -1, 1, "probability; -1: as the preset"),
-      number("augment.blur", &a.blur, -1, 1, "probability; -1: as the preset"),
-      number("augment.photometric", &a.photometric, -1, 1, "probability; -1: as the preset"),
-      number("augment.grayscale", &a.grayscale, -1, 1, "probability; -1: as the preset"),
+      number("augment.crop", &a.crop, -1, 1, "probability; -1: from the preset"),
+      number("augment.low_resolution", &a.low_resolution, -1, 1,
+             "probability; -1: from the preset"),
+      number("augment.blur", &a.blur, -1, 1, "probability; -1: from the preset"),
+      number("augment.photometric", &a.photometric, -1, 1, "probability; -1: from the preset"),
+      number("augment.grayscale", &a.grayscale, -1, 1, "probability; -1: from the preset"),
   };
 }
 
 std::vector<Field> synthetic_fields(data::SyntheticFacesOptions& s) {
   return {
       number("synthetic.identities", &s.identities, 2, 1e6,
-             "identities of the embedded synthetic set"),
+             "number of identities in the built-in synthetic set"),
       number("synthetic.images_per_identity", &s.images_per_identity, 1, 1e5,
-             "mean images an identity"),
+             "mean number of images per identity"),
       number("synthetic.near_duplicates", &s.near_duplicates, 0, 0.9,
-             "planted share of near-copies"),
+             "planted share of near-duplicates"),
       number("synthetic.flipped_labels", &s.flipped_labels, 0, 0.5,
              "planted share of wrong labels"),
       number("synthetic.hard_samples", &s.hard_samples, 0, 0.9, "planted share of hard samples"),
       number("synthetic.verification_pairs", &s.verification_pairs, 10, 1e7,
-             "pairs of the verification set made with it"),
+             "number of pairs in its verification set"),
       number("synthetic.verification_identities", &s.verification_identities, 2, 1e6,
-             "identities of that set (all unseen)"),
+             "number of identities in that set (all unseen)"),
   };
 }
 

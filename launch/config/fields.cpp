@@ -8,70 +8,72 @@ namespace diffprob::launch {
 std::vector<Field> eval_fields(EvalConfig& e) {
   return {
       list("eval.sets", &e.sets,
-           "verification sets (.bin); the synthetic set brings its own. While training their "
-           "decoded images stay in memory, 37 KiB each, shared out over the ranks"),
+           "verification sets (.bin); the synthetic set has one of its own. In training, their "
+           "decoded images stay in memory, 37 KiB each, distributed over the ranks"),
       list("eval.ijb", &e.ijb,
            "`diffprob eval`: folders IJBB or IJBC of InsightFace's IJB_release (meta/, "
            "loose_crop/)"),
       list("eval.ijb_variants", &e.ijb_variants,
-           "pooling, as the reference's switches: F1 adds the mirror image, N1 keeps a feature's "
-           "length, N0 L2-normalises it first, D1 multiplies by the detector's score; empty: "
-           "F1N1D1 (F0N1D1 for features of images alone)"),
+           "pooling variants, named after the reference's switches: F1 adds the mirror image, N1 "
+           "keeps a feature's length, N0 L2-normalises it first, D1 multiplies by the detector's "
+           "score; empty: F1N1D1 (F0N1D1 for features of images only)"),
       text("eval.features", &e.features,
-           "`diffprob eval`: features made elsewhere in place of a network, .npy or HDF5, one row "
-           "an image of the one set or IJB folder"),
-      text("eval.features_dataset", &e.features_dataset, "the dataset of an HDF5 file of features"),
+           "`diffprob eval`: external features instead of a network, .npy or HDF5, one row per "
+           "image of the only set or IJB folder"),
+      text("eval.features_dataset", &e.features_dataset,
+           "name of the dataset in an HDF5 file of features"),
       text("eval.features_hold", &e.features_hold,
-           "a row is the feature of the image, or that of the image followed by that of its mirror "
-           "image",
+           "a row holds the feature of the image, or that feature followed by the one of its "
+           "mirror image",
            {"image", "image_mirror"}),
       text("eval.json", &e.json,
            "`diffprob eval` also writes all results to this file (--json=FILE)"),
       number("eval.batch_per_rank", &e.batch_per_rank, 1, 1e6,
-             "images of each rank at a time, on a CPU in blocks of 16, at least one per thread; "
+             "images per rank at a time; on a CPU in blocks of 16, at least one per thread; "
              "results do not depend on it"),
-      text("eval.precision", &e.precision, "of the network in verification, as score.precision",
+      text("eval.precision", &e.precision,
+           "precision of the network in verification; see score.precision",
            {"fp32", "bf16", "fp16"}),
-      number("eval.folds", &e.folds, 2, 1000, "folds of the verification protocol"),
+      number("eval.folds", &e.folds, 2, 1000, "number of folds of the verification protocol"),
   };
 }
 
 std::vector<Field> run_fields(RunConfig& r) {
   return {
       number("run.seeds", &r.seeds, 1, 100,
-             "retrainings of each pruned set (sweep: also of the whole set), with seeds seed, seed "
-             "+ 1, ..."),
+             "number of trainings per pruned set (sweep: also of the whole set), with seeds seed, "
+             "seed + 1, ..."),
       flag("run.compare_random", &r.compare_random,
-           "also retrain on a random set of the same size (the bar to beat)"),
+           "also retrain on a random subset of the same size (the baseline to beat)"),
   };
 }
 
 std::vector<Field> dist_fields(DistConfig& d) {
   return {
       number("dist.startup_timeout", &d.startup_timeout, 1, 1e6,
-             "seconds that the first collective, and the others for the synthetic faces of rank 0, "
-             "may wait"),
+             "deadline in seconds of the first collective, and of the wait for rank 0 to make the "
+             "synthetic faces"),
       number("dist.step_timeout", &d.step_timeout, 1, 1e6,
-             "seconds that any later collective may wait"),
+             "deadline in seconds of every later collective"),
       number("dist.bucket_mib", &d.bucket_mib, 0.001, 4096,
-             "gradients are sent in buckets of this size"),
+             "size of the buckets in which gradients are sent"),
       text("dist.bind", &d.bind,
-           "CPUs of a rank that uses a GPU; auto: of those that it was started on, the ones on the "
-           "NUMA node of its GPU; none: all that it was started on",
+           "CPUs for a rank that uses a GPU; auto: those of its initial CPUs that are on the NUMA "
+           "node of its GPU; none: all initial CPUs",
            {"auto", "none"}),
   };
 }
 
 std::vector<Field> config_fields(Config& c) {
   std::vector<Field> fields = {
-      text("output", &c.output, "folder of this run: checkpoints, scores, kept lists, summary"),
+      text("output", &c.output,
+           "output folder of this run: checkpoints, scores, kept lists, summary"),
       number("seed", &c.seed, 0, 9e15,
-             "of weights, order, augmentation, dropout and random selection"),
+             "seed of weights, order, augmentation, dropout and random selection"),
       text("device", &c.device, "auto: the GPU of the node-local rank, else the CPU",
            {"auto", "cpu", "cuda"}),
       number("threads", &c.threads, 0, 4096,
-             "CPU threads a rank for tensor work; 0: CPUs that the rank may run on / ranks that "
-             "share them"),
+             "CPU threads per rank for tensor work; 0: available CPUs / ranks that share them"),
   };
   for (const std::vector<Field>& section :
        {data_fields(c.data), augment_fields(c.augment), synthetic_fields(c.synthetic),

@@ -8,7 +8,7 @@ at::ScalarType scalar_type(const std::string& name) {
   if (name == "fp32" || name == "tf32") return at::kFloat;
   if (name == "bf16") return at::kBFloat16;
   if (name == "fp16") return at::kHalf;
-  TORCH_CHECK(false, "unknown number format '", name, "', there are fp32, tf32, bf16, fp16");
+  TORCH_CHECK(false, "unknown number format '", name, "', expected fp32, tf32, bf16 or fp16");
 }
 
 std::string precision_on(at::Device device, const std::string& precision) {

@@ -7,20 +7,20 @@ namespace diffprob::launch {
 std::vector<Field> score_fields(ScoreConfig& s) {
   return {
       number("score.batch_per_rank", &s.batch_per_rank, 1, 1e6,
-             "images of each rank at a time, on a CPU in blocks of 16, at least one per thread; "
-             "scores do not depend on it"),
+             "images per rank at a time; on a CPU in blocks of 16, at least one per thread; scores "
+             "do not depend on it"),
       flag("score.fold", &s.fold,
-           "BatchNorm folded into convolutions: the same scores within rounding, faster"),
+           "fold BatchNorm into convolutions: faster, and the same scores up to rounding"),
       text("score.precision", &s.precision,
-           "of the network in the scoring pass, its last layer and the head stay fp32 (products in "
-           "TF32 on a GPU, unless train.precision=fp32); 16 bit has not been measured on a GPU "
-           "yet, fp16 is slow on CPUs",
+           "precision of the network in the scoring pass; its last layer and the head stay fp32 "
+           "(products in TF32 on a GPU, unless train.precision=fp32); 16 bit has not been measured "
+           "on a GPU yet, fp16 is slow on CPUs",
            {"fp32", "bf16", "fp16"}),
       number("score.margin", &s.margin, 0, 2,
-             "margin in the probability: 0 as the paper, model.margin as its code"),
+             "margin in the probability: 0 as in the paper, model.margin as in its code"),
       number("score.part_samples", &s.part_samples, 0, kMany,
-             "samples after which a part is written that a killed run need not score again; 0: "
-             "about a minute's work, at most 262144"),
+             "samples per part on disk, from which a killed run resumes; 0: about a minute of "
+             "work, at most 262144"),
   };
 }
 
@@ -29,60 +29,64 @@ std::vector<Field> prune_fields(PruneConfig& p) {
       text("prune.scores", &p.scores, "score table (.h5) that `diffprob prune` reads"),
       text("prune.dynamics", &p.dynamics,
            "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch "
-           "or mean; with train.record, run takes those of its own training"),
-      one_of("prune.method", &p.options.method, "per-identity selection (diffprob help prune)",
+           "or mean; with train.record, run uses those of its original training"),
+      one_of("prune.method", &p.options.method,
+             "method of per-identity selection (diffprob help prune)",
              words(prune::method_names(), prune::method_of)),
-      one_of(
-          "prune.score", &p.options.score,
-          "diffprob: of the score table, of the last training epoch, or the mean over the epochs",
-          {{"scores", prune::ScoreKind::kScores},
-           {"last_epoch", prune::ScoreKind::kLastEpoch},
-           {"mean", prune::ScoreKind::kMean}}),
+      one_of("prune.score", &p.options.score,
+             "diffprob: probabilities from the score table, from the last training epoch, or their "
+             "mean over the epochs",
+             {{"scores", prune::ScoreKind::kScores},
+              {"last_epoch", prune::ScoreKind::kLastEpoch},
+              {"mean", prune::ScoreKind::kMean}}),
       flag("prune.clean", &p.options.clean, "drop samples that look mislabelled, before selecting"),
       one_of("prune.clean_rule", &p.options.cleaning.rule,
-             "'mispredicted': the margin-free prediction is not the label; 'confident': and it "
-             "reaches the mean confidence of that class",
+             "'mispredicted': the margin-free prediction is not the label; 'confident': it also "
+             "reaches the mean confidence of the predicted class",
              {{"mispredicted", prune::CleanRule::kMispredicted},
               {"confident", prune::CleanRule::kConfident}}),
       number("prune.clean_margin", &p.options.cleaning.margin, 0, 1000,
              "clean only when the prediction's log-probability (natural) exceeds the label's by "
-             "more than this; 0: any"),
+             "more than this; 0: always"),
       number("prune.keep_ratio", &p.keep_ratio, 0, 1, "share of all samples to keep"),
       number("prune.threshold", &p.threshold, 0, 1e6,
-             "DiffProb's t; when given, prune.keep_ratio is not used; 0: search t for "
-             "prune.keep_ratio"),
-      number("prune.min_kept", &p.floor.min_kept, 1, 1e6, "floor an identity, samples"),
+             "DiffProb's threshold t, which overrides prune.keep_ratio; 0: search for the t that "
+             "gives prune.keep_ratio"),
+      number("prune.min_kept", &p.floor.min_kept, 1, 1e6,
+             "smallest number of samples to keep per identity"),
       number("prune.min_kept_share", &p.floor.share, 0, 1,
-             "floor an identity, share of its usable samples; the larger floor counts"),
-      one_of("prune.preset", &p.preset, "'default', or 'reference': bit for bit the paper's code",
+             "smallest share of usable samples to keep per identity; the larger of both floors "
+             "applies"),
+      one_of("prune.preset", &p.preset,
+             "'default', or 'reference': bitwise equal to the paper's code",
              {{"default", prune::Preset::kDefault}, {"reference", prune::Preset::kReference}}),
       one_of("prune.keep_end", &p.options.ranked.keep,
              "dynunc, el2n, forgetting, aum: which values are kept",
              {{"highest", prune::RankedOptions::Keep::kHighest},
               {"lowest", prune::RankedOptions::Keep::kLowest}}),
       one_of("prune.draw", &p.options.random.draw,
-             "method random: by seed, or the last ones of each identity (prune.preset=reference: "
-             "tail)",
+             "method random: drop samples by seed, or the last ones of each identity "
+             "(prune.preset=reference: tail)",
              {{"random", prune::RandomOptions::Draw::kRandom},
               {"tail", prune::RandomOptions::Draw::kTail}}),
-      one_of("prune.ccs_score", &p.options.ccs.score, "ccs: what says how hard a sample is",
+      one_of("prune.ccs_score", &p.options.ccs.score, "ccs: measure of how hard a sample is",
              {{"aum", prune::CcsOptions::Score::kAum}, {"el2n", prune::CcsOptions::Score::kEl2n}}),
       number("prune.ccs_beta", &p.options.ccs.beta, 0, 0.99,
-             "ccs: share of the usable samples, the hardest, that is dropped first"),
+             "ccs: share of the usable samples, the hardest ones, to drop first"),
       number("prune.ccs_strata", &p.options.ccs.strata, 1, 10000,
-             "ccs: equal parts of the range of scores"),
+             "ccs: number of equal parts of the range of scores"),
   };
 }
 
 std::vector<Field> sweep_fields(SweepConfig& s) {
   return {
       list("sweep.methods", &s.methods,
-           "what `diffprob sweep` compares; random is always among them",
+           "methods that `diffprob sweep` compares; random is always included",
            prune::full_names_with_ratio()),
-      list("sweep.ratios", &s.ratios, 1e-6, 1, "shares of all samples that each method keeps"),
+      list("sweep.ratios", &s.ratios, 1e-6, 1, "shares of all samples to keep with each method"),
       number("sweep.cell", &s.cell, -1, 1e6,
-             "-1: the whole sweep; 0: its original trainings and scores alone; N: one method at "
-             "one ratio alone (--dry-run lists)"),
+             "-1: the whole sweep; 0: only its original trainings and scores; N: only one method "
+             "at one ratio (listed by --dry-run)"),
   };
 }
 

@@ -33,7 +33,7 @@ void check(const Config& config) {
   if (e.features.empty() && config.model.checkpoint.empty())
     problems.push_back("model.checkpoint: this command needs it (or eval.features)");
   if (!e.features.empty() && e.sets.size() + e.ijb.size() > 1)
-    problems.push_back("eval.features: belong to one .bin or one IJB folder, not to several");
+    problems.push_back("eval.features: the features belong to exactly one .bin or one IJB folder");
   const fs::path folder = fs::path(e.json).parent_path();
   if (!folder.empty() && !fs::is_directory(folder))
     problems.push_back("eval.json: the folder " + folder.string() + " does not exist");
@@ -41,7 +41,7 @@ void check(const Config& config) {
     try {
       (void)eval::parse_pooling_variant(name);
     } catch (const std::exception&) {
-      problems.push_back("eval.ijb_variants: want F0N0D0 to F1N1D1, got \"" + name + "\"");
+      problems.push_back("eval.ijb_variants: expected F0N0D0 to F1N1D1, got \"" + name + "\"");
     }
   }
   if (!problems.empty()) throw ConfigError(problems);
@@ -62,7 +62,7 @@ std::shared_ptr<FeatureFile> open_features(const Config& config, std::int64_t im
   dist::together<data::DataError>(runtime.control(), [&] {
     file = std::make_shared<FeatureFile>(config.eval.features, config.eval.features_dataset);
     TORCH_CHECK(file->rows() == images, config.eval.features, ": ", file->rows(),
-                " rows, expected ", images, ", one an image of ", of);
+                " rows, expected ", images, ", one per image of ", of);
     TORCH_CHECK(!two_views(config) || file->columns() % 2 == 0, config.eval.features, ": rows of ",
                 file->columns(),
                 " numbers cannot hold image and mirror image (eval.features_hold)");
@@ -102,9 +102,9 @@ std::vector<eval::PoolingVariant> variants_of(const Config& config, std::int64_t
   for (const auto& name : config.eval.ijb_variants) {
     variants.push_back(eval::parse_pooling_variant(name));
     if (views == 1 && variants.back().flip)
-      throw ConfigError(
-          {"eval.ijb_variants: " + name +
-           " adds the mirror image, but eval.features_hold is image; want F0..., or image_mirror"});
+      throw ConfigError({"eval.ijb_variants: " + name +
+                         " adds the mirror image, but eval.features_hold is image; expected F0..., "
+                         "or image_mirror"});
   }
   return variants;
 }
@@ -122,7 +122,7 @@ void list_missing(const std::string& folder, const eval::IjbProtocol& protocol,
   const std::string path = config.output + "/missing_" + name + ".txt";
   data::write_file_atomically(path, text);
   spdlog::warn(
-      "{}: {} of {} images are missing or bad and were left out of their templates, listed in {}; "
+      "{}: {} of {} images are missing or unreadable and skipped in their templates, listed in {}; "
       "the first: {}",
       folder, result.missing_images.size(), result.images, path,
       problems.empty() ? "met by another rank" : problems.front());
@@ -142,7 +142,7 @@ nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, con
           : features_of_file(open_features(config, protocol.images.size(), folder, runtime),
                              two_views(config));
   Progress progress(protocol.files.name, protocol.images.size() / runtime.world_size(),
-                    "images a rank", runtime.is_root() && ::isatty(2) != 0);
+                    "images per rank", runtime.is_root() && ::isatty(2) != 0);
   eval::IjbOptions options;
   options.variants = variants_of(config, features.views);
   options.batch = config.eval.batch_per_rank;

@@ -27,7 +27,7 @@ class NpySource final : public FeatureFile::Source {
   explicit NpySource(const std::string& path) : file_(path) {
     if (!file_.is_float() || file_.dimensions() != 2)
       throw PruneError(path +
-                       ": expected a two-dimensional array of floats, one row an image (numpy: "
+                       ": expected a two-dimensional array of floats, one row per image (numpy: "
                        "a.astype('float32'))");
   }
   [[nodiscard]] std::int64_t rows() const override { return file_.rows(); }
@@ -51,12 +51,12 @@ class HdfSource final : public FeatureFile::Source {
     if (file_.get() < 0) throw PruneError(path + ": not a whole HDF5 file");
     check_links();
     data_ = HdfHandle(H5Dopen2(file_.get(), dataset.c_str(), H5P_DEFAULT), H5Dclose);
-    if (data_.get() < 0) fail("not readable as a dataset");
+    if (data_.get() < 0) fail("cannot be read as a dataset");
     check_layout();
     const HdfHandle space(H5Dget_space(data_.get()), H5Sclose);
     if (H5Sget_simple_extent_ndims(space.get()) != 2 ||
         H5Sget_simple_extent_dims(space.get(), shape_.data(), nullptr) != 2)
-      fail("expected two dimensions, one row an image");
+      fail("expected two dimensions, one row per image");
     const HdfHandle type(H5Dget_type(data_.get()), H5Tclose);
     if (H5Tget_class(type.get()) != H5T_FLOAT) fail("expected elements that are floats");
   }
@@ -75,7 +75,7 @@ class HdfSource final : public FeatureFile::Source {
                             nullptr) < 0 ||
         H5Dread(data_.get(), H5T_NATIVE_FLOAT, memory.get(), disk.get(), H5P_DEFAULT,
                 values.data()) < 0)
-      fail("row " + std::to_string(row) + " is not readable, the file is damaged");
+      fail("row " + std::to_string(row) + " cannot be read; the file is corrupted");
   }
 
  private:

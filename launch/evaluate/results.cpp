@@ -153,7 +153,7 @@ std::string verification_table(const std::vector<eval::SetReport>& reports) {
                      std::to_string(r.impostors)});
     for (const auto& row : r.tar) lines.back().push_back(percent(row.tar, row.meaningful));
   }
-  return columns(lines) + "  in %; (x): fewer than one impostor may pass, so x says little\n";
+  return columns(lines) + "  in %; (x): allows fewer than one impostor, so x says little\n";
 }
 
 std::string ijb_table(const eval::IjbResult& result) {

@@ -40,7 +40,7 @@ double number(const nlohmann::json& value) {
 
 std::vector<double> numbers(const nlohmann::json& list, const char* name) {
   if (!list.is_array() || list.size() > kMostValues)
-    throw std::runtime_error(std::string(name) + " is no list of numbers");
+    throw std::runtime_error(std::string(name) + " is not a list of numbers");
   std::vector<double> values;
   for (const auto& value : list) values.push_back(number(value));
   return values;
@@ -49,7 +49,7 @@ std::vector<double> numbers(const nlohmann::json& list, const char* name) {
 void read_bins(const nlohmann::json& list, const char* name,
                std::array<std::int64_t, eval::VerificationCurves::kBins>& bins) {
   if (!list.is_array() || list.size() != bins.size()) {
-    throw std::runtime_error(std::string(name) + ": want " + std::to_string(bins.size()) +
+    throw std::runtime_error(std::string(name) + ": expected " + std::to_string(bins.size()) +
                              " counts");
   }
   for (std::size_t i = 0; i < bins.size(); ++i) {
@@ -76,7 +76,7 @@ std::vector<StoredVerification> from_json(const nlohmann::json& list) {
     if (set.curves.far.size() != set.curves.tar.size())
       throw std::runtime_error("far and tar have different lengths");
     if (!std::is_sorted(set.curves.far.begin(), set.curves.far.end()))
-      throw std::runtime_error("far does not rise");
+      throw std::runtime_error("far is not increasing");
     sets.push_back(std::move(set));
   }
   return sets;
@@ -99,7 +99,7 @@ VerificationFile read_verification(const std::string& path) {
     const int version = json.at("format_version").get<int>();
     if (version != kVersion)
       throw std::runtime_error("format_version is " + std::to_string(version) +
-                               ", this program reads 1");
+                               ", but this program reads 1");
     return {from_json(json.at("untrained")), from_json(json.at("trained"))};
   } catch (const std::exception& error) {
     throw std::runtime_error(path + ": no verification file: " + error.what());

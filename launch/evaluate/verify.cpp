@@ -27,10 +27,10 @@ std::vector<eval::SetReport> verify_sets(const std::string& what,
     const double start = seconds_now();
     reports.push_back(eval::verify_set(set, backbone, runtime.tensors(), options));
     const auto& r = reports.back();
-    spdlog::info(
-        "{}: {} ({} pairs, {:.0f} a second)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%",
-        what, r.name, r.pairs, static_cast<double>(r.pairs) / (seconds_now() - start),
-        100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc, 100 * r.eer);
+    spdlog::info("{}: {} ({} pairs, {:.0f}/s)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%",
+                 what, r.name, r.pairs, static_cast<double>(r.pairs) / (seconds_now() - start),
+                 100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc,
+                 100 * r.eer);
   }
   return reports;
 }

@@ -71,9 +71,8 @@ prune::IndexSet read_kept_list(const std::string& path, std::int64_t num_samples
 std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime) {
   if (is_synthetic(config)) {
     throw ConfigError(
-        {"data.train is synthetic, which run and sweep alone make for themselves: give a data set "
-         "of yours, or make faces with "
-         "`diffprob data synth FOLDER` and give --data.train=FOLDER"});
+        {"data.train is synthetic, which only run and sweep generate themselves: give a data set, "
+         "or generate faces with `diffprob data synth FOLDER` and give --data.train=FOLDER"});
   }
   const auto place = node_place(runtime.mpi());
   const auto paths =
@@ -94,7 +93,7 @@ std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data:
                                                const std::string& path) {
   TORCH_CHECK(set.dataset_fingerprint.empty() || set.dataset_fingerprint == dataset->fingerprint(),
               path, " was made from another data set (fingerprint ",
-              set.dataset_fingerprint.substr(0, 12), ", this one has ",
+              set.dataset_fingerprint.substr(0, 12), ", but this one has ",
               dataset->fingerprint().substr(0, 12), ")");
   // A plain list has no label map: the identities that are left are renumbered.
   std::vector<std::int64_t> label_map =

@@ -25,7 +25,7 @@ ResidentBatches::ResidentBatches(std::shared_ptr<const ResidentImages> images,
               ", expected at least 0");
   TORCH_CHECK(images_->images().size(0) == dataset_->size(),
               "resident batches: ", images_->images().size(0),
-              " images are in memory, the data set has ", dataset_->size());
+              " images are in memory, but the data set has ", dataset_->size());
 }
 
 bool ResidentBatches::do_next(data::Batch& batch) {

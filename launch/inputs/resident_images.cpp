@@ -25,11 +25,11 @@ at::Tensor make_memory(std::int64_t samples, std::int64_t side, at::Device devic
   try {
     return at::empty({samples, side, side, 3}, at::TensorOptions(at::kByte).device(device));
   } catch (const c10::Error& error) {
-    throw data::DataError(
-        c10::str("data.resident_gib: ", samples, " decoded images need ",
-                 ResidentImages::bytes_for(samples, static_cast<int>(side)), " bytes, which ",
-                 device, " does not have; lower data.resident_gib, 0 decodes every time (",
-                 error.what_without_backtrace(), ")"));
+    throw data::DataError(c10::str(
+        "data.resident_gib: ", samples, " decoded images need ",
+        ResidentImages::bytes_for(samples, static_cast<int>(side)), " bytes, which ", device,
+        " does not have; lower data.resident_gib, or set it to 0 to decode every time (",
+        error.what_without_backtrace(), ")"));
   }
 }
 

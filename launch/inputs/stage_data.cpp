@@ -133,8 +133,8 @@ class Staging {
     if (!done) return;
     progress_->step_aside();
     spdlog::info(
-        "staged {}: {:.1f} MiB on {} node{} in {} ({:.1f} MiB copied, the rest was there), opened "
-        "from {}",
+        "staged {}: {:.1f} MiB on {} node{} in {} ({:.1f} MiB copied, the rest was already there), "
+        "opened from {}",
         name_, static_cast<double>(copy_.bytes()) / kMebibyte, nodes, nodes == 1 ? "" : "s",
         format_duration(steady_seconds() - start_), static_cast<double>(copied) / kMebibyte,
         copy_.entry());
@@ -168,9 +168,9 @@ class Staging {
 
   void wait_for_lock(const std::string& lock_path) {
     if (steady_seconds() - start_ > kLockWaitSeconds)
-      throw data::DataError(
-          lock_path +
-          ": another job has held this lock for an hour; end it, or choose another data.stage_dir");
+      throw data::DataError(lock_path +
+                            ": another job has held this lock for an hour; stop it, or choose "
+                            "another data.stage_dir");
     if (!std::exchange(told_of_lock_, true))
       spdlog::warn("{}: {} is being copied by another job, waiting for it", place_.host, folder_);
     std::this_thread::sleep_for(kLockPause);

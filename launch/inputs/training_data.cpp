@@ -47,7 +47,7 @@ TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dat
                                                       config.data.cache_gib);
   if (options_.cache) {
     spdlog::info(
-        "decoded images stay in memory: {:.2f} GiB a rank when full",
+        "decoded images are kept in memory: {:.2f} GiB per rank when full",
         static_cast<double>(data::DecodedCache::bytes_for(dataset_->size(), options_.image_size)) /
             kGib);
   }
@@ -63,7 +63,7 @@ bool TrainingData::wants_resident() const {
   if (config_.data.resident_gib <= 0) return false;
   if (options_.augment.any()) {
     spdlog::info(
-        "data.resident_gib={:g} is not used: augment.* changes images in other ways than data.flip",
+        "data.resident_gib={:g} is not used: augment.* changes images in ways other than data.flip",
         config_.data.resident_gib);
     return false;
   }

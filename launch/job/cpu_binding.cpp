@@ -58,7 +58,7 @@ int parse_node(std::string_view text) {
 /// Fills in node and near, or why they are not known.
 void find_near_cpus(CpuBinding& binding, const std::string& sysfs) {
   if (binding.device.empty() || binding.device.find('/') != std::string::npos) {
-    binding.why = "its PCI address is not known";
+    binding.why = "its PCI address is unknown";
     return;
   }
   const std::string folder = sysfs + "/bus/pci/devices/" + binding.device;
@@ -76,7 +76,7 @@ void find_near_cpus(CpuBinding& binding, const std::string& sysfs) {
   if (binding.near.empty())
     binding.why = path + (!text  ? " cannot be read"
                           : near ? " names no CPU"
-                                 : " is no list of CPUs");
+                                 : " is not a list of CPUs");
 }
 
 bool allow_only(const CpuNumbers& cpus) {
@@ -179,7 +179,7 @@ std::string describe(const CpuBinding& binding) {
       return place + "; threads of this rank are bound to CPUs " + cpu_list(binding.bound_to) +
              " of " + allowed;
     case CpuBinding::Outcome::kAlreadyNear:
-      return place + "; threads of this rank run there already, on CPUs " + allowed;
+      return place + "; threads of this rank already run there, on CPUs " + allowed;
     case CpuBinding::Outcome::kElsewhere:
       return place + ", but this rank was started on CPUs " + allowed +
              " only: its copies to the GPU cross the sockets. Start ranks unbound (mpirun "
@@ -191,7 +191,7 @@ std::string describe(const CpuBinding& binding) {
     case CpuBinding::Outcome::kUnknown:
       break;
   }
-  return gpu + ": no CPUs are known to be near (" + binding.why +
+  return gpu + ": its nearest CPUs are unknown (" + binding.why +
          "); threads of this rank stay on CPUs " + allowed;
 }
 

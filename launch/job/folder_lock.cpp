@@ -30,7 +30,7 @@ std::string own_description() {
 std::string description_in(const std::string& path) {
   std::ifstream file(path);
   std::string line;
-  return std::getline(file, line) && !line.empty() ? line : "which has not written its name";
+  return std::getline(file, line) && !line.empty() ? line : "which has not identified itself";
 }
 
 void describe_in(int file, const std::string& path) {
@@ -51,18 +51,19 @@ FolderLock::FolderLock(const std::string& folder, Mode mode, std::chrono::millis
       if (std::chrono::steady_clock::now() >= give_up) {
         throw std::runtime_error(folder + " is in use by another job, " + description_in(path) +
                                  ". Wait for it, stop it, or use another --output. If its node is "
-                                 "lost for good, delete " +
+                                 "permanently lost, delete " +
                                  path);
       }
       if (!std::exchange(waited, true))
-        spdlog::info("{} is in use by another job, {}: waits for its end", folder,
+        spdlog::info("{} is in use by another job, {}; waiting for it to end", folder,
                      description_in(path));
       std::this_thread::sleep_for(kPoll);
     }
     describe_in(lock_->descriptor(), path);
   } catch (const NoLocks& error) {
-    spdlog::warn("{}: this file system has no locks: see to it that no second job writes there",
-                 error.what());
+    spdlog::warn(
+        "{}: this file system does not support locks; make sure that no other job writes there",
+        error.what());
   }
 }
 

@@ -20,7 +20,9 @@ void set_default(const char* variable, const char* value) {
 void set_gpu_arithmetic(const Config& config, c10::Device device) {
   if (!device.is_cuda()) {
     if (config.train.deterministic)
-      spdlog::info("train.deterministic: nothing to do on a CPU, where equal runs give equal bits");
+      spdlog::info(
+          "train.deterministic: has no effect on a CPU, where identical runs always give bitwise "
+          "equal results");
     return;
   }
   at::Context& context = at::globalContext();

@@ -100,9 +100,9 @@ class HostAllocator final : public c10::Allocator {
       release_locked();
       block = map_block(bytes);
     }
-    TORCH_CHECK(block != nullptr, "host memory: no ", bytes >> 20, " MiB for a tensor (",
-                std::strerror(errno), "); ", used_bytes_ >> 20,
-                " MiB are in other tensors of this process");
+    TORCH_CHECK(block != nullptr, "host memory: cannot allocate ", bytes >> 20,
+                " MiB for a tensor (", std::strerror(errno), "); ", used_bytes_ >> 20,
+                " MiB are used by other tensors of this process");
     note_used(block, bytes);
     return block;
   }

@@ -68,9 +68,9 @@ void check_programs(const std::vector<std::string>& programs,
   std::string text;
   for (const Group& group : groups_of(programs))
     text += fmt::format("\n  {}: {}", describe(group.ranks, hosts), group.value);
-  throw RanksDiffer("the ranks do not run the same program:" + text +
-                    "\nPut one build and one LibTorch on all nodes, or start them from a folder "
-                    "that all nodes see.");
+  throw RanksDiffer("the ranks run different programs:" + text +
+                    "\nInstall the same build and LibTorch on all nodes, or start them from a "
+                    "folder that all nodes share.");
 }
 
 void check_problems(const std::vector<std::string>& problems,
@@ -81,7 +81,7 @@ void check_problems(const std::vector<std::string>& problems,
     text += fmt::format("\n  {}: {}", describe(group.ranks, hosts),
                         group.value.empty() ? "no problem" : group.value);
   }
-  throw RanksDiffer("not all ranks can use the configuration:" + text +
+  throw RanksDiffer("some ranks cannot use the configuration:" + text +
                     "\nThe same file must be at the same path on all nodes.");
 }
 
@@ -92,7 +92,7 @@ std::vector<std::string> different_keys(const std::vector<std::string>& settings
   std::map<std::string, std::vector<std::string>> values;  // of all ranks
   for (std::size_t rank = 0; rank < settings.size(); ++rank) {
     for (const auto& [key, value] : data::parse_key_values(settings[rank])) {
-      auto& of_ranks = values.try_emplace(key, settings.size(), "not there").first->second;
+      auto& of_ranks = values.try_emplace(key, settings.size(), "missing").first->second;
       of_ranks[rank] = value;
     }
   }
@@ -205,7 +205,7 @@ std::string clock_problem(const std::string& host, const std::function<double()>
                                 std::abs(ahead), ahead > 0 ? "ahead" : "behind"));
   }
   return fmt::format(
-      "the clocks of the nodes differ: {}. Times in logs and of files do not fit together; "
+      "the clocks of the nodes differ: {}. Times in logs and of files are inconsistent; "
       "synchronise the clocks (NTP, chrony).",
       fmt::join(parts, ", "));
 }

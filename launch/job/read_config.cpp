@@ -8,14 +8,14 @@ namespace diffprob::launch {
 std::string read_config_text(const CommandLine& line) {
   if (line.positional.empty()) return "";
   if (line.positional.size() > 1) {
-    throw ConfigError(
-        {"want one configuration file, got " + line.positional[0] + " and " + line.positional[1]});
+    throw ConfigError({"expected one configuration file, got " + line.positional[0] + " and " +
+                       line.positional[1]});
   }
   std::ifstream file(line.positional[0]);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf()))
-    throw ConfigError(
-        {line.positional[0] + ": cannot be read (want a YAML file; launch/configs has examples)"});
+    throw ConfigError({line.positional[0] +
+                       ": cannot be read (expected a YAML file; launch/configs has examples)"});
   return text.str();
 }
 

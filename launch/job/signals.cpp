@@ -20,7 +20,7 @@ std::array<struct sigaction, kSignals.size()> earlier;
 
 extern "C" void on_signal(int number) {
   if (first_signal != 0) {
-    constexpr char kMessage[] = "second signal: ends at once, without a checkpoint\n";
+    constexpr char kMessage[] = "second signal: exiting immediately, without a checkpoint\n";
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
     ::_exit(128 + number);
   }

@@ -52,7 +52,7 @@ void give_back_kept_memory(c10::Device device) noexcept {
   try {
     if (auto* allocator = allocator_of(device)) allocator->emptyCache();
   } catch (const std::exception& error) {
-    spdlog::warn("memory is not given back to {}: {}", device.str(), error.what());
+    spdlog::warn("memory cannot be returned to {}: {}", device.str(), error.what());
   }
 }
 

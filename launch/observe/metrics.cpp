@@ -29,7 +29,7 @@ Metrics::~Metrics() {
 
 void Metrics::write(const nlohmann::ordered_json& values) {
   if (!values.is_object())
-    throw std::runtime_error("metrics: want a JSON object, got " + values.dump());
+    throw std::runtime_error("metrics: expected a JSON object, got " + values.dump());
   if (file_ < 0) return;
   const std::string line =
       values.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
@@ -54,7 +54,8 @@ void Metrics::cut_torn_line() {
     const auto* newline = static_cast<const char*>(::memrchr(block.data(), '\n', length));
     end = newline != nullptr ? begin + (newline - block.data()) + 1 : begin;
     if (newline == nullptr && end > 0) continue;
-    if (end < size && ::ftruncate(file_, end) != 0) fail("its torn last line cannot be cut off");
+    if (end < size && ::ftruncate(file_, end) != 0)
+      fail("its incomplete last line cannot be removed");
     return;
   }
 }

@@ -96,7 +96,7 @@ TensorBoard::TensorBoard(const std::string& folder, std::int64_t first_step) {
   for (int attempt = 0; file_ < 0; ++attempt) {
     path_ = folder + "/" + new_file_name(attempt);
     file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
-    if (file_ < 0 && errno != EEXIST) fail("cannot be made");
+    if (file_ < 0 && errno != EEXIST) fail("cannot be created");
   }
   try {
     ProtobufMessage version = new_event(0);

@@ -43,21 +43,21 @@ std::string explanation(const std::vector<ComparedCell>& rows) {
     other_size = other_size || of_other_size(row);
   }
   std::string text = fmt::format(
-      "\n  Accuracy in %: mean over {} seed{} +- half its 95 % interval (Student). minus random: "
-      "difference to random at the\n"
+      "\n"
+      "  Accuracy in %: mean over {} seed{} +- half its 95 % interval (Student). minus random: "
+      "difference from random at the\n"
       "  same ratio, in points, with its 95 % interval (Welch); better, worse: that interval lies "
-      "above, below 0.\n",
+      "entirely above, below 0.\n",
       rows.front().cell->runs.size(), rows.front().cell->runs.size() == 1 ? "" : "s");
   if (compared > 1) {
     text += fmt::format(
-        "  {} comparisons, each at 95 %: chance alone makes about {:.1f} of them look better or "
-        "worse.\n",
+        "  {} comparisons, each at 95 %: about {:.1f} of them look better or worse by chance.\n",
         compared, 0.05 * static_cast<double>(compared));
   }
   if (other_size)
     text +=
-        "  * more than 2 % more or fewer images than random: part of the difference may be due to "
-        "that.\n";
+        "  * more than 2 % more or fewer images than random: this may explain part of the "
+        "difference.\n";
   return text;
 }
 

@@ -26,8 +26,8 @@ std::vector<std::string> read_kinds(const std::string& path, std::int64_t num_sa
     const bool whole = cells.size() >= 4 && data::parse_number(cells[0], index);
     if (!whole || index < 0 || index >= num_samples || cells[3].empty()) {
       throw std::runtime_error(fmt::format(
-          "{}:{}: want 'index,label,true_label,kind,source' with index below {}, found '{}'", path,
-          number, num_samples, line));
+          "{}:{}: expected 'index,label,true_label,kind,source' with index below {}, found '{}'",
+          path, number, num_samples, line));
     }
     kinds[static_cast<std::size_t>(index)] = cells[3];
   }
@@ -72,9 +72,10 @@ nlohmann::json judge_planted(const std::string& planted_csv, const prune::IndexS
 
 std::string planted_text(const nlohmann::json& r) {
   return fmt::format(
-      "  planted flips: {} of {} found among {} cleaned (recall {:.2f}, precision {:.2f})\n"
-      "  planted near-duplicates: {:.1f} % of the {} pruned, {:.1f} % of all usable (what a random "
-      "choice drops)\n",
+      "  planted flips: {} of {} found among {} removed by cleaning (recall {:.2f}, precision "
+      "{:.2f})\n"
+      "  planted near-duplicates: {:.1f} % of the {} pruned, {:.1f} % of all usable samples (the "
+      "share that a random choice drops)\n",
       r.at("cleaned_flips").get<std::int64_t>(), r.at("planted_flips").get<std::int64_t>(),
       r.at("cleaned").get<std::int64_t>(), r.at("recall").get<double>(),
       r.at("precision").get<double>(), 100 * r.at("pruned_near_duplicates").get<double>(),

@@ -75,7 +75,7 @@ void Stage::open() {
     if (then != digest_) {
       const std::string aside = stale_name(folder_, then);
       fs::rename(folder_, aside);
-      spdlog::warn("stage {}: was made from other inputs; moved aside to {}", name_, aside);
+      spdlog::warn("stage {}: was made from other inputs; moved to {}", name_, aside);
     } else {
       result_ = finished_result(folder_, digest_);
     }

@@ -25,8 +25,8 @@ PipelineStages::PipelineStages(const Config& config, Runtime& runtime,
 
 Stage PipelineStages::open_stage(const std::string& name, const std::string& inputs) {
   if (!advice_.empty() && !Stage::is_done(config_.output, name, inputs, runtime_)) {
-    throw ConfigError(
-        {config_.output + "/" + name + " is not done with this configuration: " + advice_});
+    throw ConfigError({config_.output + "/" + name +
+                       " has not been completed with this configuration: " + advice_});
   }
   return {config_.output, name, inputs, runtime_};
 }
@@ -122,8 +122,8 @@ Pruned PipelineStages::prune_by(const std::string& name, const prune::PruneOptio
   Pruned pruned{prune::read_index_set(stage.path("index_set.h5"), dataset_->size()),
                 stage.result().at("mislabelled")};
   const auto& set = pruned.set;
-  spdlog::info("{}: {} keeps {} of {} samples ({:.2f} %), {} cleaned away, threshold {:.6g}", name,
-               set.method, set.kept.size(), set.num_samples,
+  spdlog::info("{}: {} keeps {} of {} samples ({:.2f} %), {} removed by cleaning, threshold {:.6g}",
+               name, set.method, set.kept.size(), set.num_samples,
                100.0 * static_cast<double>(set.kept.size()) / static_cast<double>(set.num_samples),
                pruned.mislabelled, set.threshold);
   return pruned;
@@ -139,7 +139,7 @@ void check_dynamics(const Config& config, const prune::PruneOptions& options,
   constexpr std::int64_t kWindow = prune::DynamicsAccumulator::kWindow;
   if (prune::needs_full_window(options) && config.train.epochs <= kWindow) {
     throw ConfigError({asked_by + " needs more than " + std::to_string(kWindow) +
-                       " recorded epochs, its window; train.epochs is " +
+                       " recorded epochs (its window), but train.epochs is " +
                        std::to_string(config.train.epochs)});
   }
 }

@@ -152,12 +152,12 @@ void check_sweep(const Config& config) {
   for (const auto& cell : cells)
     check_dynamics(config, sweep_options(config, cell, 0), "sweep.methods: " + cell.method);
   if (config.sweep.cell > static_cast<std::int64_t>(cells.size())) {
-    throw ConfigError({"sweep.cell: there are cells 0 to " + std::to_string(cells.size()) +
-                       ", got " + std::to_string(config.sweep.cell)});
+    throw ConfigError({"sweep.cell: expected 0 to " + std::to_string(cells.size()) + ", got " +
+                       std::to_string(config.sweep.cell)});
   }
   if (config.eval.sets.empty() && !is_synthetic(config)) {
     throw ConfigError(
-        {"eval.sets: a sweep compares verification accuracies, give at least one .bin"});
+        {"eval.sets: a sweep compares verification accuracies; give at least one .bin"});
   }
 }
 
@@ -176,9 +176,8 @@ std::string sweep_plan(const Config& config) {
                         seeds == 1 ? "" : "s", cells[i].folder);
   }
   return text +
-         fmt::format(
-             "  {} trainings and {} index sets in all; what {} already holds of them is skipped\n",
-             seeds * static_cast<std::int64_t>(cells.size() + 1), sets, config.output);
+         fmt::format("  {} trainings and {} index sets in total; those already in {} are skipped\n",
+                     seeds * static_cast<std::int64_t>(cells.size() + 1), sets, config.output);
 }
 
 void run_sweep(const Config& config, Runtime& runtime) {

@@ -62,7 +62,7 @@ Cell difference_cell(const ModelRow& row, const ModelRow& base, const std::strin
     cell.small = seeds_known ? "seeds; folds " + interval_text(folds) : "folds";
   }
   if (clear) cell.style = seeds.mean > 0 ? "good" : "bad";
-  cell.small += clear ? "; clear" : folds_known || seeds_known ? "; not clear" : "spread unknown";
+  cell.small += clear ? "; clear" : folds_known || seeds_known ? "; not clear" : "unknown spread";
   return cell;
 }
 
@@ -70,8 +70,8 @@ void write_accuracies(eval::HtmlWriter& html, const ReportRuns& runs,
                       const std::vector<std::vector<ModelRow>>& rows,
                       const std::vector<std::string>& sets) {
   eval::Table table{
-      "Verification accuracy: mean, deviation over the folds (population) and, with several seeds, "
-      "over seeds (sample)",
+      "Verification accuracy: mean and standard deviation over folds (population) and, with "
+      "several seeds, over seeds (sample)",
       {"model"},
       {}};
   table.head.insert(table.head.end(), sets.begin(), sets.end());
@@ -108,7 +108,8 @@ void add_difference(eval::Table& table, const std::string& title, const std::str
 void write_differences(eval::HtmlWriter& html, const ReportRuns& runs,
                        const std::vector<std::vector<ModelRow>>& rows,
                        const std::vector<std::string>& sets) {
-  eval::Table table{"Differences of accuracy in points, with 95 % confidence", {"difference"}, {}};
+  eval::Table table{
+      "Differences in accuracy in percentage points, with 95 % confidence", {"difference"}, {}};
   for (const auto& set : sets) table.head.push_back(set);
   for (std::size_t r = 0; r < runs.size(); ++r) {
     const std::string small = runs.size() > 1 ? runs[r].name : "";
@@ -131,14 +132,13 @@ void write_differences(eval::HtmlWriter& html, const ReportRuns& runs,
   }
   if (table.rows.empty()) return;
   eval::write_table(html, table);
-  html.element("p",
-               "Over seeds: Welch's interval; a model that was trained once is taken to vary as "
-               "the other does. Over folds: the same folds of "
-               "both models, paired, mean over seeds; folds say how much the choice of test pairs "
-               "matters, not how much a seed does. "
-               "\"Clear\" means that every interval given leaves out 0. With many sets and models "
-               "some will by chance.",
-               {{"class", "note"}});
+  html.element(
+      "p",
+      "Over seeds: Welch's interval; a model trained only once is assumed to vary like the other "
+      "one. Over folds: paired over the folds of both models, mean over seeds; this shows how much "
+      "the choice of test pairs matters, not how much the seed does. \"Clear\" means that every "
+      "interval given excludes 0. With many sets and models, some will by chance.",
+      {{"class", "note"}});
 }
 
 void tile(eval::HtmlWriter& html, const std::string& value, const std::string& label) {
@@ -159,7 +159,7 @@ void write_tiles(eval::HtmlWriter& html, const ReportRun& run) {
       tile(
           html, fmt::format("{:.1f} %", 100 * kept / samples),
           fmt::format("of {:.0f} images kept ({})", samples, text_at(summary, "method", "pruned")));
-      tile(html, count_text(samples - usable), "images cleaned away as mislabelled");
+      tile(html, count_text(samples - usable), "images removed as mislabelled");
     }
   }
   if (original != nullptr && std::isfinite(average_accuracy(*original, sets))) {
@@ -169,11 +169,11 @@ void write_tiles(eval::HtmlWriter& html, const ReportRun& run) {
   }
   if (pruned != nullptr && std::isfinite(average_accuracy(*pruned, sets))) {
     tile(html, fmt::format("{:.2f} %", 100 * average_accuracy(*pruned, sets)),
-         "accuracy of the model trained on what is kept");
+         "accuracy of the model trained on the kept images");
   }
   if (original != nullptr && pruned != nullptr && original->seconds > 0 && pruned->seconds > 0) {
     tile(html, format_duration(pruned->seconds),
-         "training on what is kept; on all images " + format_duration(original->seconds));
+         "training on the kept images; on all images " + format_duration(original->seconds));
   }
   html.close("div");
 }
@@ -181,7 +181,7 @@ void write_tiles(eval::HtmlWriter& html, const ReportRun& run) {
 }  // namespace
 
 void write_models(eval::HtmlWriter& html, const ReportRuns& runs) {
-  write_heading(html, "models", "Original against pruned");
+  write_heading(html, "models", "Original and pruned");
   std::vector<std::vector<ModelRow>> rows;
   std::vector<ModelRow> all;
   for (const auto& run : runs) {
@@ -209,17 +209,18 @@ void write_overview(eval::HtmlWriter& html, const ReportRuns& runs) {
     if (planted.is_object()) {
       html.element(
           "p",
-          fmt::format(
-              "Planted in the synthetic set: {:.0f} of {:.0f} flipped labels found among {:.0f} "
-              "cleaned away; {:.1f} % of "
-              "what was pruned are planted near-duplicates, against {:.1f} % of all usable images.",
-              number_at(planted, "cleaned_flips"), number_at(planted, "planted_flips"),
-              number_at(planted, "cleaned"), 100 * number_at(planted, "pruned_near_duplicates"),
-              100 * number_at(planted, "usable_near_duplicates")));
+          fmt::format("Planted in the synthetic set: {:.0f} of {:.0f} flipped labels found among "
+                      "the {:.0f} images removed by cleaning; {:.1f} % of the pruned images are "
+                      "planted near-duplicates, compared with {:.1f} % of all usable images.",
+                      number_at(planted, "cleaned_flips"), number_at(planted, "planted_flips"),
+                      number_at(planted, "cleaned"),
+                      100 * number_at(planted, "pruned_near_duplicates"),
+                      100 * number_at(planted, "usable_near_duplicates")));
     }
     if (run.summary.is_null() && !run.trainings.empty()) {
-      html.element("p", "The run has no final summary: it is not finished, or was a single step.",
-                   {{"class", "note"}});
+      html.element(
+          "p", "The run has no final summary: it is not finished, or consisted of a single step.",
+          {{"class", "note"}});
     }
     if (run.notes.empty()) continue;
     html.open("details")

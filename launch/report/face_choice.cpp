@@ -78,7 +78,7 @@ std::vector<ChosenIdentity> choose_identities(const std::vector<IdentityOutcome>
                                               std::size_t each) {
   Choice choice(identities, each);
   choice.take_largest("most pruned", [](const auto& i) { return count_of(i, Outcome::kPruned); });
-  choice.take_largest("most cleaned away",
+  choice.take_largest("most removed by cleaning",
                       [](const auto& i) { return count_of(i, Outcome::kCleaned); });
   choice.take_typical();
   return choice.take();

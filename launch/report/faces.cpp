@@ -45,12 +45,12 @@ class Images {
     try {
       dataset_.read(index, bytes_);
     } catch (const std::exception&) {
-      why_not_ = "not readable";
+      why_not_ = "unreadable";
       return std::nullopt;
     }
     why_not_ = "too large";
     if (bytes_.size() > std::min(kMostImageBytes, left_)) return std::nullopt;
-    why_not_ = "no JPEG or PNG";
+    why_not_ = "neither JPEG nor PNG";
     auto uri = eval::image_uri(bytes_);
     if (uri) left_ -= bytes_.size();
     return uri;
@@ -83,12 +83,12 @@ std::vector<FaceSheet> sheets_of(const ReportRun& run, std::size_t identities_of
 
 void write_sheet(eval::HtmlWriter& html, Images& images, const FaceSheet& sheet) {
   const auto& counts = sheet.counts.samples;
-  html.element(
-      "h4", fmt::format("Identity {}: {} kept, {} pruned, {} cleaned away{}", sheet.identity.label,
-                        counts[0], counts[1], counts[2],
-                        static_cast<std::int64_t>(sheet.shown()) < sheet.counts.all()
-                            ? fmt::format(" ({} of {} shown)", sheet.shown(), sheet.counts.all())
-                            : ""));
+  html.element("h4",
+               fmt::format("Identity {}: {} kept, {} pruned, {} removed by cleaning{}",
+                           sheet.identity.label, counts[0], counts[1], counts[2],
+                           static_cast<std::int64_t>(sheet.shown()) < sheet.counts.all()
+                               ? fmt::format(" ({} of {} shown)", sheet.shown(), sheet.counts.all())
+                               : ""));
   html.open("div", {{"class", "sheet"}});
   for (const auto& group : sheet.groups) {
     html.open("div", {{"class", "group"}});
@@ -108,7 +108,7 @@ void write_sheet(eval::HtmlWriter& html, Images& images, const FaceSheet& sheet)
 std::string mismatch(const ReportRun& run) {
   const prune::ScoredSamples& samples = run.scored->samples;
   if (run.dataset->size() != samples.size()) {
-    return fmt::format("the data set has {} images, the scores are of {}", run.dataset->size(),
+    return fmt::format("the data set has {} images, but the scores are of {}", run.dataset->size(),
                        samples.size());
   }
   const std::string& wanted = samples.dataset_fingerprint();
@@ -121,13 +121,13 @@ std::string mismatch(const ReportRun& run) {
 
 void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes) {
   write_heading(html, "faces", "Face sheets");
-  html.element("p",
-               "Each box begins with an image that is kept (solid frame); behind it stand pruned "
-               "ones (dashed frame) that come next by falling "
-               "probability: with DiffProb they are the near-duplicates that it stands for. Images "
-               "with a double frame were cleaned away: the "
-               "network takes them for someone else. p is the probability of the own label.",
-               {{"class", "note"}});
+  html.element(
+      "p",
+      "Each box begins with a kept image (solid frame), followed by the pruned images (dashed "
+      "frame) that come next in order of falling probability: with DiffProb, these are the "
+      "near-duplicates that it represents. Images with a double frame were removed by cleaning: "
+      "the network takes them for someone else. p is the probability of the label.",
+      {{"class", "note"}});
   bool any = false;
   for (const auto& run : runs) {
     if (!run.scored || !run.dataset) continue;
@@ -149,7 +149,7 @@ void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t mos
     any = true;
   }
   if (!any)
-    html.element("p", "No face sheets: they need scores, a pruning and the data set.",
+    html.element("p", "No face sheets: they need scores, an index set and the data set.",
                  {{"class", "note"}});
 }
 

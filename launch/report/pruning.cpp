@@ -32,10 +32,10 @@ void write_outcomes(eval::HtmlWriter& html, const ReportRuns& runs, const Report
                kept = number_at(summary, "kept");
   if (!(samples > 0)) return;
   eval::write_bar(
-      html, "What became of the images" + run_suffix(runs, run),
+      html, "What happened to the images" + run_suffix(runs, run),
       {{"kept", kept, kKeptColour, share_text(kept, samples)},
        {"pruned as redundant", usable - kept, kPrunedColour, share_text(usable - kept, samples)},
-       {"cleaned away as mislabelled", samples - usable, kCleanedColour,
+       {"removed as mislabelled", samples - usable, kCleanedColour,
         share_text(samples - usable, samples)}});
 }
 
@@ -54,8 +54,8 @@ eval::Plot threshold_plot(const ReportRuns& runs, const ReportRun& run) {
   const auto& search = value_at(summary, "search");
   const double samples = number_at(summary, "samples");
   eval::Plot plot{
-      "Kept share against threshold" + run_suffix(runs, run), "", {"threshold", true, {}, {}},
-      {"kept, % of all images", false, 0.0, 100.0},           {}, {}};
+      "Kept share by threshold" + run_suffix(runs, run), "", {"threshold", true, {}, {}},
+      {"kept, % of all images", false, 0.0, 100.0},      {}, {}};
   const auto& curve = value_at(search, "curve");
   if (!curve.is_array() || !(samples > 0)) return plot;
   std::vector<double> thresholds, kept;
@@ -93,10 +93,9 @@ eval::Plot threshold_plot(const ReportRuns& runs, const ReportRun& run) {
 /// All images, those left by cleaning, those kept.
 eval::Plot distribution_plot(const std::string& title, const Bins& bins, std::vector<double> edges,
                              const eval::Axis& x, bool log_y) {
-  eval::Plot plot{
-      title, "Images in each range: all, those that cleaning leaves, those that are kept.",
-      x,     {"images", log_y, {}, {}},
-      {},    {}};
+  eval::Plot plot{title, "Images in each range: all, after cleaning, and kept.",
+                  x,     {"images", log_y, {}, {}},
+                  {},    {}};
   const auto add = [&](const char* name, std::size_t colour,
                        std::initializer_list<Outcome> outcomes) {
     eval::Series series{name,
@@ -135,7 +134,7 @@ std::vector<double> bin_edges(const Value& value_at_share) {
 
 eval::Plot probability_plot(const ReportRuns& runs, const ReportRun& run) {
   if (!run.scored) return {};
-  return distribution_plot("Probability of the own label" + run_suffix(runs, run),
+  return distribution_plot("Probability of the label" + run_suffix(runs, run),
                            run.scored->overview.distribution.probability,
                            bin_edges([](double share) { return share; }),
                            {"probability p", false, 0.0, 1.0}, true);
@@ -145,7 +144,7 @@ eval::Plot nll_plot(const ReportRuns& runs, const ReportRun& run) {
   if (!run.scored) return {};
   constexpr double kLow = ScoreDistribution::kLowestNll, kHigh = ScoreDistribution::kHighestNll;
   return distribution_plot(
-      "The same as \u2212log p: tells apart what is close to 1" + run_suffix(runs, run),
+      "The same as \u2212log p: resolves probabilities close to 1" + run_suffix(runs, run),
       run.scored->overview.distribution.nll,
       bin_edges([](double share) { return kLow * std::pow(kHigh / kLow, share); }),
       {"\u2212log p", true, {}, {}}, false);
@@ -166,8 +165,8 @@ eval::Series ranked(const char* name, std::vector<double> samples, std::size_t c
 
 eval::Plot identity_plot(const ReportRuns& runs, const ReportRun& run) {
   const auto& lists = value_at(run.prunings.front().summary, "per_identity");
-  eval::Plot plot{"Images of an identity" + run_suffix(runs, run),
-                  "Number of images of each identity, identities sorted by it, before and after "
+  eval::Plot plot{"Images per identity" + run_suffix(runs, run),
+                  "Number of images of each identity, in descending order, before and after "
                   "cleaning and pruning.",
                   {"identities, by number of images", false, {}, {}},
                   {"images", true, {}, {}},
@@ -183,8 +182,8 @@ eval::Plot identity_plot(const ReportRuns& runs, const ReportRun& run) {
     if (samples.empty()) continue;
     auto series = ranked(name, std::move(samples), colour);
     plot.description +=
-        fmt::format(" {}: {:.0f} at most, {:.0f} in the middle, {:.0f} at least.", name,
-                    series.y.front(), series.y[series.y.size() / 2], series.y.back());
+        fmt::format(" {}: maximum {:.0f}, median {:.0f}, minimum {:.0f}.", name, series.y.front(),
+                    series.y[series.y.size() / 2], series.y.back());
     plot.series.push_back(std::move(series));
   }
   return plot;
@@ -220,17 +219,16 @@ void add_pruning(eval::Table& table, const std::string& run, const ReportPruning
 void write_confusions(eval::HtmlWriter& html, const ReportRuns& runs, const ReportRun& run) {
   const auto& confusions = value_at(run.prunings.front().summary, "confusions");
   if (!confusions.is_array() || confusions.empty()) return;
-  eval::Table table{
-      "Images cleaned away, by the label that they had and the class that they look like",
-      {"label", "looks like", "images"},
-      {}};
+  eval::Table table{"Images removed by cleaning, by their label and the class that they look like",
+                    {"label", "looks like", "images"},
+                    {}};
   for (const auto& one : confusions) {
     if (table.rows.size() == kMostConfusions) break;
     table.rows.push_back({{fmt::format("{:.0f}", number_at(one, "label")), "", ""},
                           {fmt::format("{:.0f}", number_at(one, "top1")), "", ""},
                           {fmt::format("{:.0f}", number_at(one, "samples")), "", ""}});
   }
-  html.open("details").element("summary", "Most frequent mix-ups" + run_suffix(runs, run));
+  html.open("details").element("summary", "Most frequent confusions" + run_suffix(runs, run));
   eval::write_table(html, table);
   html.close("details");
 }
@@ -240,7 +238,7 @@ void write_confusions(eval::HtmlWriter& html, const ReportRuns& runs, const Repo
 void write_pruning(eval::HtmlWriter& html, const ReportRuns& runs) {
   write_heading(html, "pruning", "Cleaning and pruning");
   eval::Table table{"Prunings",
-                    {"stage", "method", "images", "cleaned away", "kept", "kept share",
+                    {"stage", "method", "images", "removed by cleaning", "kept", "kept share",
                      "identities", "after", "at the floor", "threshold"},
                     {}};
   for (const auto& run : runs) {

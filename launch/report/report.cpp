@@ -28,7 +28,7 @@ std::map<std::string, std::string> keys_of(Config config) {
 }
 
 void write_changed_keys(eval::HtmlWriter& html, const ReportRuns& runs) {
-  eval::Table table{"Keys of the configuration that differ", {"key"}, {}};
+  eval::Table table{"Configuration keys that differ", {"key"}, {}};
   std::vector<std::map<std::string, std::string>> all;
   for (const auto& run : runs) {
     if (!run.config) return;
@@ -47,7 +47,7 @@ void write_changed_keys(eval::HtmlWriter& html, const ReportRuns& runs) {
 }
 
 void write_navigation(eval::HtmlWriter& html) {
-  html.open("nav", {{"aria-label", "Parts of this page"}}).open("ul");
+  html.open("nav", {{"aria-label", "Contents"}}).open("ul");
   for (const auto& [id, text] :
        {std::pair{"#models", "Models"}, std::pair{"#pruning", "Pruning"},
         std::pair{"#faces", "Faces"}, std::pair{"#verification", "Verification"},

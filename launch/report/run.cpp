@@ -51,8 +51,9 @@ class Reading {
     const bool empty = run_.config_text.empty() && run_.trainings.empty() &&
                        run_.prunings.empty() && run_.scores.empty();
     if (empty)
-      throw std::runtime_error(
-          run_.path + ": no run of diffprob: no config.yaml, training, scores or pruning in it");
+      throw std::runtime_error(run_.path +
+                               ": not the output of a diffprob run: it holds no config.yaml, "
+                               "training, scores or index set");
     return std::move(run_);
   }
 
@@ -90,7 +91,7 @@ class Reading {
   void read_config() {
     const std::string path = in("config.yaml");
     if (!is_file(path)) {
-      run_.notes.push_back(path + " is not there: no configuration and no data set");
+      run_.notes.push_back(path + " is missing: no configuration and no data set");
       return;
     }
     noted([&] { run_.config_text = read_text(path, kMostConfigBytes); });
@@ -138,7 +139,7 @@ class Reading {
   void add_pruning(const std::string& name) {
     const std::string folder = in(name);
     if (!is_file(folder + "/index_set.h5")) {
-      run_.notes.push_back(folder + ": not finished, left out");
+      run_.notes.push_back(folder + ": not finished, skipped");
       return;
     }
     run_.prunings.push_back({name, folder, json_of(folder + "/summary.json")});
@@ -180,14 +181,14 @@ class Reading {
       if (std::any_of(models.begin(), models.end(), named)) continue;
       run_.notes.push_back(
           training.stage +
-          " was not part of the last start of this run; it may have used other settings");
+          " was not part of the last start of this run and may have used other settings");
     }
   }
 
   void read_metrics_file() {
     const std::string path = in("metrics.jsonl");
     if (!is_file(path)) {
-      if (!run_.trainings.empty()) run_.notes.push_back(path + " is not there: no curves");
+      if (!run_.trainings.empty()) run_.notes.push_back(path + " is missing: no curves");
       return;
     }
     noted([&] {
@@ -196,7 +197,7 @@ class Reading {
         training.metrics = std::move(file.stages[training.stage]);
       if (file.bad_lines > 0)
         run_.notes.push_back(path + ": " + std::to_string(file.bad_lines) +
-                             " lines that are not metrics left out");
+                             " lines that are not metrics were skipped");
     });
   }
 
@@ -222,8 +223,8 @@ class Reading {
     });
     if (!run_.dataset)
       run_.notes.emplace_back(
-          "without the data set there are no face sheets (start the report where the run was "
-          "started)");
+          "without the data set there are no face sheets (run the report in the folder where the "
+          "run was started)");
   }
 
   ReportRun run_;
@@ -233,7 +234,8 @@ class Reading {
 
 ReportRun read_report_run(const std::string& path, std::shared_ptr<const data::Dataset> dataset) {
   std::error_code error;
-  if (!fs::is_directory(path, error)) throw std::runtime_error(path + ": no folder of a run");
+  if (!fs::is_directory(path, error))
+    throw std::runtime_error(path + ": not the output folder of a run");
   return Reading(path, std::move(dataset)).run();
 }
 

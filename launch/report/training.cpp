@@ -35,7 +35,7 @@ constexpr std::array<Quantity, 5> kQuantities = {{
      &TrainingCurves::accuracy},
     {"Learning rate", "learning rate", "Learning rate over the updates.", 1, true, 0,
      &TrainingCurves::learning_rate},
-    {"Images a second", "images/s", "Training speed of all ranks together.", 1, true, 0,
+    {"Images per second", "images/s", "Training speed of all ranks together.", 1, true, 0,
      &TrainingCurves::images_per_second},
     {"Waiting for data", "% of the time", "Share of the time in which training waited for images.",
      100, true, 10, &TrainingCurves::data_wait},
@@ -201,10 +201,11 @@ void write_training_curves(eval::HtmlWriter& html, const ReportRuns& runs) {
                        [](const auto& t) { return !t.metrics.curves.step.empty(); });
   });
   if (!any) {
-    html.element("p", "No metrics of a training.", {{"class", "note"}});
+    html.element("p", "No training metrics.", {{"class", "note"}});
     return;
   }
-  html.element("p", "Further seeds of a model are drawn thin in its colour.", {{"class", "note"}});
+  html.element("p", "Additional seeds of a model are drawn as thin lines of the same colour.",
+               {{"class", "note"}});
   html.open("div", {{"class", "plots"}});
   for (const auto& quantity : kQuantities)
     write_side_by_side(html, runs, [&](const auto& run) { return plot_of(quantity, runs, run); });
@@ -225,10 +226,10 @@ void write_training_curves(eval::HtmlWriter& html, const ReportRuns& runs) {
 void write_costs(eval::HtmlWriter& html, const ReportRuns& runs) {
   write_heading(html, "costs", "Time and memory");
   eval::Table table{
-      "Trainings. Memory is the most that the process of rank 0 has held until then, earlier "
-      "stages included.",
+      "Trainings. Memory is the peak of the process of rank 0 up to that point, including earlier "
+      "stages.",
       {"stage", "updates", "time", "images/s (median)", "data wait", "host memory", "device memory",
-       "updates left out"},
+       "skipped updates"},
       {}};
   for (const auto& run : runs) {
     for (const auto& training : run.trainings)
@@ -247,9 +248,8 @@ void write_costs(eval::HtmlWriter& html, const ReportRuns& runs) {
     if (scoring > 0)
       text = fmt::format("Scoring of {:.0f} images took {}. ", samples, format_duration(scoring));
     if (all > 0)
-      text += fmt::format(
-          "The last start of the run took {} (stages that were done before are skipped).",
-          format_duration(all));
+      text += fmt::format("The last start of the run took {} (finished stages are skipped).",
+                          format_duration(all));
     if (!text.empty()) html.element("p", (runs.size() > 1 ? run.name + ": " : "") + text);
   }
   for (const auto& run : runs) write_phases(html, runs, run);

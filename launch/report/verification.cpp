@@ -157,8 +157,7 @@ void write_verification_plots(eval::HtmlWriter& html, const ReportRuns& runs) {
   }
   eval::Table table{
       "Rates in %: equal error rate, and true accept rate (TAR) at false accept rates; deviation "
-      "over seeds. Dashes: less than one "
-      "impostor pair.",
+      "over seeds. Dashes: fewer than one impostor pair.",
       {"model", "set", "AUC", "EER", "TAR at 0.1", "0.01", "0.001", "0.0001"},
       {}};
   html.open("div", {{"class", "plots"}});
@@ -181,8 +180,8 @@ void write_verification_plots(eval::HtmlWriter& html, const ReportRuns& runs) {
   html.close("div");
   if (table.rows.empty()) {
     html.element("p",
-                 "No distances of verification pairs: no training has ended with a verification, "
-                 "or an older program ran it.",
+                 "No distances of verification pairs: no training ended with a verification, or an "
+                 "older version ran it.",
                  {{"class", "note"}});
   } else {
     eval::write_table(html, table);

@@ -41,8 +41,8 @@ void append_records(const at::Tensor& indices, const model::HeadScores& scores,
     const auto at = [i](const at::Tensor& t) { return t.const_data_ptr<float>()[i]; };
     TORCH_CHECK(std::isfinite(at(norm)), "score: the embedding of image ",
                 index.const_data_ptr<std::int64_t>()[i], " has length ", at(norm),
-                ": its weights are spoilt, or numbers of the network are too large for float16 "
-                "(then score.precision=bf16 or fp32)");
+                ": the weights are corrupted, or values in the network overflow float16 (then use "
+                "score.precision=bf16 or fp32)");
     records.push_back({static_cast<std::uint32_t>(index.const_data_ptr<std::int64_t>()[i]), at(nll),
                        at(probability),
                        static_cast<std::int32_t>(top1.const_data_ptr<std::int64_t>()[i]), at(first),
@@ -100,7 +100,7 @@ class PartByPart {
     Progress progress("score", dataset->size(), "images", runtime_.is_root() && ::isatty(2) != 0);
     progress.resume_at(done);
     if (before > 0)
-      spdlog::info("score: goes on behind {} of {} images that an earlier run has scored", before,
+      spdlog::info("score: resumes after {} of {} images, which an earlier run has scored", before,
                    dataset->size());
     const auto start = Clock::now();
     part_start_ = start;
@@ -113,7 +113,7 @@ class PartByPart {
         });
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (runtime_.is_root()) progress.finish();
-    spdlog::info("scored {} images, {:.2f} a second", done - before,
+    spdlog::info("scored {} images, {:.2f} per second", done - before,
                  static_cast<double>(done - before) / std::max(seconds, 1e-9));
   }
 
@@ -136,9 +136,9 @@ class PartByPart {
     const bool stop = next_ < batches_.size() && stop_.agreed();
     if (collected_ >= part_samples_ || gap || stop) end_part();
     if (stop)
-      throw Stopped(fmt::format(
-          "score: stopped by {} with {} of {} batches still to do; the others are written",
-          stop_.reason(), batches_.size() - next_, batches_.size()));
+      throw Stopped(
+          fmt::format("score: stopped by {} with {} of {} batches remaining; the others are saved",
+                      stop_.reason(), batches_.size() - next_, batches_.size()));
   }
 
   /// Records of all but the newest `left` batches.
@@ -208,10 +208,10 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
            const Config& config, const std::string& path, Runtime& runtime) {
   const auto& head = model.head->options();
   TORCH_CHECK(dataset->size() <= std::numeric_limits<std::uint32_t>::max(),
-              "score: ", dataset->size(), " samples, at most 2^32 - 1");
+              "score: ", dataset->size(), " samples; at most 2^32 - 1");
   TORCH_CHECK(dataset->num_classes() <= head.num_classes, "score: the data set has ",
-              dataset->num_classes(), " identities, the head of the checkpoint only ",
-              head.num_classes, ": it was trained on another set");
+              dataset->num_classes(), " identities, but the head of the checkpoint has only ",
+              head.num_classes, ": it was trained on a different set");
   ScoreParts parts(std::filesystem::path(path).replace_extension(".parts"),
                    plan_of(*dataset, model, config, runtime.device()), runtime.control());
   PartByPart(model, config, runtime, parts).run(dataset);

@@ -134,16 +134,16 @@ std::vector<prune::ScoreRecord> ScoreParts::read(const Part& part, int rank,
   const std::size_t body = content.size() < kDigestSize ? 0 : content.size() - kDigestSize;
   TORCH_CHECK(body > 0 && data::sha256_hex(std::string_view(content).substr(0, body)) ==
                               content.substr(body),
-              file, " is damaged: it does not end in its own SHA-256");
+              file, " is corrupted: its SHA-256 does not match");
   const std::size_t line = content.find('\n');
-  TORCH_CHECK(line < body, file, " is damaged: no header");
+  TORCH_CHECK(line < body, file, " is corrupted: no header");
   const std::size_t bytes = body - line - 1;
   const auto expected =
       nlohmann::json::parse(header(part, rank, static_cast<std::int64_t>(bytes / kRecordSize)));
   const auto found =
       nlohmann::json::parse(content.substr(0, line), nullptr, /*allow_exceptions=*/false);
   TORCH_CHECK(found.is_object() && bytes % kRecordSize == 0, file,
-              " is damaged: no header, or half a record");
+              " is corrupted: no header, or an incomplete record");
   foreign = differences(found, expected);
   std::vector<prune::ScoreRecord> records(bytes / kRecordSize);
   if (bytes > 0) std::memcpy(records.data(), content.data() + line + 1, bytes);
@@ -160,7 +160,7 @@ ScoreParts::Verdict ScoreParts::judge(const Part& part) const {
       std::string foreign;
       (void)read(part, rank, foreign);
       if (foreign.empty()) continue;
-      spdlog::warn("{} belongs to another scoring, set aside as *.foreign: {}", path(part, rank),
+      spdlog::warn("{} belongs to another scoring, renamed to *.foreign: {}", path(part, rank),
                    foreign);
       return Verdict::kForeign;
     } catch (const c10::Error& error) {
@@ -168,7 +168,7 @@ ScoreParts::Verdict ScoreParts::judge(const Part& part) const {
     } catch (const std::exception& error) {
       problem = error.what();
     }
-    spdlog::warn("{}; set aside as *.damaged, its samples {} to {} are scored again", problem,
+    spdlog::warn("{}; renamed to *.damaged, and its samples {} to {} are scored again", problem,
                  part.first, part.last - 1);
     return Verdict::kDamaged;
   }
@@ -226,7 +226,7 @@ std::vector<prune::ScoreRecord> ScoreParts::read_all() {
       std::string foreign;
       const auto records = read(part, rank, foreign);
       TORCH_CHECK(foreign.empty(), path(part, rank),
-                  " was changed while the scoring ran: ", foreign);
+                  " was changed while scoring was running: ", foreign);
       table.add(records, path(part, rank));
     }
   }

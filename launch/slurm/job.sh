@@ -67,7 +67,7 @@ launch() {
 }
 
 give_up() {
-  say "no progress in $no_progress_restarts restarts: the job is not started again. Look for the error above; what is done stays in $output."
+  say "no progress in $no_progress_restarts restarts: the job is not restarted. Look for the error above; what is finished stays in $output."
   exit "$exit_no_progress"
 }
 
@@ -88,7 +88,7 @@ requeue_is_configured() {
 
 requeue() {  # REASON
   if is_ending; then
-    say "$1; Slurm ends this job (cancelled, or beyond its time limit): not started again. Submit it again to go on."
+    say "$1; Slurm is ending this job (cancelled, or over its time limit): not restarted. Submit it again to resume."
     exit "$exit_again"
   fi
   may_restart "$watched" || give_up
@@ -104,7 +104,7 @@ count_timeout() {
   timeouts=$((timeouts + 1))
   write_restarts
   [ "$timeouts" -le "$max_timeouts" ] && return 0
-  say "the time limit was reached $timeouts times, allowed are $max_timeouts: not started again. Submit it again to go on."
+  say "the time limit was reached $timeouts times, but only $max_timeouts are allowed: not restarted. Submit it again to resume."
   exit "$exit_restarts_used_up"
 }
 

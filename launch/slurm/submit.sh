@@ -12,17 +12,17 @@ Checks CONFIG with the program's --dry-run, submits the job and prints its id. K
   launch/slurm/submit.sh ms1mv2.yaml --nodes 4 --gpus-per-node 8 --time 24:00:00 output=/shared/runs/ms1mv2 train.epochs=20
 
   --job run|train|sweep     the whole pipeline (default), one training, or a sweep: a job for the trainings on all images, an array with
-                            a task for each cell (method x ratio, all its seeds), a job for the table
-  --tasks-per-node T        ranks on a node; default: --gpus-per-node. Without GPUs ranks compute on CPUs
-  --cpus-per-task C         cores a rank
+                            one task per cell (method x ratio, all its seeds), a job for the table
+  --tasks-per-node T        ranks per node; default: --gpus-per-node. Without GPUs, ranks compute on CPUs
+  --cpus-per-task C         cores per rank
   --partition P, --account A, --qos Q, --name NAME   as for sbatch
   --sbatch OPTION           any other option of sbatch, as one word: --sbatch=--constraint=h100 (may be repeated)
   --max-cells M             sweep: cells that run at a time
-  --launcher srun|mpirun    default: srun, or what the cluster settings say
+  --launcher srun|mpirun    default: srun, or the cluster settings
   --lead SECONDS            time before the limit at which the ranks are told to write a checkpoint (180)
   --cluster-env FILE        settings of the cluster (default: launch/slurm/cluster.env; see cluster.env.example)
-  --check files|config      files (default): also open the data, as this machine sees it; config: the keys alone
-  --show                    print the commands, submit nothing
+  --check files|config      files (default): also open the data from this machine; config: only the keys
+  --show                    only print the commands
 
 Logs are OUTPUT/slurm/NAME-JOB.log; every start of a job appends. Exit codes: 0 submitted, 2 bad usage or configuration, 1 Slurm refused.
 TEXT
@@ -54,7 +54,7 @@ while [ $# -gt 0 ]; do
     -*) die "$option: unknown option (--help lists them; keys of the configuration are KEY=VALUE)" ;;
     *=*) overrides+=("--$option"); continue ;;
     *)
-      [ -z "$config" ] || die "want one configuration file, got $config and $option"
+      [ -z "$config" ] || die "expected one configuration file, got $config and $option"
       config=$option
       continue
       ;;
@@ -76,12 +76,12 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-number() { [[ $2 =~ ^[1-9][0-9]*$ ]] || die "$1: want a number above 0, got \"$2\""; }
+number() { [[ $2 =~ ^[1-9][0-9]*$ ]] || die "$1: expected a number above 0, got \"$2\""; }
 [ -n "$config" ] || die "a configuration file is missing (--help)"
 [ -r "$config" ] || die "$config: cannot be read"
-[[ $kind =~ ^(run|train|sweep)$ ]] || die "--job: want run, train or sweep, got \"$kind\""
-[[ $check =~ ^(files|config)$ ]] || die "--check: want files or config, got \"$check\""
-[[ ${DIFFPROB_LAUNCHER:-srun} =~ ^(srun|mpirun)$ ]] || die "--launcher: want srun or mpirun, got \"$DIFFPROB_LAUNCHER\""
+[[ $kind =~ ^(run|train|sweep)$ ]] || die "--job: expected run, train or sweep, got \"$kind\""
+[[ $check =~ ^(files|config)$ ]] || die "--check: expected files or config, got \"$check\""
+[[ ${DIFFPROB_LAUNCHER:-srun} =~ ^(srun|mpirun)$ ]] || die "--launcher: expected srun or mpirun, got \"$DIFFPROB_LAUNCHER\""
 [ -n "$time" ] || die "--time is missing"
 number --nodes "$nodes"
 tasks=${tasks:-$gpus}
@@ -90,7 +90,7 @@ number --tasks-per-node "$tasks"
 [ -z "$gpus" ] || number --gpus-per-node "$gpus"
 number --lead "$lead"
 [ -z "$cells_at_once" ] || number --max-cells "$cells_at_once"
-[ "$show" = yes ] || command -v sbatch >/dev/null || die "there is no sbatch on this machine"
+[ "$show" = yes ] || command -v sbatch >/dev/null || die "sbatch is missing on this machine"
 
 DIFFPROB_CONTAINER=()
 if [ -e "$cluster_env" ]; then
@@ -118,7 +118,7 @@ if [ "$check" = files ] || [ "$kind" = sweep ]; then
   plan=$(timeout 600 "${program[@]}" "$kind" "$config" "${overrides[@]}" --device=cpu --dry-run 2>&1) || code=$?
   if [ "$code" -ne 0 ]; then
     printf '%s\n' "$plan" >&2
-    echo "submit.sh: nothing was submitted. If only the nodes see the data, use --check config." >&2
+    echo "submit.sh: nothing was submitted. If only the nodes can read the data, use --check config." >&2
     exit "$exit_bad_usage"
   fi
 fi

@@ -69,8 +69,8 @@ const std::int64_t* header_of(const model::StateDict& entries, const std::string
       ": the header is ", header.sizes(), ", expected ", std::int64_t{kHeaderSize}, " int64");
   const auto* values = header.const_data_ptr<std::int64_t>();
   TORCH_CHECK(values[kNumSamples] == num_samples, path, ": recorded of ", values[kNumSamples],
-              " samples, the data set has ", num_samples,
-              ". Switch train.record off to go on with another set");
+              " samples, but the data set has ", num_samples,
+              ". Set train.record=false to continue with another set");
   TORCH_CHECK(values[kFirst] == range.first && values[kLast] == range.last &&
                   values[kWindow] >= 2 && values[kEpochs] >= 0,
               path, ": holds samples ", values[kFirst], " to ", values[kLast], ", expected ",
@@ -149,10 +149,8 @@ model::StateDict DynamicsRecorder::state() {
 void DynamicsRecorder::load(const std::string& checkpoint) {
   const auto files = checkpoint_rank_files(checkpoint, "dynamics");
   if (files.empty()) {
-    spdlog::warn(
-        "train.record: {} was written without it; what training does from here on is recorded, "
-        "earlier epochs are not",
-        checkpoint);
+    spdlog::warn("train.record: {} was written without it; only this and later epochs are recorded",
+                 checkpoint);
     return;
   }
   const prune::SampleRange own = accumulator_.state().range;

@@ -36,7 +36,8 @@ TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::
   TORCH_CHECK(config.train.batch_size >= smallest || config.model.sync_batch_norm,
               "train.batch_size is ", config.train.batch_size, " for ", runtime.world_size(),
               " ranks and train.accumulate=", config.train.accumulate,
-              ": BatchNorm needs at least 2 samples at a time on each, so at least ", smallest);
+              ": BatchNorm needs at least 2 samples per rank and micro-batch, so at least ",
+              smallest);
   std::filesystem::create_directories(job.folder);
   spdlog::info("{}: {} images, {} identities, {} with {} on {} classes, global batch {}", job.name,
                job.dataset->size(), job.dataset->num_classes(), config.model.backbone,

@@ -62,8 +62,8 @@ dist::GradientReducerOptions reducer_options(const Config& config, const Runtime
   const std::int64_t most =
       dist::most_ranks_adding_in(scalar_type(config.train.grad_dtype), runtime.device());
   TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", config.train.grad_dtype, " on ",
-              runtime.world_size(), " GPUs: NCCL adds up gradients in that type, and beyond ", most,
-              " GPUs the terms are smaller than its last digit. Use ",
+              runtime.world_size(), " GPUs: NCCL sums gradients in that type, and with more than ",
+              most, " GPUs the terms fall below its precision. Use ",
               config.train.grad_dtype == "bf16" ? "fp16 (up to 2048 GPUs) or fp32" : "fp32");
   dist::GradientReducerOptions options;
   options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * (1 << 20));
@@ -113,7 +113,7 @@ std::string graph_obstacle(const Config& config, const Runtime& runtime) {
   if (config.model.embedding_dim % 4 != 0)
     return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
   if (config.model.head_storage != "fp32") return "model.head_storage is not fp32";
-  if (config.train.record) return "train.record wants the numbers of each step";
+  if (config.train.record) return "train.record needs the values of each step";
   return "";
 }
 

@@ -41,9 +41,9 @@ void TrainingCheckpoints::resume(TrainingProgress& progress) {
   const CheckpointInfo info = read_checkpoint_info(*found);
   const auto& allowed = config_.train.allow_changes;
   const auto differences = settings_differences(info.settings, settings_, allowed);
-  TORCH_CHECK(differences.empty(), "cannot continue ", *found,
-              ": it was made with other settings:", joined(differences),
-              "\nUse another --output, move that folder away, or name the keys that may differ: "
+  TORCH_CHECK(differences.empty(), "cannot resume ", *found,
+              ": it was made with different settings:", joined(differences),
+              "\nUse another --output, move that folder, or name the keys that may differ: "
               "--train.allow_changes=KEY,KEY");
   CheckpointState state = trainer_.state(trainer_.statistics());
   const std::vector<std::string> parts = {"loss",          "optimizer",    "scaler",         "ema",
@@ -68,7 +68,7 @@ void TrainingCheckpoints::resume(TrainingProgress& progress) {
 void TrainingCheckpoints::start_from_weights() {
   if (config_.train.init.empty()) return;
   load_backbone_weights(config_.train.init, model::state_dict(trainer_.backbone()));
-  spdlog::info("{}: starts from the network of {}, with a new head", job_.name, config_.train.init);
+  spdlog::info("{}: starts from the network of {} with a new head", job_.name, config_.train.init);
 }
 
 void TrainingCheckpoints::save(const TrainingProgress& progress, double train_seconds) {

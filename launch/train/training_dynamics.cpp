@@ -19,7 +19,7 @@ std::optional<DynamicsRecorder> make_recorder(const TrainJob& job, const Config&
 std::string write_dynamics(DynamicsRecorder& recorder, Trainer& trainer, const TrainJob& job,
                            const Config& config, const std::string& checkpoint, Runtime& runtime) {
   if (recorder.epochs() == 0) {
-    spdlog::warn("{}: no epoch was recorded: no dynamics.h5", job.name);
+    spdlog::warn("{}: no epoch was recorded, so there is no dynamics.h5", job.name);
     return "";
   }
   const auto never_visited = recorder.never_visited();

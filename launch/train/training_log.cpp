@@ -123,15 +123,15 @@ void TrainingLog::report_skipped(TrainingProgress& progress, const std::string& 
         indices.begin(),
         indices.begin() + static_cast<std::ptrdiff_t>(std::min(kShownIndices, indices.size())));
     spdlog::warn(
-        "{}: update {} left out on all ranks: loss or gradient not finite; samples {}{} (all in "
-        "metrics.jsonl)",
+        "{}: update {} skipped on all ranks: the loss or gradient is not finite; samples {}{} (all "
+        "in metrics.jsonl)",
         job_.name, skipped, fmt::join(shown, ", "), indices.size() > kShownIndices ? ", ..." : "");
   }
   TORCH_CHECK(found.longest_run < config_.train.max_skipped, job_.name, ": ", found.longest_run,
-              " updates in a row had a loss or gradient that is not finite (train.max_skipped=",
+              " consecutive updates had a non-finite loss or gradient (train.max_skipped=",
               config_.train.max_skipped,
               "). Lower train.lr or raise train.warmup_epochs; the last checkpoint is ",
-              last_checkpoint.empty() ? "not there yet" : last_checkpoint);
+              last_checkpoint.empty() ? "not written yet" : last_checkpoint);
 }
 
 }  // namespace diffprob::launch

@@ -85,7 +85,7 @@ template <class Norm>
 RunningStatistics running_of(const Norm& bn) {
   if (!bn.running_mean.defined()) return {};
   TORCH_CHECK(bn.options.momentum().has_value(),
-              "batch norm: cumulative averages are not supported, set a momentum");
+              "batch norm: cumulative averages are not supported; set a momentum");
   return {bn.running_mean, bn.running_var, bn.num_batches_tracked, *bn.options.momentum()};
 }
 
@@ -122,7 +122,8 @@ BatchStatistics training_statistics(const Norm& bn, const at::Tensor& x, const a
                                     dist::Communicator* sync) {
   const std::int64_t own_count = x.numel() / x.size(1);
   TORCH_CHECK(sync != nullptr || own_count > 1,
-              "batch norm: want more than one value a channel in training, got input ", x.sizes());
+              "batch norm: expected more than one value per channel in training, got input ",
+              x.sizes());
   if (sync == nullptr) return batch_statistics(x, bn.options.eps(), running_of(bn), sums);
   const Moments moments = moments_over_ranks(batch_moments(x, sums), own_count, *sync);
   const at::Tensor variance = moments.squares / moments.count;

@@ -22,7 +22,7 @@ at::TensorOptions options_of(const at::Tensor& x, at::ScalarType type) {
 const float* floats_or_null(const at::Tensor& tensor) {
   if (!tensor.defined()) return nullptr;
   TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous(),
-              "batch norm: want float32 parameters on a GPU, got ", tensor.scalar_type());
+              "batch norm: expected float32 parameters on a GPU, got ", tensor.scalar_type());
   return tensor.const_data_ptr<float>();
 }
 

@@ -88,7 +88,7 @@ at::Tensor any_device::round_stochastically(const at::Tensor& values, const at::
 HeadSgd::HeadSgd(at::Tensor weight, std::int64_t first_class, HeadSgdOptions options)
     : weight_(std::move(weight)), first_class_(first_class), options_(options) {
   TORCH_CHECK(is_supported(weight_.scalar_type()) && is_supported(options_.momentum_storage),
-              "head: weights and momenta are float32 or bfloat16, got ", weight_.scalar_type(),
+              "head: expected float32 or bfloat16 weights and momenta, got ", weight_.scalar_type(),
               " and ", options_.momentum_storage);
   momentum_ = at::zeros_like(weight_, weight_.options().dtype(options_.momentum_storage));
 }

@@ -172,10 +172,10 @@ ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator)
   TORCH_CHECK(options_.max_buffer_bytes > 0,
               "head: the logit buffer must have a positive size, got ", options_.max_buffer_bytes,
               " bytes");
-  TORCH_CHECK(options_.chunk_classes >= 0, "head: classes a chunk must not be negative, got ",
+  TORCH_CHECK(options_.chunk_classes >= 0, "head: classes per chunk must not be negative, got ",
               options_.chunk_classes);
   TORCH_CHECK(options_.storage == at::kFloat || options_.storage == at::kBFloat16,
-              "head: centres are stored as float32 or bfloat16, not ", options_.storage);
+              "head: expected float32 or bfloat16 centres, got ", options_.storage);
   margin_ = make_margin(options_.margin, communicator.device());
   first_class_ =
       first_class_of_rank(options_.num_classes, communicator.rank(), communicator.world_size());
@@ -199,11 +199,11 @@ void ShardedHead::check_step(const HeadStepOptions& step, std::int64_t rows) con
   const bool sampled = options_.sample_rate < 1;
   if (step.centre_gradients != CentreGradients::kDefer) {
     TORCH_CHECK(!sampled && options_.storage == at::kFloat,
-                "head: sampled or bfloat16 centres have no whole gradient; defer it");
+                "head: sampled or bfloat16 centres have no complete gradient; use a deferred step");
   } else if (!pending_.empty()) {
     TORCH_CHECK(!sampled && !margin_->changes_others() && pending_.back().rows() == rows,
                 "head: deferred steps of several batches need equal batches, all classes and a "
-                "margin of the own class alone");
+                "margin that changes only the target class");
   }
 }
 

@@ -63,7 +63,7 @@ BorderedPrelu::BorderedPrelu(const BorderedWeights& folded, const at::Tensor& sl
                              std::int64_t side, const at::TensorOptions& options)
     : slope_(slope_for(slope, folded.bias.size(2), options)), side_(side) {
   TORCH_CHECK(side >= 2,
-              "inference network: want pictures of at least 2 x 2 pixels in every block, got ",
+              "inference network: expected images of at least 2 x 2 pixels in every block, got ",
               side);
   const bool host = has_host_loops(options);
   const at::Tensor bias = host ? folded.bias : bias_map(folded.bias, side);

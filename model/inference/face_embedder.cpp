@@ -119,7 +119,8 @@ void FaceEmbedder::run(std::vector<Job> jobs) const {
     const std::int64_t first = i / ways * rows;
     const at::Tensor embeddings = forward(filled_images(job, first, rows));
     TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(0) == rows && embeddings.size(1) == dim(),
-                "backbone: want embeddings [", rows, ", ", dim(), "], got ", embeddings.sizes());
+                "backbone: expected embeddings [", rows, ", ", dim(), "], got ",
+                embeddings.sizes());
     const std::int64_t count = std::min(rows, images - first);
     job.out.narrow(0, first, count).copy_(embeddings.narrow(0, 0, count));
   };

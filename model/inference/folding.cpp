@@ -64,7 +64,7 @@ FoldedWeights fold_flattened(const ChannelAffine& before, const at::Tensor& weig
 BorderedWeights fold_around(const ChannelAffine& before, const at::Tensor& weight,
                             const ChannelAffine& after) {
   TORCH_CHECK(weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3,
-              "fold_around: want a 3x3 convolution, got ", weight.sizes());
+              "fold_around: expected a 3x3 convolution, got ", weight.sizes());
   const FoldedWeights outer = fold_after(weight, after);
   const at::Tensor by_tap =
       (outer.weight * before.shift.view({1, -1, 1, 1})).sum(1);  // [out, 3, 3]

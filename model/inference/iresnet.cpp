@@ -134,7 +134,8 @@ bool is_iresnet(const NamedWeights& weights) {
 std::int64_t iresnet_stem_stride(const NamedWeights& weights) {
   const std::int64_t pixels =
       weights.sizes("fc.weight").at(1) / weights.sizes("bn2.running_mean").at(0);
-  TORCH_CHECK(pixels == 49 || pixels == 16, "fc.weight takes ", pixels, " pixels, want 49 or 16");
+  TORCH_CHECK(pixels == 49 || pixels == 16, "fc.weight takes ", pixels,
+              " pixels, expected 49 or 16");
   return pixels == 49 ? 1 : 2;
 }
 

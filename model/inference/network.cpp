@@ -30,10 +30,10 @@ void check_images(const at::Tensor& images) {
                      images.size(1) == 112 && images.size(2) == 112 && images.size(3) == 3;
   const bool faces = images.is_floating_point() && images.dim() == 4 && images.size(1) == 3 &&
                      images.size(2) == 112 && images.size(3) == 112;
-  TORCH_CHECK(
-      bytes || faces,
-      "inference network: want uint8 images [b, 112, 112, 3] or float faces [b, 3, 112, 112], got ",
-      images.toString(), " ", images.sizes());
+  TORCH_CHECK(bytes || faces,
+              "inference network: expected uint8 images [b, 112, 112, 3] or float faces [b, 3, "
+              "112, 112], got ",
+              images.toString(), " ", images.sizes());
 }
 
 }  // namespace
@@ -46,7 +46,7 @@ bool InferenceNetwork::can_rebuild(const Backbone& backbone) {
 InferenceNetwork::InferenceNetwork(const Backbone& backbone, at::ScalarType type)
     : options_(at::TensorOptions(device_of(backbone)).dtype(type)) {
   TORCH_CHECK(type == at::kFloat || type == at::kHalf || type == at::kBFloat16,
-              "inference network: want float32, float16 or bfloat16, got ", type);
+              "inference network: expected float32, float16 or bfloat16, got ", type);
   const at::NoGradGuard no_grad;
   const NamedWeights weights(backbone);
   trunk_ = make_trunk(weights, options_);

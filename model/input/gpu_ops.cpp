@@ -15,7 +15,7 @@ constexpr std::int64_t kLargestSide = 4096;
 
 Number number_of(at::ScalarType type) {
   TORCH_CHECK(type == at::kFloat || type == at::kHalf || type == at::kBFloat16,
-              "faces: want float32, float16 or bfloat16, got ", type);
+              "faces: expected float32, float16 or bfloat16, got ", type);
   return type == at::kHalf       ? Number::kHalf
          : type == at::kBFloat16 ? Number::kBFloat16
                                  : Number::kFloat;
@@ -35,23 +35,24 @@ bool has_faces(const at::Tensor& images) {
 }
 
 at::Tensor make_faces(const at::Tensor& images, const FaceOptions& options) {
-  TORCH_CHECK(has_faces(images), "faces: want contiguous uint8 images [n, s, s, 3] on a GPU, got ",
+  TORCH_CHECK(has_faces(images),
+              "faces: expected contiguous uint8 images [n, s, s, 3] on a GPU, got ",
               images.toString(), " ", images.sizes());
   const auto& [type, channels, rows, flips] = options;
   const std::int64_t side = images.size(1);
   const std::int64_t count = rows.defined() ? rows.numel() : images.size(0);
   const Number number = number_of(type);
   TORCH_CHECK(channels == 3 || channels == 4 || channels == 8,
-              "faces: want 3, 4 or 8 channels, got ", channels);
+              "faces: expected 3, 4 or 8 channels, got ", channels);
   TORCH_CHECK(
       !rows.defined() || (rows.scalar_type() == at::kLong && is_column(rows, images, count)),
-      "faces: want rows as int64 [b] beside the images");
+      "faces: expected rows as int64 [b] on the device of the images");
   const bool bytes =
       flips.defined() && (flips.scalar_type() == at::kByte || flips.scalar_type() == at::kBool);
   TORCH_CHECK(!flips.defined() || (bytes && is_column(flips, images, count)),
-              "faces: want flips as uint8 or bool [", count, "] beside the images");
+              "faces: expected flips as uint8 or bool [", count, "] on the device of the images");
   TORCH_CHECK(count * side * side <= std::numeric_limits<std::int32_t>::max(), "faces: ", count,
-              " of side ", side, " are too many at once");
+              " of side ", side, " are too many for one call");
   const c10::cuda::CUDAGuard guard(images.device());
   const at::Tensor faces = at::empty({count, channels, side, side}, images.options().dtype(type),
                                      at::MemoryFormat::ChannelsLast);

@@ -8,7 +8,7 @@ at::Tensor normalize_faces(const at::Tensor& images_uint8_nhwc, at::Device devic
   const auto& images = images_uint8_nhwc;
   TORCH_CHECK(images.defined() && images.dim() == 4 && images.size(3) == 3 &&
                   images.scalar_type() == at::kByte,
-              "normalize_faces: want uint8 images [b, h, w, 3], got ",
+              "normalize_faces: expected uint8 images [b, h, w, 3], got ",
               images.defined() ? images.toString() : "nothing", " ",
               images.defined() ? images.sizes() : at::IntArrayRef{});
   // Bytes travel to the device, not floats; the division keeps the strides, so the permuted view

@@ -41,7 +41,7 @@ at::Tensor deal_margins(const at::Tensor& drawn, const at::Tensor& target_cosine
 }
 
 void ElasticMargin::set_margins(const at::Tensor& drawn) {
-  TORCH_CHECK(drawn.dim() == 1, "elastic margin: want [B] margins, got ", drawn.sizes());
+  TORCH_CHECK(drawn.dim() == 1, "elastic margin: expected [B] margins, got ", drawn.sizes());
   given_ = drawn.to(device_, at::kDouble);
 }
 

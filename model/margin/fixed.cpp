@@ -32,7 +32,7 @@ TargetLogits fixed_target(const at::Tensor& target_cosine, const MarginOptions& 
     case MarginKind::kCombined:
       return combined_target(target_cosine, options);
     default:
-      TORCH_CHECK(false, "margin \"", margin_name(options.kind), "\" is not a fixed one");
+      TORCH_CHECK(false, "margin \"", margin_name(options.kind), "\" is not a fixed margin");
   }
 }
 

@@ -57,7 +57,7 @@ TargetLogits apply_margin(const at::Tensor& target_cosine, const MarginOptions& 
 TargetLogits Margin::target(const MarginBatch& batch) {
   const at::NoGradGuard no_grad;
   TORCH_CHECK(batch.target_cosine.dim() == 1 && batch.norms.sizes() == batch.target_cosine.sizes(),
-              "margin: want [B] cosines and norms, got ", batch.target_cosine.sizes(), " and ",
+              "margin: expected [B] cosines and norms, got ", batch.target_cosine.sizes(), " and ",
               batch.norms.sizes());
   TargetLogits logits = do_target(batch);
   // No rank has the label of such a row: its loss has to stay infinite, whatever the formula makes

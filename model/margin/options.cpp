@@ -48,7 +48,7 @@ MarginKind margin_kind(const std::string& name) {
     if (name == entry.name) return entry.kind;
     names += std::string(names.empty() ? "" : ", ") + entry.name;
   }
-  TORCH_CHECK(false, "unknown margin \"", name, "\", there are: ", names);
+  TORCH_CHECK(false, "unknown margin \"", name, "\", expected one of: ", names);
 }
 
 std::string margin_name(MarginKind kind) {

@@ -23,8 +23,8 @@ at::MemoryFormat format_for(const at::Tensor& faces, bool channels_last_on_cpu) 
 at::Tensor prepare_faces(const at::Tensor& faces, bool channels_last_on_cpu) {
   const bool square = faces.dim() == 4 && faces.size(2) == 112 && faces.size(3) == 112;
   TORCH_CHECK(square && (faces.size(1) == 3 || faces.size(1) == 4 || faces.size(1) == 8),
-              "backbone: want faces [b, 3, 112, 112], got ", faces.sizes());
-  TORCH_CHECK(faces.is_floating_point(), "backbone: want normalised float faces, got ",
+              "backbone: expected faces [b, 3, 112, 112], got ", faces.sizes());
+  TORCH_CHECK(faces.is_floating_point(), "backbone: expected normalised float faces, got ",
               faces.scalar_type());
   return faces.contiguous(format_for(faces, channels_last_on_cpu));
 }

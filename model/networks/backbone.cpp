@@ -12,13 +12,13 @@ std::vector<std::string> backbone_names() {
 }
 
 std::shared_ptr<Backbone> make_backbone(const BackboneOptions& options) {
-  TORCH_CHECK(options.embedding_dim > 0, "backbone: want a positive embedding size, got ",
+  TORCH_CHECK(options.embedding_dim > 0, "backbone: expected a positive embedding size, got ",
               options.embedding_dim);
   TORCH_CHECK(options.dropout >= 0.0 && options.dropout < 1.0,
-              "backbone: want a dropout in [0, 1), got ", options.dropout);
+              "backbone: expected a dropout in [0, 1), got ", options.dropout);
   if (options.name == "mobilefacenet") return std::make_shared<MobileFaceNet>(options);
   const auto shape = iresnet_shape(options.name);
-  TORCH_CHECK(shape.has_value(), "backbone: no network '", options.name, "'; there are ",
+  TORCH_CHECK(shape.has_value(), "backbone: unknown network '", options.name, "'; expected one of ",
               c10::Join(", ", backbone_names()));
   return std::make_shared<IResNet>(*shape, options);
 }

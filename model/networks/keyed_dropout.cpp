@@ -21,8 +21,8 @@ void fill_row(std::uint8_t* row, std::int64_t width, std::uint64_t row_key,
 }  // namespace
 
 at::Tensor keyed_dropout(const at::Tensor& features, double p, const StepContext& context) {
-  TORCH_CHECK(p >= 0.0 && p < 1.0, "dropout: want a probability in [0, 1), got ", p);
-  TORCH_CHECK(features.dim() == 2, "dropout: want [b, F] features, got ", features.sizes());
+  TORCH_CHECK(p >= 0.0 && p < 1.0, "dropout: expected a probability in [0, 1), got ", p);
+  TORCH_CHECK(features.dim() == 2, "dropout: expected [b, F] features, got ", features.sizes());
   if (gpu::has_dropout(features)) return gpu::keyed_dropout(features, p, context);
   const at::Tensor keep = at::empty(features.sizes(), at::TensorOptions().dtype(at::kByte));
   const std::int64_t width = features.size(1);

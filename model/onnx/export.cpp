@@ -13,7 +13,8 @@ constexpr const char* kInput = "input";
 constexpr const char* kOutput = "embedding";
 constexpr const char* kInputText =
     "aligned faces, 112 x 112, channels R, G, B, each value (x / 255 - 0.5) / 0.5";
-constexpr const char* kOutputText = "one row a face, not normalised: compare rows by their cosine";
+constexpr const char* kOutputText =
+    "one row per face, not normalised: compare rows by their cosine";
 
 enum class Groups { kOne, kDepthwise };
 

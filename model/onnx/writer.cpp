@@ -135,7 +135,7 @@ void OnnxModel::add_input(const std::string& name, const std::vector<std::int64_
 
 void OnnxModel::add_output(const std::string& name, const std::vector<std::int64_t>& sizes,
                            const std::string& description) {
-  TORCH_CHECK(names_.contains(name), "ONNX model: no node makes the output ", name);
+  TORCH_CHECK(names_.contains(name), "ONNX model: no node produces the output ", name);
   graph_.message(graph_field::kOutput, encode_value(name, sizes, description));
 }
 
@@ -152,7 +152,7 @@ std::string OnnxModel::add_node(const std::string& op, const std::vector<std::st
   ProtobufMessage node;
   for (const std::string& input : inputs) {
     TORCH_CHECK(names_.contains(input), "ONNX model: node ", name, " takes ", input,
-                ", which nothing before it makes");
+                ", which no earlier node produces");
     node.bytes(node_field::kInput, input);
   }
   claim(name);
@@ -210,7 +210,7 @@ std::uint64_t OnnxModel::size() const {
 
 void OnnxModel::write(const std::string& path) const {
   TORCH_CHECK(size() <= kMostBytes, path, ": an ONNX file holds at most ", kMostBytes,
-              " bytes (protobuf's limit), this model needs ", size(), "; write it as .pth");
+              " bytes (protobuf's limit), but this model needs ", size(), "; write it as .pth");
   data::AtomicFile file(path);
   file.write(head());
   file.write(graph_.encoded());

@@ -5,7 +5,7 @@ namespace diffprob::model {
 Ema::Ema(const torch::nn::Module& module, double decay)
     : decay_(decay), values_(state_dict(module)) {
   TORCH_CHECK(decay >= 0 && decay < 1,
-              "moving average of the weights: want a decay in [0, 1), got ", decay);
+              "moving average of the weights: expected a decay in [0, 1), got ", decay);
   for (const auto& [name, value] : values_) shadows_.emplace_back(name, value.detach().clone());
 }
 

@@ -5,7 +5,7 @@
 namespace diffprob::model {
 
 double initial_loss_scale(std::int64_t global_batch) {
-  TORCH_CHECK(global_batch > 0, "loss scale: want a positive batch, got ", global_batch);
+  TORCH_CHECK(global_batch > 0, "loss scale: expected a positive batch, got ", global_batch);
   return std::exp2(std::floor(std::log2(256.0 * static_cast<double>(global_batch))));
 }
 
@@ -14,13 +14,13 @@ LossScaler::LossScaler(const LossScalerOptions& options, at::Device device)
       scale_(at::full({}, options.initial_scale,
                       at::TensorOptions().dtype(at::kFloat).device(device))),
       growth_tracker_(at::zeros({}, at::TensorOptions().dtype(at::kInt).device(device))) {
-  TORCH_CHECK(options.initial_scale > 0, "loss scale: want a positive number, got ",
+  TORCH_CHECK(options.initial_scale > 0, "loss scale: expected a positive number, got ",
               options.initial_scale);
-  TORCH_CHECK(options.growth_factor > 1, "loss scale: want a growth factor above 1, got ",
+  TORCH_CHECK(options.growth_factor > 1, "loss scale: expected a growth factor above 1, got ",
               options.growth_factor);
   TORCH_CHECK(options.backoff_factor > 0 && options.backoff_factor < 1,
-              "loss scale: want a backoff factor in (0, 1), got ", options.backoff_factor);
-  TORCH_CHECK(options.growth_interval > 0, "loss scale: want a positive growth interval, got ",
+              "loss scale: expected a backoff factor in (0, 1), got ", options.backoff_factor);
+  TORCH_CHECK(options.growth_interval > 0, "loss scale: expected a positive growth interval, got ",
               options.growth_interval);
 }
 

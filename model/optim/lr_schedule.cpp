@@ -39,7 +39,7 @@ LrKind lr_kind(const std::string& wanted) {
   for (const auto& [kind, name] : kKinds) {
     if (name == wanted) return kind;
   }
-  TORCH_CHECK(false, "learning-rate schedule: want milestones, polynomial or cosine, got \"",
+  TORCH_CHECK(false, "learning-rate schedule: expected milestones, polynomial or cosine, got \"",
               wanted, "\"");
 }
 
@@ -53,7 +53,7 @@ LrSchedule::LrSchedule(LrScheduleOptions options, std::int64_t global_batch,
   warmup_steps_ = options_.warmup_epochs * static_cast<double>(steps_per_epoch_);
   if (options_.kind == LrKind::kMilestones) return;
   TORCH_CHECK(static_cast<double>(options_.total_steps) > warmup_steps_,
-              "learning-rate schedule: a training of ", options_.total_steps,
+              "learning-rate schedule: training for ", options_.total_steps,
               " updates ends within the warm-up of ", warmup_steps_);
   TORCH_CHECK(options_.kind != LrKind::kPolynomial || options_.power > 0,
               "learning-rate schedule: the power must be positive, got ", options_.power);

@@ -133,7 +133,7 @@ at::Tensor divided(const at::Tensor& gradient, at::ScalarType type, const StepCo
 }
 
 void refuse_device_rate(const StepControl& control, const char* who) {
-  TORCH_CHECK(!control.device_rate.defined(), who, ": takes the learning rate from the host alone");
+  TORCH_CHECK(!control.device_rate.defined(), who, ": accepts a learning rate only from the host");
 }
 
 void store(const at::Tensor& target, const at::Tensor& value, const StepControl& control) {

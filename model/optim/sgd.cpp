@@ -4,8 +4,8 @@ namespace diffprob::model {
 namespace {
 
 void check(const SgdOptions& options) {
-  TORCH_CHECK(!options.nesterov || options.momentum > 0, "SGD: Nesterov needs a momentum, got ",
-              options.momentum);
+  TORCH_CHECK(!options.nesterov || options.momentum > 0,
+              "SGD: Nesterov needs a positive momentum, got ", options.momentum);
 }
 
 /// Any types and layouts, with temporaries the size of the tensor.

@@ -225,7 +225,7 @@ void own_cosines(const OwnRows& rows, const float* x, std::int64_t stride, doubl
   const auto blocks = static_cast<unsigned>((rows.rows + kWarps - 1) / kWarps);
   diffprob_own_cosines<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, x, stride, cosine,
                                                                    inverse_norms);
-  check_launch("own cosines");
+  check_launch("cosines of the target class");
 }
 
 void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const float* slope,
@@ -233,7 +233,7 @@ void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const fl
   const auto blocks = static_cast<unsigned>((rows.rows + kWarps - 1) / kWarps);
   diffprob_add_own_gradients<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, inverse_norms, slope,
                                                                          gradients);
-  check_launch("own gradients");
+  check_launch("gradients of the target class");
 }
 
 void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control,

@@ -73,7 +73,7 @@ void PthArchive::begin(const std::string& name, std::uint64_t size) {
 void PthArchive::append(std::span<const std::byte> bytes) {
   Record& record = records_.back();
   TORCH_CHECK(bytes.size() <= left_, "weight file: record ", record.name, " has more than the ",
-              record.size, " bytes it was to have");
+              record.size, " bytes announced for it");
   left_ -= bytes.size();
   for (; !bytes.empty(); bytes = bytes.subspan(std::min(kPiece, bytes.size()))) {
     const auto piece = bytes.first(std::min(kPiece, bytes.size()));

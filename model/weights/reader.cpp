@@ -71,7 +71,7 @@ class WeightFile {
     std::set<std::string> names;
     for (std::size_t i = 0; i + 1 < entries.items.size(); i += 2) {
       const std::string& name = entries.items[i]->as_text();
-      if (!names.insert(name).second) entries.items[i]->fail("entry " + name + " is there twice");
+      if (!names.insert(name).second) entries.items[i]->fail("entry " + name + " appears twice");
       result.emplace_back(name, tensor_of(name, *entries.items[i + 1]));
     }
     return result;
@@ -143,7 +143,7 @@ class WeightFile {
       value.fail("entry " + name + ": has " + std::to_string(sizes.size()) + " dimensions");
     const std::int64_t extent = extent_of(sizes, strides);
     if (extent < 0 || offset < 0 || offset > storage.numel() || extent > storage.numel() - offset) {
-      value.fail("entry " + name + ": reaches beyond its storage of " +
+      value.fail("entry " + name + ": extends beyond its storage of " +
                  std::to_string(storage.numel()) + " elements");
     }
     return storage.as_strided(sizes, strides, offset);

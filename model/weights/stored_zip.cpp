@@ -144,7 +144,7 @@ void StoredZip::read_directory(const Directory& directory) {
   std::uint64_t count = 0;
   for (; !rest.empty(); ++count) {
     if (rest.size() < kCentralHeader || u32(rest, 0) != kCentralMagic)
-      fail("zip: damaged directory entry " + std::to_string(count));
+      fail("zip: corrupted directory entry " + std::to_string(count));
     const std::size_t name_size = u16(rest, 28), extra_size = u16(rest, 30),
                       comment_size = u16(rest, 32);
     if (rest.size() - kCentralHeader < name_size + extra_size + comment_size)
@@ -165,7 +165,7 @@ void StoredZip::read_directory(const Directory& directory) {
     }
     if (fields[0] != fields[1] || fields[0] > file_size || fields[2] > file_size) {
       fail("zip: record " + name + " claims " + std::to_string(fields[0]) + " bytes at offset " +
-           std::to_string(fields[2]) + ", the file has " + std::to_string(file_size));
+           std::to_string(fields[2]) + ", but the file has " + std::to_string(file_size));
     }
     const Record record{u32(rest, 16), static_cast<std::int64_t>(fields[0]),
                         static_cast<std::int64_t>(fields[2])};
@@ -193,7 +193,8 @@ std::int64_t StoredZip::data_offset(const std::string& name, const Record& recor
   const auto* local_name = reinterpret_cast<const char*>(header.data()) + kLocalHeader;
   if (u32(header, 0) != kLocalMagic || u16(header, 26) != name.size() ||
       !std::equal(name.begin(), name.end(), local_name)) {
-    fail("zip: no header of record " + name + " at offset " + std::to_string(record.header_offset));
+    fail("zip: missing header of record " + name + " at offset " +
+         std::to_string(record.header_offset));
   }
   const auto skip = static_cast<std::int64_t>(header.size() + u16(header, 28));
   if (left - skip < record.size) fail("zip: record " + name + " is truncated");

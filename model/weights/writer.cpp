@@ -88,11 +88,11 @@ void check_parts(const WeightEntry& entry) {
   std::int64_t values = 0;
   for (const at::Tensor& part : entry.parts) {
     TORCH_CHECK(part.scalar_type() == entry.type, "weight file: entry ", entry.name, " is of type ",
-                entry.type, ", a part of it of type ", part.scalar_type());
+                entry.type, ", but a part of it is of type ", part.scalar_type());
     values += part.numel();
   }
   TORCH_CHECK(values == c10::multiply_integers(entry.sizes), "weight file: entry ", entry.name,
-              " has the shape ", at::IntArrayRef(entry.sizes), ", its parts have ", values,
+              " has shape ", at::IntArrayRef(entry.sizes), ", but its parts have ", values,
               " values");
 }
 

@@ -15,7 +15,7 @@ namespace diffprob::prune {
 
 // Values go from memory to disk without conversion.
 static_assert(std::endian::native == std::endian::little,
-              "the HDF5 files of prune need a little-endian machine");
+              "the HDF5 files of prune need a little-endian host");
 
 namespace {
 
@@ -252,14 +252,14 @@ void HdfReader::check_format(const std::string& format, std::int64_t newest) con
   if (found != format) fail("format", "found '" + found + "', expected '" + format + "'");
   const std::int64_t version = integer("format_version");
   if (version < 1 || version > newest) {
-    fail("format_version", "found " + std::to_string(version) + ", this program reads 1 to " +
+    fail("format_version", "found " + std::to_string(version) + ", but this program reads 1 to " +
                                std::to_string(newest));
   }
 }
 
 bool HdfReader::has_attribute(const std::string& attribute) const {
   const htri_t there = H5Aexists(file_.get(), attribute.c_str());
-  if (there < 0) fail(attribute, "attributes are not readable, the file is damaged");
+  if (there < 0) fail(attribute, "attributes cannot be read; the file is corrupted");
   return there > 0;
 }
 
@@ -275,21 +275,21 @@ void HdfReader::read_attribute(const std::string& name, hid_t type, void* value)
   const HdfHandle attribute = open_attribute(name);
   const HdfHandle found(H5Aget_type(attribute.get()), H5Tclose);
   if (H5Tequal(found.get(), type) <= 0)
-    fail(name, "attribute has another type than the format says");
-  if (H5Aread(attribute.get(), type, value) < 0) fail(name, "attribute not readable");
+    fail(name, "the type of the attribute differs from the format");
+  if (H5Aread(attribute.get(), type, value) < 0) fail(name, "attribute cannot be read");
 }
 
 std::string HdfReader::text(const std::string& name) const {
   const HdfHandle attribute = open_attribute(name);
   const HdfHandle found(H5Aget_type(attribute.get()), H5Tclose);
   if (H5Tget_class(found.get()) != H5T_STRING || H5Tis_variable_str(found.get()) != 0)
-    fail(name, "attribute is not a text of fixed length");
+    fail(name, "attribute is not a string of fixed length");
   const std::size_t bytes = H5Tget_size(found.get());
   if (bytes == 0 || bytes > HdfWriter::kMaxText)
     fail(name, std::to_string(bytes) + " bytes of text, expected 1 to 4096");
   std::string value(bytes, '\0');
   if (H5Aread(attribute.get(), text_type(bytes).get(), value.data()) < 0)
-    fail(name, "attribute not readable");
+    fail(name, "attribute cannot be read");
   value.resize(value.find_last_not_of('\0') + 1);
   return value;
 }
@@ -312,7 +312,7 @@ HdfHandle HdfReader::open_dataset(const std::string& name) const {
   if (H5Lget_info(file_.get(), name.c_str(), &link, H5P_DEFAULT) < 0) fail(name, "no such dataset");
   if (link.type != H5L_TYPE_HARD) fail(name, "is a link, expected a dataset of this file");
   HdfHandle data(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
-  if (data.get() < 0) fail(name, "not readable as a dataset");
+  if (data.get() < 0) fail(name, "cannot be read as a dataset");
   return data;
 }
 
@@ -329,7 +329,7 @@ std::size_t HdfReader::checked_size(const HdfHandle& data, const std::string& na
   check_layout(data, name);
   const HdfHandle found(H5Dget_type(data.get()), H5Tclose);
   if (H5Tequal(found.get(), type) <= 0)
-    fail(name, "dataset has another element type than the format says");
+    fail(name, "the element type of the dataset differs from the format");
   const HdfHandle space(H5Dget_space(data.get()), H5Sclose);
   hsize_t extent = 0;
   if (H5Sget_simple_extent_ndims(space.get()) != 1 ||
@@ -341,7 +341,7 @@ std::size_t HdfReader::checked_size(const HdfHandle& data, const std::string& na
                    " bytes do not fit in a file of " + std::to_string(file_bytes_) + " bytes");
   }
   if (extent > 0 && H5Dget_storage_size(data.get()) < extent * element_bytes)
-    fail(name, "the file holds less data than its extent says");
+    fail(name, "the file holds less data than its extent announces");
   return extent;
 }
 
@@ -349,7 +349,7 @@ void HdfReader::read_dataset(const HdfHandle& data, const std::string& name, hid
                              void* values) const {
   if (values == nullptr) return;  // no elements
   if (H5Dread(data.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
-    fail(name, "data not readable, the file is damaged");
+    fail(name, "data cannot be read; the file is corrupted");
 }
 
 void HdfReader::read_slab(const HdfHandle& data, const std::string& name, hid_t type,
@@ -362,7 +362,7 @@ void HdfReader::read_slab(const HdfHandle& data, const std::string& name, hid_t 
   if (H5Sselect_hyperslab(disk.get(), H5S_SELECT_SET, &start, nullptr, &extent, nullptr) < 0 ||
       H5Dread(data.get(), type, memory.get(), disk.get(), H5P_DEFAULT, values) < 0) {
     fail(name, "rows " + std::to_string(first) + " to " + std::to_string(first + count) +
-                   " not readable, the file is damaged");
+                   " cannot be read; the file is corrupted");
   }
 }
 

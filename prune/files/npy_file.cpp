@@ -45,10 +45,10 @@ NpyType type_of(const std::string& path, const std::string& descr) {
     if (descr == name.descr) return name.type;
   }
   if (descr.find('O') != std::string::npos) {
-    throw PruneError(path +
-                     ": an array of Python objects (a pickle), which is never unpacked; save plain "
-                     "numbers: numpy.save(file, "
-                     "numpy.asarray(values, dtype='float64')) or dtype='int64'");
+    throw PruneError(
+        path +
+        ": an array of Python objects (a pickle), which is never loaded; save plain numbers: "
+        "numpy.save(file, numpy.asarray(values, dtype='float64')) or dtype='int64'");
   }
   throw PruneError(path + ": elements of type '" + descr.substr(0, 20) +
                    "', expected <f4, <f8, <i4, <i8, |u1 or |b1 (numpy: a.astype('float64') or " +
@@ -110,14 +110,14 @@ void NpyFile::read_header() {
   if (version < 1 || version > 3 || start[7] != 0) {
     fail(".npy format " + std::to_string(version) + "." +
          std::to_string(static_cast<unsigned char>(start[7])) +
-         ", this program reads 1.0, 2.0 and 3.0");
+         ", but this program reads 1.0, 2.0 and 3.0");
   }
   const int length_bytes = version == 1 ? 2 : 4;
   const std::int64_t header_bytes =
       got < 8 + length_bytes ? file_bytes_ : little_endian(start.data() + 8, length_bytes);
   data_begin_ = 8 + length_bytes + header_bytes;
   if (data_begin_ > file_bytes_)
-    fail("cut off: a header of " + std::to_string(header_bytes) + " bytes in a file of " +
+    fail("truncated: a header of " + std::to_string(header_bytes) + " bytes in a file of " +
          std::to_string(file_bytes_));
   if (header_bytes > kMostHeaderBytes)
     fail("a header of " + std::to_string(header_bytes) + " bytes, expected at most 65536");
@@ -139,7 +139,7 @@ void NpyFile::read_header() {
   for (const std::int64_t length : shape_) {
     if (length > 0 && elements > most / length)
       fail("the header announces more elements than the " + std::to_string(most) +
-           " that are there: cut off?");
+           " in the file (truncated?)");
     elements *= length;
   }
   const std::int64_t expected = data_begin_ + elements * bytes_of(type_);

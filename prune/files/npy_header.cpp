@@ -23,7 +23,7 @@ class HeaderParser {
         break;
       }
     }
-    if (skip_blanks(), at_ < text_.size()) fail("nothing behind '}'");
+    if (skip_blanks(), at_ < text_.size()) fail("nothing after '}'");
     if (!descr_ || !fortran_ || !shape_) fail("the keys 'descr', 'fortran_order' and 'shape'");
     return {*descr_, *fortran_, *shape_};
   }
@@ -36,7 +36,7 @@ class HeaderParser {
       if (take('['))
         throw PruneError(
             where_ +
-            ": an array of records (several fields), expected one plain number an element");
+            ": an array of records (several fields), expected one plain number per element");
       descr_ = quoted();
     } else if (key == "fortran_order" && !fortran_) {
       fortran_ = boolean();
@@ -73,7 +73,7 @@ class HeaderParser {
     const char quote = at_ < text_.size() ? text_[at_] : '\0';
     const auto end =
         quote == '\'' || quote == '"' ? text_.find(quote, at_ + 1) : std::string_view::npos;
-    if (end == std::string_view::npos) fail("a text in quotes");
+    if (end == std::string_view::npos) fail("a quoted string");
     const std::string value(text_.substr(at_ + 1, end - at_ - 1));
     at_ = end + 1;
     return value;

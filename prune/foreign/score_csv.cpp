@@ -40,7 +40,7 @@ std::size_t float_column(std::string_view name) {
 
 void place(const data::TextLines& lines, std::string_view name, std::size_t field,
            std::size_t& at) {
-  if (at != kNowhere) lines.fail("column '" + data::printable(name) + "' is there twice");
+  if (at != kNowhere) lines.fail("column '" + data::printable(name) + "' appears twice");
   at = field;
 }
 
@@ -53,7 +53,7 @@ Header parse_header(const data::TextLines& lines) {
   for (std::size_t field = 0; field < names.size(); ++field) {
     const std::string_view name = names[field];
     const std::size_t as_float = float_column(name);
-    if (name.find('"') != std::string_view::npos) lines.fail("names without quotation marks", name);
+    if (name.find('"') != std::string_view::npos) lines.fail("names without quotes", name);
     if (name == "index") {
       place(lines, name, field, header.index);
     } else if (name == "label") {
@@ -189,7 +189,7 @@ class CsvReader {
                          std::to_string(count - 1) + " once");
       }
       if (seen[index])
-        throw PruneError(path_ + ": index " + std::to_string(index) + " is there twice");
+        throw PruneError(path_ + ": index " + std::to_string(index) + " appears twice");
       seen[index] = true;
       sorted[index] = records_[at];
       if (!labels.empty()) labels[index] = labels_[at];
@@ -211,9 +211,9 @@ class CsvReader {
     const auto differs = std::mismatch(labels_.begin(), labels_.end(), table.labels.begin());
     if (differs.first == labels_.end()) return;
     throw PruneError(path_ + ": sample " + std::to_string(differs.first - labels_.begin()) +
-                     " has label " + std::to_string(*differs.first) + ", in the data set it has " +
-                     std::to_string(*differs.second) +
-                     ": scores of another data set, or in another order");
+                     " has label " + std::to_string(*differs.first) +
+                     ", but in the data set it has " + std::to_string(*differs.second) +
+                     ": these scores belong to another data set or are in another order");
   }
 
   const std::string& path_;

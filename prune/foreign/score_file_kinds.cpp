@@ -14,7 +14,7 @@ namespace diffprob::prune {
 namespace {
 
 constexpr std::array<ScoreFileKindInfo, 4> kKinds = {{
-    {ScoreFileKind::kScores, "scores", ".h5", "HDF5 score table of ours (.h5)"},
+    {ScoreFileKind::kScores, "scores", ".h5", "diffprob HDF5 score table (.h5)"},
     {ScoreFileKind::kCsv, "csv", ".csv",
      "CSV with a header line: probability or nll, and label, index, top1 ..."},
     {ScoreFileKind::kNpy, "npy-scores", ".npy", ".npy of floats: [samples], or [epochs, samples]"},

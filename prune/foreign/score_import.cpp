@@ -24,8 +24,8 @@ class RowChoice {
     check_score_row(path_, row, values, value_, samples_);
     if (epoch_.rule == EpochChoice::Rule::kOnly && row > 0) {
       throw PruneError(path_ +
-                       ": several rows, one an epoch: say which counts with --epoch=last, "
-                       "--epoch=mean or --epoch=NUMBER (from 0)");
+                       ": several rows, one per epoch: choose with --epoch=last, --epoch=mean or "
+                       "--epoch=NUMBER (from 0)");
     }
     if (epoch_.rule == EpochChoice::Rule::kNumber && row != epoch_.number) return;
     if (epoch_.rule != EpochChoice::Rule::kMean) {
@@ -40,7 +40,7 @@ class RowChoice {
   /// [N]; after the last row. `value` becomes that of the result.
   std::vector<double> finish(ScoreValue& value) {
     if (chosen_.empty()) {
-      throw PruneError(path_ + ": " + std::to_string(rows_) + " rows, there is no row " +
+      throw PruneError(path_ + ": " + std::to_string(rows_) + " rows, so there is no row " +
                        std::to_string(epoch_.number) + " (counted from 0)");
     }
     if (epoch_.rule == EpochChoice::Rule::kMean) {
@@ -67,18 +67,17 @@ void check_score_row(const std::string& path, std::int64_t row, std::span<const 
   if (values.size() != samples) {
     throw PruneError(path + ": " + std::to_string(values.size()) + " scores in row " +
                      std::to_string(row) + ", but there are " + std::to_string(samples) +
-                     " labels (a table has one row an epoch and one column a sample)");
+                     " labels (a table has one row per epoch and one column per sample)");
   }
   const bool nll = value == ScoreValue::kNll;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i] >= 0 && (nll || values[i] <= 1)) continue;
-    throw PruneError(
-        path + ": row " + std::to_string(row) + ", sample " + std::to_string(i) + " is " +
-        std::to_string(values[i]) +
-        (nll ? ", expected -log p, at least 0"
-             : ", expected a probability, 0 to 1 (--value=nll when these are -log p; -1 is how the "
-               "paper's code marks a "
-               "mispredicted sample: such scores cannot be told, export those before cleaning)"));
+    throw PruneError(path + ": row " + std::to_string(row) + ", sample " + std::to_string(i) +
+                     " is " + std::to_string(values[i]) +
+                     (nll ? ", expected -log p, at least 0"
+                          : ", expected a probability, 0 to 1 (--value=nll when these are -log p; "
+                            "the paper's code marks mispredicted samples with -1, which hides "
+                            "their scores: export the scores before cleaning)"));
   }
 }
 
@@ -133,7 +132,7 @@ SampleLabels read_labels(const std::string& path) {
     samples.labels.push_back(static_cast<std::int32_t>(numbers[i]));
     samples.num_classes = std::max(samples.num_classes, numbers[i] + 1);
   }
-  if (numbers.empty()) throw PruneError(path + ": no labels in it");
+  if (numbers.empty()) throw PruneError(path + ": contains no labels");
   return samples;
 }
 

@@ -44,7 +44,7 @@ void read_text_rows(const std::string& path, const TakeRow& take) {
       take(row++, values);
     }
   }
-  if (width == 0) throw PruneError(path + ": no scores in it");
+  if (width == 0) throw PruneError(path + ": contains no scores");
   if (width == 1) take(0, column);
 }
 

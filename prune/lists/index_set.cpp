@@ -99,7 +99,7 @@ IndexSet read_hdf5(const std::string& path, std::int64_t num_samples) {
     set.reasons.push_back(static_cast<Reason>(code));
   check_set(path, set);
   if (num_samples > 0 && num_samples != set.num_samples) {
-    throw PruneError(path + ": made from a data set of " + std::to_string(set.num_samples) +
+    throw PruneError(path + ": was made from a data set of " + std::to_string(set.num_samples) +
                      " samples, expected " + std::to_string(num_samples));
   }
   return set;

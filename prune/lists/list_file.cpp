@@ -57,7 +57,7 @@ std::vector<std::int64_t> read_comma(const std::string& path, ListKind kind) {
                           : kind == ListKind::kDroppedIndex ? ListName::kDroppedIndex
                                                             : ListName::kNone;
   if (list.name != wanted)
-    throw PruneError(path + ": the name in front of the list is not that of the kind '" +
+    throw PruneError(path + ": the name of the list is not that of the kind '" +
                      info_of(kind).name + "'");
   return std::move(list.numbers);
 }
@@ -68,7 +68,7 @@ std::vector<std::int64_t> read_mask(const std::string& path, std::int64_t& num_s
   const auto length = static_cast<std::int64_t>(mask.size());
   if (num_samples > 0 && length != num_samples) {
     throw PruneError(path + ": a mask of " + std::to_string(length) +
-                     " samples, the data set has " + std::to_string(num_samples));
+                     " samples, but the data set has " + std::to_string(num_samples));
   }
   num_samples = length;
   std::vector<std::int64_t> marked;
@@ -115,8 +115,8 @@ class NameReader {
     if (slash != std::string_view::npos && file.substr(0, slash) != identity) {
       lines_.fail("'" + data::printable(file) + "' is given to identity '" +
                   data::printable(identity) +
-                  "', another than its folder: relabelled images cannot be " +
-                  "expressed by a kept list; leave such lines out");
+                  "', which is not its folder: relabelled images cannot be " +
+                  "expressed by a kept list; remove such lines");
     }
     return file;
   }
@@ -139,8 +139,8 @@ std::vector<std::int64_t> read_names(const std::string& path, ListKind kind,
                                      const ListOptions& options) {
   if (options.names == nullptr)
     throw ListNeedsMore(Missing::kNames, path +
-                                             ": no numbers, so names of image files? Such a "
-                                             "list can be read only with the data set");
+                                             ": no numbers. Does it hold names of image files? "
+                                             "Such a list can be read only with the data set");
   return NameReader(path, *options.names).read(kind);
 }
 
@@ -152,7 +152,7 @@ void check_base(const std::string& path, ListKind kind, IndexBase base) {
   if (base == IndexBase::kIndex || numbers) return;
   throw PruneError(
       path + ": a list of kind '" + info_of(kind).name +
-      "' holds no record keys; kinds that may: comma, adaface, lines, npy-index, cvlface");
+      "' cannot hold record keys; kinds that can: comma, adaface, lines, npy-index, cvlface");
 }
 
 /// What the list says, from the kind and from the user.
@@ -260,7 +260,7 @@ void write_names(const std::string& path, ListKind kind, const IndexSet& set,
     const std::string& name = options.names->at(static_cast<std::size_t>(i));
     const auto slash = name.rfind('/');
     if (kind == ListKind::kMsCeleb && slash == std::string::npos)
-      throw PruneError(path + ": '" + name + "' lies in no folder that could name its identity");
+      throw PruneError(path + ": '" + name + "' is not in a folder that names its identity");
     text += (kind == ListKind::kMsCeleb ? name.substr(0, slash) + "\t" : "") + name + "\n";
   }
   data::write_file_atomically(path, text);

@@ -14,26 +14,26 @@ namespace {
 
 constexpr std::array<ListKindInfo, 12> kKinds = {{
     {ListKind::kIndexSet, "index-set", ListMeaning::kKept,
-     "HDF5 index set of ours, with reasons and label map (.h5)"},
+     "diffprob HDF5 index set, with reasons and label map (.h5)"},
     {ListKind::kKeptIndex, "kept-index", ListMeaning::kKept,
-     "text kept_index = [0, 3, ...], the paper's code and ours"},
+     "text kept_index = [0, 3, ...], as the paper's code and diffprob write it"},
     {ListKind::kDroppedIndex, "dropped-index", ListMeaning::kDropped,
      "text dropped_index = [1, 2, ...]"},
     {ListKind::kComma, "comma", ListMeaning::kUnsaid,
-     "text, numbers between commas, without a name"},
+     "text, comma-separated numbers without a name"},
     {ListKind::kAdaFace, "adaface", ListMeaning::kKept,
-     "the same, as AdaFace's subset files: one line of kept indices"},
-    {ListKind::kLines, "lines", ListMeaning::kUnsaid, "text, one index a line"},
+     "the same, as in AdaFace's subset files: one line of kept indices"},
+    {ListKind::kLines, "lines", ListMeaning::kUnsaid, "text, one index per line"},
     {ListKind::kNpyIndex, "npy-index", ListMeaning::kUnsaid, ".npy of whole numbers: indices"},
     {ListKind::kCvlface, "cvlface", ListMeaning::kDropped,
-     "the same, as CVLface's resample files: dropped indices"},
-    {ListKind::kNpyMask, "npy-mask", ListMeaning::kUnsaid, ".npy of bools, one a sample"},
+     "the same, as in CVLface's resample files: dropped indices"},
+    {ListKind::kNpyMask, "npy-mask", ListMeaning::kUnsaid, ".npy of bools, one per sample"},
     {ListKind::kCleanlab, "cleanlab", ListMeaning::kDropped,
-     ".npy as cleanlab's find_label_issues gives it: a mask (True = issue) or indices of issues"},
+     ".npy as cleanlab's find_label_issues returns it: a mask (True = issue) or indices of issues"},
     {ListKind::kNames, "names", ListMeaning::kUnsaid,
-     "text, one image file a line (folders and .lst lists alone; needs --data)"},
+     "text, one image file per line (only for folders and .lst lists; needs --data)"},
     {ListKind::kMsCeleb, "ms-celeb", ListMeaning::kKept,
-     "text, 'identity file' a line, as C-MS-Celeb's clean list (needs --data)"},
+     "text, 'identity file' per line, as in C-MS-Celeb's clean list (needs --data)"},
 }};
 
 ListKind detect_npy(const std::string& path) {
@@ -45,7 +45,7 @@ ListKind detect_npy(const std::string& path) {
   if (file.type() == NpyType::kBool) return ListKind::kNpyMask;
   if (file.type() != NpyType::kUint8) return ListKind::kNpyIndex;
   throw PruneError(
-      path + ": bytes (u1): indices or a mask? Say which with --kind=npy-index or --kind=npy-mask");
+      path + ": bytes (u1): indices or a mask? Choose with --kind=npy-index or --kind=npy-mask");
 }
 
 bool is_whole_number(std::string_view text) {
@@ -56,8 +56,9 @@ bool is_whole_number(std::string_view text) {
 ListKind detect_text(const std::string& path) {
   data::TextLines lines(path);
   if (!lines.next())
-    throw PruneError(path +
-                     ": an empty file: damaged? (if the list is empty, say its form with --kind)");
+    throw PruneError(
+        path +
+        ": an empty file (corrupted?); if the list is really empty, give its kind with --kind");
   const std::string_view first = lines.text();
   if (first.starts_with("kept_index")) return ListKind::kKeptIndex;
   if (first.starts_with("dropped_index")) return ListKind::kDroppedIndex;

@@ -39,7 +39,7 @@ const MethodRow kCcsRow{
     .method = Method::kCcs,
     .name = "ccs",
     .needs = "dynamics or scores",
-    .what = "coverage-centric: drops the hardest share, draws evenly from strata of the rest",
+    .what = "coverage-centric: drops the hardest share, then draws evenly from strata of the rest",
     .keep_ratio = MethodRow::KeepRatio::kNeeded,
     .is_drawn = true,
     .key = key,

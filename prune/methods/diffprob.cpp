@@ -42,15 +42,15 @@ void select(Selecting& on) {
 
 }  // namespace
 
-const MethodRow kDiffProbRow{
-    .method = Method::kDiffProb,
-    .name = "diffprob",
-    .needs = "scores or dynamics",
-    .what =
-        "walks down the probabilities of an identity, keeps what lies more than a threshold apart",
-    .key = key,
-    .check = check_own,
-    .describe = describe,
-    .select = select};
+const MethodRow kDiffProbRow{.method = Method::kDiffProb,
+                             .name = "diffprob",
+                             .needs = "scores or dynamics",
+                             .what =
+                                 "walks down the sorted probabilities of each identity and keeps "
+                                 "samples more than a threshold apart",
+                             .key = key,
+                             .check = check_own,
+                             .describe = describe,
+                             .select = select};
 
 }  // namespace diffprob::prune

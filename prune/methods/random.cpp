@@ -25,14 +25,15 @@ void select(Selecting& on) {
 
 }  // namespace
 
-const MethodRow kRandomRow{
-    .method = Method::kRandom,
-    .name = "random",
-    .needs = "labels",
-    .what = "the same share of each identity, drawn by seed: the bar that every method must beat",
-    .is_drawn = true,
-    .check = check_own,
-    .describe = describe,
-    .select = select};
+const MethodRow kRandomRow{.method = Method::kRandom,
+                           .name = "random",
+                           .needs = "labels",
+                           .what =
+                               "keeps the same share of each identity, drawn by seed: the baseline "
+                               "that every method must beat",
+                           .is_drawn = true,
+                           .check = check_own,
+                           .describe = describe,
+                           .select = select};
 
 }  // namespace diffprob::prune

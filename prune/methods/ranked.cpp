@@ -41,17 +41,18 @@ constexpr MethodRow ranked(Method method, const char* name, const char* needs, c
 
 }  // namespace
 
-const MethodRow kDynUncRow = ranked<Key::kUncertainty>(
-    Method::kDynUnc, "dynunc", "dynamics",
-    "keeps the most uncertain: deviation of the probability over windows of training epochs");
-const MethodRow kEl2nRow = ranked<Key::kEl2n>(
-    Method::kEl2n, "el2n", "scores",
-    "keeps the largest distance between predicted probabilities and the one-hot label");
+const MethodRow kDynUncRow =
+    ranked<Key::kUncertainty>(Method::kDynUnc, "dynunc", "dynamics",
+                              "keeps the most uncertain samples: deviation of the probability over "
+                              "windows of training epochs");
+const MethodRow kEl2nRow = ranked<Key::kEl2n>(Method::kEl2n, "el2n", "scores",
+                                              "keeps the samples with the largest distance between "
+                                              "predicted probabilities and the one-hot label");
 const MethodRow kForgettingRow = ranked<Key::kForgetting>(
     Method::kForgetting, "forgetting", "dynamics",
-    "keeps the most often forgotten in training; never learned counts as most");
-const MethodRow kAumRow =
-    ranked<Key::kAum>(Method::kAum, "aum", "dynamics",
-                      "keeps the largest mean margin over training: drops what looks mislabelled");
+    "keeps the samples most often forgotten in training; never learned counts as most often");
+const MethodRow kAumRow = ranked<Key::kAum>(
+    Method::kAum, "aum", "dynamics",
+    "keeps the samples with the largest mean margin over training: drops what looks mislabelled");
 
 }  // namespace diffprob::prune

@@ -11,7 +11,7 @@ namespace diffprob::prune {
 const MethodRow kNoneRow{.method = Method::kNone,
                          .name = "none",
                          .needs = "scores",
-                         .what = "cleaning alone",
+                         .what = "cleaning only",
                          .keep_ratio = MethodRow::KeepRatio::kNever};
 
 namespace {

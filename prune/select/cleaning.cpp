@@ -20,7 +20,7 @@ void check_sizes(const CleaningColumns& columns, const CleanOptions& options, st
     return;
   throw PruneError("cleaning: " + std::to_string(columns.top1.size()) + " predictions, " +
                    std::to_string(samples) + " labels and " + std::to_string(reasons) +
-                   " reasons, expected the same number of each column");
+                   " reasons, expected the same number of both");
 }
 
 }  // namespace

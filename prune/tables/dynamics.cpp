@@ -61,7 +61,7 @@ std::vector<bool> check_records(std::span<const EpochRecord> records, SampleRang
                        range_text(range));
     }
     if (seen[static_cast<std::size_t>(index - range.first)])
-      throw PruneError(where + "sample " + std::to_string(index) + " came twice");
+      throw PruneError(where + "sample " + std::to_string(index) + " was recorded twice");
     seen[static_cast<std::size_t>(index - range.first)] = true;
     if (!sane(record)) check_values(record);
   }
@@ -72,7 +72,7 @@ void check_all_came(const std::vector<bool>& seen, SampleRange range, const std:
   const auto hole = std::find(seen.begin(), seen.end(), false);
   if (hole == seen.end()) return;
   throw PruneError(where + std::to_string(std::count(seen.begin(), seen.end(), false)) +
-                   " samples did not come, the first is sample " +
+                   " samples were not recorded; the first is sample " +
                    std::to_string(range.first + (hole - seen.begin())));
 }
 
@@ -159,8 +159,8 @@ DynamicsState::DynamicsState(SampleRange own_range, std::int64_t own_window,
       window < 2 || epochs < 0) {
     throw PruneError("training dynamics: " + range_text(range) + ", window " +
                      std::to_string(window) + ", " + std::to_string(epochs) +
-                     " epochs: expected a range of samples, a window of at least 2 and no negative "
-                     "number of epochs");
+                     " epochs: expected a range of samples, a window of at least 2 and a number of "
+                     "epochs of at least 0");
   }
   const auto samples = static_cast<std::size_t>(range.size());
   recent.resize(samples * static_cast<std::size_t>(window));
@@ -200,7 +200,7 @@ DynamicsState resplit(std::span<const DynamicsState> parts, SampleRange range) {
     if (common.size() <= 0) continue;
     if (common.first != next) {
       throw PruneError("training dynamics: sample " + std::to_string(std::min(next, common.first)) +
-                       (common.first > next ? " is missing" : " is there twice") +
+                       (common.first > next ? " is missing" : " appears twice") +
                        " among the parts");
     }
     DynamicsState copy = *part;
@@ -225,7 +225,7 @@ DynamicsState resplit(std::span<const DynamicsState> parts, SampleRange range) {
   }
   if (next < range.last)
     throw PruneError("training dynamics: sample " + std::to_string(next) +
-                     " is missing among the parts");
+                     " is missing from the parts");
   return state;
 }
 
@@ -307,7 +307,7 @@ DynamicsRows DynamicsAccumulator::finish() const {
   if (state_.epochs < 1) throw PruneError("training dynamics: no epoch was recorded");
   if (const auto missing = never_visited(); !missing.empty()) {
     throw PruneError("training dynamics: " + std::to_string(missing.size()) +
-                     " samples were in no epoch, the first is sample " +
+                     " samples were in no epoch; the first is sample " +
                      std::to_string(missing.front()));
   }
   const auto samples = static_cast<std::size_t>(state_.range.size());

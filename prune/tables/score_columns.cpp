@@ -52,7 +52,7 @@ ScoreColumns ScoreColumns::parse(const std::string& where, std::string_view text
   for (const std::string_view name : names) {
     if (position_of(name) == kNames.size() || columns.has(name)) {
       throw PruneError(where + ": columns: '" + data::printable(name) +
-                       "' is unknown or there twice");
+                       "' is unknown or appears twice");
     }
     columns.add(name);
   }
@@ -63,7 +63,7 @@ void need_column(const std::string& where, const ScoreColumns& columns, std::str
                  const std::string& purpose, const std::string& remedy) {
   if (columns.has(name)) return;
   throw PruneError(where + ": " + purpose + " needs the column " + std::string(name) +
-                   ", these imported scores have only '" + columns.text() + "'; " + remedy);
+                   "; these imported scores have only '" + columns.text() + "'; " + remedy);
 }
 
 const std::array<FloatColumn, 8>& float_columns() {

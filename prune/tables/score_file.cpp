@@ -30,7 +30,7 @@ void check_row(std::int64_t row, const ScoreRecord& record, const FloatColumnsTh
   for (std::size_t k = 0; k < columns.size(); ++k) {
     if (std::isnan(record.*columns[k].member) != there[k]) continue;
     problems.add(row, std::string(columns[k].name) +
-                          (there[k] ? " is NaN" : " is there, but not among the columns"));
+                          (there[k] ? " is NaN" : " is present, but not among the columns"));
   }
   if (record.probability < 0 || record.probability > 1) {
     problems.add(row, "probability is " + std::to_string(record.probability) + ", expected 0 to 1");

@@ -35,7 +35,7 @@ std::vector<ScoreRecord> RecordTable::take() {
   if (holes > 0) {
     const auto first = std::find(seen_.begin(), seen_.end(), false) - seen_.begin();
     throw PruneError("scores: " + std::to_string(holes) + " of " + std::to_string(seen_.size()) +
-                     " samples were not scored, the first is sample " + std::to_string(first));
+                     " samples were not scored; the first is sample " + std::to_string(first));
   }
   return std::exchange(records_, {});
 }

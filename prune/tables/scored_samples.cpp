@@ -43,7 +43,7 @@ ScoredSamples::ScoredSamples(std::string scores, std::string index_set)
   const std::string other = set.text("dataset_fingerprint");
   if (set.integer("num_samples") != samples_ ||
       (!other.empty() && !fingerprint_.empty() && other != fingerprint_)) {
-    throw PruneError(index_set_ + ": was made from another data set than " + scores_);
+    throw PruneError(index_set_ + ": was made from a different data set than " + scores_);
   }
   const auto reasons = static_cast<std::int64_t>(set.extent<std::uint8_t>("reason"));
   if (reasons != samples_)

@@ -100,7 +100,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--network", default="iresnet18")
-    parser.add_argument("--batch", type=int, default=32, help="images a rank")
+    parser.add_argument("--batch", type=int, default=32, help="images per rank")
     parser.add_argument("--warmup", type=int, default=4)
     parser.add_argument("--steps", type=int, default=12, help="a multiple of warmup")
     parser.add_argument("--ranks", type=int, default=2)

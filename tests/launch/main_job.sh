@@ -38,7 +38,7 @@ pipeline() {
   exits 0 ranks 2 run "$work/config.yaml" --output="$base" --run.compare_random=true
   [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 7 ] || die "the second run did not skip all 7 stages"
   exits 0 ranks 2 run "$work/config.yaml" --output="$base" --prune.keep_ratio=0.4
-  says "moved aside"
+  says "moved to"
   ls -d "$base"/prune.stale-* >/dev/null || die "the old pruning is gone"
   exits 0 ranks 2 run "$work/config.yaml" --output="$base" --prune.method=aum  # from what the original training recorded
   says "clean+aum keeps"
@@ -50,13 +50,13 @@ sweep() {  # a cell as a job of its own, the rest at once, all again: skipped, a
   local job=("$work/config.yaml" --output="$out" --sweep.methods=diffprob,aum --sweep.ratios=0.5 --run.seeds=2)
   exits 0 ranks 1 sweep "${job[@]}" --dry-run
   says "cell 3: random at 0.5: 2 index sets, 2 trainings, in sweep/random_r0.5"
-  says "8 trainings and 4 index sets in all"
+  says "8 trainings and 4 index sets in total"
   exits 2 ranks 2 sweep "${job[@]}" --sweep.cell=4
-  says "sweep.cell: there are cells 0 to 3, got 4"
+  says "sweep.cell: expected 0 to 3, got 4"
   exits 2 ranks 2 sweep "${job[@]}" --train.record=false
   says "sweep.methods: aum reads training dynamics here"
   exits 2 ranks 2 sweep "${job[@]}" --sweep.methods=dynunc
-  says "sweep.methods: dynunc needs more than 10 recorded epochs, its window; train.epochs is 2"
+  says "sweep.methods: dynunc needs more than 10 recorded epochs (its window), but train.epochs is 2"
   exits 2 ranks 2 sweep "${job[@]}" --sweep.cell=1
   says "run \`diffprob sweep CONFIG --sweep.cell=0\` first"
   exits 0 ranks 2 sweep "${job[@]}" --sweep.cell=0
@@ -217,7 +217,7 @@ options() {  # other losses, optimisers, number formats; what may change at resu
   rm -rf "$out"*
   local train=(--data.train="$base/data" --train.epochs=1 --train.checkpoint_every=0)
   exits 2 ranks 2 train "$work/config.yaml" --output="$out"
-  says "data.train is synthetic, which run and sweep alone make for themselves"
+  says "data.train is synthetic, which only run and sweep generate themselves"
   exits 0 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out" --model.loss=curricularface --model.margin=-1 \
     --train.optimizer=adamw --train.lr=0.001 --train.schedule=cosine --train.warmup_epochs=0.5 --train.ema_decay=0.9 \
     --augment.preset=adaface --data.sampling=balanced --train.accumulate=2 --model.recompute=true --profile=2 --data.resident_gib=1
@@ -240,7 +240,7 @@ options() {  # other losses, optimisers, number formats; what may change at resu
   says "starts from the network of"
   exits 1 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out"_nan --train.lr=100 --train.weight_decay=1 --train.clip_grad_norm=0 \
     --train.max_skipped=3 --train.epochs=8
-  says "updates in a row had a loss or gradient that is not finite"
+  says "consecutive updates had a non-finite loss or gradient"
 }
 
 corrupt_image() {  # one rank throws in the middle of training: all end, in bounded time
@@ -252,10 +252,10 @@ corrupt_image() {  # one rank throws in the middle of training: all end, in boun
   local started=$SECONDS
   exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/corrupt" --output="$work/corrupt_out"
   says "train.rec"
-  says "all ranks end"
+  says "all ranks exit"
   exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/corrupt" --output="$work/corrupt_out" --data.resident_gib=1
   says "train.rec"
-  says "all ranks end"
+  says "all ranks exit"
   [ $((SECONDS - started)) -lt 60 ] || die "it took $((SECONDS - started)) s to end"
   exits 0 ranks 2 train "$work/config.yaml" --data.train="$work/corrupt" --output="$work/corrupt_ok" --data.on_corrupt=replace
   says "unreadable image replaced"
@@ -273,7 +273,7 @@ bad_input() {
   says "the ranks have different configurations"
   says 'data.decode_threads: 1 on rank 0 on'
   exits 2 ranks 1 train "$work/config.yaml" : -np 1 "$program" train "$work/none.yaml"
-  says "not all ranks can use the configuration"
+  says "some ranks cannot use the configuration"
   says "none.yaml: cannot be read"
   exits 2 ranks 1 tarin
   says "did you mean train?"
@@ -291,7 +291,7 @@ small_head() {  # labels beyond the head: every rank ends with one message
   rm -rf "$work/more"
   exits 0 ranks 1 data synth "$work/more" --synthetic.identities=20 --synthetic.images_per_identity=6 --synthetic.verification_pairs=20
   exits 1 ranks 2 score "$work/config.yaml" --data.train="$work/more" --model.checkpoint="$(network)" --output="$work/more_out"
-  says "the data set has 20 identities, the head of the checkpoint only 12"
+  says "the data set has 20 identities, but the head of the checkpoint has only 12"
 }
 
 "$case_name"

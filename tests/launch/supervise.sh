@@ -80,7 +80,7 @@ refused() {
   ends 2 -- mpirun -np 1 "$program" train "$work/config.yaml" --train.epcohs=3
   says 'did you mean train.epochs'
   ends 2 -- mpirun -np 1 hostname
-  says 'want: -- mpirun'
+  says 'expected: -- mpirun'
   ends 2 --tries none -- "${training[@]}"
   ends 2 --hosts a:1 -- "${training[@]}"
   says '^.*-np: --hosts sets hosts and ranks'

@@ -382,7 +382,7 @@ TEST_F(Prune, FilesThatDifferBetweenRanksAreRefused) {
   ScoreTable table = synthetic_table(5, 20, 10);
   if (collectives_.rank() == 1) table.source.dataset_fingerprint = "other";
 
-  EXPECT_THAT(refusal(table, {}), HasSubstr("rank 1 reads another file"));
+  EXPECT_THAT(refusal(table, {}), HasSubstr("rank 1 reads a different file"));
 }
 
 TEST_F(Prune, AFileThatOneRankCannotReadIsAnErrorOnAll) {

@@ -24,7 +24,7 @@ struct Arguments {
       const std::string argument = argv[i];
       const auto equals = argument.find('=');
       TORCH_CHECK(argument.starts_with("--") && equals != std::string::npos, argv[0],
-                  ": want --name=value, got ", argument);
+                  ": expected --name=value, got ", argument);
       const std::string name = argument.substr(2, equals - 2);
       const std::string value = argument.substr(equals + 1);
       if (const auto number = numbers.find(name); number != numbers.end()) {
@@ -35,7 +35,7 @@ struct Arguments {
           read = 0;
         }
         TORCH_CHECK(read > 0 && read == value.size(), argv[0], ": --", name,
-                    " wants a number, got ", value);
+                    ": expected a number, got ", value);
       } else if (const auto text = texts.find(name); text != texts.end()) {
         *text->second = value;
       } else {

@@ -281,7 +281,7 @@ TEST(DataCheck, SaysWhatItCannotLookAt) {
   EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder / "nowhere", {})); }),
               HasSubstr("does not exist"));
   EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder / "notes.txt", {})); }),
-              HasSubstr("understood are"));
+              HasSubstr("supported: "));
   EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder.path(), {})); }),
               HasSubstr("neither a train.rec nor sub-folders"));
 }

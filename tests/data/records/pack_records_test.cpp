@@ -141,7 +141,7 @@ TEST_F(PackRecords, WhatDoesNotFitIsRefusedAndLeavesNothing) {
   EXPECT_THAT(refusal({0, kImages}), HasSubstr("index 40 is not below 40"));
   EXPECT_THAT(refusal({-1}), HasSubstr("index -1 is not below"));
   EXPECT_THAT(refusal({3, 3}), HasSubstr("index 3 appears twice"));
-  EXPECT_THAT(refusal({0}, {-1, 0, 1, 2, 3, 4, 5}), HasSubstr("mapped to nothing"));
+  EXPECT_THAT(refusal({0}, {-1, 0, 1, 2, 3, 4, 5}), HasSubstr("has no mapping"));
   EXPECT_THAT(refusal({0}, {0}), HasSubstr("a label map of 1 for 7 classes"));
   EXPECT_THAT(refusal({0, 3}, {4, 5, -1, 0, 1, 2, 3}), HasSubstr("labels must come in order"));
   const auto out = folder_ / "out";

@@ -136,7 +136,7 @@ TEST_F(VerificationSetTest, WrongContentIsNamed) {
                                    "](K\x02"
                                    "e")),
               HasSubstr("same / not same"));
-  EXPECT_THAT(read_error(pickle_of(kTwoImages, kOneFlag) + "x"), HasSubstr("1 bytes follow"));
+  EXPECT_THAT(read_error(pickle_of(kTwoImages, kOneFlag) + "x"), HasSubstr("1 extra bytes after"));
   const auto with_shape = [](const std::string& shape) {
     return pickle_of(array("u1", shape, "xyz") +
                          "U\x01"
@@ -169,7 +169,7 @@ TEST_F(VerificationSetTest, RepetitionIsBounded) {  // a small file that names o
   std::string images = "B" + number(1 << 16, 4) + std::string(1 << 16, 'x') + "q\x00"s;
   for (int i = 1; i < 20000; ++i) images += "h\x00"s;
   EXPECT_THAT(read_error(pickle_of(images, "](" + std::string(10000, '\x88') + "e")),
-              HasSubstr("repeat too often"));
+              HasSubstr("are repeated too often"));
 }
 
 TEST_F(VerificationSetTest, WriterGoesThereAndBack) {

@@ -157,7 +157,7 @@ TEST_F(NcclFaultsTest, AStartThatDoesNotComeToItsEndThrows) {
   EXPECT_THAT(error_of([&] {
                 (void)tests::connect_fake_nccl(device_, {kStep, kStep});
               }),
-              HasSubstr("start of NCCL"));
+              HasSubstr("initialisation of NCCL"));
 }
 
 TEST_F(NcclFaultsTest, AnEndThatHangsIsAborted) {

@@ -78,13 +78,14 @@ TEST_F(NcclHandleTest, StartsLaunchesAndEndsThroughStatesInProgress) {
 
 TEST_F(NcclHandleTest, AStartThatFailsOrHangsThrowsWithinItsDeadline) {
   tests::set_fake_nccl({.start_error = ncclInvalidUsage});
-  EXPECT_THAT(error_of([&] { (void)make(); }), HasSubstr("start of NCCL failed on rank 1"));
+  EXPECT_THAT(error_of([&] { (void)make(); }),
+              HasSubstr("initialisation of NCCL failed on rank 1"));
   tests::set_fake_nccl({.error = ncclRemoteError});
   EXPECT_THAT(error_of([&] { (void)make(); }),
-              HasSubstr("start of NCCL failed on rank 1: remote error; peer 3 is gone"));
+              HasSubstr("initialisation of NCCL failed on rank 1: remote error; peer 3 is gone"));
   tests::set_fake_nccl({.hangs = true});
   const auto start = Clock::now();
-  EXPECT_THAT(error_of([&] { (void)make(); }), HasSubstr("start of NCCL: rank 1 waited"));
+  EXPECT_THAT(error_of([&] { (void)make(); }), HasSubstr("initialisation of NCCL: rank 1 waited"));
   EXPECT_LT(seconds_since(start), 5);
   EXPECT_THAT(tests::fake_nccl_calls(), Contains("abort ended"));  // nothing of it is left
 }

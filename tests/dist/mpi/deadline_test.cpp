@@ -96,7 +96,7 @@ TEST_F(DeadlineTest, ANumberThatIsExchangedAheadNamesTheRankThatGaveNone) {
 
   if (is_late()) return;
   EXPECT_EQ(first.message, "");
-  expect_timely(second, "all_reduce begun in the call before");
+  expect_timely(second, "all_reduce started by the previous call");
   const std::string absent = "; rank " + std::to_string(world_size() - 1) + " did not arrive: ";
   EXPECT_NE(second.message.find(absent), std::string::npos) << second.message;
 }
@@ -125,7 +125,7 @@ TEST_F(DeadlineTest, TheStartNamesTheMissingRank) {
     EXPECT_EQ(outcome.message, "");
     return;
   }
-  expect_timely(outcome, "start of a communicator");
+  expect_timely(outcome, "creation of a communicator");
   const std::string missing = "nothing from rank " + std::to_string(world_size() - 1);
   EXPECT_EQ(outcome.message.substr(outcome.message.find("nothing")), missing) << outcome.message;
 }

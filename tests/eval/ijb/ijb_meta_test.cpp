@@ -124,7 +124,7 @@ TEST_F(IjbMeta, FilesThatAreMissing) {
   expect_error([&] { (void)images(); }, {"expected meta/ijbb_face_tid_mid.txt"});
   write_good();
   write("ijbc_face_tid_mid.txt", "");
-  expect_error([&] { (void)images(); }, {"IJB-B and of IJB-C"});
+  expect_error([&] { (void)images(); }, {"both IJB-B and IJB-C"});
   std::filesystem::remove(path("ijbc_face_tid_mid.txt"));
   std::filesystem::remove(path("ijbb_name_5pts_score.txt"));
   expect_error([&] { (void)images(); }, {"ijbb_name_5pts_score.txt: is missing"});
@@ -145,7 +145,8 @@ TEST_F(IjbMeta, SubjectLists) {
   refused("TEMPLATE_ID,SUBJECT_ID\n", {"no templates"});
   refused("TEMPLATE_ID,SUBJECT_ID\n7\n", {"line 2", "one field"});
   refused("TEMPLATE_ID,SUBJECT_ID\n7,5\n8,5\n", {"line 3", "template 8"});
-  refused("TEMPLATE_ID,SUBJECT_ID\n7,5\n7,6\n", {"line 3", "subject 6", "further up it has 5"});
+  refused("TEMPLATE_ID,SUBJECT_ID\n7,5\n7,6\n",
+          {"line 3", "subject 6", "on an earlier line it has 5"});
 }
 
 TEST_F(IjbMeta, PartsTogetherAreTheFileAndNameTheRightLine) {

@@ -137,8 +137,8 @@ TEST_F(LooseCropsTest, BadImagesAreCountedListedAndLeftOut) {
   ASSERT_EQ(crops.problems().size(), 3U);
   std::string all;
   for (const auto& problem : crops.problems()) all += problem + "\n";
-  for (const char* said :
-       {"4.jpg", "cannot be opened", "6.jpg", "not an image", "8.jpg", "no five points of a face"})
+  for (const char* said : {"4.jpg", "cannot be opened", "6.jpg", "not an image", "8.jpg",
+                           "not the five points of a face"})
     EXPECT_THAT(all, HasSubstr(said));
 }
 

@@ -111,7 +111,7 @@ TEST_F(CheckpointReading, AConfigurationThatIsNotTheOneOfItsDigestIsBroken) {
   }
   control_.barrier("changed");
   EXPECT_THAT(message_of([&] { (void)read_checkpoint_info(path); }),
-              HasSubstr("the configuration does not have its SHA-256"));
+              HasSubstr("the SHA-256 of the configuration does not match"));
   control_.barrier("read");
   EXPECT_EQ(find_checkpoint(folder_, control_), good);
 }
@@ -125,7 +125,7 @@ TEST_F(CheckpointReading, AManifestWithAnotherNumberIsBroken) {
   }
   control_.barrier("changed");
   EXPECT_THAT(message_of([&] { (void)read_checkpoint_info(path); }),
-              HasSubstr("it does not have its own SHA-256"));
+              HasSubstr("its SHA-256 does not match"));
   control_.barrier("read");
 }
 
@@ -224,7 +224,7 @@ TEST_F(CheckpointReading, TheFingerprintNamesTheWeights) {
 
 TEST(CheckpointSettings, DifferencesAreListed) {
   EXPECT_THAT(settings_differences("a=1\nb=2\nc=3\n", "a=1\nb=5\nd=4\n"),
-              ElementsAre("b: was 2, is 5", "d: was not there, is 4", "c: was 3, is gone"));
+              ElementsAre("b: was 2, is 5", "d: was missing, is 4", "c: was 3, is missing"));
 }
 
 TEST(CheckpointSettings, AllowedKeysAndSectionsMayDiffer) {

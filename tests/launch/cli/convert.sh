@@ -61,7 +61,7 @@ PY
 
 # Scores: text, CSV and .npy lead to the same table and to the selection above.
 exits 0 convert prob_3.txt scores.h5 --data=faces
-says "without top1 they can be pruned, but not cleaned"
+says "without top1, scores can be pruned but not cleaned"
 exits 0 convert epochs.txt last.h5 --data=faces --epoch=last
 same scores.h5 last.h5
 exits 1 convert epochs.txt any.h5 --data=faces
@@ -69,7 +69,7 @@ says "--epoch=last"
 exits 0 convert epochs.txt first.h5 --data=faces --epoch=0
 ! cmp -s scores.h5 first.h5 || die "epoch 0 is epoch 2"
 exits 0 convert foreign.csv csv.h5 --data=faces
-says "column 'path' is not known and left out"
+says "unknown column 'path' was skipped"
 same scores.h5 csv.h5
 exits 0 convert scores.h5 all.csv
 exits 0 convert all.csv again.h5 --data=faces
@@ -117,7 +117,7 @@ exits 1 convert list.npy-mask back.txt
 says "does not say whether True means kept or dropped"
 exits 0 convert expected.txt kept.h5 --data=faces
 exits 1 convert expected.txt kept.xyz
-says "say --to=KIND"
+says "give --to=KIND"
 exits 1 convert prob_3.txt kept.h5 --kind=lines --list=kept
 says "line 1: expected a sample index"
 exits 2 convert expected.txt kept2.h5 --lst=kept
@@ -140,7 +140,7 @@ same whole/train.rec faces/train.rec
 exits 1 data pack faces nothing --subset=keys.txt
 says "--list=kept"
 exits 2 data pack faces faces --subset=lines.txt --list=kept
-says "the folder of the set that is read"
+says "is the folder of the input set"
 exits 0 data synth others --synthetic.identities=8 --synthetic.images_per_identity=10 --synthetic.verification_pairs=10 --seed=9
 exits 1 data pack others nothing --subset=pruned/index_set.h5
 for list in dropped.txt lines.txt list.npy-index; do

@@ -12,7 +12,7 @@ exits() { local wanted=$1 code=0; shift; "$program" "$@" >"$log" 2>&1 || code=$?
 
 exits 0 data synth faces --synthetic.identities=8 --synthetic.images_per_identity=10 --synthetic.verification_pairs=10 --synthetic.near_duplicates=0
 exits 0 data check faces --report=clean.json --kept=all.txt
-says "nothing is wrong"
+says "no problems found"
 
 # Damage that training does not see when it opens the set.
 cp -r faces hurt
@@ -50,13 +50,13 @@ exits 0 train --data.train=hurt --data.kept=kept.h5 --model.backbone=tiny --mode
 cp -r hurt broken
 sed -i '5d' broken/train.idx
 exits 1 data check broken --kept=broken.h5 --repair=mended
-says "training refuses this set"
-says "--repair=OUT writes its sound images as a new set"
+says "training rejects this set"
+says "--repair=OUT writes its valid images as a new set"
 [ ! -e broken.h5 ] || die "a kept list of a set that does not open"
 exits 0 data check mended
 cmp mended/train.rec packed/train.rec || die "the repaired set is not the sound part"
 exits 2 data check hurt --repair=hurt
-says "the folder of the set that is read"
+says "is the folder of the input set"
 exits 2 data check hurt --reprot=x
 says "did you mean report"
 exits 2 data check

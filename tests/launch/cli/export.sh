@@ -41,7 +41,7 @@ says "model.checkpoint: this command needs"
 exits 2 export --model.checkpoint="$checkpoint" --file=a.pt --fold-bn
 says "--file=a.pt: expected a name that ends with .pth or .onnx"
 exits 2 export --model.checkpoint="$checkpoint" --file=a.pth --fold-bn
-says "--fold-bn: for .onnx"
+says "--fold-bn: only for .onnx"
 exits 2 export --model.checkpoint="$checkpoint" --file=a.onnx --fold
 says "--fold: unknown flag"
 exits 2 train --fold-bn

@@ -40,7 +40,7 @@ for how in ${DIFFPROB_CLUSTER_LONG:+kill} link-down; do
   lose node2 "$how" "$how" &
   supervised "$how"
   wait
-  says 'node2:2 does not answer: left out'
+  says 'node2:2 does not answer: skipped'
   says '\[r0/6\] .*6 ranks'
   says '\[r0/4\] .*: continues .*step_'
   [ "$(grep -c 'supervise: start ' "$log")" -ge 2 ] || die "it was not started again"

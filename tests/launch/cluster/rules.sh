@@ -26,7 +26,7 @@ cluster_env() {
 
 bad_configurations() {
   refused "--time is missing" config.yaml --nodes 1 --tasks-per-node 2
-  refused "--nodes: want a number above 0, got \"x\"" config.yaml --nodes x --tasks-per-node 2 --time 1
+  refused "--nodes: expected a number above 0, got \"x\"" config.yaml --nodes x --tasks-per-node 2 --time 1
   refused "--nodse: unknown option" config.yaml --nodse 1
   refused "train.batch_siez: unknown key, did you mean train.batch_size?" config.yaml "${size[@]}" --time 1 train.batch_siez=3
   refused "nothing was submitted" config.yaml "${size[@]}" --time 1 data.train=/nonexistent

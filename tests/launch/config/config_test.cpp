@@ -55,16 +55,17 @@ TEST(Config, ReportsAllProblemsWithLineAndSuggestion) {
   EXPECT_THAT(
       message,
       HasSubstr("my.yaml:2  train.batch_siez: unknown key, did you mean train.batch_size?"));
-  EXPECT_THAT(message, HasSubstr("my.yaml:3  train.lr: want a number in [0, 100], got \"fast\""));
+  EXPECT_THAT(message,
+              HasSubstr("my.yaml:3  train.lr: expected a number in [0, 100], got \"fast\""));
   EXPECT_THAT(message, HasSubstr("did you mean iresnet50?"));
-  EXPECT_THAT(message, HasSubstr("--prune.keep_ratio: want a number in [0, 1], got \"1.2\""));
+  EXPECT_THAT(message, HasSubstr("--prune.keep_ratio: expected a number in [0, 1], got \"1.2\""));
 }
 
 TEST(Config, BindingOfCpusIsAutoOrNone) {
   EXPECT_EQ(Config().dist.bind, "auto");
   EXPECT_EQ(parse_config("my.yaml", "dist:\n  bind: none\n", {}).dist.bind, "none");
   EXPECT_THAT(problems_of("dist:\n  bind: core\n"),
-              HasSubstr("my.yaml:2  dist.bind: want one of auto none"));
+              HasSubstr("my.yaml:2  dist.bind: expected one of auto none"));
 }
 
 TEST(Config, ListsOfNumbersAndWordsAreChecked) {
@@ -74,23 +75,22 @@ TEST(Config, ListsOfNumbersAndWordsAreChecked) {
       problems_of("sweep:\n  methods: [diffprob, clean+difprob]\n  ratios: [0.5, 1.5]\n");
   EXPECT_THAT(
       message,
-      HasSubstr("my.yaml:2  sweep.methods: want a list, each item one of diffprob clean+diffprob"));
-  EXPECT_THAT(message, HasSubstr("did you mean clean+diffprob?), not \"clean+difprob\""));
-  EXPECT_THAT(
-      message,
       HasSubstr(
-          "my.yaml:3  sweep.ratios: want a list, each item a number in [1e-06, 1], not \"1.5\""));
+          "my.yaml:2  sweep.methods: expected a list, each item one of diffprob clean+diffprob"));
+  EXPECT_THAT(message, HasSubstr("did you mean clean+diffprob?), not \"clean+difprob\""));
+  EXPECT_THAT(message, HasSubstr("my.yaml:3  sweep.ratios: expected a list, each item a number in "
+                                 "[1e-06, 1], not \"1.5\""));
   EXPECT_THAT(problems_of("sweep:\n  methods: []\n  ratios: [0.5, 0.5]\n"),
-              HasSubstr("sweep.methods: want at least one, got none"));
+              HasSubstr("sweep.methods: expected at least one, got none"));
   EXPECT_THAT(problems_of("sweep:\n  ratios: [0.5, 0.25, 0.5]\n"),
-              HasSubstr("sweep.ratios: 0.5 is there twice"));
+              HasSubstr("sweep.ratios: 0.5 appears twice"));
 }
 
 TEST(Config, RefusesWhatIsNotYamlAndKeysGivenTwice) {
   EXPECT_THAT(problems_of("train: [1, 2\n"), HasSubstr("not YAML"));
   EXPECT_THAT(problems_of("seed: 1\nseed: 2\n"), HasSubstr("given twice"));
-  EXPECT_THAT(problems_of("- a\n- b\n"), HasSubstr("want sections and keys"));
-  EXPECT_THAT(problems_of("train:\n  lr: nan\n"), HasSubstr("want a number"));
+  EXPECT_THAT(problems_of("- a\n- b\n"), HasSubstr("expected sections and keys"));
+  EXPECT_THAT(problems_of("train:\n  lr: nan\n"), HasSubstr("expected a number"));
   EXPECT_THAT(problems_of("train: 3\n"), HasSubstr("train: unknown key"));
 }
 
@@ -111,12 +111,11 @@ TEST(Config, AKeyOfEarlierVersionsIsANoteInAFileAndAProblemOnTheCommandLine) {
   ASSERT_EQ(config.notes.size(), 1U);
   EXPECT_THAT(
       config.notes[0],
-      HasSubstr(
-          "old.yaml:2  score.batch_size: not used any more, scores do not depend on the batch"));
+      HasSubstr("old.yaml:2  score.batch_size: no longer used; scores do not depend on the batch"));
   EXPECT_EQ(config.score.margin, 0.1);
 
   EXPECT_THAT(problems_of("", {{"score.batch_size", "64"}}),
-              HasSubstr("--score.batch_size: not used any more"));
+              HasSubstr("--score.batch_size: no longer used"));
 }
 
 TEST(Config, EveryKeyHasAHelpText) {
@@ -128,7 +127,7 @@ TEST(Config, HelpOfASectionShowsDefaultRangeAndMeaningOfItsKeysAlone) {
   const std::string text = config_help("score");
 
   EXPECT_THAT(text, HasSubstr("  score.batch_per_rank\n      default 256; a whole number in [1, "
-                              "1e+06]\n      images of each rank at a time"));
+                              "1e+06]\n      images per rank at a time"));
   EXPECT_THAT(text, HasSubstr("  score.fold\n      default true; true or false\n"));
   EXPECT_THAT(text, Not(HasSubstr("\n  train.")));
 }
@@ -154,9 +153,8 @@ TEST(Config, HelpOfAllSectionsHasEveryKeyOnce) {
 
 TEST(Config, HelpOfOneKeyIsAboutThatKey) {
   EXPECT_EQ(config_help("score.fold"),
-            "  score.fold\n      default true; true or false\n      BatchNorm folded into "
-            "convolutions: the same scores within rounding, "
-            "faster\n");
+            "  score.fold\n      default true; true or false\n      fold BatchNorm into "
+            "convolutions: faster, and the same scores up to rounding\n");
   EXPECT_THAT(config_help("sweep.ratios"),
               HasSubstr("default [0.75, 0.5, 0.25]; a list, each item a number in [1e-06, 1]"));
   EXPECT_THAT(config_help("prune.score"),

@@ -117,7 +117,7 @@ TEST_F(FeatureFiles, RefusesWhatIsNotRowsOfFloats) {
   std::ofstream(folder / "text.txt") << "1 2 3\n";
   expect_refused("flat.npy", "", "two-dimensional");
   expect_refused("whole.npy", "", "floats");
-  expect_refused("cut.npy", "", "cut off");
+  expect_refused("cut.npy", "", "truncated");
   expect_refused("none.npy", "", "(0, 3)");
   expect_refused("text.txt", "", "not a .npy file");
   expect_refused("missing.npy", "", "cannot open");

@@ -23,7 +23,7 @@ KINDS = {
     "segv": (139, (r"process rank {rank} .*signal 11 \(Segmentation fault\)",)),
     "abort": (134, (r"process rank {rank} .*signal 6 \(Aborted\)",)),
     "exit0": (1, (r"process rank {rank} with PID \d+ on\s+node \S+ exiting improperly",)),
-    "throw": (1, (r"thrown on purpose at {point}", r"all ranks end")),
+    "throw": (1, (r"thrown on purpose at {point}", r"all ranks exit")),
     "stop": (1, (r"nothing from rank {rank}|rank {rank} did not answer",)),
     "term": (75, (r"stopped by SIGTERM",)),
 }
@@ -126,33 +126,33 @@ UNESSENTIAL = {"report.html": "no report"}
 
 def refusals():
     for file, call, error, rank, done in FILES:
-        code, end = (0, UNESSENTIAL[file]) if file in UNESSENTIAL else (1, "all ranks end")
+        code, end = (0, UNESSENTIAL[file]) if file in UNESSENTIAL else (1, "all ranks exit")
         yield Case(f"{file} {call} {error} rank {rank}", f"{call}:{error}:{rank}:1:{file}", code, (re.escape(file), ERRORS[error], end), 60,
                    done, quick=(file, call) in QUICK_FILES)
 
 
 OTHERS = (
-    Case("full disk, first checkpoint", says=("No space left on device", "all ranks end"), check="full_disk", detail=("150k",)),
-    Case("full disk, later", says=("No space left on device", "all ranks end"), check="full_disk", detail=("600k",), quick=True),
-    Case("read-only output", says=("Read-only file system", "all ranks end"), check="read_only", quick=True),
-    Case("checkpoint shard truncated", says=(r"is broken, set aside", r"head\.00001-of-00002\.pth has \d+ bytes, expected \d+"), code=0,
+    Case("full disk, first checkpoint", says=("No space left on device", "all ranks exit"), check="full_disk", detail=("150k",)),
+    Case("full disk, later", says=("No space left on device", "all ranks exit"), check="full_disk", detail=("600k",), quick=True),
+    Case("read-only output", says=("Read-only file system", "all ranks exit"), check="read_only", quick=True),
+    Case("checkpoint shard truncated", says=(r"is corrupted; renamed", r"head\.00001-of-00002\.pth has \d+ bytes, expected \d+"), code=0,
          check="damaged_checkpoint", detail=("head.00001-of-00002.pth", "truncate")),
-    Case("checkpoint shard with a flipped bit", says=(r"is broken, set aside", r"head\.00001.*does not have the SHA-256"), code=0,
+    Case("checkpoint shard with a flipped bit", says=(r"is corrupted; renamed", r"head\.00001.*does not match its SHA-256"), code=0,
          check="damaged_checkpoint", detail=("head.00001-of-00002.pth", "flip"), quick=True),
-    Case("checkpoint shard missing", says=(r"is broken, set aside", r"head\.00000-of-00002\.pth is missing"), code=0,
+    Case("checkpoint shard missing", says=(r"is corrupted; renamed", r"head\.00000-of-00002\.pth is missing"), code=0,
          check="damaged_checkpoint", detail=("head.00000-of-00002.pth", "remove")),
-    Case("checkpoint manifest truncated", says=(r"is broken, set aside", r"manifest\.json"), code=0, check="damaged_checkpoint",
+    Case("checkpoint manifest truncated", says=(r"is corrupted; renamed", r"manifest\.json"), code=0, check="damaged_checkpoint",
          detail=("manifest.json", "truncate")),
-    Case("all checkpoints damaged", says=(r"is broken, set aside",), code=0, check="damaged_checkpoint",
+    Case("all checkpoints damaged", says=(r"is corrupted; renamed",), code=0, check="damaged_checkpoint",
          detail=("backbone.pth", "flip", "all")),
-    Case("score part truncated", says=(r"part\.\d+-\d+.*damaged",), code=0, check="damaged_part", detail=("truncate",)),
-    Case("score part with a flipped bit", says=(r"part\.\d+-\d+.*damaged",), code=0, check="damaged_part", detail=("flip",)),
-    Case("corrupt JPEG", says=(r"train\.rec.*record 11\b", "all ranks end"), check="corrupt_jpeg", quick=True),
+    Case("score part truncated", says=(r"part\.\d+-\d+.*corrupted",), code=0, check="damaged_part", detail=("truncate",)),
+    Case("score part with a flipped bit", says=(r"part\.\d+-\d+.*corrupted",), code=0, check="damaged_part", detail=("flip",)),
+    Case("corrupt JPEG", says=(r"train\.rec.*record 11\b", "all ranks exit"), check="corrupt_jpeg", quick=True),
     Case("slow rank 0", "forward:slow:0:1", code=0),
     Case("slow rank 1", "forward:slow:1:1", code=0),
     Case("second job in the folder", says=(r"is in use by another job, process \d+ on \S+, since",), check="second_job", limit=40,
          quick=True),
-    Case("signal twice", "forward:usr1twice:1:3", code=138, says=("second signal: ends at once",), quick=True),
+    Case("signal twice", "forward:usr1twice:1:3", code=138, says=("second signal: exiting immediately",), quick=True),
     Case("signal before the first checkpoint", "data_wait:usr1:1:1", code=75, says=("stopped by SIGUSR1 after step 2 of 8",), quick=True),
     Case("link down between two nodes", check="link_down", code=(1, 205), arguments=FROZEN,
          says=(r"nothing from rank 1|lost|node2",)),

@@ -38,7 +38,7 @@ Fault parse() {
   for (std::string field; std::getline(text, field, ':');) fields.push_back(field);
   if (fields.empty()) return {};
   if (fields.size() < 3)
-    throw std::runtime_error("DIFFPROB_FAULT: want POINT:KIND:RANK[:COUNT[:PATH]]");
+    throw std::runtime_error("DIFFPROB_FAULT: expected POINT:KIND:RANK[:COUNT[:PATH]]");
   fields.resize(5);
   return {fields[0], fields[1], std::stoi(fields[2]), fields[3].empty() ? 1 : std::stoi(fields[3]),
           fields[4]};

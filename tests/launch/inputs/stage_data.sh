@@ -21,7 +21,7 @@ says "staged faces: "
 copy=$(ls -d local/faces-????????????????)
 cmp faces/train.rec "$copy/train.rec" || die "the copy is another one"
 train second --data.stage_dir=local || die "training from the copy that is there"
-says "(0.0 MiB copied, the rest was there)"
+says "(0.0 MiB copied, the rest was already there)"
 for run in first second; do
   for file in plain/checkpoints/step_*/backbone.pth; do cmp "$file" "$run/${file#plain/}" || die "$run gives another network"; done
 done

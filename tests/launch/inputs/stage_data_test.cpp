@@ -281,7 +281,7 @@ TEST_F(Staging, NoticesASourceThatChangesOnTheWay) {
   copy.prepare();
   write_file(source() + "/property", "2100,112,112\n");
   EXPECT_THAT(data::test::error_of([&] { static_cast<void>(copy.bring(4)); }),
-              HasSubstr("is it being written?"));
+              HasSubstr("is it still being written?"));
 }
 
 }  // namespace

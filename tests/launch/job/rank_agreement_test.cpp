@@ -59,7 +59,7 @@ TEST_F(RankAgreement, AnotherProgramOnOneRankIsNamedOnAll) {
 
   const std::string text = complaint(own);
 
-  EXPECT_THAT(text, HasSubstr("the ranks do not run the same program:\n  " + others() +
+  EXPECT_THAT(text, HasSubstr("the ranks run different programs:\n  " + others() +
                               ": diffprob 1\n  " + last() + ": diffprob 2\n"));
 }
 
@@ -69,7 +69,7 @@ TEST_F(RankAgreement, AConfigurationThatOneRankCannotReadIsNamedOnAll) {
 
   const std::string text = complaint(own);
 
-  EXPECT_THAT(text, HasSubstr("not all ranks can use the configuration:\n  " + others() +
+  EXPECT_THAT(text, HasSubstr("some ranks cannot use the configuration:\n  " + others() +
                               ": no problem\n  " + last() +
                               ": config: 1 problem\n  x.yaml: cannot be read\n"));
 }
@@ -88,8 +88,8 @@ TEST_F(RankAgreement, KeysThatDifferAreNamedWithTheirValues) {
   const std::string text = complaint(own);
 
   EXPECT_THAT(text, HasSubstr("\n  train.lr: 0.1 on " + others() + "; 0.2 on " + last() + "\n"));
-  EXPECT_THAT(
-      text, HasSubstr("\n  model.new: not there on " + others() + "; [1, 2] on " + last() + "\n"));
+  EXPECT_THAT(text,
+              HasSubstr("\n  model.new: missing on " + others() + "; [1, 2] on " + last() + "\n"));
   EXPECT_THAT(text, Not(HasSubstr("seed")));
 }
 

@@ -68,7 +68,7 @@ TEST_F(PlantedReport, NamesTheBadLine) {
     (void)judge_planted(path_, set);
     FAIL();
   } catch (const std::runtime_error& error) {
-    EXPECT_THAT(error.what(), HasSubstr(":3: want"));
+    EXPECT_THAT(error.what(), HasSubstr(":3: expected"));
   }
 }
 

@@ -11,7 +11,7 @@ says() { grep -qF -- "$1" "$log" || die "the log does not say: $1"; }
 exits() { local wanted=$1 code=0; shift; "$program" "$@" >"$log" 2>&1 || code=$?; [ "$code" -eq "$wanted" ] || die "exit code $code, expected $wanted: $*"; }
 holds() { python3 "$check" "$@" >"$work/holds" || die "$1"; }
 count() { awk -v name="$1" '$1 == name {print $2}' "$work/holds"; }
-sections=("Original against pruned" "Cleaning and pruning" "Face sheets" "Verification" "Training" "Time and memory" "Configuration")
+sections=("Original and pruned" "Cleaning and pruning" "Face sheets" "Verification" "Training" "Time and memory" "Configuration")
 
 # What the run itself has written, and the same again.
 holds "$base/report.html" "${sections[@]}" untrained original random "planted near-duplicates" "Identities:" synthetic_verification
@@ -27,7 +27,7 @@ other="$work/<i>other & run"
 cp -r "$base" "$other"
 sed -i 's/^seed: 3/seed: 4/' "$other/config.yaml"
 exits 0 report "$base" "$other" --file="$work/two.html"
-holds "$work/two.html" "${sections[@]}" "<i>other & run" "Keys of the configuration that differ"
+holds "$work/two.html" "${sections[@]}" "<i>other & run" "Configuration keys that differ"
 
 # A run that was killed in its first training.
 mkdir -p "$work/killed/train_original/checkpoints"
@@ -51,12 +51,12 @@ done
 
 # Folders of one step, of nothing, and bad usage.
 exits 0 report "$base/prune" --file="$work/prune.html"
-holds "$work/prune.html" "What became of the images" "No training in this run"
+holds "$work/prune.html" "What happened to the images" "No training in this run"
 exits 1 report "$work/missing"
-says "no folder of a run"
+says "not the output folder of a run"
 mkdir "$work/empty"
 exits 1 report "$work/empty"
-says "no run of diffprob"
+says "not the output of a diffprob run"
 exits 2 report
 says "diffprob report RUN"
 exits 2 report "$base" --flie=x

@@ -105,7 +105,7 @@ TEST(ReportFaces, ChoiceByHand) {
   const auto chosen = choose_identities(identities, 2);
 
   EXPECT_THAT(labels_of(chosen, "most pruned"), ElementsAre(1, 3));
-  EXPECT_THAT(labels_of(chosen, "most cleaned away"), ElementsAre(4, 5));
+  EXPECT_THAT(labels_of(chosen, "most removed by cleaning"), ElementsAre(4, 5));
   EXPECT_THAT(labels_of(chosen, "typical"), ElementsAre(0, 6));
   EXPECT_TRUE(choose_identities({}, 2).empty());
 }

@@ -54,9 +54,9 @@ for files in 2 7 13; do
   kill_after "$files" 2 "$work/killed"
   score 2 "$work/killed"
   ends_with 0
-  grep -q 'score: goes on behind' "$log" || die "it did not go on from the parts"
+  grep -q 'score: resumes after' "$log" || die "it did not go on from the parts"
   same "$work/w2/scores.h5" "$work/killed/scores.h5"
-  echo "killed with $files files of parts: the same bytes; $(grep -o 'goes on behind.*' "$log" | head -n 1)"
+  echo "killed with $files files of parts: the same bytes; $(grep -o 'resumes after.*' "$log" | head -n 1)"
 done
 
 score 1 "$work/moved"
@@ -64,7 +64,7 @@ kill_after 6 1 "$work/moved"
 cp -r "$work/moved" "$work/damaged"
 score 3 "$work/moved" --score.batch_per_rank=20
 ends_with 0
-grep -q 'score: goes on behind' "$log" || die "it did not go on from the parts of one rank"
+grep -q 'score: resumes after' "$log" || die "it did not go on from the parts of one rank"
 same "$work/w1/scores.h5" "$work/moved/scores.h5"
 echo "killed on 1 rank, continued on 3: the same bytes"
 
@@ -73,13 +73,13 @@ printf 'X' | dd of="$victim" bs=1 seek=700 conv=notrunc 2>/dev/null
 cp -r "$work/damaged" "$work/foreign"
 score 1 "$work/damaged"
 ends_with 0
-grep -q "$(basename "$victim") is damaged" "$log" || die "the damaged part is not named"
+grep -q "$(basename "$victim") is corrupted" "$log" || die "the damaged part is not named"
 [ -e "$victim.damaged" ] || die "the damaged part was not left aside"
 same "$work/w1/scores.h5" "$work/damaged/scores.h5"
 
 score 1 "$work/foreign" --score.margin=0.1
 ends_with 0
-grep -q 'belongs to another scoring, set aside as \*.foreign: margin 0.0, expected 0.1' "$log" || die "the foreign parts are not named"
+grep -q 'belongs to another scoring, renamed to \*.foreign: margin 0.0, expected 0.1' "$log" || die "the foreign parts are not named"
 score 1 "$work/with_margin" --score.margin=0.1
 ends_with 0
 cmp "$work/with_margin/scores.h5" "$work/foreign/scores.h5" || die "foreign parts were used"

@@ -207,7 +207,7 @@ TEST_F(ScorePartsTest, ASampleTwiceOrNotAtAllIsAnError) {
   if (is_root()) {
     EXPECT_THAT(twice, ::testing::HasSubstr("was scored twice"));
     EXPECT_THAT(hole,
-                ::testing::HasSubstr("5 of 53 samples were not scored, the first is sample 48"));
+                ::testing::HasSubstr("5 of 53 samples were not scored; the first is sample 48"));
   }
 }
 

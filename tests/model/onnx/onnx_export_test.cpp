@@ -141,7 +141,7 @@ TEST(OnnxModel, GraphsThatCannotBeAreRefused) {
   EXPECT_THAT(failure_of([&] { model.add_node("Relu", {"input"}, "input"); }),
               HasSubstr("two values are named input"));
   EXPECT_THAT(failure_of([&] { model.add_output("sum", {2}, ""); }),
-              HasSubstr("no node makes the output sum"));
+              HasSubstr("no node produces the output sum"));
 }
 
 struct Case {

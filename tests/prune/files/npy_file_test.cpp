@@ -125,7 +125,7 @@ TEST_F(NpyFileTest, TheFirstElementIsAligned) {
 TEST_F(NpyFileTest, RefusesWhatItDoesNotUnderstandAndSaysWhatToDo) {
   const std::string one = raw<float>({1});
   EXPECT_THAT(refusal(npy(1, dictionary("|O", "(1,)"), one)),
-              HasSubstr("Python objects (a pickle), which is never unpacked"));
+              HasSubstr("Python objects (a pickle), which is never loaded"));
   EXPECT_THAT(refusal(npy(1, dictionary("<f4", "(1, 1)", "True"), one)),
               HasSubstr("Fortran order; numpy.save(file, numpy.ascontiguousarray(a))"));
   EXPECT_THAT(
@@ -138,9 +138,9 @@ TEST_F(NpyFileTest, RefusesWhatItDoesNotUnderstandAndSaysWhatToDo) {
   EXPECT_THAT(refusal(npy(1, dictionary("<f4", "()"), one)), HasSubstr("0 dimensions"));
   EXPECT_THAT(refusal(npy(1, dictionary("<f4", "(1, 1, 1)"), one)), HasSubstr("3 dimensions"));
   EXPECT_THAT(refusal(npy(4, dictionary("<f4", "(1,)"), one)),
-              HasSubstr("format 4.0, this program reads 1.0, 2.0 and 3.0"));
+              HasSubstr("format 4.0, but this program reads 1.0, 2.0 and 3.0"));
   EXPECT_THAT(refusal(npy(1, dictionary("<f4", "(2,)"), one)),
-              HasSubstr("more elements than the 1 that are there"));
+              HasSubstr("more elements than the 1 in the file"));
   EXPECT_THAT(refusal(npy(1, dictionary("<f4", "(1,)"), one + "x")), HasSubstr("expected "));
   EXPECT_THAT(refusal("PK\x03\x04 a zip of arrays"), HasSubstr("not a .npy file"));
   EXPECT_THAT(message_of<PruneError>([&] { NpyFile file(folder_.file("none.npy")); }),
@@ -182,7 +182,7 @@ TEST_F(NpyFileTest, AbsurdLengthsTakeNoMemory) {
         << shape;
   }
   EXPECT_THAT(refusal(std::string("\x93NUMPY\x02\0\xff\xff\xff\xff{", 13)),
-              HasSubstr("cut off: a header of 4294967295 bytes"));
+              HasSubstr("truncated: a header of 4294967295 bytes"));
 }
 
 TEST_F(NpyFileTest, EveryTruncationIsRefused) {

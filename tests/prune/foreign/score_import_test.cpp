@@ -87,15 +87,14 @@ TEST_F(ScoreImport, IsLenientAboutBlanksAndCommasAndComments) {
 
 TEST_F(ScoreImport, RowsAreEpochs) {
   const std::string three = "0.5 0.25 1\n0.75 0.5 1\n1 0.5 1\n";
-  EXPECT_THAT(import(three),
-              HasSubstr("several rows, one an epoch: say which counts with --epoch=last"));
+  EXPECT_THAT(import(three), HasSubstr("several rows, one per epoch: choose with --epoch=last"));
   EXPECT_EQ(import(three, parse_epoch("last")), "");
   EXPECT_THAT(probabilities(), ElementsAre(1, 0.5F, 1));
   EXPECT_EQ(import(three, parse_epoch("0")), "");
   EXPECT_THAT(probabilities(), ElementsAre(0.5F, 0.25F, 1));
   EXPECT_EQ(import(three, parse_epoch("mean")), "");
   EXPECT_THAT(probabilities(), ElementsAre(0.75F, static_cast<float>(1.25 / 3), 1));
-  EXPECT_THAT(import(three, parse_epoch("3")), HasSubstr("3 rows, there is no row 3"));
+  EXPECT_THAT(import(three, parse_epoch("3")), HasSubstr("3 rows, so there is no row 3"));
   EXPECT_THAT(message_of<data::DataError>([] { static_cast<void>(parse_epoch("first")); }),
               HasSubstr("expected last, mean or a number"));
   EXPECT_THAT(message_of<data::DataError>([] { static_cast<void>(parse_epoch("-1")); }),
@@ -115,7 +114,7 @@ TEST_F(ScoreImport, BadNumbersAreNamedByLine) {
   EXPECT_THAT(import("0.5 1 1\n1 1\n"),
               HasSubstr("line 2: expected 3 numbers, as in the lines before, found '2 numbers'"));
   EXPECT_THAT(import("0.5,,1\n"), HasSubstr("line 1: expected a number, found ''"));
-  EXPECT_THAT(import(""), HasSubstr("no scores in it"));
+  EXPECT_THAT(import(""), HasSubstr("contains no scores"));
   EXPECT_THAT(import("0.5\n-1\n1\n"),
               HasSubstr("sample 1 is -1.000000, expected a probability, 0 to 1"));
   EXPECT_THAT(import("0.5\n1.5\n1\n"), HasSubstr("--value=nll when these are -log p"));
@@ -183,7 +182,7 @@ TEST_F(ScoreImport, NumbersInMissingColumnsAreRefused) {
   ASSERT_EQ(import("0.25\n1\n0\n"), "");
   table_.records[1].entropy = 0.5F;
   EXPECT_THAT(message_of<data::DataError>([&] { write_scores(folder_.file("s.h5"), table_); }),
-              HasSubstr("row 1: entropy is there, but not among the columns"));
+              HasSubstr("row 1: entropy is present, but not among the columns"));
   table_.columns = ScoreColumns::none();
   table_.columns.add("nll");
   EXPECT_THAT(message_of<data::DataError>([&] { write_scores(folder_.file("s.h5"), table_); }),
@@ -236,7 +235,7 @@ TEST_F(ScoreImport, CsvLabelsMustBeThoseOfTheDataSet) {
   EXPECT_EQ(table_.source.dataset_fingerprint, "fingerprint");
   EXPECT_EQ(csv("label,nll\n0,0.5\n1,1\n1,0\n", samples_), "");
   EXPECT_THAT(csv("label,nll\n0,0.5\n0,1\n1,0\n", samples_),
-              HasSubstr("sample 1 has label 0, in the data set it has 1"));
+              HasSubstr("sample 1 has label 0, but in the data set it has 1"));
   EXPECT_THAT(csv("label,nll\n0,0.5\n", samples_),
               HasSubstr("1 scores, but the data set or list has 3 labels"));
   EXPECT_THAT(csv("nll\n0.5\n", {}), HasSubstr("no column label: give the data set"));
@@ -260,13 +259,13 @@ TEST_F(ScoreImport, CsvErrorsNameTheLine) {
   EXPECT_THAT(line3("1,2147483648,1,0,0\n"), HasSubstr("line 3: expected label"));
   EXPECT_THAT(line3("1,0,1,0,0.5\n"), HasSubstr("line 3: expected top1"));
   EXPECT_THAT(line3("99999999999,0,1,0,0\n"), HasSubstr("line 3: expected a sample index"));
-  EXPECT_THAT(line3("0,0,1,0,0\n"), HasSubstr("index 0 is there twice"));
+  EXPECT_THAT(line3("0,0,1,0,0\n"), HasSubstr("index 0 appears twice"));
   EXPECT_THAT(line3("4000000000,0,1,0,0\n"), HasSubstr("index 4000000000 in a file of 2 scores"));
   EXPECT_THAT(csv("label,probabilty\n0,1\n", {}),
               HasSubstr("line 1: expected a header with the column probability or nll, found "
                         "'label,probabilty'"));
-  EXPECT_THAT(csv("label,nll,label\n", {}), HasSubstr("column 'label' is there twice"));
-  EXPECT_THAT(csv("\"label\",\"nll\"\n", {}), HasSubstr("without quotation marks"));
+  EXPECT_THAT(csv("label,nll,label\n", {}), HasSubstr("column 'label' appears twice"));
+  EXPECT_THAT(csv("\"label\",\"nll\"\n", {}), HasSubstr("without quotes"));
   EXPECT_THAT(csv("label,nll\n", {}), HasSubstr("no scores below the header"));
   EXPECT_THAT(csv("", {}), HasSubstr("an empty file"));
 }

@@ -163,7 +163,7 @@ TEST_F(ListFile, RecordKeysCountFromOne) {
   EXPECT_THAT(refusal_of("0\n", options), HasSubstr("entry 0 is 0, expected 1 to 5 (record keys)"));
   EXPECT_THAT(refusal_of("6\n", options), HasSubstr("entry 0 is 6, expected 1 to 5"));
   EXPECT_THAT(refusal_of("kept_index = [1]", options),
-              HasSubstr("of kind 'kept-index' holds no record keys"));
+              HasSubstr("of kind 'kept-index' cannot hold record keys"));
   write_list(folder_.file("keys"), ListKind::kComma, kept_set(5, {0, 4}), options);
   EXPECT_EQ(read_bytes(folder_.file("keys")), "1,5\n");
   for (const ListKindInfo& info : list_kinds()) {
@@ -202,7 +202,7 @@ TEST_F(ListFile, IndicesTwiceOrOutOfRangeAreNamed) {
   EXPECT_THAT(refusal("f.npy", said(ListMeaning::kKept)), HasSubstr("floats are scores"));
   write_npy_mask(folder_.file("m.npy"), std::vector<std::uint8_t>{1, 0, 0});
   EXPECT_THAT(refusal("m.npy", said(ListMeaning::kKept, 4)),
-              HasSubstr("a mask of 3 samples, the data set has 4"));
+              HasSubstr("a mask of 3 samples, but the data set has 4"));
 }
 
 TEST_F(ListFile, NamesAreThoseOfTheDataSet) {
@@ -263,7 +263,7 @@ TEST_F(ListFile, WhatCannotBeWrittenIsRefused) {
   EXPECT_THAT(writing(ListKind::kNames), HasSubstr("need the data set"));
   const std::vector<std::string> flat = {"a.jpg", "b.jpg"};
   EXPECT_THAT(writing(ListKind::kMsCeleb, {{}, ListMeaning::kUnsaid, 0, IndexBase::kIndex, &flat}),
-              HasSubstr("lies in no folder"));
+              HasSubstr("is not in a folder"));
   EXPECT_EQ(folder_.entries(), 0U);
 }
 

@@ -250,7 +250,7 @@ TEST(Dynamics, SamplesOfNoEpochTakeOneRecordOutsideThem) {
   const auto refusal = [&](const std::vector<EpochRecord>& records) {
     return message_of<PruneError>([&] { accumulator.add_never_visited(records); });
   };
-  EXPECT_THAT(refusal({epoch[4]}), HasSubstr("1 samples did not come, the first is sample 5"));
+  EXPECT_THAT(refusal({epoch[4]}), HasSubstr("1 samples were not recorded; the first is sample 5"));
   EXPECT_THAT(refusal({epoch[3], epoch[4], epoch[5]}), HasSubstr("sample 3 was in an epoch"));
 
   accumulator.add_never_visited(std::vector<EpochRecord>{epoch[5], epoch[4]});
@@ -316,7 +316,7 @@ TEST(Dynamics, PartsThatDoNotCoverTheRangeAreRefused) {
   EXPECT_EQ(refusal(parts({{0, 10}, {10, 20}}), {5, 15}), "");
   EXPECT_THAT(refusal(parts({{0, 10}, {11, 20}}), {5, 15}), HasSubstr("sample 10 is missing"));
   EXPECT_THAT(refusal(parts({{0, 10}}), {5, 15}), HasSubstr("sample 10 is missing"));
-  EXPECT_THAT(refusal(parts({{0, 10}, {8, 20}}), {5, 15}), HasSubstr("sample 8 is there twice"));
+  EXPECT_THAT(refusal(parts({{0, 10}, {8, 20}}), {5, 15}), HasSubstr("sample 8 appears twice"));
   EXPECT_THAT(refusal({}, {5, 15}), HasSubstr("no part"));
   auto uneven = parts({{0, 10}, {10, 20}});
   uneven[1].epochs = 3;
@@ -340,8 +340,8 @@ TEST(Dynamics, BadEpochsAreNamedAndChangeNothing) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
 
   EXPECT_THAT(with([](auto& e) { e.pop_back(); }),
-              HasSubstr("epoch 1: 1 samples did not come, the first is sample 9"));
-  EXPECT_THAT(with([](auto& e) { e[2].index = 5; }), HasSubstr("sample 5 came twice"));
+              HasSubstr("epoch 1: 1 samples were not recorded; the first is sample 9"));
+  EXPECT_THAT(with([](auto& e) { e[2].index = 5; }), HasSubstr("sample 5 was recorded twice"));
   EXPECT_THAT(with([](auto& e) { e[2].index = 3; }),
               HasSubstr("sample 3 is not one of the samples 4 to 9"));
   EXPECT_THAT(with([&](auto& e) { e[2].probability = nan; }),

@@ -51,7 +51,7 @@ TEST(RecordTable, HolesDuplicatesAndForeignSamplesAreNamed) {
   foreign.index = kSamples;
 
   EXPECT_THAT(message_of<PruneError>([&] { static_cast<void>(table.take()); }),
-              HasSubstr("2 of 101 samples were not scored, the first is sample 42"));
+              HasSubstr("2 of 101 samples were not scored; the first is sample 42"));
   EXPECT_THAT(message_of<PruneError>([&] { table.add(std::vector{again}, "part b"); }),
               AllOf(HasSubstr("sample 7 was scored twice"), HasSubstr("part b")));
   EXPECT_THAT(message_of<PruneError>([&] { table.add(std::vector{foreign}, "part c"); }),

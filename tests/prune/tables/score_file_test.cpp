@@ -168,7 +168,7 @@ TEST_F(ScoreFile, ReaderNamesWhatIsWrongInAFile) {
   RawFile raw;
   EXPECT_EQ(reading(raw), "");
   raw = {}, raw.version = 2;
-  EXPECT_THAT(reading(raw), HasSubstr("format_version: found 2, this program reads 1 to 1"));
+  EXPECT_THAT(reading(raw), HasSubstr("format_version: found 2, but this program reads 1 to 1"));
   raw = {}, raw.format = "diffprob-index-set";
   EXPECT_THAT(reading(raw), HasSubstr("expected 'diffprob-scores'"));
   raw = {}, raw.num_samples = 4;
@@ -178,7 +178,7 @@ TEST_F(ScoreFile, ReaderNamesWhatIsWrongInAFile) {
   raw = {}, raw.with_norm = false;
   EXPECT_THAT(reading(raw), HasSubstr("norm: no such dataset"));
   raw = {}, raw.nll_as_double = true;
-  EXPECT_THAT(reading(raw), HasSubstr("nll: dataset has another element type"));
+  EXPECT_THAT(reading(raw), HasSubstr("nll: the element type of the dataset differs"));
   raw = {}, raw.nll[1] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THAT(reading(raw), HasSubstr("row 1: nll is NaN"));
   raw = {}, raw.label[2] = 2;
