@@ -135,7 +135,7 @@ class NcclCommunicator final : public Communicator {
   void abort() noexcept override { handle_->abort("it was aborted"); }
 
   void watch_replay() override {
-    auto operation = make_operation("replay of a recorded step");
+    auto operation = make_operation("replay of a captured step");
     handle_->check_alive(operation->what);  // nothing else asks between replays, and an abort waits
                                             // for the owner of the graph
     operation->finished = [] {};
@@ -255,7 +255,7 @@ class NcclCommunicator final : public Communicator {
   }
 
   /// Kept as long as this object, one for each way in which batches fall on the ranks, of which
-  /// there are few: a recorded step can take no copy from the host, and goes on reading them.
+  /// there are few: a captured step can take no copy from the host, and goes on reading them.
   const PaddedRows& padded_rows(const std::vector<std::int64_t>& counts) {
     auto found = padded_.find(counts);
     if (found == padded_.end()) found = padded_.emplace(counts, PaddedRows(counts, device())).first;

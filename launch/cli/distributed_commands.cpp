@@ -40,9 +40,9 @@ void train_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
   Metrics metrics = open_metrics(config, runtime);
   auto sets = open_verification_sets(config, KeepDecoded::kYes);
-  const TrainOutcome outcome = train({"train", config.output, open_training_set(config, runtime),
-                                      static_cast<std::uint64_t>(config.seed), false},
-                                     config, sets, metrics, runtime);
+  const TrainResult outcome = train({"train", config.output, open_training_set(config, runtime),
+                                     static_cast<std::uint64_t>(config.seed), false},
+                                    config, sets, metrics, runtime);
   spdlog::info("trained {} steps; the network is {}", outcome.steps, outcome.checkpoint);
 }
 

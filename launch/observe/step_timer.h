@@ -24,7 +24,7 @@ inline constexpr std::size_t kPhases = 7;
 struct StepTimes {
   std::int64_t steps = 0;
   std::array<double, kPhases> phase{};  ///< of each Phase; kCommunication: what backward did not
-                                        ///< hide; kReplay: a recorded step, which has no other
+                                        ///< hide; kReplay: a captured step, which has no other
   double step = 0;                      ///< all phases
 };
 

@@ -63,7 +63,7 @@ Trained PipelineStages::train_on(const TrainingRequest& request) {
   if (!stage.done()) {
     const TrainJob job{request.stage, stage.folder(), request.dataset, request.seed,
                        request.untrained == Untrained::kVerify};
-    const TrainOutcome outcome = train(job, config, sets_, metrics_, runtime_);
+    const TrainResult outcome = train(job, config, sets_, metrics_, runtime_);
     const std::string relative = fs::relative(outcome.checkpoint, stage.folder());
     std::vector<std::string> files = {relative + "/manifest.json", relative + "/backbone.pth"};
     std::string dynamics;

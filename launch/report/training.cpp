@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kMostPoints = 300;  // of a curve
 constexpr std::array<const char*, TrainingCurves::kPhases> kPhaseNames = {
-    "data wait", "forward", "head", "backward", "communication", "optimizer", "recorded step"};
+    "data wait", "forward", "head", "backward", "communication", "optimizer", "captured step"};
 
 struct Quantity {
   const char* title;

@@ -7,24 +7,24 @@
 
 namespace diffprob::launch {
 
-/// The work of one training step as a CUDA graph: recorded once, then started again by a single
-/// call. One of two sibling files implements it: step_graph_cuda.cpp, or, in a build without CUDA,
-/// step_graph_absent.cpp. Addresses and host values are frozen when it is recorded: what changes
-/// from step to step must lie in device memory.
+/// The work of one training step as a CUDA graph: captured once, then replayed by a single call.
+/// One of two sibling files implements it: step_graph_cuda.cpp, or, in a build without CUDA,
+/// step_graph_absent.cpp. Addresses and host values are frozen at capture: what changes from step
+/// to step must lie in device memory.
 class StepGraph {
  public:
-  /// Of a step on this device; a CPU records nothing.
+  /// A graph for steps on this device. Nothing is captured on a CPU.
   explicit StepGraph(c10::Device device);
   ~StepGraph();
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
 
-  [[nodiscard]] bool is_recorded() const noexcept;
-  /// Records what `work` puts on the current stream (not the default one) and on streams that it
-  /// forks from it; runs nothing. Memory that earlier steps left in the allocator is given back
-  /// first, for the graph has its own. Throws c10::Error when `work` waits for the device.
-  void record(const std::function<void()>& work);
-  /// On the current stream.
+  [[nodiscard]] bool is_captured() const noexcept;
+  /// Captures what `work` puts on the current stream (not the default one) and on streams that it
+  /// forks from it; runs nothing. Memory that earlier steps left in the allocator is released
+  /// first, because the graph has its own. Throws c10::Error when `work` waits for the device.
+  void capture(const std::function<void()>& work);
+  /// Runs the captured work on the current stream.
   void replay();
 
  private:

@@ -9,16 +9,16 @@ struct StepGraph::Impl {};
 StepGraph::StepGraph(c10::Device /*device*/) {}
 StepGraph::~StepGraph() = default;
 
-bool StepGraph::is_recorded() const noexcept {
+bool StepGraph::is_captured() const noexcept {
   return false;
 }
 
-void StepGraph::record(const std::function<void()>& /*work*/) {
-  TORCH_CHECK(false, "recorded steps: this build has no CUDA");
+void StepGraph::capture(const std::function<void()>& /*work*/) {
+  TORCH_CHECK(false, "captured steps: this build has no CUDA");
 }
 
 void StepGraph::replay() {
-  TORCH_CHECK(false, "recorded steps: this build has no CUDA");
+  TORCH_CHECK(false, "captured steps: this build has no CUDA");
 }
 
 }  // namespace diffprob::launch

@@ -15,17 +15,17 @@ struct StepGraph::Impl {
   c10::Device device;
   std::optional<at::cuda::CUDAGraph>
       graph;  // made late: its constructor wants a driver, and the job may run on CPUs
-  bool recorded = false;
+  bool captured = false;
 };
 
 StepGraph::StepGraph(c10::Device device) : impl_(std::make_unique<Impl>(device)) {}
 StepGraph::~StepGraph() = default;
 
-bool StepGraph::is_recorded() const noexcept {
-  return impl_->recorded;
+bool StepGraph::is_captured() const noexcept {
+  return impl_->captured;
 }
 
-void StepGraph::record(const std::function<void()>& work) {
+void StepGraph::capture(const std::function<void()>& work) {
   const c10::cuda::CUDAGuard guard(impl_->device);  // all of the below is about the current device
   c10::cuda::device_synchronize();
   c10::cuda::CUDACachingAllocator::emptyCache();
@@ -34,7 +34,7 @@ void StepGraph::record(const std::function<void()>& work) {
   impl_->graph->capture_begin(/*pool=*/{0, 0}, cudaStreamCaptureModeThreadLocal);
   work();
   impl_->graph->capture_end();
-  impl_->recorded = true;
+  impl_->captured = true;
 }
 
 void StepGraph::replay() {

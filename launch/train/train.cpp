@@ -30,8 +30,8 @@ std::string training_settings(const Config& config) {
                                   "data.on_corrupt", "data.sampling", "data.sampling_power"});
 }
 
-TrainOutcome train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets,
-                   Metrics& metrics, Runtime& runtime) {
+TrainResult train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets,
+                  Metrics& metrics, Runtime& runtime) {
   const std::int64_t smallest = 2 * runtime.world_size() * config.train.accumulate;
   TORCH_CHECK(config.train.batch_size >= smallest || config.model.sync_batch_norm,
               "train.batch_size is ", config.train.batch_size, " for ", runtime.world_size(),

@@ -22,7 +22,7 @@ struct TrainJob {
   bool verify_untrained = false;  ///< also verify the initial network, before the first step
 };
 
-struct TrainOutcome {
+struct TrainResult {
   std::string checkpoint;  ///< the last one
   std::string dynamics;    ///< file of training dynamics, or "" without train.record
   std::int64_t steps = 0;
@@ -36,8 +36,8 @@ struct TrainOutcome {
 [[nodiscard]] std::string training_settings(const Config& config);
 
 /// Trains from the newest whole checkpoint in the job's folder, or from scratch. Collective.
-[[nodiscard]] TrainOutcome train(const TrainJob& job, const Config& config,
-                                 std::vector<eval::ResidentSet>& sets, Metrics& metrics,
-                                 Runtime& runtime);
+[[nodiscard]] TrainResult train(const TrainJob& job, const Config& config,
+                                std::vector<eval::ResidentSet>& sets, Metrics& metrics,
+                                Runtime& runtime);
 
 }  // namespace diffprob::launch

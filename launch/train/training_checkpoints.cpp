@@ -24,11 +24,11 @@ std::string joined(const std::vector<std::string>& lines) {
 }  // namespace
 
 TrainingCheckpoints::TrainingCheckpoints(const TrainJob& job, const Config& config,
-                                         Trainer& trainer, DynamicsRecorder* recorder,
+                                         TrainStep& train_step, DynamicsRecorder* recorder,
                                          Runtime& runtime)
     : job_(job),
       config_(config),
-      trainer_(trainer),
+      train_step_(train_step),
       recorder_(recorder),
       runtime_(runtime),
       settings_(settings_of(job, config)),
@@ -45,7 +45,7 @@ void TrainingCheckpoints::resume(TrainingProgress& progress) {
               ": it was made with different settings:", joined(differences),
               "\nUse another --output, move that folder, or name the keys that may differ: "
               "--train.allow_changes=KEY,KEY");
-  CheckpointState state = trainer_.state(trainer_.statistics());
+  CheckpointState state = train_step_.state(train_step_.statistics());
   const std::vector<std::string> parts = {"loss",          "optimizer",    "scaler",         "ema",
                                           "head.momentum", "head.exp_avg", "head.exp_avg_sq"};
   load_checkpoint(*found, state, allowed.empty() ? std::vector<std::string>() : parts);
@@ -53,7 +53,7 @@ void TrainingCheckpoints::resume(TrainingProgress& progress) {
   progress.batch = info.batch;
   progress.seconds = info.train_seconds;
   if (const auto skipped = info.counters.find(kSkippedCounter); skipped != info.counters.end()) {
-    trainer_.set_skipped_before(skipped->second);
+    train_step_.set_skipped_before(skipped->second);
     progress.skipped = skipped->second;
   }
   if (recorder_ != nullptr) recorder_->load(*found);
@@ -67,13 +67,13 @@ void TrainingCheckpoints::resume(TrainingProgress& progress) {
 
 void TrainingCheckpoints::start_from_weights() {
   if (config_.train.init.empty()) return;
-  load_backbone_weights(config_.train.init, model::state_dict(trainer_.backbone()));
+  load_backbone_weights(config_.train.init, model::state_dict(train_step_.backbone()));
   spdlog::info("{}: starts from the network of {} with a new head", job_.name, config_.train.init);
 }
 
 void TrainingCheckpoints::save(const TrainingProgress& progress, double train_seconds) {
-  const AveragedStatistics averaged(trainer_.statistics(), runtime_.tensors());
-  CheckpointState state = trainer_.state(averaged.own());
+  const AveragedStatistics averaged(train_step_.statistics(), runtime_.tensors());
+  CheckpointState state = train_step_.state(averaged.own());
   if (recorder_ != nullptr) state.dynamics = recorder_->state();
   writer_.start(info(progress, train_seconds), state);
   saved_step_ = progress.step();

@@ -10,7 +10,7 @@
 #include "launch/job/runtime.h"
 #include "launch/train/dynamics_recorder.h"
 #include "launch/train/train.h"
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 #include "launch/train/training_progress.h"
 
 namespace diffprob::launch {
@@ -20,11 +20,11 @@ namespace diffprob::launch {
 class TrainingCheckpoints {
  public:
   /// `recorder`: null without train.record.
-  TrainingCheckpoints(const TrainJob& job, const Config& config, Trainer& trainer,
+  TrainingCheckpoints(const TrainJob& job, const Config& config, TrainStep& train_step,
                       DynamicsRecorder* recorder, Runtime& runtime);
 
-  /// Loads the newest whole checkpoint into the trainer and `progress`; without one, the network
-  /// of train.init. Throws c10::Error on all ranks when the settings differ.
+  /// Loads the newest whole checkpoint into network, head and optimisers, and `progress`; without
+  /// one, the network of train.init. Throws c10::Error on all ranks when the settings differ.
   void resume(TrainingProgress& progress);
   /// `train_seconds`: seconds of training so far, over all restarts.
   void save(const TrainingProgress& progress, double train_seconds);
@@ -46,7 +46,7 @@ class TrainingCheckpoints {
 
   const TrainJob& job_;
   const Config& config_;
-  Trainer& trainer_;
+  TrainStep& train_step_;
   DynamicsRecorder* recorder_;
   Runtime& runtime_;
   std::string settings_;  ///< what the weights depend on: others are not continued

@@ -16,7 +16,7 @@ std::optional<DynamicsRecorder> make_recorder(const TrainJob& job, const Config&
                                          config.train.batch_size, visits, runtime);
 }
 
-std::string write_dynamics(DynamicsRecorder& recorder, Trainer& trainer, const TrainJob& job,
+std::string write_dynamics(DynamicsRecorder& recorder, TrainStep& train_step, const TrainJob& job,
                            const Config& config, const std::string& checkpoint, Runtime& runtime) {
   if (recorder.epochs() == 0) {
     spdlog::warn("{}: no epoch was recorded, so there is no dynamics.h5", job.name);
@@ -26,12 +26,12 @@ std::string write_dynamics(DynamicsRecorder& recorder, Trainer& trainer, const T
   if (!never_visited.empty()) {
     spdlog::info("{}: {} samples were in no epoch: recorded with the trained network", job.name,
                  never_visited.size());
-    const Trainer::ForEvaluation network(trainer);
-    recorder.add_never_visited(record_samples(job.dataset, never_visited, trainer.backbone(),
-                                              trainer.head(), config, runtime));
+    const TrainStep::ForEvaluation network(train_step);
+    recorder.add_never_visited(record_samples(job.dataset, never_visited, train_step.backbone(),
+                                              train_step.head(), config, runtime));
   }
   const std::string path = job.folder + "/dynamics.h5";
-  const auto& margin = trainer.head().margin().options();
+  const auto& margin = train_step.head().margin().options();
   recorder.write(path,
                  {job.dataset->fingerprint(), checkpoint_fingerprint(checkpoint), margin.margin,
                   margin.scale, training_settings(config), job.dataset->num_classes()},

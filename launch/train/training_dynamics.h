@@ -7,7 +7,7 @@
 #include "launch/job/runtime.h"
 #include "launch/train/dynamics_recorder.h"
 #include "launch/train/train.h"
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 
 namespace diffprob::launch {
 
@@ -18,7 +18,7 @@ namespace diffprob::launch {
 /// Writes FOLDER/dynamics.h5 at the end of a training and returns its path; "" when no epoch was
 /// recorded. Samples that no epoch had are recorded with the trained network first. `checkpoint`:
 /// the last one. Collective; rank 0 writes.
-[[nodiscard]] std::string write_dynamics(DynamicsRecorder& recorder, Trainer& trainer,
+[[nodiscard]] std::string write_dynamics(DynamicsRecorder& recorder, TrainStep& train_step,
                                          const TrainJob& job, const Config& config,
                                          const std::string& checkpoint, Runtime& runtime);
 

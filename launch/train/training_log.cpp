@@ -16,11 +16,11 @@ constexpr std::size_t kShownIndices = 8;
 }  // namespace
 
 TrainingLog::TrainingLog(const TrainJob& job, const Config& config, const TrainingData& data,
-                         Trainer& trainer, Metrics& metrics, Runtime& runtime)
+                         TrainStep& train_step, Metrics& metrics, Runtime& runtime)
     : job_(job),
       config_(config),
       data_(data),
-      trainer_(trainer),
+      train_step_(train_step),
       metrics_(metrics),
       runtime_(runtime) {}
 
@@ -45,8 +45,8 @@ double TrainingLog::seconds_since_line(std::int64_t step) const {
 
 void TrainingLog::write_steps(TrainingProgress& progress, double learning_rate, double data_wait,
                               const std::string& last_checkpoint) {
-  const RunningMeans means = trainer_.take_means();
-  const StepTimes times = trainer_.timer().take();
+  const RunningMeans means = train_step_.take_means();
+  const StepTimes times = train_step_.timer().take();
   report_skipped(progress, last_checkpoint);
   const double seconds = seconds_of_interval();
   const std::int64_t step = progress.step();
@@ -112,7 +112,7 @@ void TrainingLog::write(std::int64_t step, const nlohmann::ordered_json& line) {
 }
 
 void TrainingLog::report_skipped(TrainingProgress& progress, const std::string& last_checkpoint) {
-  const auto found = trainer_.take_skipped();
+  const auto found = train_step_.take_skipped();
   progress.skipped = found.total;
   for (const auto skipped : found.steps) {
     const auto indices =

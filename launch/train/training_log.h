@@ -14,7 +14,7 @@
 #include "launch/observe/metrics.h"
 #include "launch/observe/tensorboard.h"
 #include "launch/train/train.h"
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 #include "launch/train/training_progress.h"
 
 namespace diffprob::launch {
@@ -23,8 +23,8 @@ namespace diffprob::launch {
 /// rank. Members are collective unless they say otherwise, because means are taken over all ranks.
 class TrainingLog {
  public:
-  TrainingLog(const TrainJob& job, const Config& config, const TrainingData& data, Trainer& trainer,
-              Metrics& metrics, Runtime& runtime);
+  TrainingLog(const TrainJob& job, const Config& config, const TrainingData& data,
+              TrainStep& train_step, Metrics& metrics, Runtime& runtime);
 
   /// Opens TensorBoard's file on rank 0; curves of a resumed training continue at `step`. Not
   /// collective.
@@ -55,7 +55,7 @@ class TrainingLog {
   const TrainJob& job_;
   const Config& config_;
   const TrainingData& data_;
-  Trainer& trainer_;
+  TrainStep& train_step_;
   Metrics& metrics_;
   Runtime& runtime_;
   std::optional<TensorBoard> tensorboard_;

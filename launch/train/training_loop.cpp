@@ -21,14 +21,14 @@ TrainingLoop::TrainingLoop(const TrainJob& job, const Config& config,
       sets_(sets),
       runtime_(runtime),
       data_(config, job.dataset, job.seed, runtime),
-      trainer_(config, job.dataset->num_classes(), job.seed, runtime),
+      train_step_(config, job.dataset->num_classes(), job.seed, runtime),
       schedule_(make_schedule(config, data_.steps_per_epoch())),
       recorder_(make_recorder(job, config, runtime)),
-      checkpoints_(job, config, trainer_, recorder_ ? &*recorder_ : nullptr, runtime),
-      log_(job, config, data_, trainer_, metrics, runtime),
+      checkpoints_(job, config, train_step_, recorder_ ? &*recorder_ : nullptr, runtime),
+      log_(job, config, data_, train_step_, metrics, runtime),
       stop_(config.train.max_time, runtime.control()),
       progress_{config.train.epochs, data_.steps_per_epoch()} {
-  if (recorder_) trainer_.record_into(recorder_->steps());
+  if (recorder_) train_step_.record_into(recorder_->steps());
   checkpoints_.resume(progress_);
   const std::int64_t step = progress_.step();
   log_.open(step);
@@ -39,8 +39,8 @@ TrainingLoop::TrainingLoop(const TrainJob& job, const Config& config,
       runtime_.device());
 }
 
-TrainOutcome TrainingLoop::run() {
-  TrainOutcome outcome;
+TrainResult TrainingLoop::run() {
+  TrainResult outcome;
   if (job_.verify_untrained && progress_.step() == 0) outcome.untrained = verify(0);
   while (progress_.epoch < progress_.epochs) {
     train_epoch();
@@ -56,7 +56,7 @@ TrainOutcome TrainingLoop::run() {
   // Last, because samples that no epoch had are recorded with the network as it is verified.
   if (recorder_)
     outcome.dynamics =
-        write_dynamics(*recorder_, trainer_, job_, config_, outcome.checkpoint, runtime_);
+        write_dynamics(*recorder_, train_step_, job_, config_, outcome.checkpoint, runtime_);
   outcome.steps = progress_.step();
   outcome.seconds = progress_.seconds;
   return outcome;
@@ -67,12 +67,12 @@ void TrainingLoop::train_epoch() {
   data::Batch batch;
   log_.begin_interval(progress_.step(), 0);
   while (true) {
-    trainer_.timer().enter(Phase::kDataWait);
+    train_step_.timer().enter(Phase::kDataWait);
     if (!loader->next(batch)) break;
     const double learning_rate = schedule_.at_step(progress_.step());
     trace_->before_step(progress_.step());
     if (order_) order_->write(progress_.step(), batch.indices);
-    trainer_.step(batch, progress_.step(), learning_rate);
+    train_step_.step(batch, progress_.step(), learning_rate);
     ++progress_.batch;
     const std::int64_t step = progress_.step();
     const bool last = progress_.at_end_of_epoch();
@@ -82,12 +82,12 @@ void TrainingLoop::train_epoch() {
     if (every > 0 && step % every == 0 && !last) save();
     if (stop_.agreed()) stop(loader->wait_seconds());
   }
-  trainer_.timer().drop();
+  train_step_.timer().drop();
   for (const auto& what : loader->replaced())
     spdlog::warn("{}: unreadable image replaced: {}", job_.name, what);
 }
 
-void TrainingLoop::end_epoch(TrainOutcome& outcome) {
+void TrainingLoop::end_epoch(TrainResult& outcome) {
   const std::int64_t step = progress_.step();
   const bool last = progress_.epoch == progress_.epochs;
   const std::int64_t verify_every = config_.train.eval_every_epochs;
@@ -129,8 +129,8 @@ void TrainingLoop::save() {
 std::vector<eval::SetReport> TrainingLoop::verify(std::int64_t epochs_done) {
   const std::string what =
       fmt::format("{} after {} epoch{}", job_.name, epochs_done, epochs_done == 1 ? "" : "s");
-  const Trainer::ForEvaluation network(trainer_);
-  auto reports = verify_sets(what, sets_, trainer_.backbone(), config_, runtime_);
+  const TrainStep::ForEvaluation network(train_step_);
+  auto reports = verify_sets(what, sets_, train_step_.backbone(), config_, runtime_);
   log_.write_verification(progress_, epochs_done, reports);
   return reports;
 }

@@ -15,7 +15,7 @@
 #include "launch/observe/profile_trace.h"
 #include "launch/train/dynamics_recorder.h"
 #include "launch/train/train.h"
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 #include "launch/train/training_checkpoints.h"
 #include "launch/train/training_log.h"
 #include "launch/train/training_progress.h"
@@ -31,11 +31,11 @@ class TrainingLoop {
                Metrics& metrics, Runtime& runtime);
 
   /// Throws Stopped when a signal or train.max_time ends it; the checkpoint is written before.
-  [[nodiscard]] TrainOutcome run();
+  [[nodiscard]] TrainResult run();
 
  private:
   void train_epoch();
-  void end_epoch(TrainOutcome& outcome);
+  void end_epoch(TrainResult& outcome);
   void next_epoch();
   [[noreturn]] void stop(double data_wait);
   void log(double learning_rate, double data_wait);
@@ -47,7 +47,7 @@ class TrainingLoop {
   std::vector<eval::ResidentSet>& sets_;
   Runtime& runtime_;
   TrainingData data_;
-  Trainer trainer_;
+  TrainStep train_step_;
   model::LrSchedule schedule_;
   std::optional<DynamicsRecorder> recorder_;  ///< with train.record
   TrainingCheckpoints checkpoints_;

@@ -1,4 +1,4 @@
-// Steps of the classifier head alone on one device, as Trainer makes them (loss scale,
+// Steps of the classifier head alone on one device, as TrainStep makes them (loss scale,
 // forward_backward, SGD of the centres): no network, embeddings are on the device already, in the
 // number format that the network would hand over. One JSON line. The peer is peer_head.py.
 //   gpu_head_bench [--warmup=5] [--steps=20] [--classes=93431] [--section.key=value ...]
@@ -15,7 +15,7 @@
 #include "data/random/keyed_random.h"
 #include "launch/config/precision.h"
 #include "launch/train/head_optimizer.h"
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 #include "model/optim/loss_scaler.h"
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"

@@ -16,7 +16,7 @@
 #include "launch/config/precision.h"
 #include "launch/job/runtime.h"
 #include "launch/score/score.h"
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 #include "model/inference/face_embedder.h"
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"

@@ -17,7 +17,7 @@
 #include "launch/inputs/open_data.h"
 #include "launch/inputs/training_data.h"
 #include "launch/observe/profile_trace.h"
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 #include "tests/bench/gpu/bench_arguments.h"
 #include "tests/bench/gpu/device_meter.h"
 #include "tests/bench/gpu/hashed_values.h"
@@ -151,11 +151,11 @@ class Steps {
     bench::synchronize(device_);
     trace.finish();
   }
-  [[nodiscard]] launch::Trainer& trainer() { return trainer_; }
+  [[nodiscard]] launch::TrainStep& trainer() { return trainer_; }
 
  private:
   BatchSource& source_;
-  launch::Trainer trainer_;
+  launch::TrainStep trainer_;
   at::Device device_;
   std::int64_t step_ = 0;
 };
@@ -164,7 +164,7 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
                                launch::Runtime& runtime) {
   const auto source = make_source(options, config, runtime);
   Steps steps(config, *source, runtime);
-  launch::Trainer& trainer = steps.trainer();
+  launch::TrainStep& trainer = steps.trainer();
   steps.run(1);
   const double first_loss = trainer.take_means().loss;
   steps.run(kTriedSteps - 1);  // cuDNN tries algorithms, with memory that later steps do not need

@@ -111,9 +111,9 @@ TEST_F(NcclFaultsTest, AReplayThatHangsEndsAlthoughTheAbortWaitsForItsGraph) {
     stream.synchronize();
     nccl_->watch_replay();  // behind the next one
   });
-  EXPECT_THAT(error, HasSubstr("dead since: replay of a recorded step"));
+  EXPECT_THAT(error, HasSubstr("dead since: replay of a captured step"));
   EXPECT_THAT(error_of([&] { nccl_->all_reduce(values_)->wait_host(); }),
-              HasSubstr("replay of a recorded step"));
+              HasSubstr("replay of a captured step"));
   EXPECT_THAT(tests::fake_nccl_calls(), Not(Contains("abort ended")));
   tests::destroy_fake_graph();  // unwinding does it
   nccl_.reset();

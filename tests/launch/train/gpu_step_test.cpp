@@ -1,4 +1,4 @@
-// The step of a training on a GPU: no wait for the device, the recorded step against the same step
+// The step of a training on a GPU: no wait for the device, the captured step against the same step
 // by step, and against the CPU.
 #include <c10/cuda/CUDAFunctions.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 
 #include "launch/inputs/resident_batches.h"
 #include "launch/inputs/training_data.h"
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 #include "tests/data/memory_set.h"
 #include "tests/support/mpi_world.h"
 #include "tests/support/test_device.h"
@@ -60,9 +60,9 @@ struct Outcome {
 
 /// A different learning rate each step.
 Outcome train(const Config& config, std::int64_t steps,
-              const std::function<void(std::int64_t, Trainer&)>& before = {}) {
+              const std::function<void(std::int64_t, TrainStep&)>& before = {}) {
   Runtime runtime(tests::mpi(), config);
-  Trainer trainer(config, kClasses, 1, runtime);
+  TrainStep trainer(config, kClasses, 1, runtime);
   Outcome outcome;
   for (std::int64_t step = 0; step < steps; ++step) {
     if (before) before(step, trainer);
@@ -115,7 +115,7 @@ TEST_F(GpuStep, RecordedStepLeavesOutASpoiltBatch) {
   Config config = small_config();
   config.train.cuda_graph = "true";
   Runtime runtime(tests::mpi(), config);
-  Trainer trainer(config, kClasses, 1, runtime);
+  TrainStep trainer(config, kClasses, 1, runtime);
   std::int64_t step = 0;
   for (; step < 8; ++step) trainer.step(batch_of(step, runtime), step, 0.01);
   EXPECT_TRUE(trainer.take_skipped().steps.empty());
@@ -137,7 +137,7 @@ TEST_F(GpuStep, RecordedStepNamesABadLabel) {
   Config config = small_config();
   config.train.cuda_graph = "true";
   Runtime runtime(tests::mpi(), config);
-  Trainer trainer(config, kClasses, 1, runtime);
+  TrainStep trainer(config, kClasses, 1, runtime);
   for (std::int64_t step = 0; step < 8; ++step) {
     data::Batch batch = batch_of(step, runtime);
     if (step == 6) batch.labels[1] = kClasses + 7;
@@ -161,7 +161,7 @@ TEST_F(GpuStep, NeverWaitsForTheDevice) {
       config.train.cuda_graph = graph;
       config.train.precision = precision;
       Runtime runtime(tests::mpi(), config);
-      Trainer trainer(config, kClasses, 1, runtime);
+      TrainStep trainer(config, kClasses, 1, runtime);
       std::vector<data::Batch> batches;
       for (std::int64_t step = 0; step < 18; ++step) batches.push_back(batch_of(step, runtime));
       std::int64_t step = 0;
@@ -182,7 +182,7 @@ TEST_F(GpuStep, NeverWaitsForTheDevice) {
 TEST_F(GpuStep, ResidentBatchesNeverWaitForTheDevice) {
   Config config = small_config();
   Runtime runtime(tests::mpi(), config);
-  Trainer trainer(config, 7, 1, runtime);
+  TrainStep trainer(config, 7, 1, runtime);
   const auto set = std::make_shared<data::test::MemorySet>(18 * kBatch);
   const auto images =
       std::make_shared<ResidentImages>(set, loader_options(config, runtime), runtime);

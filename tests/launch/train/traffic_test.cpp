@@ -10,7 +10,7 @@
 
 #include "dist/flight_recorder.h"
 #include "launch/job/signals.h"
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 #include "tests/launch/job/runtime_under_test.h"
 #include "tests/support/mpi_calls.h"
 
@@ -71,7 +71,7 @@ Traffic traffic_of(std::int64_t step, const Runtime& runtime) {
 }
 
 /// Bytes of the network's gradients: each starts a cache line.
-std::int64_t gradient_bytes(Trainer& trainer) {
+std::int64_t gradient_bytes(TrainStep& trainer) {
   std::int64_t bytes = 0;
   for (const auto& parameter : trainer.backbone().parameters()) {
     if (parameter.requires_grad()) bytes += (parameter.numel() * 4 + 63) / 64 * 64;
@@ -86,7 +86,7 @@ TEST(Traffic, AStepSendsWhatTheFormulaSays) {
   for (const Case& c : {Case{16, 40, 16}, Case{32, 40, 16}, Case{16, 600, 16}, Case{16, 40, 32}}) {
     const Config config = config_of(c);
     const auto runtime = tests::make_runtime(config);
-    Trainer trainer(config, c.classes, 1, *runtime);
+    TrainStep trainer(config, c.classes, 1, *runtime);
     StopAgreement stop(0, runtime->control());
     constexpr std::int64_t kStep = 3;
     for (std::int64_t step = 0; step <= kStep; ++step) {

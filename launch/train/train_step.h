@@ -28,7 +28,7 @@ namespace diffprob::launch {
 
 /// model.loss and its options, with published values where the configuration leaves them open.
 [[nodiscard]] model::MarginOptions margin_options(const Config& config);
-/// The head that a Trainer trains.
+/// The head that a TrainStep trains.
 [[nodiscard]] model::HeadOptions head_options(const Config& config, std::int64_t num_classes,
                                               std::uint64_t seed);
 
@@ -45,9 +45,9 @@ struct RunningMeans {
 
 /// Network, head, optimisers and reducer of one training, and its step. One per rank; every member
 /// is collective unless it says otherwise.
-class Trainer {
+class TrainStep {
  public:
-  Trainer(const Config& config, std::int64_t num_classes, std::uint64_t seed, Runtime& runtime);
+  TrainStep(const Config& config, std::int64_t num_classes, std::uint64_t seed, Runtime& runtime);
 
   /// One update on this rank's rows of global batch number `step`. A loss or gradient that is not
   /// finite on any rank leaves weights, momenta and statistics of all ranks as they were. On a GPU,
@@ -62,7 +62,7 @@ class Trainer {
   /// time when train.ema_decay asks for it.
   class ForEvaluation {
    public:
-    explicit ForEvaluation(Trainer& trainer);
+    explicit ForEvaluation(TrainStep& train_step);
 
    private:
     std::optional<model::Ema::Swapped> swapped_;
@@ -89,10 +89,10 @@ class Trainer {
   struct Input {
     BatchUpload::Batch batch;
     std::uint64_t key;        ///< of dropout, class sampling and random margins
-    at::Tensor device_key{};  ///< [1] int64, the same for a recorded step
+    at::Tensor device_key{};  ///< [1] int64, the same for a captured step
     std::int64_t step = 0;
     double learning_rate = 0;
-    at::Tensor device_rate{};  ///< scalar float32, the same for a recorded step
+    at::Tensor device_rate{};  ///< scalar float32, the same for a captured step
   };
   void replay(const Input& input);
   /// All device work of an update.
@@ -125,7 +125,7 @@ class Trainer {
   std::int64_t own_steps_ = 0;  ///< made by this object
   RunAhead run_ahead_;
   StepGraph graph_;
-  Input recorded_{};  ///< what the graph reads
+  Input captured_{};  ///< what the graph reads
   at::Tensor apply_;  ///< scalar: whether the last update was made
   at::ScalarType precision_;
   bool own_faces_;                        ///< train.untried_kernels has "faces"

@@ -1,4 +1,4 @@
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 
 #include <algorithm>
 #include <chrono>
@@ -125,8 +125,8 @@ model::MarginOptions margin_options(const Config& config) {
   return options;
 }
 
-Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t seed,
-                 Runtime& runtime)
+TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64_t seed,
+                     Runtime& runtime)
     : config_(config),
       seed_(seed),
       runtime_(runtime),
@@ -154,7 +154,7 @@ Trainer::Trainer(const Config& config, std::int64_t num_classes, std::uint64_t s
   if (config.train.ema_decay > 0) ema_.emplace(*backbone_, config.train.ema_decay);
 }
 
-at::Tensor Trainer::faces_of(const at::Tensor& images) const {
+at::Tensor TrainStep::faces_of(const at::Tensor& images) const {
   if (!own_faces_ || !model::gpu::has_faces(images))
     return model::normalize_faces(images, runtime_.device());
   model::gpu::FaceOptions options;
@@ -163,7 +163,7 @@ at::Tensor Trainer::faces_of(const at::Tensor& images) const {
   return model::gpu::make_faces(images, options);
 }
 
-void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Batch* records_of) {
+void TrainStep::micro_step(const Input& input, std::int64_t micro, const data::Batch* records_of) {
   const std::int64_t rows = micro_rows_[static_cast<std::size_t>(runtime_.rank())];
   const auto own =
       data::rows_of_rank(config_.train.batch_size, runtime_.rank(), runtime_.world_size());
@@ -195,7 +195,7 @@ void Trainer::micro_step(const Input& input, std::int64_t micro, const data::Bat
   correct_ = micro == 0 ? right : correct_ + right;
 }
 
-model::StepControl Trainer::decide(const Input& input) {
+model::StepControl TrainStep::decide(const Input& input) {
   model::ClipOptions options;
   options.max_norm = config_.train.clip_grad_norm;
   if (scaler_) options.loss_scale = scaler_->scale();
@@ -212,7 +212,7 @@ model::StepControl Trainer::decide(const Input& input) {
   return {input.learning_rate, apply, input.device_rate, gradient.divisor};
 }
 
-void Trainer::update(const Input& input, const data::Batch* records_of) {
+void TrainStep::update(const Input& input, const data::Batch* records_of) {
   reducer_.zero_grad();
   {
     const at::NoGradGuard no_grad;
@@ -228,46 +228,50 @@ void Trainer::update(const Input& input, const data::Batch* records_of) {
   timer_.enter(Phase::kOptimizer);
   const at::NoGradGuard no_grad;
   const model::StepControl control = decide(input);
+  // The decision stays on the device: reading it here would make the host wait for every step. The
+  // optimisers take it as a factor, and what they cannot undo is restored below.
   apply_ = control.apply;
   optimizer_->step(control);
   head_optimizer_.step({control.learning_rate, control.apply, control.device_rate}, input.step);
-  kept_.restore_unless(apply_);
+  kept_.restore_unless(apply_);  // running statistics that the forward pass of a bad batch changed
   if (scaler_) scaler_->update(apply_);
   if (ema_) ema_->update();
   sums_[kRight] += correct_;
   sums_[kRows] += input.batch.labels.size(0);
 }
 
-void Trainer::replay(const Input& input) {
+void TrainStep::replay(const Input& input) {
   const at::NoGradGuard no_grad;
-  if (!recorded_.device_key.defined()) {
-    recorded_ = input;
-    recorded_.batch = {at::empty_like(input.batch.images), at::empty_like(input.batch.labels)};
-    recorded_.device_key =
+  if (!captured_.device_key.defined()) {
+    captured_ = input;
+    captured_.batch = {at::empty_like(input.batch.images), at::empty_like(input.batch.labels)};
+    captured_.device_key =
         at::empty({1}, at::TensorOptions().dtype(at::kLong).device(runtime_.device()));
-    recorded_.device_rate =
+    captured_.device_rate =
         at::empty({}, at::TensorOptions().dtype(at::kFloat).device(runtime_.device()));
   }
-  recorded_.batch.images.copy_(input.batch.images);
-  recorded_.batch.labels.copy_(input.batch.labels);
-  recorded_.device_key.fill_(static_cast<std::int64_t>(input.key));
-  recorded_.device_rate.fill_(input.learning_rate);
-  if (!graph_.is_recorded()) {
-    head_.check_labels();
+  // The graph reads fixed addresses, so the batch and the numbers of this step are copied there.
+  captured_.batch.images.copy_(input.batch.images);
+  captured_.batch.labels.copy_(input.batch.labels);
+  captured_.device_key.fill_(static_cast<std::int64_t>(input.key));
+  captured_.device_rate.fill_(input.learning_rate);
+  if (!graph_.is_captured()) {
+    head_.check_labels();  // reads the device, which a capture does not allow
     timer_.set_recording(true);
-    graph_.record([&] {
+    graph_.capture([&] {
       const at::AutoGradMode grad(true);
-      update(recorded_, nullptr);
+      update(captured_, nullptr);
     });
     timer_.set_recording(false);
   }
   timer_.enter(Phase::kReplay);
   graph_.replay();
   head_.replayed();
+  // Nothing in the captured collectives tells the host when a peer dies: a watch does.
   runtime_.tensors().watch_replay();
 }
 
-void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
+void TrainStep::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
   runtime_.set_step(step);
   run_ahead_.wait([this] { runtime_.control().progress(); });
   const Input input{upload_.upload(batch),
@@ -289,7 +293,7 @@ void Trainer::step(const data::Batch& batch, std::int64_t step, double learning_
   timer_.end_step();
 }
 
-RunningMeans Trainer::take_means() {
+RunningMeans TrainStep::take_means() {
   head_.check_labels();  // on CUDA a step does not wait for the check of its own labels
   const at::Tensor own = sums_.to(at::kCPU, at::kDouble, /*non_blocking=*/false,
                                   /*copy=*/true);  // not a view: it is summed below
@@ -306,12 +310,12 @@ RunningMeans Trainer::take_means() {
   return means;
 }
 
-Trainer::ForEvaluation::ForEvaluation(Trainer& trainer)
-    : swapped_(trainer.ema_ ? std::optional<model::Ema::Swapped>(std::in_place, *trainer.ema_)
-                            : std::nullopt),
-      statistics_(statistics_of(*trainer.backbone_), trainer.runtime_.tensors()) {}
+TrainStep::ForEvaluation::ForEvaluation(TrainStep& train_step)
+    : swapped_(train_step.ema_ ? std::optional<model::Ema::Swapped>(std::in_place, *train_step.ema_)
+                               : std::nullopt),
+      statistics_(statistics_of(*train_step.backbone_), train_step.runtime_.tensors()) {}
 
-model::StateDict Trainer::statistics() const {
+model::StateDict TrainStep::statistics() const {
   model::StateDict statistics = statistics_of(*backbone_);
   if (!ema_) return statistics;
   const std::size_t own = statistics.size();
@@ -324,7 +328,7 @@ model::StateDict Trainer::statistics() const {
   return statistics;
 }
 
-CheckpointState Trainer::state(model::StateDict local) {
+CheckpointState TrainStep::state(model::StateDict local) {
   CheckpointState state;
   state.rank = runtime_.rank();
   state.world_size = runtime_.world_size();

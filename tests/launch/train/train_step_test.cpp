@@ -1,6 +1,6 @@
 // The step of a training, with ranks: what a spoilt batch does, and that options which must not
 // change results do not.
-#include "launch/train/trainer.h"
+#include "launch/train/train_step.h"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -47,7 +47,7 @@ class TrainerStep : public ::testing::Test {
     return {own(images), own(labels), own(at::arange(kBatch))};
   }
 
-  static model::StateDict snapshot(Trainer& trainer) {
+  static model::StateDict snapshot(TrainStep& trainer) {
     const CheckpointState state = trainer.state(trainer.statistics());
     model::StateDict all;
     const auto add = [&](const model::StateDict& entries) {
@@ -73,7 +73,7 @@ TEST_F(TrainerStep, SpoiltBatchOfOneRankIsLeftOutOnAll) {
     Config config = small_config();
     config.train.optimizer = optimizer;
     config.train.schedule.base_lr = 0.01;
-    Trainer trainer(config, kClasses, 1, *runtime_);
+    TrainStep trainer(config, kClasses, 1, *runtime_);
     trainer.step(batch(0), 0, 0.01);
     const model::StateDict before = snapshot(trainer);
 
@@ -113,7 +113,7 @@ TEST_F(TrainerStep, RecordsRowsOfTheUpdatesThatAreMade) {
     config.model.loss.margin = 0;  // then the recorded probability belongs to the recorded margin
     config.model.loss.kind = model::MarginKind::kNone;
     config.train.accumulate = micro_steps;
-    Trainer trainer(config, kClasses, 1, *runtime_);
+    TrainStep trainer(config, kClasses, 1, *runtime_);
     StepRecords records;
     trainer.record_into(records);
     const at::Tensor spoilt = trainer.backbone().parameters().front();
@@ -171,7 +171,7 @@ double nothing(double on_cpu) {
 
 Trained train_steps(const Config& config, const std::vector<std::int64_t>& steps, Runtime& runtime,
                     const std::function<data::Batch(std::int64_t)>& batch) {
-  Trainer trainer(config, kClasses, 1, runtime);
+  TrainStep trainer(config, kClasses, 1, runtime);
   for (const auto step : steps) trainer.step(batch(step), step, 0.01);
   Trained result{{}, trainer.take_skipped().steps};
   for (const auto& parameter : trainer.backbone().parameters())
@@ -243,7 +243,7 @@ TEST_F(TrainerStep, AccumulationTrainsOnTheWholeBatch) {
     Config config = small_config();
     config.model.loss.kind = model::margin_kind(loss);
     config.train.accumulate = 2;
-    Trainer trainer(config, kClasses, 1, *runtime_);
+    TrainStep trainer(config, kClasses, 1, *runtime_);
     const model::StateDict before = snapshot(trainer);
     trainer.step(batch(0), 0, 0.01);
     EXPECT_TRUE(std::isfinite(trainer.take_means().loss));
@@ -257,7 +257,7 @@ TEST_F(TrainerStep, EveryLossTrains) {
     Config config = small_config();
     config.model.loss.kind = model::margin_kind(loss);
     config.model.loss.margin = -1;
-    Trainer trainer(config, kClasses, 1, *runtime_);
+    TrainStep trainer(config, kClasses, 1, *runtime_);
     for (std::int64_t step = 0; step < 2; ++step) trainer.step(batch(step), step, 0.01);
     EXPECT_TRUE(std::isfinite(trainer.take_means().loss)) << loss;
     EXPECT_TRUE(trainer.take_skipped().steps.empty()) << loss;
@@ -267,11 +267,11 @@ TEST_F(TrainerStep, EveryLossTrains) {
 TEST_F(TrainerStep, AveragedWeightsAreSwappedInAndOut) {
   Config config = small_config();
   config.train.ema_decay = 0.9;
-  Trainer trainer(config, kClasses, 1, *runtime_);
+  TrainStep trainer(config, kClasses, 1, *runtime_);
   for (std::int64_t step = 0; step < 2; ++step) trainer.step(batch(step), step, 0.05);
   const model::StateDict before = snapshot(trainer);
   {
-    const Trainer::ForEvaluation network(trainer);
+    const TrainStep::ForEvaluation network(trainer);
     EXPECT_FALSE(at::equal(trainer.backbone().parameters().front(), before.front().second));
   }
   expect_equal(snapshot(trainer), before);
