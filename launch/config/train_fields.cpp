@@ -3,7 +3,10 @@
 
 namespace diffprob::launch {
 
-std::vector<Field> train_fields(TrainConfig& t) {
+namespace {
+
+/// Length, learning rate and update rule.
+std::vector<Field> optimizer_fields(TrainConfig& t) {
   return {
       number("train.epochs", &t.epochs, 0, 1e6, "number of passes over the training set"),
       number("train.batch_size", &t.batch_size, 2, 1e7,
@@ -35,6 +38,12 @@ std::vector<Field> train_fields(TrainConfig& t) {
              "upper bound of the gradient norm of the backbone; 0: no clipping"),
       number("train.accumulate", &t.accumulate, 1, 1e6,
              "number of micro-batches per global batch, to save memory"),
+  };
+}
+
+/// How a step is computed.
+std::vector<Field> step_fields(TrainConfig& t) {
+  return {
       text("train.precision", &t.precision,
            "precision of the backbone's matrix products; weights stay fp32; auto: fp16 on a GPU, "
            "fp32 on a CPU; tf32: fp32 with products in TF32 (GPU only)",
@@ -53,6 +62,12 @@ std::vector<Field> train_fields(TrainConfig& t) {
            {"sum_statistics", "faces", "own_classes"}),
       number("train.ema_decay", &t.ema_decay, 0, 0.999999,
              "moving average of the weights, used for verification and export; 0: off"),
+  };
+}
+
+/// Start, stop, and what is written on the way.
+std::vector<Field> progress_fields(TrainConfig& t) {
+  return {
       number("train.max_skipped", &t.max_skipped, 1, 1e9,
              "largest number of consecutive updates that may be skipped because of a non-finite "
              "loss or gradient"),
@@ -86,6 +101,15 @@ std::vector<Field> train_fields(TrainConfig& t) {
       number("train.eval_every_epochs", &t.eval_every_epochs, 0, 1e6,
              "number of epochs between verifications in training; 0: only at the end"),
   };
+}
+
+}  // namespace
+
+std::vector<Field> train_fields(TrainConfig& t) {
+  std::vector<Field> fields = optimizer_fields(t);
+  for (const std::vector<Field>& more : {step_fields(t), progress_fields(t)})
+    fields.insert(fields.end(), more.begin(), more.end());
+  return fields;
 }
 
 }  // namespace diffprob::launch
