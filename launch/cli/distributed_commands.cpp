@@ -11,6 +11,7 @@
 #include "launch/pipeline/sweep.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"
+#include "prune/methods/methods.h"
 
 namespace diffprob::launch {
 namespace {
