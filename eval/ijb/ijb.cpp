@@ -208,7 +208,7 @@ IjbVariantResult evaluate_variant(const IjbProtocol& protocol, std::vector<doubl
 IjbResult evaluate_ijb(const IjbProtocol& protocol, const ImageFeatures& features,
                        const IjbOptions& options, dist::HostCollectives& control) {
   TORCH_CHECK(features.dim > 0 && (features.views == 1 || features.views == 2), "IJB: features of ",
-              features.dim, " numbers, ", features.views, " an image");
+              features.dim, " numbers, ", features.views, " per image");
   TORCH_CHECK(!options.variants.empty() && options.batch > 0 && features.block > 0,
               "IJB: expected at least one pooling variant and a positive batch");
   OwnTemplates pooled = pool_own_templates(protocol, features, options, control);
