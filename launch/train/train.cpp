@@ -7,6 +7,21 @@
 #include "launch/train/training_loop.h"
 
 namespace diffprob::launch {
+namespace {
+
+/// Keys that came after runs that must still resume and that weights do not depend on. The text is
+/// compared as a whole, so that a line more would make every earlier run look different.
+constexpr const char* kNewerKeys[] = {"train.deterministic"};
+
+std::string without_newer_keys(std::string settings) {
+  for (const std::string key : kNewerKeys) {
+    const auto begin = settings.find("\n" + key + "=");
+    if (begin != std::string::npos) settings.erase(begin, settings.find('\n', begin + 1) - begin);
+  }
+  return settings;
+}
+
+}  // namespace
 
 std::string training_settings(const Config& config) {
   const TrainConfig defaults;
@@ -26,8 +41,10 @@ std::string training_settings(const Config& config) {
   train.best_set = defaults.best_set;
   train.eval_every_epochs = defaults.eval_every_epochs;
   relevant.model.checkpoint.clear();
-  return dump_sections(relevant, {"model", "train", "augment", "data.flip", "data.image_size",
-                                  "data.on_corrupt", "data.sampling", "data.sampling_power"});
+  const std::string settings =
+      dump_sections(relevant, {"model", "train", "augment", "data.flip", "data.image_size",
+                               "data.on_corrupt", "data.sampling", "data.sampling_power"});
+  return without_newer_keys(settings);
 }
 
 TrainResult train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets,

@@ -80,7 +80,7 @@ std::vector<double> network_decays(const Config& config, const model::Backbone& 
       config.train.decay_norm_and_bias ? model::DecayOn::kAll : model::DecayOn::kWeights);
 }
 
-/// Steps before one is recorded: the reducer orders its buckets, cuDNN tries its algorithms, lazy
+/// Steps before one is captured: the reducer orders its buckets, cuDNN tries its algorithms, lazy
 /// buffers come into being.
 constexpr std::int64_t kStepsBeforeGraph = 4;
 

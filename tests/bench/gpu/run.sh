@@ -3,7 +3,7 @@
 #   run.sh tests [NAME...]     tests of the label gpu on the first GPU, side by side; last line: "N passed, N failed"
 #   run.sh tests2 [NAME...]    the same with two ranks that share the GPU, by NCCL over sockets: those of the tests that take two
 #   run.sh tests4 [NAME...]    the same with four ranks
-#   run.sh faults              trainings of two ranks on the GPU, recorded steps and plain ones; one rank is stopped or killed on its way:
+#   run.sh faults              trainings of two ranks on the GPU, captured steps and plain ones; one rank is stopped or killed on its way:
 #                              how long until all have ended. A line of JSON each; the deadline of a step is 20 s
 #   run.sh benches [--quick] [train] [head] [score]
 #                              ours and the peer, one after the other, all of them or those named; a line of JSON each, and a table
