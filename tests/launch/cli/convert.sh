@@ -98,7 +98,7 @@ same a.txt expected.txt
 exits 0 convert adaface.txt b.txt --kind=adaface
 same b.txt expected.txt
 exits 1 convert adaface.txt c.txt
-says "Choose with --list=kept or --list=dropped"
+says "Say it with --list=kept or --list=dropped"
 exits 0 convert lines.txt c.txt --list=kept
 same c.txt expected.txt
 exits 0 convert keys.txt d.txt --list=kept --base=key
