@@ -67,7 +67,7 @@ class FlightRecorder {
   [[nodiscard]] std::int64_t enqueued() const;
   /// The oldest operation that has not finished, 0 when none is open.
   [[nodiscard]] std::int64_t oldest_open() const;
-  /// "#12 float32 [64, 512] (step 7, launch/train/train_step.cpp:88)"; "" for an operation that is no
+  /// "#12 float32 [64, 512] (step 7, train/train_step.cpp:88)"; "" for an operation that is no
   /// longer held.
   [[nodiscard]] std::string describe(std::int64_t sequence) const;
   /// Where this rank stands: "in all_reduce #12 ..." or "done with all_reduce #12 ...".
@@ -103,7 +103,7 @@ class FlightRecorder {
 [[nodiscard]] std::string_view to_string(Phase phase);
 /// "[64, 512]"
 [[nodiscard]] std::string shape_text(const OperationRecord& record);
-/// "launch/train/train_step.cpp:88": the last two parts of the path.
+/// "train/train_step.cpp:88": the last two parts of the path.
 [[nodiscard]] std::string source_text(const std::source_location& where);
 
 /// A collective that runs while this object lives: started now, finished or (when left by an

@@ -353,7 +353,7 @@ TEST_F(Prune, FilesThatCannotGiveWhatIsAskedAreRefused) {
       << "labels come from either file";
   EXPECT_EQ(refused({files.scores, "", ""}, with("random", false, 0.5)), "");
   EXPECT_THAT(refused({files.scores, "", "another"}, with("diffprob", true, 0.5)),
-              HasSubstr("of another data set"));
+              HasSubstr("to a different data set"));
   EXPECT_EQ(
       refused({files.scores, "", table.source.dataset_fingerprint}, with("diffprob", true, 0.5)),
       "");
@@ -374,7 +374,7 @@ TEST_F(Prune, FilesThatCannotGiveWhatIsAskedAreRefused) {
   dynamics.source.dataset_fingerprint = "other";
   write_dynamics(short_training, dynamics);
   EXPECT_THAT(refused({files.scores, short_training, ""}, with("aum", true, 0.5)),
-              HasSubstr("another data set"));
+              HasSubstr("a different data set"));
 }
 
 TEST_F(Prune, FilesThatDifferBetweenRanksAreRefused) {

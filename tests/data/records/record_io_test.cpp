@@ -213,7 +213,7 @@ TEST(RecordFile, HeaderRecordMustFitTheImages) {
   missing.add_range(0, 3, 5);
   missing.write(folder / "train");
   EXPECT_THAT(error_of([&] { static_cast<void>(open_record_file(folder / "train.rec")); }),
-              HasSubstr("record 3"));
+              HasSubstr("the next record is 3"));
   RawRecords headless;
   headless.add_image(1, 0, "a");
   headless.add_range(2, 1, 2);
@@ -230,7 +230,7 @@ TEST(RecordFile, IndexIsNotTrusted) {
   const auto second = std::to_string(raw.entries[1].second);
   const std::pair<std::string, std::string> cases[] = {
       {"", "no records"},
-      {"0\t0\n", "goes on"},
+      {"0\t0\n", "continues"},
       {"1\t" + second + "\n", "missing"},
       {"0\t0\n1\t0\n", "same offset"},
       {"0\t0\n0\t" + second + "\n", "key 0"},

@@ -123,7 +123,7 @@ TEST(ImageList, BadLinesAreNamed) {
       {"0\t1\tbad\ta.jpg\n", "line 1: label bad"},
       {"0\t1\t2\n", "line 1"},
       {"0\t1\t\n", "line 1"},
-      {"1\ta.jpg\t0\n2\t0\ta.jpg\n", "line 2: another kind"},
+      {"1\ta.jpg\t0\n2\t0\ta.jpg\n", "line 2: not the same kind"},
       {"0\ta.jpg\t0\n", "line 1: a face that is not aligned"},
       {"2\ta.jpg\t0\n", "line 1: aligned must be"},
       {"1\ta.jpg\tx\n", "line 1"},

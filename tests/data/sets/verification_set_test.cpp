@@ -146,7 +146,7 @@ TEST_F(VerificationSetTest, WrongContentIsNamed) {
   EXPECT_THAT(read_error(with_shape("K\x04\x85")), HasSubstr("4 elements"));
   EXPECT_THAT(read_error(with_shape(")")), HasSubstr("0 elements"));
   EXPECT_THAT(read_error(with_shape("J\xff\xff\xff\xff\x85")), HasSubstr("elements"));
-  EXPECT_THAT(read_error(with_shape("K\x03K\x03\x86")), HasSubstr("one dimension"));
+  EXPECT_THAT(read_error(with_shape("K\x03K\x03\x86")), HasSubstr("one-dimensional"));
   EXPECT_THAT(read_error(pickle_of(array("f4", "K\x03\x85", "xyz") + "U\x01"
                                                                      "a",
                                    kOneFlag)),

@@ -73,7 +73,7 @@ TEST_P(FrozenRank, EndsTheJobAndIsNamed) {
   EXPECT_GE(job.seconds, 2.9);
   EXPECT_LT(job.seconds, 20);
   EXPECT_NE(job.output.find(operation + " #"), std::string::npos);
-  EXPECT_NE(job.output.find("(step 20, dist/frozen_rank_program.cpp:"), std::string::npos);
+  EXPECT_NE(job.output.find("(step 20, mpi/frozen_rank_program.cpp:"), std::string::npos);
   EXPECT_NE(job.output.find("the deadline is 3.000 s; nothing from rank 1"), std::string::npos);
   EXPECT_NE(job.output.find("rank 1 did not answer"), std::string::npos);
   EXPECT_EQ(job.output.find("rank 0 did not"), std::string::npos);
@@ -84,7 +84,7 @@ TEST_P(FrozenRank, EndsTheJobAndIsNamed) {
     EXPECT_NE(text.find("\t20\t"), std::string::npos) << "rank " << r << ": " << text;
     EXPECT_NE(text.find("\nsequence\tstate\tkind"), std::string::npos)
         << "rank " << r << ": " << text;
-    EXPECT_NE(text.find("dist/frozen_rank_program.cpp:"), std::string::npos)
+    EXPECT_NE(text.find("mpi/frozen_rank_program.cpp:"), std::string::npos)
         << "rank " << r << ": " << text;
   }
   fs::remove_all(folder);

@@ -101,8 +101,8 @@ TEST_F(IjbMeta, NamesFileAndLineOfDamage) {
   broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n2.jpg 99999999999999999999 5\n",
          {"line 2", "template id"});
   broken("ijbb_face_tid_mid.txt", "../../etc/passwd 7 70\n",
-         {"line 1", "does not name a file of the image folder"});
-  broken("ijbb_face_tid_mid.txt", "/etc/passwd 7 70\n", {"line 1", "does not name a file"});
+         {"line 1", "is not the name of a file in the image folder"});
+  broken("ijbb_face_tid_mid.txt", "/etc/passwd 7 70\n", {"line 1", "is not the name of a file"});
   broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n3.jpg 3 4\n",
          {"5pts_score.txt line 2", "'2.jpg'", "'3.jpg'"});
   broken("ijbb_face_tid_mid.txt", "1.jpg 7 70\n",

@@ -27,7 +27,7 @@ same tiny.onnx again.onnx
 exits 0 export --model.checkpoint=tiny.pth "${network[@]}" --file=again.pth
 same tiny.pth again.pth
 exits 0 export --model.checkpoint="$checkpoint" --file=folded.onnx --fold-bn
-says "opset 13, 6 batch norms left"
+says "opset 13, 6 batch norms kept"
 ! cmp -s tiny.onnx folded.onnx || die "--fold-bn changes nothing"
 cp tiny.onnx kept.onnx
 exits 0 export --model.checkpoint="$checkpoint" --file=tiny.onnx --fold-bn

@@ -41,7 +41,7 @@ PY
 
 for n in 1 2 3; do
   exits 0 ranks "$n" eval --model.checkpoint="$network" --eval.sets="$set" --eval.ijb=IJBC --eval.ijb_variants=F1N1D1,F0N0D0 --output="w$n" --json="w$n.json"
-  says "2 of 60 images are missing or bad"
+  says "2 of 60 images are missing or unreadable"
   says "F0N0D0 nearest FAR (reference)"
   exits 0 ranks "$n" eval --eval.features=ijb.npy --eval.features_hold=image_mirror --eval.ijb=IJBC --output="f$n" --json="f$n.json"
 done

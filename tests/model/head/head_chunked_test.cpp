@@ -415,7 +415,7 @@ TEST_F(HeadChunkedTest, WrongOptionsAreNamed) {
   EXPECT_THAT(message(options), HasSubstr("got 0 bytes"));
   options = {};
   options.storage = at::kHalf;
-  EXPECT_THAT(message(options), HasSubstr("not Half"));
+  EXPECT_THAT(message(options), HasSubstr("got Half"));
 }
 
 }  // namespace
