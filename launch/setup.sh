@@ -20,7 +20,7 @@ packages=(
   openmpi-bin libopenmpi-dev libopencv-dev libhdf5-dev libspdlog-dev libfmt-dev
   libgtest-dev libgmock-dev libyaml-cpp-dev libturbojpeg0-dev nlohmann-json3-dev libssl-dev
 )
-readonly test_packages=(clang-format-14 clang-tidy-14 clang-14)
+readonly test_packages=(clang-format-14 clang-tidy-16 clang-16)
 readonly fuzz_packages=(clang-16 libclang-rt-16-dev)
 readonly cache=${DIFFPROB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/diffprob}
 readonly venv=$cache/torch-$torch_version

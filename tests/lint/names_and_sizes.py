@@ -66,7 +66,7 @@ def precompile(header, arguments, folder):
     stamp = folder / "torch.flags"
     flags = "\n".join([header, str(os.path.getmtime(header)), *arguments])
     if not target.is_file() or not stamp.is_file() or stamp.read_text() != flags:
-        subprocess.run(["clang++-14", *arguments, *QUIET, "-x", "c++-header", header, "-o", str(target)], check=True)
+        subprocess.run(["clang++-16", *arguments, *QUIET, "-x", "c++-header", header, "-o", str(target)], check=True)
         stamp.write_text(flags)
     return target
 
@@ -85,7 +85,7 @@ def commands(build, root, rooms, folder):
 
 
 def tidy(root, name, arguments):
-    done = subprocess.run(["clang-tidy-14", "--quiet", f"--checks={CHECKS}", "--warnings-as-errors=*",
+    done = subprocess.run(["clang-tidy-16", "--quiet", f"--checks={CHECKS}", "--warnings-as-errors=*",
                            f"--header-filter={root}/({'|'.join(FOLDERS)})/", name, "--", *arguments, *QUIET],
                           cwd=root, capture_output=True, text=True, check=False)
     if done.returncode == 0:
@@ -97,7 +97,7 @@ def tidy(root, name, arguments):
 def main():
     build, rooms = pathlib.Path(sys.argv[1]).resolve(), set(sys.argv[2:])
     root = pathlib.Path(__file__).resolve().parents[2]
-    for tool in ("clang-tidy-14", "clang++-14"):
+    for tool in ("clang-tidy-16", "clang++-16"):
         if shutil.which(tool) is None:
             skip(f"no {tool}; ./launch/setup.sh --test-packages installs it")
     rooms = rooms or changed_rooms(root)
