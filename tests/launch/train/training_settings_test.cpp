@@ -8,8 +8,8 @@ namespace diffprob::launch {
 namespace {
 
 // The text is compared as a whole with that of earlier stages and checkpoints: a key more, another
-// order or another default makes every run that was begun before look different. The
-// program that writes this text for the defaults took over stages of 87a60c7.
+// order or another default makes every run that was begun before look different. The program
+// that writes this text for the defaults took over stages of 87a60c7.
 TEST(TrainingSettings, AreThoseOfEarlierRuns) {
   EXPECT_EQ(data::sha256_hex(training_settings(Config())),
             "70061dd384ec6fc5e59e190d0e1436d7ed39c824e8ec579ab8f30bf1a6c002db")
