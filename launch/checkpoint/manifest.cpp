@@ -7,6 +7,7 @@
 
 #include "data/files/sha256.h"
 #include "launch/observe/json_file.h"
+#include "launch/observe/json_member.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -16,7 +17,7 @@ constexpr int kFormatVersion = 2;
 constexpr const char* kDigestKey = "manifest_sha256";
 
 void check_version(const std::string& path, const nlohmann::json& json) {
-  const int version = json.at("format_version");
+  const auto version = json_member<std::int64_t>(json, "format_version");
   if (version == kFormatVersion) return;
   throw OtherVersion(
       {__func__, __FILE__, static_cast<std::uint32_t>(__LINE__)},
@@ -32,9 +33,9 @@ nlohmann::json best_to_json(const CheckpointInfo& info) {
 
 void best_from_json(const nlohmann::json& best, CheckpointInfo& info) {
   if (best.is_null()) return;
-  info.best_set = best.at("set");
-  info.best_value = best.at("value").get<double>();
-  info.best_step = best.at("step");
+  info.best_set = json_member<std::string>(best, "set");
+  info.best_value = json_member<double>(best, "value");
+  info.best_step = json_member<std::int64_t>(best, "step");
 }
 
 nlohmann::json to_json(const Manifest& manifest) {
@@ -63,15 +64,25 @@ nlohmann::json to_json(const Manifest& manifest) {
 }
 
 CheckpointInfo info_from_json(const nlohmann::json& m) {
-  CheckpointInfo info{m.at("step"),          m.at("epoch"),    m.at("batch"),
-                      m.at("train_seconds"), m.at("backbone"), m.at("embedding_dim"),
-                      m.at("num_classes"),   m.at("loss"),     m.at("scale"),
-                      m.at("margin"),        m.at("settings")};
-  info.seed = m.at("seed");
-  info.consumed_samples = m.at("consumed_samples");
-  info.schedule = m.at("schedule");
-  info.config = m.at("config");
-  info.counters = m.at("counters").get<std::map<std::string, std::int64_t>>();
+  CheckpointInfo info;
+  const auto read = [&m]<class T>(const char* key, T& member) { member = json_member<T>(m, key); };
+  read("step", info.step);
+  read("epoch", info.epoch);
+  read("batch", info.batch);
+  read("consumed_samples", info.consumed_samples);
+  read("train_seconds", info.train_seconds);
+  read("seed", info.seed);
+  read("backbone", info.backbone);
+  read("embedding_dim", info.embedding_dim);
+  read("num_classes", info.num_classes);
+  read("loss", info.loss);
+  read("scale", info.scale);
+  read("margin", info.margin);
+  read("schedule", info.schedule);
+  read("settings", info.settings);
+  read("config", info.config);
+  for (const auto& [name, count] : m.at("counters").items())
+    info.counters[name] = json_as<std::int64_t>(count, name);
   best_from_json(m.at("best"), info);
   return info;
 }
@@ -130,9 +141,13 @@ nlohmann::json to_json(const std::vector<FileRecord>& files) {
 std::vector<FileRecord> files_from_json(const nlohmann::json& list) {
   std::vector<FileRecord> files;
   for (const auto& item : list) {
-    FileRecord file{item.at("name"), item.at("bytes"), item.at("sha256"),
-                    item.value("first_class", std::int64_t{-1}),
-                    item.value("rows", std::int64_t{0})};
+    FileRecord file{json_member<std::string>(item, "name"),
+                    json_member<std::int64_t>(item, "bytes"),
+                    json_member<std::string>(item, "sha256")};
+    if (item.contains("first_class")) {
+      file.first_class = json_member<std::int64_t>(item, "first_class");
+      file.num_rows = json_member<std::int64_t>(item, "rows");
+    }
     TORCH_CHECK(!file.name.empty() && file.name.find('/') == std::string::npos && file.name != "..",
                 "file name '", file.name, "' does not name a file of the checkpoint");
     files.push_back(std::move(file));
@@ -156,12 +171,12 @@ Manifest read_manifest(const std::string& checkpoint) {
   const nlohmann::json json = read_json(path);
   try {
     check_version(path, json);
-    TORCH_CHECK(manifest_digest(json) == json.at(kDigestKey).get<std::string>(),
+    TORCH_CHECK(manifest_digest(json) == json_member<std::string>(json, kDigestKey),
                 "its SHA-256 does not match");
-    Manifest manifest{info_from_json(json), json.at("world_size"),
+    Manifest manifest{info_from_json(json), json_member<int>(json, "world_size"),
                       files_from_json(json.at("files"))};
     TORCH_CHECK(
-        data::sha256_hex(manifest.info.config) == json.at("config_sha256").get<std::string>(),
+        data::sha256_hex(manifest.info.config) == json_member<std::string>(json, "config_sha256"),
         "the SHA-256 of the configuration does not match");
     return manifest;
   } catch (const OtherVersion&) {

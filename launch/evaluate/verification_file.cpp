@@ -7,6 +7,7 @@
 
 #include "data/files/atomic_file.h"
 #include "launch/observe/json_file.h"
+#include "launch/observe/json_member.h"
 
 namespace diffprob::launch {
 namespace {
@@ -34,15 +35,15 @@ Json to_json(const std::vector<eval::SetReport>& reports) {
 }
 
 /// A number, or null for one that is not finite.
-double number(const nlohmann::json& value) {
-  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+double number(const nlohmann::json& value, const char* name) {
+  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : json_as<double>(value, name);
 }
 
 std::vector<double> numbers(const nlohmann::json& list, const char* name) {
   if (!list.is_array() || list.size() > kMostValues)
     throw std::runtime_error(std::string(name) + " is not a list of numbers");
   std::vector<double> values;
-  for (const auto& value : list) values.push_back(number(value));
+  for (const auto& value : list) values.push_back(number(value, name));
   return values;
 }
 
@@ -53,7 +54,7 @@ void read_bins(const nlohmann::json& list, const char* name,
                              " counts");
   }
   for (std::size_t i = 0; i < bins.size(); ++i) {
-    bins[i] = list[i].get<std::int64_t>();
+    bins[i] = json_as<std::int64_t>(list[i], name);
     if (bins[i] < 0) throw std::runtime_error(std::string(name) + " has a negative count");
   }
 }
@@ -62,12 +63,12 @@ std::vector<StoredVerification> from_json(const nlohmann::json& list) {
   std::vector<StoredVerification> sets;
   for (const auto& item : list) {
     StoredVerification set;
-    set.set = item.at("set").get<std::string>();
-    set.pairs = item.at("pairs").get<std::int64_t>();
-    set.accuracy = number(item.at("accuracy"));
-    set.accuracy_std = number(item.at("accuracy_std"));
-    set.auc = number(item.at("auc"));
-    set.eer = number(item.at("eer"));
+    set.set = json_member<std::string>(item, "set");
+    set.pairs = json_member<std::int64_t>(item, "pairs");
+    set.accuracy = number(item.at("accuracy"), "accuracy");
+    set.accuracy_std = number(item.at("accuracy_std"), "accuracy_std");
+    set.auc = number(item.at("auc"), "auc");
+    set.eer = number(item.at("eer"), "eer");
     set.fold_accuracy = numbers(item.at("fold_accuracy"), "fold_accuracy");
     read_bins(item.at("genuine"), "genuine", set.curves.genuine);
     read_bins(item.at("impostor"), "impostor", set.curves.impostor);
@@ -96,7 +97,7 @@ void write_verification(const std::string& path, const std::vector<eval::SetRepo
 VerificationFile read_verification(const std::string& path) {
   const nlohmann::json json = read_json(path);
   try {
-    const int version = json.at("format_version").get<int>();
+    const auto version = json_member<std::int64_t>(json, "format_version");
     if (version != kVersion)
       throw std::runtime_error("format_version is " + std::to_string(version) +
                                ", but this program reads 1");

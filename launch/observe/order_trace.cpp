@@ -19,7 +19,9 @@ std::string lines_before(const std::string& path, std::int64_t first_step) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
     const auto entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (entry.is_object() && entry.value("step", first_step) < first_step) kept += line + "\n";
+    const bool has_step =
+        entry.is_object() && entry.contains("step") && entry["step"].is_number_integer();
+    if (has_step && entry["step"].get<std::int64_t>() < first_step) kept += line + "\n";
   }
   return kept;
 }

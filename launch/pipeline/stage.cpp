@@ -8,6 +8,7 @@
 #include "launch/job/host_allocator.h"
 #include "launch/job/remove_temporaries.h"
 #include "launch/observe/json_file.h"
+#include "launch/observe/json_member.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -18,19 +19,24 @@ constexpr const char* kManifest = "stage.json";
 bool files_are_there(const nlohmann::json& manifest, const std::string& folder) {
   for (const auto& [name, bytes] : manifest.at("files").items()) {
     std::error_code missing;
-    if (fs::file_size(folder + "/" + name, missing) != bytes.get<std::uintmax_t>() || missing)
-      return false;
+    const auto found = fs::file_size(folder + "/" + name, missing);
+    if (missing || found != json_as<std::uint64_t>(bytes, name)) return false;
   }
   return true;
 }
 
 /// What a stage that is done came to; null when it is not done, or was made from other inputs.
 nlohmann::json finished_result(const std::string& folder, const std::string& digest) {
-  if (!fs::exists(folder + "/" + kManifest)) return nullptr;
-  const auto manifest = read_json(folder + "/" + kManifest);
-  return manifest.at("inputs") == digest && files_are_there(manifest, folder)
-             ? manifest.at("result")
-             : nlohmann::json();
+  const std::string path = folder + "/" + kManifest;
+  if (!fs::exists(path)) return nullptr;
+  const auto manifest = read_json(path);
+  try {
+    return manifest.at("inputs") == digest && files_are_there(manifest, folder)
+               ? manifest.at("result")
+               : nlohmann::json();
+  } catch (const std::exception& error) {
+    throw std::runtime_error(path + ": " + error.what() + "; remove the file to repeat the stage");
+  }
 }
 
 /// Name for what is moved aside; a second one of the same digest gets a number.
@@ -71,7 +77,7 @@ bool Stage::is_done(const std::string& output, const std::string& name, const st
 void Stage::open() {
   const std::string digest_file = folder_ + "/inputs.json";
   if (fs::exists(digest_file)) {
-    const auto then = read_json(digest_file).value("inputs", "");
+    const auto then = json_member<std::string>(read_json(digest_file), "inputs");
     if (then != digest_) {
       const std::string aside = stale_name(folder_, then);
       fs::rename(folder_, aside);

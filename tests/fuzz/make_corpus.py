@@ -6,6 +6,7 @@
 SET: a folder of `diffprob data synth`; TRAINING: output of `train --train.record=true` and `score` on it; PRUNING: output of `prune`. A few people
 and images each, or the corpus grows. Seeds without such a file are written here.
 """
+import json
 import pathlib
 import pickle
 import struct
@@ -80,7 +81,9 @@ def main():
 
     put("config", "job", (training / "config.yaml").read_bytes())
     put("config", "nested", b"train: {lr: 0.1, milestones: [1, 2]}\nmodel: &m {backbone: tiny}\nrun: *m\n? [a]\n: b\n")
-    put("manifest", "right", b"\1" + (newest / "manifest.json").read_bytes())
+    manifest = (newest / "manifest.json").read_bytes()
+    put("manifest", "right", b"\1" + manifest)
+    put("manifest", "huge_number", b"\1" + json.dumps({**json.loads(manifest), "format_version": 8.88889e110}).encode())
 
     any_list, auto = b"\0", bytes([15])
     lists = {"kept_index": b"kept_index = [0, 3, 7]\n", "dropped": b"dropped_index = [1]\n", "comma": b"1,2,5", "lines": b"0\n4\n5\n",
