@@ -12,34 +12,34 @@ namespace diffprob::data {
 namespace fs = std::filesystem;
 namespace {
 
-Verdict verdict_of(FindingKind kind) {
+SampleVerdict verdict_of(FindingKind kind) {
   switch (kind) {
     case FindingKind::kUnreadable:
     case FindingKind::kRecord:
     case FindingKind::kCorrupt:
     case FindingKind::kTruncated:
     case FindingKind::kWrongSize:
-      return Verdict::kUnreadable;
+      return SampleVerdict::kUnreadable;
     case FindingKind::kLabel:
-      return Verdict::kMislabelled;
+      return SampleVerdict::kMislabelled;
     case FindingKind::kDuplicate:
     case FindingKind::kConflict:
-      return Verdict::kDuplicate;
+      return SampleVerdict::kDuplicate;
     case FindingKind::kIndex:
     case FindingKind::kLayout:
     case FindingKind::kEmptyIdentity:
-      return Verdict::kSound;  // nothing is wrong with the sample itself
+      return SampleVerdict::kSound;  // nothing is wrong with the sample itself
   }
-  return Verdict::kSound;
+  return SampleVerdict::kSound;
 }
 
-std::vector<Verdict> verdicts_of(const std::vector<Finding>& findings, std::int64_t samples) {
-  std::vector<Verdict> verdicts(static_cast<std::size_t>(samples), Verdict::kSound);
+std::vector<SampleVerdict> verdicts_of(const std::vector<Finding>& findings, std::int64_t samples) {
+  std::vector<SampleVerdict> verdicts(static_cast<std::size_t>(samples), SampleVerdict::kSound);
   for (const auto& finding : findings) {
     if (finding.index < 0) continue;
     auto& verdict = verdicts[static_cast<std::size_t>(finding.index)];
     const auto found = verdict_of(finding.kind);
-    if (verdict == Verdict::kSound || (found != Verdict::kSound && found < verdict))
+    if (verdict == SampleVerdict::kSound || (found != SampleVerdict::kSound && found < verdict))
       verdict = found;
   }
   return verdicts;

@@ -27,14 +27,14 @@ struct CheckOptions {
 };
 
 /// Whether a sample can be kept, and else why not; the first reason in this order.
-enum class Verdict : std::uint8_t { kSound, kUnreadable, kMislabelled, kDuplicate };
+enum class SampleVerdict : std::uint8_t { kSound, kUnreadable, kMislabelled, kDuplicate };
 
 struct CheckReport {
   std::string path;
   std::int64_t bytes = 0;  ///< read: the .rec, or all image files
   std::int64_t num_classes = 0;
-  std::vector<Finding> findings;  ///< by kind, then index, offset and label
-  std::vector<Verdict> verdicts;  ///< [samples]
+  std::vector<Finding> findings;        ///< by kind, then index, offset and label
+  std::vector<SampleVerdict> verdicts;  ///< [samples]
   /// Every image record or file that was found, sound or not, in the order in which open_dataset
   /// numbers them when it accepts the set. The label of a sample with a label that cannot be is
   /// 2^32 - 1.

@@ -51,8 +51,8 @@ bool is_mirrored(std::uint64_t augment_key) noexcept {
   return KeyedRandom(augment_key).uniform() < 0.5f;
 }
 
-TrainPlan::TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed,
-                     std::int64_t epoch, int rank, int world_size)
+ShuffledPlan::ShuffledPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed,
+                           std::int64_t epoch, int rank, int world_size)
     : permutation_(size, combine_key(seed, static_cast<std::uint64_t>(epoch))),
       size_(size),
       global_batch_(global_batch),
@@ -66,11 +66,11 @@ TrainPlan::TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t
   }
 }
 
-std::int64_t TrainPlan::num_batches() const {
+std::int64_t ShuffledPlan::num_batches() const {
   return size_ / global_batch_;
 }
 
-void TrainPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
+void ShuffledPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
   out.clear();
   for (std::int64_t row = rows_.begin; row < rows_.end; ++row)
     out.push_back(permutation_(batch * global_batch_ + row));

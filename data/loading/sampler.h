@@ -51,11 +51,11 @@ class BatchPlan {
 };
 
 /// Training: a fresh permutation an epoch, the incomplete last batch dropped.
-class TrainPlan final : public BatchPlan {
+class ShuffledPlan final : public BatchPlan {
  public:
   /// Throws DataError when size < global_batch.
-  TrainPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch,
-            int rank, int world_size);
+  ShuffledPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch,
+               int rank, int world_size);
   [[nodiscard]] std::int64_t num_batches() const override;
   void indices(std::int64_t batch, std::vector<std::int64_t>& out) const override;
   [[nodiscard]] std::uint64_t key() const override { return key_; }

@@ -41,7 +41,7 @@ std::vector<std::int64_t> class_sizes(const Dataset& dataset) {
 
 }  // namespace
 
-DrawnPlan::DrawnPlan(const PassOptions& pass)
+WithReplacementPlan::WithReplacementPlan(const PassOptions& pass)
     : epoch_samples_(pass.epoch_samples),
       global_batch_(pass.global_batch),
       order_key_(combine_key(combine_key(pass.seed, key_of_name("draw")),
@@ -57,22 +57,22 @@ DrawnPlan::DrawnPlan(const PassOptions& pass)
   rows_ = rows_of_rank(global_batch_, pass.rank, pass.world_size);
 }
 
-std::int64_t DrawnPlan::num_batches() const {
+std::int64_t WithReplacementPlan::num_batches() const {
   return epoch_samples_ / global_batch_;
 }
 
-std::int64_t DrawnPlan::place_of(std::int64_t batch, std::int64_t row) const noexcept {
+std::int64_t WithReplacementPlan::place_of(std::int64_t batch, std::int64_t row) const noexcept {
   return batch * global_batch_ + rows_.begin + row;
 }
 
-void DrawnPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
+void WithReplacementPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) const {
   out.clear();
   for (std::int64_t row = 0; row < rows_.end - rows_.begin; ++row)
     out.push_back(draw(place_of(batch, row)));
 }
 
-std::uint64_t DrawnPlan::augment_key(std::int64_t batch, std::int64_t row,
-                                     std::int64_t index) const {
+std::uint64_t WithReplacementPlan::augment_key(std::int64_t batch, std::int64_t row,
+                                               std::int64_t index) const {
   const auto place = static_cast<std::uint64_t>(place_of(batch, row));
   return combine_key(combine_key(augment_key_, static_cast<std::uint64_t>(index)), place);
 }
@@ -121,7 +121,7 @@ std::vector<float> class_size_weights(const Dataset& dataset, double power) {
 }
 
 WeightedPlan::WeightedPlan(std::shared_ptr<const AliasTable> table, const PassOptions& pass)
-    : DrawnPlan(pass), table_(std::move(table)) {}
+    : WithReplacementPlan(pass), table_(std::move(table)) {}
 
 std::int64_t WeightedPlan::draw(std::int64_t place) const {
   return table_->draw(KeyedRandom(combine_key(order_key(), static_cast<std::uint64_t>(place))));
@@ -153,7 +153,7 @@ std::span<const std::uint32_t> ClassIndex::samples(std::int64_t n) const noexcep
 
 ClassBalancedPlan::ClassBalancedPlan(std::shared_ptr<const ClassIndex> classes,
                                      const PassOptions& pass)
-    : DrawnPlan(pass), classes_(std::move(classes)) {}
+    : WithReplacementPlan(pass), classes_(std::move(classes)) {}
 
 std::int64_t ClassBalancedPlan::draw(std::int64_t place) const {
   const auto count = classes_->num_classes();

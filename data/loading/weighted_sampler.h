@@ -25,10 +25,10 @@ struct PassOptions {
 /// Plans that draw each place of an epoch on its own, by (seed, epoch, place): a sample may come
 /// several times an epoch, or not at all. Augmentation is keyed by the place too, so that such
 /// copies differ.
-class DrawnPlan : public BatchPlan {
+class WithReplacementPlan : public BatchPlan {
  public:
   /// Throws DataError when epoch_samples < global_batch, or a number is out of range.
-  explicit DrawnPlan(const PassOptions& pass);
+  explicit WithReplacementPlan(const PassOptions& pass);
   [[nodiscard]] std::int64_t num_batches() const final;
   void indices(std::int64_t batch, std::vector<std::int64_t>& out) const final;
   [[nodiscard]] std::uint64_t key() const final { return augment_key_; }
@@ -75,7 +75,7 @@ class AliasTable {
 [[nodiscard]] std::vector<float> class_size_weights(const Dataset& dataset, double power);
 
 /// Independent draws by weight, with replacement.
-class WeightedPlan final : public DrawnPlan {
+class WeightedPlan final : public WithReplacementPlan {
  public:
   WeightedPlan(std::shared_ptr<const AliasTable> table, const PassOptions& pass);
 
@@ -105,7 +105,7 @@ class ClassIndex {
 /// Every class equally often: round after round, each in a fresh order of the classes; a class
 /// gives its samples in a random order without repeating one before all had their turn. Over an
 /// epoch class counts differ by at most 1.
-class ClassBalancedPlan final : public DrawnPlan {
+class ClassBalancedPlan final : public WithReplacementPlan {
  public:
   ClassBalancedPlan(std::shared_ptr<const ClassIndex> classes, const PassOptions& pass);
 

@@ -15,7 +15,7 @@
 namespace diffprob::data {
 namespace {
 
-enum class ListKind { kIm2rec, kInsightFace };
+enum class ImageListKind { kIm2rec, kInsightFace };
 
 std::vector<std::string_view> split_at_tabs(std::string_view line) {
   std::vector<std::string_view> fields;
@@ -63,7 +63,7 @@ class ListReader {
     return items;
   }
 
-  bool is_im2rec() const noexcept { return kind_ == ListKind::kIm2rec; }
+  bool is_im2rec() const noexcept { return kind_ == ImageListKind::kIm2rec; }
 
  private:
   [[noreturn]] void fail(const std::string& message) const {
@@ -71,7 +71,7 @@ class ListReader {
   }
 
   /// The path tells: it is the second field or the last, and it is the one that is not a number.
-  ListKind recognise(const std::vector<std::string_view>& fields) const {
+  ImageListKind recognise(const std::vector<std::string_view>& fields) const {
     if (fields.size() < 3)
       fail("expected index<TAB>label<TAB>path or aligned<TAB>path<TAB>label, found " +
            std::to_string(fields.size()) + " fields");
@@ -81,7 +81,7 @@ class ListReader {
       fail(
           "neither index<TAB>label<TAB>path nor aligned<TAB>path<TAB>label (which field is the "
           "path?)");
-    return second ? ListKind::kIm2rec : ListKind::kInsightFace;
+    return second ? ImageListKind::kIm2rec : ImageListKind::kInsightFace;
   }
 
   std::uint32_t label_of(std::string_view text) const {
@@ -99,7 +99,7 @@ class ListReader {
       fail(
           "not the same kind of list as the lines before (im2rec and InsightFace lines are mixed)");
     kind_ = kind;
-    return kind == ListKind::kIm2rec ? parse_im2rec(fields) : parse_insightface(fields);
+    return kind == ImageListKind::kIm2rec ? parse_im2rec(fields) : parse_insightface(fields);
   }
 
   Item parse_im2rec(const std::vector<std::string_view>& fields) const {
@@ -127,7 +127,7 @@ class ListReader {
 
   std::string path_;
   std::int64_t line_ = 0;
-  std::optional<ListKind> kind_;
+  std::optional<ImageListKind> kind_;
 };
 
 }  // namespace

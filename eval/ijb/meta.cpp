@@ -23,7 +23,7 @@ void check_name(const MetaLines& lines, std::string_view name) {
   const bool up =
       std::any_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".."; });
   if (path.is_absolute() || up || name.find('\0') != std::string_view::npos)
-    lines.fail("'" + shown(name) + "' is not the name of a file in the image folder");
+    lines.fail("'" + printable(name) + "' is not the name of a file in the image folder");
 }
 
 void add_points(const MetaLines& lines, IjbImages& images) {
@@ -98,9 +98,9 @@ IjbImages read_ijb_images(const IjbFiles& files) {
                             " has more: the files must match row by row");
     points.need_fields(2 + kPointNumbers, kPointsForm);
     if (points.fields()[0] != media.fields()[0])
-      points.fail("image '" + shown(points.fields()[0]) + "', but line " +
+      points.fail("image '" + printable(points.fields()[0]) + "', but line " +
                   std::to_string(media.line_number()) + " of " + files.face_tid_mid + " has '" +
-                  shown(media.fields()[0]) + "': the files must match row by row");
+                  printable(media.fields()[0]) + "': the files must match row by row");
     images.add_name(media.fields()[0]);
     images.template_id.push_back(media.integer(1, "a template id"));
     images.media_id.push_back(media.integer(2, "a media id"));
@@ -164,7 +164,7 @@ TemplatePairs read_template_pairs(const std::string& path, const std::vector<std
     pairs.second.push_back(table.need(lines, 1));
     const auto label = lines.fields()[2];
     if (label != "0" && label != "1")
-      lines.fail("expected the label 0 or 1, found '" + shown(label) + "'");
+      lines.fail("expected the label 0 or 1, found '" + printable(label) + "'");
     pairs.same.push_back(label == "1" ? 1 : 0);
   }
   return pairs;

@@ -98,13 +98,14 @@ void MetaLines::need_fields(std::size_t count, const char* form) const {
 std::int64_t MetaLines::integer(std::size_t field, const char* what) const {
   std::int64_t value = 0;
   if (data::parse_number(fields_[field], value)) return value;
-  fail(std::string("expected ") + what + ", a whole number, found '" + shown(fields_[field]) + "'");
+  fail(std::string("expected ") + what + ", a whole number, found '" + printable(fields_[field]) +
+       "'");
 }
 
 double MetaLines::real(std::size_t field, const char* what) const {
   double value = 0;
   if (data::parse_number(fields_[field], value) && std::isfinite(value)) return value;
-  fail(std::string("expected ") + what + ", a number, found '" + shown(fields_[field]) + "'");
+  fail(std::string("expected ") + what + ", a number, found '" + printable(fields_[field]) + "'");
 }
 
 void MetaLines::fail(const std::string& what) const {

@@ -58,7 +58,7 @@ class MetaLines {
 };
 
 /// Returns at most 40 printable characters of a field for a message.
-[[nodiscard]] inline std::string shown(std::string_view text) {
+[[nodiscard]] inline std::string printable(std::string_view text) {
   return data::printable(text, 40);
 }
 

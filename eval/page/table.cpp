@@ -5,7 +5,7 @@
 namespace diffprob::eval {
 namespace {
 
-void write_cell(HtmlWriter& html, const Cell& cell, bool head) {
+void write_cell(HtmlWriter& html, const TableCell& cell, bool head) {
   if (head) {
     html.open("th", {{"scope", "row"}});
   } else if (cell.style.empty()) {
@@ -37,7 +37,7 @@ void write_table(HtmlWriter& html, const Table& table) {
   for (const auto& row : table.rows) {
     html.open("tr");
     for (std::size_t i = 0; i < table.head.size(); ++i)
-      write_cell(html, i < row.size() ? row[i] : Cell{}, i == 0);
+      write_cell(html, i < row.size() ? row[i] : TableCell{}, i == 0);
     html.close("tr");
   }
   html.close("tbody").close("table").close("div");

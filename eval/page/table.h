@@ -7,7 +7,7 @@
 
 namespace diffprob::eval {
 
-struct Cell {
+struct TableCell {
   std::string text;
   std::string small;  ///< second line
   std::string style;  ///< class of the page's style sheet: "good", "bad", "words", "wrap"
@@ -18,7 +18,7 @@ struct Cell {
 struct Table {
   std::string caption;
   std::vector<std::string> head;
-  std::vector<std::vector<Cell>> rows;
+  std::vector<std::vector<TableCell>> rows;
 };
 void write_table(HtmlWriter& html, const Table& table);
 

@@ -38,17 +38,17 @@ ordered_json to_json(const data::Finding& finding) {
 }
 
 ordered_json totals(const data::CheckReport& report) {
-  const auto count = [&](data::Verdict verdict) {
+  const auto count = [&](data::SampleVerdict verdict) {
     return std::ranges::count(report.verdicts, verdict);
   };
   return {{"bytes", report.bytes},
           {"samples", report.samples->size()},
           {"identities", report.num_classes},
           {"findings", report.findings.size()},
-          {"sound", count(data::Verdict::kSound)},
-          {"unreadable", count(data::Verdict::kUnreadable)},
-          {"mislabelled", count(data::Verdict::kMislabelled)},
-          {"duplicate", count(data::Verdict::kDuplicate)}};
+          {"sound", count(data::SampleVerdict::kSound)},
+          {"unreadable", count(data::SampleVerdict::kUnreadable)},
+          {"mislabelled", count(data::SampleVerdict::kMislabelled)},
+          {"duplicate", count(data::SampleVerdict::kDuplicate)}};
 }
 
 }  // namespace

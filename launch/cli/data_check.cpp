@@ -111,7 +111,7 @@ void print_findings(const data::CheckReport& report) {
 
 void print_summary(const data::CheckReport& report, double seconds, int threads) {
   if (!report.findings.empty()) print_findings(report);
-  const auto sound = std::ranges::count(report.verdicts, data::Verdict::kSound);
+  const auto sound = std::ranges::count(report.verdicts, data::SampleVerdict::kSound);
   const auto images = report.samples->size();
   fmt::print(
       "{}: {} images of {} identities, {} valid; {:.1f} MiB in {}, {:.0f} images/s on {} "
@@ -124,15 +124,15 @@ void print_summary(const data::CheckReport& report, double seconds, int threads)
                                              : fmt::format("{} findings", report.findings.size()));
 }
 
-prune::Reason reason_of(data::Verdict verdict) {
+prune::Reason reason_of(data::SampleVerdict verdict) {
   switch (verdict) {
-    case data::Verdict::kSound:
+    case data::SampleVerdict::kSound:
       return prune::Reason::kKept;
-    case data::Verdict::kUnreadable:
+    case data::SampleVerdict::kUnreadable:
       return prune::Reason::kUnreadable;
-    case data::Verdict::kMislabelled:
+    case data::SampleVerdict::kMislabelled:
       return prune::Reason::kMislabelled;
-    case data::Verdict::kDuplicate:
+    case data::SampleVerdict::kDuplicate:
       return prune::Reason::kDuplicate;
   }
   return prune::Reason::kUnreadable;
@@ -141,7 +141,8 @@ prune::Reason reason_of(data::Verdict verdict) {
 std::vector<std::int64_t> sound_samples(const data::CheckReport& report) {
   std::vector<std::int64_t> kept;
   for (std::size_t i = 0; i < report.verdicts.size(); ++i)
-    if (report.verdicts[i] == data::Verdict::kSound) kept.push_back(static_cast<std::int64_t>(i));
+    if (report.verdicts[i] == data::SampleVerdict::kSound)
+      kept.push_back(static_cast<std::int64_t>(i));
   if (kept.empty())
     throw data::DataError(report.path + ": no sample is valid, so there is nothing to keep");
   return kept;

@@ -81,8 +81,8 @@ std::shared_ptr<const data::BatchPlan> TrainingData::plan(std::int64_t epoch, in
                                world_size};
   if (weights_) return std::make_shared<data::WeightedPlan>(weights_, pass);
   if (by_class_) return std::make_shared<data::ClassBalancedPlan>(by_class_, pass);
-  return std::make_shared<data::TrainPlan>(pass.epoch_samples, pass.global_batch, seed_, epoch,
-                                           rank, world_size);
+  return std::make_shared<data::ShuffledPlan>(pass.epoch_samples, pass.global_batch, seed_, epoch,
+                                              rank, world_size);
 }
 
 std::unique_ptr<data::BatchStream> TrainingData::loader(std::int64_t epoch,

@@ -11,7 +11,7 @@ constexpr int kEnd = -1;
 
 }  // namespace
 
-const char* phase_name(Phase phase) {
+const char* phase_name(StepPhase phase) {
   static constexpr std::array<const char*, kPhases> kNames = {
       "data_wait", "forward", "head", "backward", "communication", "optimizer", "replay"};
   return kNames[static_cast<std::size_t>(phase)];
@@ -22,7 +22,7 @@ StepTimer::StepTimer(c10::Device device, std::function<double()> seconds)
 
 StepTimer::~StepTimer() = default;
 
-void StepTimer::enter(Phase phase) {
+void StepTimer::enter(StepPhase phase) {
   if (recording_) return;
   current_.push_back(mark(static_cast<int>(phase)));
 }

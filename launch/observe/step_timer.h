@@ -15,17 +15,17 @@
 namespace diffprob::launch {
 
 /// What a training step spends its time on.
-enum class Phase { kDataWait, kForward, kHead, kBackward, kCommunication, kOptimizer, kReplay };
+enum class StepPhase { kDataWait, kForward, kHead, kBackward, kCommunication, kOptimizer, kReplay };
 inline constexpr std::size_t kPhases = 7;
 /// "data_wait", "forward" ...: keys of metrics.jsonl.
-[[nodiscard]] const char* phase_name(Phase phase);
+[[nodiscard]] const char* phase_name(StepPhase phase);
 
 /// Mean milliseconds a step since the last time they were taken.
 struct StepTimes {
   std::int64_t steps = 0;
-  std::array<double, kPhases> phase{};  ///< of each Phase; kCommunication: what backward did not
-                                        ///< hide; kReplay: a captured step, which has no other
-  double step = 0;                      ///< all phases
+  std::array<double, kPhases> phase{};  ///< of each StepPhase; kCommunication: what backward did
+                                        ///< not hide; kReplay: a captured step, which has no other
+  double step = 0;  ///< all phases
 };
 
 /// Splits the time of steps into phases that follow each other. On a CPU by the clock; on CUDA by
@@ -41,7 +41,7 @@ class StepTimer {
   StepTimer& operator=(const StepTimer&) = delete;
 
   /// Ends the phase that runs, if any, and begins this one; a phase may come several times a step.
-  void enter(Phase phase);
+  void enter(StepPhase phase);
   /// While on, enter() does nothing: the step is being recorded into a graph, not run.
   void set_recording(bool on) noexcept { recording_ = on; }
   void end_step();

@@ -6,13 +6,13 @@
 namespace diffprob::launch {
 namespace {
 
-std::vector<double> accuracies(const Cell& cell) {
+std::vector<double> accuracies(const ComparisonCell& cell) {
   std::vector<double> values;
   for (const auto& run : cell.runs) values.push_back(run.mean_accuracy());
   return values;
 }
 
-ComparedCell summarise(const Cell& cell, std::size_t sets) {
+ComparedCell summarise(const ComparisonCell& cell, std::size_t sets) {
   if (cell.runs.empty()) throw std::invalid_argument("compare: no run of " + cell.method);
   ComparedCell row;
   row.cell = &cell;
@@ -39,38 +39,38 @@ double CellRun::mean_accuracy() const {
   return eval::estimate(accuracy).mean;
 }
 
-Verdict verdict(const eval::Interval& difference) {
-  if (!difference.half_width) return Verdict::kOneSeed;
-  if (!difference.has_spread()) return Verdict::kNoSpread;
-  if (!difference.is_clear()) return Verdict::kNoDifference;
-  return difference.mean > 0 ? Verdict::kBetter : Verdict::kWorse;
+DifferenceVerdict verdict(const eval::Interval& difference) {
+  if (!difference.half_width) return DifferenceVerdict::kOneSeed;
+  if (!difference.has_spread()) return DifferenceVerdict::kNoSpread;
+  if (!difference.is_clear()) return DifferenceVerdict::kNoDifference;
+  return difference.mean > 0 ? DifferenceVerdict::kBetter : DifferenceVerdict::kWorse;
 }
 
-std::string verdict_name(Verdict verdict) {
+std::string verdict_name(DifferenceVerdict verdict) {
   switch (verdict) {
-    case Verdict::kOneSeed:
+    case DifferenceVerdict::kOneSeed:
       return "one seed: no interval";
-    case Verdict::kNoSpread:
+    case DifferenceVerdict::kNoSpread:
       return "no spread: no interval";
-    case Verdict::kBetter:
+    case DifferenceVerdict::kBetter:
       return "better";
-    case Verdict::kWorse:
+    case DifferenceVerdict::kWorse:
       return "worse";
-    case Verdict::kNoDifference:
+    case DifferenceVerdict::kNoDifference:
       return "no difference shown";
-    case Verdict::kNone:
+    case DifferenceVerdict::kNone:
       break;
   }
   return "-";
 }
 
-std::vector<ComparedCell> compare(const std::vector<Cell>& cells) {
+std::vector<ComparedCell> compare(const std::vector<ComparisonCell>& cells) {
   std::vector<ComparedCell> rows;
   for (const auto& cell : cells) {
     rows.push_back(summarise(
         cell, cells.front().runs.empty() ? 0 : cells.front().runs.front().accuracy.size()));
     if (cell.method == "original" || cell.method == "random") continue;
-    const auto is_bar = [&](const Cell& other) {
+    const auto is_bar = [&](const ComparisonCell& other) {
       return other.method == "random" && other.ratio == cell.ratio;
     };
     const auto bar = std::find_if(cells.begin(), cells.end(), is_bar);

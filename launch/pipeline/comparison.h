@@ -22,13 +22,13 @@ struct CellRun {
 
 /// A method at a ratio, and its trainings. The trainings on all images have method "original" and
 /// ratio 1.
-struct Cell {
+struct ComparisonCell {
   std::string method;
   double ratio = 1;
   std::vector<CellRun> runs;
 };
 
-enum class Verdict {
+enum class DifferenceVerdict {
   kNone,          ///< the original and the bar itself
   kOneSeed,       ///< no interval
   kNoSpread,      ///< all seeds of both gave the same: the interval means nothing
@@ -36,12 +36,12 @@ enum class Verdict {
   kWorse,         ///< below 0
   kNoDifference,  ///< it holds 0
 };
-[[nodiscard]] Verdict verdict(const eval::Interval& difference);
-[[nodiscard]] std::string verdict_name(Verdict verdict);
+[[nodiscard]] DifferenceVerdict verdict(const eval::Interval& difference);
+[[nodiscard]] std::string verdict_name(DifferenceVerdict verdict);
 
 /// What a cell comes to.
 struct ComparedCell {
-  const Cell* cell = nullptr;
+  const ComparisonCell* cell = nullptr;
   double images = 0;  ///< means over the seeds
   double identities = 0;
   double mislabelled = 0;
@@ -50,12 +50,12 @@ struct ComparedCell {
   /// Difference of `accuracy` to random at the same ratio; none for original and random.
   std::optional<eval::Interval> difference;
   double images_beyond_random = 0;  ///< share of random's images: 0.05 for 5 % more
-  Verdict verdict = Verdict::kNone;
+  DifferenceVerdict verdict = DifferenceVerdict::kNone;
 };
 
 /// Every cell against the cell "random" of its ratio. Points into `cells`. Throws
 /// std::invalid_argument when a ratio has no random cell, a cell has no run, or runs have not all
 /// the same number of sets.
-[[nodiscard]] std::vector<ComparedCell> compare(const std::vector<Cell>& cells);
+[[nodiscard]] std::vector<ComparedCell> compare(const std::vector<ComparisonCell>& cells);
 
 }  // namespace diffprob::launch

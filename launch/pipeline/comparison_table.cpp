@@ -17,7 +17,7 @@ bool of_other_size(const ComparedCell& row) {
 }
 
 /// In %, or in points of % with a sign.
-std::string shown(const eval::Interval& interval, const char* mean_format) {
+std::string interval_text(const eval::Interval& interval, const char* mean_format) {
   std::string text = fmt::format(fmt::runtime(mean_format), 100 * interval.mean);
   if (interval.half_width) text += fmt::format(" +- {:.2f}", 100 * *interval.half_width);
   return text;
@@ -28,9 +28,9 @@ std::vector<std::string> cells_of(const ComparedCell& row) {
       row.cell->method, fmt::format("{:g} %", 100 * row.cell->ratio),
       fmt::format("{:.0f}{}", row.images, of_other_size(row) ? "*" : ""),
       fmt::format("{:.0f}", row.identities), fmt::format("{:.0f}", row.mislabelled)};
-  for (const auto& set : row.sets) cells.push_back(shown(set, "{:.2f}"));
-  if (row.sets.size() > 1) cells.push_back(shown(row.accuracy, "{:.2f}"));
-  cells.push_back(row.difference ? shown(*row.difference, "{:+.2f}") : "-");
+  for (const auto& set : row.sets) cells.push_back(interval_text(set, "{:.2f}"));
+  if (row.sets.size() > 1) cells.push_back(interval_text(row.accuracy, "{:.2f}"));
+  cells.push_back(row.difference ? interval_text(*row.difference, "{:+.2f}") : "-");
   cells.push_back(verdict_name(row.verdict));
   return cells;
 }
@@ -68,7 +68,7 @@ nlohmann::ordered_json to_json(const eval::Interval& interval) {
   return json;
 }
 
-nlohmann::ordered_json runs_json(const Cell& cell, const std::vector<std::string>& sets) {
+nlohmann::ordered_json runs_json(const ComparisonCell& cell, const std::vector<std::string>& sets) {
   auto list = nlohmann::ordered_json::array();
   for (const auto& run : cell.runs) {
     nlohmann::ordered_json accuracy = nlohmann::ordered_json::object();

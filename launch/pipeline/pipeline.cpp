@@ -26,8 +26,8 @@ class Pipeline {
   void run() {
     const auto start = std::chrono::steady_clock::now();
     stages_.open_data();
-    const Trained original =
-        train("original", "train_original", stages_.dataset(), 0, Untrained::kVerify);
+    const TrainedStage original =
+        train("original", "train_original", stages_.dataset(), 0, /*verify_untrained=*/true);
     const std::string dynamics =
         config_.prune.dynamics.empty() ? original.dynamics : config_.prune.dynamics;
     const std::string scores = stages_.score_with(original.checkpoint);
@@ -35,25 +35,26 @@ class Pipeline {
         stages_.prune_by("prune", prune_options(config_), scores, dynamics).set;
     for (std::int64_t s = 0; s < config_.run.seeds; ++s) {
       const auto part = kept_part(stages_.dataset(), pruned, "prune");
-      (void)train(pruned.method, "train_pruned_s" + std::to_string(s), part, s, Untrained::kSkip);
+      (void)train(pruned.method, "train_pruned_s" + std::to_string(s), part, s);
     }
     for (std::int64_t s = 0; config_.run.compare_random && s < config_.run.seeds; ++s) {
       const std::string suffix = "_random_s" + std::to_string(s);
       const prune::IndexSet set =
           stages_.prune_by("prune" + suffix, random_like(pruned, s), scores, dynamics).set;
       (void)train("random", "train" + suffix, kept_part(stages_.dataset(), set, "prune" + suffix),
-                  s, Untrained::kSkip);
+                  s);
     }
     summarise(pruned,
               std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
 
  private:
-  Trained train(const std::string& row_name, const std::string& stage_name,
-                const std::shared_ptr<const data::Dataset>& dataset, std::int64_t seed_index,
-                Untrained untrained) {
-    Trained trained = stages_.train_on(
-        {stage_name, dataset, stages_.seed(seed_index), untrained, config_.train.record});
+  TrainedStage train(const std::string& row_name, const std::string& stage_name,
+                     const std::shared_ptr<const data::Dataset>& dataset, std::int64_t seed_index,
+                     bool verify_untrained = false) {
+    TrainedStage trained =
+        stages_.train_on({stage_name, "", dataset, stages_.seed(seed_index), verify_untrained},
+                         config_.train.record);
     add_rows(row_name, trained.result, *dataset);
     return trained;
   }

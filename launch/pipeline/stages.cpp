@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "data/files/sha256.h"
+#include "dist/mpi/agreement.h"
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/evaluate/results.h"
 #include "launch/inputs/open_data.h"
@@ -49,34 +50,47 @@ void PipelineStages::open_data() {
   }
   dataset_ = open_training_set(config_, runtime_);
   sets_ = open_verification_sets(config_, KeepDecoded::kYes);
-  for (const auto& path : config_.eval.sets) sets_digest_ += data::sha256_file(path) + "\n";
+  for (const auto& path : config_.eval.sets) sets_digest_ += digest_of(path) + "\n";
 }
 
-Trained PipelineStages::train_on(const TrainingRequest& request) {
+const std::string& PipelineStages::digest_of(const std::string& file) {
+  const auto [digest, is_new] = digests_.try_emplace(file);
+  if (!is_new) return digest->second;
+  auto& control = runtime_.control();
+  control.set_phase(dist::Phase::kStartup);  // a score table of gigabytes takes longer than a step
+  std::string text;
+  dist::together<std::runtime_error>(control, [&] {
+    if (runtime_.is_root()) text = data::sha256_file(file);
+  });
+  digest->second = control.broadcast(text, 0);
+  control.set_phase(dist::Phase::kStep);
+  return digest->second;
+}
+
+TrainedStage PipelineStages::train_on(TrainJob job, bool record) {
   Config config = config_;
-  config.train.record = request.record;
+  config.train.record = record;
   const std::string inputs =
       training_settings(config) +
       dump_sections(config, {"train.eval_every_epochs", "eval.folds", "eval.precision"}) +
-      request.dataset->fingerprint() + sets_digest_ + std::to_string(request.seed);
-  Stage stage = open_stage(request.stage, inputs);
+      job.dataset->fingerprint() + sets_digest_ + std::to_string(job.seed);
+  Stage stage = open_stage(job.name, inputs);
   if (!stage.done()) {
-    const TrainJob job{request.stage, stage.folder(), request.dataset, request.seed,
-                       request.untrained == Untrained::kVerify};
-    const TrainResult outcome = train(job, config, sets_, metrics_, runtime_);
-    const std::string relative = fs::relative(outcome.checkpoint, stage.folder());
+    job.folder = stage.folder();
+    const TrainResult trained = train(job, config, sets_, metrics_, runtime_);
+    const std::string relative = fs::relative(trained.checkpoint, stage.folder());
     std::vector<std::string> files = {relative + "/manifest.json", relative + "/backbone.pth"};
     std::string dynamics;
-    if (!outcome.dynamics.empty()) {
-      dynamics = fs::relative(outcome.dynamics, stage.folder());
+    if (!trained.dynamics.empty()) {
+      dynamics = fs::relative(trained.dynamics, stage.folder());
       files.push_back(dynamics);
     }
     stage.complete({{"checkpoint", relative},
                     {"dynamics", dynamics},
-                    {"steps", outcome.steps},
-                    {"seconds", outcome.seconds},
-                    {"untrained", reports_to_json(outcome.untrained)},
-                    {"reports", reports_to_json(outcome.reports)}},
+                    {"steps", trained.steps},
+                    {"seconds", trained.seconds},
+                    {"untrained", reports_to_json(trained.untrained)},
+                    {"reports", reports_to_json(trained.reports)}},
                    files);
   }
   const std::string dynamics = stage.result().value("dynamics", "");
@@ -103,12 +117,12 @@ std::string PipelineStages::score_with(const std::string& checkpoint) {
   return path;
 }
 
-Pruned PipelineStages::prune_by(const std::string& name, const prune::PruneOptions& options,
-                                const std::string& scores, const std::string& dynamics) {
+PrunedStage PipelineStages::prune_by(const std::string& name, const prune::PruneOptions& options,
+                                     const std::string& scores, const std::string& dynamics) {
   const prune::PruneFiles files{scores, prune::needs_dynamics(options) ? dynamics : "",
                                 dataset_->fingerprint()};
-  const std::string inputs = prune::describe(options) + data::sha256_file(scores) +
-                             (files.dynamics.empty() ? "" : data::sha256_file(files.dynamics));
+  const std::string inputs = prune::describe(options) + digest_of(scores) +
+                             (files.dynamics.empty() ? "" : digest_of(files.dynamics));
   Stage stage = open_stage(name, inputs);
   if (!stage.done()) {
     const prune::PruneResult result =
@@ -119,8 +133,8 @@ Pruned PipelineStages::prune_by(const std::string& name, const prune::PruneOptio
                     {"threshold", result.threshold()}},
                    {"index_set.h5", "kept_index.txt", "label_map.txt", "summary.json"});
   }
-  Pruned pruned{prune::read_index_set(stage.path("index_set.h5"), dataset_->size()),
-                stage.result().at("mislabelled")};
+  PrunedStage pruned{prune::read_index_set(stage.path("index_set.h5"), dataset_->size()),
+                     stage.result().at("mislabelled")};
   const auto& set = pruned.set;
   spdlog::info("{}: {} keeps {} of {} samples ({:.2f} %), {} removed by cleaning, threshold {:.6g}",
                name, set.method, set.kept.size(), set.num_samples,

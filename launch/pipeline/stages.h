@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,30 +13,21 @@
 #include "launch/job/runtime.h"
 #include "launch/observe/metrics.h"
 #include "launch/pipeline/stage.h"
+#include "launch/train/train.h"
 #include "prune/lists/index_set.h"
 #include "prune/prune_options.h"
 
 namespace diffprob::launch {
 
-enum class Untrained { kVerify, kSkip };
-
-struct TrainingRequest {
-  std::string stage;  ///< folder in the output, name in log lines and metrics
-  std::shared_ptr<const data::Dataset> dataset;
-  std::uint64_t seed = 1;
-  Untrained untrained = Untrained::kSkip;
-  bool record = false;  ///< training dynamics
-};
-
-/// A finished training.
-struct Trained {
+/// What a finished training has left.
+struct TrainedStage {
   std::string checkpoint;
   std::string dynamics;   ///< "" when none were recorded
   nlohmann::json result;  ///< of its stage: steps, seconds, untrained, reports (reports_to_json)
 };
 
-/// A finished pruning.
-struct Pruned {
+/// What a finished pruning has left.
+struct PrunedStage {
   prune::IndexSet set;
   std::int64_t mislabelled = 0;
 };
@@ -53,12 +45,13 @@ class PipelineStages {
   /// Makes the synthetic faces if they are wanted (stage data), opens the training set and the
   /// verification sets. First of all.
   void open_data();
-  [[nodiscard]] Trained train_on(const TrainingRequest& request);
+  /// Trains in a stage called job.name; job.folder is the stage's. `record`: as train.record.
+  [[nodiscard]] TrainedStage train_on(TrainJob job, bool record);
   /// Scores the whole training set (stage score); returns the score file.
   [[nodiscard]] std::string score_with(const std::string& checkpoint);
   /// `dynamics`: file, read when the options need one.
-  [[nodiscard]] Pruned prune_by(const std::string& stage, const prune::PruneOptions& options,
-                                const std::string& scores, const std::string& dynamics);
+  [[nodiscard]] PrunedStage prune_by(const std::string& stage, const prune::PruneOptions& options,
+                                     const std::string& scores, const std::string& dynamics);
 
   [[nodiscard]] const Config& config() const noexcept { return config_; }
   [[nodiscard]] const std::shared_ptr<const data::Dataset>& dataset() const noexcept {
@@ -74,6 +67,8 @@ class PipelineStages {
 
  private:
   [[nodiscard]] Stage open_stage(const std::string& name, const std::string& inputs);
+  /// SHA-256 of a file that all ranks see. Rank 0 reads it, once.
+  [[nodiscard]] const std::string& digest_of(const std::string& file);
 
   Config config_;
   Runtime& runtime_;
@@ -82,6 +77,7 @@ class PipelineStages {
   std::shared_ptr<const data::Dataset> dataset_;
   std::vector<eval::ResidentSet> sets_;
   std::string sets_digest_;
+  std::map<std::string, std::string> digests_;  ///< by path
   std::string planted_;
 };
 

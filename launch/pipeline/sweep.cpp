@@ -55,14 +55,14 @@ class Sweep {
  private:
   void first_stages() {
     stages_.open_data();
-    Cell original{"original", 1, {}};
+    ComparisonCell original{"original", 1, {}};
     // A job of one cell needs the first of these alone.
     const std::int64_t trainings = config_.sweep.cell > 0 ? 1 : config_.run.seeds;
     for (std::int64_t s = 0; s < trainings; ++s) {
       const std::string name = s == 0 ? "train_original" : "train_original_s" + std::to_string(s);
-      const Untrained untrained = s == 0 ? Untrained::kVerify : Untrained::kSkip;
-      const Trained trained = stages_.train_on(
-          {name, stages_.dataset(), stages_.seed(s), untrained, s == 0 && config_.train.record});
+      const TrainedStage trained = stages_.train_on(
+          {name, "", stages_.dataset(), stages_.seed(s), /*verify_untrained=*/s == 0},
+          s == 0 && config_.train.record);
       original.runs.push_back(run_of(trained, *stages_.dataset(), s, 0));
       if (s > 0) continue;
       scores_ = stages_.score_with(trained.checkpoint);
@@ -72,8 +72,8 @@ class Sweep {
   }
 
   void run_cell(const SweepCell& cell) {
-    Cell done{cell.method, cell.ratio, {}};
-    std::optional<Pruned> pruned;
+    ComparisonCell done{cell.method, cell.ratio, {}};
+    std::optional<PrunedStage> pruned;
     for (std::int64_t s = 0; s < config_.run.seeds; ++s) {
       const auto options = sweep_options(config_, cell, s);
       const std::string suffix = "_s" + std::to_string(s);
@@ -81,14 +81,14 @@ class Sweep {
       const std::string prune_stage = cell.folder + "/prune" + (drawn ? suffix : "");
       if (!pruned || drawn) pruned = stages_.prune_by(prune_stage, options, scores_, dynamics_);
       const auto part = kept_part(stages_.dataset(), pruned->set, prune_stage);
-      const Trained trained = stages_.train_on(
-          {cell.folder + "/train" + suffix, part, stages_.seed(s), Untrained::kSkip, false});
+      const TrainedStage trained = stages_.train_on(
+          {cell.folder + "/train" + suffix, "", part, stages_.seed(s)}, /*record=*/false);
       done.runs.push_back(run_of(trained, *part, s, pruned->mislabelled));
     }
     cells_.push_back(std::move(done));
   }
 
-  [[nodiscard]] CellRun run_of(const Trained& trained, const data::Dataset& dataset,
+  [[nodiscard]] CellRun run_of(const TrainedStage& trained, const data::Dataset& dataset,
                                std::int64_t seed_index, std::int64_t mislabelled) const {
     CellRun run{stages_.seed(seed_index),     dataset.size(),
                 dataset.num_classes(),        mislabelled,
@@ -117,7 +117,7 @@ class Sweep {
   PipelineStages stages_;
   std::string scores_;
   std::string dynamics_;
-  std::vector<Cell> cells_;  ///< done, the original first
+  std::vector<ComparisonCell> cells_;  ///< done, the original first
 };
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace diffprob::launch {
 namespace {
 
-using eval::Cell;
+using eval::TableCell;
 
 std::string count_text(double value) {
   return std::isfinite(value) ? fmt::format("{:.0f}", value) : "-";
@@ -23,7 +23,7 @@ std::string duration_text(double seconds) {
   return std::isfinite(seconds) && seconds > 0 ? format_duration(seconds) : "-";
 }
 
-Cell accuracy_cell(const ModelRow& row, const std::string& set) {
+TableCell accuracy_cell(const ModelRow& row, const std::string& set) {
   const eval::Estimate seeds = eval::estimate(seed_accuracies(row, set));
   if (seeds.count == 0) return {"-", "", ""};
   const double folds = fold_deviation(row, set);
@@ -46,14 +46,14 @@ std::string interval_text(const eval::Interval& difference) {
 
 /// Points of accuracy, by folds and by seeds. Coloured only when every interval that is known
 /// excludes 0.
-Cell difference_cell(const ModelRow& row, const ModelRow& base, const std::string& set) {
+TableCell difference_cell(const ModelRow& row, const ModelRow& base, const std::string& set) {
   const auto a = seed_accuracies(row, set), b = seed_accuracies(base, set);
   if (a.empty() || b.empty()) return {"-", "", ""};
   const eval::Interval seeds = eval::independent_difference(a, b);
   const auto fold_a = fold_accuracies(row, set), fold_b = fold_accuracies(base, set);
   const bool folds_known = !fold_a.empty() && fold_a.size() == fold_b.size();
   const bool seeds_known = is_known(seeds);
-  Cell cell{interval_text(seeds), seeds_known ? "seeds" : "", ""};
+  TableCell cell{interval_text(seeds), seeds_known ? "seeds" : "", ""};
   bool clear = seeds_known ? seeds.is_clear() : folds_known;
   if (folds_known) {
     const eval::Interval folds = eval::paired_difference(fold_a, fold_b);
@@ -79,7 +79,7 @@ void write_accuracies(eval::HtmlWriter& html, const ReportRuns& runs,
   table.head.insert(table.head.end(), {"images", "identities", "training"});
   for (std::size_t r = 0; r < runs.size(); ++r) {
     for (const auto& row : rows[r]) {
-      std::vector<Cell> cells = {{row.model, runs.size() > 1 ? runs[r].name : "", ""}};
+      std::vector<TableCell> cells = {{row.model, runs.size() > 1 ? runs[r].name : "", ""}};
       for (const auto& set : sets) cells.push_back(accuracy_cell(row, set));
       const double average = average_accuracy(row, sets);
       if (sets.size() > 1)
@@ -97,7 +97,7 @@ void write_accuracies(eval::HtmlWriter& html, const ReportRuns& runs,
 void add_difference(eval::Table& table, const std::string& title, const std::string& small,
                     const ModelRow& row, const ModelRow& base,
                     const std::vector<std::string>& sets) {
-  std::vector<Cell> cells = {{title, small, ""}};
+  std::vector<TableCell> cells = {{title, small, ""}};
   for (const auto& set : sets) cells.push_back(difference_cell(row, base, set));
   if (std::all_of(cells.begin() + 1, cells.end(),
                   [](const auto& cell) { return cell.text == "-"; }))

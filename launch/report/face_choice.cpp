@@ -11,7 +11,7 @@
 namespace diffprob::launch {
 namespace {
 
-std::int64_t count_of(const IdentityOutcome& identity, Outcome outcome) {
+std::int64_t count_of(const IdentityOutcome& identity, SampleOutcome outcome) {
   return identity.samples[static_cast<std::size_t>(outcome)];
 }
 
@@ -46,7 +46,7 @@ class Choice {
     for (const auto& identity : identities_) {
       if (identity.all() == 0) continue;
       sizes.push_back(identity.all());
-      kept += static_cast<double>(count_of(identity, Outcome::kKept));
+      kept += static_cast<double>(count_of(identity, SampleOutcome::kKept));
       all += static_cast<double>(identity.all());
     }
     if (sizes.empty()) return;
@@ -56,7 +56,7 @@ class Choice {
     take_largest("typical", [&](const IdentityOutcome& identity) {
       if (identity.all() == 0) return 0.0;
       const auto size = static_cast<double>(identity.all());
-      const double share = static_cast<double>(count_of(identity, Outcome::kKept)) / size;
+      const double share = static_cast<double>(count_of(identity, SampleOutcome::kKept)) / size;
       // Whole percents first, so that the size decides among those that are alike.
       return 1e6 - 1e3 * std::round(100 * std::abs(share - kept / all)) -
              std::min(std::abs(size - median), 999.0);
@@ -77,9 +77,10 @@ class Choice {
 std::vector<ChosenIdentity> choose_identities(const std::vector<IdentityOutcome>& identities,
                                               std::size_t each) {
   Choice choice(identities, each);
-  choice.take_largest("most pruned", [](const auto& i) { return count_of(i, Outcome::kPruned); });
+  choice.take_largest("most pruned",
+                      [](const auto& i) { return count_of(i, SampleOutcome::kPruned); });
   choice.take_largest("most removed by cleaning",
-                      [](const auto& i) { return count_of(i, Outcome::kCleaned); });
+                      [](const auto& i) { return count_of(i, SampleOutcome::kCleaned); });
   choice.take_typical();
   return choice.take();
 }
@@ -97,12 +98,12 @@ FaceSheet make_sheet(const ChosenIdentity& identity, const IdentityOutcome& coun
   FaceSheet sheet{identity, counts, {}, {}};
   std::vector<FaceGroup> groups;
   for (const auto& sample : samples) {
-    const Outcome outcome = outcome_of(sample.reason);
-    if (outcome == Outcome::kKept) groups.push_back({sample, {}});
-    if (outcome == Outcome::kPruned && !groups.empty() &&
+    const SampleOutcome outcome = outcome_of(sample.reason);
+    if (outcome == SampleOutcome::kKept) groups.push_back({sample, {}});
+    if (outcome == SampleOutcome::kPruned && !groups.empty() &&
         groups.back().pruned.size() < limits.pruned)
       groups.back().pruned.push_back(sample);
-    if (outcome == Outcome::kCleaned && sheet.cleaned.size() < limits.cleaned)
+    if (outcome == SampleOutcome::kCleaned && sheet.cleaned.size() < limits.cleaned)
       sheet.cleaned.push_back(sample);
   }
   const std::size_t shown = std::min(limits.groups, groups.size());

@@ -26,7 +26,7 @@ class Images {
     std::string caption = "p " + probability;
     std::string text =
         fmt::format("image {}, {}, probability {}", sample.index, outcome, probability);
-    if (outcome_of(sample.reason) == Outcome::kCleaned && sample.top1 >= 0) {
+    if (outcome_of(sample.reason) == SampleOutcome::kCleaned && sample.top1 >= 0) {
       caption += fmt::format(", looks like {}", sample.top1);
       text += fmt::format(", looks like identity {}", sample.top1);
     }

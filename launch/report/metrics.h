@@ -18,7 +18,7 @@ struct TrainingCurves {
   std::vector<double> images_per_second;  ///< global
   std::vector<double> data_wait;          ///< share of the time, 0..1
   std::array<std::vector<double>, kPhases>
-      phase_ms;  ///< mean of a step, in the order of launch::Phase
+      phase_ms;  ///< mean of a step, in the order of launch::StepPhase
   double host_peak_bytes = 0;
   double device_peak_bytes = 0;
   std::int64_t skipped_updates = 0;

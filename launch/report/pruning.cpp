@@ -18,7 +18,7 @@ constexpr std::size_t kAllColour = 0, kKeptColour = 2, kPrunedColour = 4, kClean
 constexpr std::size_t kMostRanks = 300, kMostConfusions = 15;
 using Bins = ScoreDistribution::Bins;
 
-std::size_t at(Outcome outcome) {
+std::size_t at(SampleOutcome outcome) {
   return static_cast<std::size_t>(outcome);
 }
 
@@ -97,7 +97,7 @@ eval::Plot distribution_plot(const std::string& title, const Bins& bins, std::ve
                   x,     {"images", log_y, {}, {}},
                   {},    {}};
   const auto add = [&](const char* name, std::size_t colour,
-                       std::initializer_list<Outcome> outcomes) {
+                       std::initializer_list<SampleOutcome> outcomes) {
     eval::Series series{name,
                         edges,
                         std::vector<double>(ScoreDistribution::kBins, 0),
@@ -106,7 +106,7 @@ eval::Plot distribution_plot(const std::string& title, const Bins& bins, std::ve
                         false,
                         false,
                         false};
-    for (const Outcome outcome : outcomes) {
+    for (const SampleOutcome outcome : outcomes) {
       for (std::size_t i = 0; i < series.y.size(); ++i) series.y[i] += bins[at(outcome)][i];
     }
     plot.description +=
@@ -114,9 +114,10 @@ eval::Plot distribution_plot(const std::string& title, const Bins& bins, std::ve
     series.filled = colour == kKeptColour;
     plot.series.push_back(std::move(series));
   };
-  add("before", kAllColour, {Outcome::kKept, Outcome::kPruned, Outcome::kCleaned});
-  add("after cleaning", kPrunedColour, {Outcome::kKept, Outcome::kPruned});
-  add("after pruning", kKeptColour, {Outcome::kKept});
+  add("before", kAllColour,
+      {SampleOutcome::kKept, SampleOutcome::kPruned, SampleOutcome::kCleaned});
+  add("after cleaning", kPrunedColour, {SampleOutcome::kKept, SampleOutcome::kPruned});
+  add("after pruning", kKeptColour, {SampleOutcome::kKept});
   if (!log_y) plot.y.low = 0;
   return plot;
 }
@@ -193,7 +194,7 @@ void add_pruning(eval::Table& table, const std::string& run, const ReportPruning
   const auto& summary = pruning.summary;
   const auto& options = value_at(summary, "options");
   const double samples = number_at(summary, "samples");
-  const auto whole = [&](const char* key) -> eval::Cell {
+  const auto whole = [&](const char* key) -> eval::TableCell {
     const double value = number_at(summary, key);
     return {std::isfinite(value) ? fmt::format("{:.0f}", value) : "-", "", ""};
   };

@@ -39,7 +39,7 @@ void write_changed_keys(eval::HtmlWriter& html, const ReportRuns& runs) {
     const bool same = std::all_of(all.begin(), all.end(),
                                   [&, k = key, v = value](auto& keys) { return keys[k] == v; });
     if (same) continue;
-    std::vector<eval::Cell> cells = {{key, "", ""}};
+    std::vector<eval::TableCell> cells = {{key, "", ""}};
     for (auto& keys : all) cells.push_back({keys[key], "", "wrap"});
     table.rows.push_back(std::move(cells));
   }

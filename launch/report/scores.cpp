@@ -20,11 +20,11 @@ std::size_t nll_bin(double nll) {
 
 }  // namespace
 
-Outcome outcome_of(prune::Reason reason) {
-  if (prune::is_kept(reason)) return Outcome::kKept;
+SampleOutcome outcome_of(prune::Reason reason) {
+  if (prune::is_kept(reason)) return SampleOutcome::kKept;
   return reason == prune::Reason::kMislabelled || reason == prune::Reason::kUnreadable
-             ? Outcome::kCleaned
-             : Outcome::kPruned;
+             ? SampleOutcome::kCleaned
+             : SampleOutcome::kPruned;
 }
 
 ScoreOverview overview_of(const prune::ScoredSamples& samples) {

@@ -8,10 +8,10 @@
 
 namespace diffprob::launch {
 
-enum class Outcome { kKept, kPruned, kCleaned };
+enum class SampleOutcome { kKept, kPruned, kCleaned };
 inline constexpr std::size_t kOutcomes = 3;
 /// Mislabelled and unreadable samples are cleaned away; redundant and duplicate ones pruned.
-[[nodiscard]] Outcome outcome_of(prune::Reason reason);
+[[nodiscard]] SampleOutcome outcome_of(prune::Reason reason);
 
 /// Samples of each outcome by probability.
 struct ScoreDistribution {

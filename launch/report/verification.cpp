@@ -131,16 +131,18 @@ void add_rates(eval::Table& table, const std::string& run, const ModelRow& row,
       tar[i].push_back(tar_at(found->curves, kFars[i]));
   }
   if (auc.empty()) return;
-  const auto shown = [](const std::vector<double>& values, double scale, int digits) -> eval::Cell {
+  const auto shown = [](const std::vector<double>& values, double scale,
+                        int digits) -> eval::TableCell {
     const eval::Estimate e = eval::estimate(values);
     if (!std::isfinite(e.mean)) return {"-", "", ""};
     return {fmt::format("{:.{}f}", scale * e.mean, digits),
             e.count > 1 ? fmt::format("\u00b1 {:.{}f}", scale * e.deviation, digits) : "", ""};
   };
-  std::vector<eval::Cell> cells = {{row.model, run, ""},
-                                   {set, fmt::format("{:.0f} impostor pairs", impostors), "words"},
-                                   shown(auc, 1, 4),
-                                   shown(eer, 100, 2)};
+  std::vector<eval::TableCell> cells = {
+      {row.model, run, ""},
+      {set, fmt::format("{:.0f} impostor pairs", impostors), "words"},
+      shown(auc, 1, 4),
+      shown(eer, 100, 2)};
   for (const auto& values : tar) cells.push_back(shown(values, 100, 2));
   table.rows.push_back(std::move(cells));
 }

@@ -220,7 +220,7 @@ void ScoreParts::write(prune::SampleRange samples, std::span<const prune::ScoreR
 std::vector<prune::ScoreRecord> ScoreParts::read_all() {
   control_.barrier("score parts written");
   if (control_.rank() != 0) return {};
-  prune::RecordTable table(plan_.num_samples);
+  prune::ScoreTableBuilder table(plan_.num_samples);
   for (const Part& part : whole_) {
     for (int rank = 0; rank < part.world_size; ++rank) {
       std::string foreign;

@@ -169,14 +169,14 @@ void TrainStep::micro_step(const Input& input, std::int64_t micro, const data::B
       data::rows_of_rank(config_.train.batch_size, runtime_.rank(), runtime_.world_size());
   backbone_->set_step_context({input.key, own.begin + micro * rows, input.device_key});
 
-  timer_.enter(Phase::kForward);
+  timer_.enter(StepPhase::kForward);
   const at::Tensor faces = faces_of(input.batch.images.narrow(0, micro * rows, rows));
   at::Tensor embeddings;  // [rows, D]
   {
     const model::Autocast autocast(runtime_.device(), precision_);
     embeddings = backbone_->forward(faces);
   }
-  timer_.enter(Phase::kHead);
+  timer_.enter(StepPhase::kHead);
   const at::Tensor labels = input.batch.labels.narrow(0, micro * rows, rows);
   model::HeadStepOptions options;
   options.key = data::combine_key(input.key, static_cast<std::uint64_t>(micro));
@@ -186,7 +186,7 @@ void TrainStep::micro_step(const Input& input, std::int64_t micro, const data::B
   const model::HeadStep head =
       head_.forward_backward(embeddings.detach(), labels, micro_rows_, options);
 
-  timer_.enter(Phase::kBackward);
+  timer_.enter(StepPhase::kBackward);
   embeddings.backward(head.grad_embeddings.to(embeddings.scalar_type()));
   const at::NoGradGuard no_grad;
   if (records_of != nullptr) records_->add(records_of->indices.narrow(0, micro * rows, rows), head);
@@ -222,10 +222,10 @@ void TrainStep::update(const Input& input, const data::Batch* records_of) {
     reducer_.set_communicate(micro + 1 == config_.train.accumulate);
     micro_step(input, micro, records_of);
   }
-  timer_.enter(Phase::kCommunication);
+  timer_.enter(StepPhase::kCommunication);
   reducer_.finish();
 
-  timer_.enter(Phase::kOptimizer);
+  timer_.enter(StepPhase::kOptimizer);
   const at::NoGradGuard no_grad;
   const model::StepControl control = decide(input);
   // The decision stays on the device: reading it here would make the host wait for every step. The
@@ -264,7 +264,7 @@ void TrainStep::replay(const Input& input) {
     });
     timer_.set_recording(false);
   }
-  timer_.enter(Phase::kReplay);
+  timer_.enter(StepPhase::kReplay);
   graph_.replay();
   head_.replayed();
   // Nothing in the captured collectives tells the host when a peer dies: a watch does.

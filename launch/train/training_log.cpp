@@ -77,7 +77,7 @@ void TrainingLog::write_steps(TrainingProgress& progress, double learning_rate, 
                                  {"host_peak_bytes", memory.host_peak},
                                  {"device_peak_bytes", memory.device_peak}};
   for (std::size_t i = 0; i < kPhases; ++i)
-    line[std::string("ms_") + phase_name(static_cast<Phase>(i))] = times.phase[i];
+    line[std::string("ms_") + phase_name(static_cast<StepPhase>(i))] = times.phase[i];
   write(step, line);
   progress.seconds += seconds;
   begin_interval(step, data_wait);

@@ -67,7 +67,7 @@ void TrainingLoop::train_epoch() {
   data::Batch batch;
   log_.begin_interval(progress_.step(), 0);
   while (true) {
-    train_step_.timer().enter(Phase::kDataWait);
+    train_step_.timer().enter(StepPhase::kDataWait);
     if (!loader->next(batch)) break;
     const double learning_rate = schedule_.at_step(progress_.step());
     trace_->before_step(progress_.step());

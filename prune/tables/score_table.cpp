@@ -7,7 +7,7 @@
 
 namespace diffprob::prune {
 
-RecordTable::RecordTable(std::int64_t num_samples) {
+ScoreTableBuilder::ScoreTableBuilder(std::int64_t num_samples) {
   if (num_samples < 0 || num_samples > std::int64_t{1} << 32) {
     throw PruneError("scores: " + std::to_string(num_samples) + " samples, expected 0 to 2^32");
   }
@@ -15,7 +15,7 @@ RecordTable::RecordTable(std::int64_t num_samples) {
   seen_.resize(records_.size(), false);
 }
 
-void RecordTable::add(std::span<const ScoreRecord> records, const std::string& from) {
+void ScoreTableBuilder::add(std::span<const ScoreRecord> records, const std::string& from) {
   for (const ScoreRecord& record : records) {
     const auto index = static_cast<std::size_t>(record.index);
     if (index >= records_.size()) {
@@ -30,7 +30,7 @@ void RecordTable::add(std::span<const ScoreRecord> records, const std::string& f
   }
 }
 
-std::vector<ScoreRecord> RecordTable::take() {
+std::vector<ScoreRecord> ScoreTableBuilder::take() {
   const auto holes = std::count(seen_.begin(), seen_.end(), false);
   if (holes > 0) {
     const auto first = std::find(seen_.begin(), seen_.end(), false) - seen_.begin();

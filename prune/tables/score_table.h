@@ -44,9 +44,9 @@ struct ScoreTable {
 };
 
 /// Records in any order -> in index order. Every sample must come exactly once.
-class RecordTable {
+class ScoreTableBuilder {
  public:
-  explicit RecordTable(std::int64_t num_samples);
+  explicit ScoreTableBuilder(std::int64_t num_samples);
   /// `from`: where they come from, for messages. Throws PruneError on an index out of range or a
   /// sample that came before.
   void add(std::span<const ScoreRecord> records, const std::string& from);

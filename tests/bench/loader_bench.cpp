@@ -34,7 +34,7 @@ using diffprob::data::Dataset;
 using diffprob::data::DecodedCache;
 using diffprob::data::Loader;
 using diffprob::data::LoaderOptions;
-using diffprob::data::TrainPlan;
+using diffprob::data::ShuffledPlan;
 using Images = std::vector<std::vector<std::byte>>;
 
 constexpr int kSide = 112;
@@ -112,9 +112,10 @@ std::int64_t run_bare(const Setting& setting, int threads) {
 
 /// Images delivered by one epoch.
 std::int64_t run_loader(const Setting& setting, const LoaderOptions& options, std::int64_t epoch) {
-  Loader loader(setting.dataset,
-                std::make_shared<TrainPlan>(setting.dataset->size(), setting.batch, 1, epoch, 0, 1),
-                options);
+  Loader loader(
+      setting.dataset,
+      std::make_shared<ShuffledPlan>(setting.dataset->size(), setting.batch, 1, epoch, 0, 1),
+      options);
   std::int64_t images = 0;
   for (Batch batch; loader.next(batch);) images += batch.images.size(0);
   return images;
@@ -224,8 +225,8 @@ nlohmann::json measure_index(const std::filesystem::path& folder, std::int64_t e
   LoaderOptions options;
   options.decode_threads = 0;  // no batches yet: they do not grow with the set
   const auto make_loader = [&] {
-    return std::make_unique<Loader>(dataset, std::make_shared<TrainPlan>(entries, 256, 1, 0, 0, 1),
-                                    options);
+    return std::make_unique<Loader>(
+        dataset, std::make_shared<ShuffledPlan>(entries, 256, 1, 0, 0, 1), options);
   };
   report["loader_and_plan"] = growth(entries, make_loader, loader);
   report["dataset_and_loader"] =

@@ -70,7 +70,7 @@ class MemorySet final : public Dataset {
 inline std::shared_ptr<const BatchPlan> train_plan(const Dataset& set, std::int64_t batch,
                                                    int rank = 0, int world = 1,
                                                    std::int64_t epoch = 0) {
-  return std::make_shared<TrainPlan>(set.size(), batch, 11, epoch, rank, world);
+  return std::make_shared<ShuffledPlan>(set.size(), batch, 11, epoch, rank, world);
 }
 
 inline std::vector<Batch> drain(Loader& loader) {

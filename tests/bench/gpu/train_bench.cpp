@@ -134,7 +134,7 @@ class Steps {
   /// Submits some; the device may not have done them when it returns.
   void submit(std::int64_t count) {
     for (const std::int64_t end = step_ + count; step_ < end; ++step_) {
-      trainer_.timer().enter(launch::Phase::kDataWait);
+      trainer_.timer().enter(launch::StepPhase::kDataWait);
       trainer_.step(source_.next(), step_, 0.01);
     }
   }
@@ -195,7 +195,7 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
   out["host_ms"] = 1000 * submitted / static_cast<double>(options.steps);
   const auto times = trainer.timer().take();
   for (std::size_t p = 0; p < times.phase.size(); ++p)
-    out["phase_ms"][launch::phase_name(static_cast<launch::Phase>(p))] = times.phase[p];
+    out["phase_ms"][launch::phase_name(static_cast<launch::StepPhase>(p))] = times.phase[p];
   bench::add_peak_memory(out, runtime.device());
   out["first_loss"] = first_loss;
   out["loss"] = trainer.take_means().loss;

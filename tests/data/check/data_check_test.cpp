@@ -51,7 +51,7 @@ std::string messages(const CheckReport& report) {
 std::vector<std::int64_t> sound_samples(const CheckReport& report) {
   std::vector<std::int64_t> sound;
   for (std::size_t i = 0; i < report.verdicts.size(); ++i)
-    if (report.verdicts[i] == Verdict::kSound) sound.push_back(static_cast<std::int64_t>(i));
+    if (report.verdicts[i] == SampleVerdict::kSound) sound.push_back(static_cast<std::int64_t>(i));
   return sound;
 }
 

@@ -109,9 +109,9 @@ TEST(RowsOfRank, CoverTheBatchWithoutOverlap) {
   }
 }
 
-TEST(TrainPlan, GlobalBatchIsTheSameForAnyNumberOfRanks) {
-  const auto make = [](int rank, int world) { return TrainPlan(103, 16, 4, 2, rank, world); };
-  const TrainPlan single = make(0, 1);
+TEST(ShuffledPlan, GlobalBatchIsTheSameForAnyNumberOfRanks) {
+  const auto make = [](int rank, int world) { return ShuffledPlan(103, 16, 4, 2, rank, world); };
+  const ShuffledPlan single = make(0, 1);
   ASSERT_EQ(single.num_batches(), 6);
   Indices all;
   for (std::int64_t batch = 0; batch < single.num_batches(); ++batch) {
@@ -125,12 +125,12 @@ TEST(TrainPlan, GlobalBatchIsTheSameForAnyNumberOfRanks) {
   EXPECT_EQ(std::set<std::int64_t>(all.begin(), all.end()).size(), 96u);  // none twice
 }
 
-TEST(TrainPlan, EpochsAndSeedsDifferAndTheirKeysToo) {
+TEST(ShuffledPlan, EpochsAndSeedsDifferAndTheirKeysToo) {
   std::set<Indices> orders;
   std::set<std::uint64_t> keys;
   for (std::uint64_t seed = 0; seed < 4; ++seed) {
     for (std::int64_t epoch = 0; epoch < 4; ++epoch) {
-      const TrainPlan plan(50, 50, seed, epoch, 0, 1);
+      const ShuffledPlan plan(50, 50, seed, epoch, 0, 1);
       Indices order;
       plan.indices(0, order);
       orders.insert(order);
@@ -139,13 +139,13 @@ TEST(TrainPlan, EpochsAndSeedsDifferAndTheirKeysToo) {
   }
   EXPECT_EQ(orders.size(), 16u);
   EXPECT_EQ(keys.size(), 16u);
-  EXPECT_EQ(TrainPlan(50, 10, 3, 2, 0, 2).key(), TrainPlan(50, 10, 3, 2, 1, 2).key());
+  EXPECT_EQ(ShuffledPlan(50, 10, 3, 2, 0, 2).key(), ShuffledPlan(50, 10, 3, 2, 1, 2).key());
 }
 
-TEST(TrainPlan, RefusesSetsSmallerThanABatch) {
-  EXPECT_THROW(TrainPlan(15, 16, 0, 0, 0, 1), DataError);
-  EXPECT_THROW(TrainPlan(15, 0, 0, 0, 0, 1), DataError);
-  EXPECT_EQ(TrainPlan(16, 16, 0, 0, 0, 1).num_batches(), 1);
+TEST(ShuffledPlan, RefusesSetsSmallerThanABatch) {
+  EXPECT_THROW(ShuffledPlan(15, 16, 0, 0, 0, 1), DataError);
+  EXPECT_THROW(ShuffledPlan(15, 0, 0, 0, 0, 1), DataError);
+  EXPECT_EQ(ShuffledPlan(16, 16, 0, 0, 0, 1).num_batches(), 1);
 }
 
 TEST(SequentialPlan, VisitsEverySampleOnceInOrder) {

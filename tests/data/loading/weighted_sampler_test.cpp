@@ -232,7 +232,7 @@ TEST(ClassBalancedPlan, GoesRoundTheClassesAndThroughTheirSamples) {
   EXPECT_GT(rounds.size(), 120u);  // rounds have orders of their own
 }
 
-TEST(DrawnPlan, RefusesImpossiblePasses) {
+TEST(WithReplacementPlan, RefusesImpossiblePasses) {
   const auto table = std::make_shared<AliasTable>(std::vector<float>{1.0f, 1.0f});
   const auto error = [&](const PassOptions& pass) {
     return test::error_of([&] { WeightedPlan(table, pass); });

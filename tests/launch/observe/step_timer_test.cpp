@@ -17,24 +17,24 @@
 namespace diffprob::launch {
 namespace {
 
-double part(const StepTimes& times, Phase phase) {
+double part(const StepTimes& times, StepPhase phase) {
   return times.phase[static_cast<std::size_t>(phase)];
 }
 
 TEST(StepTimer, AddsUpPhasesAndDividesBySteps) {
   double now = 50;
   StepTimer timer(c10::kCPU, [&now] { return now; });
-  const auto spend = [&](Phase phase, double milliseconds) {
+  const auto spend = [&](StepPhase phase, double milliseconds) {
     timer.enter(phase);
     now += milliseconds / 1000;
   };
   for (int step = 0; step < 2; ++step) {
-    spend(Phase::kDataWait, 4);
-    spend(Phase::kForward, 10);
-    spend(Phase::kBackward, 20 + 10 * step);
-    spend(Phase::kForward, 6);  // a phase that comes twice (gradient accumulation)
-    spend(Phase::kCommunication, 1);
-    spend(Phase::kOptimizer, 2);
+    spend(StepPhase::kDataWait, 4);
+    spend(StepPhase::kForward, 10);
+    spend(StepPhase::kBackward, 20 + 10 * step);
+    spend(StepPhase::kForward, 6);  // a phase that comes twice (gradient accumulation)
+    spend(StepPhase::kCommunication, 1);
+    spend(StepPhase::kOptimizer, 2);
     timer.end_step();
     now += 7;  // between steps: nobody's time
   }
@@ -42,12 +42,12 @@ TEST(StepTimer, AddsUpPhasesAndDividesBySteps) {
   const StepTimes times = timer.take();
 
   EXPECT_EQ(times.steps, 2);
-  EXPECT_NEAR(part(times, Phase::kDataWait), 4, 1e-9);
-  EXPECT_NEAR(part(times, Phase::kForward), 16, 1e-9);
-  EXPECT_NEAR(part(times, Phase::kHead), 0, 1e-9);
-  EXPECT_NEAR(part(times, Phase::kBackward), 25, 1e-9);
-  EXPECT_NEAR(part(times, Phase::kCommunication), 1, 1e-9);
-  EXPECT_NEAR(part(times, Phase::kOptimizer), 2, 1e-9);
+  EXPECT_NEAR(part(times, StepPhase::kDataWait), 4, 1e-9);
+  EXPECT_NEAR(part(times, StepPhase::kForward), 16, 1e-9);
+  EXPECT_NEAR(part(times, StepPhase::kHead), 0, 1e-9);
+  EXPECT_NEAR(part(times, StepPhase::kBackward), 25, 1e-9);
+  EXPECT_NEAR(part(times, StepPhase::kCommunication), 1, 1e-9);
+  EXPECT_NEAR(part(times, StepPhase::kOptimizer), 2, 1e-9);
   EXPECT_NEAR(times.step, 48, 1e-9);
 }
 
@@ -57,33 +57,33 @@ TEST(StepTimer, TakenTimesAreGoneAndAnOpenStepCountsWhereItEnds) {
   EXPECT_EQ(timer.take().steps, 0);
   EXPECT_EQ(timer.take().step, 0);
   timer.end_step();  // of nothing
-  timer.enter(Phase::kForward);
+  timer.enter(StepPhase::kForward);
   now += 0.5;
   EXPECT_EQ(timer.take().steps, 0);
   timer.drop();
   now += 100;  // a checkpoint
-  timer.enter(Phase::kForward);
+  timer.enter(StepPhase::kForward);
   now += 0.25;
   timer.end_step();
   const StepTimes times = timer.take();
   EXPECT_EQ(times.steps, 1);
-  EXPECT_NEAR(part(times, Phase::kForward), 750, 1e-9);
+  EXPECT_NEAR(part(times, StepPhase::kForward), 750, 1e-9);
   EXPECT_EQ(timer.take().steps, 0);
 }
 
 TEST(StepTimer, EveryPhaseHasItsOwnName) {
   std::set<std::string> names;
-  for (std::size_t i = 0; i < kPhases; ++i) names.insert(phase_name(static_cast<Phase>(i)));
+  for (std::size_t i = 0; i < kPhases; ++i) names.insert(phase_name(static_cast<StepPhase>(i)));
   EXPECT_EQ(names.size(), kPhases);
-  EXPECT_STREQ(phase_name(Phase::kDataWait), "data_wait");
-  EXPECT_STREQ(phase_name(Phase::kOptimizer), "optimizer");
+  EXPECT_STREQ(phase_name(StepPhase::kDataWait), "data_wait");
+  EXPECT_STREQ(phase_name(StepPhase::kOptimizer), "optimizer");
 }
 
 TEST(StepTimer, CostsNextToNothing) {
   StepTimer timer(c10::kCPU);
   const double start = steady_seconds();
   for (int step = 0; step < 1000; ++step) {
-    for (std::size_t i = 0; i < kPhases; ++i) timer.enter(static_cast<Phase>(i));
+    for (std::size_t i = 0; i < kPhases; ++i) timer.enter(static_cast<StepPhase>(i));
     timer.end_step();
   }
   const double microseconds = 1e6 * (steady_seconds() - start) / 1000;

@@ -13,21 +13,21 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-TEST(Verdict, FollowsTheInterval) {
-  EXPECT_EQ(verdict({0.02, 0.01, 4}), Verdict::kBetter);
-  EXPECT_EQ(verdict({-0.02, 0.01, 4}), Verdict::kWorse);
-  EXPECT_EQ(verdict({0.02, 0.03, 4}), Verdict::kNoDifference);
-  EXPECT_EQ(verdict({-0.02, 0.02, 4}), Verdict::kNoDifference);
-  EXPECT_EQ(verdict({0.02, std::nullopt, 0}), Verdict::kOneSeed);
+TEST(DifferenceVerdict, FollowsTheInterval) {
+  EXPECT_EQ(verdict({0.02, 0.01, 4}), DifferenceVerdict::kBetter);
+  EXPECT_EQ(verdict({-0.02, 0.01, 4}), DifferenceVerdict::kWorse);
+  EXPECT_EQ(verdict({0.02, 0.03, 4}), DifferenceVerdict::kNoDifference);
+  EXPECT_EQ(verdict({-0.02, 0.02, 4}), DifferenceVerdict::kNoDifference);
+  EXPECT_EQ(verdict({0.02, std::nullopt, 0}), DifferenceVerdict::kOneSeed);
   const std::vector<double> a = {0.9, 0.9}, b = {0.8, 0.8};
-  EXPECT_EQ(verdict(eval::independent_difference(a, b)), Verdict::kNoSpread);
+  EXPECT_EQ(verdict(eval::independent_difference(a, b)), DifferenceVerdict::kNoSpread);
 }
 
 CellRun run(std::uint64_t seed, std::int64_t images, std::vector<double> accuracy) {
   return {seed, images, 10, 0, 1, std::move(accuracy)};
 }
 
-std::vector<Cell> two_sets() {
+std::vector<ComparisonCell> two_sets() {
   return {{"original", 1, {run(1, 1000, {0.95, 0.85}), run(2, 1000, {0.96, 0.86})}},
           {"diffprob", 0.5, {run(1, 500, {0.94, 0.84}), run(2, 500, {0.95, 0.85})}},
           {"random", 0.5, {run(1, 450, {0.80, 0.70}), run(2, 450, {0.81, 0.71})}},
@@ -45,9 +45,9 @@ TEST(Compare, EachCellAgainstRandomOfItsRatio) {
   EXPECT_NEAR(rows[1].accuracy.mean, 0.895, 1e-12);
   EXPECT_NEAR(rows[1].difference->mean, 0.14, 1e-12);
   EXPECT_NEAR(rows[1].difference->degrees_of_freedom, 2, 1e-9);  // equal spreads: 2 + 2 - 2
-  EXPECT_EQ(rows[1].verdict, Verdict::kBetter);
+  EXPECT_EQ(rows[1].verdict, DifferenceVerdict::kBetter);
   EXPECT_NEAR(rows[1].images_beyond_random, 50.0 / 450, 1e-12);
-  EXPECT_EQ(rows[2].verdict, Verdict::kNone);
+  EXPECT_EQ(rows[2].verdict, DifferenceVerdict::kNone);
 }
 
 TEST(Compare, RefusesWhatCannotBeCompared) {

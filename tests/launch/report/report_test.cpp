@@ -286,7 +286,7 @@ TEST_F(ReportTest, SaysTheSameIntervalAsTheSweep) {
         fmt::format(R"({{"result":{{"untrained":[],"reports":[{{"set":"lfw","accuracy":{}}}]}}}})",
                     accuracy));
   };
-  Cell pruned_cell{"diffprob", 0.5, {}}, random_cell{"random", 0.5, {}};
+  ComparisonCell pruned_cell{"diffprob", 0.5, {}}, random_cell{"random", 0.5, {}};
   for (std::size_t i = 0; i < pruned.size(); ++i) {
     put_training("train_pruned_s" + std::to_string(i), pruned[i]);
     pruned_cell.runs.push_back({i, 10, 2, 0, 1, {pruned[i]}});
@@ -297,7 +297,7 @@ TEST_F(ReportTest, SaysTheSameIntervalAsTheSweep) {
   }
 
   const std::string page = report_html({read_report_run(path("run"))});
-  const std::vector<Cell> cells = {pruned_cell, random_cell};
+  const std::vector<ComparisonCell> cells = {pruned_cell, random_cell};
   const std::string table = comparison_text(compare(cells), {"lfw"});
 
   // 1.113 degrees of freedom, which must not be rounded.

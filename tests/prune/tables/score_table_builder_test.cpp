@@ -26,8 +26,8 @@ std::vector<ScoreRecord> records(std::int64_t first, std::int64_t step) {
   return result;
 }
 
-TEST(RecordTable, PutsEveryRecordInItsPlace) {
-  RecordTable table(kSamples);
+TEST(ScoreTableBuilder, PutsEveryRecordInItsPlace) {
+  ScoreTableBuilder table(kSamples);
   for (const std::int64_t part : {2, 0, 1}) table.add(records(part, 3), "part");
 
   const auto all = table.take();
@@ -39,8 +39,8 @@ TEST(RecordTable, PutsEveryRecordInItsPlace) {
   }
 }
 
-TEST(RecordTable, HolesDuplicatesAndForeignSamplesAreNamed) {
-  RecordTable table(kSamples);
+TEST(ScoreTableBuilder, HolesDuplicatesAndForeignSamplesAreNamed) {
+  ScoreTableBuilder table(kSamples);
   auto some = records(0, 1);
   std::erase_if(some,
                 [](const ScoreRecord& record) { return record.index == 42 || record.index == 57; });
@@ -58,8 +58,8 @@ TEST(RecordTable, HolesDuplicatesAndForeignSamplesAreNamed) {
               HasSubstr("part c has sample 101, expected 0 to 100"));
 }
 
-TEST(RecordTable, NoSamplesAtAllIsAnEmptyTable) {
-  EXPECT_TRUE(RecordTable(0).take().empty());
+TEST(ScoreTableBuilder, NoSamplesAtAllIsAnEmptyTable) {
+  EXPECT_TRUE(ScoreTableBuilder(0).take().empty());
 }
 
 }  // namespace
