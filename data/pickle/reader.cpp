@@ -100,11 +100,6 @@ const std::vector<const PickleValue*>& PickleValue::as_tuple(std::size_t size) c
   return items;
 }
 
-const std::vector<const PickleValue*>& PickleValue::as_entries() const {
-  expect(*this, is(PickleKind::kDict) || is(PickleKind::kObject), "dict");
-  return items;
-}
-
 Pickle::Pickle() : arena_(std::make_unique<Arena>()) {}
 Pickle::Pickle(Pickle&&) noexcept = default;
 Pickle& Pickle::operator=(Pickle&&) noexcept = default;

@@ -59,9 +59,6 @@ struct PickleValue {
   [[nodiscard]] const std::vector<const PickleValue*>& as_tuple() const;
   /// Exactly `size` elements.
   [[nodiscard]] const std::vector<const PickleValue*>& as_tuple(std::size_t size) const;
-  /// key, value, key, value ... of a dict, or of an object such as an OrderedDict; in file order, a
-  /// repeated key appears twice.
-  [[nodiscard]] const std::vector<const PickleValue*>& as_entries() const;
   /// Throws DataError "<source>, pickle offset N: <message>".
   [[noreturn]] void fail(const std::string& message) const;
 };

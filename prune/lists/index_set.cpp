@@ -111,30 +111,6 @@ bool named_hdf5(const std::string& path) {
 
 }  // namespace
 
-IndexSet make_index_set(const Selection& selection, const std::vector<std::int32_t>& labels,
-                        std::int64_t num_classes) {
-  if (selection.reasons.size() != labels.size()) {
-    throw PruneError("index set: " + std::to_string(selection.reasons.size()) + " reasons for " +
-                     std::to_string(labels.size()) + " labels");
-  }
-  IndexSet set;
-  set.num_samples = static_cast<std::int64_t>(labels.size());
-  set.kept = selection.kept_indices();
-  set.reasons = selection.reasons;
-  data::DenseLabels dense(num_classes);
-  for (const std::int64_t i : set.kept) {
-    const std::int64_t label = labels[static_cast<std::size_t>(i)];
-    if (label < 0 || label >= num_classes) {
-      throw PruneError("index set: sample " + std::to_string(i) + " has label " +
-                       std::to_string(label) + ", expected 0 to " +
-                       std::to_string(num_classes - 1));
-    }
-    dense.keep(label);
-  }
-  set.label_map = std::move(dense).map();
-  return set;
-}
-
 void write_index_set(const std::string& path, const IndexSet& set) {
   if (named_hdf5(path)) {
     write_hdf5(path, set);

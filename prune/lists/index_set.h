@@ -20,10 +20,6 @@ struct IndexSet {
   double threshold = 0;         ///< 0 when the method has none
 };
 
-[[nodiscard]] IndexSet make_index_set(const Selection& selection,
-                                      const std::vector<std::int32_t>& labels,
-                                      std::int64_t num_classes);
-
 /// HDF5 (prune/tables/SCORES_FORMAT.md) for *.h5; anything else: text `kept_index = [0, 3, ...]`,
 /// as the paper's code writes. Atomic.
 void write_index_set(const std::string& path, const IndexSet& set);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 #include <utility>
 
 #include "prune/error.h"
@@ -103,16 +102,6 @@ void sort_indices(const std::string& where, std::vector<std::int64_t>& indices) 
   const auto twice = std::adjacent_find(indices.begin(), indices.end());
   if (twice != indices.end())
     throw PruneError(where + ": sample index " + std::to_string(*twice) + " is listed twice");
-}
-
-std::vector<std::int64_t> parse_kept_index(const std::string& where, std::string_view text,
-                                           std::int64_t num_samples) {
-  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-  NumberList list = parse_number_list(where, text, 0, num_samples > 0 ? num_samples - 1 : kMost);
-  if (list.name == ListName::kDroppedIndex)
-    throw PruneError(where + ": a list of dropped samples (dropped_index), expected kept_index");
-  sort_indices(where, list.numbers);
-  return std::move(list.numbers);
 }
 
 void write_kept_index_text(const std::string& path, const IndexSet& set) {

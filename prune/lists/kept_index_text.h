@@ -19,12 +19,6 @@ struct NumberList {
 [[nodiscard]] NumberList parse_number_list(const std::string& where, std::string_view text,
                                            std::int64_t lowest, std::int64_t highest);
 
-/// The same of a list of kept samples: indices increasing. An index twice, one >= num_samples (when
-/// num_samples > 0) and the name dropped_index are errors.
-[[nodiscard]] std::vector<std::int64_t> parse_kept_index(const std::string& where,
-                                                         std::string_view text,
-                                                         std::int64_t num_samples);
-
 /// Sorts; throws PruneError that names `where` when an index is there twice.
 void sort_indices(const std::string& where, std::vector<std::int64_t>& indices);
 

@@ -22,18 +22,6 @@ std::string reason_name(Reason reason) {
   throw PruneError("unknown reason code " + std::to_string(static_cast<int>(reason)));
 }
 
-std::int64_t Selection::kept() const {
-  return std::count_if(reasons.begin(), reasons.end(), is_kept);
-}
-
-std::vector<std::int64_t> Selection::kept_indices() const {
-  std::vector<std::int64_t> indices;
-  for (std::size_t i = 0; i < reasons.size(); ++i) {
-    if (is_kept(reasons[i])) indices.push_back(static_cast<std::int64_t>(i));
-  }
-  return indices;
-}
-
 void check(const Floor& floor) {
   if (floor.min_kept < 1)
     throw PruneError("prune: min_kept is " + std::to_string(floor.min_kept) +

@@ -23,13 +23,6 @@ enum class Reason : std::uint8_t {
 }
 [[nodiscard]] std::string reason_name(Reason reason);
 
-/// One reason a sample.
-struct Selection {
-  std::vector<Reason> reasons;  ///< [N]
-  [[nodiscard]] std::int64_t kept() const;
-  [[nodiscard]] std::vector<std::int64_t> kept_indices() const;  ///< increasing
-};
-
 enum class Preset {
   kDefault,    ///< our rules (prune/README.md)
   kReference,  ///< bit for bit the paper's code

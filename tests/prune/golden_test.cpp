@@ -12,6 +12,7 @@
 #include "prune/select/cleaning.h"
 #include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
+#include "tests/prune/whole_selection.h"
 #include "tests/support/golden.h"
 
 namespace diffprob::prune::tests {

@@ -11,6 +11,7 @@
 #include "prune/select/random.h"
 #include "prune/select/ranked.h"
 #include "tests/prune/synthetic.h"
+#include "tests/prune/whole_selection.h"
 
 namespace diffprob::prune::tests {
 

@@ -11,6 +11,7 @@
 #include "prune/prune.h"
 #include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
+#include "tests/prune/whole_selection.h"
 
 namespace diffprob::prune::tests {
 

@@ -20,6 +20,7 @@
 #include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
 #include "tests/prune/obvious_pruning.h"
+#include "tests/prune/whole_selection.h"
 
 namespace diffprob::prune::tests {
 namespace {

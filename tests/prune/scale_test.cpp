@@ -6,6 +6,7 @@
 
 #include "prune/select/threshold_search.h"
 #include "tests/prune/in_memory.h"
+#include "tests/prune/whole_selection.h"
 
 namespace diffprob::prune::tests {
 namespace {

@@ -72,14 +72,14 @@ TEST(PickleReader, ContainersMemoAndObjects) {
   ASSERT_EQ(list.size(), 2u);
   EXPECT_EQ(list[1], items[0]);
   ASSERT_TRUE(items[1]->is_call("collections.OrderedDict"));
-  ASSERT_EQ(items[1]->as_entries().size(), 2u);
-  EXPECT_EQ(items[1]->as_entries()[0]->as_text(), "k");
-  EXPECT_EQ(items[1]->as_entries()[1]->as_int(), 5);
+  ASSERT_EQ(items[1]->items.size(), 2u);
+  EXPECT_EQ(items[1]->items[0]->as_text(), "k");
+  EXPECT_EQ(items[1]->items[1]->as_int(), 5);
   ASSERT_NE(items[1]->state, nullptr);
-  EXPECT_TRUE(items[1]->state->as_entries().empty());
+  EXPECT_TRUE(items[1]->state->items.empty());
   ASSERT_TRUE(items[2]->is(PickleKind::kPersistentId));
   EXPECT_EQ(items[2]->arguments->as_tuple(2)[1]->as_int(), 2);
-  EXPECT_EQ(items[3]->as_entries()[1]->as_int(), 4);
+  EXPECT_EQ(items[3]->items[1]->as_int(), 4);
   EXPECT_EQ(pickle.consumed(), pickle.root().offset + 2);
 }
 

@@ -2,6 +2,7 @@
 #include "prune/lists/index_set.h"
 
 #include <cstdio>
+#include <limits>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +10,7 @@
 #include "prune/error.h"
 #include "prune/lists/kept_index_text.h"
 #include "tests/prune/synthetic.h"
+#include "tests/prune/whole_selection.h"
 
 namespace diffprob::prune::tests {
 namespace {
@@ -47,17 +49,6 @@ TEST_F(IndexSetFile, MadeFromASelectionRenumbersLabelsDensely) {
   EXPECT_EQ(set.kept, (std::vector<std::int64_t>{0, 3}));
   EXPECT_EQ(set.label_map, (std::vector<std::int64_t>{0, -1, 1, -1}));
   EXPECT_EQ(set.num_samples, 5);
-}
-
-TEST_F(IndexSetFile, LabelsOutOfRangeAreNamed) {
-  const Selection selection{{Reason::kKept, Reason::kKept}};
-  EXPECT_THAT(message_of<data::DataError>([&] {
-                static_cast<void>(make_index_set(selection, {0, 4}, 4));
-              }),
-              HasSubstr("sample 1 has label 4"));
-  EXPECT_THAT(
-      message_of<data::DataError>([&] { static_cast<void>(make_index_set(selection, {0}, 4)); }),
-      HasSubstr("2 reasons for 1 labels"));
 }
 
 TEST_F(IndexSetFile, Hdf5ComesBackAsItWasAlsoUnderAnotherName) {
@@ -156,7 +147,10 @@ TEST_F(IndexSetFile, MissingFilesAreErrors) {
 }
 
 std::vector<std::int64_t> parse(const std::string& text, std::int64_t samples = 0) {
-  return parse_kept_index("list", text, samples);
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  NumberList list = parse_number_list("list", text, 0, samples > 0 ? samples - 1 : kMost);
+  sort_indices("list", list.numbers);
+  return std::move(list.numbers);
 }
 std::string refusal(const std::string& text, std::int64_t samples = 0) {
   return message_of<data::DataError>([&] { static_cast<void>(parse(text, samples)); });

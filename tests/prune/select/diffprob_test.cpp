@@ -12,6 +12,7 @@
 
 #include "prune/error.h"
 #include "tests/prune/in_memory.h"
+#include "tests/prune/whole_selection.h"
 
 namespace diffprob::prune::tests {
 namespace {

@@ -9,6 +9,7 @@
 #include "prune/error.h"
 #include "prune/select/matched_fraction.h"
 #include "tests/prune/in_memory.h"
+#include "tests/prune/whole_selection.h"
 
 namespace diffprob::prune::tests {
 namespace {
