@@ -89,4 +89,18 @@ inline void expect_same(const std::vector<Batch>& found, const std::vector<Batch
   }
 }
 
+/// The batches of rank 0, 1, ... put together are those of one rank alone.
+inline void expect_ranks_share(const std::vector<Batch>& wanted,
+                               const std::vector<Loader*>& of_ranks) {
+  for (const Batch& batch : wanted) {
+    std::vector<at::Tensor> parts;
+    for (Loader* loader : of_ranks) {
+      Batch part;
+      ASSERT_TRUE(loader->next(part));
+      parts.push_back(part.images);
+    }
+    EXPECT_TRUE(at::equal(at::cat(parts), batch.images));
+  }
+}
+
 }  // namespace diffprob::data::test

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "data/error.h"
+#include "data/sets/dataset.h"
 
 namespace diffprob::data::test {
 
@@ -55,6 +56,13 @@ inline std::string read_file(const std::string& path) {
 
 inline std::string text_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// The encoded bytes of one image of a set.
+inline std::string image(const Dataset& set, std::int64_t index) {
+  std::vector<std::byte> bytes;
+  set.read(index, bytes);
+  return text_of(bytes);
 }
 
 inline std::vector<std::byte> bytes_of(std::string_view text) {

@@ -2,16 +2,12 @@
 # The program as users run it, on a very small synthetic set. One case a call: main_job.sh CASE DIFFPROB_PROGRAM WORK_FOLDER.
 # The case `pipeline` comes first: the others use its data and its network.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 case_name=$1 program=$2 work=$3
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
 mkdir -p "$work"
 base=$work/base
 log=$work/$case_name.log
-
-ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" --oversubscribe --bind-to none "$program" "$@" >"$log" 2>&1; }
-die() { echo "FAILED: $*"; tail -n 30 "$log"; exit 1; }
-says() { grep -qF -- "$1" "$log" || die "the log does not say: $1"; }
-exits() { local wanted=$1 code=0; shift; "$@" || code=$?; [ "$code" -eq "$wanted" ] || die "exit code $code, expected $wanted: $*"; }
+. "$here/program.sh"
 
 write_config() {
   cat >"$work/config.yaml" <<YAML

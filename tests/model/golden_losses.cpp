@@ -1,6 +1,7 @@
 #include "tests/model/golden_losses.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "model/margin/elastic.h"
@@ -46,6 +47,13 @@ torch::Tensor finite_rows(const torch::Tensor& values) {
 }
 
 }  // namespace
+
+std::string loss_case_name(const ::testing::TestParamInfo<LossCase>& info) {
+  std::string name = info.param.group + "_" + info.param.name;
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
+}
 
 std::vector<LossCase> loss_cases() {
   const Golden golden("losses.h5");

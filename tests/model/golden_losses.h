@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
 
@@ -17,6 +19,8 @@ struct LossCase {
 };
 /// All of the file.
 [[nodiscard]] std::vector<LossCase> loss_cases();
+/// Name of a case for INSTANTIATE_TEST_SUITE_P: letters, digits and '_'.
+[[nodiscard]] std::string loss_case_name(const ::testing::TestParamInfo<LossCase>& info);
 
 /// Options of the head that a file names ("ArcFace", or a name of model::margin_kind) from the
 /// attributes s, m, std, h, alpha and t_momentum of `object`. Those that the object lacks are the

@@ -52,15 +52,7 @@ TEST(AugmentedLoader, ContentDependsOnNeitherThreadsNorRanks) {
   Loader first(set, train_plan(*set, 32, 0, 3), options_with(2, nullptr));
   Loader second(set, train_plan(*set, 32, 1, 3), options_with(1, nullptr));
   Loader third(set, train_plan(*set, 32, 2, 3), options_with(0, nullptr));
-  for (const Batch& batch : wanted) {
-    std::vector<at::Tensor> parts;
-    for (Loader* loader : {&first, &second, &third}) {
-      Batch part;
-      ASSERT_TRUE(loader->next(part));
-      parts.push_back(part.images);
-    }
-    EXPECT_TRUE(at::equal(at::cat(parts), batch.images));
-  }
+  test::expect_ranks_share(wanted, {&first, &second, &third});
 }
 
 TEST(AugmentedLoader, AppliesTheAugmenterBeforeTheFlip) {

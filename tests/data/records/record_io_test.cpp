@@ -13,17 +13,12 @@ namespace diffprob::data {
 namespace {
 
 using test::error_of;
+using test::image;
 using test::kMagicBytes;
 using test::RawRecords;
 using test::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-std::string image(const Dataset& set, std::int64_t index) {
-  std::vector<std::byte> bytes;
-  set.read(index, bytes);
-  return test::text_of(bytes);
-}
 
 /// face2rec2 order: images, header, identities. Identity 0 has keys 1, 2; identity 1 has key 3.
 RawRecords insightface_records() {

@@ -10,15 +10,10 @@ namespace diffprob::data {
 namespace {
 
 using test::error_of;
+using test::image;
 using test::RawRecords;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-std::string image(const Dataset& set, std::int64_t index) {
-  std::vector<std::byte> bytes;
-  set.read(index, bytes);
-  return test::text_of(bytes);
-}
 
 class ConcatenatedTest : public ::testing::Test {
  protected:

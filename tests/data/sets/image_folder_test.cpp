@@ -10,15 +10,10 @@ namespace diffprob::data {
 namespace {
 
 using test::error_of;
+using test::image;
 using test::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-std::string image(const Dataset& set, std::int64_t index) {
-  std::vector<std::byte> bytes;
-  set.read(index, bytes);
-  return test::text_of(bytes);
-}
 
 void put(const TemporaryFolder& folder, const std::string& name, const std::string& content) {
   std::filesystem::create_directories(std::filesystem::path(folder / name).parent_path());

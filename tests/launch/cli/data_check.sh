@@ -1,17 +1,14 @@
 #!/usr/bin/env bash
 # `data check` through the real program: data_check.sh DIFFPROB_PROGRAM WORK_FOLDER.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 program=$1 work=$2
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 rm -rf "$work" && mkdir -p "$work" && cd "$work"
 log=$work/log
+. "$here/../program.sh"
 
-die() { echo "FAILED: $*"; tail -n 40 "$log"; exit 1; }
-says() { grep -qF -- "$1" "$log" || die "the log does not say: $1"; }
-exits() { local wanted=$1 code=0; shift; "$program" "$@" >"$log" 2>&1 || code=$?; [ "$code" -eq "$wanted" ] || die "exit code $code, expected $wanted: $*"; }
-
-exits 0 data synth faces --synthetic.identities=8 --synthetic.images_per_identity=10 --synthetic.verification_pairs=10 --synthetic.near_duplicates=0
-exits 0 data check faces --report=clean.json --kept=all.txt
+exits 0 diffprob data synth faces --synthetic.identities=8 --synthetic.images_per_identity=10 --synthetic.verification_pairs=10 --synthetic.near_duplicates=0
+exits 0 diffprob data check faces --report=clean.json --kept=all.txt
 says "no problems found"
 
 # Damage that training does not see when it opens the set.
@@ -26,7 +23,7 @@ rec[at[20] + 8 + length(20) - 300:at[20] + 8 + length(20)] = bytes(300)  # its e
 struct.pack_into("<f", rec, at[30] + 32, 7.0)                       # label of another identity
 open("hurt/train.rec", "wb").write(rec)
 PY
-exits 1 data check hurt --report=hurt.json --kept=kept.h5 --data.decode_threads=3
+exits 1 diffprob data check hurt --report=hurt.json --kept=kept.h5 --data.decode_threads=3
 says "3 findings"
 says "corrupt: sample 2, key 3"
 says "truncated: sample 19, key 20"
@@ -40,26 +37,26 @@ assert {kind: [item["key"] for item in items] for kind, items in hurt["findings"
     {"corrupt": [3], "truncated": [20], "label": [30]}, hurt
 assert hurt["totals"]["sound"] == clean["totals"]["samples"] - 3
 PY
-exits 0 data pack hurt packed --subset=kept.h5
-exits 0 data check packed
-exits 0 train --data.train=hurt --data.kept=kept.h5 --model.backbone=tiny --model.embedding_dim=16 --train.epochs=1 --train.batch_size=16 \
+exits 0 diffprob data pack hurt packed --subset=kept.h5
+exits 0 diffprob data check packed
+exits 0 diffprob train --data.train=hurt --data.kept=kept.h5 --model.backbone=tiny --model.embedding_dim=16 --train.epochs=1 --train.batch_size=16 \
   --data.on_corrupt=fail --output=trained
 [ -n "$(ls trained/checkpoints)" ] || die "training on the kept list left no checkpoint"
 
 # Damage for which training refuses the set: no list helps, a repaired copy does.
 cp -r hurt broken
 sed -i '5d' broken/train.idx
-exits 1 data check broken --kept=broken.h5 --repair=mended
+exits 1 diffprob data check broken --kept=broken.h5 --repair=mended
 says "training rejects this set"
 says "--repair=OUT writes its valid images as a new set"
 [ ! -e broken.h5 ] || die "a kept list of a set that does not open"
-exits 0 data check mended
+exits 0 diffprob data check mended
 cmp mended/train.rec packed/train.rec || die "the repaired set is not the sound part"
-exits 2 data check hurt --repair=hurt
+exits 2 diffprob data check hurt --repair=hurt
 says "is the folder of the input set"
-exits 2 data check hurt --reprot=x
+exits 2 diffprob data check hurt --reprot=x
 says "did you mean report"
-exits 2 data check
-exits 1 data check nowhere
+exits 2 diffprob data check
+exits 1 diffprob data check nowhere
 says "does not exist"
 echo "data check: all as expected"

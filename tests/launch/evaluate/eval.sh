@@ -1,17 +1,11 @@
 #!/usr/bin/env bash
 # `diffprob eval` as users run it: networks and features on a .bin set and on a small IJB folder: eval.sh DIFFPROB_PROGRAM WORK_FOLDER.
 set -euo pipefail
-program=$1 work=$2
 here=$(cd "$(dirname "$0")" && pwd)
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
+program=$1 work=$2
 rm -rf "$work" && mkdir -p "$work" && cd "$work"
 log=$work/log
-
-ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" --oversubscribe --bind-to none "$program" "$@" >"$log" 2>&1; }
-die() { echo "FAILED: $*"; tail -n 30 "$log"; exit 1; }
-says() { grep -qF -- "$1" "$log" || die "the log does not say: $1"; }
-exits() { local wanted=$1 code=0; shift; "$@" || code=$?; [ "$code" -eq "$wanted" ] || die "exit code $code, expected $wanted: $*"; }
-same() { cmp "$1" "$2" || die "$1 differs from $2"; }
+. "$here/../program.sh"
 
 # A network, pairs to verify, and 60 faces of 12 identities as an IJB folder: 20 templates, media of two images, one missing image, one bad one.
 "$program" data synth faces --synthetic.identities=12 --synthetic.images_per_identity=5 --synthetic.verification_pairs=40 >"$log" 2>&1 || die synth

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Training from a staged copy through the real program: stage_data.sh DIFFPROB_PROGRAM WORK_FOLDER.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 program=$1 work=$2
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 rm -rf "$work" && mkdir -p "$work" && cd "$work"
 log=$work/log
+. "$here/../program.sh"
 
-die() { echo "FAILED: $*"; tail -n 40 "$log"; exit 1; }
-says() { grep -qF -- "$1" "$log" || die "the log does not say: $1"; }
 train() {
   local out=$1; shift
   timeout 200 mpirun -np 2 --oversubscribe --bind-to none "$program" train --data.train=faces --model.backbone=tiny --model.embedding_dim=16 \

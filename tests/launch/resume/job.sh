@@ -1,8 +1,8 @@
-# Sourced by the resume tests: a small training as users start it. Needs $program, $work.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1
+# Sourced by the resume tests: a small training as users start it. Needs $program, $work, and $here, the folder of this file.
+export OMP_NUM_THREADS=1
 mkdir -p "$work"
 log=$work/log
-die() { echo "FAILED: $*"; tail -n 30 "$log"; exit 1; }
+. "$here/../program.sh"
 
 # The data set and the configuration; steps of an epoch: 6. prepare [IDENTITIES], 12 images each.
 prepare() {

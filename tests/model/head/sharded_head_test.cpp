@@ -5,24 +5,11 @@
 
 #include "data/random/keyed_random.h"
 #include "model/optim/sgd.h"
+#include "tests/model/head_scale_support.h"
 #include "tests/model/head_test_support.h"
 
 namespace diffprob::tests {
 namespace {
-
-/// Some samples near their centre, some not, some far away.
-HeadProblem random_problem(std::int64_t rows, std::int64_t classes, std::int64_t dim,
-                           std::uint64_t seed) {
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  HeadProblem problem;
-  problem.weight = torch::randn({classes, dim}, generator) * 0.01;
-  problem.labels = torch::randint(classes, {rows}, generator, torch::kLong);
-  const auto pull = torch::randn({rows, 1}, generator) * 3.0;
-  problem.embeddings = (torch::randn({rows, dim}, generator) +
-                        pull * 100.0 * problem.weight.index_select(0, problem.labels)) *
-                       5.0;
-  return problem;
-}
 
 /// log p(label) - log p(best other class) of a margin-free softmax, from the definition.
 torch::Tensor slow_label_margin(const torch::Tensor& cosines, const torch::Tensor& labels,
@@ -70,7 +57,7 @@ TEST_F(ShardedHeadTest, EqualsReplicatedHeadForAnySizes) {
     for (const auto deal : {Deal::kEven, Deal::kUneven, Deal::kFirstEmpty, Deal::kAllOnLast}) {
       SCOPED_TRACE(c10::str(rows, " rows, ", classes, " classes, dim ", dim, ", deal ",
                             static_cast<int>(deal)));
-      const auto problem = random_problem(rows, classes, dim, seed++);
+      const auto problem = mixed_problem(rows, classes, dim, seed++);
       expect_replicated(problem, {model::MarginKind::kCosFace, 64.0, 0.35}, deal);
       expect_replicated(problem, {model::MarginKind::kNone, 30.0, 0.35}, deal);
     }
@@ -78,7 +65,7 @@ TEST_F(ShardedHeadTest, EqualsReplicatedHeadForAnySizes) {
 }
 
 TEST_F(ShardedHeadTest, OneClassHasZeroLossAndGradient) {
-  HeadUnderTest head(random_problem(6, 1, 8, 77), {}, *communicator_);
+  HeadUnderTest head(mixed_problem(6, 1, 8, 77), {}, *communicator_);
 
   const auto step = head.step();
   const auto scores = head.score({});
@@ -97,7 +84,7 @@ TEST_F(ShardedHeadTest, OneClassHasZeroLossAndGradient) {
 }
 
 TEST_F(ShardedHeadTest, GradientIsWrittenNotAccumulated) {
-  HeadUnderTest head(random_problem(12, 30, 16, 5), {}, *communicator_);
+  HeadUnderTest head(mixed_problem(12, 30, 16, 5), {}, *communicator_);
   (void)head.step();
   const auto first = head.head().weight().grad().clone();
 
@@ -107,7 +94,7 @@ TEST_F(ShardedHeadTest, GradientIsWrittenNotAccumulated) {
 }
 
 TEST_F(ShardedHeadTest, TakesHalfPrecisionEmbeddings) {
-  auto problem = random_problem(12, 30, 16, 6);
+  auto problem = mixed_problem(12, 30, 16, 6);
   problem.embeddings = problem.embeddings.to(torch::kBFloat16);
   HeadUnderTest head(problem, {}, *communicator_);
   problem.embeddings = problem.embeddings.to(torch::kFloat);
@@ -120,7 +107,7 @@ TEST_F(ShardedHeadTest, TakesHalfPrecisionEmbeddings) {
 }
 
 TEST_F(ShardedHeadTest, ZeroRowsStayFinite) {
-  auto problem = random_problem(8, 20, 16, 9);
+  auto problem = mixed_problem(8, 20, 16, 9);
   problem.embeddings.index_fill_(0, torch::tensor({0, 3, 7}), 0.0);
   problem.weight.index_fill_(0, torch::tensor({0, 19}), 0.0);
   HeadUnderTest head(problem, {}, *communicator_);
@@ -160,7 +147,7 @@ TEST_F(ShardedHeadTest, LowestClassWinsAmongEqualCosines) {
 
 TEST_F(ShardedHeadTest, LabelOutOfRangeIsTheSameErrorOnEveryRank) {
   for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{20}, std::int64_t{1} << 40}) {
-    auto problem = random_problem(9, 20, 8, 3);
+    auto problem = mixed_problem(9, 20, 8, 3);
     problem.labels[7] = bad;
     HeadUnderTest head(problem, {}, *communicator_, Deal::kUneven);
     std::string message = "no error";
@@ -205,7 +192,7 @@ TEST_F(ShardedHeadTest, InitialCentresDependOnTheClassAlone) {
 TEST_F(ShardedHeadTest, TrainingOnAnyNumberOfRanksEqualsOneRank) {
   constexpr int kSteps = 5;
   constexpr double kRate = 0.05;
-  auto problem = random_problem(20, 23, 16, 12);
+  auto problem = mixed_problem(20, 23, 16, 12);
   const auto inputs = problem.embeddings;
   const auto start = torch::eye(16) + 0.1 * torch::ones({16, 16});
   auto matrix = on_device(start).clone();

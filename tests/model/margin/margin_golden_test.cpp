@@ -195,13 +195,7 @@ TEST(MarginGoldenSet, HasCases) {
   EXPECT_FALSE(loss_cases().empty()) << "losses.h5 has no case at all";
 }
 
-INSTANTIATE_TEST_SUITE_P(Losses, MarginGolden, ::testing::ValuesIn(loss_cases()),
-                         [](const auto& entry) {
-                           std::string name = entry.param.group + "_" + entry.param.name;
-                           for (char& c : name)
-                             c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Losses, MarginGolden, ::testing::ValuesIn(loss_cases()), loss_case_name);
 
 }  // namespace
 }  // namespace diffprob::tests
