@@ -22,9 +22,9 @@ struct BackboneOptions {
   /// rank. It must outlive the network.
   dist::Communicator* sync_batch_norm = nullptr;
   bool fused_batch_norm =
-      true;                  ///< own kernels where they apply (batch_norm_ops.h); false: LibTorch's
+      true;                  ///< our kernels where they apply (batch_norm/ops.h); false: LibTorch's
   bool sum_outputs = false;  ///< those kernels also sum up outputs that go to another batch norm
-                             ///< (IResNet kinds; BatchNormPlan)
+                             ///< (IResNet kinds; BatchNormContext)
 };
 
 /// Keys of this step's dropout masks: a mask is a function of (key, row of the global batch,

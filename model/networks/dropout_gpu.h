@@ -3,10 +3,10 @@
 #include <cstdint>
 
 #include "data/random/splitmix64.h"
-#include "model/batch_norm/gpu.h"
+#include "model/kernels/gpu_rows.h"
 #include "model/kernels/host_device.h"
 
-namespace diffprob::model::kernels {
+namespace diffprob::model::gpu::thread {
 
 /// Whether elements 2 pair and 2 pair + 1 of a row stay: keyed_dropout.h says what the keys are.
 /// One hash serves both, 32 bits each; an element stays when its half is at least threshold = p *
@@ -21,7 +21,7 @@ DIFFPROB_HOST_DEVICE Stays stays(std::uint64_t row_key, std::int64_t pair,
   return {(bits & 0xffffffffu) >= threshold, (bits >> 32) >= threshold};
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::gpu::thread
 
 namespace diffprob::model::gpu {
 

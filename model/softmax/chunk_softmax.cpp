@@ -17,7 +17,7 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr std::int64_t kColumnGrain = 64;
 constexpr std::int64_t kRowGrain = 64;
 
-kernels::Block block_of(const Chunk& chunk, std::int64_t first, std::int64_t last) {
+host::Block block_of(const Chunk& chunk, std::int64_t first, std::int64_t last) {
   return {chunk.values.mutable_data_ptr<float>() + first, chunk.values.stride(0),
           chunk.values.size(0), last - first};
 }
@@ -28,7 +28,7 @@ struct Sides {
   float below = kMinusInfinity;
   float above = kMinusInfinity;
 };
-Sides split_at_own(const kernels::Block& block, std::int64_t column, std::int64_t own) {
+Sides split_at_own(const host::Block& block, std::int64_t column, std::int64_t own) {
   Sides sides;
   float* value = block.values + column;
   for (std::int64_t i = 0; i < own; ++i)
@@ -41,9 +41,9 @@ Sides split_at_own(const kernels::Block& block, std::int64_t column, std::int64_
 
 void host_cosines(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima,
                   std::int64_t first, std::int64_t last) {
-  const kernels::Block block = block_of(chunk, first, last);
+  const host::Block block = block_of(chunk, first, last);
   std::vector<float> largest(static_cast<std::size_t>(last - first), kMinusInfinity);
-  kernels::cosines(block, chunk.inverse_norms.const_data_ptr<float>(), largest.data());
+  host::cosines(block, chunk.inverse_norms.const_data_ptr<float>(), largest.data());
   const std::int64_t* position = own.position.const_data_ptr<std::int64_t>();
   const bool* here = own.here.const_data_ptr<bool>();
   float* below = maxima.below.mutable_data_ptr<float>();
@@ -144,10 +144,10 @@ void exponentials_of_cosines(const Chunk& chunk, double scale, const at::Tensor&
     return any_device::exponentials_of_cosines(chunk, scale, reference, sums);
   at::parallel_for(
       0, chunk.values.size(1), kColumnGrain, [&](std::int64_t first, std::int64_t last) {
-        kernels::exponentials(block_of(chunk, first, last),
-                              chunk.inverse_norms.const_data_ptr<float>(),
-                              static_cast<float>(scale), reference.const_data_ptr<float>() + first,
-                              sums.mutable_data_ptr<double>() + first);
+        host::exponentials(block_of(chunk, first, last),
+                           chunk.inverse_norms.const_data_ptr<float>(), static_cast<float>(scale),
+                           reference.const_data_ptr<float>() + first,
+                           sums.mutable_data_ptr<double>() + first);
       });
 }
 
@@ -157,10 +157,9 @@ void gradients_of_products(const Chunk& chunk, double scale, const at::Tensor& r
     return any_device::gradients_of_products(chunk, scale, reference, factor);
   at::parallel_for(
       0, chunk.values.size(1), kColumnGrain, [&](std::int64_t first, std::int64_t last) {
-        kernels::gradients(block_of(chunk, first, last),
-                           chunk.inverse_norms.const_data_ptr<float>(), static_cast<float>(scale),
-                           reference.const_data_ptr<float>() + first,
-                           factor.const_data_ptr<float>() + first);
+        host::gradients(block_of(chunk, first, last), chunk.inverse_norms.const_data_ptr<float>(),
+                        static_cast<float>(scale), reference.const_data_ptr<float>() + first,
+                        factor.const_data_ptr<float>() + first);
       });
 }
 
@@ -170,9 +169,9 @@ void project_off_centres(const at::Tensor& gradient, const at::Tensor& centres,
     return any_device::project_off_centres(gradient, centres, inverse_norms);
   const std::int64_t dim = gradient.size(1);
   at::parallel_for(0, gradient.size(0), kRowGrain, [&](std::int64_t first, std::int64_t last) {
-    kernels::project(gradient.mutable_data_ptr<float>() + first * dim,
-                     centres.const_data_ptr<float>() + first * dim,
-                     inverse_norms.const_data_ptr<float>() + first, last - first, dim);
+    host::project(gradient.mutable_data_ptr<float>() + first * dim,
+                  centres.const_data_ptr<float>() + first * dim,
+                  inverse_norms.const_data_ptr<float>() + first, last - first, dim);
   });
 }
 

@@ -41,12 +41,12 @@ __global__ void __launch_bounds__(kThreads)
   float largest_above = kLowest;
 #pragma unroll 8
   for (std::int64_t c = part.first; c < part.last; ++c) {
-    const float cosine = kernels::cosine_of_product(products.values[c * products.rows + column],
-                                                    products.inverse_norms[c]);
-    const auto side = kernels::side_of(c, own, here);
-    if (side == kernels::Side::kBelow)
+    const float cosine = thread::cosine_of_product(products.values[c * products.rows + column],
+                                                   products.inverse_norms[c]);
+    const auto side = thread::side_of(c, own, here);
+    if (side == thread::Side::kBelow)
       largest_below = cosine > largest_below ? cosine : largest_below;
-    if (side == kernels::Side::kAbove)
+    if (side == thread::Side::kAbove)
       largest_above = cosine > largest_above ? cosine : largest_above;
   }
   below[static_cast<std::int64_t>(blockIdx.y) * products.rows + column] = largest_below;
@@ -66,9 +66,9 @@ __global__ void __launch_bounds__(kThreads)
   for (std::int64_t c = part.first; c < part.last; ++c) {
     float* value = products.values + c * products.rows + column;
     const float inverse = products.inverse_norms[c];
-    const float cosine = kernels::cosine_of_product(*value, inverse);
-    const bool is_own = kernels::side_of(c, own, here) == kernels::Side::kOwn;
-    const float e = is_own ? 0.0f : kernels::exponential_of_cosine(cosine, scale, top);
+    const float cosine = thread::cosine_of_product(*value, inverse);
+    const bool is_own = thread::side_of(c, own, here) == thread::Side::kOwn;
+    const float e = is_own ? 0.0f : thread::exponential_of_cosine(cosine, scale, top);
     sum += e;
     *value = e * inverse;
   }
@@ -93,10 +93,10 @@ __device__ void store4(void* to, std::int64_t at, float4 values, std::uint64_t b
     *reinterpret_cast<float4*>(static_cast<float*>(to) + at) = values;
     return;
   }
-  const ushort4 bits = {kernels::stochastic_bfloat16(values.x, base, column),
-                        kernels::stochastic_bfloat16(values.y, base, column + 1),
-                        kernels::stochastic_bfloat16(values.z, base, column + 2),
-                        kernels::stochastic_bfloat16(values.w, base, column + 3)};
+  const ushort4 bits = {thread::stochastic_bfloat16(values.x, base, column),
+                        thread::stochastic_bfloat16(values.y, base, column + 1),
+                        thread::stochastic_bfloat16(values.z, base, column + 2),
+                        thread::stochastic_bfloat16(values.w, base, column + 3)};
   *reinterpret_cast<ushort4*>(static_cast<std::uint16_t*>(to) + at) = bits;
 }
 
@@ -134,8 +134,8 @@ __global__ void __launch_bounds__(kWarp* kWarps)
     embedding_square += __shfl_xor_sync(0xffffffffu, embedding_square, offset);
   }
   if (threadIdx.x != 0) return;
-  cosine[row] = kernels::own_cosine(product, centre_square, embedding_square);
-  inverse_norms[row] = kernels::inverse_length(centre_square);
+  cosine[row] = thread::own_cosine(product, centre_square, embedding_square);
+  inverse_norms[row] = thread::inverse_length(centre_square);
 }
 
 __global__ void __launch_bounds__(kWarp* kWarps)
@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(kWarp* kWarps)
 /// A warp a class row.
 template <bool narrow_weight, bool narrow_momentum>
 __global__ void __launch_bounds__(kWarp* kWarps)
-    diffprob_head_sgd(HeadRows rows, kernels::HeadSgdStep step, DeviceControl control) {
+    diffprob_head_sgd(HeadRows rows, HeadSgdStep step, DeviceControl control) {
   if (control.apply != nullptr && *control.apply == 0.0f) return;
   if (control.rate != nullptr) step.rate = *control.rate;
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.y;
@@ -180,10 +180,10 @@ __global__ void __launch_bounds__(kWarp* kWarps)
         *reinterpret_cast<const float4*>(gradient + d);  // in the cache by now, as the weights are
     const float4 w = load4<narrow_weight>(rows.weight, at);
     const float4 v = load4<narrow_momentum>(rows.momentum, at);
-    const auto x = kernels::head_sgd({w.x, v.x}, g.x, along, step);
-    const auto y = kernels::head_sgd({w.y, v.y}, g.y, along, step);
-    const auto z = kernels::head_sgd({w.z, v.z}, g.z, along, step);
-    const auto u = kernels::head_sgd({w.w, v.w}, g.w, along, step);
+    const auto x = thread::head_sgd({w.x, v.x}, g.x, along, step);
+    const auto y = thread::head_sgd({w.y, v.y}, g.y, along, step);
+    const auto z = thread::head_sgd({w.z, v.z}, g.z, along, step);
+    const auto u = thread::head_sgd({w.w, v.w}, g.w, along, step);
     store4<narrow_weight>(rows.weight, at, {x.weight, y.weight, z.weight, u.weight},
                           element + rows.weight_key, d);
     store4<narrow_momentum>(rows.momentum, at, {x.velocity, y.velocity, z.velocity, u.velocity},
@@ -236,7 +236,7 @@ void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const fl
   check_launch("gradients of the target class");
 }
 
-void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control,
+void head_sgd(const HeadRows& rows, const HeadSgdStep& step, const DeviceControl& control,
               CUstream_st* stream) {
   const auto blocks = static_cast<unsigned>((rows.count + kWarps - 1) / kWarps);
   const dim3 threads(kWarp, kWarps);

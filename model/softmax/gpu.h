@@ -73,7 +73,7 @@ struct DeviceControl {
   const float* rate;   ///< null: that of the step
 };
 /// SGD on these rows.
-void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control,
+void head_sgd(const HeadRows& rows, const HeadSgdStep& step, const DeviceControl& control,
               CUstream_st* stream);
 
 }  // namespace diffprob::model::gpu

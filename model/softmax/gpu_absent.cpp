@@ -43,8 +43,8 @@ bool has_head_sgd(const at::Tensor& /*weight*/) {
   return false;
 }
 
-void head_sgd(const HeadState& /*state*/, const RowGradients& /*rows*/,
-              const kernels::HeadSgdStep& /*step*/, const StepControl& /*control*/) {
+void head_sgd(const HeadState& /*state*/, const RowGradients& /*rows*/, const HeadSgdStep& /*step*/,
+              const StepControl& /*control*/) {
   absent();
 }
 

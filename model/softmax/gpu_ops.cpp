@@ -85,7 +85,7 @@ bool has_head_sgd(const at::Tensor& weight) {
   return weight.is_cuda() && weight.size(1) % 4 == 0;
 }
 
-void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::HeadSgdStep& step,
+void head_sgd(const HeadState& state, const RowGradients& rows, const HeadSgdStep& step,
               const StepControl& control) {
   const c10::cuda::CUDAGuard guard(state.weight.device());
   const auto floats = [](const at::Tensor& scalar) {

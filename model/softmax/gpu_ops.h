@@ -41,7 +41,7 @@ struct HeadState {
 };
 /// Projection of the gradients and SGD in one pass. step.rate counts unless control.device_rate is
 /// defined.
-void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::HeadSgdStep& step,
+void head_sgd(const HeadState& state, const RowGradients& rows, const HeadSgdStep& step,
               const StepControl& control);
 
 }  // namespace diffprob::model::gpu

@@ -8,7 +8,7 @@
 #include "model/kernels/vector_dispatch.h"
 #include "model/kernels/vector_exp.h"
 
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 namespace {
 
 constexpr std::int64_t kTile = 256;     // columns whose accumulators stay in the first cache
@@ -145,4 +145,4 @@ void round_stochastically(const float* values, const std::int64_t* ids, std::int
   run_widest<round_body>(values, ids, rows, dim, data::splitmix64(key), out);
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

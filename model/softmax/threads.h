@@ -7,9 +7,21 @@
 #include "data/random/splitmix64.h"
 #include "model/kernels/host_device.h"
 
-/// What one thread of the GPU's head kernels does to one element (head_gpu.cu), as plain functions
+namespace diffprob::model::gpu {
+
+/// Factors of one SGD update.
+struct HeadSgdStep {
+  float rate;
+  float momentum;
+  float decay;
+  bool nesterov;
+};
+
+}  // namespace diffprob::model::gpu
+
+/// What one thread of the GPU's head kernels does to one element (gpu.cu), as plain functions
 /// that tests run on the host.
-namespace diffprob::model::kernels {
+namespace diffprob::model::gpu::thread {
 
 /// Product of a centre and a normalised embedding -> cosine. Not-a-number stays what it is.
 DIFFPROB_HOST_DEVICE float cosine_of_product(float product, float inverse_norm) {
@@ -45,14 +57,8 @@ DIFFPROB_HOST_DEVICE float exponential_of_cosine(float cosine, float scale, floa
   return std::exp(scale * (cosine - reference));
 }
 
-/// SGD of one element with what the gradient of a normalised row leaves of itself: gradient - along
-/// * weight (see project_off_centres).
-struct HeadSgdStep {
-  float rate;
-  float momentum;
-  float decay;
-  bool nesterov;
-};
+/// SGD of one element, with what is left of the gradient of a normalised row when its part along
+/// the row is taken off: gradient - along * weight (see project_off_centres).
 struct HeadElement {
   float weight;
   float velocity;
@@ -80,4 +86,4 @@ DIFFPROB_HOST_DEVICE std::uint16_t stochastic_bfloat16(float value, std::uint64_
                                     16);
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::gpu::thread
