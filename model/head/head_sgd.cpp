@@ -99,8 +99,8 @@ void HeadSgd::begin_step(StepControl control, std::uint64_t step) {
 }
 
 bool HeadSgd::skipped_on_host() const {
-  return control_.apply.defined() && weight_.device().is_cpu() &&
-         control_.apply.item<double>() == 0.0;
+  return control_.do_update.defined() && weight_.device().is_cpu() &&
+         control_.do_update.item<double>() == 0.0;
 }
 
 bool HeadSgd::projects() const noexcept {
@@ -150,11 +150,11 @@ void HeadSgd::update_device(const RowGradients& rows) {
   const at::Tensor& direction =
       options_.nesterov ? gradient.add_(velocity, options_.momentum) : velocity;
   const at::Tensor moved = at::sub(weight.values, direction, control_.learning_rate);
-  const at::Tensor& apply = control_.apply;
+  const at::Tensor& do_update = control_.do_update;
   at::Tensor(weight.values)
-      .copy_(apply.defined() ? at::where(apply != 0, moved, weight.values) : moved);
+      .copy_(do_update.defined() ? at::where(do_update != 0, moved, weight.values) : moved);
   at::Tensor(momentum.values)
-      .copy_(apply.defined() ? at::where(apply != 0, velocity, momentum.values) : velocity);
+      .copy_(do_update.defined() ? at::where(do_update != 0, velocity, momentum.values) : velocity);
   write_rows(weight_, rows, weight, first_class_, data::combine_key(key_, 0));
   write_rows(momentum_, rows, momentum, first_class_, data::combine_key(key_, 1));
 }

@@ -16,8 +16,9 @@ namespace {
 
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 constexpr std::int64_t kNoClass = std::numeric_limits<std::int32_t>::max();
-constexpr std::int64_t kHostRows =
-    64;  // of a product: MKL packs the classes of a block anew for each
+/// Rows per matrix product. MKL packs the classes of a block again for each product, so there
+/// should be few.
+constexpr std::int64_t kHostRows = 64;
 constexpr std::int64_t kDeviceClasses = 16 << 10;
 constexpr int kMostFractionBits = 40;
 constexpr std::int32_t kNotANumber = 0x7FC00000;  // above the bits of infinity

@@ -84,8 +84,8 @@ class ScorePass {
   std::int64_t last_class_;
   BlockWorkers* workers_;
   std::int64_t block_classes_;
-  std::int64_t
-      first_start_;  ///< first class of the first block; on a CPU a multiple of block_classes_
+  /// First class of the first block; on a CPU a multiple of block_classes_.
+  std::int64_t first_start_;
   std::int64_t blocks_ = 0;
   at::Tensor x_;  // [whole blocks of rows, D]
   std::int64_t place_ = 0;

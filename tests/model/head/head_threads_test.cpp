@@ -24,11 +24,11 @@ TEST(HeadThreads, CosinesAreClampedAndKeepNotANumber) {
 }
 
 TEST(HeadThreads, OwnCosinesAreInTheirRangeAndShortCentresHaveNone) {
-  EXPECT_DOUBLE_EQ(gpu::thread::own_cosine(3, 4, 9), 0.5);
-  EXPECT_EQ(gpu::thread::own_cosine(6.1, 4, 9), 1.0);
-  EXPECT_EQ(gpu::thread::own_cosine(-6.1, 4, 9), -1.0);
-  EXPECT_EQ(gpu::thread::own_cosine(0, 0, 1), 0.0);
-  EXPECT_TRUE(std::isnan(gpu::thread::own_cosine(std::nan(""), 1, 1)));
+  EXPECT_DOUBLE_EQ(gpu::thread::target_cosine(3, 4, 9), 0.5);
+  EXPECT_EQ(gpu::thread::target_cosine(6.1, 4, 9), 1.0);
+  EXPECT_EQ(gpu::thread::target_cosine(-6.1, 4, 9), -1.0);
+  EXPECT_EQ(gpu::thread::target_cosine(0, 0, 1), 0.0);
+  EXPECT_TRUE(std::isnan(gpu::thread::target_cosine(std::nan(""), 1, 1)));
   EXPECT_EQ(gpu::thread::inverse_length(4), 0.5f);
   EXPECT_EQ(gpu::thread::inverse_length(0), 0.0f);
   EXPECT_EQ(gpu::thread::inverse_length(1e-25), 0.0f);  // shorter than 1e-12, as everywhere
@@ -36,7 +36,7 @@ TEST(HeadThreads, OwnCosinesAreInTheirRangeAndShortCentresHaveNone) {
 
 TEST(HeadThreads, SidesOfTheOwnClass) {
   EXPECT_EQ(gpu::thread::side_of(3, 5, true), Side::kBelow);
-  EXPECT_EQ(gpu::thread::side_of(5, 5, true), Side::kOwn);
+  EXPECT_EQ(gpu::thread::side_of(5, 5, true), Side::kTarget);
   EXPECT_EQ(gpu::thread::side_of(6, 5, true), Side::kAbove);
   EXPECT_EQ(gpu::thread::side_of(5, 5, false),
             Side::kAbove);  // on another rank: position 5 is the first class above
