@@ -65,7 +65,7 @@ DIFFPROB_INLINE void dots_body(const double* vector, const double* matrix, std::
 
 void dots_with_rows(const double* vector, const double* matrix, std::int64_t dim,
                     const std::int32_t* rows, std::int64_t count, double* out) {
-  model::kernels::run_widest<dots_body>(vector, matrix, dim, rows, count, out);
+  model::host::run_widest<dots_body>(vector, matrix, dim, rows, count, out);
 }
 
 }  // namespace diffprob::eval

@@ -8,7 +8,7 @@ namespace diffprob::launch {
 HeadOptimizer::HeadOptimizer(const Config& config, model::ShardedHead& head) : head_(head) {
   const auto& train = config.train;
   const bool partial = config.model.sample_rate < 1 || config.model.head_storage != "fp32";
-  const bool one_pass = train.accumulate == 1 || !head.margin().changes_others();
+  const bool one_pass = train.accumulate == 1 || !head.margin().changes_non_targets();
   TORCH_CHECK(
       !partial || train.optimizer == "sgd",
       "model.sample_rate below 1 and model.head_storage=bf16 need train.optimizer=sgd, got ",

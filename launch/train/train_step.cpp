@@ -52,7 +52,7 @@ model::HeadOptions head_options(const Config& config, std::int64_t num_classes,
   options.max_buffer_bytes = static_cast<std::int64_t>(config.model.head_buffer_mib * (1 << 20));
   options.sample_rate = config.model.sample_rate;
   options.storage = scalar_type(config.model.head_storage);
-  options.own_class_kernel = uses_kernel(config, "own_classes");
+  options.target_kernel = uses_kernel(config, "own_classes");
   return options;
 }
 
@@ -136,7 +136,7 @@ TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64
       reducer_(parameters_, runtime.tensors(), reducer_options(config, runtime)),
       optimizer_(make_optimizer(config, parameters_, network_decays(config, *backbone_))),
       head_optimizer_(config, head_),
-      kept_(*backbone_),
+      snapshot_(*backbone_),
       timer_(runtime.device()),
       upload_(runtime.device()),
       use_graph_(wants_graph(config, runtime)),
@@ -216,7 +216,7 @@ void TrainStep::update(const Input& input, const data::Batch* records_of) {
   reducer_.zero_grad();
   {
     const at::NoGradGuard no_grad;
-    kept_.keep();
+    snapshot_.save();
   }
   for (std::int64_t micro = 0; micro < config_.train.accumulate; ++micro) {
     reducer_.set_communicate(micro + 1 == config_.train.accumulate);
@@ -230,10 +230,11 @@ void TrainStep::update(const Input& input, const data::Batch* records_of) {
   const model::StepControl control = decide(input);
   // The decision stays on the device: reading it here would make the host wait for every step. The
   // optimisers take it as a factor, and what they cannot undo is restored below.
-  apply_ = control.apply;
+  apply_ = control.do_update;
   optimizer_->step(control);
-  head_optimizer_.step({control.learning_rate, control.apply, control.device_rate}, input.step);
-  kept_.restore_unless(apply_);  // running statistics that the forward pass of a bad batch changed
+  head_optimizer_.step({control.learning_rate, control.do_update, control.device_rate}, input.step);
+  // Takes back the running statistics that the forward pass of a bad batch changed.
+  snapshot_.restore_if_skipped(apply_);
   if (scaler_) scaler_->update(apply_);
   if (ema_) ema_->update();
   sums_[kRight] += correct_;

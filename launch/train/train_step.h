@@ -19,8 +19,8 @@
 #include "launch/train/step_records.h"
 #include "model/head/sharded_head.h"
 #include "model/networks/backbone.h"
+#include "model/optim/buffer_snapshot.h"
 #include "model/optim/ema.h"
-#include "model/optim/kept_buffers.h"
 #include "model/optim/loss_scaler.h"
 #include "model/optim/skipped_updates.h"
 
@@ -116,7 +116,7 @@ class TrainStep {
   HeadOptimizer head_optimizer_;
   std::optional<model::LossScaler> scaler_;
   std::optional<model::Ema> ema_;
-  model::KeptBuffers kept_;
+  model::BufferSnapshot snapshot_;
   model::SkippedUpdates skipped_;
   StepTimer timer_;
   StepRecords* records_ = nullptr;

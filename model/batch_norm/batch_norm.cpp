@@ -19,30 +19,39 @@ MaybeTensor maybe(const at::Tensor& tensor) {
   return tensor.defined() ? MaybeTensor(tensor) : std::nullopt;
 }
 
-/// A gradient in the layout of x: the kernels walk both alike.
+/// Returns the gradient in the layout of x: the kernels walk both with the same index.
 at::Tensor laid_out_as(const at::Tensor& grad, const at::Tensor& x) {
   const bool channels_last = x.dim() == 4 && x.is_contiguous(at::MemoryFormat::ChannelsLast);
   return grad.contiguous(channels_last ? at::MemoryFormat::ChannelsLast
                                        : at::MemoryFormat::Contiguous);
 }
 
-/// Keeps x, recomputes all else in the backward pass.
+/// What one pass has besides tensors that gradients flow to.
+struct Pass {
+  BatchStatistics statistics;
+  bool fork;  ///< return x as a second output
+  dist::Communicator* sync;
+  at::Tensor* sums_of_output;  ///< null: not needed
+};
+
+/// Saves only x and recomputes everything else in the backward pass. Tensors that need a gradient
+/// are arguments of their own: autograd does not look into structs.
 struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
-  /// -> {y} or, with `fork`, {y, x}
+  /// Returns {y} or, with `fork`, {y, x}.
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& weight,
                                const MaybeTensor& bias, const MaybeTensor& slope,
-                               const MaybeTensor& residual, const BatchStatistics& statistics,
-                               bool fork, dist::Communicator* sync, at::Tensor* sums_of_output) {
+                               const MaybeTensor& residual, const Pass& pass) {
+    const BatchStatistics& statistics = pass.statistics;
     const BatchAffine affine = {or_undefined(weight), or_undefined(bias), or_undefined(slope)};
     const at::Tensor y =
-        batch_normalize(x, affine, statistics, or_undefined(residual), sums_of_output);
+        batch_normalize(x, affine, statistics, or_undefined(residual), pass.sums_of_output);
     ctx->save_for_backward({x, affine.weight, affine.bias, affine.slope, statistics.mean,
-                            statistics.inverse, statistics.shared_count});
+                            statistics.inv_std, statistics.shared_count});
     ctx->saved_data["count"] = statistics.count;
     ctx->saved_data["frozen"] = statistics.frozen;
     ctx->saved_data["residual"] = residual.has_value();
-    ctx->saved_data["sync"] = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(sync));
-    return fork ? variable_list{y, x} : variable_list{y};
+    ctx->saved_data["sync"] = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(pass.sync));
+    return pass.fork ? variable_list{y, x} : variable_list{y};
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -53,29 +62,26 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
                                         saved[6], ctx->saved_data["frozen"].toBool()};
     const at::Tensor extra = grads.size() > 1 ? grads[1] : at::Tensor();
     const at::Tensor grad = laid_out_as(grads[0].defined() ? grads[0] : at::zeros_like(x), x);
-    const BatchGradientSums own = batch_gradient_sums(grad, x, affine, statistics);
-    const at::Tensor sums = over_all_ranks(own.sums, ctx, statistics);
+    const BatchGradientSums local = batch_gradient_sums(grad, x, affine, statistics);
+    const at::Tensor sums = over_all_ranks(local.sums, ctx, statistics);
     const at::Tensor grad_x = ctx->needs_input_grad(0)
                                   ? batch_input_gradient(grad, x, affine, statistics, sums, extra)
                                   : at::Tensor();
     return {grad_x,
-            own.weight,
-            own.bias,
-            own.slope,
+            local.weight,
+            local.bias,
+            local.slope,
             ctx->saved_data["residual"].toBool() ? grads[0] : at::Tensor(),
-            {},
-            {},
-            {},
             {}};
   }
 
  private:
-  static at::Tensor over_all_ranks(const at::Tensor& own_sums, AutogradContext* ctx,
+  static at::Tensor over_all_ranks(const at::Tensor& local_sums, AutogradContext* ctx,
                                    const BatchStatistics& statistics) {
     auto* sync = reinterpret_cast<dist::Communicator*>(
         static_cast<std::intptr_t>(ctx->saved_data["sync"].toInt()));
-    if (sync == nullptr || statistics.frozen) return own_sums;
-    at::Tensor sums = own_sums.slice(0, 0, 2).clone();
+    if (sync == nullptr || statistics.frozen) return local_sums;
+    at::Tensor sums = local_sums.slice(0, 0, 2).clone();
     sync->all_reduce(sums)->wait_stream();
     return sums;
   }
@@ -95,59 +101,61 @@ BatchStatistics frozen_statistics(const Norm& bn) {
   return {mean, (bn.running_var.to(at::kDouble) + bn.options.eps()).rsqrt(), 1, {}, true};
 }
 
-/// Mean [C], sum of squared distances from it [C], and count [], all float64.
-struct Moments {
-  at::Tensor mean, squares, count;
+/// Moments over all ranks, float64.
+struct GlobalMoments {
+  at::Tensor mean;   ///< [C]
+  at::Tensor m2;     ///< [C], sum of (x - mean)^2
+  at::Tensor count;  ///< []
 };
 
-/// Of all ranks together, from each rank's own. By the distances of the means: sums of x^2 would
-/// lose variances far below the mean.
-Moments moments_over_ranks(const at::Tensor& own, std::int64_t own_count,
-                           dist::Communicator& sync) {
-  const std::int64_t channels = own.size(1);
-  const at::Tensor packed = at::cat({own.flatten(), at::full({1}, own_count, own.options())});
-  const at::Tensor all = at::empty({sync.world_size(), packed.numel()}, own.options());
+/// Combines each rank's moments by the distances of the means: sums of x^2 would lose variances far
+/// below the mean.
+GlobalMoments moments_over_ranks(const at::Tensor& local, std::int64_t local_count,
+                                 dist::Communicator& sync) {
+  const std::int64_t channels = local.size(1);
+  const at::Tensor packed = at::cat({local.flatten(), at::full({1}, local_count, local.options())});
+  const at::Tensor all = at::empty({sync.world_size(), packed.numel()}, local.options());
   sync.all_gather(all, packed.unsqueeze(0))->wait_stream();
-  const at::Tensor means = all.slice(1, 0, channels),
-                   squares = all.slice(1, channels, 2 * channels),
+  const at::Tensor means = all.slice(1, 0, channels), m2s = all.slice(1, channels, 2 * channels),
                    counts = all.slice(1, 2 * channels);
   const at::Tensor count = counts.sum();
   const at::Tensor mean = (means * counts).sum(0) / count;
-  return {mean, (squares + counts * (means - mean).square()).sum(0), count};
+  return {mean, (m2s + counts * (means - mean).square()).sum(0), count};
 }
 
-/// Of this batch, on all ranks when asked; collective then. Updates the running statistics.
+/// Computes the statistics of this batch, over the batches of all ranks when `sync` is set
+/// (collective then), and updates the running statistics.
 template <class Norm>
 BatchStatistics training_statistics(const Norm& bn, const at::Tensor& x, const at::Tensor& sums,
                                     dist::Communicator* sync) {
-  const std::int64_t own_count = x.numel() / x.size(1);
-  TORCH_CHECK(sync != nullptr || own_count > 1,
+  const std::int64_t local_count = x.numel() / x.size(1);
+  TORCH_CHECK(sync != nullptr || local_count > 1,
               "batch norm: expected more than one value per channel in training, got input ",
               x.sizes());
   if (sync == nullptr) return batch_statistics(x, bn.options.eps(), running_of(bn), sums);
-  const Moments moments = moments_over_ranks(batch_moments(x, sums), own_count, *sync);
-  const at::Tensor variance = moments.squares / moments.count;
+  const GlobalMoments moments = moments_over_ranks(batch_moments(x, sums), local_count, *sync);
+  const at::Tensor variance = moments.m2 / moments.count;
   update_running(running_of(bn), moments.mean, variance, moments.count);
-  return {moments.mean, (variance + bn.options.eps()).rsqrt(), static_cast<double>(own_count),
+  return {moments.mean, (variance + bn.options.eps()).rsqrt(), static_cast<double>(local_count),
           moments.count, false};
 }
 
 template <class Norm>
-BatchStatistics statistics_of(Norm& bn, const at::Tensor& x, BatchNormPlan& plan) {
+BatchStatistics statistics_of(Norm& bn, const at::Tensor& x, BatchNormContext& context) {
   const at::NoGradGuard no_grad;
-  const at::Tensor sums = plan.take_sums(x);
-  if (plan.tape != nullptr && plan.repeating) return plan.tape->next();
+  const at::Tensor sums = context.take_sums(x);
+  if (context.tape != nullptr && context.repeating) return context.tape->next();
   BatchStatistics statistics =
-      bn.is_training() ? training_statistics(bn, x, sums, plan.sync) : frozen_statistics(bn);
-  if (plan.tape != nullptr) plan.tape->keep(statistics);
+      bn.is_training() ? training_statistics(bn, x, sums, context.sync) : frozen_statistics(bn);
+  if (context.tape != nullptr) context.tape->keep(statistics);
   return statistics;
 }
 
-/// LibTorch's operators; a repetition leaves the running statistics alone.
+/// Uses LibTorch's operators; a repetition leaves the running statistics alone.
 template <class Norm>
-at::Tensor library_batch_norm(Norm& bn, const at::Tensor& x, const BatchNormPlan& plan) {
+at::Tensor library_batch_norm(Norm& bn, const at::Tensor& x, const BatchNormContext& context) {
   const bool training = bn.is_training();
-  const bool repeating = plan.tape != nullptr && plan.repeating;
+  const bool repeating = context.tape != nullptr && context.repeating;
   if (training && !repeating && bn.num_batches_tracked.defined()) bn.num_batches_tracked += 1;
   const bool no_running = training && repeating;
   return at::batch_norm(x, bn.weight, bn.bias, no_running ? at::Tensor() : bn.running_mean,
@@ -156,35 +164,42 @@ at::Tensor library_batch_norm(Norm& bn, const at::Tensor& x, const BatchNormPlan
                         at::globalContext().userEnabledCuDNN());
 }
 
-/// Own kernels, or statistics over several ranks. The GPU's kernels want float32 layers, whatever
-/// type x has.
+/// Returns true where this file's function has to run: our kernels apply, or statistics go over
+/// several ranks. The GPU's kernels need float32 layers, whatever type x has.
 template <class Norm>
-bool is_ours(const Norm& bn, const at::Tensor& x, const BatchNormPlan& plan) {
+bool is_ours(const Norm& bn, const at::Tensor& x, const BatchNormContext& context) {
   const bool wide = bn.running_mean.defined() && bn.running_mean.scalar_type() == at::kFloat;
-  return (plan.fused && (x.is_cpu() || wide) && has_batch_kernels(x)) ||
-         (plan.sync != nullptr && bn.is_training());
+  return (context.fused && (x.is_cpu() || wide) && has_batch_kernels(x)) ||
+         (context.sync != nullptr && bn.is_training());
 }
 
+/// What is fused with a batch norm; undefined: absent.
+struct FusedWith {
+  at::Tensor slope{};
+  at::Tensor residual{};
+  bool fork = false;  ///< return x as a second output
+};
+
 template <class Norm>
-variable_list own_batch_norm(Norm& bn, const at::Tensor& x, const at::Tensor& slope,
-                             const at::Tensor& residual, bool fork, BatchNormPlan& plan,
-                             Next next = Next::kOther) {
-  const BatchStatistics statistics = statistics_of(bn, x, plan);
-  const bool summing =
-      plan.sum_outputs && next == Next::kBatchNorm && bn.is_training() && !plan.repeating;
+variable_list fused_batch_norm(Norm& bn, const at::Tensor& x, const FusedWith& parts,
+                               BatchNormContext& context,
+                               OutputGoesTo next = OutputGoesTo::kOtherLayer) {
+  const BatchStatistics statistics = statistics_of(bn, x, context);
+  const bool summing = context.sum_outputs && next == OutputGoesTo::kBatchNorm &&
+                       bn.is_training() && !context.repeating;
   at::Tensor sums;
-  const variable_list found =
-      BatchNormFunction::apply(x, maybe(bn.weight), maybe(bn.bias), maybe(slope), maybe(residual),
-                               statistics, fork, plan.sync, summing ? &sums : nullptr);
-  if (sums.defined()) plan.output = found[0].detach();
-  plan.output_sums = sums;
+  const variable_list found = BatchNormFunction::apply(
+      x, maybe(bn.weight), maybe(bn.bias), maybe(parts.slope), maybe(parts.residual),
+      Pass{statistics, parts.fork, context.sync, summing ? &sums : nullptr});
+  if (sums.defined()) context.output = found[0].detach();
+  context.output_sums = sums;
   return found;
 }
 
 template <class Norm>
-at::Tensor plain_batch_norm(Norm& bn, const at::Tensor& x, BatchNormPlan& plan) {
-  if (!is_ours(bn, x, plan)) return library_batch_norm(bn, x, plan);
-  return own_batch_norm(bn, x, {}, {}, false, plan)[0];
+at::Tensor plain_batch_norm(Norm& bn, const at::Tensor& x, BatchNormContext& context) {
+  if (!is_ours(bn, x, context)) return library_batch_norm(bn, x, context);
+  return fused_batch_norm(bn, x, {}, context)[0];
 }
 
 }  // namespace
@@ -196,7 +211,7 @@ const BatchStatistics& StatisticsTape::next() {
   return kept_[next_++];
 }
 
-at::Tensor BatchNormPlan::take_sums(const at::Tensor& x) {
+at::Tensor BatchNormContext::take_sums(const at::Tensor& x) {
   const bool same = output_sums.defined() && x.is_alias_of(output) && x.sizes() == output.sizes() &&
                     x.strides() == output.strides() &&
                     x.storage_offset() == output.storage_offset();
@@ -205,33 +220,36 @@ at::Tensor BatchNormPlan::take_sums(const at::Tensor& x) {
   return sums;
 }
 
-at::Tensor batch_norm(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x, BatchNormPlan& plan) {
-  return plain_batch_norm(bn, x, plan);
+at::Tensor batch_norm(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x,
+                      BatchNormContext& context) {
+  return plain_batch_norm(bn, x, context);
 }
 
-at::Tensor batch_norm(torch::nn::BatchNorm1dImpl& bn, const at::Tensor& x, BatchNormPlan& plan) {
-  return plain_batch_norm(bn, x, plan);
+at::Tensor batch_norm(torch::nn::BatchNorm1dImpl& bn, const at::Tensor& x,
+                      BatchNormContext& context) {
+  return plain_batch_norm(bn, x, context);
 }
 
 at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn, torch::nn::PReLUImpl& prelu,
-                            const at::Tensor& x, BatchNormPlan& plan, Next next) {
-  if (!is_ours(bn, x, plan)) {
-    const at::Tensor z = library_batch_norm(bn, x, plan);
+                            const at::Tensor& x, BatchNormContext& context, OutputGoesTo next) {
+  if (!is_ours(bn, x, context)) {
+    const at::Tensor z = library_batch_norm(bn, x, context);
     return at::prelu(z, prelu.weight.to(z.scalar_type()));
   }
-  return own_batch_norm(bn, x, prelu.weight, {}, false, plan, next)[0];
+  return fused_batch_norm(bn, x, {.slope = prelu.weight}, context, next)[0];
 }
 
 at::Tensor batch_norm_add(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x,
-                          const at::Tensor& residual, BatchNormPlan& plan, Next next) {
-  if (!is_ours(bn, x, plan)) return library_batch_norm(bn, x, plan).add_(residual);
-  return own_batch_norm(bn, x, {}, residual, false, plan, next)[0];
+                          const at::Tensor& residual, BatchNormContext& context,
+                          OutputGoesTo next) {
+  if (!is_ours(bn, x, context)) return library_batch_norm(bn, x, context).add_(residual);
+  return fused_batch_norm(bn, x, {.residual = residual}, context, next)[0];
 }
 
 std::pair<at::Tensor, at::Tensor> batch_norm_fork(torch::nn::BatchNorm2dImpl& bn,
-                                                  const at::Tensor& x, BatchNormPlan& plan) {
-  if (!is_ours(bn, x, plan)) return {library_batch_norm(bn, x, plan), x};
-  const variable_list both = own_batch_norm(bn, x, {}, {}, true, plan);
+                                                  const at::Tensor& x, BatchNormContext& context) {
+  if (!is_ours(bn, x, context)) return {library_batch_norm(bn, x, context), x};
+  const variable_list both = fused_batch_norm(bn, x, {.fork = true}, context);
   return {both[0], both[1]};
 }
 

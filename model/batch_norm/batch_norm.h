@@ -9,22 +9,13 @@
 #include <torch/nn/modules/batchnorm.h>
 
 #include "dist/communicator.h"
+#include "model/batch_norm/types.h"
 
 namespace diffprob::model {
 
-/// Of one batch norm in one forward pass, on the device of its input.
-struct BatchStatistics {
-  at::Tensor mean;     ///< [C] float64
-  at::Tensor inverse;  ///< [C] float64, 1 / sqrt(variance + eps)
-  double count = 1;    ///< values a channel of this rank
-  at::Tensor
-      shared_count;     ///< [] float64, over all ranks when they are synchronised, else undefined
-  bool frozen = false;  ///< running statistics were used: no gradient goes through them
-};
-
-/// Statistics in order of use: kept in a first forward pass, given again in its repetition. The
-/// repetition then needs no second look at the batch, no communication, and leaves the running
-/// statistics alone.
+/// Statistics in order of use: recorded in a first forward pass and handed out again when that pass
+/// is repeated. The repetition then needs no second look at the batch and no communication, and
+/// leaves the running statistics alone.
 class StatisticsTape {
  public:
   void keep(BatchStatistics statistics) { kept_.push_back(std::move(statistics)); }
@@ -37,47 +28,49 @@ class StatisticsTape {
   std::size_t next_ = 0;
 };
 
-/// How the batch norms of one network work; shared by its blocks.
-struct BatchNormPlan {
-  dist::Communicator* sync =
-      nullptr;        ///< statistics over the batches of all its ranks; null: of this rank
-  bool fused = true;  ///< own kernels where they apply (batch_norm_ops.h); false: LibTorch's
-  /// Layers whose output goes to another batch norm leave the sums for its statistics; where
-  /// kernels are ours.
+/// How the batch norms of one network work, and what one of them leaves for the next; shared by the
+/// blocks of the network.
+struct BatchNormContext {
+  /// Statistics are taken over the batches of all its ranks; null: over this rank's batch.
+  dist::Communicator* sync = nullptr;
+  bool fused = true;  ///< use our kernels where they apply (ops.h); false: LibTorch's operators
+  /// Layers whose output goes to another batch norm compute the sums for its statistics, where
+  /// our kernels apply.
   bool sum_outputs = false;
-  StatisticsTape* tape = nullptr;  ///< set for the length of a pass that is kept or repeated
-  bool repeating = false;          ///< which of both
+  StatisticsTape* tape = nullptr;  ///< set only during a pass that is recorded or repeated
+  bool repeating = false;          ///< with a tape: true when the pass is repeated
 
-  /// Sums that the last pass left of `x`, when it wrote x; undefined otherwise. They are forgotten
-  /// either way.
+  /// Returns the sums that the last pass left of `x` if it wrote x, else an undefined tensor.
+  /// Forgets them either way.
   [[nodiscard]] at::Tensor take_sums(const at::Tensor& x);
-  /// Of the last output, until the next layer asks; the output itself, so that its memory is not
-  /// another's meanwhile.
+  /// The last output and its sums, until the next layer takes them. The output is held so that its
+  /// memory cannot become another tensor's meanwhile.
   at::Tensor output{};
   at::Tensor output_sums{};
 };
 
-/// What takes the output of a layer.
-enum class Next { kOther, kBatchNorm };
+/// Which layer takes the output of a batch norm.
+enum class OutputGoesTo { kOtherLayer, kBatchNorm };
 
 /// y = BN(x), or PReLU(BN(x)), or BN(x) + residual, each in one pass over x [N, C, ...]; in
-/// training mode running statistics are updated as LibTorch does. Kept for the backward pass: x
-/// alone. Collective in training mode when plan.sync is set, backward too.
+/// training mode running statistics are updated as LibTorch does. Only x is saved for the backward
+/// pass. Collective in training mode when context.sync is set, also in the backward pass.
 [[nodiscard]] at::Tensor batch_norm(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x,
-                                    BatchNormPlan& plan);
+                                    BatchNormContext& context);
 [[nodiscard]] at::Tensor batch_norm(torch::nn::BatchNorm1dImpl& bn, const at::Tensor& x,
-                                    BatchNormPlan& plan);
+                                    BatchNormContext& context);
 [[nodiscard]] at::Tensor batch_norm_prelu(torch::nn::BatchNorm2dImpl& bn,
                                           torch::nn::PReLUImpl& prelu, const at::Tensor& x,
-                                          BatchNormPlan& plan, Next next = Next::kOther);
+                                          BatchNormContext& context,
+                                          OutputGoesTo next = OutputGoesTo::kOtherLayer);
 [[nodiscard]] at::Tensor batch_norm_add(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x,
-                                        const at::Tensor& residual, BatchNormPlan& plan,
-                                        Next next = Next::kOther);
+                                        const at::Tensor& residual, BatchNormContext& context,
+                                        OutputGoesTo next = OutputGoesTo::kOtherLayer);
 
-/// {BN(x), x}: what comes back through the second output is added in the pass that makes the
-/// gradient of x.
+/// Returns {BN(x), x}. The gradient that comes back through the second output is added in the pass
+/// that computes the gradient of x.
 [[nodiscard]] std::pair<at::Tensor, at::Tensor> batch_norm_fork(torch::nn::BatchNorm2dImpl& bn,
                                                                 const at::Tensor& x,
-                                                                BatchNormPlan& plan);
+                                                                BatchNormContext& context);
 
 }  // namespace diffprob::model

@@ -13,22 +13,25 @@
 namespace diffprob::model::gpu {
 namespace {
 
-using kernels::ChannelArrays;
-using kernels::Channels;
-using kernels::ThreadLayout;
-using kernels::ThreadPlace;
+using thread::Channels;
+using thread::ThreadLayout;
+using thread::ThreadPlace;
 
 constexpr int kThreads = 256;
-constexpr int kRowsAThread =
-    8;  // at least, so that a block's start and end are small beside its work
-constexpr int kMomentBlocks =
-    4;  // of a processor that sum up rows, at most: as many as run at a time
+/// A thread gets at least so many rows: the start and the end of a block are then small beside its
+/// work.
+constexpr int kRowsPerThread = 8;
+/// Most blocks per multiprocessor that sum up rows: as many as it runs at a time. More would only
+/// leave more partial sums for the finishing kernels to add.
+constexpr int kMomentBlocks = 4;
 constexpr int kGradientBlocks = 3;
-constexpr int kLeastResident = 2;   // registers of every kernel allow so many
-constexpr int kFinishChannels = 8;  // of a block of the finishing kernels
-constexpr int kFinishParts = 32;    // threads that share one channel's partial sums
+/// Blocks per multiprocessor that the registers of every kernel allow (__launch_bounds__).
+constexpr int kLeastResident = 2;
+constexpr int kFinishChannels = 8;  // channels per block of the finishing kernels
+constexpr int kFinishParts = 32;    // threads that share the partial sums of one channel
 constexpr int kFinishWarps = kFinishChannels * kFinishParts / 32;
 
+/// Numbers per thread: 16 bytes, the widest load of a GPU.
 template <class T>
 constexpr int kWidth = 16 / sizeof(T);
 
@@ -44,12 +47,12 @@ ThreadLayout layout_of(const Rows& rows, int blocks) {
 int blocks_for(const Rows& rows, int most) {
   const std::int64_t rows_at_once = kThreads / (rows.channels / width_of(rows.type));
   const std::int64_t wanted =
-      (rows.count + rows_at_once * kRowsAThread - 1) / (rows_at_once * kRowsAThread);
+      (rows.count + rows_at_once * kRowsPerThread - 1) / (rows_at_once * kRowsPerThread);
   return static_cast<int>(std::clamp<std::int64_t>(wanted, 1, most));
 }
 
-/// Blocks of a kernel that a processor runs at a time: with just as many no block waits for another
-/// to end.
+/// Returns how many blocks of a kernel a multiprocessor runs at a time. A grid of just that size is
+/// one wave: no block waits for another to end.
 template <auto kernel>
 int resident_blocks() {
   static const int blocks = [] {
@@ -86,12 +89,13 @@ void with_constants(bool first, bool second, const Body& body) {
   }
 }
 
-/// Sums of a block's threads that share channels: the first row of threads ends up with them, in
-/// shared memory [kQuantities][channels].
+/// Adds up the sums of a block's threads that share channels, through shared memory and in the
+/// order of the rows of threads: without atomics, so that every run gives the same bits. One
+/// quantity after the other, so that shared memory holds only [rows_at_once][channels].
 template <int kQuantities, int width>
 __device__ void store_block_sums(float (&sums)[kQuantities][width], const ThreadLayout& layout,
                                  const ThreadPlace& place, float* partials) {
-  extern __shared__ float shared[];  // [rows_at_once][channels]
+  extern __shared__ float shared[];
   const int row = threadIdx.x / layout.lanes;
   DIFFPROB_UNROLL(8)
   for (int q = 0; q < kQuantities; ++q) {
@@ -107,83 +111,99 @@ __device__ void store_block_sums(float (&sums)[kQuantities][width], const Thread
       partials[(static_cast<std::int64_t>(blockIdx.x) * kQuantities + q) * layout.channels + c] =
           total;
     }
+    // The next quantity is written where this one is read.
     __syncthreads();
   }
 }
+
+/// Arrays with the type that a kernel is compiled for.
+template <class T>
+struct TypedArrays {
+  explicit TypedArrays(const Arrays& from)
+      : x(static_cast<const T*>(from.x)),
+        grad(static_cast<const T*>(from.grad)),
+        residual(static_cast<const T*>(from.residual)),
+        out(static_cast<T*>(from.out)) {}
+  const T* x;
+  const T* grad;
+  const T* residual;
+  T* out;
+};
+
+// Threads without a place do not return early from a kernel that ends in store_block_sums():
+// __syncthreads() there waits for every thread of the block.
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     diffprob_moments(const T* x, ThreadLayout layout, float* partials) {
   constexpr int width = kWidth<T>;
-  const ThreadPlace place = kernels::place_of<width>(layout, blockIdx.x, threadIdx.x);
+  const ThreadPlace place = thread::place_of<width>(layout, blockIdx.x, threadIdx.x);
   float sums[2][width] = {};
-  if (place.channel >= 0) kernels::add_moments<T, width>(x, layout, place, sums[0], sums[1]);
+  if (place.channel >= 0) thread::add_shifted_moments<T, width>(x, place, sums);
   store_block_sums<2, width>(sums, layout, place, partials);
 }
 
 template <class T, bool with_slope, bool with_residual, bool with_moments>
 __global__ void __launch_bounds__(kThreads, kLeastResident)
-    diffprob_normalize(const T* x, const T* residual, ChannelArrays arrays, ThreadLayout layout,
-                       T* y, float* partials) {
+    diffprob_normalize(TypedArrays<T> arrays, ChannelArrays parameters, ThreadLayout layout,
+                       float* partials) {
   constexpr int width = kWidth<T>;
-  const ThreadPlace place = kernels::place_of<width>(layout, blockIdx.x, threadIdx.x);
+  const ThreadPlace place = thread::place_of<width>(layout, blockIdx.x, threadIdx.x);
   float sums[2][width] = {};
   if (place.channel >= 0) {
-    const Channels<width> channels = kernels::channels_of<width>(arrays, place.channel);
-    kernels::normalize<T, width, with_slope, with_residual, with_moments>(
-        x, residual, channels, layout, place, y, sums[0], sums[1]);
+    const Channels<width> channels = thread::channels_of<width>(parameters, place.channel);
+    thread::normalize<T, width, with_slope, with_residual, with_moments>(
+        arrays.x, arrays.residual, channels, place, arrays.out, sums);
   }
   if constexpr (with_moments) store_block_sums<2, width>(sums, layout, place, partials);
 }
 
 template <class T, bool with_slope>
 __global__ void __launch_bounds__(kThreads, kLeastResident)
-    diffprob_gradient_sums(const T* grad, const T* x, ChannelArrays arrays, ThreadLayout layout,
+    diffprob_gradient_sums(TypedArrays<T> arrays, ChannelArrays parameters, ThreadLayout layout,
                            float* partials) {
   constexpr int width = kWidth<T>;
-  const ThreadPlace place = kernels::place_of<width>(layout, blockIdx.x, threadIdx.x);
+  const ThreadPlace place = thread::place_of<width>(layout, blockIdx.x, threadIdx.x);
   float sums[3][width] = {};
   if (place.channel >= 0) {
-    const Channels<width> channels = kernels::channels_of<width>(arrays, place.channel);
-    kernels::add_gradient_sums<T, width, with_slope>(grad, x, channels, layout, place, sums[0],
-                                                     sums[1], sums[2]);
+    const Channels<width> channels = thread::channels_of<width>(parameters, place.channel);
+    thread::add_gradient_sums<T, width, with_slope>(arrays.grad, arrays.x, channels, place, sums);
   }
   store_block_sums<3, width>(sums, layout, place, partials);
 }
 
-template <class T, bool with_slope, bool with_extra>
+template <class T, bool with_slope, bool with_residual>
 __global__ void __launch_bounds__(kThreads, kLeastResident)
-    diffprob_input_gradients(const T* grad, const T* x, const T* extra, ChannelArrays arrays,
-                             BatchSums batch, ThreadLayout layout, T* grad_x) {
+    diffprob_input_gradients(TypedArrays<T> arrays, ChannelArrays parameters, BatchSums batch,
+                             ThreadLayout layout) {
   constexpr int width = kWidth<T>;
-  const ThreadPlace place = kernels::place_of<width>(layout, blockIdx.x, threadIdx.x);
+  const ThreadPlace place = thread::place_of<width>(layout, blockIdx.x, threadIdx.x);
   if (place.channel < 0) return;
-  const Channels<width> channels = kernels::channels_of<width>(arrays, place.channel);
-  float constant[width] = {};
-  float factor[width] = {};
+  Channels<width> channels = thread::channels_of<width>(parameters, place.channel);
   if (batch.sums != nullptr) {
     const double count = batch.shared_count != nullptr ? *batch.shared_count : batch.count;
     DIFFPROB_UNROLL(8)
     for (int i = 0; i < width; ++i) {
       const int c = place.channel + i;
-      const double scale = arrays.inverse[c] *
-                           (arrays.weight != nullptr ? static_cast<double>(arrays.weight[c]) : 1.0);
-      // The sums were taken with the rounded mean.
+      const double scale =
+          parameters.inv_std[c] *
+          (parameters.weight != nullptr ? static_cast<double>(parameters.weight[c]) : 1.0);
+      // The sums were taken with the mean rounded to float32; this makes them those of the mean.
       const double sum = batch.sums[c];
       const double product = batch.sums[layout.channels + c] +
-                             (static_cast<double>(channels.mean[i]) - arrays.mean[c]) * sum;
+                             (static_cast<double>(channels.mean[i]) - parameters.mean[c]) * sum;
       const auto terms =
-          kernels::statistics_gradient(sum, product, scale, arrays.inverse[c], count);
-      constant[i] = terms.constant;
-      factor[i] = terms.factor;
+          thread::statistics_gradient(sum, product, scale, parameters.inv_std[c], count);
+      channels.constant[i] = terms.constant;
+      channels.factor[i] = terms.factor;
     }
   }
-  kernels::input_gradients<T, width, with_slope, with_extra>(grad, x, extra, channels, constant,
-                                                             factor, layout, place, grad_x);
+  thread::input_gradients<T, width, with_slope, with_residual>(
+      arrays.grad, arrays.x, arrays.residual, channels, place, arrays.out);
 }
 
-/// Sums over blocks of the quantities of one channel, in float64 and always in the same order;
-/// whole in the threads with threadIdx.y == 0.
+/// Adds up the partial sums of one channel over the blocks, in float64 and always in the same
+/// order. Only threads with threadIdx.y == 0 get the complete sums.
 template <int kQuantities>
 __device__ void sum_partials(const float* partials, int blocks, int channels, int channel,
                              double (&sums)[kQuantities]) {
@@ -219,21 +239,21 @@ __device__ void sum_partials(const float* partials, int blocks, int channels, in
 
 template <class T>
 __global__ void diffprob_finish_moments(const T* x, const float* partials, int blocks,
-                                        std::int64_t rows, int channels, Statistics out) {
+                                        std::int64_t rows, int channels, MomentOutputs out) {
   const int c = blockIdx.x * kFinishChannels + threadIdx.x;
   double sums[2];
   sum_partials(partials, blocks, channels, c, sums);
   if (threadIdx.y != 0 || c >= channels) return;
   const double count = static_cast<double>(rows);
-  const auto moments = kernels::moments_of_sums(
+  const auto moments = thread::moments_of_sums(
       sums[0], sums[1], static_cast<double>(static_cast<float>(x[c])), count);
   out.mean[c] = moments.mean;
-  if (out.squares != nullptr) {
-    out.squares[c] = moments.squares;
+  if (out.m2 != nullptr) {
+    out.m2[c] = moments.m2;
     return;
   }
-  const double variance = moments.squares / count;
-  out.inverse[c] = 1.0 / sqrt(variance + out.eps);
+  const double variance = moments.m2 / count;
+  out.inv_std[c] = 1.0 / sqrt(variance + out.eps);
   if (out.running_mean != nullptr) {
     const double unbiased = variance * (count / (count - 1));
     out.running_mean[c] =
@@ -245,22 +265,23 @@ __global__ void diffprob_finish_moments(const T* x, const float* partials, int b
 }
 
 __global__ void diffprob_finish_gradient_sums(const float* partials, int blocks, int channels,
-                                              ChannelArrays arrays, double* sums,
-                                              ParameterGradients gradients) {
+                                              ChannelArrays parameters, GradientOutputs out) {
   const int c = blockIdx.x * kFinishChannels + threadIdx.x;
   double found[3];
   sum_partials(partials, blocks, channels, c, found);
   if (threadIdx.y != 0 || c >= channels) return;
   const double sum = found[0], product = found[1], slope = found[2];
-  sums[c] = sum;
-  sums[channels + c] = product;
-  sums[2 * channels + c] = slope;
+  out.sums[c] = sum;
+  out.sums[channels + c] = product;
+  out.sums[2 * channels + c] = slope;
+  // The products were taken with the mean rounded to float32; input_gradients() corrects them
+  // again, for the sums over all ranks.
   const double rounding =
-      (static_cast<double>(static_cast<float>(arrays.mean[c])) - arrays.mean[c]) * sum;
-  if (gradients.weight != nullptr)
-    gradients.weight[c] = static_cast<float>((product + rounding) * arrays.inverse[c]);
-  if (gradients.bias != nullptr) gradients.bias[c] = static_cast<float>(sum);
-  if (gradients.slope != nullptr) gradients.slope[c] = static_cast<float>(slope);
+      (static_cast<double>(static_cast<float>(parameters.mean[c])) - parameters.mean[c]) * sum;
+  if (out.weight != nullptr)
+    out.weight[c] = static_cast<float>((product + rounding) * parameters.inv_std[c]);
+  if (out.bias != nullptr) out.bias[c] = static_cast<float>(sum);
+  if (out.slope != nullptr) out.slope[c] = static_cast<float>(slope);
 }
 
 /// Calls body(T{}, the kernel as a compile-time constant).
@@ -301,8 +322,8 @@ int gradient_blocks(const Rows& rows, int multiprocessors) {
   return blocks_for(rows, multiprocessors * kGradientBlocks);
 }
 
-void add_moments(const Rows& rows, const void* x, float* partials, int blocks,
-                 CUstream_st* stream) {
+void sum_shifted_moments(const Rows& rows, const void* x, float* partials, int blocks,
+                         CUstream_st* stream) {
   const ThreadLayout layout = layout_of(rows, blocks);
   with_type(rows.type, [&](auto zero) {
     using T = decltype(zero);
@@ -313,12 +334,12 @@ void add_moments(const Rows& rows, const void* x, float* partials, int blocks,
 }
 
 void finish_moments(const Rows& rows, const void* x, const float* partials, int blocks,
-                    const Statistics& statistics, CUstream_st* stream) {
+                    const MomentOutputs& outputs, CUstream_st* stream) {
   const dim3 threads(kFinishChannels, kFinishParts);
   with_type(rows.type, [&](auto zero) {
     using T = decltype(zero);
     diffprob_finish_moments<T><<<finish_blocks(rows), threads, 0, stream>>>(
-        static_cast<const T*>(x), partials, blocks, rows.count, rows.channels, statistics);
+        static_cast<const T*>(x), partials, blocks, rows.count, rows.channels, outputs);
   });
   check_launch("statistics");
 }
@@ -331,29 +352,27 @@ int normalize_blocks(const Rows& rows, const NormalizeParts& parts, int multipro
   return blocks;
 }
 
-void normalize(const Rows& rows, const void* x, const void* residual, const ChannelArrays& channels,
-               void* y, float* partials, int blocks, CUstream_st* stream) {
+void normalize(const Rows& rows, const Arrays& arrays, const ChannelArrays& channels,
+               float* partials, int blocks, CUstream_st* stream) {
   const ThreadLayout layout = layout_of(rows, blocks);
-  const NormalizeParts parts = {channels.slope != nullptr, residual != nullptr,
+  const NormalizeParts parts = {channels.slope != nullptr, arrays.residual != nullptr,
                                 partials != nullptr};
   with_normalize_kernel(rows.type, parts, [&](auto zero, auto kernel) {
     using T = decltype(zero);
     kernel.value<<<blocks, kThreads, partials != nullptr ? shared_bytes(layout) : 0, stream>>>(
-        static_cast<const T*>(x), static_cast<const T*>(residual), channels, layout,
-        static_cast<T*>(y), partials);
+        TypedArrays<T>(arrays), channels, layout, partials);
   });
   check_launch("normalisation");
 }
 
-void add_gradient_sums(const Rows& rows, const void* grad, const void* x,
-                       const ChannelArrays& channels, float* partials, int blocks,
-                       CUstream_st* stream) {
+void sum_gradients(const Rows& rows, const Arrays& arrays, const ChannelArrays& channels,
+                   float* partials, int blocks, CUstream_st* stream) {
   const ThreadLayout layout = layout_of(rows, blocks);
   with_type(rows.type, [&](auto zero) {
     using T = decltype(zero);
     const auto launch = [&](auto kernel) {
-      kernel<<<blocks, kThreads, shared_bytes(layout), stream>>>(
-          static_cast<const T*>(grad), static_cast<const T*>(x), channels, layout, partials);
+      kernel<<<blocks, kThreads, shared_bytes(layout), stream>>>(TypedArrays<T>(arrays), channels,
+                                                                 layout, partials);
     };
     channels.slope != nullptr ? launch(diffprob_gradient_sums<T, true>)
                               : launch(diffprob_gradient_sums<T, false>);
@@ -362,26 +381,25 @@ void add_gradient_sums(const Rows& rows, const void* grad, const void* x,
 }
 
 void finish_gradient_sums(const Rows& rows, const float* partials, int blocks,
-                          const ChannelArrays& channels, double* sums,
-                          const ParameterGradients& gradients, CUstream_st* stream) {
+                          const ChannelArrays& channels, const GradientOutputs& outputs,
+                          CUstream_st* stream) {
   const dim3 threads(kFinishChannels, kFinishParts);
   diffprob_finish_gradient_sums<<<finish_blocks(rows), threads, 0, stream>>>(
-      partials, blocks, rows.channels, channels, sums, gradients);
+      partials, blocks, rows.channels, channels, outputs);
   check_launch("gradients of the parameters");
 }
 
-void input_gradients(const Rows& rows, const void* grad, const void* x, const void* extra,
-                     const ChannelArrays& channels, const BatchSums& batch, void* grad_x,
-                     int multiprocessors, CUstream_st* stream) {
+void input_gradients(const Rows& rows, const Arrays& arrays, const ChannelArrays& channels,
+                     const BatchSums& batch, int multiprocessors, CUstream_st* stream) {
   with_type(rows.type, [&](auto zero) {
     using T = decltype(zero);
-    with_constants(channels.slope != nullptr, extra != nullptr, [&](auto slope, auto add) {
-      constexpr auto kernel = diffprob_input_gradients<T, slope.value, add.value>;
-      const int blocks = blocks_for(rows, multiprocessors * resident_blocks<kernel>());
-      kernel<<<blocks, kThreads, 0, stream>>>(static_cast<const T*>(grad), static_cast<const T*>(x),
-                                              static_cast<const T*>(extra), channels, batch,
-                                              layout_of(rows, blocks), static_cast<T*>(grad_x));
-    });
+    with_constants(
+        channels.slope != nullptr, arrays.residual != nullptr, [&](auto slope, auto residual) {
+          constexpr auto kernel = diffprob_input_gradients<T, slope.value, residual.value>;
+          const int blocks = blocks_for(rows, multiprocessors * resident_blocks<kernel>());
+          kernel<<<blocks, kThreads, 0, stream>>>(TypedArrays<T>(arrays), channels, batch,
+                                                  layout_of(rows, blocks));
+        });
   });
   check_launch("input gradients");
 }

@@ -3,37 +3,38 @@
 #include <cstdint>
 
 #include "model/batch_norm/threads.h"
+#include "model/kernels/gpu_rows.h"
 
-/// Launches of the GPU's batch norm kernels: rows x channels, channels beside each other. Every
-/// pointer is to device memory; work is put on the stream, nothing waits. No torch headers here:
-/// nvcc compiles this in seconds. What the values mean: batch_norm_threads.h.
-struct CUstream_st;
-
+/// Launches of the GPU's batch norm kernels. Every pointer is to device memory; work is put on the
+/// stream and nothing waits. threads.h says what the values mean.
 namespace diffprob::model::gpu {
 
-enum class Number { kFloat, kHalf, kBFloat16 };
-
-struct Rows {
-  Number type;
-  std::int64_t count;
-  int channels;
+/// Arrays of the shape and type of the batch, rows x channels. A launch reads and writes those that
+/// it names.
+struct Arrays {
+  const void* x;
+  const void* grad = nullptr;      ///< gradient of the output
+  const void* residual = nullptr;  ///< added to what is written; null: nothing is
+  void* out = nullptr;             ///< y, or the gradient of x
 };
 
-/// Whether the kernels can work on so many channels.
+/// Returns true if the kernels support this number of channels.
 [[nodiscard]] bool is_supported(const Rows& rows);
-/// Blocks that sum up rows; the partial sums of each are kept apart and added in order.
+/// Numbers of blocks that sum up rows; the partial sums of each block are stored apart and added in
+/// a fixed order, so that results do not depend on which block ends first.
 [[nodiscard]] int moment_blocks(const Rows& rows, int multiprocessors);
 [[nodiscard]] int gradient_blocks(const Rows& rows, int multiprocessors);
 
 /// partials [blocks, 2, channels] <- sums of (x - origin) and of its square, origin being the first
 /// row.
-void add_moments(const Rows& rows, const void* x, float* partials, int blocks, CUstream_st* stream);
+void sum_shifted_moments(const Rows& rows, const void* x, float* partials, int blocks,
+                         CUstream_st* stream);
 
-/// What finish_moments writes, [channels] each; running_* and num_batches may be null.
-struct Statistics {
+/// What finish_moments() writes, [channels] each; running_* and num_batches may be null.
+struct MomentOutputs {
   double* mean;
-  double* squares;  ///< sum of squared distances from the mean; null: inverse instead
-  double* inverse;  ///< 1 / sqrt(variance + eps)
+  double* m2;       ///< sum of (x - mean)^2; null: inv_std is written instead
+  double* inv_std;  ///< 1 / sqrt(variance + eps)
   double eps;
   float* running_mean;
   float* running_var;
@@ -41,14 +42,13 @@ struct Statistics {
   std::int64_t* num_batches;  ///< one number, counted up by 1
 };
 void finish_moments(const Rows& rows, const void* x, const float* partials, int blocks,
-                    const Statistics& statistics, CUstream_st* stream);
+                    const MomentOutputs& outputs, CUstream_st* stream);
 
-/// y = prelu(BN(x)) + residual; residual may be null, slope of `channels` too. partials: null, or
-/// [blocks, 2, channels] <- what add_moments would make of y. blocks: normalize_blocks().
-void normalize(const Rows& rows, const void* x, const void* residual,
-               const kernels::ChannelArrays& channels, void* y, float* partials, int blocks,
-               CUstream_st* stream);
-/// Which of them a call has.
+/// out = prelu(BN(x)) + residual. partials: null, or [blocks, 2, channels] <- what
+/// sum_shifted_moments() would find in out. blocks: normalize_blocks().
+void normalize(const Rows& rows, const Arrays& arrays, const ChannelArrays& channels,
+               float* partials, int blocks, CUstream_st* stream);
+/// The optional parts of a call of normalize().
 struct NormalizeParts {
   bool slope;
   bool residual;
@@ -58,31 +58,28 @@ struct NormalizeParts {
                                    int multiprocessors);
 
 /// partials [blocks, 3, channels] <- sums of g, of g (x - mean), gradient of the slope.
-void add_gradient_sums(const Rows& rows, const void* grad, const void* x,
-                       const kernels::ChannelArrays& channels, float* partials, int blocks,
-                       CUstream_st* stream);
+void sum_gradients(const Rows& rows, const Arrays& arrays, const ChannelArrays& channels,
+                   float* partials, int blocks, CUstream_st* stream);
 
-/// sums [3, channels] float64 <- partials; gradients of the parameters, [channels] each, where not
-/// null.
-struct ParameterGradients {
+/// What finish_gradient_sums() writes. Gradients of the parameters, [channels] each, may be null.
+struct GradientOutputs {
+  double* sums;  ///< [3, channels], the partial sums of all blocks added up
   float* weight;
   float* bias;
   float* slope;
 };
 void finish_gradient_sums(const Rows& rows, const float* partials, int blocks,
-                          const kernels::ChannelArrays& channels, double* sums,
-                          const ParameterGradients& gradients, CUstream_st* stream);
+                          const ChannelArrays& channels, const GradientOutputs& outputs,
+                          CUstream_st* stream);
 
-/// What the gradient of x needs to know of the batch. sums [2 or 3, channels] float64, over all
-/// ranks; null: the statistics are frozen.
+/// What the gradient of x needs to know of the whole batch.
 struct BatchSums {
-  const double* sums;
-  double count;                ///< values a channel
-  const double* shared_count;  ///< over all ranks, on the device; null: count
+  const double* sums;          ///< [2 or 3, channels], over all ranks; null: statistics are frozen
+  double count;                ///< values per channel
+  const double* shared_count;  ///< over all ranks, on the device; null: use count
 };
-/// grad_x, plus extra (may be null).
-void input_gradients(const Rows& rows, const void* grad, const void* x, const void* extra,
-                     const kernels::ChannelArrays& channels, const BatchSums& batch, void* grad_x,
-                     int multiprocessors, CUstream_st* stream);
+/// out = gradient of x + residual.
+void input_gradients(const Rows& rows, const Arrays& arrays, const ChannelArrays& channels,
+                     const BatchSums& batch, int multiprocessors, CUstream_st* stream);
 
 }  // namespace diffprob::model::gpu

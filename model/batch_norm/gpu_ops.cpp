@@ -26,12 +26,13 @@ const float* floats_or_null(const at::Tensor& tensor) {
   return tensor.const_data_ptr<float>();
 }
 
-kernels::ChannelArrays arrays_of(const BatchAffine& affine, const BatchStatistics& statistics) {
-  return {statistics.mean.const_data_ptr<double>(), statistics.inverse.const_data_ptr<double>(),
+ChannelArrays parameters_of(const BatchAffine& affine, const BatchStatistics& statistics) {
+  return {statistics.mean.const_data_ptr<double>(), statistics.inv_std.const_data_ptr<double>(),
           floats_or_null(affine.weight), floats_or_null(affine.bias), floats_or_null(affine.slope)};
 }
 
-/// Another array that is walked beside x: same type, same layout. May be undefined.
+/// Returns an array that the kernels can walk together with x: of the same type and layout. It may
+/// be undefined.
 at::Tensor beside(const at::Tensor& other, const at::Tensor& x) {
   if (!other.defined()) return other;
   return other.to(x.scalar_type())
@@ -42,13 +43,14 @@ const void* data_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr() : nullptr;
 }
 
-/// [blocks, 2, C] sums of (x - first row) and squares: those that are there, or else of x.
-at::Tensor moment_sums(const at::Tensor& x, const at::Tensor& there) {
-  if (there.defined()) return there;
+/// Returns [blocks, 2, C], sums of (x - first row) and of its square: `known` if it is defined,
+/// else they are computed.
+at::Tensor moment_sums(const at::Tensor& x, const at::Tensor& known) {
+  if (known.defined()) return known;
   const int blocks = moment_blocks(rows_of(x), multiprocessors_of(x));
   const at::Tensor partials = at::empty({blocks, 2, x.size(1)}, options_of(x, at::kFloat));
-  add_moments(rows_of(x), x.const_data_ptr(), partials.mutable_data_ptr<float>(), blocks,
-              stream_of(x));
+  sum_shifted_moments(rows_of(x), x.const_data_ptr(), partials.mutable_data_ptr<float>(), blocks,
+                      stream_of(x));
   return partials;
 }
 
@@ -109,9 +111,9 @@ at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine,
   const int blocks = normalize_blocks(
       rows_of(x), {affine.slope.defined(), other.defined(), summing}, multiprocessors_of(x));
   if (summing) *sums_of_output = at::empty({blocks, 2, x.size(1)}, options_of(x, at::kFloat));
-  normalize(rows_of(x), x.const_data_ptr(), data_or_null(other), arrays_of(affine, statistics),
-            y.mutable_data_ptr(), summing ? sums_of_output->mutable_data_ptr<float>() : nullptr,
-            blocks, stream_of(x));
+  normalize(rows_of(x), {x.const_data_ptr(), nullptr, data_or_null(other), y.mutable_data_ptr()},
+            parameters_of(affine, statistics),
+            summing ? sums_of_output->mutable_data_ptr<float>() : nullptr, blocks, stream_of(x));
   return y;
 }
 
@@ -121,10 +123,10 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
   const c10::cuda::CUDAGuard guard(x.device());
   const Rows rows = rows_of(x);
   const int blocks = gradient_blocks(rows, multiprocessors_of(x));
-  const kernels::ChannelArrays arrays = arrays_of(affine, statistics);
+  const ChannelArrays parameters = parameters_of(affine, statistics);
   const at::Tensor partials = at::empty({blocks, 3, x.size(1)}, options_of(x, at::kFloat));
-  add_gradient_sums(rows, grad.const_data_ptr(), x.const_data_ptr(), arrays,
-                    partials.mutable_data_ptr<float>(), blocks, stream_of(x));
+  sum_gradients(rows, {x.const_data_ptr(), grad.const_data_ptr()}, parameters,
+                partials.mutable_data_ptr<float>(), blocks, stream_of(x));
   BatchGradientSums found;
   found.sums = at::empty({3, x.size(1)}, options_of(x, at::kDouble));
   const auto like = [](const at::Tensor& parameter) {
@@ -136,9 +138,10 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
   const auto floats = [](const at::Tensor& tensor) {
     return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr;
   };
-  finish_gradient_sums(
-      rows, partials.const_data_ptr<float>(), blocks, arrays, found.sums.mutable_data_ptr<double>(),
-      {floats(found.weight), floats(found.bias), floats(found.slope)}, stream_of(x));
+  finish_gradient_sums(rows, partials.const_data_ptr<float>(), blocks, parameters,
+                       {found.sums.mutable_data_ptr<double>(), floats(found.weight),
+                        floats(found.bias), floats(found.slope)},
+                       stream_of(x));
   return found;
 }
 
@@ -152,9 +155,10 @@ at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
       statistics.frozen ? nullptr : sums.const_data_ptr<double>(), statistics.count,
       statistics.shared_count.defined() ? statistics.shared_count.const_data_ptr<double>()
                                         : nullptr};
-  input_gradients(rows_of(x), grad.const_data_ptr(), x.const_data_ptr(), data_or_null(other),
-                  arrays_of(affine, statistics), batch, grad_x.mutable_data_ptr(),
-                  multiprocessors_of(x), stream_of(x));
+  input_gradients(
+      rows_of(x),
+      {x.const_data_ptr(), grad.const_data_ptr(), data_or_null(other), grad_x.mutable_data_ptr()},
+      parameters_of(affine, statistics), batch, multiprocessors_of(x), stream_of(x));
   return grad_x;
 }
 

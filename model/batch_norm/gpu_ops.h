@@ -2,13 +2,12 @@
 
 #include "model/batch_norm/ops.h"
 
-/// The passes of batch_norm_ops.h by the GPU's own kernels. One of two sibling files implements
-/// them: batch_norm_gpu_ops.cpp, or, in a build without CUDA, batch_norm_gpu_absent.cpp. All on the
-/// current stream; nothing waits.
+/// The passes of ops.h by the GPU's kernels. One of two sibling files implements them: gpu_ops.cpp,
+/// or gpu_absent.cpp in a build without CUDA. All work is put on the current stream; nothing waits.
 namespace diffprob::model::gpu {
 
-/// float32, float16 or bfloat16 on a GPU, channels-last [N, C, H, W] or [N, C], C a multiple of 8
-/// (of 4: float32), at most 2048 (1024).
+/// Returns true for float32, float16 or bfloat16 on a GPU, channels-last [N, C, H, W] or [N, C], C
+/// a multiple of 8 (of 4: float32), at most 2048 (1024).
 [[nodiscard]] bool has_batch_kernels(const at::Tensor& x);
 
 [[nodiscard]] at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& sums);

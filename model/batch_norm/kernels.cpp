@@ -5,20 +5,22 @@
 #include "model/batch_norm/arithmetic.h"
 #include "model/kernels/vector_dispatch.h"
 
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 namespace {
 
-constexpr std::int64_t kLanes = 16;     // channels whose sums stay in registers
-constexpr std::int64_t kSumBlock = 16;  // rows added in float32 before they go to the float64 sums
-constexpr std::int64_t kTileFloats =
-    4096;  // a tile of rows is walked once for each group of lanes: it stays in the first cache
+/// Channels whose sums stay in registers.
+constexpr std::int64_t kLanes = 16;
+/// Rows added in float32 before they go to the float64 sums.
+constexpr std::int64_t kSumBlock = 16;
+/// A tile of rows is walked once for each group of lanes, so it should stay in the first cache.
+constexpr std::int64_t kTileFloats = 4096;
 
 std::int64_t tile_rows(Rows rows) {
   return std::max<std::int64_t>(8, kTileFloats / rows.channels);
 }
 
-/// Differences from the first row are summed: what float32 loses then is small against the
-/// deviation, not against the mean.
+/// Sums up differences from the first row: what float32 loses is then small compared with the
+/// standard deviation, not only with the mean.
 template <std::int64_t lanes>
 DIFFPROB_HOST_DEVICE void moments_of(const float* __restrict x, std::int64_t count,
                                      std::int64_t stride, double* __restrict sums,
@@ -61,12 +63,14 @@ DIFFPROB_HOST_DEVICE void moments_body(const float* x, Rows rows, std::int64_t t
 }
 
 template <bool with_slope, bool with_residual>
-DIFFPROB_HOST_DEVICE void normalize_body(const float* __restrict x, const float* __restrict slope,
-                                         const float* __restrict residual, ChannelAffine affine,
-                                         Rows rows, float* __restrict y) {
-  const float* __restrict mean = affine.mean;
-  const float* __restrict scale = affine.scale;
-  const float* __restrict shift = affine.shift;
+DIFFPROB_HOST_DEVICE void normalize_body(Arrays arrays, ChannelTerms terms, Rows rows) {
+  const float* __restrict x = arrays.x;
+  const float* __restrict residual = arrays.residual;
+  float* __restrict y = arrays.out;
+  const float* __restrict mean = terms.mean;
+  const float* __restrict scale = terms.scale;
+  const float* __restrict shift = terms.shift;
+  const float* __restrict slope = terms.slope;
   for (std::int64_t r = 0; r < rows.count; ++r) {
     const std::int64_t at = r * rows.channels;
     for (std::int64_t c = 0; c < rows.channels; ++c) {
@@ -78,16 +82,21 @@ DIFFPROB_HOST_DEVICE void normalize_body(const float* __restrict x, const float*
   }
 }
 
-struct GradientSums {
-  double* sums;
-  double* products;
-  double* slopes;
-};
+/// The same arrays from another element, or the same terms from another channel, on.
+DIFFPROB_HOST_DEVICE Arrays from_element(const Arrays& arrays, std::int64_t at) {
+  return {arrays.x + at, arrays.grad + at};
+}
+DIFFPROB_HOST_DEVICE ChannelTerms from_channel(const ChannelTerms& terms, std::int64_t c) {
+  return {terms.mean + c, terms.scale + c, terms.shift + c,
+          terms.slope != nullptr ? terms.slope + c : nullptr};
+}
 
 template <bool with_slope, std::int64_t lanes>
-DIFFPROB_HOST_DEVICE void gradient_sums_of(const float* __restrict grad, const float* __restrict x,
-                                           const float* __restrict slope, ChannelAffine affine,
-                                           Rows rows, GradientSums out) {
+DIFFPROB_HOST_DEVICE void gradient_sums_of(const Arrays& arrays, const ChannelTerms& terms,
+                                           Rows rows, const GradientSums& out) {
+  const float* __restrict x = arrays.x;
+  const float* __restrict grad = arrays.grad;
+  const float* __restrict slope = terms.slope;
   double sum[lanes] = {};
   double product[lanes] = {};
   double slope_sum[lanes] = {};
@@ -100,12 +109,12 @@ DIFFPROB_HOST_DEVICE void gradient_sums_of(const float* __restrict grad, const f
         const float value = x[r * rows.channels + l];
         float g = grad[r * rows.channels + l];
         if constexpr (with_slope) {
-          const float z = normalized(value, affine.mean[l], affine.scale[l], affine.shift[l]);
+          const float z = normalized(value, terms.mean[l], terms.scale[l], terms.shift[l]);
           block_slope[l] += slope_gradient(g, z);
           g = prelu_gradient(g, z, slope[l]);
         }
         block_sum[l] += g;
-        block_product[l] += g * (value - affine.mean[l]);
+        block_product[l] += g * (value - terms.mean[l]);
       }
     }
     for (std::int64_t l = 0; l < lanes; ++l) sum[l] += static_cast<double>(block_sum[l]);
@@ -120,39 +129,39 @@ DIFFPROB_HOST_DEVICE void gradient_sums_of(const float* __restrict grad, const f
 }
 
 template <bool with_slope, std::int64_t lanes>
-DIFFPROB_HOST_DEVICE void gradient_sums_at(std::int64_t c, const float* grad, const float* x,
-                                           const float* slope, ChannelAffine affine, Rows rows,
-                                           GradientSums out) {
+DIFFPROB_HOST_DEVICE void gradient_sums_at(std::int64_t c, const Arrays& arrays,
+                                           const ChannelTerms& terms, Rows rows,
+                                           const GradientSums& out) {
   gradient_sums_of<with_slope, lanes>(
-      grad + c, x + c, with_slope ? slope + c : slope,
-      {affine.mean + c, affine.scale + c, affine.shift + c}, rows,
+      from_element(arrays, c), from_channel(terms, c), rows,
       {out.sums + c, out.products + c, with_slope ? out.slopes + c : out.slopes});
 }
 
 template <bool with_slope>
-DIFFPROB_HOST_DEVICE void gradient_sums_body(const float* grad, const float* x, const float* slope,
-                                             ChannelAffine affine, Rows rows, std::int64_t tile,
-                                             GradientSums out) {
+DIFFPROB_HOST_DEVICE void gradient_sums_body(Arrays arrays, ChannelTerms terms, Rows rows,
+                                             std::int64_t tile, GradientSums out) {
   for (std::int64_t top = 0; top < rows.count; top += tile) {
     const Rows part = {std::min(tile, rows.count - top), rows.channels};
-    const std::int64_t at = top * rows.channels;
+    const Arrays here = from_element(arrays, top * rows.channels);
     std::int64_t c = 0;
-    for (; c + kLanes <= rows.channels; c += kLanes) {
-      gradient_sums_at<with_slope, kLanes>(c, grad + at, x + at, slope, affine, part, out);
-    }
-    for (; c < rows.channels; ++c)
-      gradient_sums_at<with_slope, 1>(c, grad + at, x + at, slope, affine, part, out);
+    for (; c + kLanes <= rows.channels; c += kLanes)
+      gradient_sums_at<with_slope, kLanes>(c, here, terms, part, out);
+    for (; c < rows.channels; ++c) gradient_sums_at<with_slope, 1>(c, here, terms, part, out);
   }
 }
 
-template <bool with_slope, bool with_extra>
-DIFFPROB_HOST_DEVICE void input_gradients_body(
-    const float* __restrict grad, const float* __restrict x, const float* __restrict slope,
-    const float* __restrict extra, ChannelAffine affine, const float* __restrict constant,
-    const float* __restrict factor, Rows rows, float* __restrict grad_x) {
-  const float* __restrict mean = affine.mean;
-  const float* __restrict scale = affine.scale;
-  const float* __restrict shift = affine.shift;
+template <bool with_slope, bool with_residual>
+DIFFPROB_HOST_DEVICE void input_gradients_body(Arrays arrays, ChannelTerms terms, Rows rows) {
+  const float* __restrict grad = arrays.grad;
+  const float* __restrict x = arrays.x;
+  const float* __restrict residual = arrays.residual;
+  float* __restrict grad_x = arrays.out;
+  const float* __restrict mean = terms.mean;
+  const float* __restrict scale = terms.scale;
+  const float* __restrict shift = terms.shift;
+  const float* __restrict slope = terms.slope;
+  const float* __restrict constant = terms.constant;
+  const float* __restrict factor = terms.factor;
   for (std::int64_t r = 0; r < rows.count; ++r) {
     const std::int64_t at = r * rows.channels;
     for (std::int64_t c = 0; c < rows.channels; ++c) {
@@ -161,7 +170,7 @@ DIFFPROB_HOST_DEVICE void input_gradients_body(
       if constexpr (with_slope)
         g = prelu_gradient(g, normalized(value, mean[c], scale[c], shift[c]), slope[c]);
       g = input_gradient(g, value, mean[c], scale[c], constant[c], factor[c]);
-      if constexpr (with_extra) g += extra[at + c];
+      if constexpr (with_residual) g += residual[at + c];
       grad_x[at + c] = g;
     }
   }
@@ -191,15 +200,14 @@ DIFFPROB_HOST_DEVICE void plane_moments_body(const float* x, Rows rows, double* 
 }
 
 template <bool with_slope, bool with_residual>
-DIFFPROB_HOST_DEVICE void plane_normalize_body(const float* __restrict x,
-                                               const float* __restrict slopes,
-                                               const float* __restrict residual,
-                                               ChannelAffine affine, Rows rows,
-                                               float* __restrict y) {
+DIFFPROB_HOST_DEVICE void plane_normalize_body(Arrays arrays, ChannelTerms terms, Rows rows) {
+  const float* __restrict x = arrays.x;
+  const float* __restrict residual = arrays.residual;
+  float* __restrict y = arrays.out;
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const std::int64_t c = i % rows.channels;
-    const float mean = affine.mean[c], scale = affine.scale[c], shift = affine.shift[c];
-    const float slope = with_slope ? slopes[c] : 0.0f;
+    const float mean = terms.mean[c], scale = terms.scale[c], shift = terms.shift[c];
+    const float slope = with_slope ? terms.slope[c] : 0.0f;
     for (std::int64_t at = i * rows.plane; at < (i + 1) * rows.plane; ++at) {
       float z = normalized(x[at], mean, scale, shift);
       if constexpr (with_slope) z = prelu(z, slope);
@@ -210,55 +218,55 @@ DIFFPROB_HOST_DEVICE void plane_normalize_body(const float* __restrict x,
 }
 
 template <bool with_slope>
-DIFFPROB_HOST_DEVICE void plane_gradient_sums_body(const float* grad, const float* x,
-                                                   const float* slopes, ChannelAffine affine,
-                                                   Rows rows, GradientSums out) {
+DIFFPROB_HOST_DEVICE void plane_gradient_sums_body(Arrays arrays, ChannelTerms terms, Rows rows,
+                                                   GradientSums out) {
   const std::int64_t whole = rows.plane / kLanes;
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const std::int64_t c = i % rows.channels;
     float mean[kLanes], scale[kLanes], shift[kLanes], slope[kLanes];
     for (std::int64_t l = 0; l < kLanes; ++l) {
-      mean[l] = affine.mean[c];
-      scale[l] = affine.scale[c];
-      shift[l] = affine.shift[c];
-      slope[l] = with_slope ? slopes[c] : 0.0f;
+      mean[l] = terms.mean[c];
+      scale[l] = terms.scale[c];
+      shift[l] = terms.shift[c];
+      slope[l] = with_slope ? terms.slope[c] : 0.0f;
     }
     double sum[kLanes] = {}, product[kLanes] = {}, slope_sum[kLanes] = {};
-    const ChannelAffine lanes = {mean, scale, shift};
+    const ChannelTerms lanes = {mean, scale, shift, slope};
     const std::int64_t at = i * rows.plane;
     const std::int64_t tail = at + whole * kLanes;
-    gradient_sums_of<with_slope, kLanes>(grad + at, x + at, slope, lanes, {whole, kLanes},
+    gradient_sums_of<with_slope, kLanes>(from_element(arrays, at), lanes, {whole, kLanes},
                                          {sum, product, slope_sum});
-    gradient_sums_of<with_slope, 1>(grad + tail, x + tail, slope, lanes,
-                                    {at + rows.plane - tail, 1}, {sum, product, slope_sum});
+    gradient_sums_of<with_slope, 1>(from_element(arrays, tail), lanes, {at + rows.plane - tail, 1},
+                                    {sum, product, slope_sum});
     out.sums[c] += sum_of(sum);
     out.products[c] += sum_of(product);
     if constexpr (with_slope) out.slopes[c] += sum_of(slope_sum);
   }
 }
 
-template <bool with_slope, bool with_extra>
-DIFFPROB_HOST_DEVICE void plane_input_gradients_body(
-    const float* __restrict grad, const float* __restrict x, const float* __restrict slopes,
-    const float* __restrict extra, ChannelAffine affine, const float* __restrict constants,
-    const float* __restrict factors, Rows rows, float* __restrict grad_x) {
+template <bool with_slope, bool with_residual>
+DIFFPROB_HOST_DEVICE void plane_input_gradients_body(Arrays arrays, ChannelTerms terms, Rows rows) {
+  const float* __restrict grad = arrays.grad;
+  const float* __restrict x = arrays.x;
+  const float* __restrict residual = arrays.residual;
+  float* __restrict grad_x = arrays.out;
   for (std::int64_t i = 0; i < rows.count * rows.channels; ++i) {
     const std::int64_t c = i % rows.channels;
-    const float mean = affine.mean[c], scale = affine.scale[c], shift = affine.shift[c],
-                constant = constants[c], factor = factors[c];
-    const float slope = with_slope ? slopes[c] : 0.0f;
+    const float mean = terms.mean[c], scale = terms.scale[c], shift = terms.shift[c],
+                constant = terms.constant[c], factor = terms.factor[c];
+    const float slope = with_slope ? terms.slope[c] : 0.0f;
     for (std::int64_t at = i * rows.plane; at < (i + 1) * rows.plane; ++at) {
       const float value = x[at];
       float g = grad[at];
       if constexpr (with_slope) g = prelu_gradient(g, normalized(value, mean, scale, shift), slope);
       g = input_gradient(g, value, mean, scale, constant, factor);
-      if constexpr (with_extra) g += extra[at];
+      if constexpr (with_residual) g += residual[at];
       grad_x[at] = g;
     }
   }
 }
 
-/// Calls `with` for what is there of two optional arrays.
+/// Calls `with` with two compile-time constants that say which of two optional arrays are present.
 template <class With>
 void by_presence(const float* first, const float* second, const With& with) {
   if (first != nullptr && second != nullptr) return with.template operator()<true, true>();
@@ -274,37 +282,29 @@ void add_moments(const float* x, Rows rows, double* sums, double* squares) {
   run_widest<moments_body>(x, rows, tile_rows(rows), sums, squares);
 }
 
-void normalize(const float* x, const float* slope, const float* residual, ChannelAffine affine,
-               Rows rows, float* y) {
-  by_presence(slope, residual, [&]<bool with_slope, bool with_residual>() {
+void normalize(const Arrays& arrays, const ChannelTerms& terms, Rows rows) {
+  by_presence(terms.slope, arrays.residual, [&]<bool with_slope, bool with_residual>() {
     if (rows.plane > 1)
-      return run_widest<plane_normalize_body<with_slope, with_residual>>(x, slope, residual, affine,
-                                                                         rows, y);
-    run_widest<normalize_body<with_slope, with_residual>>(x, slope, residual, affine, rows, y);
+      return run_widest<plane_normalize_body<with_slope, with_residual>>(arrays, terms, rows);
+    run_widest<normalize_body<with_slope, with_residual>>(arrays, terms, rows);
   });
 }
 
-void add_gradient_sums(const float* grad, const float* x, const float* slope, ChannelAffine affine,
-                       Rows rows, double* sums, double* products, double* slopes) {
-  const GradientSums out = {sums, products, slopes};
-  by_presence(slope, nullptr, [&]<bool with_slope, bool>() {
+void add_gradient_sums(const Arrays& arrays, const ChannelTerms& terms, Rows rows,
+                       const GradientSums& out) {
+  by_presence(terms.slope, nullptr, [&]<bool with_slope, bool>() {
     if (rows.plane > 1)
-      return run_widest<plane_gradient_sums_body<with_slope>>(grad, x, slope, affine, rows, out);
-    run_widest<gradient_sums_body<with_slope>>(grad, x, slope, affine, rows, tile_rows(rows), out);
+      return run_widest<plane_gradient_sums_body<with_slope>>(arrays, terms, rows, out);
+    run_widest<gradient_sums_body<with_slope>>(arrays, terms, rows, tile_rows(rows), out);
   });
 }
 
-void input_gradients(const float* grad, const float* x, const float* slope, const float* extra,
-                     ChannelAffine affine, const float* constant, const float* factor, Rows rows,
-                     float* grad_x) {
-  by_presence(slope, extra, [&]<bool with_slope, bool with_extra>() {
-    if (rows.plane > 1) {
-      return run_widest<plane_input_gradients_body<with_slope, with_extra>>(
-          grad, x, slope, extra, affine, constant, factor, rows, grad_x);
-    }
-    run_widest<input_gradients_body<with_slope, with_extra>>(grad, x, slope, extra, affine,
-                                                             constant, factor, rows, grad_x);
+void input_gradients(const Arrays& arrays, const ChannelTerms& terms, Rows rows) {
+  by_presence(terms.slope, arrays.residual, [&]<bool with_slope, bool with_residual>() {
+    if (rows.plane > 1)
+      return run_widest<plane_input_gradients_body<with_slope, with_residual>>(arrays, terms, rows);
+    run_widest<input_gradients_body<with_slope, with_residual>>(arrays, terms, rows);
   });
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

@@ -9,8 +9,8 @@
 namespace diffprob::model {
 namespace {
 
-/// Pixels whose float64 sums are added up apart, in order: results do not depend on the number of
-/// threads.
+/// Pixels per chunk. Each chunk has its own float64 sums, which are added in order: results do not
+/// depend on the number of threads.
 constexpr std::int64_t kChunkPixels = 4096;
 
 at::MemoryFormat format_of(const at::Tensor& x) {
@@ -19,14 +19,14 @@ at::MemoryFormat format_of(const at::Tensor& x) {
              : at::MemoryFormat::Contiguous;
 }
 
-kernels::Rows rows_of(const at::Tensor& x) {
+host::Rows rows_of(const at::Tensor& x) {
   const std::int64_t channels = x.size(1);
   if (x.dim() == 2 || format_of(x) == at::MemoryFormat::ChannelsLast)
     return {x.numel() / channels, channels};
   return {x.size(0), channels, x.size(2) * x.size(3)};
 }
 
-std::int64_t chunk_of(kernels::Rows rows) {
+std::int64_t chunk_of(host::Rows rows) {
   return std::max<std::int64_t>(1, kChunkPixels / rows.plane);
 }
 
@@ -34,7 +34,7 @@ const float* data_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
 }
 
-/// [1, C, 1, ...] of a [C] tensor, to be used beside x.
+/// Returns a [C] tensor as [1, C, 1, ...], so that it broadcasts over x.
 at::Tensor beside(const at::Tensor& channel, const at::Tensor& x) {
   std::vector<std::int64_t> shape(static_cast<std::size_t>(x.dim()), 1);
   shape[1] = x.size(1);
@@ -47,19 +47,19 @@ std::vector<std::int64_t> all_but_channels(const at::Tensor& x) {
   return dims;
 }
 
-/// Half types are widened: sums and differences are taken in float32 at least.
+/// Widens the half types: sums and differences are taken in float32 at least.
 at::Tensor widened(const at::Tensor& x) {
   return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
 }
 
 at::Tensor scale_of(const BatchAffine& affine, const BatchStatistics& statistics) {  // [C] float64
-  return affine.weight.defined() ? affine.weight.to(at::kDouble) * statistics.inverse
-                                 : statistics.inverse;
+  return affine.weight.defined() ? affine.weight.to(at::kDouble) * statistics.inv_std
+                                 : statistics.inv_std;
 }
 
-/// Float32 arrays of the kernels. What rounding the mean takes away is put back into the shift.
-struct FloatAffine {
-  FloatAffine(const BatchAffine& affine, const BatchStatistics& statistics) {
+/// Float32 terms for the kernels. What rounding the mean takes away is put back into the shift.
+struct FloatTerms {
+  FloatTerms(const BatchAffine& affine, const BatchStatistics& statistics) : slope(affine.slope) {
     const at::Tensor wide_scale = scale_of(affine, statistics);
     mean = statistics.mean.to(at::kFloat);
     scale = wide_scale.to(at::kFloat);
@@ -67,17 +67,26 @@ struct FloatAffine {
     if (affine.bias.defined()) wide_shift += affine.bias;
     shift = wide_shift.to(at::kFloat);
   }
-  [[nodiscard]] kernels::ChannelAffine pointers() const {
-    return {mean.const_data_ptr<float>(), scale.const_data_ptr<float>(),
-            shift.const_data_ptr<float>()};
+  [[nodiscard]] host::ChannelTerms pointers() const {
+    return {mean.const_data_ptr<float>(),  scale.const_data_ptr<float>(),
+            shift.const_data_ptr<float>(), data_or_null(slope),
+            data_or_null(constant),        data_or_null(factor)};
   }
   at::Tensor mean, scale, shift;
+  at::Tensor slope;             ///< undefined: no PReLU
+  at::Tensor constant, factor;  ///< set only for the gradient of x
 };
 
-/// Adds up what `body(first element, rows, sums [quantities, channels])` finds in each chunk of
-/// rows.
+/// The arrays from element `at` on.
+host::Arrays from_element(const host::Arrays& arrays, std::int64_t at) {
+  const auto moved = [&](auto* pointer) { return pointer != nullptr ? pointer + at : nullptr; };
+  return {moved(arrays.x), moved(arrays.grad), moved(arrays.residual), moved(arrays.out)};
+}
+
+/// Returns the sum over chunks of rows of what `body(first element, rows, sums [quantities,
+/// channels])` finds in each.
 template <class Body>
-at::Tensor sum_of_chunks(kernels::Rows rows, std::int64_t quantities, const Body& body) {
+at::Tensor sum_of_chunks(host::Rows rows, std::int64_t quantities, const Body& body) {
   const std::int64_t chunk = chunk_of(rows);
   const std::int64_t chunks = (rows.count + chunk - 1) / chunk;
   const at::Tensor parts = at::zeros({chunks, quantities, rows.channels}, at::kDouble);
@@ -85,7 +94,7 @@ at::Tensor sum_of_chunks(kernels::Rows rows, std::int64_t quantities, const Body
   at::parallel_for(0, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t first = i * chunk;
-      const kernels::Rows part = {std::min(chunk, rows.count - first), rows.channels, rows.plane};
+      const host::Rows part = {std::min(chunk, rows.count - first), rows.channels, rows.plane};
       body(first * rows.channels * rows.plane, part, values + i * quantities * rows.channels);
     }
   });
@@ -93,7 +102,7 @@ at::Tensor sum_of_chunks(kernels::Rows rows, std::int64_t quantities, const Body
 }
 
 template <class Body>
-void for_chunks(kernels::Rows rows, const Body& body) {
+void for_chunks(host::Rows rows, const Body& body) {
   const std::int64_t chunk = chunk_of(rows);
   at::parallel_for(0, (rows.count + chunk - 1) / chunk, 1,
                    [&](std::int64_t begin, std::int64_t end) {
@@ -115,7 +124,7 @@ at::Tensor divided_by_count(const at::Tensor& sums, const BatchStatistics& stati
                                            : sums / statistics.count;
 }
 
-/// Gradient of BN's output from that of the PReLU behind it, and BN's output itself.
+/// Returns the gradient of BN's output, given that of the PReLU after it, and BN's output itself.
 std::pair<at::Tensor, at::Tensor> through_prelu(const at::Tensor& grad, const at::Tensor& x,
                                                 const BatchAffine& affine,
                                                 const BatchStatistics& statistics) {
@@ -133,21 +142,20 @@ bool has_batch_kernels(const at::Tensor& x) {
   return has_host_kernels(x) || gpu::has_batch_kernels(x);
 }
 
-at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& there) {
-  if (gpu::has_batch_kernels(x)) return gpu::batch_moments(x, there);
+at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& known) {
+  if (gpu::has_batch_kernels(x)) return gpu::batch_moments(x, known);
   if (!has_host_kernels(x)) {
     const auto [variance, mean] = at::var_mean(widened(x), all_but_channels(x), /*correction=*/0);
     return at::stack({mean.to(at::kDouble), variance.to(at::kDouble) * (x.numel() / x.size(1))});
   }
   const float* values = x.const_data_ptr<float>();
-  const auto read = [&](std::int64_t at, kernels::Rows rows, double* out) {
-    kernels::add_moments(values + at, rows, out, out + rows.channels);
+  const auto read = [&](std::int64_t at, host::Rows rows, double* out) {
+    host::add_moments(values + at, rows, out, out + rows.channels);
   };
-  const at::Tensor sums = there.defined() ? there : sum_of_chunks(rows_of(x), 2, read);
+  const at::Tensor sums = known.defined() ? known : sum_of_chunks(rows_of(x), 2, read);
   const at::Tensor mean = sums[0] / (x.numel() / x.size(1));
-  return at::stack(
-      {mean, (sums[1] - mean * sums[0])
-                 .clamp_min_(0)});  // squares of float32 in float64: exact enough for this
+  // Squares of float32 summed in float64 have digits enough for this difference.
+  return at::stack({mean, (sums[1] - mean * sums[0]).clamp_min_(0)});
 }
 
 void update_running(const RunningStatistics& running, const at::Tensor& mean,
@@ -187,24 +195,22 @@ at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine,
     if (residual.defined()) y = y + residual;
     return y.to(x.scalar_type());
   }
-  const FloatAffine floats(affine, statistics);
+  const FloatTerms terms(affine, statistics);
   const at::Tensor other = residual.defined() ? residual.contiguous(format_of(x)) : residual;
   const at::Tensor y = at::empty_like(x);
-  const float* from = x.const_data_ptr<float>();
-  const float* beside_it = data_or_null(other);
-  float* to = y.data_ptr<float>();
-  const auto write = [&](std::int64_t at, kernels::Rows rows) {
-    kernels::normalize(from + at, data_or_null(affine.slope),
-                       beside_it != nullptr ? beside_it + at : nullptr, floats.pointers(), rows,
-                       to + at);
+  const host::Arrays arrays = {x.const_data_ptr<float>(), nullptr, data_or_null(other),
+                               y.data_ptr<float>()};
+  const auto write = [&](std::int64_t at, host::Rows rows) {
+    host::normalize(from_element(arrays, at), terms.pointers(), rows);
   };
   if (sums_of_output == nullptr) {
     for_chunks(rows_of(x), write);
   } else {
+    // A chunk is summed up right after it was written, while it is still in the cache.
     *sums_of_output =
-        sum_of_chunks(rows_of(x), 2, [&](std::int64_t at, kernels::Rows rows, double* out) {
+        sum_of_chunks(rows_of(x), 2, [&](std::int64_t at, host::Rows rows, double* out) {
           write(at, rows);
-          kernels::add_moments(to + at, rows, out, out + rows.channels);
+          host::add_moments(arrays.out + at, rows, out, out + rows.channels);
         });
   }
   return y;
@@ -212,7 +218,7 @@ at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine,
 
 namespace {
 
-/// [2, C] or, with a slope, [3, C]: the third is the gradient of the slope.
+/// Returns [2, C] or, with a slope, [3, C]: the third row is the gradient of the slope.
 at::Tensor gradient_sums(const at::Tensor& grad, const at::Tensor& x, const BatchAffine& affine,
                          const BatchStatistics& statistics) {
   const bool with_slope = affine.slope.defined();
@@ -228,18 +234,17 @@ at::Tensor gradient_sums(const at::Tensor& grad, const at::Tensor& x, const Batc
           at::where(z > 0, at::zeros_like(z), widened(grad) * z).sum(dims, false, at::kDouble));
     return at::stack(sums);
   }
-  const FloatAffine floats(affine, statistics);
-  const float* gradients = grad.const_data_ptr<float>();
-  const float* values = x.const_data_ptr<float>();
+  const FloatTerms terms(affine, statistics);
+  const host::Arrays arrays = {x.const_data_ptr<float>(), grad.const_data_ptr<float>()};
   const std::int64_t quantities = with_slope ? 3 : 2;
   const at::Tensor sums =
-      sum_of_chunks(rows_of(x), quantities, [&](std::int64_t at, kernels::Rows rows, double* out) {
-        kernels::add_gradient_sums(gradients + at, values + at, data_or_null(affine.slope),
-                                   floats.pointers(), rows, out, out + rows.channels,
-                                   with_slope ? out + 2 * rows.channels : nullptr);
+      sum_of_chunks(rows_of(x), quantities, [&](std::int64_t at, host::Rows rows, double* out) {
+        host::add_gradient_sums(
+            from_element(arrays, at), terms.pointers(), rows,
+            {out, out + rows.channels, with_slope ? out + 2 * rows.channels : nullptr});
       });
-  sums[1].add_((floats.mean.to(at::kDouble) - statistics.mean) *
-               sums[0]);  // the kernels took the rounded mean
+  // The kernels took the mean rounded to float32; this makes the products those of the mean.
+  sums[1].add_((terms.mean.to(at::kDouble) - statistics.mean) * sums[0]);
   return sums;
 }
 
@@ -254,7 +259,7 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
     return values.to(like.scalar_type());
   };
   return {sums,
-          affine.weight.defined() ? as(sums[1] * statistics.inverse, affine.weight) : at::Tensor(),
+          affine.weight.defined() ? as(sums[1] * statistics.inv_std, affine.weight) : at::Tensor(),
           affine.bias.defined() ? as(sums[0], affine.bias) : at::Tensor(),
           affine.slope.defined() ? as(sums[2], affine.slope) : at::Tensor()};
 }
@@ -269,7 +274,7 @@ at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
   at::Tensor factor = constant;
   if (!statistics.frozen) {
     constant = divided_by_count(scale * sums[0], statistics);
-    factor = divided_by_count(scale * statistics.inverse.square() * sums[1], statistics);
+    factor = divided_by_count(scale * statistics.inv_std.square() * sums[1], statistics);
   }
   if (!has_host_kernels(x)) {
     const at::Tensor wide = widened(x);
@@ -282,21 +287,16 @@ at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
     if (extra.defined()) grad_x = grad_x + extra;
     return grad_x.to(x.scalar_type());
   }
-  const FloatAffine floats(affine, statistics);
-  const at::Tensor float_factor = factor.to(at::kFloat);
-  const at::Tensor float_constant =
-      (constant + (floats.mean.to(at::kDouble) - statistics.mean) * factor).to(at::kFloat);
+  FloatTerms terms(affine, statistics);
+  terms.factor = factor.to(at::kFloat);
+  terms.constant =
+      (constant + (terms.mean.to(at::kDouble) - statistics.mean) * factor).to(at::kFloat);
   const at::Tensor other = extra.defined() ? extra.contiguous(format_of(x)) : extra;
   const at::Tensor grad_x = at::empty_like(x);
-  const float* gradients = grad.const_data_ptr<float>();
-  const float* values = x.const_data_ptr<float>();
-  const float* beside_it = data_or_null(other);
-  float* to = grad_x.data_ptr<float>();
-  for_chunks(rows_of(x), [&](std::int64_t at, kernels::Rows rows) {
-    kernels::input_gradients(gradients + at, values + at, data_or_null(affine.slope),
-                             beside_it != nullptr ? beside_it + at : nullptr, floats.pointers(),
-                             float_constant.const_data_ptr<float>(),
-                             float_factor.const_data_ptr<float>(), rows, to + at);
+  const host::Arrays arrays = {x.const_data_ptr<float>(), grad.const_data_ptr<float>(),
+                               data_or_null(other), grad_x.data_ptr<float>()};
+  for_chunks(rows_of(x), [&](std::int64_t at, host::Rows rows) {
+    host::input_gradients(from_element(arrays, at), terms.pointers(), rows);
   });
   return grad_x;
 }

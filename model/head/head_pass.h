@@ -10,17 +10,17 @@
 
 namespace diffprob::model {
 
-/// Memory for logits: `slots` chunks of `chunk_classes` classes. As many slots as chunks: nothing
-/// is computed twice.
+/// Memory for logits: `slots` chunks of `chunk_classes` classes. With as many slots as chunks,
+/// nothing is computed twice.
 struct LogitBuffer {
   at::Tensor values;  ///< [slots * chunk_classes * B] float32
   std::int64_t chunk_classes;
   std::int64_t slots;
 };
 
-/// Softmax over own classes other than a sample's own, before the exchange.
+/// Softmax over the non-target classes of this rank, before the exchange.
 struct ShardSoftmax {
-  OtherMaxima maxima;
+  NonTargetMaxima maxima;
   at::Tensor reference;  ///< [B] float32: largest effective cosine, at least -1
   at::Tensor sums;       ///< [B] float64: sum of e = exp(scale * (effective cosine - reference))
   at::Tensor weighted_centres;  ///< [B, D] float32: sum of e * slope * centre / |centre|
@@ -31,7 +31,7 @@ struct ShardSoftmax {
 struct RowGradientTerms {
   at::Tensor reference;
   at::Tensor factor;
-  at::Tensor own;  ///< d loss / d (product of the own centre and the embedding)
+  at::Tensor target;  ///< d loss / d (product of the target centre and the embedding)
 };
 
 /// One batch and this rank's classes: two passes over chunks of classes, with no tensor over all of
@@ -55,11 +55,12 @@ class HeadPass {
   [[nodiscard]] const StepClasses& classes() const noexcept { return classes_; }
 
   [[nodiscard]] ShardSoftmax first_pass();
-  /// Between the passes.
+  /// Must be called between the passes.
   void set_terms(RowGradientTerms terms) { terms_ = std::move(terms); }
   /// Memory for the gradient of one chunk, [chunk_classes, D].
   [[nodiscard]] at::Tensor gradient_scratch() const;
-  /// Another batch is going to use the buffer.
+  /// Must be called before another batch uses the buffer: the second pass then computes all
+  /// products again.
   void forget_logits() noexcept { references_.clear(); }
 
   /// Second pass, chunks in descending order: writes or adds d loss / d centre, before project(),
@@ -78,8 +79,9 @@ class HeadPass {
     return !references_.empty() &&
            chunk + buffer_.slots >= static_cast<std::int64_t>(references_.size());
   }
-  /// Cosines of a slot -> effective cosines; their slopes [c, B], undefined when the margin leaves
-  /// other classes alone.
+  /// Turns the cosines of a slot into effective cosines, in place. Returns their slopes [c, B],
+  /// undefined when the margin leaves
+  /// non-target classes alone.
   [[nodiscard]] at::Tensor make_effective(const Chunk& chunk) const;
   void recompute_gradients(const Chunk& chunk, const at::Tensor& centres) const;
 
@@ -88,7 +90,7 @@ class HeadPass {
   const Margin& margin_;
   LogitBuffer buffer_;
   at::Tensor inverse_norms_;            // [n]
-  std::vector<at::Tensor> references_;  // a chunk: the reference of the exponentials in its slot
+  std::vector<at::Tensor> references_;  // per chunk: the reference of the exponentials in its slot
   RowGradientTerms terms_;
 };
 

@@ -20,20 +20,20 @@ bool is_supported(at::ScalarType type) {
   return type == at::kFloat || type == at::kBFloat16;
 }
 
-/// Rows of a tensor that updates may write to: in place where they lie together as float32, else a
-/// float32 copy.
-struct Rows {
+/// Rows of a tensor that an update may write to: the rows themselves where they are adjacent and
+/// float32, else a float32 copy.
+struct RowValues {
   at::Tensor values;  // [n, D] float32
   bool in_place;
 };
-Rows read_rows(const at::Tensor& whole, const RowGradients& rows) {
+RowValues read_rows(const at::Tensor& whole, const RowGradients& rows) {
   const at::Tensor stored = rows.rows.defined()
                                 ? whole.index_select(0, rows.rows)
                                 : whole.narrow(0, rows.first, rows.gradient.size(0));
   return {stored.to(at::kFloat), !rows.rows.defined() && stored.scalar_type() == at::kFloat};
 }
 
-void write_rows(at::Tensor whole, const RowGradients& rows, const Rows& changed,
+void write_rows(at::Tensor whole, const RowGradients& rows, const RowValues& changed,
                 std::int64_t first_class, std::uint64_t key) {
   if (changed.in_place) return;
   at::Tensor stored = changed.values;
@@ -65,8 +65,8 @@ at::Tensor round_stochastically(const at::Tensor& values, const at::Tensor& clas
   static_assert(sizeof(at::BFloat16) == sizeof(std::uint16_t));
   auto* to = static_cast<std::uint16_t*>(out.mutable_data_ptr());
   at::parallel_for(0, source.size(0), kRowGrain, [&](std::int64_t first, std::int64_t last) {
-    kernels::round_stochastically(from + first * dim, id + first, last - first, dim, key,
-                                  to + first * dim);
+    host::round_stochastically(from + first * dim, id + first, last - first, dim, key,
+                               to + first * dim);
   });
   return out;
 }
@@ -99,8 +99,8 @@ void HeadSgd::begin_step(StepControl control, std::uint64_t step) {
 }
 
 bool HeadSgd::skipped_on_host() const {
-  return control_.apply.defined() && weight_.device().is_cpu() &&
-         control_.apply.item<double>() == 0.0;
+  return control_.do_update.defined() && weight_.device().is_cpu() &&
+         control_.do_update.item<double>() == 0.0;
 }
 
 bool HeadSgd::projects() const noexcept {
@@ -111,9 +111,9 @@ void HeadSgd::update_rows(const RowGradients& rows) {
   const at::NoGradGuard no_grad;
   if (rows.gradient.size(0) == 0 || skipped_on_host()) return;
   if (gpu::has_head_sgd(weight_)) {
-    const kernels::HeadSgdStep step{static_cast<float>(control_.learning_rate),
-                                    static_cast<float>(options_.momentum),
-                                    static_cast<float>(options_.weight_decay), options_.nesterov};
+    const gpu::HeadSgdStep step{static_cast<float>(control_.learning_rate),
+                                static_cast<float>(options_.momentum),
+                                static_cast<float>(options_.weight_decay), options_.nesterov};
     gpu::head_sgd({weight_, momentum_, first_class_, key_}, rows, step, control_);
   } else if (weight_.device().is_cpu()) {
     update_host(rows);
@@ -124,17 +124,17 @@ void HeadSgd::update_rows(const RowGradients& rows) {
 
 void HeadSgd::update_host(const RowGradients& rows) {
   refuse_device_rate(control_, "head SGD");
-  const Rows weight = read_rows(weight_, rows);
-  const Rows momentum = read_rows(momentum_, rows);
-  const kernels::SgdStep step{static_cast<float>(control_.learning_rate),
-                              static_cast<float>(options_.momentum),
-                              static_cast<float>(options_.weight_decay), options_.nesterov};
+  const RowValues weight = read_rows(weight_, rows);
+  const RowValues momentum = read_rows(momentum_, rows);
+  const host::SgdStep step{static_cast<float>(control_.learning_rate),
+                           static_cast<float>(options_.momentum),
+                           static_cast<float>(options_.weight_decay), options_.nesterov};
   const std::int64_t dim = rows.gradient.size(1);
   float* w = weight.values.mutable_data_ptr<float>();
   float* v = momentum.values.mutable_data_ptr<float>();
   const float* g = rows.gradient.const_data_ptr<float>();
   at::parallel_for(0, rows.gradient.size(0), kRowGrain, [&](std::int64_t first, std::int64_t last) {
-    kernels::sgd(w + first * dim, v + first * dim, g + first * dim, (last - first) * dim, step);
+    host::sgd(w + first * dim, v + first * dim, g + first * dim, (last - first) * dim, step);
   });
   write_rows(weight_, rows, weight, first_class_, data::combine_key(key_, 0));
   write_rows(momentum_, rows, momentum, first_class_, data::combine_key(key_, 1));
@@ -142,19 +142,19 @@ void HeadSgd::update_host(const RowGradients& rows) {
 
 void HeadSgd::update_device(const RowGradients& rows) {
   refuse_device_rate(control_, "head SGD");
-  const Rows weight = read_rows(weight_, rows);
-  const Rows momentum = read_rows(momentum_, rows);
+  const RowValues weight = read_rows(weight_, rows);
+  const RowValues momentum = read_rows(momentum_, rows);
   at::Tensor gradient = rows.gradient;
   gradient.add_(weight.values, options_.weight_decay);
   const at::Tensor velocity = at::add(gradient, momentum.values, options_.momentum);
   const at::Tensor& direction =
       options_.nesterov ? gradient.add_(velocity, options_.momentum) : velocity;
   const at::Tensor moved = at::sub(weight.values, direction, control_.learning_rate);
-  const at::Tensor& apply = control_.apply;
+  const at::Tensor& do_update = control_.do_update;
   at::Tensor(weight.values)
-      .copy_(apply.defined() ? at::where(apply != 0, moved, weight.values) : moved);
+      .copy_(do_update.defined() ? at::where(do_update != 0, moved, weight.values) : moved);
   at::Tensor(momentum.values)
-      .copy_(apply.defined() ? at::where(apply != 0, velocity, momentum.values) : velocity);
+      .copy_(do_update.defined() ? at::where(do_update != 0, velocity, momentum.values) : velocity);
   write_rows(weight_, rows, weight, first_class_, data::combine_key(key_, 0));
   write_rows(momentum_, rows, momentum, first_class_, data::combine_key(key_, 1));
 }

@@ -28,8 +28,8 @@ class HeadSgd : public HeadUpdate {
   /// at zero.
   HeadSgd(at::Tensor weight, std::int64_t first_class, HeadSgdOptions options);
 
-  /// Before the rows of a step come. control.apply as for every optimiser: 0 leaves all bits as
-  /// they are. `step` keys the rounding.
+  /// Call it before the rows of a step come. control.do_update as for every optimiser: 0 leaves all
+  /// bits as they are. `step` keys the rounding.
   void begin_step(StepControl control, std::uint64_t step);
   void update_rows(const RowGradients& rows) override;
   [[nodiscard]] bool projects() const noexcept override;

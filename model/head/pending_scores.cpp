@@ -13,8 +13,8 @@
 namespace diffprob::model {
 namespace {
 
-constexpr std::int64_t kMarginRows =
-    8;  // rows of which margins are computed together, see target_logits()
+/// Number of rows whose margins are computed together, see target_logits().
+constexpr std::int64_t kMarginRows = 8;
 constexpr std::int64_t kLabelColumn = kScoreColumns;
 constexpr std::int64_t kNormColumn = kScoreColumns + 1;
 

@@ -13,14 +13,14 @@ namespace diffprob::model {
 /// One row a sample, all [b] on the host. nll and probability use the margin asked for; all else is
 /// margin-free.
 struct HeadScores {
-  at::Tensor nll;            ///< float32, -log p of the own label, computed without going through p
-  at::Tensor probability;    ///< float32
-  at::Tensor top1;           ///< int64, arg max class (lowest id among equals)
-  at::Tensor top1_log_prob;  ///< float32
+  at::Tensor nll;              ///< float32, -log p of the label, computed without going through p
+  at::Tensor probability;      ///< float32
+  at::Tensor top1;             ///< int64, arg max class (lowest id among equals)
+  at::Tensor top1_log_prob;    ///< float32
   at::Tensor second_log_prob;  ///< float32, of the second largest logit (-inf when C is 1)
   at::Tensor sum_p2;           ///< float32, sum over classes of p^2
   at::Tensor entropy;          ///< float32, nats
-  at::Tensor cosine;           ///< float32, to the own class centre
+  at::Tensor cosine;           ///< float32, to the centre of the target class
   at::Tensor norm;             ///< float32, L2 norm of the embedding
 };
 

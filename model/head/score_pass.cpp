@@ -16,8 +16,9 @@ namespace {
 
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 constexpr std::int64_t kNoClass = std::numeric_limits<std::int32_t>::max();
-constexpr std::int64_t kHostRows =
-    64;  // of a product: MKL packs the classes of a block anew for each
+/// Rows per matrix product. MKL packs the classes of a block again for each product, so there
+/// should be few.
+constexpr std::int64_t kHostRows = 64;
 constexpr std::int64_t kDeviceClasses = 16 << 10;
 constexpr int kMostFractionBits = 40;
 constexpr std::int32_t kNotANumber = 0x7FC00000;  // above the bits of infinity
@@ -84,7 +85,7 @@ ScorePass::ScorePass(const at::Tensor& weight, std::int64_t first_class, BlockWo
       first_class_(first_class),
       last_class_(first_class + weight.size(0)),
       workers_(workers),
-      block_classes_(kernels::kBlockClasses),
+      block_classes_(host::kBlockClasses),
       first_start_(first_class_ / block_classes_ * block_classes_) {
   if (workers == nullptr) {
     const std::int64_t blocks =
@@ -102,8 +103,8 @@ std::int64_t ScorePass::block_rows(at::Device device) {
 
 std::int64_t ScorePass::rows_at_once(std::int64_t num_classes, int world_size,
                                      std::int64_t elements, at::Device device) {
-  const std::int64_t classes = (num_classes + world_size - 1) / world_size +
-                               (device.is_cpu() ? 2 * kernels::kBlockClasses : 0);
+  const std::int64_t classes =
+      (num_classes + world_size - 1) / world_size + (device.is_cpu() ? 2 * host::kBlockClasses : 0);
   return std::max<std::int64_t>(1, elements / classes / block_rows(device)) * block_rows(device);
 }
 
@@ -158,7 +159,7 @@ at::Tensor ScorePass::maxima(const at::Tensor& x, const at::Tensor& labels, std:
     auto* target = second + rows_;
     for (std::int64_t i = 0; i < blocks_; ++i) {
       for (std::int64_t row = 0; row < rows_; ++row) {
-        const kernels::RowExtremes& found = extremes_[static_cast<std::size_t>(i * rows_ + row)];
+        const host::RowExtremes& found = extremes_[static_cast<std::size_t>(i * rows_ + row)];
         const std::int64_t first_class = block_start(i) + found.first_column;
         merge_keys(first[row], second[row], cosine_key(found.first, first_class),
                    cosine_key(found.second, kNoClass));
@@ -169,7 +170,7 @@ at::Tensor ScorePass::maxima(const at::Tensor& x, const at::Tensor& labels, std:
   return at::stack({keys_.select(0, 0), keys_.select(0, 2)});
 }
 
-kernels::CosineBlock ScorePass::host_block(std::int64_t block) const {
+host::CosineBlock ScorePass::host_block(std::int64_t block) const {
   return {cosines_of(block).mutable_data_ptr<float>(), rows_,
           std::max<std::int64_t>(0, first_class_ - block_start(block)),
           std::min(block_classes_, last_class_ - block_start(block))};
@@ -182,9 +183,8 @@ void ScorePass::host_maxima(std::int64_t block, const at::Tensor& labels) {
     columns[static_cast<std::size_t>(row)] =
         labels.const_data_ptr<std::int64_t>()[row] - block_start(block);
   }
-  kernels::cosines_of_block(host_block(block), inverse_norms.const_data_ptr<float>(),
-                            columns.data(),
-                            extremes_.data() + static_cast<std::size_t>(block * rows_));
+  host::cosines_of_block(host_block(block), inverse_norms.const_data_ptr<float>(), columns.data(),
+                         extremes_.data() + static_cast<std::size_t>(block * rows_));
 }
 
 void ScorePass::device_maxima(std::int64_t block, const at::Tensor& labels) {
@@ -229,10 +229,10 @@ at::Tensor ScorePass::sums(const at::Tensor& first, const at::Tensor& second, do
         [&](std::int64_t i) { sums.add_(device_sums(i, first, references, scale, bits)); });
     return sums;
   }
-  std::vector<kernels::FixedSums> sums(static_cast<std::size_t>(rows_));
+  std::vector<host::FixedSums> sums(static_cast<std::size_t>(rows_));
   std::mutex mutex;
   for_each_block([&](std::int64_t i) {
-    std::vector<kernels::FixedSums> of_block(sums.size());
+    std::vector<host::FixedSums> of_block(sums.size());
     host_sums(i, first, references, of_block.data(), scale, bits);
     const std::lock_guard lock(mutex);
     for (std::size_t row = 0; row < sums.size(); ++row) {
@@ -244,7 +244,7 @@ at::Tensor ScorePass::sums(const at::Tensor& first, const at::Tensor& second, do
   at::Tensor result = at::empty({3, rows_}, first.options());
   auto* out = result.mutable_data_ptr<std::int64_t>();
   for (std::int64_t row = 0; row < rows_; ++row) {
-    const kernels::FixedSums& of_row = sums[static_cast<std::size_t>(row)];
+    const host::FixedSums& of_row = sums[static_cast<std::size_t>(row)];
     out[row] = of_row.e;
     out[rows_ + row] = of_row.squares;
     out[2 * rows_ + row] = of_row.entropy;
@@ -253,16 +253,16 @@ at::Tensor ScorePass::sums(const at::Tensor& first, const at::Tensor& second, do
 }
 
 void ScorePass::host_sums(std::int64_t block, const at::Tensor& first, const at::Tensor& references,
-                          kernels::FixedSums* sums, double scale, int bits) {
-  const kernels::CosineBlock cosines = host_block(block);
+                          host::FixedSums* sums, double scale, int bits) {
+  const host::CosineBlock cosines = host_block(block);
   for (std::int64_t row = 0; row < rows_; ++row) {
     const std::int64_t column =
         class_of_key(first.const_data_ptr<std::int64_t>()[row]) - block_start(block);
     if (column >= 0 && column < block_classes_)
       cosines.values[row * block_classes_ + column] = -std::numeric_limits<float>::infinity();
   }
-  kernels::add_exponentials(cosines, static_cast<float>(scale), references.const_data_ptr<float>(),
-                            bits, sums);
+  host::add_exponentials(cosines, static_cast<float>(scale), references.const_data_ptr<float>(),
+                         bits, sums);
 }
 
 at::Tensor ScorePass::device_sums(std::int64_t block, const at::Tensor& first,

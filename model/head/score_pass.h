@@ -71,11 +71,11 @@ class ScorePass {
   [[nodiscard]] at::Tensor cosines_of(std::int64_t block) const {
     return cosines_.select(0, block).narrow(0, place_, rows_);
   }
-  [[nodiscard]] kernels::CosineBlock host_block(std::int64_t block) const;
+  [[nodiscard]] host::CosineBlock host_block(std::int64_t block) const;
   void host_maxima(std::int64_t block, const at::Tensor& labels);
   void device_maxima(std::int64_t block, const at::Tensor& labels);
   void host_sums(std::int64_t block, const at::Tensor& first, const at::Tensor& references,
-                 kernels::FixedSums* sums, double scale, int bits);
+                 host::FixedSums* sums, double scale, int bits);
   [[nodiscard]] at::Tensor device_sums(std::int64_t block, const at::Tensor& first,
                                        const at::Tensor& references, double scale, int bits);
 
@@ -84,15 +84,15 @@ class ScorePass {
   std::int64_t last_class_;
   BlockWorkers* workers_;
   std::int64_t block_classes_;
-  std::int64_t
-      first_start_;  ///< first class of the first block; on a CPU a multiple of block_classes_
+  /// First class of the first block; on a CPU a multiple of block_classes_.
+  std::int64_t first_start_;
   std::int64_t blocks_ = 0;
   at::Tensor x_;  // [whole blocks of rows, D]
   std::int64_t place_ = 0;
   std::int64_t rows_ = 0;
-  at::Tensor cosines_;                          // [blocks, whole blocks of rows, block_classes_]
-  std::vector<kernels::RowExtremes> extremes_;  // host: [blocks, n]
-  at::Tensor keys_;                             // [3, n]: first, second, target
+  at::Tensor cosines_;                       // [blocks, whole blocks of rows, block_classes_]
+  std::vector<host::RowExtremes> extremes_;  // host: [blocks, n]
+  at::Tensor keys_;                          // [3, n]: first, second, target
 };
 
 }  // namespace diffprob::model

@@ -13,19 +13,19 @@
 #include "data/random/keyed_random.h"
 #include "dist/gpu/stream_capture.h"
 #include "model/head/gathered_batch.h"
-#include "model/head/own_classes.h"
 #include "model/head/score_pass.h"
+#include "model/head/target_classes.h"
 #include "model/softmax/row_norms.h"
 
 namespace diffprob::model {
 namespace {
 
 constexpr float kInitialDeviation = 0.01f;
-constexpr std::int64_t kHostChunkElements =
-    512 << 10;  // of logits: a chunk, its centres and their gradients stay in the caches
+/// Logits per chunk: a chunk, its centres and their gradients then stay in the caches.
+constexpr std::int64_t kHostChunkElements = 512 << 10;
 constexpr std::int64_t kSmallestChunk = 64;
 
-/// [classes, dim]: centre of class c is a function of (seed, c) alone.
+/// Returns [classes, dim]. The centre of class c is a function of only (seed, c).
 at::Tensor initial_centres(const HeadOptions& options, std::int64_t first_class,
                            std::int64_t classes) {
   at::Tensor centres = at::empty({classes, options.embedding_dim}, at::kFloat);
@@ -41,15 +41,16 @@ at::Tensor initial_centres(const HeadOptions& options, std::int64_t first_class,
   return centres;
 }
 
-/// Softmax of a row over all ranks, split into the own class and all others, so that neither is
+/// Softmax of a row over all ranks, split into the target class and all others, so that neither is
 /// lost when the other is nearly 1. All [B].
 struct RowSoftmax {
-  at::Tensor reference;   ///< float32: largest effective cosine to another class, at least -1
-  at::Tensor others_sum;  ///< float64: sum over other classes of exp(scale * (effective cosine -
-                          ///< reference))
-  at::Tensor gap;         ///< float64: log sum exp of the others - target logit
-  at::Tensor correct;     ///< bool
-  at::Tensor best_other;  ///< float64: largest cosine to another class, -inf when there is none
+  at::Tensor reference;       ///< float32: largest effective cosine to another class, at least -1
+  at::Tensor non_target_sum;  ///< float64: sum over non-target classes of exp(scale * (effective
+                              ///< cosine - reference))
+  at::Tensor gap;             ///< float64: log sum exp of the others - target logit
+  at::Tensor correct;         ///< bool
+  /// float64: largest cosine to another class, -inf when there is none.
+  at::Tensor best_non_target;
 };
 
 /// Collective: a maximum of [4, B] float32 and a sum of [B] int64, whatever the number of ranks.
@@ -85,23 +86,23 @@ RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_
           at::maximum(below, above)};
 }
 
-/// d loss / d cosines, of `weight` times the mean loss over B rows. own: of the target cosine, [B]
-/// float64; factor [B] float64.
+/// d loss / d cosines, of `weight` times the mean loss over B rows. target: of the target cosine,
+/// [B] float64; factor [B] float64.
 struct CosineGradients {
   at::Tensor factor;
-  at::Tensor own;
+  at::Tensor target;
 };
 CosineGradients cosine_gradients(const RowSoftmax& rows, const at::Tensor& target_slope,
                                  double scale, double weight) {
   const double share = weight / static_cast<double>(rows.gap.size(0));
-  const at::Tensor others_probability = at::sigmoid(rows.gap);
-  // No other class: the sum is 0 and so is the probability.
-  return {others_probability.div(rows.others_sum.clamp_min(1e-300)).mul_(scale * share),
-          others_probability.mul(target_slope).mul_(-share)};
+  const at::Tensor non_target_probability = at::sigmoid(rows.gap);
+  // No non-target class: the sum is 0 and so is the probability.
+  return {non_target_probability.div(rows.non_target_sum.clamp_min(1e-300)).mul_(scale * share),
+          non_target_probability.mul(target_slope).mul_(-share)};
 }
 
 /// [B, D]: this rank's part of d loss / d normalised embeddings.
-at::Tensor embedding_gradients(const ShardSoftmax& shard, const OwnClasses& own,
+at::Tensor embedding_gradients(const ShardSoftmax& shard, const TargetClasses& targets,
                                const RowSoftmax& rows, const CosineGradients& gradients,
                                double scale) {
   const at::Tensor factor = at::sub(shard.reference.to(at::kDouble), rows.reference)
@@ -110,7 +111,7 @@ at::Tensor embedding_gradients(const ShardSoftmax& shard, const OwnClasses& own,
                                 .mul_(gradients.factor)
                                 .to(at::kFloat);
   at::Tensor all = at::mul(shard.weighted_centres, factor.unsqueeze(1));
-  own.add_gradients(all, gradients.own.to(at::kFloat));
+  targets.add_gradients(all, gradients.target.to(at::kFloat));
   return all;
 }
 
@@ -201,7 +202,7 @@ void ShardedHead::check_step(const HeadStepOptions& step, std::int64_t rows) con
     TORCH_CHECK(!sampled && options_.storage == at::kFloat,
                 "head: sampled or bfloat16 centres have no complete gradient; use a deferred step");
   } else if (!pending_.empty()) {
-    TORCH_CHECK(!sampled && !margin_->changes_others() && pending_.back().rows() == rows,
+    TORCH_CHECK(!sampled && !margin_->changes_non_targets() && pending_.back().rows() == rows,
                 "head: deferred steps of several batches need equal batches, all classes and a "
                 "margin that changes only the target class");
   }
@@ -248,8 +249,8 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
   const double scale = margin_->options().scale;
   const StepClasses classes = step_classes(batch.labels(), step_options.key);
   HeadPass pass(classes, batch.normalised(), *margin_, logit_buffer(classes.count(), batch.rows()));
-  const OwnClasses own(classes, batch.normalised(), options_.own_class_kernel);
-  const at::Tensor target_cosine = own.cosine();
+  const TargetClasses targets(classes, batch.normalised(), options_.target_kernel);
+  const at::Tensor target_cosine = targets.cosine();
   communicator_.all_reduce(target_cosine, dist::ReduceOp::kMax)->wait_stream();
   const TargetLogits target = margin_->target({target_cosine, batch.norms(), step_options.key});
   const ShardSoftmax shard = pass.first_pass();
@@ -259,21 +260,23 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
       cosine_gradients(rows, target.slope, scale, step_options.weight);
 
   HeadStep step;
-  const at::Tensor all_grads = embedding_gradients(shard, own, rows, gradients, scale);
-  step.grad_embeddings = at::empty({batch.own_rows(), options_.embedding_dim}, all_grads.options());
+  const at::Tensor all_grads = embedding_gradients(shard, targets, rows, gradients, scale);
+  step.grad_embeddings =
+      at::empty({batch.local_rows(), options_.embedding_dim}, all_grads.options());
   const auto scatter = communicator_.reduce_scatter_v(step.grad_embeddings, all_grads, counts);
   pass.set_terms({rows.reference, gradients.factor.to(at::kFloat),
-                  own.over_norms(gradients.own.to(at::kFloat))});
+                  targets.over_norms(gradients.target.to(at::kFloat))});
   settle_centres(std::move(pass), step_options.centre_gradients);
   scatter->wait_stream();
-  normalise_rows_backward(step.grad_embeddings, batch.own_embeddings(), batch.own_inverse_norms());
+  normalise_rows_backward(step.grad_embeddings, batch.local_embeddings(),
+                          batch.local_inverse_norms());
   if (step_options.loss_scale.defined()) step.grad_embeddings.mul_(step_options.loss_scale);
 
   step.loss = at::log_sigmoid(rows.gap.neg()).neg_().mean().to(at::kFloat);
-  step.probability = at::sigmoid(batch.own(rows.gap).neg()).to(at::kFloat);
-  step.correct = batch.own(rows.correct).clone();
-  step.label_margin = batch.own(target_cosine)
-                          .sub(batch.own(rows.best_other).clamp_min(-1.0))
+  step.probability = at::sigmoid(batch.local(rows.gap).neg()).to(at::kFloat);
+  step.correct = batch.local(rows.correct).clone();
+  step.label_margin = batch.local(target_cosine)
+                          .sub(batch.local(rows.best_non_target).clamp_min(-1.0))
                           .mul_(scale)
                           .to(at::kFloat);
   return step;

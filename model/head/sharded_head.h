@@ -32,12 +32,13 @@ struct HeadOptions {
   std::int64_t max_buffer_bytes = std::int64_t{232} << 20;
   std::int64_t chunk_classes = 0;  ///< classes worked on at a time; 0: what suits caches on the
                                    ///< CPU, what max_buffer_bytes allows elsewhere
-  /// Share of other classes in the softmax of a training step, (0, 1]; below 1 see class_sampler.h.
-  /// Own classes always take part.
+  /// Share of non-target classes in the softmax of a training step, (0, 1]; below 1 see
+  /// class_sampler.h. Target classes always take part.
   double sample_rate = 1.0;
-  bool own_class_kernel = false;  ///< on a GPU, the own kernel for own classes (see own_classes.h)
-  at::ScalarType storage =
-      at::kFloat;  ///< of weight(): float32 or bfloat16. All sums are float32 or wider.
+  /// Uses the kernel for target classes on a GPU (see target_classes.h).
+  bool target_kernel = false;
+  /// Type of weight(): float32 or bfloat16. All sums are float32 or wider.
+  at::ScalarType storage = at::kFloat;
 };
 
 /// Where the gradients of the class centres of a step go.
@@ -60,18 +61,19 @@ struct HeadStepOptions {
 struct HeadStep {
   at::Tensor loss;             ///< scalar float32, mean over B, the same on every rank
   at::Tensor grad_embeddings;  ///< [b, D] float32, d loss / d embeddings (un-normalised)
-  at::Tensor probability;      ///< [b] float32, softmax probability of the own label, with margin
-  at::Tensor
-      correct;  ///< [b] bool, margin-free arg max (of the classes that take part) is the label
-  /// [b] float32, margin-free log-probability of the own label minus that of the best other class
-  /// that takes part: scale * (difference of the cosines); no other class counts as a cosine of -1.
+  at::Tensor probability;      ///< [b] float32, softmax probability of the label, with margin
+  /// [b] bool, margin-free arg max (of the classes that take part) is the label.
+  at::Tensor correct;
+  /// [b] float32, margin-free log-probability of the label minus that of the best non-target class
+  /// that takes part: scale * (difference of the cosines); no non-target class counts as a cosine
+  /// of -1.
   at::Tensor label_margin;
 };
 
 /// Cosine softmax classifier with its classes split over ranks: rank r holds rows [C*r/W,
 /// C*(r+1)/W). Loss, gradients and probabilities equal those of a replicated head (over the sampled
 /// classes, when classes are sampled). Distributed softmax: all_gather of the normalised
-/// embeddings, logits of own classes chunk by chunk, all_reduce of target cosines, of row maxima
+/// embeddings, logits of local classes chunk by chunk, all_reduce of target cosines, of row maxima
 /// and of sums (as integers), reduce_scatter of embedding gradients.
 ///
 /// A step with an optimiser of its own for the centres, which sampling and bfloat16 storage need
@@ -104,7 +106,7 @@ class ShardedHead {
 
   /// Second half of the deferred steps since the last call: their centre gradients, summed, go to
   /// `update` in pieces. Not collective. More than one step at a time needs equal B, all classes
-  /// and a margin that leaves other classes alone, else forward_backward throws.
+  /// and a margin that leaves non-target classes alone, else forward_backward throws.
   void apply(HeadUpdate& update);
   /// Forgets the deferred steps.
   void drop_pending() noexcept { pending_.clear(); }

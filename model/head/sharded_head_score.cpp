@@ -1,4 +1,4 @@
-// Scores of ShardedHead: three steps over own classes, each followed by one exchange of O(B)
+// Scores of ShardedHead: three steps over local classes, each followed by one exchange of O(B)
 // integers, and the merge.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -60,8 +60,8 @@ PendingScores ShardedHead::begin_score(const at::Tensor& embeddings, const at::T
     part.select(0, kSecondColumn).copy_(second);
     part.narrow(0, kSumColumns, 3).copy_(sums);
   }
-  return {statistics.narrow(1, batch.first_own_row(), batch.own_rows()), batch.own(batch.labels()),
-          row_norms(batch.own_embeddings()), bits, margin};
+  return {statistics.narrow(1, batch.first_local_row(), batch.local_rows()),
+          batch.local(batch.labels()), row_norms(batch.local_embeddings()), bits, margin};
 }
 
 }  // namespace diffprob::model

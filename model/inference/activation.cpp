@@ -54,8 +54,7 @@ void InferencePrelu::apply(at::Tensor& x) const {
   const std::int64_t channels = x.size(1);
   float* pixels = x.mutable_data_ptr<float>();
   at::parallel_for(0, pixels_of(x), grain_of(channels), [&](std::int64_t begin, std::int64_t end) {
-    kernels::prelu(pixels + begin * channels, end - begin, channels,
-                   slope_.const_data_ptr<float>());
+    host::prelu(pixels + begin * channels, end - begin, channels, slope_.const_data_ptr<float>());
   });
 }
 
@@ -83,9 +82,9 @@ void BorderedPrelu::apply(at::Tensor& x) const {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t y = row % side_;
       const std::int64_t place = y == 0 ? 0 : y + 1 < side_ ? 1 : 2;
-      kernels::biased_prelu_row(pixels + row * side_ * channels, side_, channels,
-                                bias_.const_data_ptr<float>() + place * 3 * channels,
-                                slope_.const_data_ptr<float>());
+      host::biased_prelu_row(pixels + row * side_ * channels, side_, channels,
+                             bias_.const_data_ptr<float>() + place * 3 * channels,
+                             slope_.const_data_ptr<float>());
     }
   });
 }
@@ -98,8 +97,8 @@ at::Tensor channel_means(const at::Tensor& x) {
                               x.options().memory_format(at::MemoryFormat::ChannelsLast));
   at::parallel_for(0, x.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      kernels::channel_sums(x.const_data_ptr<float>() + i * pixels * channels, pixels, channels,
-                            sums.mutable_data_ptr<float>() + i * channels);
+      host::channel_sums(x.const_data_ptr<float>() + i * pixels * channels, pixels, channels,
+                         sums.mutable_data_ptr<float>() + i * channels);
     }
   });
   return sums.div_(static_cast<double>(pixels));
@@ -117,9 +116,9 @@ void add_scaled(at::Tensor& sum, const at::Tensor& values, const at::Tensor& sca
   at::parallel_for(0, sum.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t first = i * pixels * channels;
-      kernels::add_scaled(sum.mutable_data_ptr<float>() + first,
-                          values.const_data_ptr<float>() + first, pixels, channels,
-                          own_scale.const_data_ptr<float>() + i * channels);
+      host::add_scaled(sum.mutable_data_ptr<float>() + first,
+                       values.const_data_ptr<float>() + first, pixels, channels,
+                       own_scale.const_data_ptr<float>() + i * channels);
     }
   });
 }

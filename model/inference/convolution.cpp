@@ -11,8 +11,8 @@ namespace diffprob::model {
 namespace {
 
 constexpr std::array<std::int64_t, 2> kNoDilation = {1, 1};
-constexpr std::int64_t kTypicalBatch =
-    8;  // the blocked order is chosen for it; other sizes work too
+/// Batch size that the blocked order is chosen for; other sizes work too.
+constexpr std::int64_t kTypicalBatch = 8;
 
 using Scalars = c10::List<std::optional<at::Scalar>>;
 using Reorder = at::Tensor(const at::Tensor&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef,

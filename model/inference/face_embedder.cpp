@@ -16,8 +16,8 @@ constexpr std::int64_t kHostBlock = 16;
 // iresnet18 19.1 19.7 21.1 21.0 19.4, mobilefacenet 116 142 150 158 146, tiny 531 838 898 1047
 // 1077.
 constexpr std::int64_t kAtOnce = 8;
-constexpr std::int64_t kFeatureRows =
-    512;  // whose features are held at a time: 100 KiB each for an IResNet
+/// Number of rows whose features are held at a time: 100 KiB each for an IResNet.
+constexpr std::int64_t kFeatureRows = 512;
 static_assert(kHostBlock % kAtOnce == 0 && kFeatureRows % kHostBlock == 0);
 
 }  // namespace

@@ -66,8 +66,8 @@ BorderedWeights fold_around(const ChannelAffine& before, const at::Tensor& weigh
   TORCH_CHECK(weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3,
               "fold_around: expected a 3x3 convolution, got ", weight.sizes());
   const FoldedWeights outer = fold_after(weight, after);
-  const at::Tensor by_tap =
-      (outer.weight * before.shift.view({1, -1, 1, 1})).sum(1);  // [out, 3, 3]
+  const at::Tensor by_tap =  // [out, 3, 3]
+      (outer.weight * before.shift.view({1, -1, 1, 1})).sum(1);
   at::Tensor bias = at::empty({3, 3, weight.size(0)}, weight.options());
   for (std::int64_t y = 0; y < 3; ++y) {
     for (std::int64_t x = 0; x < 3; ++x) {

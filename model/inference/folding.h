@@ -55,8 +55,8 @@ struct FoldedWeights {
 /// bias of a pixel depends on which edges it touches.
 struct BorderedWeights {
   at::Tensor weight;  ///< [out, in, 3, 3] float64
-  at::Tensor
-      bias;  ///< [3, 3, out] float64: first row, those between, last row; the same of columns
+  /// [3, 3, out] float64: first row, those between, last row; the same of columns.
+  at::Tensor bias;
 };
 [[nodiscard]] BorderedWeights fold_around(const ChannelAffine& before, const at::Tensor& weight,
                                           const ChannelAffine& after);

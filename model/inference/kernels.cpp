@@ -3,7 +3,7 @@
 #include "model/kernels/host_device.h"
 #include "model/kernels/vector_dispatch.h"
 
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 namespace {
 
 /// NaN stays NaN.
@@ -68,4 +68,4 @@ void add_scaled(float* sum, const float* values, std::int64_t count, std::int64_
   run_widest<add_scaled_body>(sum, values, count, channels, scale);
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

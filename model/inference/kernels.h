@@ -4,7 +4,7 @@
 
 /// Elementwise loops of the inference network on host memory, channels last. A "pixel" is
 /// `channels` floats; arrays without another shape have one value a channel.
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 
 /// In place: x = x > 0 ? x : slope * x.
 void prelu(float* pixels, std::int64_t count, std::int64_t channels, const float* slope);
@@ -21,4 +21,4 @@ void channel_sums(const float* pixels, std::int64_t count, std::int64_t channels
 void add_scaled(float* sum, const float* values, std::int64_t count, std::int64_t channels,
                 const float* scale);
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

@@ -15,18 +15,18 @@ constexpr int kThreads = 256;
 /// A pixel a thread; a block works on one face.
 template <class T, int kChannels>
 __global__ void __launch_bounds__(kThreads)
-    diffprob_faces(kernels::FaceImages from, int blocks_a_face, T* faces) {
+    diffprob_faces(FaceImages from, int blocks_a_face, T* faces) {
   const std::int64_t face = blockIdx.x / blocks_a_face;
   const int pixels = from.side * from.side;
   const int pixel =
       static_cast<int>(blockIdx.x % blocks_a_face) * kThreads + static_cast<int>(threadIdx.x);
   if (pixel >= pixels) return;
-  kernels::write_face_pixel<T, kChannels>(kernels::face_source(from, face, pixel),
-                                          faces + (face * pixels + pixel) * kChannels);
+  thread::write_face_pixel<T, kChannels>(thread::face_source(from, face, pixel),
+                                         faces + (face * pixels + pixel) * kChannels);
 }
 
 template <class T, int kChannels>
-void launch(const kernels::FaceImages& from, std::int64_t count, void* faces, CUstream_st* stream) {
+void launch(const FaceImages& from, std::int64_t count, void* faces, CUstream_st* stream) {
   const int blocks_a_face = (from.side * from.side + kThreads - 1) / kThreads;
   const auto blocks = static_cast<unsigned>(count * blocks_a_face);
   diffprob_faces<T, kChannels>
@@ -34,7 +34,7 @@ void launch(const kernels::FaceImages& from, std::int64_t count, void* faces, CU
 }
 
 template <class T>
-void launch_type(const kernels::FaceImages& from, std::int64_t count, int channels, void* faces,
+void launch_type(const FaceImages& from, std::int64_t count, int channels, void* faces,
                  CUstream_st* stream) {
   if (channels == 8) return launch<T, 8>(from, count, faces, stream);
   if (channels == 4) return launch<T, 4>(from, count, faces, stream);
@@ -43,8 +43,8 @@ void launch_type(const kernels::FaceImages& from, std::int64_t count, int channe
 
 }  // namespace
 
-void make_faces(const kernels::FaceImages& from, std::int64_t count, Number type, int channels,
-                void* faces, CUstream_st* stream) {
+void make_faces(const FaceImages& from, std::int64_t count, Number type, int channels, void* faces,
+                CUstream_st* stream) {
   if (type == Number::kFloat) {
     launch_type<float>(from, count, channels, faces, stream);
   } else if (type == Number::kHalf) {

@@ -57,7 +57,7 @@ at::Tensor make_faces(const at::Tensor& images, const FaceOptions& options) {
   const at::Tensor faces = at::empty({count, channels, side, side}, images.options().dtype(type),
                                      at::MemoryFormat::ChannelsLast);
   if (faces.numel() == 0) return faces;
-  const kernels::FaceImages from = {
+  const FaceImages from = {
       images.const_data_ptr<std::uint8_t>(),
       rows.defined() ? rows.const_data_ptr<std::int64_t>() : nullptr,
       flips.defined() ? static_cast<const std::uint8_t*>(flips.const_data_ptr()) : nullptr,

@@ -11,8 +11,8 @@ struct FaceOptions {
   at::ScalarType type = at::kFloat;  ///< or float16, bfloat16
   std::int64_t channels = 3;  ///< or 4, 8: zeros beyond the three colours, so that convolutions
                               ///< find pixels of 8 or 16 bytes
-  at::Tensor
-      rows{};  ///< int64 [b] on the device: the image of each face; undefined: all images in order
+  /// int64 [b] on the device: the image of each face; undefined: all images in order.
+  at::Tensor rows{};
   at::Tensor flips{};  ///< uint8 or bool [b] on the device: mirrored where not 0; undefined: none
 };
 

@@ -2,12 +2,10 @@
 
 #include <cstdint>
 
-#include "model/batch_norm/threads.h"
 #include "model/kernels/host_device.h"
+#include "model/kernels/pack.h"
 
-/// What one thread of the GPU's faces kernel does (faces_gpu.cu), as plain functions: the host can
-/// run them for every thread in turn.
-namespace diffprob::model::kernels {
+namespace diffprob::model::gpu {
 
 /// Images to make faces of: uint8 [N, side, side, 3].
 struct FaceImages {
@@ -16,6 +14,12 @@ struct FaceImages {
   const std::uint8_t* flips;  ///< [b], not 0: mirrored; null: none
   int side;
 };
+
+}  // namespace diffprob::model::gpu
+
+/// What one thread of the GPU's faces kernel does (gpu.cu), as plain functions: the host can
+/// run them for every thread in turn.
+namespace diffprob::model::gpu::thread {
 
 /// Rounded as model/input/normalize.h rounds it on the CPU.
 DIFFPROB_HOST_DEVICE float face_value(std::uint8_t byte) {
@@ -53,4 +57,4 @@ DIFFPROB_HOST_DEVICE void write_face_pixel(const std::uint8_t* from, T* to) {
   }
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::gpu::thread

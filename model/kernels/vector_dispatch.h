@@ -2,7 +2,7 @@
 
 /// Runs a loop compiled for the widest vectors of the machine. The body must be
 /// DIFFPROB_INLINE (host_device.h), and its file should be compiled with -O3.
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 
 #if defined(__x86_64__)
 enum class Vectors { kAvx512, kAvx2, kBasic };
@@ -41,4 +41,4 @@ void run_widest(Arguments... arguments) {
 }
 #endif
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 
 /// Within 2 units in the last place for x in [-87, 88]; 0 below, NaN for NaN. Written so that
 /// compilers make vectors of it.
@@ -34,4 +34,4 @@ namespace diffprob::model::kernels {
   return x < kLowest ? 0.0f : result;
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

@@ -64,13 +64,13 @@ TargetLogits AdaFaceMargin::do_target(const MarginBatch& batch) {
   return target;
 }
 
-void AdaFaceMargin::do_others(at::Tensor& cosines) const {
+void AdaFaceMargin::do_non_targets(at::Tensor& cosines) const {
   const double limit = 1.0 - rules_.epsilon;
-  const at::Tensor own_class = cosines.isneginf();
-  cosines.clamp_(-limit, limit).masked_fill_(own_class, -std::numeric_limits<double>::infinity());
+  const at::Tensor is_target = cosines.isneginf();
+  cosines.clamp_(-limit, limit).masked_fill_(is_target, -std::numeric_limits<double>::infinity());
 }
 
-at::Tensor AdaFaceMargin::do_others_slope(const at::Tensor& cosines) const {
+at::Tensor AdaFaceMargin::do_non_target_slope(const at::Tensor& cosines) const {
   return (cosines.abs() <= 1.0 - rules_.epsilon).to(cosines.scalar_type());
 }
 

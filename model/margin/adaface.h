@@ -15,7 +15,7 @@ struct AdaFaceRules {
 
 /// Kim et al., "AdaFace", CVPR 2022. With n the norms of the global batch and a = adaface_t_alpha:
 ///   mu = a mean(n) + (1 - a) mu, sigma = a std(n) + (1 - a) sigma   (std with B - 1; start 20 and
-///   100; updated before use) z = clip(h (n - mu) / sigma, -1, 1), without gradient own class: s
+///   100; updated before use) z = clip(h (n - mu) / sigma, -1, 1), without gradient target class: s
 ///   (cos(theta - m z) - (m z + m))
 /// A batch of one sample has no deviation and leaves both statistics as they were. `reference` is
 /// what the DiffProb code trains with: the released head (epsilon 1e-3) fed with norms of
@@ -31,9 +31,9 @@ class AdaFaceMargin final : public Margin {
 
  private:
   TargetLogits do_target(const MarginBatch& batch) override;
-  [[nodiscard]] bool kind_changes_others() const override { return rules_.epsilon > 0.0; }
-  void do_others(at::Tensor& cosines) const override;
-  [[nodiscard]] at::Tensor do_others_slope(const at::Tensor& cosines) const override;
+  [[nodiscard]] bool kind_changes_non_targets() const override { return rules_.epsilon > 0.0; }
+  void do_non_targets(at::Tensor& cosines) const override;
+  [[nodiscard]] at::Tensor do_non_target_slope(const at::Tensor& cosines) const override;
   void update_statistics(const at::Tensor& norms);
 
   AdaFaceRules rules_;

@@ -40,21 +40,21 @@ TargetLogits CurricularMargin::do_target(const MarginBatch& batch) {
   const at::Tensor updated = t_.mul(1.0 - momentum).add_(cosine.mean().to(at::kDouble), momentum);
   t_.copy_(at::where(updated.isfinite(), updated, t_));
   const TargetLogits angular = angular_target(cosine, options().margin, options().scale);
-  threshold_ =
-      angular.logits.div(options().scale).unsqueeze(1);  // without the guard, as the released code
+  // Without the guard, as the released code.
+  threshold_ = angular.logits.div(options().scale).unsqueeze(1);
   return guarded(cosine, angular, options().margin, options().scale);
 }
 
-void CurricularMargin::do_others(at::Tensor& cosines) const {
-  TORCH_CHECK(threshold_.defined(), "CurricularFace: others() before target()");
+void CurricularMargin::do_non_targets(at::Tensor& cosines) const {
+  TORCH_CHECK(threshold_.defined(), "CurricularFace: non_targets() before target()");
   // A zero-dimensional t does not widen float32 cosines.
   at::Tensor factor = cosines.add(t_);
   factor.masked_fill_(cosines <= threshold_.to(cosines.scalar_type()), 1.0);
   cosines.mul_(factor);
 }
 
-at::Tensor CurricularMargin::do_others_slope(const at::Tensor& cosines) const {
-  TORCH_CHECK(threshold_.defined(), "CurricularFace: others_slope() before target()");
+at::Tensor CurricularMargin::do_non_target_slope(const at::Tensor& cosines) const {
+  TORCH_CHECK(threshold_.defined(), "CurricularFace: non_target_slope() before target()");
   return cosines.mul(2.0).add_(t_).masked_fill_(cosines <= threshold_.to(cosines.scalar_type()),
                                                 1.0);
 }

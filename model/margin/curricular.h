@@ -5,9 +5,9 @@
 namespace diffprob::model {
 
 /// Huang et al., "CurricularFace", CVPR 2020, and its released code. Own class: s cos(theta + m),
-/// or s (cos(theta) - m sin(pi - m)) where theta + m >= pi. Cosines to other classes above
+/// or s (cos(theta) - m sin(pi - m)) where theta + m >= pi. Cosines to non-target classes above
 /// cos(theta + m) of their row are hard: c (t + c) instead of c. t starts at 0 and is (1 - a) t + a
-/// mean(own cosine) over the global batch, a = curricular_momentum, updated before it is used.
+/// mean(target cosine) over the global batch, a = curricular_momentum, updated before it is used.
 class CurricularMargin final : public Margin {
  public:
   CurricularMargin(const MarginOptions& options, at::Device device);
@@ -17,15 +17,15 @@ class CurricularMargin final : public Margin {
 
  private:
   TargetLogits do_target(const MarginBatch& batch) override;
-  [[nodiscard]] bool kind_changes_others() const override { return true; }
-  void do_others(at::Tensor& cosines) const override;
-  [[nodiscard]] at::Tensor do_others_slope(const at::Tensor& cosines) const override;
+  [[nodiscard]] bool kind_changes_non_targets() const override { return true; }
+  void do_non_targets(at::Tensor& cosines) const override;
+  [[nodiscard]] at::Tensor do_non_target_slope(const at::Tensor& cosines) const override;
 
   at::Tensor t_;          ///< scalar float64
   at::Tensor threshold_;  ///< [B, 1] float64, cos(theta + m) of the last batch
 };
 
-/// The own-class rule alone.
+/// The target-class rule alone.
 [[nodiscard]] TargetLogits curricular_target(const at::Tensor& target_cosine, double margin,
                                              double scale);
 

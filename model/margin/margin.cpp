@@ -67,28 +67,29 @@ TargetLogits Margin::target(const MarginBatch& batch) {
   return logits;
 }
 
-bool Margin::changes_others() const {
-  return options_.filter_threshold > 0.0 || kind_changes_others();
+bool Margin::changes_non_targets() const {
+  return options_.filter_threshold > 0.0 || kind_changes_non_targets();
 }
 
-void Margin::others(at::Tensor cosines) const {
+void Margin::non_targets(at::Tensor cosines) const {
   const at::NoGradGuard no_grad;
   // First: what is filtered is 0, which every kind leaves at 0.
   if (options_.filter_threshold > 0.0)
     cosines.masked_fill_(cosines > options_.filter_threshold, 0.0);
-  if (kind_changes_others()) do_others(cosines);
+  if (kind_changes_non_targets()) do_non_targets(cosines);
 }
 
-at::Tensor Margin::others_slope(const at::Tensor& cosines) const {
+at::Tensor Margin::non_target_slope(const at::Tensor& cosines) const {
   const at::NoGradGuard no_grad;
-  at::Tensor slope = kind_changes_others() ? do_others_slope(cosines) : at::ones_like(cosines);
+  at::Tensor slope =
+      kind_changes_non_targets() ? do_non_target_slope(cosines) : at::ones_like(cosines);
   if (options_.filter_threshold > 0.0) slope.masked_fill_(cosines > options_.filter_threshold, 0.0);
   return slope;
 }
 
-void Margin::do_others(at::Tensor& /*cosines*/) const {}
+void Margin::do_non_targets(at::Tensor& /*cosines*/) const {}
 
-at::Tensor Margin::do_others_slope(const at::Tensor& cosines) const {
+at::Tensor Margin::do_non_target_slope(const at::Tensor& cosines) const {
   return at::ones_like(cosines);
 }
 

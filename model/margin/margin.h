@@ -13,8 +13,8 @@
 
 namespace diffprob::model {
 
-/// Logits of the own class after the margin, and d(target logit) / d(cosine), both [B] in the dtype
-/// of the cosines given.
+/// Logits of the target class after the margin, and d(target logit) / d(cosine), both [B] in the
+/// dtype of the cosines given.
 struct TargetLogits {
   at::Tensor logits;
   at::Tensor slope;
@@ -22,17 +22,17 @@ struct TargetLogits {
 
 /// Stateless margin for scoring, on cosines [b] in [-1, 1]: what does not depend on a training
 /// step. The elastic kinds use their mean margin, AdaFace that of a sample of mean norm (z = 0, so
-/// CosFace), CurricularFace its own-class rule.
+/// CosFace), CurricularFace its target-class rule.
 [[nodiscard]] TargetLogits apply_margin(const at::Tensor& target_cosine,
                                         const MarginOptions& options);
 
 /// The global batch as a margin sees it, in the same order and with the same values on every rank.
 /// B = rows of the global batch.
 struct MarginBatch {
-  at::Tensor target_cosine;  ///< [B] float64 in [-1, 1], to the own class
+  at::Tensor target_cosine;  ///< [B] float64 in [-1, 1], to the target class
   at::Tensor norms;          ///< [B] float32, L2 norms of the embeddings
-  std::uint64_t key =
-      0;  ///< of this step: random margins are a function of (key, row of the global batch)
+  /// Key of this step: random margins are a function of (key, row of the global batch).
+  std::uint64_t key = 0;
 };
 
 /// The margin of one head, with its state. No call synchronises the host with the device; none
@@ -46,22 +46,22 @@ class Margin {
 
   [[nodiscard]] const MarginOptions& options() const noexcept { return options_; }
 
-  /// Once a training step, before others(). Updates the state first, as the papers' code does; a
-  /// batch with statistics that are not finite leaves the state as it was. Slopes are finite at
+  /// Once a training step, before non_targets(). Updates the state first, as the papers' code does;
+  /// a batch with statistics that are not finite leaves the state as it was. Slopes are finite at
   /// cosines of exactly +-1 too (see margin_angle.h).
   [[nodiscard]] TargetLogits target(const MarginBatch& batch);
 
-  /// Whether others() does anything.
-  [[nodiscard]] bool changes_others() const;
+  /// Returns true if non_targets() does anything.
+  [[nodiscard]] bool changes_non_targets() const;
 
-  /// In place: cosines [B, c] to other classes (any chunk of classes, float32 or float64) become
-  /// effective cosines, logit / scale. Elements that are -inf (own class) stay so. Valid after
-  /// target() of the same step.
-  void others(at::Tensor cosines) const;
+  /// In place: cosines [B, c] to non-target classes (any chunk of classes, float32 or float64)
+  /// become effective cosines, logit / scale. Elements that are -inf (target class) stay so. Valid
+  /// after target() of the same step.
+  void non_targets(at::Tensor cosines) const;
 
-  /// d effective / d cosine, [B, c], at the cosines given, which are those before others(). Finite
-  /// at elements that are -inf.
-  [[nodiscard]] at::Tensor others_slope(const at::Tensor& cosines) const;
+  /// d effective / d cosine, [B, c], at the cosines given, which are those before non_targets().
+  /// Finite at elements that are -inf.
+  [[nodiscard]] at::Tensor non_target_slope(const at::Tensor& cosines) const;
 
   /// Live scalar float64 tensors by name, for checkpoints (copy_ into them to restore); empty for
   /// stateless kinds.
@@ -72,10 +72,10 @@ class Margin {
 
  private:
   virtual TargetLogits do_target(const MarginBatch& batch) = 0;
-  [[nodiscard]] virtual bool kind_changes_others() const { return false; }
-  /// Called only where kind_changes_others().
-  virtual void do_others(at::Tensor& cosines) const;
-  [[nodiscard]] virtual at::Tensor do_others_slope(const at::Tensor& cosines) const;
+  [[nodiscard]] virtual bool kind_changes_non_targets() const { return false; }
+  /// Called only where kind_changes_non_targets().
+  virtual void do_non_targets(at::Tensor& cosines) const;
+  [[nodiscard]] virtual at::Tensor do_non_target_slope(const at::Tensor& cosines) const;
 
   MarginOptions options_;
 };

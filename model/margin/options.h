@@ -5,9 +5,9 @@
 
 namespace diffprob::model {
 
-/// How the cosine of a sample to its own class centre changes in training; theta = acos(cosine), s
-/// = scale. Formula and paper of each kind are in its own header: margin_fixed.h, margin_elastic.h,
-/// margin_curricular.h, margin_adaface.h.
+/// How the cosine of a sample to its target class centre changes in training; theta = acos(cosine),
+/// s = scale. Formula and paper of each kind are in its own header: margin_fixed.h,
+/// margin_elastic.h, margin_curricular.h, margin_adaface.h.
 enum class MarginKind {
   kNone,
   kCosFace,
@@ -32,13 +32,13 @@ struct MarginOptions {
   double m3 = 0.0;       ///< combined
   double elastic_std = 0.05;  ///< elastic kinds: standard deviation of the margin; 0 makes it fixed
   double curricular_momentum = 0.01;  ///< CurricularFace: weight of this batch in t, in [0, 1]
-  double adaface_h =
-      0.333;  ///< AdaFace: norms within sigma / h of the mean move the margin linearly
-  double adaface_t_alpha =
-      0.01;                ///< AdaFace: weight of this batch in the norm statistics, in [0, 1]
+  /// AdaFace: norms within sigma / h of the mean move the margin linearly.
+  double adaface_h = 0.333;
+  /// AdaFace: weight of this batch in the norm statistics, in [0, 1].
+  double adaface_t_alpha = 0.01;
   bool reference = false;  ///< AdaFace and the Plus kinds: what the released code does instead of
                            ///< what its paper says
-  double filter_threshold = 0.0;  ///< any kind: cosines to other classes above it count as 0,
+  double filter_threshold = 0.0;  ///< any kind: cosines to non-target classes above it count as 0,
                                   ///< without gradient; 0 switches it off
 };
 

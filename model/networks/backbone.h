@@ -15,16 +15,16 @@ struct BackboneOptions {
   std::string name = "iresnet50";    ///< see backbone_names()
   std::int64_t embedding_dim = 512;  ///< D
   double dropout = 0.0;              ///< before the last fully connected layer (IResNet kinds)
-  std::uint64_t seed =
-      1;  ///< of the initial weights (by name: the same weights whatever the order of construction)
+  /// Seed of the initial weights (by name: the same weights whatever the order of construction).
+  std::uint64_t seed = 1;
   bool recompute = false;  ///< blocks keep their input only and run again in the backward pass
   /// Batch norm over the batches of all its ranks (training is collective then); null: of each
   /// rank. It must outlive the network.
   dist::Communicator* sync_batch_norm = nullptr;
-  bool fused_batch_norm =
-      true;                  ///< own kernels where they apply (batch_norm_ops.h); false: LibTorch's
+  /// Use our kernels where they apply (batch_norm/ops.h); false: LibTorch's.
+  bool fused_batch_norm = true;
   bool sum_outputs = false;  ///< those kernels also sum up outputs that go to another batch norm
-                             ///< (IResNet kinds; BatchNormPlan)
+                             ///< (IResNet kinds; BatchNormContext)
 };
 
 /// Keys of this step's dropout masks: a mask is a function of (key, row of the global batch,

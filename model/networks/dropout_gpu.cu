@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kThreads)
   const std::uint64_t row_key =
       data::combine_key(key, static_cast<std::uint64_t>(options.first_row) + blockIdx.y);
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.y) * columns;
-  const auto both = kernels::stays(row_key, pair, options.threshold);
+  const auto both = thread::stays(row_key, pair, options.threshold);
   for (int i = 0; i < 2; ++i) {
     const std::int64_t c = pair * 2 + i;
     if (c >= columns) return;

@@ -3,14 +3,14 @@
 #include <cstdint>
 
 #include "data/random/splitmix64.h"
-#include "model/batch_norm/gpu.h"
+#include "model/kernels/gpu_rows.h"
 #include "model/kernels/host_device.h"
 
-namespace diffprob::model::kernels {
+namespace diffprob::model::gpu::thread {
 
-/// Whether elements 2 pair and 2 pair + 1 of a row stay: keyed_dropout.h says what the keys are.
-/// One hash serves both, 32 bits each; an element stays when its half is at least threshold = p *
-/// 2^32.
+/// Says whether elements 2 pair and 2 pair + 1 of a row stay: keyed_dropout.h says what the keys
+/// are. One hash serves both, 32 bits each; an element stays when its half is at least threshold =
+/// p * 2^32.
 struct Stays {
   bool first;
   bool second;
@@ -21,14 +21,14 @@ DIFFPROB_HOST_DEVICE Stays stays(std::uint64_t row_key, std::int64_t pair,
   return {(bits & 0xffffffffu) >= threshold, (bits >> 32) >= threshold};
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::gpu::thread
 
 namespace diffprob::model::gpu {
 
 struct Dropout {
   std::uint64_t key;
-  const std::int64_t*
-      device_key;  ///< holds the key's bits, when it changes from replay to replay; null: key
+  /// Holds the bits of a key that changes from replay to replay of a CUDA graph; null: use `key`.
+  const std::int64_t* device_key;
   std::int64_t first_row;  ///< of the global batch
   std::uint64_t threshold;
   float scale;

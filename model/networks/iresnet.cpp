@@ -72,9 +72,9 @@ torch::Tensor SqueezeExcitation::forward(const torch::Tensor& x) {
 }
 
 IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride,
-                           bool squeeze_excitation, std::shared_ptr<BatchNormPlan> plan,
+                           bool squeeze_excitation, std::shared_ptr<BatchNormContext> context,
                            bool recompute)
-    : plan_(std::move(plan)), recompute_(recompute) {
+    : norm_context_(std::move(context)), recompute_(recompute) {
   bn1_ = register_module("bn1", nn::BatchNorm2d(in));
   conv1_ = register_module("conv1", conv3x3(in, out, 1));
   bn2_ = register_module("bn2", nn::BatchNorm2d(out));
@@ -92,25 +92,27 @@ IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t strid
 
 torch::Tensor IResNetBlock::forward(const torch::Tensor& x) {
   if (!recompute_) return compute(x);
-  return recomputed([this](const torch::Tensor& input) { return compute(input); }, x, plan_);
+  return recomputed([this](const torch::Tensor& input) { return compute(input); }, x,
+                    norm_context_);
 }
 
 torch::Tensor IResNetBlock::compute(const torch::Tensor& x) {
-  auto [y, shortcut] = batch_norm_fork(*bn1_, x, *plan_);
-  y = conv2_->forward(batch_norm_prelu(*bn2_, *prelu_, conv1_->forward(y), *plan_));
+  auto [y, shortcut] = batch_norm_fork(*bn1_, x, *norm_context_);
+  y = conv2_->forward(batch_norm_prelu(*bn2_, *prelu_, conv1_->forward(y), *norm_context_));
   if (!downsample_bn_.is_empty())
-    shortcut = batch_norm(*downsample_bn_, downsample_conv_->forward(shortcut), *plan_);
-  if (!se_) return batch_norm_add(*bn3_, y, shortcut, *plan_, Next::kBatchNorm);
-  return se_->forward(batch_norm(*bn3_, y, *plan_)).add_(shortcut);
+    shortcut = batch_norm(*downsample_bn_, downsample_conv_->forward(shortcut), *norm_context_);
+  if (!se_) return batch_norm_add(*bn3_, y, shortcut, *norm_context_, OutputGoesTo::kBatchNorm);
+  return se_->forward(batch_norm(*bn3_, y, *norm_context_)).add_(shortcut);
 }
 
 IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
     : embedding_dim_(options.embedding_dim),
       dropout_(options.dropout),
       channels_last_on_cpu_(shape.channels.back() <= kFewChannels),
-      plan_(std::make_shared<BatchNormPlan>(BatchNormPlan{.sync = options.sync_batch_norm,
-                                                          .fused = options.fused_batch_norm,
-                                                          .sum_outputs = options.sum_outputs})) {
+      norm_context_(std::make_shared<BatchNormContext>(
+          BatchNormContext{.sync = options.sync_batch_norm,
+                           .fused = options.fused_batch_norm,
+                           .sum_outputs = options.sum_outputs})) {
   std::int64_t channels = shape.channels[0];
   conv1_ = register_module("conv1", conv3x3(3, channels, shape.stem_stride));
   bn1_ = register_module("bn1", nn::BatchNorm2d(channels));
@@ -133,10 +135,10 @@ nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64
                                    bool squeeze_excitation, bool recompute) {
   nn::Sequential stage;
   stage->push_back(
-      std::make_shared<IResNetBlock>(in, out, 2, squeeze_excitation, plan_, recompute));
+      std::make_shared<IResNetBlock>(in, out, 2, squeeze_excitation, norm_context_, recompute));
   for (std::int64_t i = 1; i < blocks; ++i) {
     stage->push_back(
-        std::make_shared<IResNetBlock>(out, out, 1, squeeze_excitation, plan_, recompute));
+        std::make_shared<IResNetBlock>(out, out, 1, squeeze_excitation, norm_context_, recompute));
   }
   return stage;
 }
@@ -144,11 +146,11 @@ nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64
 torch::Tensor IResNet::forward(torch::Tensor faces) {
   torch::Tensor x = batch_norm_prelu(
       *bn1_, *prelu_, stem_convolution(*conv1_, prepare_faces(faces, channels_last_on_cpu_)),
-      *plan_, Next::kBatchNorm);
+      *norm_context_, OutputGoesTo::kBatchNorm);
   for (auto& stage : stages_) x = stage->forward(x);
-  x = batch_norm(*bn2_, x, *plan_).flatten(1);
+  x = batch_norm(*bn2_, x, *norm_context_).flatten(1);
   if (is_training() && dropout_ > 0.0) x = keyed_dropout(x, dropout_, context_);
-  return batch_norm(*features_, linear(*fc_, x), *plan_);
+  return batch_norm(*features_, linear(*fc_, x), *norm_context_);
 }
 
 }  // namespace diffprob::model

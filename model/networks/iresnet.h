@@ -40,13 +40,13 @@ class SqueezeExcitation : public torch::nn::Module {
 class IResNetBlock : public torch::nn::Module {
  public:
   IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation,
-               std::shared_ptr<BatchNormPlan> plan, bool recompute);
+               std::shared_ptr<BatchNormContext> context, bool recompute);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
   torch::Tensor compute(const torch::Tensor& x);
 
-  std::shared_ptr<BatchNormPlan> plan_;
+  std::shared_ptr<BatchNormContext> norm_context_;
   bool recompute_;
   torch::nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr}, bn3_{nullptr};
   torch::nn::Conv2d conv1_{nullptr}, conv2_{nullptr};
@@ -71,7 +71,7 @@ class IResNet : public Backbone {
   std::int64_t embedding_dim_;
   double dropout_;
   bool channels_last_on_cpu_;
-  std::shared_ptr<BatchNormPlan> plan_;
+  std::shared_ptr<BatchNormContext> norm_context_;
   torch::nn::Conv2d conv1_{nullptr};
   torch::nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr};
   torch::nn::PReLU prelu_{nullptr};

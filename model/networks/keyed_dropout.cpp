@@ -12,7 +12,7 @@ namespace {
 void fill_row(std::uint8_t* row, std::int64_t width, std::uint64_t row_key,
               std::uint64_t threshold) {
   for (std::int64_t f = 0; f < width; f += 2) {
-    const auto both = kernels::stays(row_key, f / 2, threshold);
+    const auto both = gpu::thread::stays(row_key, f / 2, threshold);
     row[f] = both.first;
     if (f + 1 < width) row[f + 1] = both.second;
   }

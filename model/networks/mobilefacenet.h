@@ -26,7 +26,7 @@ struct ConvolutionShape {
 
 class ConvolutionBlock : public torch::nn::Module {
  public:
-  ConvolutionBlock(const ConvolutionShape& shape, std::shared_ptr<BatchNormPlan> plan);
+  ConvolutionBlock(const ConvolutionShape& shape, std::shared_ptr<BatchNormContext> context);
   torch::Tensor forward(const torch::Tensor& x);
   /// As the first layer of a network (stem_convolution).
   torch::Tensor forward_faces(const torch::Tensor& faces);
@@ -36,7 +36,7 @@ class ConvolutionBlock : public torch::nn::Module {
  private:
   torch::Tensor normalized(const torch::Tensor& y);
 
-  std::shared_ptr<BatchNormPlan> plan_;
+  std::shared_ptr<BatchNormContext> norm_context_;
   torch::nn::Conv2d conv_{nullptr};
   torch::nn::BatchNorm2d bn_{nullptr};
   torch::nn::PReLU prelu_{nullptr};
@@ -48,13 +48,13 @@ class DepthwiseBlock : public torch::nn::Module {
  public:
   enum class Shortcut { kNone, kAddInput };
   DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width, std::int64_t stride,
-                 Shortcut shortcut, std::shared_ptr<BatchNormPlan> plan, bool recompute);
+                 Shortcut shortcut, std::shared_ptr<BatchNormContext> context, bool recompute);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
   torch::Tensor compute(const torch::Tensor& x);
 
-  std::shared_ptr<BatchNormPlan> plan_;
+  std::shared_ptr<BatchNormContext> norm_context_;
   bool recompute_;
   std::shared_ptr<ConvolutionBlock> conv_, conv_dw_, project_;
   Shortcut shortcut_;
@@ -64,7 +64,7 @@ class DepthwiseBlock : public torch::nn::Module {
 class ResidualStage : public torch::nn::Module {
  public:
   ResidualStage(std::int64_t channels, std::int64_t width, std::int64_t blocks,
-                const std::shared_ptr<BatchNormPlan>& plan, bool recompute);
+                const std::shared_ptr<BatchNormContext>& context, bool recompute);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
@@ -75,11 +75,11 @@ class ResidualStage : public torch::nn::Module {
 class GlobalDepthwiseOutput : public torch::nn::Module {
  public:
   GlobalDepthwiseOutput(std::int64_t channels, std::int64_t embedding_dim,
-                        std::shared_ptr<BatchNormPlan> plan);
+                        std::shared_ptr<BatchNormContext> context);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  std::shared_ptr<BatchNormPlan> plan_;
+  std::shared_ptr<BatchNormContext> norm_context_;
   std::shared_ptr<ConvolutionBlock> conv_6_dw_;
   torch::nn::Linear linear_{nullptr};
   torch::nn::BatchNorm1d bn_{nullptr};
@@ -94,7 +94,7 @@ class MobileFaceNet : public Backbone {
 
  private:
   std::int64_t embedding_dim_;
-  std::shared_ptr<BatchNormPlan> plan_;
+  std::shared_ptr<BatchNormContext> norm_context_;
   std::shared_ptr<ConvolutionBlock> conv1_, conv2_dw_, conv_6_sep_;
   std::shared_ptr<DepthwiseBlock> conv_23_, conv_34_, conv_45_;
   std::shared_ptr<ResidualStage> conv_3_, conv_4_, conv_5_;

@@ -10,9 +10,10 @@ struct NetworkInfo {
   std::int64_t parameters = 0;
   std::int64_t trainable_parameters = 0;
   std::int64_t macs = 0;  ///< multiply-adds of convolutions and linear layers, one image
-  std::int64_t reference_flops =
-      0;  ///< as the reference counts, one image: 2 a multiply-add, 1 a bias, 2 an element of batch
-          ///< norm, 1 an element of PReLU and ReLU; pooling, sigmoid and sums are not counted
+  /// Operations for one image as the reference counts them: 2 a multiply-add, 1 a bias, 2 an
+  /// element of batch norm, 1 an element of PReLU and ReLU; pooling, sigmoid and sums are not
+  /// counted.
+  std::int64_t reference_flops = 0;
 };
 
 /// Makes the network and sends one image through it on the CPU. Throws c10::Error as make_backbone

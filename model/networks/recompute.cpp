@@ -41,37 +41,38 @@ class AutocastGuard {
   AutocastState before_;
 };
 
-/// The plan's batch norms keep their statistics on `tape`, or take them from it, while this lives.
+/// The context's batch norms keep their statistics on `tape`, or take them from it, while this
+/// lives.
 class TapeGuard {
  public:
-  TapeGuard(BatchNormPlan& plan, StatisticsTape& tape, bool repeating) : plan_(plan) {
+  TapeGuard(BatchNormContext& context, StatisticsTape& tape, bool repeating) : context_(context) {
     tape.rewind();
-    plan_.tape = &tape;
-    plan_.repeating = repeating;
+    context_.tape = &tape;
+    context_.repeating = repeating;
   }
   ~TapeGuard() {
-    plan_.tape = nullptr;
-    plan_.repeating = false;
+    context_.tape = nullptr;
+    context_.repeating = false;
   }
   TapeGuard(const TapeGuard&) = delete;
   TapeGuard& operator=(const TapeGuard&) = delete;
 
  private:
-  BatchNormPlan& plan_;
+  BatchNormContext& context_;
 };
 
 struct Repetition : torch::CustomClassHolder {
   Repetition(std::function<at::Tensor(const at::Tensor&)> the_block,
-             std::shared_ptr<BatchNormPlan> the_plan, at::DeviceType device)
-      : block(std::move(the_block)), plan(std::move(the_plan)), autocast(device) {}
+             std::shared_ptr<BatchNormContext> the_context, at::DeviceType device)
+      : block(std::move(the_block)), context(std::move(the_context)), autocast(device) {}
 
   at::Tensor run(const at::Tensor& x, bool repeating) {
-    const TapeGuard guard(*plan, tape, repeating);
+    const TapeGuard guard(*context, tape, repeating);
     return block(x);
   }
 
   std::function<at::Tensor(const at::Tensor&)> block;
-  std::shared_ptr<BatchNormPlan> plan;
+  std::shared_ptr<BatchNormContext> context;
   StatisticsTape tape;
   AutocastState autocast;
 };
@@ -100,10 +101,10 @@ struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
 }  // namespace
 
 at::Tensor recomputed(std::function<at::Tensor(const at::Tensor&)> block, const at::Tensor& x,
-                      const std::shared_ptr<BatchNormPlan>& plan) {
+                      const std::shared_ptr<BatchNormContext>& context) {
   if (!at::GradMode::is_enabled() || !x.requires_grad()) return block(x);
   return RecomputeFunction::apply(
-      x, c10::make_intrusive<Repetition>(std::move(block), plan, x.device().type()));
+      x, c10::make_intrusive<Repetition>(std::move(block), context, x.device().type()));
 }
 
 }  // namespace diffprob::model

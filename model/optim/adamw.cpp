@@ -61,9 +61,9 @@ void adamw_update(at::TensorList parameters, at::TensorList gradients, const Ada
 void advance_steps(at::TensorList steps, const StepControl& control) {
   const at::NoGradGuard no_grad;
   if (steps.empty()) return;
-  if (control.apply.defined()) {
-    at::_foreach_add_(steps,
-                      std::vector<at::Tensor>(steps.size(), (control.apply != 0).to(at::kFloat)));
+  if (control.do_update.defined()) {
+    at::_foreach_add_(
+        steps, std::vector<at::Tensor>(steps.size(), (control.do_update != 0).to(at::kFloat)));
   } else {
     at::_foreach_add_(steps, 1);
   }

@@ -10,8 +10,8 @@ struct LossScalerOptions {
   double initial_scale = 65536;
   double growth_factor = 2;
   double backoff_factor = 0.5;
-  std::int64_t growth_interval =
-      2000;  ///< updates in a row without an overflow before the scale grows
+  /// Updates in a row without an overflow before the scale grows.
+  std::int64_t growth_interval = 2000;
 };
 
 /// Scale to start with: 65536, what torch.amp starts with, at 256 rows, and in proportion to the

@@ -21,16 +21,16 @@ enum class LrKind {
 /// milestones.
 struct LrScheduleOptions {
   double base_lr = 0.1;
-  std::int64_t reference_batch =
-      512;  ///< the global batch that base_lr (and final_lr) is meant for; 0: no scaling
+  /// The global batch that base_lr (and final_lr) is meant for; 0: no scaling.
+  std::int64_t reference_batch = 512;
   std::vector<std::int64_t> milestones = {19, 27, 31};
   double gamma = 0.1;
   double warmup_epochs = 0;  ///< linear from 0, any kind; the first update is already warmed up
   LrKind kind = LrKind::kMilestones;
   double power = 2;     ///< of kPolynomial
   double final_lr = 0;  ///< what kPolynomial and kCosine fall to
-  std::int64_t total_steps =
-      0;  ///< where they arrive there: updates of the whole training; not needed for milestones
+  /// Where they arrive at final_lr: updates of the whole training; not needed for milestones.
+  std::int64_t total_steps = 0;
 };
 
 class LrSchedule {

@@ -115,8 +115,8 @@ bool can_fuse(const std::vector<std::vector<at::Tensor>>& lists) {
 }
 
 std::optional<at::Tensor> skip_flag(const StepControl& control) {
-  if (!control.apply.defined()) return std::nullopt;
-  return (control.apply == 0).to(at::kFloat);
+  if (!control.do_update.defined()) return std::nullopt;
+  return (control.do_update == 0).to(at::kFloat);
 }
 
 std::optional<at::Tensor> fused_divisor(const StepControl& control,
@@ -137,8 +137,8 @@ void refuse_device_rate(const StepControl& control, const char* who) {
 }
 
 void store(const at::Tensor& target, const at::Tensor& value, const StepControl& control) {
-  target.copy_(control.apply.defined()
-                   ? at::where(control.apply != 0, value, target.to(value.scalar_type()))
+  target.copy_(control.do_update.defined()
+                   ? at::where(control.do_update != 0, value, target.to(value.scalar_type()))
                    : value);
 }
 

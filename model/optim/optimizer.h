@@ -10,14 +10,14 @@
 
 namespace diffprob::model {
 
-/// How one update is made.
+/// Controls one update.
 struct StepControl {
   double learning_rate = 0;
   /// Scalar on the parameters' device: 0 leaves parameters and state as they are, bit for bit,
   /// whatever the gradients hold (NaN too); anything else updates. Undefined: always update. Never
   /// read by the host on CUDA.
-  at::Tensor apply;
-  /// Scalar float32 on the parameters' device that holds learning_rate, for a step that is recorded
+  at::Tensor do_update;
+  /// Scalar float32 on the parameters' device that holds learning_rate, for a step that is captured
   /// once and replayed with other rates. Undefined: learning_rate counts. Taken by Sgd's fused
   /// update and HeadSgd's on a GPU, refused by the others.
   at::Tensor device_rate{};
@@ -95,7 +95,7 @@ enum class DecayOn { kAll, kWeights };
 /// dense memory layout.
 [[nodiscard]] bool can_fuse(const std::vector<std::vector<at::Tensor>>& lists);
 
-/// What the fused kernels take for StepControl::apply: float32 scalar, 1 where the update is
+/// What the fused kernels take for StepControl::do_update: float32 scalar, 1 where the update is
 /// skipped; nothing when undefined.
 [[nodiscard]] std::optional<at::Tensor> skip_flag(const StepControl& control);
 
@@ -108,7 +108,7 @@ enum class DecayOn { kAll, kWeights };
 [[nodiscard]] at::Tensor divided(const at::Tensor& gradient, at::ScalarType type,
                                  const StepControl& control);
 
-/// target = value, or stays as it is when control.apply is 0.
+/// target = value, or stays as it is when control.do_update is 0.
 void store(const at::Tensor& target, const at::Tensor& value, const StepControl& control);
 
 }  // namespace diffprob::model

@@ -7,10 +7,10 @@
 
 namespace diffprob::model {
 
-void SkippedUpdates::note(std::int64_t step, const at::Tensor& apply) {
+void SkippedUpdates::note(std::int64_t step, const at::Tensor& do_update) {
   const at::NoGradGuard no_grad;
   steps_.push_back(step);
-  flags_.push_back((apply.detach().reshape({}) == 0)
+  flags_.push_back((do_update.detach().reshape({}) == 0)
                        .to(at::kByte));  // a copy: the caller may use its tensor again
 }
 

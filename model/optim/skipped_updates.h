@@ -12,15 +12,15 @@ class SkippedUpdates {
  public:
   struct Found {
     std::vector<std::int64_t> steps;  ///< skipped since the last take(), in order
-    std::int64_t longest_run =
-        0;  ///< the most in a row since the last take(), counting those right before it
+    /// The most in a row since the last take(), counting those right before it.
+    std::int64_t longest_run = 0;
     std::int64_t total = 0;  ///< since the start
   };
 
   /// total: skipped before this process started (from a checkpoint).
   explicit SkippedUpdates(std::int64_t total = 0) : total_(total) {}
-  /// apply: the scalar that decided on update number `step` (StepControl::apply).
-  void note(std::int64_t step, const at::Tensor& apply);
+  /// do_update: the scalar that decided on update number `step` (StepControl::do_update).
+  void note(std::int64_t step, const at::Tensor& do_update);
   /// Waits for the device.
   [[nodiscard]] Found take();
 

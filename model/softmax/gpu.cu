@@ -31,22 +31,22 @@ __device__ Part part_of(std::int64_t classes) {
 }
 
 __global__ void __launch_bounds__(kThreads)
-    diffprob_other_maxima(Products products, float* below, float* above) {
+    diffprob_non_target_maxima(Products products, float* below, float* above) {
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (column >= products.rows) return;
-  const std::int64_t own = products.own[column] - products.begin;
-  const bool here = products.own_here[column];
+  const std::int64_t target = products.target[column] - products.begin;
+  const bool is_local = products.target_is_local[column];
   const Part part = part_of(products.classes);
   float largest_below = kLowest;
   float largest_above = kLowest;
 #pragma unroll 8
   for (std::int64_t c = part.first; c < part.last; ++c) {
-    const float cosine = kernels::cosine_of_product(products.values[c * products.rows + column],
-                                                    products.inverse_norms[c]);
-    const auto side = kernels::side_of(c, own, here);
-    if (side == kernels::Side::kBelow)
+    const float cosine = thread::cosine_of_product(products.values[c * products.rows + column],
+                                                   products.inverse_norms[c]);
+    const auto side = thread::side_of(c, target, is_local);
+    if (side == thread::Side::kBelow)
       largest_below = cosine > largest_below ? cosine : largest_below;
-    if (side == kernels::Side::kAbove)
+    if (side == thread::Side::kAbove)
       largest_above = cosine > largest_above ? cosine : largest_above;
   }
   below[static_cast<std::int64_t>(blockIdx.y) * products.rows + column] = largest_below;
@@ -57,8 +57,8 @@ __global__ void __launch_bounds__(kThreads)
     diffprob_exponentials(Products products, float scale, const float* reference, float* sums) {
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (column >= products.rows) return;
-  const std::int64_t own = products.own[column] - products.begin;
-  const bool here = products.own_here[column];
+  const std::int64_t target = products.target[column] - products.begin;
+  const bool is_local = products.target_is_local[column];
   const float top = reference[column];
   const Part part = part_of(products.classes);
   float sum = 0;
@@ -66,9 +66,9 @@ __global__ void __launch_bounds__(kThreads)
   for (std::int64_t c = part.first; c < part.last; ++c) {
     float* value = products.values + c * products.rows + column;
     const float inverse = products.inverse_norms[c];
-    const float cosine = kernels::cosine_of_product(*value, inverse);
-    const bool is_own = kernels::side_of(c, own, here) == kernels::Side::kOwn;
-    const float e = is_own ? 0.0f : kernels::exponential_of_cosine(cosine, scale, top);
+    const float cosine = thread::cosine_of_product(*value, inverse);
+    const bool is_target = thread::side_of(c, target, is_local) == thread::Side::kTarget;
+    const float e = is_target ? 0.0f : thread::exponential_of_cosine(cosine, scale, top);
     sum += e;
     *value = e * inverse;
   }
@@ -93,33 +93,33 @@ __device__ void store4(void* to, std::int64_t at, float4 values, std::uint64_t b
     *reinterpret_cast<float4*>(static_cast<float*>(to) + at) = values;
     return;
   }
-  const ushort4 bits = {kernels::stochastic_bfloat16(values.x, base, column),
-                        kernels::stochastic_bfloat16(values.y, base, column + 1),
-                        kernels::stochastic_bfloat16(values.z, base, column + 2),
-                        kernels::stochastic_bfloat16(values.w, base, column + 3)};
+  const ushort4 bits = {thread::stochastic_bfloat16(values.x, base, column),
+                        thread::stochastic_bfloat16(values.y, base, column + 1),
+                        thread::stochastic_bfloat16(values.z, base, column + 2),
+                        thread::stochastic_bfloat16(values.w, base, column + 3)};
   *reinterpret_cast<ushort4*>(static_cast<std::uint16_t*>(to) + at) = bits;
 }
 
 /// A warp a row of the batch. Null when its class is on another rank.
-__device__ bool own_row(const OwnRows& rows, std::int64_t* row, std::int64_t* shard_row) {
+__device__ bool target_row(const TargetRows& rows, std::int64_t* row, std::int64_t* shard_row) {
   *row = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.y;
-  if (*row >= rows.rows || !rows.own_here[*row]) return false;
-  const std::int64_t position = rows.own[*row];
+  if (*row >= rows.rows || !rows.target_is_local[*row]) return false;
+  const std::int64_t position = rows.target[*row];
   *shard_row = rows.classes != nullptr ? rows.classes[position] : position;
   return true;
 }
-__device__ float centre_number(const OwnRows& rows, std::int64_t at) {
+__device__ float centre_number(const TargetRows& rows, std::int64_t at) {
   if (!rows.weight_is_bfloat16) return static_cast<const float*>(rows.weight)[at];
   return __uint_as_float(static_cast<unsigned>(static_cast<const std::uint16_t*>(rows.weight)[at])
                          << 16);
 }
 
 __global__ void __launch_bounds__(kWarp* kWarps)
-    diffprob_own_cosines(OwnRows rows, const float* x, std::int64_t stride, double* cosine,
-                         float* inverse_norms) {
+    diffprob_target_cosines(TargetRows rows, const float* x, std::int64_t stride, double* cosine,
+                            float* inverse_norms) {
   std::int64_t row = 0;
   std::int64_t shard_row = 0;
-  if (!own_row(rows, &row, &shard_row)) return;
+  if (!target_row(rows, &row, &shard_row)) return;
   double product = 0, centre_square = 0, embedding_square = 0;
   for (int d = threadIdx.x; d < rows.dim; d += kWarp) {
     const double c = centre_number(rows, shard_row * rows.dim + d);
@@ -134,16 +134,16 @@ __global__ void __launch_bounds__(kWarp* kWarps)
     embedding_square += __shfl_xor_sync(0xffffffffu, embedding_square, offset);
   }
   if (threadIdx.x != 0) return;
-  cosine[row] = kernels::own_cosine(product, centre_square, embedding_square);
-  inverse_norms[row] = kernels::inverse_length(centre_square);
+  cosine[row] = thread::target_cosine(product, centre_square, embedding_square);
+  inverse_norms[row] = thread::inverse_length(centre_square);
 }
 
 __global__ void __launch_bounds__(kWarp* kWarps)
-    diffprob_add_own_gradients(OwnRows rows, const float* inverse_norms, const float* slope,
-                               float* gradients) {
+    diffprob_add_target_gradients(TargetRows rows, const float* inverse_norms, const float* slope,
+                                  float* gradients) {
   std::int64_t row = 0;
   std::int64_t shard_row = 0;
-  if (!own_row(rows, &row, &shard_row)) return;
+  if (!target_row(rows, &row, &shard_row)) return;
   const float factor = slope[row];
   const float inverse = inverse_norms[row];
   for (int d = threadIdx.x; d < rows.dim; d += kWarp) {
@@ -155,8 +155,8 @@ __global__ void __launch_bounds__(kWarp* kWarps)
 /// A warp a class row.
 template <bool narrow_weight, bool narrow_momentum>
 __global__ void __launch_bounds__(kWarp* kWarps)
-    diffprob_head_sgd(HeadRows rows, kernels::HeadSgdStep step, DeviceControl control) {
-  if (control.apply != nullptr && *control.apply == 0.0f) return;
+    diffprob_head_sgd(HeadRows rows, HeadSgdStep step, DeviceControl control) {
+  if (control.do_update != nullptr && *control.do_update == 0.0f) return;
   if (control.rate != nullptr) step.rate = *control.rate;
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.y;
   if (i >= rows.count) return;
@@ -176,14 +176,14 @@ __global__ void __launch_bounds__(kWarp* kWarps)
 #pragma unroll 2  // more would not fit into registers
   for (int d = threadIdx.x * 4; d < rows.dim; d += kWarp * 4) {
     const std::int64_t at = row * rows.dim + d;
-    const float4 g =
-        *reinterpret_cast<const float4*>(gradient + d);  // in the cache by now, as the weights are
+    // The first loop has brought it and the weights into the cache.
+    const float4 g = *reinterpret_cast<const float4*>(gradient + d);
     const float4 w = load4<narrow_weight>(rows.weight, at);
     const float4 v = load4<narrow_momentum>(rows.momentum, at);
-    const auto x = kernels::head_sgd({w.x, v.x}, g.x, along, step);
-    const auto y = kernels::head_sgd({w.y, v.y}, g.y, along, step);
-    const auto z = kernels::head_sgd({w.z, v.z}, g.z, along, step);
-    const auto u = kernels::head_sgd({w.w, v.w}, g.w, along, step);
+    const auto x = thread::head_sgd({w.x, v.x}, g.x, along, step);
+    const auto y = thread::head_sgd({w.y, v.y}, g.y, along, step);
+    const auto z = thread::head_sgd({w.z, v.z}, g.z, along, step);
+    const auto u = thread::head_sgd({w.w, v.w}, g.w, along, step);
     store4<narrow_weight>(rows.weight, at, {x.weight, y.weight, z.weight, u.weight},
                           element + rows.weight_key, d);
     store4<narrow_momentum>(rows.momentum, at, {x.velocity, y.velocity, z.velocity, u.velocity},
@@ -207,9 +207,10 @@ int class_parts(const Products& products, int multiprocessors) {
       std::clamp<std::int64_t>(std::min(wanted, products.classes / kClassesAPart), 1, 65535));
 }
 
-void other_maxima(const Products& products, int parts, float* below, float* above,
-                  CUstream_st* stream) {
-  diffprob_other_maxima<<<grid_of(products, parts), kThreads, 0, stream>>>(products, below, above);
+void non_target_maxima(const Products& products, int parts, float* below, float* above,
+                       CUstream_st* stream) {
+  diffprob_non_target_maxima<<<grid_of(products, parts), kThreads, 0, stream>>>(products, below,
+                                                                                above);
   check_launch("maxima");
 }
 
@@ -220,23 +221,23 @@ void exponentials(const Products& products, float scale, const float* reference,
   check_launch("exponentials");
 }
 
-void own_cosines(const OwnRows& rows, const float* x, std::int64_t stride, double* cosine,
-                 float* inverse_norms, CUstream_st* stream) {
+void target_cosines(const TargetRows& rows, const float* x, std::int64_t stride, double* cosine,
+                    float* inverse_norms, CUstream_st* stream) {
   const auto blocks = static_cast<unsigned>((rows.rows + kWarps - 1) / kWarps);
-  diffprob_own_cosines<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, x, stride, cosine,
-                                                                   inverse_norms);
+  diffprob_target_cosines<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, x, stride, cosine,
+                                                                      inverse_norms);
   check_launch("cosines of the target class");
 }
 
-void add_own_gradients(const OwnRows& rows, const float* inverse_norms, const float* slope,
-                       float* gradients, CUstream_st* stream) {
+void add_target_gradients(const TargetRows& rows, const float* inverse_norms, const float* slope,
+                          float* gradients, CUstream_st* stream) {
   const auto blocks = static_cast<unsigned>((rows.rows + kWarps - 1) / kWarps);
-  diffprob_add_own_gradients<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, inverse_norms, slope,
-                                                                         gradients);
+  diffprob_add_target_gradients<<<blocks, dim3(kWarp, kWarps), 0, stream>>>(rows, inverse_norms,
+                                                                            slope, gradients);
   check_launch("gradients of the target class");
 }
 
-void head_sgd(const HeadRows& rows, const kernels::HeadSgdStep& step, const DeviceControl& control,
+void head_sgd(const HeadRows& rows, const HeadSgdStep& step, const DeviceControl& control,
               CUstream_st* stream) {
   const auto blocks = static_cast<unsigned>((rows.count + kWarps - 1) / kWarps);
   const dim3 threads(kWarp, kWarps);

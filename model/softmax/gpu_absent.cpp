@@ -15,27 +15,28 @@ bool has_product_kernels(const at::Tensor& /*values*/) {
   return false;
 }
 
-void maxima_of_products(const Chunk& /*chunk*/, const OwnPositions& /*own*/,
-                        OtherMaxima& /*maxima*/) {
+void maxima_of_products(const Chunk& /*chunk*/, const TargetPositions& /*targets*/,
+                        NonTargetMaxima& /*maxima*/) {
   absent();
 }
 
-void exponentials_of_products(const Chunk& /*chunk*/, const OwnPositions& /*own*/, double /*scale*/,
-                              const at::Tensor& /*reference*/, const at::Tensor& /*sums*/) {
+void exponentials_of_products(const Chunk& /*chunk*/, const TargetPositions& /*targets*/,
+                              double /*scale*/, const at::Tensor& /*reference*/,
+                              const at::Tensor& /*sums*/) {
   absent();
 }
 
-bool has_own_classes(const at::Tensor& /*x*/) {
+bool has_target_classes(const at::Tensor& /*x*/) {
   return false;
 }
 
-void own_cosines(const StepClasses& /*classes*/, const at::Tensor& /*x*/,
-                 const at::Tensor& /*cosine*/, const at::Tensor& /*inverse_norms*/) {
+void target_cosines(const StepClasses& /*classes*/, const at::Tensor& /*x*/,
+                    const at::Tensor& /*cosine*/, const at::Tensor& /*inverse_norms*/) {
   absent();
 }
 
-void add_own_gradients(const StepClasses& /*classes*/, const at::Tensor& /*inverse_norms*/,
-                       const at::Tensor& /*slope*/, const at::Tensor& /*gradients*/) {
+void add_target_gradients(const StepClasses& /*classes*/, const at::Tensor& /*inverse_norms*/,
+                          const at::Tensor& /*slope*/, const at::Tensor& /*gradients*/) {
   absent();
 }
 
@@ -43,8 +44,8 @@ bool has_head_sgd(const at::Tensor& /*weight*/) {
   return false;
 }
 
-void head_sgd(const HeadState& /*state*/, const RowGradients& /*rows*/,
-              const kernels::HeadSgdStep& /*step*/, const StepControl& /*control*/) {
+void head_sgd(const HeadState& /*state*/, const RowGradients& /*rows*/, const HeadSgdStep& /*step*/,
+              const StepControl& /*control*/) {
   absent();
 }
 

@@ -10,24 +10,24 @@
 namespace diffprob::model::gpu {
 namespace {
 
-Products products_of(const Chunk& chunk, const OwnPositions& own) {
+Products products_of(const Chunk& chunk, const TargetPositions& targets) {
   return {chunk.values.mutable_data_ptr<float>(),
           chunk.values.size(0),
           chunk.values.size(1),
           chunk.begin,
           chunk.inverse_norms.const_data_ptr<float>(),
-          own.position.const_data_ptr<std::int64_t>(),
-          own.here.const_data_ptr<bool>()};
+          targets.position.const_data_ptr<std::int64_t>(),
+          targets.is_local.const_data_ptr<bool>()};
 }
 
-OwnRows own_rows_of(const StepClasses& classes, std::int64_t dim) {
+TargetRows target_rows_of(const StepClasses& classes, std::int64_t dim) {
   const at::Tensor& weight = classes.weight();
   return {weight.const_data_ptr(),
           weight.scalar_type() == at::kBFloat16,
           classes.rows().defined() ? classes.rows().const_data_ptr<std::int64_t>() : nullptr,
-          classes.own().position.const_data_ptr<std::int64_t>(),
-          classes.own().here.const_data_ptr<bool>(),
-          classes.own().position.size(0),
+          classes.targets().position.const_data_ptr<std::int64_t>(),
+          classes.targets().is_local.const_data_ptr<bool>(),
+          classes.targets().position.size(0),
           static_cast<int>(dim)};
 }
 
@@ -38,22 +38,23 @@ bool has_product_kernels(const at::Tensor& values) {
          values.numel() > 0;
 }
 
-void maxima_of_products(const Chunk& chunk, const OwnPositions& own, OtherMaxima& maxima) {
+void maxima_of_products(const Chunk& chunk, const TargetPositions& targets,
+                        NonTargetMaxima& maxima) {
   const c10::cuda::CUDAGuard guard(chunk.values.device());
-  const Products products = products_of(chunk, own);
+  const Products products = products_of(chunk, targets);
   const int parts = class_parts(products, multiprocessors_of(chunk.values));
   const at::Tensor found = at::empty({2, parts, products.rows}, chunk.values.options());
   auto* below = found.mutable_data_ptr<float>();
-  other_maxima(products, parts, below, below + parts * products.rows, stream_of(chunk.values));
+  non_target_maxima(products, parts, below, below + parts * products.rows, stream_of(chunk.values));
   const at::Tensor largest = found.amax(1);
   maxima.below = at::maximum(maxima.below, largest[0]);
   maxima.above = at::maximum(maxima.above, largest[1]);
 }
 
-void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, double scale,
+void exponentials_of_products(const Chunk& chunk, const TargetPositions& targets, double scale,
                               const at::Tensor& reference, const at::Tensor& sums) {
   const c10::cuda::CUDAGuard guard(chunk.values.device());
-  const Products products = products_of(chunk, own);
+  const Products products = products_of(chunk, targets);
   const int parts = class_parts(products, multiprocessors_of(chunk.values));
   const at::Tensor found = at::empty({parts, products.rows}, chunk.values.options());
   exponentials(products, static_cast<float>(scale), reference.contiguous().const_data_ptr<float>(),
@@ -61,37 +62,37 @@ void exponentials_of_products(const Chunk& chunk, const OwnPositions& own, doubl
   at::Tensor(sums).add_(found.sum(0, /*keepdim=*/false, at::kDouble));
 }
 
-bool has_own_classes(const at::Tensor& x) {
+bool has_target_classes(const at::Tensor& x) {
   return x.is_cuda() && x.scalar_type() == at::kFloat && x.stride(1) == 1 && x.numel() > 0;
 }
 
-void own_cosines(const StepClasses& classes, const at::Tensor& x, const at::Tensor& cosine,
-                 const at::Tensor& inverse_norms) {
+void target_cosines(const StepClasses& classes, const at::Tensor& x, const at::Tensor& cosine,
+                    const at::Tensor& inverse_norms) {
   const c10::cuda::CUDAGuard guard(x.device());
-  own_cosines(own_rows_of(classes, x.size(1)), x.const_data_ptr<float>(), x.stride(0),
-              cosine.mutable_data_ptr<double>(), inverse_norms.mutable_data_ptr<float>(),
-              stream_of(x));
+  target_cosines(target_rows_of(classes, x.size(1)), x.const_data_ptr<float>(), x.stride(0),
+                 cosine.mutable_data_ptr<double>(), inverse_norms.mutable_data_ptr<float>(),
+                 stream_of(x));
 }
 
-void add_own_gradients(const StepClasses& classes, const at::Tensor& inverse_norms,
-                       const at::Tensor& slope, const at::Tensor& gradients) {
+void add_target_gradients(const StepClasses& classes, const at::Tensor& inverse_norms,
+                          const at::Tensor& slope, const at::Tensor& gradients) {
   const c10::cuda::CUDAGuard guard(gradients.device());
-  add_own_gradients(own_rows_of(classes, gradients.size(1)), inverse_norms.const_data_ptr<float>(),
-                    slope.const_data_ptr<float>(), gradients.mutable_data_ptr<float>(),
-                    stream_of(gradients));
+  add_target_gradients(target_rows_of(classes, gradients.size(1)),
+                       inverse_norms.const_data_ptr<float>(), slope.const_data_ptr<float>(),
+                       gradients.mutable_data_ptr<float>(), stream_of(gradients));
 }
 
 bool has_head_sgd(const at::Tensor& weight) {
   return weight.is_cuda() && weight.size(1) % 4 == 0;
 }
 
-void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::HeadSgdStep& step,
+void head_sgd(const HeadState& state, const RowGradients& rows, const HeadSgdStep& step,
               const StepControl& control) {
   const c10::cuda::CUDAGuard guard(state.weight.device());
   const auto floats = [](const at::Tensor& scalar) {
     return scalar.defined() ? scalar.to(at::kFloat) : scalar;
   };
-  const at::Tensor apply = floats(control.apply);
+  const at::Tensor do_update = floats(control.do_update);
   const at::Tensor rate = floats(control.device_rate);
   const auto pointer = [](const at::Tensor& scalar) {
     return scalar.defined() ? scalar.const_data_ptr<float>() : nullptr;
@@ -110,7 +111,7 @@ void head_sgd(const HeadState& state, const RowGradients& rows, const kernels::H
       state.first_class,
       data::splitmix64(data::combine_key(state.key, 0)),
       data::splitmix64(data::combine_key(state.key, 1))};
-  head_sgd(work, step, {pointer(apply), pointer(rate)}, stream_of(state.weight));
+  head_sgd(work, step, {pointer(do_update), pointer(rate)}, stream_of(state.weight));
 }
 
 }  // namespace diffprob::model::gpu

@@ -8,7 +8,7 @@
 #include "model/kernels/vector_dispatch.h"
 #include "model/kernels/vector_exp.h"
 
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 namespace {
 
 constexpr std::int64_t kTile = 256;     // columns whose accumulators stay in the first cache
@@ -107,8 +107,8 @@ DIFFPROB_INLINE void round_body(const float* __restrict values, const std::int64
       const auto random = static_cast<std::uint32_t>(
           data::splitmix64(base + static_cast<std::uint64_t>(d)) & 0xFFFFu);
       const std::uint32_t finite = bits + random;
-      const std::uint32_t other =
-          bits | ((bits & 0xFFFFu) != 0 ? 0x10000u : 0u);  // keeps a not-a-number what it is
+      // Keeps a not-a-number what it is.
+      const std::uint32_t other = bits | ((bits & 0xFFFFu) != 0 ? 0x10000u : 0u);
       out[i * dim + d] =
           static_cast<std::uint16_t>(((bits & kExponent) == kExponent ? other : finite) >> 16);
     }
@@ -145,4 +145,4 @@ void round_stochastically(const float* values, const std::int64_t* ids, std::int
   run_widest<round_body>(values, ids, rows, dim, data::splitmix64(key), out);
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

@@ -5,7 +5,7 @@
 /// Loops of the head on host memory, compiled for the widest vectors of the machine they run on. A
 /// block holds classes x columns, one row a class and one column a sample; `stride` floats from row
 /// to row. inverse_norms has one value a row, the other arrays one a column.
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 
 struct Block {
   float* values;
@@ -46,4 +46,4 @@ void sgd(float* weight, float* velocity, const float* gradient, std::int64_t cou
 void round_stochastically(const float* values, const std::int64_t* ids, std::int64_t rows,
                           std::int64_t dim, std::uint64_t key, std::uint16_t* out);
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

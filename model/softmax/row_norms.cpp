@@ -23,8 +23,8 @@ at::Tensor row_norms(const at::Tensor& rows) {
   const std::int64_t stride = whole.stride(0), dim = rows.size(1);
   at::parallel_for(0, rows.size(0), kChunkElements / 64 / std::max<std::int64_t>(1, dim) + 1,
                    [&](std::int64_t begin, std::int64_t end) {
-                     kernels::row_norms(whole.const_data_ptr<float>() + begin * stride, stride,
-                                        end - begin, dim, norms.mutable_data_ptr<float>() + begin);
+                     host::row_norms(whole.const_data_ptr<float>() + begin * stride, stride,
+                                     end - begin, dim, norms.mutable_data_ptr<float>() + begin);
                    });
   return norms;
 }

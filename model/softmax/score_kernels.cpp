@@ -9,7 +9,7 @@
 #include "model/kernels/vector_dispatch.h"
 #include "model/kernels/vector_exp.h"
 
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
@@ -138,4 +138,4 @@ void row_norms(const float* rows, std::int64_t stride, std::int64_t count, std::
   run_widest<norms_body>(rows, stride, count, dim, norms);
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

@@ -5,7 +5,7 @@
 /// Loops over one block of classes of the scoring pass, on host memory. A block is always
 /// kBlockClasses wide and starts at a multiple of that number of all classes, so an element goes
 /// through the same instructions however the classes are split over ranks.
-namespace diffprob::model::kernels {
+namespace diffprob::model::host {
 
 inline constexpr std::int64_t kBlockClasses = 256;
 
@@ -50,4 +50,4 @@ void add_exponentials(CosineBlock block, float scale, const float* references, i
 void row_norms(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t dim,
                float* norms);
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::host

@@ -11,7 +11,8 @@ StepClasses StepClasses::all(at::Tensor weight, std::int64_t first_class,
   StepClasses classes;
   classes.count_ = weight.size(0);
   const at::Tensor row = labels - first_class;
-  classes.own_ = {row.clamp(0, classes.count_), at::logical_and(row >= 0, row < classes.count_)};
+  classes.targets_ = {row.clamp(0, classes.count_),
+                      at::logical_and(row >= 0, row < classes.count_)};
   classes.weight_ = std::move(weight);
   return classes;
 }
@@ -22,8 +23,8 @@ StepClasses StepClasses::sampled(at::Tensor weight, std::int64_t first_class,
   classes.count_ = sample.rows.size(0);
   const at::Tensor row = labels - first_class;
   // Labels of this shard are always in the sample.
-  classes.own_ = {at::searchsorted(sample.rows, row),
-                  at::logical_and(row >= 0, row < weight.size(0))};
+  classes.targets_ = {at::searchsorted(sample.rows, row),
+                      at::logical_and(row >= 0, row < weight.size(0))};
   classes.weight_ = std::move(weight);
   classes.rows_ = sample.rows;
   return classes;
@@ -35,9 +36,9 @@ at::Tensor StepClasses::centres(std::int64_t begin, std::int64_t c) const {
   return stored.to(at::kFloat);
 }
 
-at::Tensor StepClasses::own_centres(const at::Tensor& batch_rows) const {
+at::Tensor StepClasses::target_centres(const at::Tensor& batch_rows) const {
   const at::Tensor positions =
-      batch_rows.defined() ? own_.position.index_select(0, batch_rows) : own_.position;
+      batch_rows.defined() ? targets_.position.index_select(0, batch_rows) : targets_.position;
   const at::Tensor position = positions.clamp_max(count_ - 1);
   return weight_.index_select(0, rows_.defined() ? rows_.index_select(0, position) : position)
       .to(at::kFloat);

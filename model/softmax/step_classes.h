@@ -19,12 +19,12 @@ class StepClasses {
                              const SampledClasses& sample);
 
   [[nodiscard]] std::int64_t count() const noexcept { return count_; }
-  [[nodiscard]] const OwnPositions& own() const noexcept { return own_; }
+  [[nodiscard]] const TargetPositions& targets() const noexcept { return targets_; }
   /// [c, D] float32: centres begin .. begin + c - 1. A view of the weights where it can be.
   [[nodiscard]] at::Tensor centres(std::int64_t begin, std::int64_t c) const;
   /// [b, D] float32, new: the centre of the label of each of these rows of the batch; undefined: of
-  /// all rows. Of any class where own().here is false. n > 0.
-  [[nodiscard]] at::Tensor own_centres(const at::Tensor& batch_rows) const;
+  /// all rows. Of any class where targets().is_local is false. n > 0.
+  [[nodiscard]] at::Tensor target_centres(const at::Tensor& batch_rows) const;
   /// The whole shard, [C_r, D] float32 or bfloat16, and the rows of it that take part, [n] int64;
   /// undefined: all.
   [[nodiscard]] const at::Tensor& weight() const noexcept { return weight_; }
@@ -34,7 +34,7 @@ class StepClasses {
  private:
   at::Tensor weight_;
   at::Tensor rows_;  // [n] rows of the shard; undefined: all
-  OwnPositions own_;
+  TargetPositions targets_;
   std::int64_t count_ = 0;
 };
 

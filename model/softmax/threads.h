@@ -7,9 +7,21 @@
 #include "data/random/splitmix64.h"
 #include "model/kernels/host_device.h"
 
-/// What one thread of the GPU's head kernels does to one element (head_gpu.cu), as plain functions
+namespace diffprob::model::gpu {
+
+/// Factors of one SGD update.
+struct HeadSgdStep {
+  float rate;
+  float momentum;
+  float decay;
+  bool nesterov;
+};
+
+}  // namespace diffprob::model::gpu
+
+/// What one thread of the GPU's head kernels does to one element (gpu.cu), as plain functions
 /// that tests run on the host.
-namespace diffprob::model::kernels {
+namespace diffprob::model::gpu::thread {
 
 /// Product of a centre and a normalised embedding -> cosine. Not-a-number stays what it is.
 DIFFPROB_HOST_DEVICE float cosine_of_product(float product, float inverse_norm) {
@@ -18,18 +30,18 @@ DIFFPROB_HOST_DEVICE float cosine_of_product(float product, float inverse_norm) 
   return low > 1.0f ? 1.0f : low;
 }
 
-/// Where a row of a chunk stands to a sample's own class. own: row of that class, relative to the
-/// chunk, which it may lie outside of; here: whether this rank has it at all.
-enum class Side { kBelow, kOwn, kAbove };
-DIFFPROB_HOST_DEVICE Side side_of(std::int64_t row, std::int64_t own, bool here) {
-  if (here && row == own) return Side::kOwn;
-  return row < own ? Side::kBelow : Side::kAbove;
+/// Where a row of a chunk stands to a sample's target class. target: row of that class, relative to
+/// the chunk, which it may lie outside of; is_local: true if this rank has it at all.
+enum class Side { kBelow, kTarget, kAbove };
+DIFFPROB_HOST_DEVICE Side side_of(std::int64_t row, std::int64_t target, bool is_local) {
+  if (is_local && row == target) return Side::kTarget;
+  return row < target ? Side::kBelow : Side::kAbove;
 }
 
 /// Cosine of a centre and a normalised embedding from their product and the squares of their
 /// lengths.
-DIFFPROB_HOST_DEVICE double own_cosine(double product, double centre_square,
-                                       double embedding_square) {
+DIFFPROB_HOST_DEVICE double target_cosine(double product, double centre_square,
+                                          double embedding_square) {
   const double lengths = std::sqrt(centre_square) * std::sqrt(embedding_square);
   const double cosine = product / (lengths > 1e-300 ? lengths : 1e-300);
   const double low = cosine < -1.0 ? -1.0 : cosine;
@@ -45,14 +57,8 @@ DIFFPROB_HOST_DEVICE float exponential_of_cosine(float cosine, float scale, floa
   return std::exp(scale * (cosine - reference));
 }
 
-/// SGD of one element with what the gradient of a normalised row leaves of itself: gradient - along
-/// * weight (see project_off_centres).
-struct HeadSgdStep {
-  float rate;
-  float momentum;
-  float decay;
-  bool nesterov;
-};
+/// SGD of one element, with what is left of the gradient of a normalised row when its part along
+/// the row is taken off: gradient - along * weight (see project_off_centres).
 struct HeadElement {
   float weight;
   float velocity;
@@ -74,10 +80,10 @@ DIFFPROB_HOST_DEVICE std::uint16_t stochastic_bfloat16(float value, std::uint64_
   std::memcpy(&bits, &value, sizeof(bits));
   const auto random = static_cast<std::uint32_t>(
       data::splitmix64(base + static_cast<std::uint64_t>(column)) & 0xFFFFu);
-  const std::uint32_t other =
-      bits | ((bits & 0xFFFFu) != 0 ? 0x10000u : 0u);  // keeps a not-a-number what it is
+  // Keeps a not-a-number what it is.
+  const std::uint32_t other = bits | ((bits & 0xFFFFu) != 0 ? 0x10000u : 0u);
   return static_cast<std::uint16_t>(((bits & kExponent) == kExponent ? other : bits + random) >>
                                     16);
 }
 
-}  // namespace diffprob::model::kernels
+}  // namespace diffprob::model::gpu::thread

@@ -129,8 +129,8 @@ std::string PthArchive::serialization_id() const {
 
 std::string PthArchive::local_header(const Record& record) {
   const std::string name = kFolder + record.name;
-  std::string extra =
-      zip64_field(record.size, 0, record.header_offset);  // as LibTorch: the descriptor says it
+  // As LibTorch: the descriptor says it.
+  std::string extra = zip64_field(record.size, 0, record.header_offset);
   const std::uint64_t begin =
       record.header_offset + kLocalHeader + name.size() + extra.size() + kExtraHead;
   const std::uint64_t padding = (kAlignment - begin % kAlignment) % kAlignment;

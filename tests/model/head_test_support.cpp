@@ -89,9 +89,9 @@ DenseHead dense_head(const HeadProblem& problem, model::Margin& margin, std::uin
   const auto target = margin.target({cosines.masked_select(own), norms, key});
   const auto others = cosines.masked_fill(own, -std::numeric_limits<double>::infinity());
   const auto slope =
-      torch::where(own, target.slope.unsqueeze(1), margin.others_slope(others) * scale);
+      torch::where(own, target.slope.unsqueeze(1), margin.non_target_slope(others) * scale);
   const auto effective = others.clone();
-  if (margin.changes_others()) margin.others(effective);
+  if (margin.changes_non_targets()) margin.non_targets(effective);
 
   DenseHead head;
   head.logits = torch::where(own, target.logits.unsqueeze(1), effective * scale);

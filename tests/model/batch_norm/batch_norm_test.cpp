@@ -86,7 +86,8 @@ Results library_results(const Case& wanted, Kind kind, at::ScalarType type,
   return results;
 }
 
-Results own_results(const Case& wanted, Kind kind, at::ScalarType type, BatchNormPlan plan = {},
+Results own_results(const Case& wanted, Kind kind, at::ScalarType type,
+                    BatchNormContext context = {},
                     at::MemoryFormat format = at::MemoryFormat::ChannelsLast) {
   Layers layers(wanted, type);
   const at::Tensor leaf = layers.x.clone().requires_grad_(true),
@@ -94,14 +95,14 @@ Results own_results(const Case& wanted, Kind kind, at::ScalarType type, BatchNor
   const at::Tensor x = leaf.contiguous(format);
   at::Tensor y, loss;
   if (kind == Kind::kFork) {
-    const auto [normal, same] = batch_norm_fork(*layers.bn, x, plan);
+    const auto [normal, same] = batch_norm_fork(*layers.bn, x, context);
     y = normal;
     loss = (same * layers.other_grad).sum();
   } else if (kind == Kind::kPrelu) {
-    y = batch_norm_prelu(*layers.bn, *layers.prelu, x, plan);
+    y = batch_norm_prelu(*layers.bn, *layers.prelu, x, context);
   } else {
-    y = kind == Kind::kAdd ? batch_norm_add(*layers.bn, x, residual, plan)
-                           : batch_norm(*layers.bn, x, plan);
+    y = kind == Kind::kAdd ? batch_norm_add(*layers.bn, x, residual, context)
+                           : batch_norm(*layers.bn, x, context);
   }
   const at::Tensor main_loss = (y * layers.grad).sum();
   (loss.defined() ? loss + main_loss : main_loss).backward();
@@ -147,15 +148,16 @@ TEST(BatchNorm, SumsLeftByOneLayerServeTheNext) {
       std::vector<Results> found;
       for (const bool summing : {false, true}) {
         Layers first(wanted, type), second(wanted, type);
-        BatchNormPlan plan = {.sum_outputs = summing};
+        BatchNormContext context = {.sum_outputs = summing};
         const at::Tensor leaf = first.x.clone().requires_grad_(true),
                          residual = first.residual.clone().requires_grad_(true);
         const at::Tensor x = leaf.contiguous(at::MemoryFormat::ChannelsLast);
-        const at::Tensor middle = batch_norm_add(*first.bn, x, residual, plan, Next::kBatchNorm);
-        EXPECT_EQ(plan.output_sums.defined(), summing && has_batch_kernels(x)) << type;
-        const at::Tensor y = batch_norm_prelu(*second.bn, *second.prelu, middle, plan);
-        EXPECT_FALSE(plan.output_sums.defined());
-        EXPECT_FALSE(plan.output.defined());
+        const at::Tensor middle =
+            batch_norm_add(*first.bn, x, residual, context, OutputGoesTo::kBatchNorm);
+        EXPECT_EQ(context.output_sums.defined(), summing && has_batch_kernels(x)) << type;
+        const at::Tensor y = batch_norm_prelu(*second.bn, *second.prelu, middle, context);
+        EXPECT_FALSE(context.output_sums.defined());
+        EXPECT_FALSE(context.output.defined());
         (y * second.grad).sum().backward();
         Results results;
         backward_and_collect(second, y, leaf, residual, results);
@@ -175,22 +177,23 @@ TEST(BatchNorm, SumsLeftByOneLayerServeTheNext) {
 TEST(BatchNorm, SumsOfOneBatchAreNotTakenForAnother) {
   const Case& wanted = kCases[0];
   Layers layers(wanted, at::kFloat);
-  BatchNormPlan plan = {.sum_outputs = true};
+  BatchNormContext context = {.sum_outputs = true};
   const at::Tensor x = layers.x.contiguous(at::MemoryFormat::ChannelsLast);
-  const at::Tensor y = batch_norm_add(*layers.bn, x, layers.residual, plan, Next::kBatchNorm);
-  const at::Tensor kept = plan.output, sums = plan.output_sums;
-  EXPECT_FALSE(plan.take_sums(y.clone(at::MemoryFormat::ChannelsLast)).defined());
+  const at::Tensor y =
+      batch_norm_add(*layers.bn, x, layers.residual, context, OutputGoesTo::kBatchNorm);
+  const at::Tensor kept = context.output, sums = context.output_sums;
+  EXPECT_FALSE(context.take_sums(y.clone(at::MemoryFormat::ChannelsLast)).defined());
   for (const at::Tensor& other : {y.narrow(0, 0, 2), y.narrow(0, 2, 2), y.transpose(2, 3)}) {
-    plan.output = kept;
-    plan.output_sums = sums;
-    EXPECT_FALSE(plan.take_sums(other).defined());
+    context.output = kept;
+    context.output_sums = sums;
+    EXPECT_FALSE(context.take_sums(other).defined());
   }
-  plan.output = kept;
-  plan.output_sums = sums;
-  EXPECT_TRUE(plan.take_sums(y).defined());
+  context.output = kept;
+  context.output_sums = sums;
+  EXPECT_TRUE(context.take_sums(y).defined());
   layers.bn->eval();
-  (void)batch_norm_add(*layers.bn, x, layers.residual, plan, Next::kBatchNorm);
-  EXPECT_FALSE(plan.output_sums.defined());  // nobody wants statistics in evaluation
+  (void)batch_norm_add(*layers.bn, x, layers.residual, context, OutputGoesTo::kBatchNorm);
+  EXPECT_FALSE(context.output_sums.defined());  // nobody wants statistics in evaluation
 }
 
 /// As under autocast: inputs, outputs and their gradients in 16 bits. Compared with float64 on the
@@ -253,11 +256,11 @@ TEST(BatchNorm, FrozenStatisticsPassNoGradientAndStay) {
   layers.bn->running_mean.fill_(0.4);
   layers.bn->running_var.fill_(2.0);
   layers.bn->eval();
-  BatchNormPlan plan;
+  BatchNormContext context;
   const at::Tensor x = layers.x.contiguous(at::MemoryFormat::ChannelsLast).requires_grad_(true);
   const at::Tensor same = layers.x.clone().requires_grad_(true);
 
-  (batch_norm_prelu(*layers.bn, *layers.prelu, x, plan) * layers.grad).sum().backward();
+  (batch_norm_prelu(*layers.bn, *layers.prelu, x, context) * layers.grad).sum().backward();
   const at::Tensor weight_grad = layers.bn->weight.grad().clone();
   layers.bn->zero_grad();
   (layers.prelu->forward(layers.bn->forward(same)) * layers.grad).sum().backward();
@@ -275,9 +278,9 @@ TEST(BatchNorm, RowsOfFeaturesWithoutWeights) {
   const at::Tensor x =
       at::randn({9, 48}, at::make_generator<at::CPUGeneratorImpl>(3)).to(tests::test_device());
   const at::Tensor a = x.clone().requires_grad_(true), b = x.clone().requires_grad_(true);
-  BatchNormPlan plan;
+  BatchNormContext context;
 
-  const at::Tensor y = batch_norm(*own, a, plan);
+  const at::Tensor y = batch_norm(*own, a, context);
   y.pow(3).sum().backward();
   const at::Tensor z = theirs->forward(b);
   z.pow(3).sum().backward();
@@ -289,8 +292,8 @@ TEST(BatchNorm, RowsOfFeaturesWithoutWeights) {
 
 TEST(BatchNorm, OneValueAChannelIsAnError) {
   nn::BatchNorm1d bn(8);
-  BatchNormPlan plan;
-  EXPECT_THROW((void)batch_norm(*bn, at::zeros({1, 8}), plan), c10::Error);
+  BatchNormContext context;
+  EXPECT_THROW((void)batch_norm(*bn, at::zeros({1, 8}), context), c10::Error);
 }
 
 TEST(StatisticsTape, AShorterTapeThanTheRepetitionIsAnError) {

@@ -9,8 +9,8 @@
 namespace diffprob::model {
 namespace {
 
-using kernels::ChannelArrays;
-using kernels::ThreadLayout;
+using gpu::ChannelArrays;
+using gpu::thread::ThreadLayout;
 
 constexpr int kThreads = 256;
 
@@ -37,7 +37,7 @@ template <class T, class Body>
 void for_threads(const ThreadLayout& layout, const Body& body) {
   for (int block = 0; block < layout.blocks; ++block) {
     for (int thread = 0; thread < kThreads; ++thread) {
-      const auto place = kernels::place_of<kWidth<T>>(layout, block, thread);
+      const auto place = gpu::thread::place_of<kWidth<T>>(layout, block, thread);
       if (place.channel >= 0) body(place);
     }
   }
@@ -59,16 +59,16 @@ struct Case {
     bias = random({problem.channels}) * 0.3;
     slope = random({problem.channels}) * 0.1 + 0.25;
     mean = x.to(at::kDouble).mean(0);
-    inverse = (x.to(at::kDouble).var(0, false) + 1e-5).rsqrt();
+    inv_std = (x.to(at::kDouble).var(0, false) + 1e-5).rsqrt();
   }
   [[nodiscard]] ChannelArrays arrays(bool with_slope) const {
-    return {mean.const_data_ptr<double>(), inverse.const_data_ptr<double>(),
+    return {mean.const_data_ptr<double>(), inv_std.const_data_ptr<double>(),
             weight.const_data_ptr<float>(), bias.const_data_ptr<float>(),
             with_slope ? slope.const_data_ptr<float>() : nullptr};
   }
   /// BN's output, and what PReLU makes of it, in float64.
   [[nodiscard]] at::Tensor normalized() const {
-    return (x.to(at::kDouble) - mean) * inverse * weight + bias;
+    return (x.to(at::kDouble) - mean) * inv_std * weight + bias;
   }
   [[nodiscard]] at::Tensor activated() const {
     const at::Tensor z = normalized();
@@ -81,7 +81,7 @@ struct Case {
   [[nodiscard]] const T* data(const at::Tensor& tensor) const { return tensor.const_data_ptr<T>(); }
 
   ThreadLayout layout;
-  at::Tensor x, grad, other, weight, bias, slope, mean, inverse;
+  at::Tensor x, grad, other, weight, bias, slope, mean, inv_std;
 };
 
 /// Calls body with both as compile-time constants.
@@ -117,20 +117,20 @@ TYPED_TEST(BatchNormThreads, MomentsOfTheBatch) {
     const at::Tensor sums = at::zeros({2, problem.channels}, at::kDouble);
     for_threads<T>(c.layout, [&](const auto& place) {
       float own[2][kWidth<T>] = {};
-      kernels::add_moments<T, kWidth<T>>(c.data(c.x), c.layout, place, own[0], own[1]);
+      gpu::thread::add_shifted_moments<T, kWidth<T>>(c.data(c.x), place, own);
       for (int q = 0; q < 2; ++q) {
         for (int i = 0; i < kWidth<T>; ++i)
           sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
       }
     });
     for (int channel = 0; channel < problem.channels; ++channel) {
-      const auto moments = kernels::moments_of_sums(
+      const auto moments = gpu::thread::moments_of_sums(
           sums[0][channel].item<double>(), sums[1][channel].item<double>(),
           c.x[0][channel].template item<double>(), static_cast<double>(problem.rows));
       const at::Tensor values = c.x.select(1, channel).to(at::kDouble);
       EXPECT_NEAR(moments.mean, values.mean().template item<double>(), 2e-6);
-      const double squares = (values - values.mean()).square().sum().template item<double>();
-      EXPECT_NEAR(moments.squares, squares, 1e-5 * squares + 1e-9);
+      const double m2 = (values - values.mean()).square().sum().template item<double>();
+      EXPECT_NEAR(moments.m2, m2, 1e-5 * m2 + 1e-9);
     }
   }
 }
@@ -144,12 +144,12 @@ TYPED_TEST(BatchNormThreads, ForwardWithPreluAndResidual) {
         const at::Tensor y = at::full_like(c.x, NAN);
         for_threads<T>(c.layout, [&](const auto& place) {
           const auto channels =
-              kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
+              gpu::thread::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
           const T* residual = with_residual ? c.data(c.other) : nullptr;
+          float none[2][kWidth<T>] = {};
           with_constants(with_slope, with_residual, [&](auto slope, auto add) {
-            kernels::normalize<T, kWidth<T>, slope.value, add.value, false>(
-                c.data(c.x), residual, channels, c.layout, place, y.template data_ptr<T>(), nullptr,
-                nullptr);
+            gpu::thread::normalize<T, kWidth<T>, slope.value, add.value, false>(
+                c.data(c.x), residual, channels, place, y.template data_ptr<T>(), none);
           });
         });
         at::Tensor wanted = with_slope ? c.activated() : c.normalized();
@@ -172,16 +172,14 @@ TYPED_TEST(BatchNormThreads, ForwardWithMomentsOfTheOutput) {
         const at::Tensor sums = at::zeros({2, problem.channels}, at::kDouble);
         for_threads<T>(c.layout, [&](const auto& place) {
           const auto channels =
-              kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
+              gpu::thread::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
           const T* residual = with_residual ? c.data(c.other) : nullptr;
-          float own[2][kWidth<T>] = {};
+          float own[2][kWidth<T>] = {}, none[2][kWidth<T>] = {};
           with_constants(with_slope, with_residual, [&](auto slope, auto add) {
-            kernels::normalize<T, kWidth<T>, slope.value, add.value, false>(
-                c.data(c.x), residual, channels, c.layout, place, plain.template data_ptr<T>(),
-                nullptr, nullptr);
-            kernels::normalize<T, kWidth<T>, slope.value, add.value, true>(
-                c.data(c.x), residual, channels, c.layout, place, y.template data_ptr<T>(), own[0],
-                own[1]);
+            gpu::thread::normalize<T, kWidth<T>, slope.value, add.value, false>(
+                c.data(c.x), residual, channels, place, plain.template data_ptr<T>(), none);
+            gpu::thread::normalize<T, kWidth<T>, slope.value, add.value, true>(
+                c.data(c.x), residual, channels, place, y.template data_ptr<T>(), own);
           });
           for (int q = 0; q < 2; ++q) {
             for (int i = 0; i < kWidth<T>; ++i)
@@ -207,12 +205,12 @@ TYPED_TEST(BatchNormThreads, BackwardSums) {
       const at::Tensor sums = at::zeros({3, problem.channels}, at::kDouble);
       for_threads<T>(c.layout, [&](const auto& place) {
         float own[3][kWidth<T>] = {};
-        const auto channels = kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
-        with_slope
-            ? kernels::add_gradient_sums<T, kWidth<T>, true>(
-                  c.data(c.grad), c.data(c.x), channels, c.layout, place, own[0], own[1], own[2])
-            : kernels::add_gradient_sums<T, kWidth<T>, false>(
-                  c.data(c.grad), c.data(c.x), channels, c.layout, place, own[0], own[1], own[2]);
+        const auto channels =
+            gpu::thread::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
+        with_slope ? gpu::thread::add_gradient_sums<T, kWidth<T>, true>(c.data(c.grad), c.data(c.x),
+                                                                        channels, place, own)
+                   : gpu::thread::add_gradient_sums<T, kWidth<T>, false>(
+                         c.data(c.grad), c.data(c.x), channels, place, own);
         for (int q = 0; q < 3; ++q) {
           for (int i = 0; i < kWidth<T>; ++i)
             sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
@@ -243,29 +241,26 @@ TYPED_TEST(BatchNormThreads, InputGradients) {
       for (const bool with_extra : {false, true}) {
         const at::Tensor g = c.gradient_of_normalized(with_slope);
         const at::Tensor away = c.x.to(at::kDouble) - c.mean;
-        const at::Tensor sum = g.sum(0), product = (g * away).sum(0), scale = c.inverse * c.weight;
+        const at::Tensor sum = g.sum(0), product = (g * away).sum(0), scale = c.inv_std * c.weight;
         const auto count = static_cast<double>(problem.rows);
         const at::Tensor grad_x = at::full_like(c.x, NAN);
         for_threads<T>(c.layout, [&](const auto& place) {
-          const auto channels =
-              kernels::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
-          float constant[kWidth<T>], factor[kWidth<T>];
+          auto channels = gpu::thread::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
           for (int i = 0; i < kWidth<T>; ++i) {
             const auto at = static_cast<std::int64_t>(place.channel + i);
-            const auto terms = kernels::statistics_gradient(
+            const auto terms = gpu::thread::statistics_gradient(
                 sum[at].template item<double>(), product[at].template item<double>(),
-                scale[at].template item<double>(), c.inverse[at].template item<double>(), count);
-            constant[i] = terms.constant;
-            factor[i] = terms.factor;
+                scale[at].template item<double>(), c.inv_std[at].template item<double>(), count);
+            channels.constant[i] = terms.constant;
+            channels.factor[i] = terms.factor;
           }
           const T* extra = with_extra ? c.data(c.other) : nullptr;
           with_constants(with_slope, with_extra, [&](auto slope, auto add) {
-            kernels::input_gradients<T, kWidth<T>, slope.value, add.value>(
-                c.data(c.grad), c.data(c.x), extra, channels, constant, factor, c.layout, place,
-                grad_x.template data_ptr<T>());
+            gpu::thread::input_gradients<T, kWidth<T>, slope.value, add.value>(
+                c.data(c.grad), c.data(c.x), extra, channels, place, grad_x.template data_ptr<T>());
           });
         });
-        at::Tensor wanted = scale * (g - sum / count - away * c.inverse.square() * product / count);
+        at::Tensor wanted = scale * (g - sum / count - away * c.inv_std.square() * product / count);
         if (with_extra) wanted = wanted + c.other.to(at::kDouble);
         EXPECT_LE((grad_x.to(at::kDouble) - wanted).abs().max().template item<double>(),
                   2 * this->kStored * std::max(1.0, wanted.abs().max().template item<double>()))

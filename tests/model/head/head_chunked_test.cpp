@@ -316,17 +316,17 @@ TEST_F(HeadChunkedTest, LoopsOfTheHostEqualThoseOfAnyDevice) {
        {std::tuple{1, 1, 0}, std::tuple{70, 300, 40}, std::tuple{129, 67, 3}}) {
     const auto products = torch::randn({classes, rows}) * 0.4;
     const auto inverse = torch::rand({classes}) + 0.5;
-    const model::OwnPositions own{torch::randint(begin + classes + 20, {rows}, torch::kLong),
-                                  torch::rand({rows}) < 0.7};
-    const model::OwnPositions sound{
+    const model::TargetPositions own{torch::randint(begin + classes + 20, {rows}, torch::kLong),
+                                     torch::rand({rows}) < 0.7};
+    const model::TargetPositions sound{
         own.position,
         torch::logical_or(
             own.here, torch::logical_and(own.position > begin, own.position < begin + classes))};
     const auto none = torch::full({rows}, -INFINITY);
     model::Chunk a{products.clone(), inverse, begin};
     model::Chunk b{products.clone(), inverse, begin};
-    model::OtherMaxima a_maxima{none.clone(), none.clone()};
-    model::OtherMaxima b_maxima{none.clone(), none.clone()};
+    model::NonTargetMaxima a_maxima{none.clone(), none.clone()};
+    model::NonTargetMaxima b_maxima{none.clone(), none.clone()};
     model::cosines_of_products(a, sound, a_maxima);
     model::any_device::cosines_of_products(b, sound, b_maxima);
     EXPECT_TRUE(torch::equal(a.values, b.values));
@@ -372,13 +372,13 @@ TEST_F(HeadChunkedTest, ProductsBecomeExponentialsInOnePassAsInTwo) {
     const auto inverse = on_device(torch::rand({classes}) + 0.5);
     const auto position = torch::randint(begin + classes + 20, {rows}, torch::kLong);
     const auto inside = torch::logical_and(position > begin, position < begin + classes);
-    const model::OwnPositions own{on_device(position),
-                                  on_device(torch::logical_or(torch::rand({rows}) < 0.7, inside))};
+    const model::TargetPositions own{
+        on_device(position), on_device(torch::logical_or(torch::rand({rows}) < 0.7, inside))};
     const auto none = torch::full({rows}, -INFINITY, products.options());
     model::Chunk a{products.clone(), inverse, begin};
     model::Chunk b{products.clone(), inverse, begin};
-    model::OtherMaxima a_maxima{none.clone(), none.clone()};
-    model::OtherMaxima b_maxima{none.clone(), none.clone()};
+    model::NonTargetMaxima a_maxima{none.clone(), none.clone()};
+    model::NonTargetMaxima b_maxima{none.clone(), none.clone()};
     ASSERT_TRUE(model::has_product_kernels(a.values));
     model::maxima_of_products(a, own, a_maxima);
     EXPECT_TRUE(torch::equal(a.values, products));

@@ -12,35 +12,36 @@
 namespace diffprob::model {
 namespace {
 
-using kernels::Side;
+using gpu::thread::Side;
 
 TEST(HeadThreads, CosinesAreClampedAndKeepNotANumber) {
-  EXPECT_EQ(kernels::cosine_of_product(0.5f, 1.5f), 0.75f);
-  EXPECT_EQ(kernels::cosine_of_product(3.0f, 0.5f), 1.0f);
-  EXPECT_EQ(kernels::cosine_of_product(-3.0f, 0.5f), -1.0f);
-  EXPECT_EQ(kernels::cosine_of_product(3.0f, 0.0f), 0.0f);
+  EXPECT_EQ(gpu::thread::cosine_of_product(0.5f, 1.5f), 0.75f);
+  EXPECT_EQ(gpu::thread::cosine_of_product(3.0f, 0.5f), 1.0f);
+  EXPECT_EQ(gpu::thread::cosine_of_product(-3.0f, 0.5f), -1.0f);
+  EXPECT_EQ(gpu::thread::cosine_of_product(3.0f, 0.0f), 0.0f);
   EXPECT_TRUE(
-      std::isnan(kernels::cosine_of_product(std::numeric_limits<float>::quiet_NaN(), 1.0f)));
+      std::isnan(gpu::thread::cosine_of_product(std::numeric_limits<float>::quiet_NaN(), 1.0f)));
 }
 
 TEST(HeadThreads, OwnCosinesAreInTheirRangeAndShortCentresHaveNone) {
-  EXPECT_DOUBLE_EQ(kernels::own_cosine(3, 4, 9), 0.5);
-  EXPECT_EQ(kernels::own_cosine(6.1, 4, 9), 1.0);
-  EXPECT_EQ(kernels::own_cosine(-6.1, 4, 9), -1.0);
-  EXPECT_EQ(kernels::own_cosine(0, 0, 1), 0.0);
-  EXPECT_TRUE(std::isnan(kernels::own_cosine(std::nan(""), 1, 1)));
-  EXPECT_EQ(kernels::inverse_length(4), 0.5f);
-  EXPECT_EQ(kernels::inverse_length(0), 0.0f);
-  EXPECT_EQ(kernels::inverse_length(1e-25), 0.0f);  // shorter than 1e-12, as everywhere
+  EXPECT_DOUBLE_EQ(gpu::thread::target_cosine(3, 4, 9), 0.5);
+  EXPECT_EQ(gpu::thread::target_cosine(6.1, 4, 9), 1.0);
+  EXPECT_EQ(gpu::thread::target_cosine(-6.1, 4, 9), -1.0);
+  EXPECT_EQ(gpu::thread::target_cosine(0, 0, 1), 0.0);
+  EXPECT_TRUE(std::isnan(gpu::thread::target_cosine(std::nan(""), 1, 1)));
+  EXPECT_EQ(gpu::thread::inverse_length(4), 0.5f);
+  EXPECT_EQ(gpu::thread::inverse_length(0), 0.0f);
+  EXPECT_EQ(gpu::thread::inverse_length(1e-25), 0.0f);  // shorter than 1e-12, as everywhere
 }
 
 TEST(HeadThreads, SidesOfTheOwnClass) {
-  EXPECT_EQ(kernels::side_of(3, 5, true), Side::kBelow);
-  EXPECT_EQ(kernels::side_of(5, 5, true), Side::kOwn);
-  EXPECT_EQ(kernels::side_of(6, 5, true), Side::kAbove);
-  EXPECT_EQ(kernels::side_of(5, 5, false),
+  EXPECT_EQ(gpu::thread::side_of(3, 5, true), Side::kBelow);
+  EXPECT_EQ(gpu::thread::side_of(5, 5, true), Side::kTarget);
+  EXPECT_EQ(gpu::thread::side_of(6, 5, true), Side::kAbove);
+  EXPECT_EQ(gpu::thread::side_of(5, 5, false),
             Side::kAbove);  // on another rank: position 5 is the first class above
-  EXPECT_EQ(kernels::side_of(0, -7, true), Side::kAbove);  // the own class lies in an earlier chunk
+  EXPECT_EQ(gpu::thread::side_of(0, -7, true),
+            Side::kAbove);  // the own class lies in an earlier chunk
 }
 
 TEST(HeadThreads, MaximaAndSumsAreThoseOfASoftmax) {
@@ -55,8 +56,8 @@ TEST(HeadThreads, MaximaAndSumsAreThoseOfASoftmax) {
     float below = -INFINITY, above = -INFINITY;
     for (std::int64_t c = 0; c < kClasses; ++c) {
       const float cosine =
-          kernels::cosine_of_product(products[c][b].item<float>(), inverse[c].item<float>());
-      const Side side = kernels::side_of(c, mine, true);
+          gpu::thread::cosine_of_product(products[c][b].item<float>(), inverse[c].item<float>());
+      const Side side = gpu::thread::side_of(c, mine, true);
       if (side == Side::kBelow) below = std::max(below, cosine);
       if (side == Side::kAbove) above = std::max(above, cosine);
     }
@@ -72,8 +73,8 @@ TEST(HeadThreads, MaximaAndSumsAreThoseOfASoftmax) {
     double sum = 0;
     for (std::int64_t c = 0; c < kClasses; ++c) {
       if (c == mine) continue;
-      sum += kernels::exponential_of_cosine(
-          kernels::cosine_of_product(products[c][b].item<float>(), inverse[c].item<float>()),
+      sum += gpu::thread::exponential_of_cosine(
+          gpu::thread::cosine_of_product(products[c][b].item<float>(), inverse[c].item<float>()),
           kScale, reference);
     }
     const at::Tensor others = column.scatter(0, own[b].unsqueeze(0), -1e300);
@@ -91,16 +92,16 @@ TEST(HeadThreads, UpdateOfARow) {
                      gradient = at::randn({1, kDim});
     const at::Tensor inverse = weight.norm(2, 1).reciprocal();
     at::Tensor w = weight.clone(), v = velocity.clone(), g = gradient.clone();
-    kernels::project(g.data_ptr<float>(), w.data_ptr<float>(), inverse.data_ptr<float>(), 1, kDim);
-    kernels::sgd(w.data_ptr<float>(), v.data_ptr<float>(), g.data_ptr<float>(), kDim,
-                 {0.05f, 0.9f, 5e-4f, nesterov});
+    host::project(g.data_ptr<float>(), w.data_ptr<float>(), inverse.data_ptr<float>(), 1, kDim);
+    host::sgd(w.data_ptr<float>(), v.data_ptr<float>(), g.data_ptr<float>(), kDim,
+              {0.05f, 0.9f, 5e-4f, nesterov});
 
     const float length = inverse.item<float>();
     const float along = (gradient * weight).sum().item<float>() * length * length;
     for (std::int64_t d = 0; d < kDim; ++d) {
-      const auto found =
-          kernels::head_sgd({weight[0][d].item<float>(), velocity[0][d].item<float>()},
-                            gradient[0][d].item<float>(), along, {0.05f, 0.9f, 5e-4f, nesterov});
+      const auto found = gpu::thread::head_sgd(
+          {weight[0][d].item<float>(), velocity[0][d].item<float>()}, gradient[0][d].item<float>(),
+          along, {0.05f, 0.9f, 5e-4f, nesterov});
       EXPECT_NEAR(found.weight, w[0][d].item<float>(), 1e-6);
       EXPECT_NEAR(found.velocity, v[0][d].item<float>(), 1e-6);
     }
@@ -115,13 +116,13 @@ TEST(HeadThreads, RoundsToTheBfloat16OfTheHost) {
   values[4][6] = NAN;
   const at::Tensor ids = at::arange(1000, 1000 + kRows);
   std::vector<std::uint16_t> wanted(kRows * kDim);
-  kernels::round_stochastically(values.const_data_ptr<float>(), ids.const_data_ptr<std::int64_t>(),
-                                kRows, kDim, kKey, wanted.data());
+  host::round_stochastically(values.const_data_ptr<float>(), ids.const_data_ptr<std::int64_t>(),
+                             kRows, kDim, kKey, wanted.data());
   for (std::int64_t i = 0; i < kRows; ++i) {
     const std::uint64_t base =
         static_cast<std::uint64_t>((1000 + i) * kDim) + data::splitmix64(kKey);
     for (std::int64_t d = 0; d < kDim; ++d) {
-      EXPECT_EQ(kernels::stochastic_bfloat16(values[i][d].item<float>(), base, d),
+      EXPECT_EQ(gpu::thread::stochastic_bfloat16(values[i][d].item<float>(), base, d),
                 wanted[static_cast<std::size_t>(i * kDim + d)]);
     }
   }

@@ -1,5 +1,5 @@
 // Against loops over the rows in float64.
-#include "model/head/own_classes.h"
+#include "model/head/target_classes.h"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -46,10 +46,10 @@ bool is_here(const Case& c, std::int64_t row) {
 }
 
 /// With the own kernel where there is a GPU, and without it.
-void expect_equal_to_loops(const Case& c, const StepClasses& classes, bool own_kernel = true) {
-  if (own_kernel) expect_equal_to_loops(c, classes, false);
+void expect_equal_to_loops(const Case& c, const StepClasses& classes, bool target_kernel = true) {
+  if (target_kernel) expect_equal_to_loops(c, classes, false);
   const Case there = on_device(c);
-  const OwnClasses own(classes, there.x, own_kernel);
+  const TargetClasses own(classes, there.x, target_kernel);
   const std::int64_t rows = c.labels.size(0);
   const at::Tensor slope = torch::rand({rows}) + 0.5;
   const at::Tensor before = torch::rand({rows, kDim});
@@ -79,7 +79,7 @@ void expect_equal_to_loops(const Case& c, const StepClasses& classes, bool own_k
   }
 }
 
-TEST(OwnClasses, AreThoseOfASlowLoop) {
+TEST(TargetClasses, AreThoseOfASlowLoop) {
   for (const std::int64_t rows : {0, 1, 2, 50}) {
     for (const auto storage : {at::kFloat, at::kBFloat16}) {
       SCOPED_TRACE(c10::str(rows, " rows, ", storage));
@@ -89,7 +89,7 @@ TEST(OwnClasses, AreThoseOfASlowLoop) {
   }
 }
 
-TEST(OwnClasses, OfASample) {
+TEST(TargetClasses, OfASample) {
   const Case c = make_case(50, at::kFloat);
   const auto count = sampled_count(0.9, kLocal, 50);
   const Case there = on_device(c);
@@ -97,7 +97,7 @@ TEST(OwnClasses, OfASample) {
   expect_equal_to_loops(c, StepClasses::sampled(there.weight, kFirst, there.labels, sample));
 }
 
-TEST(OwnClasses, NothingOfOtherRanksIsRead) {
+TEST(TargetClasses, NothingOfOtherRanksIsRead) {
   Case c = make_case(50, at::kFloat);
   c.x = c.x.clone();
   for (std::int64_t b = 0; b < 50; ++b) {
@@ -106,9 +106,9 @@ TEST(OwnClasses, NothingOfOtherRanksIsRead) {
   expect_equal_to_loops(c, on_device(c).all());
 }
 
-TEST(OwnClasses, OfAShardWithoutClasses) {
+TEST(TargetClasses, OfAShardWithoutClasses) {
   const Case c = make_case(5, at::kFloat);
-  const OwnClasses own(StepClasses::all(c.weight.narrow(0, 0, 0), kFirst, c.labels), c.x, false);
+  const TargetClasses own(StepClasses::all(c.weight.narrow(0, 0, 0), kFirst, c.labels), c.x, false);
   const at::Tensor gradients = torch::ones({5, kDim});
   own.add_gradients(gradients, torch::ones({5}));
   EXPECT_TRUE(torch::equal(gradients, torch::ones({5, kDim})));

@@ -59,16 +59,16 @@ template <class T, int kChannels>
 at::Tensor by_threads(const Case& c, bool with_rows, bool with_flips) {
   const std::int64_t side = c.images.size(1);
   const std::int64_t count = with_rows ? c.rows.size(0) : kImages;
-  const kernels::FaceImages from = {c.images.const_data_ptr<std::uint8_t>(),
-                                    with_rows ? c.rows.const_data_ptr<std::int64_t>() : nullptr,
-                                    with_flips ? c.flips.const_data_ptr<std::uint8_t>() : nullptr,
-                                    static_cast<int>(side)};
+  const gpu::FaceImages from = {c.images.const_data_ptr<std::uint8_t>(),
+                                with_rows ? c.rows.const_data_ptr<std::int64_t>() : nullptr,
+                                with_flips ? c.flips.const_data_ptr<std::uint8_t>() : nullptr,
+                                static_cast<int>(side)};
   const at::Tensor faces =
       at::full({count, side, side, kChannels}, NAN, c10::CppTypeToScalarType<T>::value);
   for (std::int64_t face = 0; face < count; ++face) {
     for (int pixel = 0; pixel < side * side; ++pixel) {
       T* const to = faces.mutable_data_ptr<T>() + (face * side * side + pixel) * kChannels;
-      kernels::write_face_pixel<T, kChannels>(kernels::face_source(from, face, pixel), to);
+      gpu::thread::write_face_pixel<T, kChannels>(gpu::thread::face_source(from, face, pixel), to);
     }
   }
   return faces.permute({0, 3, 1, 2});

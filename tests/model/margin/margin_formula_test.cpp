@@ -189,10 +189,10 @@ TEST_P(MarginFormula, TargetSlopeIsTheDerivative) {
 TEST_P(MarginFormula, OthersAreThePapersFormulaInBothPrecisions) {
   const auto effective = batch().cosines.clone();
   const auto single = batch().cosines.to(torch::kFloat);
-  margin_->others(effective);
-  margin_->others(single);
-  const auto slope = margin_->others_slope(batch().cosines);
-  const auto single_slope = margin_->others_slope(batch().cosines.to(torch::kFloat));
+  margin_->non_targets(effective);
+  margin_->non_targets(single);
+  const auto slope = margin_->non_target_slope(batch().cosines);
+  const auto single_slope = margin_->non_target_slope(batch().cosines.to(torch::kFloat));
   EXPECT_EQ(single_slope.scalar_type(), torch::kFloat);
 
   std::int64_t changed = 0;
@@ -212,7 +212,7 @@ TEST_P(MarginFormula, OthersAreThePapersFormulaInBothPrecisions) {
   }
   EXPECT_EQ(changed > 0,
             options_.filter_threshold > 0 || options_.kind == MarginKind::kCurricularFace);
-  EXPECT_EQ(margin_->changes_others(),
+  EXPECT_EQ(margin_->changes_non_targets(),
             changed > 0 || (options_.kind == MarginKind::kAdaFace && options_.reference));
 }
 
@@ -224,10 +224,10 @@ TEST_P(MarginFormula, ChunksOfClassesAndTheOwnClassAreLeftApart) {
   const auto first = whole.narrow(1, 0, 5).clone();
   const auto second = whole.narrow(1, 5, kClasses - 5).clone();
 
-  EXPECT_TRUE(margin_->others_slope(whole).isfinite().all().item<bool>());
-  margin_->others(whole);
-  margin_->others(first);
-  margin_->others(second);
+  EXPECT_TRUE(margin_->non_target_slope(whole).isfinite().all().item<bool>());
+  margin_->non_targets(whole);
+  margin_->non_targets(first);
+  margin_->non_targets(second);
 
   EXPECT_TRUE(torch::equal(whole, torch::cat({first, second}, 1)));
   EXPECT_TRUE(torch::equal(whole.isneginf(), own));
@@ -278,7 +278,8 @@ TEST_P(MarginFormula, StateIsAllThereIs) {
   const auto other = copy->target({next.target, next.norms, 5});
 
   EXPECT_TRUE(torch::equal(one.logits, other.logits));
-  EXPECT_TRUE(torch::equal(margin_->others_slope(next.cosines), copy->others_slope(next.cosines)));
+  EXPECT_TRUE(
+      torch::equal(margin_->non_target_slope(next.cosines), copy->non_target_slope(next.cosines)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, MarginFormula, ::testing::ValuesIn(all_options()),

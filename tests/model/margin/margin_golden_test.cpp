@@ -180,7 +180,7 @@ void MarginGolden::negative_label_case() {
   const auto target = margin->target({cosines.index({rows, own}), torch::ones({rows.size(0)}), 0});
   const auto logits = (cosines * margin->options().scale).index_put({rows, own}, target.logits);
 
-  EXPECT_FALSE(margin->changes_others());
+  EXPECT_FALSE(margin->changes_non_targets());
   const auto wanted = golden_.wanted(step, "logits");
   EXPECT_LE(distance(logits, wanted, largest(wanted)), kSingle.logits);
 }

@@ -78,7 +78,7 @@ TEST(RecomputedNetworkWithSums, GradientsAndStatisticsAreBitEqual) {
 }
 
 TEST(Recompute, RunsTheBlockTwiceAndKeepsNothingBetween) {
-  const auto plan = std::make_shared<BatchNormPlan>();
+  const auto context = std::make_shared<BatchNormContext>();
   int runs = 0;
   std::weak_ptr<int> alive;
   at::Tensor y;
@@ -92,23 +92,23 @@ TEST(Recompute, RunsTheBlockTwiceAndKeepsNothingBetween) {
           ++runs;
           return input * weight;
         },
-        x, plan);
+        x, context);
     EXPECT_EQ(runs, 1);
     y.sum().backward();
     EXPECT_EQ(runs, 2);
     EXPECT_TRUE(at::equal(x.grad(), at::full({2, 2}, 3.0)));
     EXPECT_EQ(weight.grad().item<double>(), 4.0);
-    EXPECT_EQ(plan->tape, nullptr);
+    EXPECT_EQ(context->tape, nullptr);
   }
   y.reset();
   EXPECT_TRUE(alive.expired());
 }
 
 TEST(Recompute, WithoutGradientsTheBlockRunsOnce) {
-  const auto plan = std::make_shared<BatchNormPlan>();
+  const auto context = std::make_shared<BatchNormContext>();
   int runs = 0;
   const torch::NoGradGuard no_grad;
-  (void)recomputed([&runs](const at::Tensor& x) { return ++runs, x + 1; }, at::ones({2}), plan);
+  (void)recomputed([&runs](const at::Tensor& x) { return ++runs, x + 1; }, at::ones({2}), context);
   EXPECT_EQ(runs, 1);
 }
 

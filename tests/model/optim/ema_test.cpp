@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/optim/kept_buffers.h"
+#include "model/optim/buffer_snapshot.h"
 #include "tests/model/optimizer_test_support.h"
 
 namespace diffprob::tests {
@@ -68,23 +68,23 @@ TEST(Ema, WantsADecayBelowOne) {
   EXPECT_THROW(model::Ema(*net, -0.1), c10::Error);
 }
 
-TEST(KeptBuffers, SpoiltBatchLeavesNoTrace) {
+TEST(BufferSnapshot, SpoiltBatchLeavesNoTrace) {
   auto net = make_net();
-  model::KeptBuffers buffers(*net);
+  model::BufferSnapshot buffers(*net);
   net->forward(torch::randn({8, 3}));
   const auto before = clones(net->buffers());
-  buffers.keep();
+  buffers.save();
   net->forward(torch::full({8, 3}, std::numeric_limits<float>::quiet_NaN()));
   ASSERT_TRUE(net->buffers()[0].isnan().any().item<bool>());
 
-  buffers.restore_unless(torch::zeros({}));
+  buffers.restore_if_skipped(torch::zeros({}));
 
   EXPECT_TRUE(same_bits(net->buffers(), before));
 
-  buffers.keep();
+  buffers.save();
   net->forward(torch::randn({8, 3}));
   const auto after = clones(net->buffers());
-  buffers.restore_unless(torch::ones({}));
+  buffers.restore_if_skipped(torch::ones({}));
   EXPECT_TRUE(same_bits(net->buffers(), after));
   EXPECT_FALSE(same_bits(after, before));
 }

@@ -1,4 +1,4 @@
-#include "model/optim/kept_buffers.h"
+#include "model/optim/buffer_snapshot.h"
 
 #include <map>
 
@@ -14,22 +14,22 @@ at::Tensor flattened(const std::vector<at::Tensor>& tensors) {
 
 }  // namespace
 
-KeptBuffers::KeptBuffers(const torch::nn::Module& module) {
+BufferSnapshot::BufferSnapshot(const torch::nn::Module& module) {
   std::map<at::ScalarType, std::vector<at::Tensor>> by_type;
   for (const auto& buffer : module.buffers()) by_type[buffer.scalar_type()].push_back(buffer);
   for (auto& [type, buffers] : by_type) kinds_.push_back({std::move(buffers), {}});
 }
 
-void KeptBuffers::keep() {
+void BufferSnapshot::save() {
   const at::NoGradGuard no_grad;
-  for (auto& kind : kinds_) kind.kept = flattened(kind.buffers);
+  for (auto& kind : kinds_) kind.saved = flattened(kind.buffers);
 }
 
-void KeptBuffers::restore_unless(const at::Tensor& apply) {
+void BufferSnapshot::restore_if_skipped(const at::Tensor& do_update) {
   const at::NoGradGuard no_grad;
   for (auto& kind : kinds_) {
-    TORCH_CHECK(kind.kept.defined(), "buffers: restored before they were kept");
-    const at::Tensor chosen = at::where(apply != 0, flattened(kind.buffers), kind.kept);
+    TORCH_CHECK(kind.saved.defined(), "buffers: restored before they were saved");
+    const at::Tensor chosen = at::where(do_update != 0, flattened(kind.buffers), kind.saved);
     std::vector<at::Tensor> parts;
     std::int64_t first = 0;
     for (const auto& buffer : kind.buffers) {
