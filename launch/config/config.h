@@ -4,9 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "data/images/augment.h"
 #include "data/loading/loader_options.h"
+#include "data/loading/sampling.h"
 #include "data/synthetic/faces.h"
+#include "dist/gpu/device_request.h"
 #include "launch/config/config_error.h"
+#include "launch/config/precision.h"
+#include "launch/config/words.h"
 #include "model/margin/options.h"
 #include "model/optim/lr_schedule.h"
 #include "model/optim/options.h"
@@ -26,13 +31,12 @@ struct DataConfig {
   bool flip = true;            ///< in training
   double cache_gib = 2;
   double resident_gib = 0;
-  std::string sampling = "uniform";
-  double sampling_power = 1;
+  data::SamplingOptions sampling;
 };
 
 struct AugmentConfig {
-  std::string preset = "none";
-  double crop = -1;
+  data::AugmentPreset preset = data::AugmentPreset::kNone;
+  double crop = -1;  ///< a probability; negative, as below: the one of the preset
   double low_resolution = -1;
   double blur = -1;
   double photometric = -1;
@@ -47,27 +51,38 @@ struct ModelConfig {
   model::MarginOptions loss = {.margin = -1, .elastic_std = -1};
   double sample_rate = 1;
   double head_buffer_mib = 512;
-  std::string head_storage = "fp32";
+  at::ScalarType head_storage = at::kFloat;
   bool recompute = false;
   bool sync_batch_norm = false;
   bool fused_batch_norm = true;
   std::string checkpoint;
 };
 
+/// Whether a step is captured into a CUDA graph.
+enum class CudaGraph {
+  kAuto,  ///< where the configuration allows it
+  kOn,    ///< an error where the configuration does not allow it
+  kOff,
+};
+
+/// Kernels that have not run on a GPU yet.
+enum class UntriedKernel { kSumStatistics, kFaces, kOwnClasses };
+[[nodiscard]] const std::vector<Word<UntriedKernel>>& untried_kernel_words();
+
 struct TrainConfig {
   std::int64_t epochs = 34;
   std::int64_t batch_size = 512;
   model::LrScheduleOptions schedule;  ///< make_schedule() adds the number of steps
-  std::string optimizer = "sgd";
+  model::OptimizerKind optimizer = model::OptimizerKind::kSgd;
   model::SgdOptions sgd;      ///< its weight_decay is that of both optimisers
   model::AdamWOptions adamw;  ///< make_optimizer() sets its weight_decay
   bool decay_norm_and_bias = true;
   double clip_grad_norm = 5;
   std::int64_t accumulate = 1;
-  std::string precision = "auto";
-  std::string grad_dtype = "fp32";
-  std::string cuda_graph = "auto";
-  std::vector<std::string> untried_kernels;
+  Precision precision = Precision::kAuto;
+  at::ScalarType grad_dtype = at::kFloat;
+  CudaGraph cuda_graph = CudaGraph::kAuto;
+  std::vector<UntriedKernel> untried_kernels;
   double ema_decay = 0;
   std::int64_t max_skipped = 20;
   double max_time = 0;
@@ -89,7 +104,7 @@ struct TrainConfig {
 struct ScoreConfig {
   std::int64_t batch_per_rank = 256;
   bool fold = true;
-  std::string precision = "fp32";
+  at::ScalarType precision = at::kFloat;
   double margin = 0;
   std::int64_t part_samples = 0;
 };
@@ -105,17 +120,20 @@ struct PruneConfig {
   prune::Preset preset = prune::Preset::kDefault;
 };
 
+/// What a row of a file of features holds.
+enum class FeaturesHold { kImage, kImageAndMirror };
+
 struct EvalConfig {
   std::vector<std::string> sets;
   std::vector<std::string> ijb;
   std::vector<std::string> ijb_variants;
   std::string features;
   std::string features_dataset = "features";
-  std::string features_hold = "image";
+  FeaturesHold features_hold = FeaturesHold::kImage;
   std::string json;
   std::int64_t batch_per_rank = 64;
   std::int64_t folds = 10;
-  std::string precision = "fp32";
+  at::ScalarType precision = at::kFloat;
 };
 
 struct RunConfig {
@@ -124,22 +142,31 @@ struct RunConfig {
 };
 
 struct SweepConfig {
-  std::vector<std::string> methods = {"diffprob", "clean+diffprob", "random", "dynunc"};
+  std::vector<prune::FullMethod> methods = {{prune::Method::kDiffProb, false},
+                                            {prune::Method::kDiffProb, true},
+                                            {prune::Method::kRandom, false},
+                                            {prune::Method::kDynUnc, false}};
   std::vector<double> ratios = {0.75, 0.5, 0.25};
   std::int64_t cell = -1;
+};
+
+/// CPUs on which a rank with a GPU runs.
+enum class BindCpus {
+  kAuto,  ///< those of its initial CPUs that are on the NUMA node of its GPU
+  kNone,  ///< all its initial CPUs
 };
 
 struct DistConfig {
   double startup_timeout = 300;
   double step_timeout = 100;
   double bucket_mib = 25;
-  std::string bind = "auto";
+  BindCpus bind = BindCpus::kAuto;
 };
 
 struct Config {
   std::string output = "runs/default";
   std::int64_t seed = 1;
-  std::string device = "auto";
+  dist::DeviceRequest device = dist::DeviceRequest::kAuto;
   std::int64_t threads = 0;
   DataConfig data;
   AugmentConfig augment;

@@ -43,8 +43,9 @@ std::vector<Field> model_fields(ModelConfig& m) {
              "share of the classes used per step (Partial FC); 1: all"),
       number("model.head_buffer_mib", &m.head_buffer_mib, 1, 1e6,
              "largest buffer of logits per rank; above it the head works in chunks of classes"),
-      text("model.head_storage", &m.head_storage,
-           "number format in which class centres and their momenta are stored", {"fp32", "bf16"}),
+      one_of("model.head_storage", &m.head_storage,
+             "number format in which class centres and their momenta are stored",
+             {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}}),
       text("model.checkpoint", &m.checkpoint,
            "checkpoint folder (score, eval, export) or backbone .pth (eval, export)"),
   };

@@ -12,7 +12,6 @@
 #include "dist/mpi/agreement.h"
 #include "eval/ijb/loose_crops.h"
 #include "launch/checkpoint/network.h"
-#include "launch/config/precision.h"
 #include "launch/evaluate/feature_file.h"
 #include "launch/evaluate/results.h"
 #include "launch/evaluate/verify.h"
@@ -52,7 +51,7 @@ int decode_threads(const Config& config) {
 }
 
 bool two_views(const Config& config) {
-  return config.eval.features_hold == "image_mirror";
+  return config.eval.features_hold == FeaturesHold::kImageAndMirror;
 }
 
 /// Opened by all ranks; `images`: rows that it must have.
@@ -138,7 +137,7 @@ nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, con
   const eval::ImageFeatures features =
       backbone != nullptr
           ? eval::network_features(crops, *backbone, runtime.device(), /*fold=*/true,
-                                   scalar_type(config.eval.precision))
+                                   config.eval.precision)
           : features_of_file(open_features(config, protocol.images.size(), folder, runtime),
                              two_views(config));
   Progress progress(protocol.files.name, protocol.images.size() / runtime.world_size(),

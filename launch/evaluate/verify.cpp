@@ -4,8 +4,6 @@
 
 #include <chrono>
 
-#include "launch/config/precision.h"
-
 namespace diffprob::launch {
 namespace {
 
@@ -21,7 +19,7 @@ std::vector<eval::SetReport> verify_sets(const std::string& what,
                                          Runtime& runtime) {
   const eval::EmbedderOptions options{config.eval.batch_per_rank,
                                       static_cast<int>(config.eval.folds),
-                                      {/*fold=*/true, scalar_type(config.eval.precision)}};
+                                      {/*fold=*/true, config.eval.precision}};
   std::vector<eval::SetReport> reports;
   for (auto& set : sets) {
     const double start = seconds_now();

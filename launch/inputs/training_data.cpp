@@ -10,9 +10,7 @@ namespace {
 constexpr double kGib = 1 << 30;
 
 data::AugmentOptions augmentation(const AugmentConfig& config) {
-  data::AugmentOptions options;
-  if (config.preset == "adaface") options = data::adaface_augmentation();
-  if (config.preset == "arcface_torch") options = data::arcface_torch_augmentation();
+  data::AugmentOptions options = data::augmentation(config.preset);
   const auto replace = [](float& probability, double given) {
     if (given >= 0) probability = static_cast<float>(given);
   };
@@ -51,11 +49,13 @@ TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dat
         static_cast<double>(data::DecodedCache::bytes_for(dataset_->size(), options_.image_size)) /
             kGib);
   }
-  if (config.data.sampling == "weighted") {
-    weights_ = std::make_shared<data::AliasTable>(
-        data::class_size_weights(*dataset_, config.data.sampling_power));
+  const data::SamplingOptions& sampling = config.data.sampling;
+  if (sampling.kind == data::Sampling::kWeighted) {
+    weights_ =
+        std::make_shared<data::AliasTable>(data::class_size_weights(*dataset_, sampling.power));
   }
-  if (config.data.sampling == "balanced") by_class_ = std::make_shared<data::ClassIndex>(*dataset_);
+  if (sampling.kind == data::Sampling::kBalanced)
+    by_class_ = std::make_shared<data::ClassIndex>(*dataset_);
   steps_per_epoch_ = plan(0, runtime.rank(), runtime.world_size())->num_batches();
 }
 

@@ -9,7 +9,7 @@ std::unique_ptr<model::Optimizer> make_optimizer(const Config& config,
                                                  std::vector<at::Tensor> parameters,
                                                  const std::vector<double>& weight_decays) {
   const auto& t = config.train;
-  if (t.optimizer == "adamw") {
+  if (t.optimizer == model::OptimizerKind::kAdamW) {
     model::AdamWOptions options = t.adamw;
     options.weight_decay = t.sgd.weight_decay;
     return std::make_unique<model::AdamW>(std::move(parameters), options, weight_decays);

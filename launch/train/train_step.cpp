@@ -25,9 +25,9 @@ std::vector<at::Tensor> trained_parameters(const model::Backbone& backbone) {
   return parameters;
 }
 
-bool uses_kernel(const Config& config, const std::string& name) {
-  const auto& names = config.train.untried_kernels;
-  return std::find(names.begin(), names.end(), name) != names.end();
+bool uses_kernel(const Config& config, UntriedKernel kernel) {
+  const auto& kernels = config.train.untried_kernels;
+  return std::find(kernels.begin(), kernels.end(), kernel) != kernels.end();
 }
 
 std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_t seed,
@@ -36,7 +36,7 @@ std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_
                                  config.model.dropout, seed};
   options.recompute = config.model.recompute;
   options.fused_batch_norm = config.model.fused_batch_norm;
-  options.sum_outputs = uses_kernel(config, "sum_statistics");
+  options.sum_outputs = uses_kernel(config, UntriedKernel::kSumStatistics);
   if (config.model.sync_batch_norm) options.sync_batch_norm = &runtime.tensors();
   auto backbone = model::make_backbone(options);
   backbone->to(runtime.device());
@@ -51,25 +51,26 @@ model::HeadOptions head_options(const Config& config, std::int64_t num_classes,
   model::HeadOptions options{num_classes, config.model.embedding_dim, margin_options(config), seed};
   options.max_buffer_bytes = static_cast<std::int64_t>(config.model.head_buffer_mib * (1 << 20));
   options.sample_rate = config.model.sample_rate;
-  options.storage = scalar_type(config.model.head_storage);
-  options.own_class_kernel = uses_kernel(config, "own_classes");
+  options.storage = config.model.head_storage;
+  options.own_class_kernel = uses_kernel(config, UntriedKernel::kOwnClasses);
   return options;
 }
 
 namespace {
 
 dist::GradientReducerOptions reducer_options(const Config& config, const Runtime& runtime) {
-  const std::int64_t most =
-      dist::most_ranks_adding_in(scalar_type(config.train.grad_dtype), runtime.device());
-  TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", config.train.grad_dtype, " on ",
-              runtime.world_size(), " GPUs: NCCL sums gradients in that type, and with more than ",
-              most, " GPUs the terms fall below its precision. Use ",
-              config.train.grad_dtype == "bf16" ? "fp16 (up to 2048 GPUs) or fp32" : "fp32");
+  const at::ScalarType type = config.train.grad_dtype;
+  const std::int64_t most = dist::most_ranks_adding_in(type, runtime.device());
+  TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", word_of(format_words(), type),
+              " on ", runtime.world_size(),
+              " GPUs: NCCL sums gradients in that type, and with more than ", most,
+              " GPUs the terms fall below its precision. Use ",
+              type == at::kBFloat16 ? "fp16 (up to 2048 GPUs) or fp32" : "fp32");
   dist::GradientReducerOptions options;
   options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * (1 << 20));
   options.combine = dist::GradientReducerOptions::Combine::kSum;  // the loss is already a mean over
                                                                   // the global batch
-  options.communication_dtype = scalar_type(config.train.grad_dtype);
+  options.communication_dtype = type;
   options.reorder = !config.train.deterministic;
   return options;
 }
@@ -85,9 +86,9 @@ std::vector<double> network_decays(const Config& config, const model::Backbone& 
 constexpr std::int64_t kStepsBeforeGraph = 4;
 
 bool wants_graph(const Config& config, const Runtime& runtime) {
-  if (config.train.cuda_graph == "false") return false;
+  if (config.train.cuda_graph == CudaGraph::kOff) return false;
   const std::string obstacle = graph_obstacle(config, runtime);
-  TORCH_CHECK(obstacle.empty() || config.train.cuda_graph == "auto",
+  TORCH_CHECK(obstacle.empty() || config.train.cuda_graph == CudaGraph::kAuto,
               "train.cuda_graph=true is not possible: ", obstacle);
   return obstacle.empty();
 }
@@ -105,14 +106,14 @@ std::vector<std::int64_t> rows_of_micro_batch(const Config& config, const Runtim
 
 std::string graph_obstacle(const Config& config, const Runtime& runtime) {
   if (!runtime.device().is_cuda()) return "the device is not a GPU";
-  if (config.train.optimizer != "sgd") return "train.optimizer is not sgd";
+  if (config.train.optimizer != model::OptimizerKind::kSgd) return "train.optimizer is not sgd";
   if (config.model.sample_rate < 1) return "model.sample_rate is below 1";
   const model::MarginOptions margin = margin_options(config);
   if (margin.elastic_std > 0 && model::margin_name(margin.kind).starts_with("elastic"))
     return "margins of model.loss are drawn on the host";
   if (config.model.embedding_dim % 4 != 0)
     return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
-  if (config.model.head_storage != "fp32") return "model.head_storage is not fp32";
+  if (config.model.head_storage != at::kFloat) return "model.head_storage is not fp32";
   if (config.train.record) return "train.record needs the values of each step";
   return "";
 }
@@ -145,7 +146,7 @@ TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64
           std::chrono::milliseconds(static_cast<std::int64_t>(10000 * config.dist.step_timeout))),
       graph_(runtime.device()),
       precision_(scalar_type(precision_on(runtime.device(), config.train.precision))),
-      own_faces_(uses_kernel(config, "faces")),
+      own_faces_(uses_kernel(config, UntriedKernel::kFaces)),
       micro_rows_(rows_of_micro_batch(config, runtime)),
       sums_(at::zeros({kSums}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {
   if (precision_ == at::kHalf)

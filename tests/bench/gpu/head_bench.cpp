@@ -123,7 +123,8 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
   out["batch"] = config.train.batch_size;
   out["classes"] = options.classes;
   out["sample_rate"] = config.model.sample_rate;
-  out["precision"] = launch::precision_on(runtime.device(), config.train.precision);
+  out["precision"] = launch::word_of(
+      launch::precision_words(), launch::precision_on(runtime.device(), config.train.precision));
   out["images_per_second"] = static_cast<double>(config.train.batch_size * options.steps) / seconds;
   out["step_ms"] = 1000 * seconds / static_cast<double>(options.steps);
   bench::add_peak_memory(out, runtime.device());

@@ -76,8 +76,7 @@ class Scoring {
   Scoring(const launch::Config& config, std::int64_t classes, launch::Runtime& runtime)
       : rows_(static_cast<std::size_t>(runtime.world_size()), config.score.batch_per_rank),
         backbone_(make_network(config, runtime.device())),
-        embedder_(*backbone_, runtime.device(),
-                  {config.score.fold, launch::scalar_type(config.score.precision)}),
+        embedder_(*backbone_, runtime.device(), {config.score.fold, config.score.precision}),
         head_(launch::head_options(config, classes, 1), runtime.tensors()),
         margin_{.kind = model::MarginKind::kNone, .scale = config.model.loss.scale, .margin = 0} {
     bench::fill_centres(head_.weight());

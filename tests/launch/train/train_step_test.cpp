@@ -19,9 +19,9 @@ constexpr std::int64_t kBatch = 12;
 
 Config small_config() {
   Config config;
-  config.device = c10::DeviceTypeName(tests::test_device().type(), /*lower_case=*/true);
+  config.device = tests::test_device_request();
   config.model.backbone = "tiny";
-  config.train.precision = "fp32";
+  config.train.precision = Precision::kFp32;
   config.model.embedding_dim = 16;
   config.model.dropout = 0.2;
   config.model.loss.scale = 16;
@@ -69,7 +69,7 @@ class TrainerStep : public ::testing::Test {
 };
 
 TEST_F(TrainerStep, SpoiltBatchOfOneRankIsLeftOutOnAll) {
-  for (const char* optimizer : {"sgd", "adamw"}) {
+  for (const auto optimizer : {model::OptimizerKind::kSgd, model::OptimizerKind::kAdamW}) {
     Config config = small_config();
     config.train.optimizer = optimizer;
     config.train.schedule.base_lr = 0.01;
@@ -216,10 +216,11 @@ TEST_F(TrainerStep, LowPrecisionStaysNear) {
   if (!runtime_->device().is_cpu() && !runtime_->device().is_cuda())
     GTEST_SKIP() << "pretended devices compute in float32 alone";
   const auto make = [&](std::int64_t step) { return batch(step); };
-  for (const char* precision : {"bf16", "fp16"}) {
+  for (const Precision precision : {Precision::kBf16, Precision::kFp16}) {
+    const std::string name = word_of(precision_words(), precision);
     Config low = small_config();
     low.train.precision = precision;
-    low.train.grad_dtype = precision;
+    low.train.grad_dtype = scalar_type(precision);
     const Trained found = train_steps(low, {0, 1, 2, 3}, *runtime_, make);
     // fp16 finds its loss scale by leaving updates out: the comparison leaves out the same.
     std::vector<std::int64_t> made;
@@ -227,12 +228,12 @@ TEST_F(TrainerStep, LowPrecisionStaysNear) {
       if (std::find(found.skipped.begin(), found.skipped.end(), step) == found.skipped.end())
         made.push_back(step);
     }
-    ASSERT_GE(made.size(), 1u) << precision;
+    ASSERT_GE(made.size(), 1u) << name;
     const double largest = difference(found, train_steps(small_config(), made, *runtime_, make));
-    std::printf("%s: %zu updates, largest relative difference of weights %.3g\n", precision,
+    std::printf("%s: %zu updates, largest relative difference of weights %.3g\n", name.c_str(),
                 made.size(), largest);
-    EXPECT_LT(largest, 0.15) << precision;
-    EXPECT_GT(largest, 0) << precision;
+    EXPECT_LT(largest, 0.15) << name;
+    EXPECT_GT(largest, 0) << name;
   }
 }
 
