@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -8,16 +9,31 @@
 #include "data/loading/loader_options.h"
 #include "data/loading/sampling.h"
 #include "data/synthetic/faces.h"
+#include "dist/deadlines.h"
 #include "dist/gpu/device_request.h"
+#include "dist/reducer/options.h"
+#include "eval/embed/options.h"
 #include "launch/config/config_error.h"
 #include "launch/config/precision.h"
 #include "launch/config/words.h"
+#include "model/head/options.h"
+#include "model/inference/options.h"
 #include "model/margin/options.h"
+#include "model/networks/options.h"
 #include "model/optim/lr_schedule.h"
 #include "model/optim/options.h"
 #include "prune/prune_options.h"
 
 namespace diffprob::launch {
+
+/// Units of keys that differ from those of the modules' options.
+inline constexpr double kBytesPerMebibyte = 1 << 20;
+[[nodiscard]] constexpr double mebibytes(std::int64_t bytes) {
+  return static_cast<double>(bytes) / kBytesPerMebibyte;
+}
+[[nodiscard]] constexpr double seconds(std::chrono::milliseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
 
 /// Everything that a run can be told, with the paper's recipe for CASIA-WebFace as default. Where a
 /// module has options of its own, the configuration holds them, so that a default stands once.
@@ -27,8 +43,7 @@ struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
   std::string kept;
   std::string stage_dir;
-  data::LoaderOptions loader;  ///< loader_options() adds the rest
-  bool flip = true;            ///< in training
+  data::LoaderOptions loader;  ///< loader_options() and TrainingData add the rest
   double cache_gib = 2;
   double resident_gib = 0;
   data::SamplingOptions sampling;
@@ -44,17 +59,13 @@ struct AugmentConfig {
 };
 
 struct ModelConfig {
-  std::string backbone = "iresnet50";
-  std::int64_t embedding_dim = 512;
-  double dropout = 0.4;
-  /// A negative margin or elastic_std is the published value of the kind: see margin_options().
-  model::MarginOptions loss = {.margin = -1, .elastic_std = -1};
-  double sample_rate = 1;
-  double head_buffer_mib = 512;
-  at::ScalarType head_storage = at::kFloat;
-  bool recompute = false;
+  model::BackboneOptions network;  ///< a TrainStep adds the seed and the communicator
+  /// head_options() adds the classes, the embedding size and the seed, and replaces values that are
+  /// model::kPublished.
+  model::HeadOptions head = {
+      .margin = {.margin = model::kPublished, .elastic_std = model::kPublished}};
+  double head_buffer_mib = mebibytes(model::HeadOptions().max_buffer_bytes);
   bool sync_batch_norm = false;
-  bool fused_batch_norm = true;
   std::string checkpoint;
 };
 
@@ -80,7 +91,7 @@ struct TrainConfig {
   double clip_grad_norm = 5;
   std::int64_t accumulate = 1;
   Precision precision = Precision::kAuto;
-  at::ScalarType grad_dtype = at::kFloat;
+  dist::GradientReducerOptions reducer;  ///< a TrainStep adds the bucket size and the order
   CudaGraph cuda_graph = CudaGraph::kAuto;
   std::vector<UntriedKernel> untried_kernels;
   double ema_decay = 0;
@@ -103,8 +114,7 @@ struct TrainConfig {
 
 struct ScoreConfig {
   std::int64_t batch_per_rank = 256;
-  bool fold = true;
-  at::ScalarType precision = at::kFloat;
+  model::FaceEmbedderOptions network;
   double margin = 0;
   std::int64_t part_samples = 0;
 };
@@ -131,9 +141,7 @@ struct EvalConfig {
   std::string features_dataset = "features";
   FeaturesHold features_hold = FeaturesHold::kImage;
   std::string json;
-  std::int64_t batch_per_rank = 64;
-  std::int64_t folds = 10;
-  at::ScalarType precision = at::kFloat;
+  eval::EmbedderOptions embedder;
 };
 
 struct RunConfig {
@@ -157,9 +165,9 @@ enum class BindCpus {
 };
 
 struct DistConfig {
-  double startup_timeout = 300;
-  double step_timeout = 100;
-  double bucket_mib = 25;
+  double startup_timeout = seconds(dist::Deadlines().startup);
+  double step_timeout = seconds(dist::Deadlines().step);
+  double bucket_mib = mebibytes(dist::GradientReducerOptions().bucket_bytes);
   BindCpus bind = BindCpus::kAuto;
 };
 

@@ -19,7 +19,7 @@ std::vector<Field> data_fields(DataConfig& d) {
              "what to do with an image that cannot be decoded: 'fail', or 'replace' it by a black "
              "image and log it",
              {{"fail", data::OnCorrupt::kFail}, {"replace", data::OnCorrupt::kReplace}}),
-      flag("data.flip", &d.flip, "random horizontal flip in training (p = 0.5)"),
+      flag("data.flip", &d.loader.flip, "random horizontal flip in training (p = 0.5)"),
       number("data.image_size", &d.loader.image_size, 112, 112,
              "side of the input images in pixels"),
       number("data.decode_threads", &d.loader.decode_threads, 0, 256,

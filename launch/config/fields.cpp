@@ -28,12 +28,13 @@ std::vector<Field> eval_fields(EvalConfig& e) {
              {{"image", FeaturesHold::kImage}, {"image_mirror", FeaturesHold::kImageAndMirror}}),
       text("eval.json", &e.json,
            "`diffprob eval` also writes all results to this file (--json=FILE)"),
-      number("eval.batch_per_rank", &e.batch_per_rank, 1, 1e6,
+      number("eval.batch_per_rank", &e.embedder.batch_per_rank, 1, 1e6,
              "images per rank at a time; on a CPU in blocks of 16, at least one per thread; "
              "results do not depend on it"),
-      one_of("eval.precision", &e.precision,
+      one_of("eval.precision", &e.embedder.network.type,
              "precision of the network in verification; see score.precision", format_words()),
-      number("eval.folds", &e.folds, 2, 1000, "number of folds of the verification protocol"),
+      number("eval.folds", &e.embedder.folds, 2, 1000,
+             "number of folds of the verification protocol"),
   };
 }
 

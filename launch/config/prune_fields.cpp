@@ -9,10 +9,10 @@ std::vector<Field> score_fields(ScoreConfig& s) {
       number("score.batch_per_rank", &s.batch_per_rank, 1, 1e6,
              "images per rank at a time; on a CPU in blocks of 16, at least one per thread; scores "
              "do not depend on it"),
-      flag("score.fold", &s.fold,
+      flag("score.fold", &s.network.fold,
            "fold BatchNorm into convolutions: faster, and the same scores up to rounding"),
       one_of(
-          "score.precision", &s.precision,
+          "score.precision", &s.network.type,
           "precision of the network in the scoring pass; its last layer and the head stay fp32 "
           "(products in TF32 on a GPU, unless train.precision=fp32); 16 bit has not been measured "
           "on a GPU yet, fp16 is slow on CPUs",

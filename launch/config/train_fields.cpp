@@ -48,8 +48,8 @@ std::vector<Field> step_fields(TrainConfig& t) {
              "precision of the backbone's matrix products; weights stay fp32; auto: fp16 on a GPU, "
              "fp32 on a CPU; tf32: fp32 with products in TF32 (GPU only)",
              precision_words()),
-      one_of("train.grad_dtype", &t.grad_dtype, "number format in which gradients are sent",
-             format_words()),
+      one_of("train.grad_dtype", &t.reducer.communication_dtype,
+             "number format in which gradients are sent", format_words()),
       one_of("train.cuda_graph", &t.cuda_graph,
              "capture a step on the GPU once and replay it, which saves host time; auto: if the "
              "configuration allows it",

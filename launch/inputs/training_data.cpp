@@ -26,6 +26,7 @@ data::AugmentOptions augmentation(const AugmentConfig& config) {
 
 data::LoaderOptions loader_options(const Config& config, const Runtime& runtime) {
   data::LoaderOptions options = config.data.loader;
+  options.flip = false;
   options.pin_memory = runtime.device().is_cuda();
   return options;
 }
@@ -37,7 +38,7 @@ TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dat
       seed_(seed),
       runtime_(runtime),
       options_(loader_options(config, runtime)) {
-  options_.flip = config.data.flip;
+  options_.flip = config.data.loader.flip;
   options_.augment = augmentation(config.augment);
   use_resident_ = wants_resident();
   if (!use_resident_)

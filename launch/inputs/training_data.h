@@ -13,8 +13,8 @@
 
 namespace diffprob::launch {
 
-/// What the configuration says of reading images, without augmentation: for scoring; training adds
-/// to it.
+/// How images are read for scoring: as the configuration says, but never changed. TrainingData adds
+/// flips and augmentation.
 [[nodiscard]] data::LoaderOptions loader_options(const Config& config, const Runtime& runtime);
 
 /// The training set in the order of its epochs: sampling, augmentation and where decoded images

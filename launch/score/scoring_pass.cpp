@@ -56,8 +56,7 @@ void embed_batches(const std::shared_ptr<const data::Dataset>& dataset,
                       std::make_shared<data::RangePlan>(std::move(ranges), unit, runtime.rank(),
                                                         runtime.world_size()),
                       loader_options(config, runtime));
-  const model::FaceEmbedder embedder(backbone, runtime.device(),
-                                     {config.score.fold, config.score.precision});
+  const model::FaceEmbedder embedder(backbone, runtime.device(), config.score.network);
   data::Batch batch;
   for (std::size_t i = 0; loader.next(batch); ++i) {
     const at::Tensor embeddings = embedder.embed(batch.images);

@@ -183,7 +183,7 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
 
   nlohmann::ordered_json out = {
       {"bench", "train"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
-  out["network"] = config.model.backbone;
+  out["network"] = config.model.network.name;
   out["batch"] = config.train.batch_size;
   out["classes"] = source->classes();
   out["images"] = options.data.empty() ? "device" : "jpeg";

@@ -20,12 +20,12 @@ constexpr std::int64_t kBatch = 24;
 Config small_config(dist::DeviceRequest device = dist::DeviceRequest::kCuda) {
   Config config;
   config.device = device;
-  config.model.backbone = "tiny";
+  config.model.network.name = "tiny";
   config.train.precision = Precision::kFp32;
-  config.model.embedding_dim = 32;
-  config.model.dropout = 0.3;
-  config.model.loss.scale = 16;
-  config.model.loss.margin = 0.1;
+  config.model.network.embedding_dim = 32;
+  config.model.network.dropout = 0.3;
+  config.model.head.margin.scale = 16;
+  config.model.head.margin.margin = 0.1;
   config.train.batch_size = kBatch;
   return config;
 }
@@ -91,7 +91,7 @@ TEST_F(GpuStep, RecordedStepsAreThoseMadeOneByOne) {
   for (const char* loss : {"cosface", "adaface", "curricularface"}) {
     for (const std::int64_t accumulate : {1, 2}) {
       Config eager = small_config();
-      eager.model.loss.kind = model::margin_kind(loss);
+      eager.model.head.margin.kind = model::margin_kind(loss);
       eager.train.accumulate = accumulate;
       eager.train.cuda_graph = CudaGraph::kOff;
       Config graph = eager;
@@ -239,8 +239,8 @@ TEST_F(GpuStep, FirstStepsAreThoseOfTheCpu) {
   if (tests::mpi().world_size() > 1) GTEST_SKIP() << "one rank is enough";
   for (const auto& loss : model::margin_names()) {
     Config gpu = small_config();
-    gpu.model.loss.kind = model::margin_kind(loss);
-    gpu.model.loss.margin = -1;
+    gpu.model.head.margin.kind = model::margin_kind(loss);
+    gpu.model.head.margin.margin = -1;
     gpu.train.cuda_graph = CudaGraph::kOff;
     Config cpu = gpu;
     cpu.device = dist::DeviceRequest::kCpu;
