@@ -6,9 +6,11 @@
 #include <optional>
 
 #include "data/files/atomic_file.h"
-#include "launch/inputs/open_data.h"
+#include "launch/inputs/kept_list.h"
+#include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/comparison_table.h"
+#include "launch/pipeline/pruning.h"
 #include "launch/pipeline/stages.h"
 #include "prune/methods/methods.h"
 
