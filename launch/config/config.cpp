@@ -15,7 +15,7 @@
 namespace diffprob::launch {
 namespace {
 
-/// What there is instead of a key that earlier versions had; "" for any other.
+/// Says what replaces a key that only earlier versions had; returns "" for any other key.
 std::string replacement_of(const std::string& key) {
   if (key == "score.batch_size")
     return "scores do not depend on the batch (score.batch_per_rank sets how many images each rank "
@@ -63,9 +63,9 @@ constexpr bool kIsList = false;
 template <class T>
 constexpr bool kIsList<std::vector<T>> = true;
 
-/// What one value, or one item of a list, may be.
+/// Describes the values that a field, or an item of a list, may have.
 template <class T>
-std::string fitting(const Field& field) {
+std::string expected_text(const Field& field) {
   if constexpr (std::is_same_v<T, bool>) return "true or false";
   if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, int>)
     return "a whole number " + in_range(field);
@@ -76,13 +76,13 @@ std::string fitting(const Field& field) {
   return text;
 }
 
-/// Each setter returns what was wanted when the text does not fit, nothing when it was set.
+/// What a setter expected, when the text does not fit; nothing when it has set the value.
 using Complaint = std::optional<std::string>;
 
 Complaint set_scalar(const Field& field, std::string* target, const std::string& text) {
   if (!field.choices.empty() &&
       std::find(field.choices.begin(), field.choices.end(), text) == field.choices.end()) {
-    const std::string wanted = "expected " + fitting<std::string>(field);
+    const std::string wanted = "expected " + expected_text<std::string>(field);
     const std::string near = suggestion(text, field.choices);
     return near.empty() ? wanted : wanted + " (" + near.substr(2) + ")";
   }
@@ -101,7 +101,7 @@ Complaint set_scalar(const Field& field, std::int64_t* target, const std::string
   const auto value = parse_number<std::int64_t>(text);
   if (!value || static_cast<double>(*value) < field.low ||
       static_cast<double>(*value) > field.high) {
-    return "expected " + fitting<std::int64_t>(field);
+    return "expected " + expected_text<std::int64_t>(field);
   }
   *target = *value;
   return std::nullopt;
@@ -117,13 +117,13 @@ Complaint set_scalar(const Field& field, int* target, const std::string& text) {
 Complaint set_scalar(const Field& field, double* target, const std::string& text) {
   const auto value = parse_number<double>(text);
   if (!value || !(*value >= field.low && *value <= field.high))
-    return "expected " + fitting<double>(field);
+    return "expected " + expected_text<double>(field);
   *target = *value;
   return std::nullopt;
 }
 
 Complaint set_scalar(const Field& field, bool* target, const std::string& text) {
-  if (text != "true" && text != "false") return "expected " + fitting<bool>(field);
+  if (text != "true" && text != "false") return "expected " + expected_text<bool>(field);
   *target = text == "true";
   return std::nullopt;
 }
@@ -345,9 +345,9 @@ std::string range_text(const Field& field) {
       [&](const auto& target) -> std::string {
         using T = Value<decltype(target)>;
         if constexpr (kIsList<T>)
-          return "a list, each item " + fitting<typename T::value_type>(field);
+          return "a list, each item " + expected_text<typename T::value_type>(field);
         else
-          return fitting<T>(field);
+          return expected_text<T>(field);
       },
       field.target);
 }

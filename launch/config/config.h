@@ -35,10 +35,6 @@ inline constexpr double kBytesPerMebibyte = 1 << 20;
   return std::chrono::duration<double>(time).count();
 }
 
-/// Everything that a run can be told, with the paper's recipe for CASIA-WebFace as default. Where a
-/// module has options of its own, the configuration holds them, so that a default stands once.
-/// Keys, help texts and ranges are in fields.cpp and the *_fields.cpp beside it, the YAML reader is
-/// in config.cpp. Only config.cpp knows yaml-cpp.
 struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
   std::string kept;
@@ -69,10 +65,10 @@ struct ModelConfig {
   std::string checkpoint;
 };
 
-/// Whether a step is captured into a CUDA graph.
+/// Use of a CUDA graph for the steps of a training.
 enum class CudaGraph {
-  kAuto,  ///< where the configuration allows it
-  kOn,    ///< an error where the configuration does not allow it
+  kAuto,  ///< steps are captured where the configuration allows it
+  kOn,    ///< likewise, but it is an error where the configuration does not allow it
   kOff,
 };
 
@@ -122,11 +118,11 @@ struct ScoreConfig {
 struct PruneConfig {
   std::string scores;
   std::string dynamics;
-  /// What the keys set directly; prune_options() adds the members below and the seed.
+  /// Options that the keys set directly; prune_options() adds the members below and the seed.
   prune::PruneOptions options;
   double keep_ratio = 0.5;
   double threshold = 0;
-  prune::Floor floor;  ///< of every method
+  prune::Floor floor;  ///< for every method
   prune::Preset preset = prune::Preset::kDefault;
 };
 
@@ -171,6 +167,10 @@ struct DistConfig {
   BindCpus bind = BindCpus::kAuto;
 };
 
+/// Everything that a run can be told, with the paper's recipe for CASIA-WebFace as default. Where a
+/// module has options, the configuration holds them, so that a default stands once. A new key is
+/// one member, one row, and its use. Rows (key, help text, range) are in fields.cpp and the
+/// *_fields.cpp beside it, the YAML reader is in config.cpp. Only config.cpp knows yaml-cpp.
 struct Config {
   std::string output = "runs/default";
   std::int64_t seed = 1;
@@ -187,8 +187,7 @@ struct Config {
   RunConfig run;
   SweepConfig sweep;
   DistConfig dist;
-  /// Lines to tell the user: keys of the file that an earlier version had and that are not used any
-  /// more.
+  /// Lines for the user about keys of the file that only earlier versions used.
   std::vector<std::string> notes;
 };
 
@@ -200,17 +199,17 @@ struct Override {
 
 /// Default < file < command line. A key that an earlier version had is a note when the file has it
 /// and a problem on the command line. All problems are found before it throws: ConfigError lists
-/// them with file:line and a suggestion. `file_name` is used in messages alone; `text` is the YAML.
+/// them with file:line and a suggestion. `file_name` is only used in messages; `text` is the YAML.
 [[nodiscard]] Config parse_config(const std::string& file_name, const std::string& text,
                                   const std::vector<Override>& overrides);
 
-/// YAML that parse_config reads back to an equal Config; with `with_help`, every key carries its
-/// help text as a comment.
+/// YAML that parse_config reads back to an equal Config; kWithHelp adds the help text of every key
+/// as a comment.
 enum class DumpStyle { kPlain, kWithHelp };
 [[nodiscard]] std::string dump_config(const Config& config, DumpStyle style);
 
-/// Plain dump of some sections ("train", "model", ...; top-level keys by name), to fingerprint what
-/// a stage depends on.
+/// Plain dump of some sections ("train", "model", ...; top-level keys by name). Stages take it as a
+/// fingerprint of what they depend on.
 [[nodiscard]] std::string dump_sections(const Config& config,
                                         const std::vector<std::string>& sections);
 

@@ -34,13 +34,13 @@ struct Field {
   std::vector<std::string> choices;  ///< strings, also of lists: empty = anything
 };
 
-/// Every key there is, in the order in which --print-defaults shows them. Targets point into
-/// `config`.
+/// All keys, in the order in which --print-defaults shows them. Targets point into `config`.
 [[nodiscard]] std::vector<Field> config_fields(Config& config);
 
-/// The value that a field has now, as YAML.
+/// Returns the value that a field has now, as YAML.
 [[nodiscard]] std::string value_text(const Field& field);
-/// What a field may be: "a number in [0, 1]", "one of a b", "a list, each item ...".
+/// Describes the values that a field may have: "a number in [0, 1]", "one of a b", "a list, each
+/// item ...".
 [[nodiscard]] std::string range_text(const Field& field);
 
 }  // namespace diffprob::launch
