@@ -14,6 +14,13 @@ namespace diffprob::prune {
 /// How samples of an identity are selected. prune/methods/table.cpp has a row for each.
 enum class Method { kDiffProb, kRandom, kDynUnc, kEl2n, kForgetting, kAum, kCcs, kNone };
 
+/// A method, after cleaning or without it: "diffprob", "clean+diffprob", ...
+struct FullMethod {
+  Method method = Method::kDiffProb;
+  bool clean = false;
+  friend bool operator==(const FullMethod&, const FullMethod&) = default;
+};
+
 /// Where DiffProb's score of a sample comes from.
 enum class ScoreKind {
   kScores,     ///< the score file

@@ -102,6 +102,18 @@ AugmentOptions arcface_torch_augmentation() {
   return options;
 }
 
+AugmentOptions augmentation(AugmentPreset preset) {
+  switch (preset) {
+    case AugmentPreset::kAdaFace:
+      return adaface_augmentation();
+    case AugmentPreset::kArcFaceTorch:
+      return arcface_torch_augmentation();
+    case AugmentPreset::kNone:
+      break;
+  }
+  return {};
+}
+
 void check_augmentation(const AugmentOptions& options) {
   check_probability("crop_probability", options.crop_probability);
   check_probability("low_resolution_probability", options.low_resolution_probability);

@@ -54,6 +54,14 @@ struct AugmentOptions {
 /// at 0.2, grayscale 0.1. Without that switch arcface_torch only flips.
 [[nodiscard]] AugmentOptions arcface_torch_augmentation();
 
+/// Named sets of options.
+enum class AugmentPreset {
+  kNone,          ///< all off
+  kAdaFace,       ///< adaface_augmentation()
+  kArcFaceTorch,  ///< arcface_torch_augmentation()
+};
+[[nodiscard]] AugmentOptions augmentation(AugmentPreset preset);
+
 /// Throws DataError that names the option, what was found and what is allowed.
 void check_augmentation(const AugmentOptions& options);
 

@@ -18,7 +18,7 @@ struct LoaderOptions {
       112;  ///< images must decode to image_size x image_size x 3; others are resized (bilinear)
   int decode_threads = 2;    ///< per rank; 0 decodes in the caller, for debugging
   int prefetch_batches = 4;  ///< bounded queue
-  bool flip = false;         ///< random horizontal flip, p = 0.5, keyed by BatchPlan::augment_key
+  bool flip = true;          ///< random horizontal flip, p = 0.5, keyed by BatchPlan::augment_key
   bool pin_memory = false;   ///< page-locked batches, for CUDA
   OnCorrupt on_corrupt = OnCorrupt::kFail;
   AugmentOptions augment{};  ///< before the flip

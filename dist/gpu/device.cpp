@@ -19,23 +19,21 @@ struct RankDevices {
 
 }  // namespace
 
-at::Device choose_device(const std::string& request, const MpiEnvironment& mpi) {
-  TORCH_CHECK(request == "auto" || request == "cpu" || request == "cuda",
-              "device: expected auto, cpu or cuda, got \"", request, "\"");
+at::Device choose_device(DeviceRequest request, const MpiEnvironment& mpi) {
   // All ranks see what all have, so that all throw or none does.
-  const CudaDevices own = request == "cpu" ? CudaDevices{} : find_cuda_devices();
+  const CudaDevices own = request == DeviceRequest::kCpu ? CudaDevices{} : find_cuda_devices();
   HostCollectives collectives;
   const auto ranks = collectives.all_gather(RankDevices{mpi.rank(), mpi.local_rank(), own.count});
-  const auto wants = collectives.all_gather(request == "auto" ? 0 : request == "cpu" ? 1 : 2);
-  for (const int want : wants)
+  const auto wants = collectives.all_gather(request);
+  for (const DeviceRequest want : wants)
     TORCH_CHECK(want == wants.front(), "device: the ranks were asked for different devices");
-  if (request == "cpu") return at::kCPU;
+  if (request == DeviceRequest::kCpu) return at::kCPU;
 
   if (std::getenv("DIFFPROB_TEST_SHARED_GPU") != nullptr)
     return {at::kCUDA, 0};  // see make_nccl_communicator
   bool any = false;
   for (const auto& rank : ranks) any = any || rank.count > 0;
-  if (request == "auto" && !any) return at::kCPU;
+  if (request == DeviceRequest::kAuto && !any) return at::kCPU;
   for (const auto& rank : ranks) {
     TORCH_CHECK(rank.count > 0, "device: rank ", rank.rank, " has no usable GPU",
                 rank.rank == mpi.rank() ? " (" + own.why_none + ")" : std::string(),

@@ -4,16 +4,16 @@
 
 #include <c10/core/Device.h>
 
+#include "dist/gpu/device_request.h"
 #include "dist/mpi/environment.h"
 
 namespace diffprob::dist {
 
-/// "auto": the GPU with the node-local rank's index when CUDA is compiled in and usable, else the
-/// CPU. "cpu", "cuda": or throw. All ranks must get the same kind; a node with more local ranks
-/// than GPUs is an error that says so. A rank that sees a single GPU takes it (Slurm's
-/// --gpus-per-task=1, CUDA_VISIBLE_DEVICES of one); make_nccl_communicator refuses two ranks on
-/// one. Collective.
-[[nodiscard]] at::Device choose_device(const std::string& request, const MpiEnvironment& mpi);
+/// Resolves a request; throws c10::Error when it asks for a GPU and there is none. All ranks must
+/// get the same kind; a node with more local ranks than GPUs is an error that says so. A rank that
+/// sees a single GPU takes it (Slurm's --gpus-per-task=1, CUDA_VISIBLE_DEVICES of one);
+/// make_nccl_communicator refuses two ranks on one. Collective.
+[[nodiscard]] at::Device choose_device(DeviceRequest request, const MpiEnvironment& mpi);
 
 /// Makes the device the current one of the calling thread: LibTorch and CUDA take that for every
 /// call that names none, graph captures and synchronisation among them. Before anything else

@@ -10,6 +10,7 @@
 
 #include "data/error.h"
 #include "data/loading/sampler.h"
+#include "model/inference/face_embedder.h"
 
 namespace diffprob::eval {
 namespace {

@@ -8,19 +8,12 @@
 #include <ATen/core/Tensor.h>
 
 #include "dist/communicator.h"
+#include "eval/embed/options.h"
 #include "eval/embed/resident_set.h"
 #include "eval/metrics/set_report.h"
-#include "model/inference/face_embedder.h"
 #include "model/networks/backbone.h"
 
 namespace diffprob::eval {
-
-struct EmbedderOptions {
-  std::int64_t batch_per_rank = 64;  ///< images decoded and embedded at a time, rounded up to whole
-                                     ///< blocks; results do not depend on it
-  int folds = 10;                    ///< of verify_set()
-  model::FaceEmbedderOptions network{};  ///< how the backbone computes
-};
 
 /// Embeddings of a verification set over all ranks: each rank embeds a contiguous part of the
 /// images, both orientations, and all ranks get all. [images, D] float32 on the CPU: sum of the

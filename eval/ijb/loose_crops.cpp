@@ -57,9 +57,8 @@ at::Tensor LooseCrops::read(std::span<const std::int64_t> rows, std::span<std::u
 }
 
 ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone, at::Device device,
-                               bool fold, at::ScalarType type) {
-  const auto network = std::make_shared<model::FaceEmbedder>(
-      backbone, device, model::FaceEmbedderOptions{fold, type});
+                               model::FaceEmbedderOptions options) {
+  const auto network = std::make_shared<model::FaceEmbedder>(backbone, device, options);
   const auto read = [&crops, network](std::span<const std::int64_t> rows, std::span<float> features,
                                       std::span<std::uint8_t> there) {
     const auto [straight, mirrored] =

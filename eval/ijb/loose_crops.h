@@ -11,6 +11,7 @@
 
 #include "data/images/jpeg_decoder.h"
 #include "eval/ijb/ijb.h"
+#include "model/inference/options.h"
 #include "model/networks/backbone.h"
 
 namespace diffprob::eval {
@@ -45,10 +46,9 @@ class LooseCrops {
 };
 
 /// Features of loose crops by a network, image and mirror image: for evaluate_ijb(). crops,
-/// backbone and protocol must outlive it; the backbone is in eval mode while it lives. `fold`: with
-/// model::InferenceNetwork where it knows the backbone, its layers of `type`.
+/// backbone and protocol must outlive it; the backbone is in eval mode while it lives.
 [[nodiscard]] ImageFeatures network_features(LooseCrops& crops, model::Backbone& backbone,
-                                             at::Device device, bool fold = true,
-                                             at::ScalarType type = at::kFloat);
+                                             at::Device device,
+                                             model::FaceEmbedderOptions options = {});
 
 }  // namespace diffprob::eval

@@ -6,8 +6,10 @@
 
 #include "launch/cli/commands.h"
 #include "launch/inputs/open_data.h"
+#include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/pipeline.h"
+#include "launch/pipeline/pruning.h"
 #include "launch/pipeline/sweep.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"

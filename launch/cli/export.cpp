@@ -51,8 +51,9 @@ int export_command(const CommandLine& given) {
   const Config config = read_config(line);
   const bool folds = std::find(line.flags.begin(), line.flags.end(), kFoldFlag) != line.flags.end();
   check_request(path, config.model.checkpoint, folds);
-  const LoadedNetwork loaded = load_network(
-      config.model.checkpoint, {config.model.backbone, config.model.embedding_dim}, at::kCPU);
+  const LoadedNetwork loaded =
+      load_network(config.model.checkpoint,
+                   {config.model.network.name, config.model.network.embedding_dim}, at::kCPU);
   const std::string& name = loaded.shape.backbone;
   fmt::print("{} with {}-d embeddings {}\n", name, loaded.backbone->embedding_dim(), loaded.origin);
   if (path.ends_with(".pth")) {

@@ -15,7 +15,7 @@
 #include "launch/cli/convert.h"
 #include "launch/cli/data_check.h"
 #include "launch/config/help.h"
-#include "launch/inputs/open_data.h"
+#include "launch/inputs/synthetic.h"
 #include "launch/job/read_config.h"
 #include "model/networks/backbone.h"
 #include "model/networks/network_info.h"

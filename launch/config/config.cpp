@@ -15,7 +15,7 @@
 namespace diffprob::launch {
 namespace {
 
-/// What there is instead of a key that earlier versions had; "" for any other.
+/// Says what replaces a key that only earlier versions had; returns "" for any other key.
 std::string replacement_of(const std::string& key) {
   if (key == "score.batch_size")
     return "scores do not depend on the batch (score.batch_per_rank sets how many images each rank "
@@ -42,7 +42,7 @@ std::string in_range(const Field& field) {
   return "in [" + format_number(field.low) + ", " + format_number(field.high) + "]";
 }
 
-/// Type of the value that a target of a field leads to; an enumeration is a word.
+/// Type of the value that the target of a field leads to; a value of an enumeration is a word.
 template <class Target>
 struct ValueOf {
   using Type = std::remove_pointer_t<Target>;
@@ -50,6 +50,10 @@ struct ValueOf {
 template <>
 struct ValueOf<EnumTarget> {
   using Type = std::string;
+};
+template <>
+struct ValueOf<EnumListTarget> {
+  using Type = std::vector<std::string>;
 };
 template <class Target>
 using Value = typename ValueOf<std::remove_cvref_t<Target>>::Type;
@@ -59,9 +63,9 @@ constexpr bool kIsList = false;
 template <class T>
 constexpr bool kIsList<std::vector<T>> = true;
 
-/// What one value, or one item of a list, may be.
+/// Describes the values that a field, or an item of a list, may have.
 template <class T>
-std::string fitting(const Field& field) {
+std::string expected_text(const Field& field) {
   if constexpr (std::is_same_v<T, bool>) return "true or false";
   if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, int>)
     return "a whole number " + in_range(field);
@@ -72,13 +76,13 @@ std::string fitting(const Field& field) {
   return text;
 }
 
-/// Each setter returns what was wanted when the text does not fit, nothing when it was set.
+/// What a setter expected, when the text does not fit; nothing when it has set the value.
 using Complaint = std::optional<std::string>;
 
 Complaint set_scalar(const Field& field, std::string* target, const std::string& text) {
   if (!field.choices.empty() &&
       std::find(field.choices.begin(), field.choices.end(), text) == field.choices.end()) {
-    const std::string wanted = "expected " + fitting<std::string>(field);
+    const std::string wanted = "expected " + expected_text<std::string>(field);
     const std::string near = suggestion(text, field.choices);
     return near.empty() ? wanted : wanted + " (" + near.substr(2) + ")";
   }
@@ -97,7 +101,7 @@ Complaint set_scalar(const Field& field, std::int64_t* target, const std::string
   const auto value = parse_number<std::int64_t>(text);
   if (!value || static_cast<double>(*value) < field.low ||
       static_cast<double>(*value) > field.high) {
-    return "expected " + fitting<std::int64_t>(field);
+    return "expected " + expected_text<std::int64_t>(field);
   }
   *target = *value;
   return std::nullopt;
@@ -113,13 +117,13 @@ Complaint set_scalar(const Field& field, int* target, const std::string& text) {
 Complaint set_scalar(const Field& field, double* target, const std::string& text) {
   const auto value = parse_number<double>(text);
   if (!value || !(*value >= field.low && *value <= field.high))
-    return "expected " + fitting<double>(field);
+    return "expected " + expected_text<double>(field);
   *target = *value;
   return std::nullopt;
 }
 
 Complaint set_scalar(const Field& field, bool* target, const std::string& text) {
-  if (text != "true" && text != "false") return "expected " + fitting<bool>(field);
+  if (text != "true" && text != "false") return "expected " + expected_text<bool>(field);
   *target = text == "true";
   return std::nullopt;
 }
@@ -135,6 +139,14 @@ Complaint set_list(const Field& field, std::vector<T>* target,
     values.push_back(value);
   }
   *target = values;
+  return std::nullopt;
+}
+
+Complaint set_list(const Field& field, const EnumListTarget& target,
+                   const std::vector<std::string>& items) {
+  std::vector<std::string> words;
+  if (auto complaint = set_list(field, &words, items)) return complaint;
+  target.set(words);
   return std::nullopt;
 }
 
@@ -264,6 +276,12 @@ void check_list(const std::string& key, std::vector<T> items, std::vector<std::s
     problems.push_back(key + ": " + *twice + " appears twice");
 }
 
+std::vector<std::string> names_of(const std::vector<prune::FullMethod>& methods) {
+  std::vector<std::string> names;
+  for (const prune::FullMethod& method : methods) names.push_back(prune::full_name(method));
+  return names;
+}
+
 void check_together(const Config& c, std::vector<std::string>& problems) {
   const prune::Method method = c.prune.options.method;
   if (c.prune.keep_ratio == 0 && method == prune::Method::kDiffProb) {
@@ -273,49 +291,53 @@ void check_together(const Config& c, std::vector<std::string>& problems) {
     problems.push_back("prune.keep_ratio: method " + prune::method_name(method) +
                        " needs a value above 0");
   }
-  check_list("sweep.methods", c.sweep.methods, problems);
+  check_list("sweep.methods", names_of(c.sweep.methods), problems);
   check_list("sweep.ratios", c.sweep.ratios, problems);
   if (c.output.empty()) problems.push_back("output: expected a folder, got nothing");
   if (c.data.train.empty()) problems.push_back("data.train: expected a data set, got nothing");
 }
 
-std::string in_quotes(const std::string& text) {
+/// A value as YAML.
+std::string yaml_text(const std::string& text) {
   YAML::Emitter out;
   out << YAML::DoubleQuoted << text;
   return out.c_str();
+}
+std::string yaml_text(bool value) {
+  return value ? "true" : "false";
+}
+std::string yaml_text(double value) {
+  return format_number(value);
+}
+std::string yaml_text(int value) {
+  return std::to_string(value);
+}
+std::string yaml_text(std::int64_t value) {
+  return std::to_string(value);
+}
+template <class T>
+std::string yaml_text(const std::vector<T>& items) {
+  std::string list = "[";
+  for (const auto& item : items) list += (list.size() > 1 ? ", " : "") + yaml_text(item);
+  return list + "]";
+}
+
+/// The value that a target leads to.
+std::string current(const EnumTarget& target) {
+  return target.word();
+}
+std::vector<std::string> current(const EnumListTarget& target) {
+  return target.words();
+}
+template <class T>
+const T& current(T* target) {
+  return *target;
 }
 
 }  // namespace
 
 std::string value_text(const Field& field) {
-  return std::visit(
-      [](const auto& target) -> std::string {
-        using T = Value<decltype(target)>;
-        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(target)>, EnumTarget>)
-          return in_quotes(target.word());
-        else if constexpr (std::is_same_v<T, std::string>)
-          return in_quotes(*target);
-        else if constexpr (std::is_same_v<T, bool>)
-          return *target ? "true" : "false";
-        else if constexpr (std::is_same_v<T, double>)
-          return format_number(*target);
-        else if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, int>)
-          return std::to_string(*target);
-        else {
-          std::string list = "[";
-          for (const auto& item : *target) {
-            if (list.size() > 1) list += ", ";
-            if constexpr (std::is_same_v<T, std::vector<std::string>>)
-              list += in_quotes(item);
-            else if constexpr (std::is_same_v<T, std::vector<double>>)
-              list += format_number(item);
-            else
-              list += std::to_string(item);
-          }
-          return list + "]";
-        }
-      },
-      field.target);
+  return std::visit([](const auto& target) { return yaml_text(current(target)); }, field.target);
 }
 
 std::string range_text(const Field& field) {
@@ -323,9 +345,9 @@ std::string range_text(const Field& field) {
       [&](const auto& target) -> std::string {
         using T = Value<decltype(target)>;
         if constexpr (kIsList<T>)
-          return "a list, each item " + fitting<typename T::value_type>(field);
+          return "a list, each item " + expected_text<typename T::value_type>(field);
         else
-          return fitting<T>(field);
+          return expected_text<T>(field);
       },
       field.target);
 }

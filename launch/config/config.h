@@ -1,38 +1,53 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "data/images/augment.h"
 #include "data/loading/loader_options.h"
+#include "data/loading/sampling.h"
 #include "data/synthetic/faces.h"
+#include "dist/deadlines.h"
+#include "dist/gpu/device_request.h"
+#include "dist/reducer/options.h"
+#include "eval/embed/options.h"
 #include "launch/config/config_error.h"
+#include "launch/config/precision.h"
+#include "launch/config/words.h"
+#include "model/head/options.h"
+#include "model/inference/options.h"
 #include "model/margin/options.h"
+#include "model/networks/options.h"
 #include "model/optim/lr_schedule.h"
 #include "model/optim/options.h"
 #include "prune/prune_options.h"
 
 namespace diffprob::launch {
 
-/// Everything that a run can be told, with the paper's recipe for CASIA-WebFace as default. Where a
-/// module has options of its own, the configuration holds them, so that a default stands once.
-/// Keys, help texts and ranges are in fields.cpp and the *_fields.cpp beside it, the YAML reader is
-/// in config.cpp. Only config.cpp knows yaml-cpp.
+/// Units of keys that differ from those of the modules' options.
+inline constexpr double kBytesPerMebibyte = 1 << 20;
+[[nodiscard]] constexpr double mebibytes(std::int64_t bytes) {
+  return static_cast<double>(bytes) / kBytesPerMebibyte;
+}
+[[nodiscard]] constexpr double seconds(std::chrono::milliseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
 struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
   std::string kept;
   std::string stage_dir;
-  data::LoaderOptions loader;  ///< loader_options() adds the rest
-  bool flip = true;            ///< in training
+  data::LoaderOptions loader;  ///< loader_options() and TrainingData add the rest
   double cache_gib = 2;
   double resident_gib = 0;
-  std::string sampling = "uniform";
-  double sampling_power = 1;
+  data::SamplingOptions sampling;
 };
 
 struct AugmentConfig {
-  std::string preset = "none";
-  double crop = -1;
+  data::AugmentPreset preset = data::AugmentPreset::kNone;
+  double crop = -1;  ///< a probability; negative, as below: the one of the preset
   double low_resolution = -1;
   double blur = -1;
   double photometric = -1;
@@ -40,34 +55,41 @@ struct AugmentConfig {
 };
 
 struct ModelConfig {
-  std::string backbone = "iresnet50";
-  std::int64_t embedding_dim = 512;
-  double dropout = 0.4;
-  /// A negative margin or elastic_std is the published value of the kind: see margin_options().
-  model::MarginOptions loss = {.margin = -1, .elastic_std = -1};
-  double sample_rate = 1;
-  double head_buffer_mib = 512;
-  std::string head_storage = "fp32";
-  bool recompute = false;
+  model::BackboneOptions network;  ///< a TrainStep adds the seed and the communicator
+  /// head_options() adds the classes, the embedding size and the seed, and replaces values that are
+  /// model::kPublished.
+  model::HeadOptions head = {
+      .margin = {.margin = model::kPublished, .elastic_std = model::kPublished}};
+  double head_buffer_mib = mebibytes(model::HeadOptions().max_buffer_bytes);
   bool sync_batch_norm = false;
-  bool fused_batch_norm = true;
   std::string checkpoint;
 };
+
+/// Use of a CUDA graph for the steps of a training.
+enum class CudaGraph {
+  kAuto,  ///< steps are captured where the configuration allows it
+  kOn,    ///< likewise, but it is an error where the configuration does not allow it
+  kOff,
+};
+
+/// Kernels that have not run on a GPU yet.
+enum class UntriedKernel { kSumStatistics, kFaces, kOwnClasses };
+[[nodiscard]] const std::vector<Word<UntriedKernel>>& untried_kernel_words();
 
 struct TrainConfig {
   std::int64_t epochs = 34;
   std::int64_t batch_size = 512;
   model::LrScheduleOptions schedule;  ///< make_schedule() adds the number of steps
-  std::string optimizer = "sgd";
+  model::OptimizerKind optimizer = model::OptimizerKind::kSgd;
   model::SgdOptions sgd;      ///< its weight_decay is that of both optimisers
   model::AdamWOptions adamw;  ///< make_optimizer() sets its weight_decay
   bool decay_norm_and_bias = true;
   double clip_grad_norm = 5;
   std::int64_t accumulate = 1;
-  std::string precision = "auto";
-  std::string grad_dtype = "fp32";
-  std::string cuda_graph = "auto";
-  std::vector<std::string> untried_kernels;
+  Precision precision = Precision::kAuto;
+  dist::GradientReducerOptions reducer;  ///< a TrainStep adds the bucket size and the order
+  CudaGraph cuda_graph = CudaGraph::kAuto;
+  std::vector<UntriedKernel> untried_kernels;
   double ema_decay = 0;
   std::int64_t max_skipped = 20;
   double max_time = 0;
@@ -88,8 +110,7 @@ struct TrainConfig {
 
 struct ScoreConfig {
   std::int64_t batch_per_rank = 256;
-  bool fold = true;
-  std::string precision = "fp32";
+  model::FaceEmbedderOptions network;
   double margin = 0;
   std::int64_t part_samples = 0;
 };
@@ -97,13 +118,16 @@ struct ScoreConfig {
 struct PruneConfig {
   std::string scores;
   std::string dynamics;
-  /// What the keys set directly; prune_options() adds the members below and the seed.
+  /// Options that the keys set directly; prune_options() adds the members below and the seed.
   prune::PruneOptions options;
   double keep_ratio = 0.5;
   double threshold = 0;
-  prune::Floor floor;  ///< of every method
+  prune::Floor floor;  ///< for every method
   prune::Preset preset = prune::Preset::kDefault;
 };
+
+/// What a row of a file of features holds.
+enum class FeaturesHold { kImage, kImageAndMirror };
 
 struct EvalConfig {
   std::vector<std::string> sets;
@@ -111,11 +135,9 @@ struct EvalConfig {
   std::vector<std::string> ijb_variants;
   std::string features;
   std::string features_dataset = "features";
-  std::string features_hold = "image";
+  FeaturesHold features_hold = FeaturesHold::kImage;
   std::string json;
-  std::int64_t batch_per_rank = 64;
-  std::int64_t folds = 10;
-  std::string precision = "fp32";
+  eval::EmbedderOptions embedder;
 };
 
 struct RunConfig {
@@ -124,22 +146,35 @@ struct RunConfig {
 };
 
 struct SweepConfig {
-  std::vector<std::string> methods = {"diffprob", "clean+diffprob", "random", "dynunc"};
+  std::vector<prune::FullMethod> methods = {{prune::Method::kDiffProb, false},
+                                            {prune::Method::kDiffProb, true},
+                                            {prune::Method::kRandom, false},
+                                            {prune::Method::kDynUnc, false}};
   std::vector<double> ratios = {0.75, 0.5, 0.25};
   std::int64_t cell = -1;
 };
 
-struct DistConfig {
-  double startup_timeout = 300;
-  double step_timeout = 100;
-  double bucket_mib = 25;
-  std::string bind = "auto";
+/// CPUs on which a rank with a GPU runs.
+enum class BindCpus {
+  kAuto,  ///< those of its initial CPUs that are on the NUMA node of its GPU
+  kNone,  ///< all its initial CPUs
 };
 
+struct DistConfig {
+  double startup_timeout = seconds(dist::Deadlines().startup);
+  double step_timeout = seconds(dist::Deadlines().step);
+  double bucket_mib = mebibytes(dist::GradientReducerOptions().bucket_bytes);
+  BindCpus bind = BindCpus::kAuto;
+};
+
+/// Everything that a run can be told, with the paper's recipe for CASIA-WebFace as default. Where a
+/// module has options, the configuration holds them, so that a default stands once. A new key is
+/// one member, one row, and its use. Rows (key, help text, range) are in fields.cpp and the
+/// *_fields.cpp beside it, the YAML reader is in config.cpp. Only config.cpp knows yaml-cpp.
 struct Config {
   std::string output = "runs/default";
   std::int64_t seed = 1;
-  std::string device = "auto";
+  dist::DeviceRequest device = dist::DeviceRequest::kAuto;
   std::int64_t threads = 0;
   DataConfig data;
   AugmentConfig augment;
@@ -152,8 +187,7 @@ struct Config {
   RunConfig run;
   SweepConfig sweep;
   DistConfig dist;
-  /// Lines to tell the user: keys of the file that an earlier version had and that are not used any
-  /// more.
+  /// Lines for the user about keys of the file that only earlier versions used.
   std::vector<std::string> notes;
 };
 
@@ -165,17 +199,17 @@ struct Override {
 
 /// Default < file < command line. A key that an earlier version had is a note when the file has it
 /// and a problem on the command line. All problems are found before it throws: ConfigError lists
-/// them with file:line and a suggestion. `file_name` is used in messages alone; `text` is the YAML.
+/// them with file:line and a suggestion. `file_name` is only used in messages; `text` is the YAML.
 [[nodiscard]] Config parse_config(const std::string& file_name, const std::string& text,
                                   const std::vector<Override>& overrides);
 
-/// YAML that parse_config reads back to an equal Config; with `with_help`, every key carries its
-/// help text as a comment.
+/// YAML that parse_config reads back to an equal Config; kWithHelp adds the help text of every key
+/// as a comment.
 enum class DumpStyle { kPlain, kWithHelp };
 [[nodiscard]] std::string dump_config(const Config& config, DumpStyle style);
 
-/// Plain dump of some sections ("train", "model", ...; top-level keys by name), to fingerprint what
-/// a stage depends on.
+/// Plain dump of some sections ("train", "model", ...; top-level keys by name). Stages take it as a
+/// fingerprint of what they depend on.
 [[nodiscard]] std::string dump_sections(const Config& config,
                                         const std::vector<std::string>& sections);
 

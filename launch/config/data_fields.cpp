@@ -19,7 +19,7 @@ std::vector<Field> data_fields(DataConfig& d) {
              "what to do with an image that cannot be decoded: 'fail', or 'replace' it by a black "
              "image and log it",
              {{"fail", data::OnCorrupt::kFail}, {"replace", data::OnCorrupt::kReplace}}),
-      flag("data.flip", &d.flip, "random horizontal flip in training (p = 0.5)"),
+      flag("data.flip", &d.loader.flip, "random horizontal flip in training (p = 0.5)"),
       number("data.image_size", &d.loader.image_size, 112, 112,
              "side of the input images in pixels"),
       number("data.decode_threads", &d.loader.decode_threads, 0, 256,
@@ -31,21 +31,25 @@ std::vector<Field> data_fields(DataConfig& d) {
       number("data.resident_gib", &d.resident_gib, 0, 1e6,
              "device (GPU) memory per rank for decoded images, which are kept there if they all "
              "fit; 0: never"),
-      text("data.sampling", &d.sampling,
-           "'uniform': every sample once per epoch; 'balanced': every identity equally often; "
-           "'weighted': a sample of an identity with n samples has weight n^-sampling_power",
-           {"uniform", "balanced", "weighted"}),
-      number("data.sampling_power", &d.sampling_power, 0, 4,
+      one_of("data.sampling", &d.sampling.kind,
+             "'uniform': every sample once per epoch; 'balanced': every identity equally often; "
+             "'weighted': a sample of an identity with n samples has weight n^-sampling_power",
+             {{"uniform", data::Sampling::kUniform},
+              {"balanced", data::Sampling::kBalanced},
+              {"weighted", data::Sampling::kWeighted}}),
+      number("data.sampling_power", &d.sampling.power, 0, 4,
              "0: as uniform, but with repetitions; 1: close to balanced"),
   };
 }
 
 std::vector<Field> augment_fields(AugmentConfig& a) {
   return {
-      text("augment.preset", &a.preset,
-           "preset of random augmentations in addition to data.flip; the following keys override "
-           "its probabilities",
-           {"none", "adaface", "arcface_torch"}),
+      one_of("augment.preset", &a.preset,
+             "preset of random augmentations in addition to data.flip; the following keys override "
+             "its probabilities",
+             {{"none", data::AugmentPreset::kNone},
+              {"adaface", data::AugmentPreset::kAdaFace},
+              {"arcface_torch", data::AugmentPreset::kArcFaceTorch}}),
       number("augment.crop", &a.crop, -1, 1, "probability; -1: from the preset"),
       number("augment.low_resolution", &a.low_resolution, -1, 1,
              "probability; -1: from the preset"),

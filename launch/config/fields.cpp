@@ -22,19 +22,19 @@ std::vector<Field> eval_fields(EvalConfig& e) {
            "image of the only set or IJB folder"),
       text("eval.features_dataset", &e.features_dataset,
            "name of the dataset in an HDF5 file of features"),
-      text("eval.features_hold", &e.features_hold,
-           "a row holds the feature of the image, or that feature followed by the one of its "
-           "mirror image",
-           {"image", "image_mirror"}),
+      one_of("eval.features_hold", &e.features_hold,
+             "a row holds the feature of the image, or that feature followed by the one of its "
+             "mirror image",
+             {{"image", FeaturesHold::kImage}, {"image_mirror", FeaturesHold::kImageAndMirror}}),
       text("eval.json", &e.json,
            "`diffprob eval` also writes all results to this file (--json=FILE)"),
-      number("eval.batch_per_rank", &e.batch_per_rank, 1, 1e6,
+      number("eval.batch_per_rank", &e.embedder.batch_per_rank, 1, 1e6,
              "images per rank at a time; on a CPU in blocks of 16, at least one per thread; "
              "results do not depend on it"),
-      text("eval.precision", &e.precision,
-           "precision of the network in verification; see score.precision",
-           {"fp32", "bf16", "fp16"}),
-      number("eval.folds", &e.folds, 2, 1000, "number of folds of the verification protocol"),
+      one_of("eval.precision", &e.embedder.network.type,
+             "precision of the network in verification; see score.precision", format_words()),
+      number("eval.folds", &e.embedder.folds, 2, 1000,
+             "number of folds of the verification protocol"),
   };
 }
 
@@ -57,10 +57,11 @@ std::vector<Field> dist_fields(DistConfig& d) {
              "deadline in seconds of every later collective"),
       number("dist.bucket_mib", &d.bucket_mib, 0.001, 4096,
              "size of the buckets in which gradients are sent"),
-      text("dist.bind", &d.bind,
-           "CPUs for a rank that uses a GPU; auto: those of its initial CPUs that are on the NUMA "
-           "node of its GPU; none: all initial CPUs",
-           {"auto", "none"}),
+      one_of(
+          "dist.bind", &d.bind,
+          "CPUs for a rank that uses a GPU; auto: those of its initial CPUs that are on the NUMA "
+          "node of its GPU; none: all initial CPUs",
+          {{"auto", BindCpus::kAuto}, {"none", BindCpus::kNone}}),
   };
 }
 
@@ -70,8 +71,10 @@ std::vector<Field> config_fields(Config& c) {
            "output folder of this run: checkpoints, scores, kept lists, summary"),
       number("seed", &c.seed, 0, 9e15,
              "seed of weights, order, augmentation, dropout and random selection"),
-      text("device", &c.device, "auto: the GPU of the node-local rank, else the CPU",
-           {"auto", "cpu", "cuda"}),
+      one_of("device", &c.device, "auto: the GPU of the node-local rank, else the CPU",
+             {{"auto", dist::DeviceRequest::kAuto},
+              {"cpu", dist::DeviceRequest::kCpu},
+              {"cuda", dist::DeviceRequest::kCuda}}),
       number("threads", &c.threads, 0, 4096,
              "CPU threads per rank for tensor work; 0: available CPUs / ranks that share them"),
   };

@@ -15,12 +15,17 @@ struct EnumTarget {
   std::function<std::string()> word;
   std::function<void(const std::string&)> set;  ///< one of the field's choices
 };
+/// A list of values of an enumeration, read and written as the words of the configuration.
+struct EnumListTarget {
+  std::function<std::vector<std::string>()> words;
+  std::function<void(const std::vector<std::string>&)> set;  ///< each is one of the choices
+};
 
 /// One key of the configuration: where its value lives, what it may be, and what it means.
 struct Field {
   using Target =
       std::variant<std::string*, std::int64_t*, int*, double*, bool*, std::vector<std::string>*,
-                   std::vector<std::int64_t>*, std::vector<double>*, EnumTarget>;
+                   std::vector<std::int64_t>*, std::vector<double>*, EnumTarget, EnumListTarget>;
   std::string key;  ///< "train.batch_size"
   Target target;
   std::string help;
@@ -29,13 +34,13 @@ struct Field {
   std::vector<std::string> choices;  ///< strings, also of lists: empty = anything
 };
 
-/// Every key there is, in the order in which --print-defaults shows them. Targets point into
-/// `config`.
+/// All keys, in the order in which --print-defaults shows them. Targets point into `config`.
 [[nodiscard]] std::vector<Field> config_fields(Config& config);
 
-/// The value that a field has now, as YAML.
+/// Returns the value that a field has now, as YAML.
 [[nodiscard]] std::string value_text(const Field& field);
-/// What a field may be: "a number in [0, 1]", "one of a b", "a list, each item ...".
+/// Describes the values that a field may have: "a number in [0, 1]", "one of a b", "a list, each
+/// item ...".
 [[nodiscard]] std::string range_text(const Field& field);
 
 }  // namespace diffprob::launch

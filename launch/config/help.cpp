@@ -15,7 +15,7 @@ std::string section_of(const Field& field) {
   return field.key.substr(0, field.key.find('.'));
 }
 
-/// Broken between words, every line indented.
+/// Breaks a text into indented lines, between words.
 std::string paragraph(const std::string& text, std::size_t indent) {
   std::string out(indent, ' ');
   std::size_t column = indent;

@@ -9,13 +9,14 @@ std::vector<Field> score_fields(ScoreConfig& s) {
       number("score.batch_per_rank", &s.batch_per_rank, 1, 1e6,
              "images per rank at a time; on a CPU in blocks of 16, at least one per thread; scores "
              "do not depend on it"),
-      flag("score.fold", &s.fold,
+      flag("score.fold", &s.network.fold,
            "fold BatchNorm into convolutions: faster, and the same scores up to rounding"),
-      text("score.precision", &s.precision,
-           "precision of the network in the scoring pass; its last layer and the head stay fp32 "
-           "(products in TF32 on a GPU, unless train.precision=fp32); 16 bit has not been measured "
-           "on a GPU yet, fp16 is slow on CPUs",
-           {"fp32", "bf16", "fp16"}),
+      one_of(
+          "score.precision", &s.network.type,
+          "precision of the network in the scoring pass; its last layer and the head stay fp32 "
+          "(products in TF32 on a GPU, unless train.precision=fp32); 16 bit has not been measured "
+          "on a GPU yet, fp16 is slow on CPUs",
+          format_words()),
       number("score.margin", &s.margin, 0, 2,
              "margin in the probability: 0 as in the paper, model.margin as in its code"),
       number("score.part_samples", &s.part_samples, 0, kMany,
@@ -23,6 +24,17 @@ std::vector<Field> score_fields(ScoreConfig& s) {
              "work, at most 262144"),
   };
 }
+
+namespace {
+
+std::vector<Word<prune::FullMethod>> sweep_methods() {
+  std::vector<Word<prune::FullMethod>> words;
+  for (const prune::FullMethod& method : prune::full_methods_with_ratio())
+    words.push_back({prune::full_name(method), method});
+  return words;
+}
+
+}  // namespace
 
 std::vector<Field> prune_fields(PruneConfig& p) {
   return {
@@ -80,9 +92,8 @@ std::vector<Field> prune_fields(PruneConfig& p) {
 
 std::vector<Field> sweep_fields(SweepConfig& s) {
   return {
-      list("sweep.methods", &s.methods,
-           "methods that `diffprob sweep` compares; random is always included",
-           prune::full_names_with_ratio()),
+      list_of("sweep.methods", &s.methods,
+              "methods that `diffprob sweep` compares; random is always included", sweep_methods()),
       list("sweep.ratios", &s.ratios, 1e-6, 1, "shares of all samples to keep with each method"),
       number("sweep.cell", &s.cell, -1, 1e6,
              "-1: the whole sweep; 0: only its original trainings and scores; N: only one method "

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "launch/config/fields.h"
+#include "launch/config/words.h"
 
 namespace diffprob::launch {
 
@@ -19,28 +19,32 @@ inline constexpr double kMany = 1e15;
   return {std::move(key), target, std::move(help), 0, 0, std::move(choices)};
 }
 
-/// A word of the configuration and the value that it stands for.
-template <class E>
-struct Word {
-  std::string word;
-  E value;
-};
 /// A value that the configuration names by one of these words.
 template <class E>
 [[nodiscard]] Field one_of(std::string key, E* target, std::string help,
                            std::vector<Word<E>> words) {
-  std::vector<std::string> choices;
-  for (const auto& [word, value] : words) choices.push_back(word);
+  std::vector<std::string> choices = choices_of(words);
   EnumTarget named;
-  named.word = [target, words] {
-    const auto found = std::find_if(words.begin(), words.end(),
-                                    [&](const Word<E>& w) { return w.value == *target; });
-    return found == words.end() ? std::string() : found->word;
+  named.word = [target, words] { return word_of(words, *target); };
+  named.set = [target, words = std::move(words)](const std::string& word) {
+    set_by_word(words, word, *target);
   };
-  named.set = [target, words = std::move(words)](const std::string& text) {
-    for (const auto& [word, value] : words) {
-      if (word == text) *target = value;
-    }
+  return {std::move(key), std::move(named), std::move(help), 0, 0, std::move(choices)};
+}
+/// A list of values that the configuration names by these words.
+template <class E>
+[[nodiscard]] Field list_of(std::string key, std::vector<E>* target, std::string help,
+                            std::vector<Word<E>> words) {
+  std::vector<std::string> choices = choices_of(words);
+  EnumListTarget named;
+  named.words = [target, words] {
+    std::vector<std::string> list;
+    for (const E& value : *target) list.push_back(word_of(words, value));
+    return list;
+  };
+  named.set = [target, words = std::move(words)](const std::vector<std::string>& list) {
+    target->clear();
+    for (const std::string& word : list) set_by_word(words, word, target->emplace_back());
   };
   return {std::move(key), std::move(named), std::move(help), 0, 0, std::move(choices)};
 }
@@ -62,10 +66,10 @@ template <class E>
   return {std::move(key), target, std::move(help), 0, 0, {}};
 }
 
-/// A list of texts: any, or only `choices`.
-[[nodiscard]] inline Field list(std::string key, std::vector<std::string>* target, std::string help,
-                                std::vector<std::string> choices = {}) {
-  return {std::move(key), target, std::move(help), 0, 0, std::move(choices)};
+/// A list of texts.
+[[nodiscard]] inline Field list(std::string key, std::vector<std::string>* target,
+                                std::string help) {
+  return {std::move(key), target, std::move(help), 0, 0, {}};
 }
 /// A list of numbers in [low, high].
 template <class T>

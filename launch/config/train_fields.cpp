@@ -2,7 +2,6 @@
 #include "launch/config/sections.h"
 
 namespace diffprob::launch {
-
 namespace {
 
 /// Length, learning rate and update rule.
@@ -26,7 +25,8 @@ std::vector<Field> optimizer_fields(TrainConfig& t) {
              "schedules polynomial and cosine: final rate, scaled like train.lr"),
       number("train.warmup_epochs", &t.schedule.warmup_epochs, 0, 1e4,
              "linear warm-up; may be a fraction of an epoch"),
-      text("train.optimizer", &t.optimizer, "update rule of network and head", {"sgd", "adamw"}),
+      one_of("train.optimizer", &t.optimizer, "update rule of network and head",
+             {{"sgd", model::OptimizerKind::kSgd}, {"adamw", model::OptimizerKind::kAdamW}}),
       number("train.momentum", &t.sgd.momentum, 0, 0.9999, "momentum of SGD"),
       flag("train.nesterov", &t.sgd.nesterov, "Nesterov momentum (SGD)"),
       number("train.adam_beta1", &t.adamw.beta1, 0, 0.99999, "AdamW: decay of the first moment"),
@@ -44,22 +44,22 @@ std::vector<Field> optimizer_fields(TrainConfig& t) {
 /// How a step is computed.
 std::vector<Field> step_fields(TrainConfig& t) {
   return {
-      text("train.precision", &t.precision,
-           "precision of the backbone's matrix products; weights stay fp32; auto: fp16 on a GPU, "
-           "fp32 on a CPU; tf32: fp32 with products in TF32 (GPU only)",
-           {"auto", "fp32", "tf32", "bf16", "fp16"}),
-      text("train.grad_dtype", &t.grad_dtype, "number format in which gradients are sent",
-           {"fp32", "bf16", "fp16"}),
-      text("train.cuda_graph", &t.cuda_graph,
-           "capture a step on the GPU once and replay it, which saves host time; auto: if the "
-           "configuration allows it",
-           {"auto", "true", "false"}),
-      list("train.untried_kernels", &t.untried_kernels,
-           "kernels that are tested on CPUs but have not run on a GPU yet: sum_statistics (the "
-           "batch norm that writes a block's output also sums it up for the next one), faces "
-           "(normalised images in the precision of the step; GPU only), own_classes (the head "
-           "handles target classes on the local rows; GPU only)",
-           {"sum_statistics", "faces", "own_classes"}),
+      one_of("train.precision", &t.precision,
+             "precision of the backbone's matrix products; weights stay fp32; auto: fp16 on a GPU, "
+             "fp32 on a CPU; tf32: fp32 with products in TF32 (GPU only)",
+             precision_words()),
+      one_of("train.grad_dtype", &t.reducer.communication_dtype,
+             "number format in which gradients are sent", format_words()),
+      one_of("train.cuda_graph", &t.cuda_graph,
+             "capture a step on the GPU once and replay it, which saves host time; auto: if the "
+             "configuration allows it",
+             {{"auto", CudaGraph::kAuto}, {"true", CudaGraph::kOn}, {"false", CudaGraph::kOff}}),
+      list_of("train.untried_kernels", &t.untried_kernels,
+              "kernels that are tested on CPUs but have not run on a GPU yet: sum_statistics (the "
+              "batch norm that writes a block's output also sums it up for the next one), faces "
+              "(normalised images in the precision of the step; GPU only), own_classes (the head "
+              "handles target classes on the local rows; GPU only)",
+              untried_kernel_words()),
       number("train.ema_decay", &t.ema_decay, 0, 0.999999,
              "moving average of the weights, used for verification and export; 0: off"),
   };
@@ -104,6 +104,14 @@ std::vector<Field> progress_fields(TrainConfig& t) {
 }
 
 }  // namespace
+
+const std::vector<Word<UntriedKernel>>& untried_kernel_words() {
+  static const std::vector<Word<UntriedKernel>> words = {
+      {"sum_statistics", UntriedKernel::kSumStatistics},
+      {"faces", UntriedKernel::kFaces},
+      {"own_classes", UntriedKernel::kOwnClasses}};
+  return words;
+}
 
 std::vector<Field> train_fields(TrainConfig& t) {
   std::vector<Field> fields = optimizer_fields(t);

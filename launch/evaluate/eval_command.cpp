@@ -12,7 +12,6 @@
 #include "dist/mpi/agreement.h"
 #include "eval/ijb/loose_crops.h"
 #include "launch/checkpoint/network.h"
-#include "launch/config/precision.h"
 #include "launch/evaluate/feature_file.h"
 #include "launch/evaluate/results.h"
 #include "launch/evaluate/verify.h"
@@ -52,7 +51,7 @@ int decode_threads(const Config& config) {
 }
 
 bool two_views(const Config& config) {
-  return config.eval.features_hold == "image_mirror";
+  return config.eval.features_hold == FeaturesHold::kImageAndMirror;
 }
 
 /// Opened by all ranks; `images`: rows that it must have.
@@ -82,7 +81,7 @@ eval::SetReport report_of_features(const data::VerificationSet& set, const Confi
   });
   if (two_views(config)) rows = rows.view({images, 2, -1}).sum(1);
   return eval::report_pairs(set.name, eval::pair_distances(rows), set.same,
-                            static_cast<int>(config.eval.folds));
+                            config.eval.embedder.folds);
 }
 
 eval::ImageFeatures features_of_file(const std::shared_ptr<FeatureFile>& file, bool views) {
@@ -137,15 +136,14 @@ nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, con
   eval::LooseCrops crops(protocol, decode_threads(config));
   const eval::ImageFeatures features =
       backbone != nullptr
-          ? eval::network_features(crops, *backbone, runtime.device(), /*fold=*/true,
-                                   scalar_type(config.eval.precision))
+          ? eval::network_features(crops, *backbone, runtime.device(), config.eval.embedder.network)
           : features_of_file(open_features(config, protocol.images.size(), folder, runtime),
                              two_views(config));
   Progress progress(protocol.files.name, protocol.images.size() / runtime.world_size(),
                     "images per rank", runtime.is_root() && ::isatty(2) != 0);
   eval::IjbOptions options;
   options.variants = variants_of(config, features.views);
-  options.batch = config.eval.batch_per_rank;
+  options.batch = config.eval.embedder.batch_per_rank;
   options.progress = [&](std::int64_t done, std::int64_t) {
     if (runtime.is_root()) progress.advance(done);
   };
@@ -169,7 +167,8 @@ void eval_command(const Config& config, Runtime& runtime) {
   std::shared_ptr<model::Backbone> backbone;
   if (config.eval.features.empty()) {
     backbone = load_network(config.model.checkpoint,
-                            {config.model.backbone, config.model.embedding_dim}, runtime.device())
+                            {config.model.network.name, config.model.network.embedding_dim},
+                            runtime.device())
                    .backbone;
   }
 

@@ -4,8 +4,6 @@
 
 #include <chrono>
 
-#include "launch/config/precision.h"
-
 namespace diffprob::launch {
 namespace {
 
@@ -19,13 +17,10 @@ std::vector<eval::SetReport> verify_sets(const std::string& what,
                                          std::vector<eval::ResidentSet>& sets,
                                          model::Backbone& backbone, const Config& config,
                                          Runtime& runtime) {
-  const eval::EmbedderOptions options{config.eval.batch_per_rank,
-                                      static_cast<int>(config.eval.folds),
-                                      {/*fold=*/true, scalar_type(config.eval.precision)}};
   std::vector<eval::SetReport> reports;
   for (auto& set : sets) {
     const double start = seconds_now();
-    reports.push_back(eval::verify_set(set, backbone, runtime.tensors(), options));
+    reports.push_back(eval::verify_set(set, backbone, runtime.tensors(), config.eval.embedder));
     const auto& r = reports.back();
     spdlog::info("{}: {} ({} pairs, {:.0f}/s)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%",
                  what, r.name, r.pairs, static_cast<double>(r.pairs) / (seconds_now() - start),

@@ -7,7 +7,7 @@
 namespace diffprob::launch {
 namespace {
 
-/// What the device is told of a batch, in one copy.
+/// Columns of the table that goes to the device with a batch, in one copy.
 enum Column : std::int64_t { kIndex, kLabel, kMirrored, kColumns };
 
 }  // namespace
@@ -33,11 +33,11 @@ bool ResidentBatches::do_next(data::Batch& batch) {
   plan_->indices(next_batch_, indices_);
   const auto rows = static_cast<std::int64_t>(indices_.size());
   const at::Tensor& images = images_->images();
-  // A table of its own for each batch: LibTorch's host allocator gives its memory to nobody else
-  // before the copy has been made.
-  const at::Tensor here =
+  // Each batch has a new table: LibTorch's host allocator does not reuse the memory of the last one
+  // before its copy has been made.
+  const at::Tensor on_host =
       at::empty({kColumns, rows}, at::TensorOptions(at::kLong).pinned_memory(images.is_cuda()));
-  auto* const values = here.mutable_data_ptr<std::int64_t>();
+  auto* const values = on_host.mutable_data_ptr<std::int64_t>();
   for (std::int64_t row = 0; row < rows; ++row) {
     const std::int64_t index = indices_[static_cast<std::size_t>(row)];
     values[kIndex * rows + row] = index;
@@ -45,13 +45,13 @@ bool ResidentBatches::do_next(data::Batch& batch) {
     values[kMirrored * rows + row] =
         flip_ && data::is_mirrored(plan_->augment_key(next_batch_, row, index)) ? 1 : 0;
   }
-  const at::Tensor there = here.to(images.device(), /*non_blocking=*/images.is_cuda());
-  batch.indices = here[kIndex];
-  batch.labels = there[kLabel];
-  batch.images = images.index_select(0, there[kIndex]);  // [rows, side, side, 3]
+  const at::Tensor on_device = on_host.to(images.device(), /*non_blocking=*/images.is_cuda());
+  batch.indices = on_host[kIndex];
+  batch.labels = on_device[kLabel];
+  batch.images = images.index_select(0, on_device[kIndex]);  // [rows, side, side, 3]
   if (flip_)
-    batch.images =
-        at::where(there[kMirrored].ne(0).view({rows, 1, 1, 1}), batch.images.flip(2), batch.images);
+    batch.images = at::where(on_device[kMirrored].ne(0).view({rows, 1, 1, 1}), batch.images.flip(2),
+                             batch.images);
   ++next_batch_;
   return true;
 }

@@ -11,18 +11,19 @@
 
 namespace diffprob::launch {
 
-/// Batches of a plan, gathered on the device from images that are there: bit for bit those of
+/// Batches of a plan, gathered from images in memory of the device: bit for bit those of
 /// data::Loader with the same plan and flip. Images and labels of a batch are on the device, made
 /// on its current stream; the host does not wait for the device.
 class ResidentBatches final : public data::BatchStream {
  public:
-  /// images: those of `dataset`. first_batch: where to start (resume in mid-epoch).
+  /// `images` holds those of `dataset`. A training that resumes in mid-epoch starts at
+  /// `first_batch`.
   ResidentBatches(std::shared_ptr<const ResidentImages> images,
                   std::shared_ptr<const data::Dataset> dataset,
                   std::shared_ptr<const data::BatchPlan> plan, bool flip,
                   std::int64_t first_batch = 0);
 
-  /// None: ResidentImages has listed them.
+  /// Returns nothing: ResidentImages has listed the replaced images.
   [[nodiscard]] std::vector<std::string> replaced() const override { return {}; }
 
  private:

@@ -15,15 +15,17 @@ namespace diffprob::launch {
 /// holds them all.
 class ResidentImages {
  public:
-  /// Decodes the set: each rank its share of a chunk, which the ranks then gather, so that no image
-  /// is decoded twice. Beside the images a rank holds a few of its shares, 32 MiB of images each
-  /// divided by the number of ranks (at least 8 images). options: image_size, decode_threads,
-  /// on_corrupt and pin_memory count. With OnCorrupt::kReplace each rank lists (warning) the images
-  /// of its shares that it replaced. Collective. Throws data::DataError on all ranks when memory
-  /// (it names data.resident_gib and the bytes) or an image cannot be had on one.
+  /// Decodes the set chunk by chunk: each rank decodes its share of a chunk, then all gather it, so
+  /// that no image is decoded twice. In addition to the images a rank holds a few of its shares,
+  /// 32 MiB of images each divided by the number of ranks (at least 8 images). Only image_size,
+  /// decode_threads, on_corrupt and pin_memory of the options are used. With OnCorrupt::kReplace
+  /// each rank warns of the images of its shares that it replaced. Collective. Throws
+  /// data::DataError on all ranks when one of them lacks the memory (the message names
+  /// data.resident_gib and the bytes) or cannot decode an image.
   ResidentImages(std::shared_ptr<const data::Dataset> dataset, const data::LoaderOptions& options,
                  Runtime& runtime);
-  /// Gives the memory back to the device. All work that reads the images is on its current stream.
+  /// Gives the memory back to the device. All work that reads the images must be on its current
+  /// stream.
   ~ResidentImages();
   ResidentImages(const ResidentImages&) = delete;
   ResidentImages& operator=(const ResidentImages&) = delete;

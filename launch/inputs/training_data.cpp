@@ -10,9 +10,7 @@ namespace {
 constexpr double kGib = 1 << 30;
 
 data::AugmentOptions augmentation(const AugmentConfig& config) {
-  data::AugmentOptions options;
-  if (config.preset == "adaface") options = data::adaface_augmentation();
-  if (config.preset == "arcface_torch") options = data::arcface_torch_augmentation();
+  data::AugmentOptions options = data::augmentation(config.preset);
   const auto replace = [](float& probability, double given) {
     if (given >= 0) probability = static_cast<float>(given);
   };
@@ -28,6 +26,7 @@ data::AugmentOptions augmentation(const AugmentConfig& config) {
 
 data::LoaderOptions loader_options(const Config& config, const Runtime& runtime) {
   data::LoaderOptions options = config.data.loader;
+  options.flip = false;
   options.pin_memory = runtime.device().is_cuda();
   return options;
 }
@@ -39,7 +38,7 @@ TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dat
       seed_(seed),
       runtime_(runtime),
       options_(loader_options(config, runtime)) {
-  options_.flip = config.data.flip;
+  options_.flip = config.data.loader.flip;
   options_.augment = augmentation(config.augment);
   use_resident_ = wants_resident();
   if (!use_resident_)
@@ -51,11 +50,13 @@ TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dat
         static_cast<double>(data::DecodedCache::bytes_for(dataset_->size(), options_.image_size)) /
             kGib);
   }
-  if (config.data.sampling == "weighted") {
-    weights_ = std::make_shared<data::AliasTable>(
-        data::class_size_weights(*dataset_, config.data.sampling_power));
+  const data::SamplingOptions& sampling = config.data.sampling;
+  if (sampling.kind == data::Sampling::kWeighted) {
+    weights_ =
+        std::make_shared<data::AliasTable>(data::class_size_weights(*dataset_, sampling.power));
   }
-  if (config.data.sampling == "balanced") by_class_ = std::make_shared<data::ClassIndex>(*dataset_);
+  if (sampling.kind == data::Sampling::kBalanced)
+    by_class_ = std::make_shared<data::ClassIndex>(*dataset_);
   steps_per_epoch_ = plan(0, runtime.rank(), runtime.world_size())->num_batches();
 }
 

@@ -13,30 +13,30 @@
 
 namespace diffprob::launch {
 
-/// What the configuration says of reading images, without augmentation: for scoring; training adds
-/// to it.
+/// How images are read for scoring: as the configuration says, but never changed. TrainingData adds
+/// flips and augmentation.
 [[nodiscard]] data::LoaderOptions loader_options(const Config& config, const Runtime& runtime);
 
-/// The training set in the order of its epochs: sampling, augmentation and where decoded images
-/// stay as the configuration says. One per rank. Images that stay in memory of the device
-/// (data.resident_gib) are there as long as this object and its streams.
+/// The training set in the order of its epochs, with the sampling, augmentation and memory for
+/// decoded images that the configuration asks for. One per rank. Images in memory of the device
+/// (data.resident_gib) stay there as long as this object and its streams.
 class TrainingData {
  public:
   TrainingData(const Config& config, std::shared_ptr<const data::Dataset> dataset,
                std::uint64_t seed, Runtime& runtime);
 
   [[nodiscard]] std::int64_t steps_per_epoch() const noexcept { return steps_per_epoch_; }
-  /// Batches of an epoch from `first_batch` on. Collective: the first call brings the images that
-  /// are to stay on the device there, and throws as ResidentImages does.
+  /// Batches of an epoch from `first_batch` on. Collective: the first call decodes the images that
+  /// stay on the device, and throws as ResidentImages does.
   [[nodiscard]] std::unique_ptr<data::BatchStream> loader(std::int64_t epoch,
                                                           std::int64_t first_batch);
-  /// Samples of global batch `batch`, of all ranks.
+  /// Samples of global batch number `batch`, of all ranks.
   [[nodiscard]] std::vector<std::int64_t> global_batch(std::int64_t epoch,
                                                        std::int64_t batch) const;
 
  private:
-  /// Whether images are to stay in memory of the device; when that was asked for and cannot be, a
-  /// line says why.
+  /// Returns true if images stay in memory of the device; logs the reason when that was asked for
+  /// and is not possible.
   [[nodiscard]] bool wants_resident() const;
   [[nodiscard]] std::shared_ptr<const data::BatchPlan> plan(std::int64_t epoch, int rank,
                                                             int world_size) const;

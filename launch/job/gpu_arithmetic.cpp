@@ -26,7 +26,7 @@ void set_gpu_arithmetic(const Config& config, c10::Device device) {
     return;
   }
   at::Context& context = at::globalContext();
-  const bool tf32 = precision_on(device, config.train.precision) != "fp32";
+  const bool tf32 = precision_on(device, config.train.precision) != Precision::kFp32;
   context.setAllowTF32CuDNN(tf32);
   context.setAllowTF32CuBLAS(tf32);
   if (config.train.deterministic) {

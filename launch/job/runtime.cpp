@@ -59,7 +59,7 @@ Runtime::Runtime(dist::MpiEnvironment& mpi, const Config& config,
 /// Collective.
 void Runtime::take_device(at::Device device, const Config& config) {
   dist::make_current(device);
-  if (device.is_cuda() && config.dist.bind == "auto") keep_near_gpu(device);
+  if (device.is_cuda() && config.dist.bind == BindCpus::kAuto) keep_near_gpu(device);
   set_threads(config, mpi_, control_);
   set_gpu_arithmetic(config, device);
   leave_default_stream(device);

@@ -5,11 +5,12 @@
 #include <chrono>
 
 #include "data/files/atomic_file.h"
-#include "launch/inputs/open_data.h"
+#include "launch/inputs/kept_list.h"
 #include "launch/job/output_folder.h"
 #include "launch/observe/json_file.h"
 #include "launch/observe/progress.h"
 #include "launch/pipeline/planted_report.h"
+#include "launch/pipeline/pruning.h"
 #include "launch/pipeline/stages.h"
 #include "launch/pipeline/summary.h"
 #include "launch/report/report.h"

@@ -6,9 +6,11 @@
 #include <optional>
 
 #include "data/files/atomic_file.h"
-#include "launch/inputs/open_data.h"
+#include "launch/inputs/kept_list.h"
+#include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/comparison_table.h"
+#include "launch/pipeline/pruning.h"
 #include "launch/pipeline/stages.h"
 #include "prune/methods/methods.h"
 
@@ -40,7 +42,7 @@ class Sweep {
     for (std::size_t i = 0; i < cells.size(); ++i) {
       const auto number = static_cast<std::int64_t>(i) + 1;
       if (only != kAllCells && only != number) continue;
-      spdlog::info("cell {} of {}: {} at {}", number, cells.size(), cells[i].method,
+      spdlog::info("cell {} of {}: {} at {}", number, cells.size(), cells[i].name(),
                    cells[i].ratio);
       run_cell(cells[i]);
     }
@@ -72,7 +74,7 @@ class Sweep {
   }
 
   void run_cell(const SweepCell& cell) {
-    ComparisonCell done{cell.method, cell.ratio, {}};
+    ComparisonCell done{cell.name(), cell.ratio, {}};
     std::optional<PrunedStage> pruned;
     for (std::int64_t s = 0; s < config_.run.seeds; ++s) {
       const auto options = sweep_options(config_, cell, s);
@@ -122,14 +124,19 @@ class Sweep {
 
 }  // namespace
 
+std::string SweepCell::name() const {
+  return prune::full_name(method);
+}
+
 std::vector<SweepCell> sweep_cells(const Config& config) {
-  std::vector<std::string> methods = config.sweep.methods;
-  if (std::find(methods.begin(), methods.end(), "random") == methods.end())
-    methods.emplace_back("random");
+  std::vector<prune::FullMethod> methods = config.sweep.methods;
+  const prune::FullMethod random{prune::Method::kRandom, false};
+  if (std::find(methods.begin(), methods.end(), random) == methods.end()) methods.push_back(random);
   std::vector<SweepCell> cells;
   for (const double ratio : config.sweep.ratios) {
-    for (const auto& method : methods)
-      cells.push_back({method, ratio, fmt::format("sweep/{}_r{}", method, ratio)});
+    for (const prune::FullMethod& method : methods)
+      cells.push_back(
+          {method, ratio, fmt::format("sweep/{}_r{}", prune::full_name(method), ratio)});
   }
   return cells;
 }
@@ -137,7 +144,8 @@ std::vector<SweepCell> sweep_cells(const Config& config) {
 prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell,
                                   std::int64_t seed_index) {
   Config of_cell = config;
-  prune::set_full_name(cell.method, of_cell.prune.options);
+  of_cell.prune.options.method = cell.method.method;
+  of_cell.prune.options.clean = cell.method.clean;
   of_cell.prune.keep_ratio = cell.ratio;
   of_cell.prune.threshold = 0;
   of_cell.seed += seed_index;
@@ -150,7 +158,7 @@ prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell,
 void check_sweep(const Config& config) {
   const auto cells = sweep_cells(config);
   for (const auto& cell : cells)
-    check_dynamics(config, sweep_options(config, cell, 0), "sweep.methods: " + cell.method);
+    check_dynamics(config, sweep_options(config, cell, 0), "sweep.methods: " + cell.name());
   if (config.sweep.cell > static_cast<std::int64_t>(cells.size())) {
     throw ConfigError({"sweep.cell: expected 0 to " + std::to_string(cells.size()) + ", got " +
                        std::to_string(config.sweep.cell)});
@@ -172,7 +180,7 @@ std::string sweep_plan(const Config& config) {
         prune::is_drawn(sweep_options(config, cells[i], 0).method) ? seeds : 1;
     sets += drawn;
     text += fmt::format("  cell {}: {} at {}: {} index set{}, {} training{}, in {}\n", i + 1,
-                        cells[i].method, cells[i].ratio, drawn, drawn == 1 ? "" : "s", seeds,
+                        cells[i].name(), cells[i].ratio, drawn, drawn == 1 ? "" : "s", seeds,
                         seeds == 1 ? "" : "s", cells[i].folder);
   }
   return text +

@@ -12,9 +12,11 @@ namespace diffprob::launch {
 
 /// One method at one ratio.
 struct SweepCell {
-  std::string method;  ///< "diffprob", "clean+diffprob", ...
+  prune::FullMethod method;
   double ratio = 0;    ///< of all samples
   std::string folder;  ///< of its stages, in the output
+
+  [[nodiscard]] std::string name() const;  ///< of the method: "diffprob", "clean+diffprob", ...
 };
 
 /// Cells 1, 2, ... of a configuration: ratio by ratio, its methods in their order; random last

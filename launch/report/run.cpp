@@ -10,7 +10,8 @@
 #include "data/files/input_file.h"
 #include "data/open_dataset.h"
 #include "data/sets/concatenated_dataset.h"
-#include "launch/inputs/open_data.h"
+#include "launch/inputs/kept_list.h"
+#include "launch/inputs/synthetic.h"
 #include "launch/report/json.h"
 #include "prune/lists/index_set.h"
 

@@ -7,7 +7,6 @@
 
 #include "data/loading/loader.h"
 #include "data/loading/sampler.h"
-#include "launch/config/precision.h"
 #include "launch/inputs/training_data.h"
 #include "model/inference/face_embedder.h"
 
@@ -57,8 +56,7 @@ void embed_batches(const std::shared_ptr<const data::Dataset>& dataset,
                       std::make_shared<data::RangePlan>(std::move(ranges), unit, runtime.rank(),
                                                         runtime.world_size()),
                       loader_options(config, runtime));
-  const model::FaceEmbedder embedder(backbone, runtime.device(),
-                                     {config.score.fold, scalar_type(config.score.precision)});
+  const model::FaceEmbedder embedder(backbone, runtime.device(), config.score.network);
   data::Batch batch;
   for (std::size_t i = 0; loader.next(batch); ++i) {
     const at::Tensor embeddings = embedder.embed(batch.images);

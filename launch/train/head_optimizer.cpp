@@ -1,30 +1,29 @@
 #include "launch/train/head_optimizer.h"
 
-#include "launch/config/precision.h"
 #include "launch/train/optimizers.h"
 
 namespace diffprob::launch {
 
-HeadOptimizer::HeadOptimizer(const Config& config, model::ShardedHead& head) : head_(head) {
-  const auto& train = config.train;
-  const bool partial = config.model.sample_rate < 1 || config.model.head_storage != "fp32";
+HeadOptimizer::HeadOptimizer(const TrainConfig& train, model::ShardedHead& head) : head_(head) {
+  const model::HeadOptions& options = head.options();
+  const bool partial = options.sample_rate < 1 || options.storage != at::kFloat;
+  const bool sgd = train.optimizer == model::OptimizerKind::kSgd;
   const bool one_pass = train.accumulate == 1 || !head.margin().changes_non_targets();
   TORCH_CHECK(
-      !partial || train.optimizer == "sgd",
-      "model.sample_rate below 1 and model.head_storage=bf16 need train.optimizer=sgd, got ",
-      train.optimizer);
-  TORCH_CHECK(config.model.sample_rate == 1 || train.accumulate == 1,
+      !partial || sgd,
+      "model.sample_rate below 1 and model.head_storage=bf16 need train.optimizer=sgd, got adamw");
+  TORCH_CHECK(options.sample_rate == 1 || train.accumulate == 1,
               "model.sample_rate below 1 needs train.accumulate=1, got ", train.accumulate);
-  TORCH_CHECK(!partial || one_pass, "model.head_storage=bf16 with model.loss=",
-              model::margin_name(head.margin().options().kind), " needs train.accumulate=1, got ",
-              train.accumulate);
-  if (train.optimizer == "sgd" && one_pass) {
+  TORCH_CHECK(!partial || one_pass,
+              "model.head_storage=bf16 with model.loss=", model::margin_name(options.margin.kind),
+              " needs train.accumulate=1, got ", train.accumulate);
+  if (sgd && one_pass) {
     by_rows_ = std::make_unique<model::HeadSgd>(
         head.weight(), head.first_class(),
         model::HeadSgdOptions{train.sgd.momentum, train.sgd.weight_decay, train.sgd.nesterov,
-                              scalar_type(config.model.head_storage), head.options().seed});
+                              options.storage, options.seed});
   } else {
-    whole_ = make_optimizer(config, {head.weight()}, {train.sgd.weight_decay});
+    whole_ = make_optimizer(train, {head.weight()}, {train.sgd.weight_decay});
   }
 }
 

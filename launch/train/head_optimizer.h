@@ -18,7 +18,7 @@ namespace diffprob::launch {
 class HeadOptimizer {
  public:
   /// Throws c10::Error on a combination of options that cannot be had. The head must outlive it.
-  HeadOptimizer(const Config& config, model::ShardedHead& head);
+  HeadOptimizer(const TrainConfig& train, model::ShardedHead& head);
 
   /// Where forward_backward is to put the gradients of micro-batch `micro`.
   [[nodiscard]] model::CentreGradients gradients(std::int64_t micro) const;

@@ -5,23 +5,21 @@
 
 namespace diffprob::launch {
 
-std::unique_ptr<model::Optimizer> make_optimizer(const Config& config,
+std::unique_ptr<model::Optimizer> make_optimizer(const TrainConfig& train,
                                                  std::vector<at::Tensor> parameters,
                                                  const std::vector<double>& weight_decays) {
-  const auto& t = config.train;
-  if (t.optimizer == "adamw") {
-    model::AdamWOptions options = t.adamw;
-    options.weight_decay = t.sgd.weight_decay;
+  if (train.optimizer == model::OptimizerKind::kAdamW) {
+    model::AdamWOptions options = train.adamw;
+    options.weight_decay = train.sgd.weight_decay;
     return std::make_unique<model::AdamW>(std::move(parameters), options, weight_decays);
   }
-  return std::make_unique<model::Sgd>(std::move(parameters), t.sgd, weight_decays);
+  return std::make_unique<model::Sgd>(std::move(parameters), train.sgd, weight_decays);
 }
 
-model::LrSchedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
-  const auto& t = config.train;
-  model::LrScheduleOptions options = t.schedule;
-  options.total_steps = t.epochs * steps_per_epoch;
-  return model::LrSchedule(options, t.batch_size, steps_per_epoch);
+model::LrSchedule make_schedule(const TrainConfig& train, std::int64_t steps_per_epoch) {
+  model::LrScheduleOptions options = train.schedule;
+  options.total_steps = train.epochs * steps_per_epoch;
+  return model::LrSchedule(options, train.batch_size, steps_per_epoch);
 }
 
 }  // namespace diffprob::launch

@@ -9,12 +9,13 @@
 
 namespace diffprob::launch {
 
-/// What train.optimizer asks for, with an own weight decay a parameter.
+/// Makes what train.optimizer asks for, with one weight decay per parameter.
 [[nodiscard]] std::unique_ptr<model::Optimizer> make_optimizer(
-    const Config& config, std::vector<at::Tensor> parameters,
+    const TrainConfig& train, std::vector<at::Tensor> parameters,
     const std::vector<double>& weight_decays);
 
-/// What train.schedule asks for.
-[[nodiscard]] model::LrSchedule make_schedule(const Config& config, std::int64_t steps_per_epoch);
+/// Makes what train.schedule asks for.
+[[nodiscard]] model::LrSchedule make_schedule(const TrainConfig& train,
+                                              std::int64_t steps_per_epoch);
 
 }  // namespace diffprob::launch

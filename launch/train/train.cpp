@@ -57,8 +57,8 @@ TrainResult train(const TrainJob& job, const Config& config, std::vector<eval::R
               smallest);
   std::filesystem::create_directories(job.folder);
   spdlog::info("{}: {} images, {} identities, {} with {} on {} classes, global batch {}", job.name,
-               job.dataset->size(), job.dataset->num_classes(), config.model.backbone,
-               model::margin_name(config.model.loss.kind), job.dataset->num_classes(),
+               job.dataset->size(), job.dataset->num_classes(), config.model.network.name,
+               model::margin_name(config.model.head.margin.kind), job.dataset->num_classes(),
                config.train.batch_size);
   return TrainingLoop(job, config, sets, metrics, runtime).run();
 }

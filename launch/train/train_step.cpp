@@ -25,18 +25,16 @@ std::vector<at::Tensor> trained_parameters(const model::Backbone& backbone) {
   return parameters;
 }
 
-bool uses_kernel(const Config& config, const std::string& name) {
-  const auto& names = config.train.untried_kernels;
-  return std::find(names.begin(), names.end(), name) != names.end();
+bool uses_kernel(const Config& config, UntriedKernel kernel) {
+  const auto& kernels = config.train.untried_kernels;
+  return std::find(kernels.begin(), kernels.end(), kernel) != kernels.end();
 }
 
 std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_t seed,
                                               Runtime& runtime) {
-  model::BackboneOptions options{config.model.backbone, config.model.embedding_dim,
-                                 config.model.dropout, seed};
-  options.recompute = config.model.recompute;
-  options.fused_batch_norm = config.model.fused_batch_norm;
-  options.sum_outputs = uses_kernel(config, "sum_statistics");
+  model::BackboneOptions options = config.model.network;
+  options.seed = seed;
+  options.sum_outputs = uses_kernel(config, UntriedKernel::kSumStatistics);
   if (config.model.sync_batch_norm) options.sync_batch_norm = &runtime.tensors();
   auto backbone = model::make_backbone(options);
   backbone->to(runtime.device());
@@ -48,28 +46,29 @@ std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_
 
 model::HeadOptions head_options(const Config& config, std::int64_t num_classes,
                                 std::uint64_t seed) {
-  model::HeadOptions options{num_classes, config.model.embedding_dim, margin_options(config), seed};
-  options.max_buffer_bytes = static_cast<std::int64_t>(config.model.head_buffer_mib * (1 << 20));
-  options.sample_rate = config.model.sample_rate;
-  options.storage = scalar_type(config.model.head_storage);
-  options.target_kernel = uses_kernel(config, "own_classes");
+  model::HeadOptions options = config.model.head;
+  options.num_classes = num_classes;
+  options.embedding_dim = config.model.network.embedding_dim;
+  options.margin = model::with_published_values(options.margin);
+  options.seed = seed;
+  options.max_buffer_bytes =
+      static_cast<std::int64_t>(config.model.head_buffer_mib * kBytesPerMebibyte);
+  options.target_kernel = uses_kernel(config, UntriedKernel::kOwnClasses);
   return options;
 }
 
 namespace {
 
 dist::GradientReducerOptions reducer_options(const Config& config, const Runtime& runtime) {
-  const std::int64_t most =
-      dist::most_ranks_adding_in(scalar_type(config.train.grad_dtype), runtime.device());
-  TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", config.train.grad_dtype, " on ",
-              runtime.world_size(), " GPUs: NCCL sums gradients in that type, and with more than ",
-              most, " GPUs the terms fall below its precision. Use ",
-              config.train.grad_dtype == "bf16" ? "fp16 (up to 2048 GPUs) or fp32" : "fp32");
-  dist::GradientReducerOptions options;
-  options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * (1 << 20));
-  options.combine = dist::GradientReducerOptions::Combine::kSum;  // the loss is already a mean over
-                                                                  // the global batch
-  options.communication_dtype = scalar_type(config.train.grad_dtype);
+  const at::ScalarType type = config.train.reducer.communication_dtype;
+  const std::int64_t most = dist::most_ranks_adding_in(type, runtime.device());
+  TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", word_of(format_words(), type),
+              " on ", runtime.world_size(),
+              " GPUs: NCCL sums gradients in that type, and with more than ", most,
+              " GPUs the terms fall below its precision. Use ",
+              type == at::kBFloat16 ? "fp16 (up to 2048 GPUs) or fp32" : "fp32");
+  dist::GradientReducerOptions options = config.train.reducer;
+  options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * kBytesPerMebibyte);
   options.reorder = !config.train.deterministic;
   return options;
 }
@@ -85,9 +84,9 @@ std::vector<double> network_decays(const Config& config, const model::Backbone& 
 constexpr std::int64_t kStepsBeforeGraph = 4;
 
 bool wants_graph(const Config& config, const Runtime& runtime) {
-  if (config.train.cuda_graph == "false") return false;
+  if (config.train.cuda_graph == CudaGraph::kOff) return false;
   const std::string obstacle = graph_obstacle(config, runtime);
-  TORCH_CHECK(obstacle.empty() || config.train.cuda_graph == "auto",
+  TORCH_CHECK(obstacle.empty() || config.train.cuda_graph == CudaGraph::kAuto,
               "train.cuda_graph=true is not possible: ", obstacle);
   return obstacle.empty();
 }
@@ -105,24 +104,16 @@ std::vector<std::int64_t> rows_of_micro_batch(const Config& config, const Runtim
 
 std::string graph_obstacle(const Config& config, const Runtime& runtime) {
   if (!runtime.device().is_cuda()) return "the device is not a GPU";
-  if (config.train.optimizer != "sgd") return "train.optimizer is not sgd";
-  if (config.model.sample_rate < 1) return "model.sample_rate is below 1";
-  const model::MarginOptions margin = margin_options(config);
+  if (config.train.optimizer != model::OptimizerKind::kSgd) return "train.optimizer is not sgd";
+  if (config.model.head.sample_rate < 1) return "model.sample_rate is below 1";
+  const model::MarginOptions margin = model::with_published_values(config.model.head.margin);
   if (margin.elastic_std > 0 && model::margin_name(margin.kind).starts_with("elastic"))
     return "margins of model.loss are drawn on the host";
-  if (config.model.embedding_dim % 4 != 0)
+  if (config.model.network.embedding_dim % 4 != 0)
     return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
-  if (config.model.head_storage != "fp32") return "model.head_storage is not fp32";
+  if (config.model.head.storage != at::kFloat) return "model.head_storage is not fp32";
   if (config.train.record) return "train.record needs the values of each step";
   return "";
-}
-
-model::MarginOptions margin_options(const Config& config) {
-  model::MarginOptions options = config.model.loss;
-  const model::MarginOptions published = model::margin_defaults(options.kind);
-  if (options.margin < 0) options.margin = published.margin;
-  if (options.elastic_std < 0) options.elastic_std = published.elastic_std;
-  return options;
 }
 
 TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64_t seed,
@@ -134,8 +125,8 @@ TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64
       head_(head_options(config, num_classes, seed), runtime.tensors()),
       parameters_(trained_parameters(*backbone_)),
       reducer_(parameters_, runtime.tensors(), reducer_options(config, runtime)),
-      optimizer_(make_optimizer(config, parameters_, network_decays(config, *backbone_))),
-      head_optimizer_(config, head_),
+      optimizer_(make_optimizer(config.train, parameters_, network_decays(config, *backbone_))),
+      head_optimizer_(config.train, head_),
       snapshot_(*backbone_),
       timer_(runtime.device()),
       upload_(runtime.device()),
@@ -145,7 +136,7 @@ TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64
           std::chrono::milliseconds(static_cast<std::int64_t>(10000 * config.dist.step_timeout))),
       graph_(runtime.device()),
       precision_(scalar_type(precision_on(runtime.device(), config.train.precision))),
-      own_faces_(uses_kernel(config, "faces")),
+      own_faces_(uses_kernel(config, UntriedKernel::kFaces)),
       micro_rows_(rows_of_micro_batch(config, runtime)),
       sums_(at::zeros({kSums}, at::TensorOptions().dtype(at::kDouble).device(runtime.device()))) {
   if (precision_ == at::kHalf)

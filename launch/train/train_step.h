@@ -26,9 +26,7 @@
 
 namespace diffprob::launch {
 
-/// model.loss and its options, with published values where the configuration leaves them open.
-[[nodiscard]] model::MarginOptions margin_options(const Config& config);
-/// The head that a TrainStep trains.
+/// Options of the head that a TrainStep trains.
 [[nodiscard]] model::HeadOptions head_options(const Config& config, std::int64_t num_classes,
                                               std::uint64_t seed);
 

@@ -97,12 +97,12 @@ CheckpointInfo TrainingCheckpoints::info(const TrainingProgress& progress,
   info.epoch = progress.epoch;
   info.batch = progress.batch;
   info.train_seconds = train_seconds;
-  info.backbone = config_.model.backbone;
-  info.embedding_dim = config_.model.embedding_dim;
+  info.backbone = config_.model.network.name;
+  info.embedding_dim = config_.model.network.embedding_dim;
   info.num_classes = job_.dataset->num_classes();
-  info.loss = model::margin_name(config_.model.loss.kind);
-  info.scale = config_.model.loss.scale;
-  info.margin = margin_options(config_).margin;
+  info.loss = model::margin_name(config_.model.head.margin.kind);
+  info.scale = config_.model.head.margin.scale;
+  info.margin = model::with_published_values(config_.model.head.margin).margin;
   info.settings = settings_;
   info.seed = job_.seed;
   info.consumed_samples = progress.step() * config_.train.batch_size;

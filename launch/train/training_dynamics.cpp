@@ -10,8 +10,8 @@ std::optional<DynamicsRecorder> make_recorder(const TrainJob& job, const Config&
                                               Runtime& runtime) {
   if (!config.train.record) return std::nullopt;
   using Visits = DynamicsRecorder::Visits;
-  const Visits visits =
-      config.data.sampling == "uniform" ? Visits::kOnceAnEpoch : Visits::kAnyNumber;
+  const Visits visits = config.data.sampling.kind == data::Sampling::kUniform ? Visits::kOnceAnEpoch
+                                                                              : Visits::kAnyNumber;
   return std::optional<DynamicsRecorder>(std::in_place, job.dataset->size(),
                                          config.train.batch_size, visits, runtime);
 }

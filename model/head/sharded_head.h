@@ -10,6 +10,7 @@
 #include "dist/communicator.h"
 #include "model/head/head_pass.h"
 #include "model/head/label_check.h"
+#include "model/head/options.h"
 #include "model/head/pending_scores.h"
 #include "model/kernels/block_workers.h"
 #include "model/margin/margin.h"
@@ -18,28 +19,6 @@
 namespace diffprob::model {
 
 class GatheredBatch;
-
-struct HeadOptions {
-  std::int64_t num_classes = 0;      ///< C
-  std::int64_t embedding_dim = 512;  ///< D
-  MarginOptions margin;
-  std::uint64_t seed = 1;  ///< of the initial centres, keyed by class id: N(0, 0.01), as the
-                           ///< reference; and of the sampling
-
-  /// Logits kept from the first pass to the second, bytes. When [B, C_r] float32 fits (dense),
-  /// every product of embeddings and centres is computed once; else those that do not fit are
-  /// computed again: one matrix product of four more at most.
-  std::int64_t max_buffer_bytes = std::int64_t{232} << 20;
-  std::int64_t chunk_classes = 0;  ///< classes worked on at a time; 0: what suits caches on the
-                                   ///< CPU, what max_buffer_bytes allows elsewhere
-  /// Share of non-target classes in the softmax of a training step, (0, 1]; below 1 see
-  /// class_sampler.h. Target classes always take part.
-  double sample_rate = 1.0;
-  /// Uses the kernel for target classes on a GPU (see target_classes.h).
-  bool target_kernel = false;
-  /// Type of weight(): float32 or bfloat16. All sums are float32 or wider.
-  at::ScalarType storage = at::kFloat;
-};
 
 /// Where the gradients of the class centres of a step go.
 enum class CentreGradients {

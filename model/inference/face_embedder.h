@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/inference/network.h"
+#include "model/inference/options.h"
 #include "model/kernels/block_workers.h"
 #include "model/networks/backbone.h"
 
@@ -22,13 +23,6 @@ namespace diffprob::model {
 
 /// The smallest number of whole blocks, in images, that holds `images`.
 [[nodiscard]] std::int64_t whole_blocks(std::int64_t images, at::Device device);
-
-struct FaceEmbedderOptions {
-  bool fold = true;  ///< rebuild the network with InferenceNetwork where it is known (equal within
-                     ///< rounding)
-  at::ScalarType type = at::kFloat;  ///< of its layers: float32, bfloat16 or float16; the last
-                                     ///< linear map stays float32 when it is rebuilt
-};
 
 /// Embeds faces with a backbone that does not train: scoring and verification. On a CPU images are
 /// cut into blocks of embedding_block() rows, the last one filled up, and every block goes through

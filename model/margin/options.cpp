@@ -42,6 +42,13 @@ MarginOptions margin_defaults(MarginKind kind) {
   return options;
 }
 
+MarginOptions with_published_values(MarginOptions options) {
+  const MarginOptions published = margin_defaults(options.kind);
+  if (options.margin < 0) options.margin = published.margin;
+  if (options.elastic_std < 0) options.elastic_std = published.elastic_std;
+  return options;
+}
+
 MarginKind margin_kind(const std::string& name) {
   std::string names;
   for (const auto& entry : kKinds) {

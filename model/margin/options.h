@@ -46,6 +46,11 @@ struct MarginOptions {
 /// (Arc) and 0.35 (Cos) with std 0.05, Plus 0.0175 (Arc) and 0.02 (Cos), AdaFace 0.4.
 [[nodiscard]] MarginOptions margin_defaults(MarginKind kind);
 
+/// Value of MarginOptions::margin and elastic_std that stands for the published one of the kind.
+inline constexpr double kPublished = -1;
+/// Replaces a negative margin or elastic_std by the published value of the kind.
+[[nodiscard]] MarginOptions with_published_values(MarginOptions options);
+
 /// "none", "cosface", "arcface", "combined", "elastic_arcface", "elastic_cosface",
 /// "elastic_arcface_plus", "elastic_cosface_plus", "curricularface", "adaface". Throws c10::Error
 /// that lists what there is.

@@ -7,25 +7,9 @@
 
 #include <torch/nn/module.h>
 
-#include "dist/communicator.h"
+#include "model/networks/options.h"
 
 namespace diffprob::model {
-
-struct BackboneOptions {
-  std::string name = "iresnet50";    ///< see backbone_names()
-  std::int64_t embedding_dim = 512;  ///< D
-  double dropout = 0.0;              ///< before the last fully connected layer (IResNet kinds)
-  /// Seed of the initial weights (by name: the same weights whatever the order of construction).
-  std::uint64_t seed = 1;
-  bool recompute = false;  ///< blocks keep their input only and run again in the backward pass
-  /// Batch norm over the batches of all its ranks (training is collective then); null: of each
-  /// rank. It must outlive the network.
-  dist::Communicator* sync_batch_norm = nullptr;
-  /// Use our kernels where they apply (batch_norm/ops.h); false: LibTorch's.
-  bool fused_batch_norm = true;
-  bool sum_outputs = false;  ///< those kernels also sum up outputs that go to another batch norm
-                             ///< (IResNet kinds; BatchNormContext)
-};
 
 /// Keys of this step's dropout masks: a mask is a function of (key, row of the global batch,
 /// element), so it does not depend on the number of ranks.
@@ -48,8 +32,6 @@ class Backbone : public torch::nn::Module {
   StepContext context_;
 };
 
-/// "iresnet18" ... "mobilefacenet", "tiny".
-[[nodiscard]] std::vector<std::string> backbone_names();
 /// With initial weights of the reference's distributions, deterministic by (seed, parameter name).
 /// Throws c10::Error on an unknown name.
 [[nodiscard]] std::shared_ptr<Backbone> make_backbone(const BackboneOptions& options);

@@ -2,6 +2,8 @@
 
 namespace diffprob::model {
 
+enum class OptimizerKind { kSgd, kAdamW };
+
 struct SgdOptions {
   double momentum = 0.9;
   double weight_decay = 5e-4;  ///< added to the gradient

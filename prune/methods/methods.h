@@ -28,10 +28,9 @@ namespace diffprob::prune {
 void check(const PruneOptions& options);
 
 /// "diffprob", "clean+diffprob", "clean" (method none), ...
+[[nodiscard]] std::string full_name(const FullMethod& method);
 [[nodiscard]] std::string full_name(const PruneOptions& options);
-/// Full names of the methods that have a keep_ratio: "diffprob", "clean+diffprob", "random", ...
-[[nodiscard]] std::vector<std::string> full_names_with_ratio();
-/// Sets method and clean from one of full_names_with_ratio(). Throws PruneError on another name.
-void set_full_name(std::string_view name, PruneOptions& options);
+/// Methods that have a keep_ratio, each without cleaning and with it.
+[[nodiscard]] std::vector<FullMethod> full_methods_with_ratio();
 
 }  // namespace diffprob::prune

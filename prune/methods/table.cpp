@@ -97,25 +97,24 @@ void check(const PruneOptions& options) {
   row.check(options);
 }
 
-std::string full_name(const PruneOptions& options) {
-  const MethodRow& row = row_of(options.method);
-  if (!options.clean) return row.name;
+std::string full_name(const FullMethod& method) {
+  const MethodRow& row = row_of(method.method);
+  if (!method.clean) return row.name;
   return row.select == nullptr ? "clean" : std::string(kClean) + row.name;
 }
 
-std::vector<std::string> full_names_with_ratio() {
-  std::vector<std::string> names;
-  for (const MethodRow* row : kTable) {
-    if (!has_keep_ratio(row->method)) continue;
-    names.emplace_back(row->name);
-    names.push_back(std::string(kClean) + row->name);
-  }
-  return names;
+std::string full_name(const PruneOptions& options) {
+  return full_name(FullMethod{options.method, options.clean});
 }
 
-void set_full_name(std::string_view name, PruneOptions& options) {
-  options.clean = name.starts_with(kClean);
-  options.method = method_of(options.clean ? name.substr(kClean.size()) : name);
+std::vector<FullMethod> full_methods_with_ratio() {
+  std::vector<FullMethod> methods;
+  for (const MethodRow* row : kTable) {
+    if (!has_keep_ratio(row->method)) continue;
+    methods.push_back({row->method, false});
+    methods.push_back({row->method, true});
+  }
+  return methods;
 }
 
 }  // namespace diffprob::prune

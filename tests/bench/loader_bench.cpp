@@ -131,7 +131,7 @@ double median(const std::vector<Cost>& costs, double Cost::*kind) {
 /// What the loader is asked to do beside decoding.
 std::map<std::string, LoaderOptions> loader_kinds(const Setting& setting) {
   std::map<std::string, LoaderOptions> kinds;
-  kinds["loader"] = {};
+  kinds["loader"].flip = false;
   kinds["loader_flip"].flip = true;
   kinds["loader_flip_adaface"].flip = true;
   kinds["loader_flip_adaface"].augment = diffprob::data::adaface_augmentation();

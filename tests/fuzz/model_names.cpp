@@ -1,6 +1,6 @@
 // The names of networks that the schema of the configuration offers; reading a configuration does
 // not need the networks themselves.
-#include "model/networks/backbone.h"
+#include "model/networks/options.h"
 
 namespace diffprob::model {
 

@@ -26,6 +26,7 @@ namespace diffprob::prune::tests {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 struct Case {
@@ -242,12 +243,14 @@ TEST(Methods, NamesReadBackAndAnUnknownOneIsRefusedWithTheKnown) {
   }
 }
 
-TEST(Methods, FullNamesReadBack) {
-  for (const std::string& name : full_names_with_ratio()) {
-    PruneOptions options;
-    set_full_name(name, options);
-    EXPECT_EQ(full_name(options), name);
-  }
+TEST(Methods, FullNamesSayWhetherCleaningComesFirst) {
+  std::vector<std::string> names;
+  for (const FullMethod& method : full_methods_with_ratio()) names.push_back(full_name(method));
+
+  EXPECT_THAT(names, ElementsAre("diffprob", "clean+diffprob", "random", "clean+random", "dynunc",
+                                 "clean+dynunc", "el2n", "clean+el2n", "forgetting",
+                                 "clean+forgetting", "aum", "clean+aum", "ccs", "clean+ccs"));
+  EXPECT_EQ(full_name(FullMethod{Method::kNone, true}), "clean");
 }
 
 TEST_F(Prune, BadOptionsAndScoresAreRefusedOnAllRanks) {

@@ -7,6 +7,7 @@
 #include <c10/core/Device.h>
 
 #include "dist/communicator.h"
+#include "dist/gpu/device_request.h"
 
 namespace diffprob::tests {
 
@@ -25,6 +26,11 @@ inline PretendedDevices pretended_devices;
   if (wanted != nullptr && std::string(wanted) == "fake") return pretended_devices.device();
   return wanted == nullptr || std::string(wanted) == "cpu" ? at::Device(at::kCPU)
                                                            : at::Device(at::kCUDA, 0);
+}
+
+/// What a configuration asks for to run on test_device().
+[[nodiscard]] inline dist::DeviceRequest test_device_request() {
+  return test_device().is_cuda() ? dist::DeviceRequest::kCuda : dist::DeviceRequest::kCpu;
 }
 
 /// Collective. For tensors on that device: MPI or NCCL.

@@ -54,7 +54,7 @@ class HeadSteps {
   HeadSteps(const launch::Config& config, std::int64_t classes, launch::Runtime& runtime)
       : rows_(runtime.rows_per_rank(config.train.batch_size)),
         head_(launch::head_options(config, classes, kSeed), runtime.tensors()),
-        optimizer_(config, head_) {
+        optimizer_(config.train, head_) {
     const auto precision =
         launch::scalar_type(launch::precision_on(runtime.device(), config.train.precision));
     if (precision == at::kHalf) scaler_.emplace(model::LossScalerOptions{}, runtime.device());
@@ -62,7 +62,7 @@ class HeadSteps {
     const std::int64_t rows = rows_[static_cast<std::size_t>(runtime.rank())];
     for (std::int64_t i = 0; i < kBatches; ++i) {
       const at::Tensor embeddings =
-          at::empty({rows, config.model.embedding_dim},
+          at::empty({rows, config.model.network.embedding_dim},
                     at::TensorOptions().dtype(at::kFloat).device(runtime.device()));
       bench::fill_hashed(embeddings, bench::kEmbeddings + i, 1);
       batches_.push_back(
@@ -122,8 +122,9 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
       {"bench", "head"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
   out["batch"] = config.train.batch_size;
   out["classes"] = options.classes;
-  out["sample_rate"] = config.model.sample_rate;
-  out["precision"] = launch::precision_on(runtime.device(), config.train.precision);
+  out["sample_rate"] = config.model.head.sample_rate;
+  out["precision"] = launch::word_of(
+      launch::precision_words(), launch::precision_on(runtime.device(), config.train.precision));
   out["images_per_second"] = static_cast<double>(config.train.batch_size * options.steps) / seconds;
   out["step_ms"] = 1000 * seconds / static_cast<double>(options.steps);
   bench::add_peak_memory(out, runtime.device());

@@ -65,7 +65,7 @@ std::string used_precision(const Options& options, at::Device device) {
 
 std::shared_ptr<model::Backbone> make_network(const launch::Config& config, at::Device device) {
   const auto backbone = model::make_backbone(
-      {.name = config.model.backbone, .embedding_dim = config.model.embedding_dim});
+      {.name = config.model.network.name, .embedding_dim = config.model.network.embedding_dim});
   backbone->to(device);
   bench::fill_network(*backbone);
   return backbone;
@@ -77,9 +77,11 @@ class Scoring {
       : rows_(static_cast<std::size_t>(runtime.world_size()), config.score.batch_per_rank),
         backbone_(make_network(config, runtime.device())),
         embedder_(*backbone_, runtime.device(),
-                  {config.score.fold, launch::scalar_type(config.score.precision)}),
+                  {config.score.network.fold, config.score.network.type}),
         head_(launch::head_options(config, classes, 1), runtime.tensors()),
-        margin_{.kind = model::MarginKind::kNone, .scale = config.model.loss.scale, .margin = 0} {
+        margin_{.kind = model::MarginKind::kNone,
+                .scale = config.model.head.margin.scale,
+                .margin = 0} {
     bench::fill_centres(head_.weight());
     const std::int64_t rows = rows_[static_cast<std::size_t>(runtime.rank())];
     indices_ = at::arange(rows);
@@ -136,7 +138,7 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
 
   nlohmann::ordered_json out = {
       {"bench", "score"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
-  out["network"] = config.model.backbone;
+  out["network"] = config.model.network.name;
   out["batch"] = config.score.batch_per_rank;
   out["classes"] = options.classes;
   out["precision"] = used_precision(options, runtime.device());

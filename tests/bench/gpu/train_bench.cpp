@@ -183,12 +183,14 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
 
   nlohmann::ordered_json out = {
       {"bench", "train"}, {"side", "ours"}, {"device", runtime.device().is_cpu() ? "cpu" : "cuda"}};
-  out["network"] = config.model.backbone;
+  out["network"] = config.model.network.name;
   out["batch"] = config.train.batch_size;
   out["classes"] = source->classes();
   out["images"] = options.data.empty() ? "device" : "jpeg";
-  out["precision"] = launch::precision_on(runtime.device(), config.train.precision);
-  if (!config.train.untried_kernels.empty()) out["untried_kernels"] = config.train.untried_kernels;
+  out["precision"] = launch::word_of(
+      launch::precision_words(), launch::precision_on(runtime.device(), config.train.precision));
+  for (const launch::UntriedKernel kernel : config.train.untried_kernels)
+    out["untried_kernels"].push_back(launch::word_of(launch::untried_kernel_words(), kernel));
   out["images_per_second"] = static_cast<double>(config.train.batch_size * options.steps) / seconds;
   out["step_ms"] = 1000 * seconds / static_cast<double>(options.steps);
   out["data_wait_share"] = waited / seconds;

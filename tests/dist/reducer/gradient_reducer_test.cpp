@@ -103,7 +103,8 @@ TEST_P(GradientReducerTest, EqualsPlainSummationStepAfterStep) {
 
 TEST_P(GradientReducerTest, AverageDividesByTheRanks) {
   auto net = make_net(GetParam());
-  GradientReducer reducer(net->parameters(), *comm_);
+  GradientReducer reducer(net->parameters(), *comm_,
+                          {.combine = GradientReducerOptions::Combine::kAverage});
   auto expected = reference(GetParam(), {4});
   for (auto& gradient : expected) gradient /= world_size();
 

@@ -13,6 +13,7 @@
 #include "data/images/jpeg_decoder.h"
 #include "data/loading/sampler.h"
 #include "dist/communicator.h"
+#include "model/inference/face_embedder.h"
 
 namespace diffprob::eval {
 namespace {

@@ -62,8 +62,8 @@ TEST(Config, ReportsAllProblemsWithLineAndSuggestion) {
 }
 
 TEST(Config, BindingOfCpusIsAutoOrNone) {
-  EXPECT_EQ(Config().dist.bind, "auto");
-  EXPECT_EQ(parse_config("my.yaml", "dist:\n  bind: none\n", {}).dist.bind, "none");
+  EXPECT_EQ(Config().dist.bind, BindCpus::kAuto);
+  EXPECT_EQ(parse_config("my.yaml", "dist:\n  bind: none\n", {}).dist.bind, BindCpus::kNone);
   EXPECT_THAT(problems_of("dist:\n  bind: core\n"),
               HasSubstr("my.yaml:2  dist.bind: expected one of auto none"));
 }
@@ -84,6 +84,20 @@ TEST(Config, ListsOfNumbersAndWordsAreChecked) {
               HasSubstr("sweep.methods: expected at least one, got none"));
   EXPECT_THAT(problems_of("sweep:\n  ratios: [0.5, 0.25, 0.5]\n"),
               HasSubstr("sweep.ratios: 0.5 appears twice"));
+}
+
+TEST(Config, ListsOfWordsKeepTheirOrder) {
+  const Config config = parse_config("my.yaml", "train:\n  untried_kernels: [own_classes, faces]\n",
+                                     {{"sweep.methods", "clean+ccs,random"}});
+
+  EXPECT_EQ(config.train.untried_kernels,
+            (std::vector<UntriedKernel>{UntriedKernel::kOwnClasses, UntriedKernel::kFaces}));
+  EXPECT_EQ(config.sweep.methods,
+            (std::vector<prune::FullMethod>{{prune::Method::kCcs, true},
+                                            {prune::Method::kRandom, false}}));
+  const std::string dump = dump_config(config, DumpStyle::kPlain);
+  EXPECT_THAT(dump, HasSubstr("untried_kernels: [\"own_classes\", \"faces\"]"));
+  EXPECT_THAT(dump, HasSubstr("methods: [\"clean+ccs\", \"random\"]"));
 }
 
 TEST(Config, RefusesWhatIsNotYamlAndKeysGivenTwice) {

@@ -22,7 +22,7 @@ constexpr std::int64_t kBatch = 16;
 
 Config small_config() {
   Config config;
-  config.device = c10::DeviceTypeName(tests::test_device().type(), /*lower_case=*/true);
+  config.device = tests::test_device_request();
   config.train.batch_size = kBatch;
   return config;
 }

@@ -35,7 +35,7 @@ TEST_F(GpuArithmetic, FastUnlessAsked) {
   EXPECT_FALSE(context_.deterministicCuDNN());
   EXPECT_TRUE(context_.allowTF32CuDNN());
   EXPECT_EQ(variable("NCCL_ALGO"), "");
-  config_.train.precision = "fp32";
+  config_.train.precision = Precision::kFp32;
   set_gpu_arithmetic(config_, kGpu);
   EXPECT_FALSE(context_.allowTF32CuDNN());
 }

@@ -17,15 +17,15 @@ namespace {
 constexpr std::int64_t kClasses = 50;
 constexpr std::int64_t kBatch = 24;
 
-Config small_config(const char* device = "cuda") {
+Config small_config(dist::DeviceRequest device = dist::DeviceRequest::kCuda) {
   Config config;
   config.device = device;
-  config.model.backbone = "tiny";
-  config.train.precision = "fp32";
-  config.model.embedding_dim = 32;
-  config.model.dropout = 0.3;
-  config.model.loss.scale = 16;
-  config.model.loss.margin = 0.1;
+  config.model.network.name = "tiny";
+  config.train.precision = Precision::kFp32;
+  config.model.network.embedding_dim = 32;
+  config.model.network.dropout = 0.3;
+  config.model.head.margin.scale = 16;
+  config.model.head.margin.margin = 0.1;
   config.train.batch_size = kBatch;
   return config;
 }
@@ -91,11 +91,11 @@ TEST_F(GpuStep, RecordedStepsAreThoseMadeOneByOne) {
   for (const char* loss : {"cosface", "adaface", "curricularface"}) {
     for (const std::int64_t accumulate : {1, 2}) {
       Config eager = small_config();
-      eager.model.loss.kind = model::margin_kind(loss);
+      eager.model.head.margin.kind = model::margin_kind(loss);
       eager.train.accumulate = accumulate;
-      eager.train.cuda_graph = "false";
+      eager.train.cuda_graph = CudaGraph::kOff;
       Config graph = eager;
-      graph.train.cuda_graph = "true";
+      graph.train.cuda_graph = CudaGraph::kOn;
       const Outcome a = train(eager, 12);
       const Outcome again = train(eager, 12);
       const Outcome b = train(graph, 12);
@@ -113,7 +113,7 @@ TEST_F(GpuStep, RecordedStepsAreThoseMadeOneByOne) {
 
 TEST_F(GpuStep, RecordedStepLeavesOutASpoiltBatch) {
   Config config = small_config();
-  config.train.cuda_graph = "true";
+  config.train.cuda_graph = CudaGraph::kOn;
   Runtime runtime(tests::mpi(), config);
   TrainStep trainer(config, kClasses, 1, runtime);
   std::int64_t step = 0;
@@ -135,7 +135,7 @@ TEST_F(GpuStep, RecordedStepLeavesOutASpoiltBatch) {
 
 TEST_F(GpuStep, RecordedStepNamesABadLabel) {
   Config config = small_config();
-  config.train.cuda_graph = "true";
+  config.train.cuda_graph = CudaGraph::kOn;
   Runtime runtime(tests::mpi(), config);
   TrainStep trainer(config, kClasses, 1, runtime);
   for (std::int64_t step = 0; step < 8; ++step) {
@@ -155,8 +155,8 @@ TEST_F(GpuStep, RecordedStepNamesABadLabel) {
 
 /// LibTorch's own check: any call that waits for the device is an error.
 TEST_F(GpuStep, NeverWaitsForTheDevice) {
-  for (const char* graph : {"false", "true"}) {
-    for (const char* precision : {"fp32", "bf16", "fp16"}) {
+  for (const CudaGraph graph : {CudaGraph::kOff, CudaGraph::kOn}) {
+    for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kFp16}) {
       Config config = small_config();
       config.train.cuda_graph = graph;
       config.train.precision = precision;
@@ -170,7 +170,9 @@ TEST_F(GpuStep, NeverWaitsForTheDevice) {
       try {
         for (; step < 18; ++step) trainer.step(batches[static_cast<std::size_t>(step)], step, 0.01);
       } catch (const std::exception& error) {
-        ADD_FAILURE() << graph << " " << precision << " step " << step << ": " << error.what();
+        ADD_FAILURE() << (graph == CudaGraph::kOn ? "captured " : "eager ")
+                      << word_of(precision_words(), precision) << " step " << step << ": "
+                      << error.what();
       }
       c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED);
       EXPECT_TRUE(std::isfinite(trainer.take_means().loss));
@@ -204,19 +206,19 @@ TEST_F(GpuStep, ResidentBatchesNeverWaitForTheDevice) {
 }
 
 TEST_F(GpuStep, FacesByTheirOwnKernelTrainTheSame) {
-  for (const char* precision : {"fp32", "bf16", "fp16"}) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kFp16}) {
     Config config = small_config();
     config.train.precision = precision;
     Config own = config;
-    own.train.untried_kernels = {"faces"};
+    own.train.untried_kernels = {UntriedKernel::kFaces};
     const Outcome a = train(config, 12);
     const Outcome b = train(own, 12);
-    const bool fp32 = std::string(precision) == "fp32";
+    const bool fp32 = precision == Precision::kFp32;
     EXPECT_NEAR(b.losses[0], a.losses[0], (fp32 ? 1e-4 : 1e-2) * std::abs(a.losses[0]))
-        << precision;
+        << word_of(precision_words(), precision);
     for (std::size_t i = 1; i < a.losses.size(); ++i) {
       EXPECT_NEAR(b.losses[i], a.losses[i], (fp32 ? 2e-2 : 1e-1) * (1 + std::abs(a.losses[i])))
-          << precision << ", step " << i;
+          << word_of(precision_words(), precision) << ", step " << i;
     }
   }
 }
@@ -224,7 +226,7 @@ TEST_F(GpuStep, FacesByTheirOwnKernelTrainTheSame) {
 TEST_F(GpuStep, OwnClassesByTheirOwnKernelTrainTheSame) {
   const Config config = small_config();
   Config own = config;
-  own.train.untried_kernels = {"own_classes"};
+  own.train.untried_kernels = {UntriedKernel::kOwnClasses};
   const Outcome a = train(config, 12);
   const Outcome b = train(own, 12);
   EXPECT_NEAR(b.losses[0], a.losses[0], 1e-5 * std::abs(a.losses[0]));
@@ -237,11 +239,11 @@ TEST_F(GpuStep, FirstStepsAreThoseOfTheCpu) {
   if (tests::mpi().world_size() > 1) GTEST_SKIP() << "one rank is enough";
   for (const auto& loss : model::margin_names()) {
     Config gpu = small_config();
-    gpu.model.loss.kind = model::margin_kind(loss);
-    gpu.model.loss.margin = -1;
-    gpu.train.cuda_graph = "false";
+    gpu.model.head.margin.kind = model::margin_kind(loss);
+    gpu.model.head.margin.margin = -1;
+    gpu.train.cuda_graph = CudaGraph::kOff;
     Config cpu = gpu;
-    cpu.device = "cpu";
+    cpu.device = dist::DeviceRequest::kCpu;
     const Outcome a = train(cpu, 2);
     const Outcome b = train(gpu, 2);
     std::printf("%s: loss %.6g on the CPU, %.6g on the GPU; largest difference of weights %.2g\n",

@@ -25,9 +25,9 @@ struct Case {
 
 Config config_of(const Case& c) {
   Config config;
-  config.model.backbone = "tiny";
-  config.train.precision = "fp32";
-  config.model.embedding_dim = c.dim;
+  config.model.network.name = "tiny";
+  config.train.precision = Precision::kFp32;
+  config.model.network.embedding_dim = c.dim;
   config.train.batch_size = c.batch;
   config.dist.bucket_mib = 1e-2;  // several buckets
   return config;

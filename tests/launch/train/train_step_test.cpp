@@ -19,13 +19,13 @@ constexpr std::int64_t kBatch = 12;
 
 Config small_config() {
   Config config;
-  config.device = c10::DeviceTypeName(tests::test_device().type(), /*lower_case=*/true);
-  config.model.backbone = "tiny";
-  config.train.precision = "fp32";
-  config.model.embedding_dim = 16;
-  config.model.dropout = 0.2;
-  config.model.loss.scale = 16;
-  config.model.loss.margin = 0.1;
+  config.device = tests::test_device_request();
+  config.model.network.name = "tiny";
+  config.train.precision = Precision::kFp32;
+  config.model.network.embedding_dim = 16;
+  config.model.network.dropout = 0.2;
+  config.model.head.margin.scale = 16;
+  config.model.head.margin.margin = 0.1;
   config.train.batch_size = kBatch;
   return config;
 }
@@ -69,7 +69,7 @@ class TrainerStep : public ::testing::Test {
 };
 
 TEST_F(TrainerStep, SpoiltBatchOfOneRankIsLeftOutOnAll) {
-  for (const char* optimizer : {"sgd", "adamw"}) {
+  for (const auto optimizer : {model::OptimizerKind::kSgd, model::OptimizerKind::kAdamW}) {
     Config config = small_config();
     config.train.optimizer = optimizer;
     config.train.schedule.base_lr = 0.01;
@@ -110,8 +110,9 @@ TEST_F(TrainerStep, SpoiltBatchOfOneRankIsLeftOutOnAll) {
 TEST_F(TrainerStep, RecordsRowsOfTheUpdatesThatAreMade) {
   for (const std::int64_t micro_steps : {1, 2}) {
     Config config = small_config();
-    config.model.loss.margin = 0;  // then the recorded probability belongs to the recorded margin
-    config.model.loss.kind = model::MarginKind::kNone;
+    config.model.head.margin.margin =
+        0;  // then the recorded probability belongs to the recorded margin
+    config.model.head.margin.kind = model::MarginKind::kNone;
     config.train.accumulate = micro_steps;
     TrainStep trainer(config, kClasses, 1, *runtime_);
     StepRecords records;
@@ -198,7 +199,7 @@ double difference_after_steps(const Config& a, const Config& b, Runtime& runtime
 
 TEST_F(TrainerStep, RecomputationChangesNothing) {
   Config recompute = small_config();
-  recompute.model.recompute = true;
+  recompute.model.network.recompute = true;
   EXPECT_LT(difference_after_steps(small_config(), recompute, *runtime_,
                                    [&](auto step) { return batch(step); }),
             nothing(1e-5));
@@ -216,10 +217,11 @@ TEST_F(TrainerStep, LowPrecisionStaysNear) {
   if (!runtime_->device().is_cpu() && !runtime_->device().is_cuda())
     GTEST_SKIP() << "pretended devices compute in float32 alone";
   const auto make = [&](std::int64_t step) { return batch(step); };
-  for (const char* precision : {"bf16", "fp16"}) {
+  for (const Precision precision : {Precision::kBf16, Precision::kFp16}) {
+    const std::string name = word_of(precision_words(), precision);
     Config low = small_config();
     low.train.precision = precision;
-    low.train.grad_dtype = precision;
+    low.train.reducer.communication_dtype = scalar_type(precision);
     const Trained found = train_steps(low, {0, 1, 2, 3}, *runtime_, make);
     // fp16 finds its loss scale by leaving updates out: the comparison leaves out the same.
     std::vector<std::int64_t> made;
@@ -227,12 +229,12 @@ TEST_F(TrainerStep, LowPrecisionStaysNear) {
       if (std::find(found.skipped.begin(), found.skipped.end(), step) == found.skipped.end())
         made.push_back(step);
     }
-    ASSERT_GE(made.size(), 1u) << precision;
+    ASSERT_GE(made.size(), 1u) << name;
     const double largest = difference(found, train_steps(small_config(), made, *runtime_, make));
-    std::printf("%s: %zu updates, largest relative difference of weights %.3g\n", precision,
+    std::printf("%s: %zu updates, largest relative difference of weights %.3g\n", name.c_str(),
                 made.size(), largest);
-    EXPECT_LT(largest, 0.15) << precision;
-    EXPECT_GT(largest, 0) << precision;
+    EXPECT_LT(largest, 0.15) << name;
+    EXPECT_GT(largest, 0) << name;
   }
 }
 
@@ -241,7 +243,7 @@ TEST_F(TrainerStep, AccumulationTrainsOnTheWholeBatch) {
     GTEST_SKIP() << "12 rows do not split into 2 micro-batches on every rank";
   for (const char* loss : {"cosface", "curricularface"}) {
     Config config = small_config();
-    config.model.loss.kind = model::margin_kind(loss);
+    config.model.head.margin.kind = model::margin_kind(loss);
     config.train.accumulate = 2;
     TrainStep trainer(config, kClasses, 1, *runtime_);
     const model::StateDict before = snapshot(trainer);
@@ -255,8 +257,8 @@ TEST_F(TrainerStep, AccumulationTrainsOnTheWholeBatch) {
 TEST_F(TrainerStep, EveryLossTrains) {
   for (const auto& loss : model::margin_names()) {
     Config config = small_config();
-    config.model.loss.kind = model::margin_kind(loss);
-    config.model.loss.margin = -1;
+    config.model.head.margin.kind = model::margin_kind(loss);
+    config.model.head.margin.margin = -1;
     TrainStep trainer(config, kClasses, 1, *runtime_);
     for (std::int64_t step = 0; step < 2; ++step) trainer.step(batch(step), step, 0.01);
     EXPECT_TRUE(std::isfinite(trainer.take_means().loss)) << loss;

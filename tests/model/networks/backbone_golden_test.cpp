@@ -83,7 +83,7 @@ at::Tensor evaluate(model::Backbone& net, const at::Tensor& faces) {
 Run run_network(const std::string& network, std::uint64_t seed, std::int64_t batch,
                 at::ScalarType type) {
   constexpr std::uint64_t kFaces = 1000000, kOutputWeights = 1000001;
-  const auto net = model::make_backbone({.name = network});
+  const auto net = model::make_backbone({.name = network, .dropout = 0.0});
   tests::fill_network(*net, seed);
   net->to(tests::test_device(), type);
   const at::Tensor faces =

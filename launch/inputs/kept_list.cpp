@@ -1,0 +1,34 @@
+#include "launch/inputs/kept_list.h"
+
+#include <c10/util/Exception.h>
+
+#include "data/sets/label_map.h"
+#include "prune/lists/list_file.h"
+
+namespace diffprob::launch {
+
+prune::IndexSet read_kept_list(const std::string& path, std::int64_t num_samples) {
+  try {
+    return prune::read_index_set(path, num_samples);
+  } catch (const prune::ListNeedsMore& error) {
+    const bool names = error.missing() == prune::ListNeedsMore::What::kNames;
+    throw prune::PruneError(std::string(error.what()) + "; convert it once: diffprob convert " +
+                            path + " kept.h5 " +
+                            (names ? "--data=PATH" : "--list=kept (or --list=dropped)"));
+  }
+}
+
+std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data::Dataset>& dataset,
+                                               const prune::IndexSet& set,
+                                               const std::string& path) {
+  TORCH_CHECK(set.dataset_fingerprint.empty() || set.dataset_fingerprint == dataset->fingerprint(),
+              path, " was made from another data set (fingerprint ",
+              set.dataset_fingerprint.substr(0, 12), ", but this one has ",
+              dataset->fingerprint().substr(0, 12), ")");
+  // A plain list has no label map: the identities that are left are renumbered.
+  std::vector<std::int64_t> label_map =
+      set.label_map.empty() ? data::dense_label_map(*dataset, set.kept) : set.label_map;
+  return std::make_shared<data::Subset>(dataset, set.kept, std::move(label_map));
+}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "data/sets/dataset.h"
+#include "prune/lists/index_set.h"
+
+namespace diffprob::launch {
+
+/// Reads data.kept. When such a list lacks something, the error names the command that converts it.
+[[nodiscard]] prune::IndexSet read_kept_list(const std::string& path, std::int64_t num_samples);
+/// The part of `dataset` that an index set keeps, with its label map. Refuses index sets of another
+/// data set. `path` is for messages.
+[[nodiscard]] std::shared_ptr<const data::Dataset> kept_part(
+    const std::shared_ptr<const data::Dataset>& dataset, const prune::IndexSet& set,
+    const std::string& path);
+
+}  // namespace diffprob::launch
