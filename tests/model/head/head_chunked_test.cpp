@@ -321,7 +321,7 @@ TEST_F(HeadChunkedTest, LoopsOfTheHostEqualThoseOfAnyDevice) {
     const model::TargetPositions sound{
         own.position,
         torch::logical_or(
-            own.here, torch::logical_and(own.position > begin, own.position < begin + classes))};
+            own.is_local, torch::logical_and(own.position > begin, own.position < begin + classes))};
     const auto none = torch::full({rows}, -INFINITY);
     model::Chunk a{products.clone(), inverse, begin};
     model::Chunk b{products.clone(), inverse, begin};
