@@ -15,8 +15,8 @@ struct CheckProgress {
   std::int64_t done = 0;    ///< bytes of a .rec, image files of a folder or list
   std::int64_t total = 0;   ///< in the same unit
   std::int64_t images = 0;  ///< looked at so far
-  std::int64_t findings =
-      0;  ///< so far; copies and what concerns the set as a whole come at the end
+  /// Number so far; copies and findings about the set as a whole come at the end.
+  std::int64_t findings = 0;
 };
 
 struct CheckOptions {

@@ -21,8 +21,8 @@ struct RangeRecord {
 
 /// A .rec as it was found.
 struct RecordSet {
-  std::span<const RecordEntry>
-      images;  ///< by key; sample i is images[i]; label kNoLabel: reported already
+  /// Sorted by key; sample i is images[i]. The label kNoLabel means: reported already.
+  std::span<const RecordEntry> images;
   std::span<const RangeRecord> ranges;  ///< by key
   std::vector<std::int64_t> lost_keys;  ///< sorted: keys of records that are reported as broken
   std::int64_t lost_without_key = 0;    ///< broken records whose key is not known

@@ -163,8 +163,8 @@ void RecordWalk::add(RecordBlock& block, std::int64_t offset) const {
   }
   const auto begin = block.joined_.size();
   for (std::size_t i = 0; i < parts_.size(); ++i) {
-    const auto magic =
-        std::as_bytes(std::span(&kRecordMagic, 1));  // the writer dropped it where it split
+    // The writer dropped the magic number where it split the record.
+    const auto magic = std::as_bytes(std::span(&kRecordMagic, 1));
     if (i > 0) block.joined_.insert(block.joined_.end(), magic.begin(), magic.end());
     const auto payload = in_window(parts_[i]);
     block.joined_.insert(block.joined_.end(), payload.begin(), payload.end());

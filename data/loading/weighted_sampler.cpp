@@ -129,8 +129,8 @@ std::int64_t WeightedPlan::draw(std::int64_t place) const {
 
 ClassIndex::ClassIndex(const Dataset& dataset) {
   check_count(static_cast<std::size_t>(dataset.size()));
-  std::vector<std::int64_t> next =
-      class_sizes(dataset);  // sizes, then where the class's next sample goes
+  // First the sizes, then where the class's next sample goes.
+  std::vector<std::int64_t> next = class_sizes(dataset);
   starts_.push_back(0);
   for (auto& size : next) {
     const auto start = starts_.back();

@@ -13,8 +13,8 @@ namespace diffprob::data {
 
 /// Which rows of which pass a plan gives.
 struct PassOptions {
-  std::int64_t epoch_samples =
-      0;  ///< draws an epoch (usually the size of the set); the incomplete last batch is dropped
+  /// Number of draws per epoch (usually the size of the set); the incomplete last batch is dropped.
+  std::int64_t epoch_samples = 0;
   std::int64_t global_batch = 0;
   std::uint64_t seed = 0;
   std::int64_t epoch = 0;

@@ -38,8 +38,8 @@ struct PickleValue {
   std::int64_t integer = 0;             ///< bool (0, 1) and int
   double real = 0.0;                    ///< float
   std::string text;                     ///< bytes, str; global: "module.name"
-  std::vector<const PickleValue*>
-      items;  ///< list, tuple: the elements; dict, object (SETITEMS): key, value, key, value ...
+  /// Elements of a list or tuple; of a dict or object (SETITEMS): key, value, key, value ...
+  std::vector<const PickleValue*> items;
   const PickleValue* callable = nullptr;   ///< object: always a global
   const PickleValue* arguments = nullptr;  ///< object: always a tuple; persistent id: the id
   const PickleValue* state = nullptr;      ///< object: argument of BUILD, or nullptr

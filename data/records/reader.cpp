@@ -62,8 +62,8 @@ std::int64_t RecordReader::join(std::int64_t offset, const Part& first,
     if (part.kind == PartKind::kEnd) return part.end;
     if (part.length % 4 != 0)
       fail(offset, "a part other than the last has a length that is not a multiple of 4");
-    const auto magic =
-        std::as_bytes(std::span(&kRecordMagic, 1));  // the writer dropped it where it split
+    // The writer dropped the magic number where it split the record.
+    const auto magic = std::as_bytes(std::span(&kRecordMagic, 1));
     payload.insert(payload.end(), magic.begin(), magic.end());
     part = part_at(part.end);
     if (part.kind != PartKind::kMiddle && part.kind != PartKind::kEnd)

@@ -15,8 +15,8 @@ struct RecordHead {
   std::int64_t end = 0;             ///< offset of the next record
   std::int64_t payload_length = 0;  ///< of the whole record, split or not
   std::int64_t image_offset = 0;    ///< inside the payload: behind header and labels
-  std::uint32_t flag =
-      0;  ///< number of labels that follow the header; 0: the label is in the header
+  /// Number of labels that follow the header; 0: the label is in the header.
+  std::uint32_t flag = 0;
   std::uint64_t id = 0;
   float labels[2] = {0.0f, 0.0f};  ///< the first two; the second is 0 when there is one
   bool split = false;              ///< payload in several parts

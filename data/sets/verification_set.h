@@ -11,8 +11,8 @@ namespace diffprob::data {
 /// is that of the file (the folds of the protocol are contiguous).
 struct VerificationSet {
   std::string name;  ///< file name without .bin: "lfw"
-  std::vector<std::vector<std::byte>>
-      images;              ///< 2 * pairs encoded images; pair i = images[2i], images[2i + 1]
+  /// [2 * pairs] encoded images; pair i = images[2i], images[2i + 1].
+  std::vector<std::vector<std::byte>> images;
   std::vector<bool> same;  ///< [pairs]
   [[nodiscard]] std::int64_t pairs() const { return static_cast<std::int64_t>(same.size()); }
 };

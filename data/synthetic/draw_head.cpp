@@ -212,8 +212,8 @@ void FacePainter::hair_in_front() {
   const float side = falls ? 2.0f : 0.22f + 0.3f * hair.curve;
   const auto cap = [&](Vec2 q) {
     const float below_line = q.y - hairline(q.x);
-    const float volume =
-        hair.volume * std::clamp(-3.0f * below_line, 0.0f, 1.0f);  // hair lies flat where it begins
+    // Hair lies flat where it begins.
+    const float volume = hair.volume * std::clamp(-3.0f * below_line, 0.0f, 1.0f);
     return std::max({outline_.distance(q) - volume, below_line, q.y - side});
   };
   const auto strands = [&](Vec2 q) {

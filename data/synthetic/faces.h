@@ -17,8 +17,8 @@ inline constexpr double kNuisance = 1.25;
 struct SyntheticFacesOptions {
   std::int64_t identities = 100;
   std::int64_t images_per_identity = 24;  ///< mean; counts vary by a third around it
-  double near_duplicates =
-      0.30;  ///< share of samples that are near-copies of another sample of the identity
+  /// Share of samples that are near-copies of another sample of the identity.
+  double near_duplicates = 0.30;
   double flipped_labels = 0.02;            ///< share of samples filed under a wrong identity
   double hard_samples = 0.05;              ///< share with strong pose, occlusion, blur or darkness
   std::int64_t verification_pairs = 1000;  ///< of other identities, half genuine

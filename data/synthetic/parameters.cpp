@@ -215,8 +215,8 @@ FaceIdentity draw_identity(std::uint64_t key, float spread) {
 FaceSample draw_sample(std::uint64_t key, float nuisance, Difficulty difficulty) {
   KeyedRandom random(key);
   const bool hard = difficulty == Difficulty::kHard;
-  const std::uint64_t burden =
-      hard ? 1 + random.below(4) : 0;  // 1 pose, 2 occlusion, 3 blur, 4 darkness
+  // 0 none, 1 pose, 2 occlusion, 3 blur, 4 darkness.
+  const std::uint64_t burden = hard ? 1 + random.below(4) : 0;
   FaceSample sample{};
   draw_pose(random, nuisance, sample);
   if (burden == 1) sample.yaw = (sample.yaw < 0.0f ? -1.0f : 1.0f) * random.uniform(0.75f, 1.05f);

@@ -15,8 +15,8 @@ struct PlannedSample {
   std::int64_t label = 0;
   std::int64_t true_label = 0;
   PlantedKind kind = PlantedKind::kPlain;
-  std::int64_t source =
-      -1;  ///< near-duplicates: index of the sample that is copied, always a plain one
+  /// Index of the sample that a near-duplicate copies, always a plain one.
+  std::int64_t source = -1;
 };
 
 /// All training samples, grouped by label. Every identity keeps at least one plain sample. Throws

@@ -60,8 +60,8 @@ Frame Pose::on_face(Vec2 at, float lift) const {
 }
 
 Frame Pose::silhouette() const {
-  const float wide =
-      std::sqrt(cos_yaw_ * cos_yaw_ + 1.2f * sin_yaw_ * sin_yaw_);  // a head is deeper than wide
+  // A head is deeper than wide.
+  const float wide = std::sqrt(cos_yaw_ * cos_yaw_ + 1.2f * sin_yaw_ * sin_yaw_);
   return {project({0.0f, 0.0f}, 0.0f), Vec2{cos_roll_, sin_roll_} * (pixels_ * wide),
           Vec2{-sin_roll_, cos_roll_} * pixels_};
 }

@@ -7,8 +7,8 @@
 
 namespace diffprob::eval {
 
-using Landmarks =
-    std::array<float, 10>;  ///< x1, y1, .. x5, y5 in pixels: eyes, nose, corners of the mouth
+/// Five points x1, y1, .. x5, y5 in pixels: eyes, nose, corners of the mouth.
+using Landmarks = std::array<float, 10>;
 
 /// (x, y) -> (a x - b y + tx, b x + a y + ty): rotation, scale and shift, no reflection.
 struct Similarity {

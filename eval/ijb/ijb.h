@@ -68,10 +68,10 @@ struct IjbResult {
   std::int64_t images = 0;
   std::int64_t templates = 0;
   std::int64_t pairs = 0;
-  std::vector<std::int64_t>
-      missing_images;  ///< rows without a feature: they are left out of their templates
-  std::int64_t empty_templates =
-      0;  ///< all of whose images are missing: they score 0 with every other
+  /// Rows without a feature: their templates are pooled without them.
+  std::vector<std::int64_t> missing_images;
+  /// Number of templates that have no image left: they score 0 with every other.
+  std::int64_t empty_templates = 0;
   std::vector<IjbVariantResult> variants;
 };
 

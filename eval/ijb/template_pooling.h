@@ -15,8 +15,8 @@ namespace diffprob::eval {
 /// they are); 0 means that features are L2-normalised first. Tables and file names of others call
 /// either of the two "N1" or "norm"; here it is always the script's switch.
 struct PoolingVariant {
-  bool flip =
-      true;  ///< F1: feature of the image + that of its mirror image; F0: of the image alone
+  /// F1: feature of the image + that of its mirror image; F0: of the image alone.
+  bool flip = true;
   bool norm_score = true;  ///< N1: length kept; N0: L2-normalised first (a feature of zeros stays)
   bool detector_score = true;  ///< D1: multiplied by the detector's score; D0: not
 
@@ -29,8 +29,8 @@ struct PoolingVariant {
 struct TemplateOrder {
   std::vector<std::int64_t> ids;    ///< [T] distinct template ids, ascending
   std::vector<std::int64_t> begin;  ///< [T + 1] template t has positions [begin[t], begin[t + 1])
-  std::vector<std::int64_t>
-      rows;  ///< [N] image row at each position: by template, then media, then row
+  /// [N], image row at each position: by template, then media, then row.
+  std::vector<std::int64_t> rows;
 
   [[nodiscard]] std::int64_t templates() const { return static_cast<std::int64_t>(ids.size()); }
 };

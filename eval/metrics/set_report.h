@@ -25,8 +25,9 @@ struct SetReport {
   double eer = 0;
   std::int64_t genuine = 0;
   std::int64_t impostors = 0;
-  std::vector<ValRow>
-      val;  ///< at FAR 1e-3 (the reference's), 1e-2, 1e-1; NaN where a fold lacks pairs of a kind
+  /// Validation rates at FAR 1e-3 (the reference's), 1e-2, 1e-1; NaN where a fold lacks pairs of a
+  /// kind.
+  std::vector<ValRow> val;
   VerificationCurves curves;
   std::vector<TarAtFar> tar;  ///< at FAR 1e-6 .. 1e-1 over all pairs; rows that 1 / impostors makes
                               ///< meaningless say so

@@ -16,8 +16,8 @@ struct VerificationResult {
   double accuracy_mean = 0;
   double accuracy_std = 0;    ///< population
   double best_threshold = 0;  ///< the first one that is best on all pairs: to use the model with
-  double best_accuracy =
-      0;  ///< of all pairs with it; a little rosier than accuracy_mean, for it was chosen on them
+  /// Accuracy on all pairs with it; slightly above accuracy_mean, because it was chosen on them.
+  double best_accuracy = 0;
   std::vector<double> tpr;  ///< [400], means over the folds
   std::vector<double> fpr;  ///< [400]
 };
