@@ -11,21 +11,22 @@
 namespace diffprob::dist {
 
 struct GradientReducerOptions {
-  std::int64_t bucket_bytes = 25 << 20;  ///< a bucket is sent when it holds this much
-  std::int64_t first_bucket_bytes =
-      1 << 20;  ///< the first one, small, so that communication starts early
-  /// kAverage divides by world_size; kSum is exact for losses that are already means over the
-  /// global batch.
-  enum class Combine { kAverage, kSum } combine = Combine::kAverage;
+  /// A bucket is sent when it holds this much.
+  std::int64_t bucket_bytes = 25 << 20;
+  /// Size of the first bucket, small, so that communication starts early.
+  std::int64_t first_bucket_bytes = 1 << 20;
+  /// kSum is exact for losses that are already means over the global batch, as ours are. kAverage
+  /// divides by world_size, for losses that are means over a rank's batch.
+  enum class Combine { kAverage, kSum } combine = Combine::kSum;
   /// What travels: float32 (each parameter's own dtype), or bfloat16 or float16, which halve the
   /// bytes of float32 gradients at the cost of one rounding on each rank and one of the result.
   /// Gradients stay float32, micro-steps accumulate in float32. Host tensors are added in float32;
   /// NCCL adds in the 16-bit type. float16 overflows beyond 65504: the result is then infinite, as
   /// a step of the loss scaler expects. kAverage divides before the gradients are rounded.
   at::ScalarType communication_dtype = at::kFloat;
-  /// Whether buckets follow the order of the first backward from the second step on. If not, they
-  /// keep the reverse order of the parameters: where NCCL adds a number up depends on its place in
-  /// a bucket, so a training that goes on gives equal bits only so.
+  /// If true, buckets follow the order of the first backward from the second step on. If false,
+  /// they keep the reverse order of the parameters. Where NCCL adds a number up depends on its
+  /// place in a bucket, so a resumed training gives equal bits only with false.
   bool reorder = true;
 };
 
