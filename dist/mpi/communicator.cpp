@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "dist/communicator.h"
+#include "dist/mpi/all_reduce.h"
 #include "dist/mpi/check.h"
 #include "dist/mpi/operation_queue.h"
 #include "dist/mpi/transport.h"
@@ -53,14 +54,16 @@ class DoneWork final : public Work {
   void wait_host() override {}
 };
 
-/// What a communicator and its unfinished works share. Operations point to the transport and do not
-/// own it: those that failed are kept for the rest of the process, while the transport must end
+/// What a communicator and its unfinished works share. Operations point to the members and do not
+/// own them: failed operations are kept for the rest of the process, while the transport must end
 /// before MPI does.
 struct Engine {
-  explicit Engine(std::unique_ptr<MpiTransport> messages) : transport(std::move(messages)) {
+  explicit Engine(std::unique_ptr<MpiTransport> messages)
+      : transport(std::move(messages)), all_reduce(*transport) {
     if (transport->world_size() > 1) queue.emplace();
   }
   std::unique_ptr<MpiTransport> transport;
+  AllReduce all_reduce;
   std::optional<OperationQueue> queue;  // none on one rank; ends first
 };
 
@@ -122,9 +125,10 @@ class MpiCommunicator final : public Communicator {
 
   std::unique_ptr<Work> do_all_reduce(at::Tensor tensor, ReduceOp op) override {
     const auto reduce = reduce_for(tensor.scalar_type(), op);  // before the tensor moves
-    return enqueue([tensor = std::move(tensor), reduce](MpiTransport& transport) {
-      transport.all_reduce(bytes_of(tensor), tensor.numel(), reduce, "all_reduce");
-    });
+    return enqueue(
+        [tensor = std::move(tensor), reduce, all_reduce = &engine_->all_reduce](MpiTransport&) {
+          (*all_reduce)(bytes_of(tensor), tensor.numel(), reduce, "all_reduce");
+        });
   }
 
   std::unique_ptr<Work> do_all_gather_v(at::Tensor output, at::Tensor input,
@@ -143,7 +147,8 @@ class MpiCommunicator final : public Communicator {
     counts = elements(input, std::move(counts));
     return enqueue([output = std::move(output), input = std::move(input),
                     counts = std::move(counts), reduce](MpiTransport& transport) {
-      transport.reduce_scatter(bytes_of(input), bytes_of(output), counts, reduce, "reduce_scatter");
+      dist::reduce_scatter(transport, bytes_of(input), bytes_of(output), counts, reduce,
+                           "reduce_scatter");
     });
   }
 

@@ -7,6 +7,7 @@
 
 #include "dist/flight_recorder.h"
 #include "dist/mpi/abandoned.h"
+#include "dist/mpi/all_reduce.h"
 #include "dist/mpi/check.h"
 #include "dist/mpi/local_reduce.h"
 #include "dist/mpi/transport.h"
@@ -95,6 +96,7 @@ struct HostCollectives::Impl {
   Deadlines deadlines;
   std::shared_ptr<FlightRecorder> recorder;
   MpiTransport transport;
+  AllReduce all_reduce{transport};
 };
 
 HostCollectives::HostCollectives(Deadlines deadlines) : impl_(std::make_unique<Impl>(deadlines)) {}
@@ -129,8 +131,8 @@ void HostCollectives::all_reduce(std::span<T> values, ReduceOp op, std::source_l
                                    {"all_reduce", type_name<T>(), shape_of(values), where});
   const auto buffer = copy_of(std::as_bytes(values));
   guarded({buffer}, [&] {
-    impl_->transport.all_reduce(buffer->data(), static_cast<std::int64_t>(values.size()),
-                                local_reduce<T>(op), "all_reduce of host values");
+    impl_->all_reduce(buffer->data(), static_cast<std::int64_t>(values.size()), local_reduce<T>(op),
+                      "all_reduce of host values");
   });
   std::memcpy(values.data(), buffer->data(), buffer->size());
 }

@@ -14,7 +14,8 @@ namespace diffprob::dist {
 
 /// Memory that all ranks of a world map, when they live on one node: an all_reduce costs a copy in,
 /// a reduction of a share and a copy out, and no system call. This class moves data and says how
-/// far each rank is; it never waits (MpiTransport does, with its deadline).
+/// far each rank is; it never waits (AllReduce does, with the deadline of
+/// its transport).
 ///
 /// Pieces are numbered from 1; two slots alternate. For each piece, in this order:
 ///   publish(p) | all arrived(p) | [publish(p + 1)] | reduce_share(p) | all reduced(p) | collect(p)

@@ -13,8 +13,6 @@
 #include <vector>
 
 #include "dist/flight_recorder.h"
-#include "dist/mpi/local_reduce.h"
-#include "dist/mpi/node_memory.h"
 #include "dist/mpi/roll_call.h"
 
 namespace diffprob::dist {
@@ -28,26 +26,32 @@ struct Incoming {
   std::int64_t bytes;
 };
 
+/// Something other than a message that a rank waits for, such as flags in shared memory.
+class Condition {
+ public:
+  [[nodiscard]] virtual bool reached() const = 0;
+  /// Returns the ranks that are waited for.
+  [[nodiscard]] virtual std::vector<int> missing() const = 0;
+
+ protected:
+  ~Condition() = default;
+};
+
 struct TransportOptions {
-  std::int64_t chunk_bytes =
-      std::int64_t{64}
-      << 20;  ///< of a message, in [16, INT_MAX], the same on all ranks; small values are for tests
-  /// kShared: all_reduce goes through memory that the ranks share when all of them are on one node
-  /// (kMessages otherwise, and there).
-  enum class NodePath { kShared, kMessages } node_path = NodePath::kShared;
-  /// With a recorder, a deadline is told with the operation's number, place and step, and the ranks
-  /// that did not arrive.
+  /// Longest message in bytes, in [16, INT_MAX], the same on all ranks. Small values are for tests.
+  std::int64_t chunk_bytes = std::int64_t{64} << 20;
+  /// With a recorder, the error after a deadline names the operation's number, place and step, and
+  /// the ranks that did not arrive.
   std::shared_ptr<FlightRecorder> recorder;
 };
 
-/// Blocking collectives over raw host memory on an own duplicate of MPI_COMM_WORLD; HostCollectives
-/// and MpiCommunicator stand on it. Every wait polls non-blocking MPI operations or flags in shared
-/// memory, ends at the deadline with a CommError that names the operation, this rank, the seconds
-/// and the ranks that are missing, and gives the core away meanwhile. Reductions are done here in
-/// rank order, not by MPI: the same bits on every rank whatever algorithm MPI would choose, and one
-/// code for the 16-bit types. No message is longer than chunk_bytes, so counts never leave an int.
-/// One thread at a time. After a CommError the object is dead: later calls throw again. Buffers of
-/// a failed call must stay alive (see abandon()); its own scratch memory does.
+/// Moves raw host memory between the ranks, on its own duplicate of MPI_COMM_WORLD, with blocking
+/// calls. The reductions (AllReduce, reduce_scatter) use it; HostCollectives and MpiCommunicator
+/// stand on both. Every wait polls non-blocking MPI operations or a Condition and gives the core
+/// away meanwhile. It ends at the deadline with a CommError that names the operation, this rank,
+/// the seconds and the ranks that are missing. No message is longer than chunk_bytes, so counts
+/// never leave an int. One thread at a time. After a CommError the object is dead: later calls
+/// throw again. Buffers of a failed call must stay alive (see abandon()); scratch memory does.
 class MpiTransport {
  public:
   /// Collective.
@@ -77,13 +81,6 @@ class MpiTransport {
   /// this rank's part.
   void all_gather(const std::byte* input, std::byte* output,
                   std::span<const std::int64_t> byte_counts, std::string_view what);
-  /// In place, `count` elements.
-  void all_reduce(std::byte* data, std::int64_t count, LocalReduce reduce, std::string_view what);
-  /// `input` holds sum(counts) elements; `output` receives block `rank` (counts[rank] elements) of
-  /// the reduction.
-  void reduce_scatter(const std::byte* input, std::byte* output,
-                      std::span<const std::int64_t> counts, LocalReduce reduce,
-                      std::string_view what);
   void broadcast(std::byte* data, std::int64_t bytes, int root, std::string_view what);
 
   /// The largest of the numbers that the ranks gave in the call before this one, 0 in the first.
@@ -96,6 +93,21 @@ class MpiTransport {
   /// nothing on a dead object.
   void progress() noexcept;
 
+  // What algorithms made of several calls need.
+
+  [[nodiscard]] std::int64_t chunk_bytes() const noexcept { return options_.chunk_bytes; }
+  /// Begins a call: throws a CommError if the object is dead or aborted.
+  void begin(std::string_view what);
+  /// Waits until the condition is reached. `bytes` says how much the other ranks have to move.
+  void await(const Condition& condition, std::int64_t bytes, std::string_view what);
+  /// Ends the call and the object with a CommError.
+  [[noreturn]] void fail(const std::string& message);
+  /// Names the operation and this rank, as errors begin.
+  [[nodiscard]] std::string who(std::string_view what) const;
+  /// Returns memory that stays alive after a failed call. The next call with a larger number frees
+  /// it.
+  [[nodiscard]] std::byte* scratch(std::int64_t bytes);
+
  private:
   struct Receipt {
     int source;
@@ -105,28 +117,13 @@ class MpiTransport {
   void post_sends(std::span<const Outgoing> outgoing, int tag, std::string_view what);
   void await(std::int64_t bytes, std::string_view what, std::int64_t sequence = 0);
   void check_receipts(const std::vector<MPI_Status>& statuses, std::string_view what);
-  void await_node(NodeMemory::Stage stage, std::uint64_t piece, std::int64_t bytes,
-                  std::string_view what);
   [[nodiscard]] std::vector<int> silent_senders();
-  [[nodiscard]] std::string who(std::string_view what) const;
-  [[noreturn]] void fail(const std::string& message);
+  void fail_if_aborted(std::string_view what, std::chrono::nanoseconds waited);
   [[noreturn]] void fail_late(std::string_view what, std::chrono::nanoseconds waited,
                               const std::vector<int>& missing, std::int64_t sequence = 0);
   void check(int code, std::string_view what);
-  void begin(std::string_view what);
   [[nodiscard]] bool end_ahead() noexcept;
   void duplicate_world(std::string_view what);
-  void share_node_memory(std::string_view what);
-  [[nodiscard]] bool agree(bool own, std::string_view what);
-  void all_reduce_node(std::byte* data, std::int64_t count, const LocalReduce& reduce,
-                       std::string_view what);
-  void all_reduce_messages(std::byte* data, std::int64_t count, const LocalReduce& reduce,
-                           std::string_view what);
-  void all_reduce_direct(std::byte* data, std::int64_t count, LocalReduce reduce,
-                         std::string_view what);
-  void all_reduce_split(std::byte* data, std::int64_t count, LocalReduce reduce,
-                        std::string_view what);
-  [[nodiscard]] std::byte* scratch(std::int64_t bytes);
 
   int rank_ = 0;
   int world_size_ = 1;
@@ -140,9 +137,6 @@ class MpiTransport {
   std::int64_t scratch_bytes_ = 0;
   struct Start;
   std::shared_ptr<Start> start_;  // null after construction
-  struct NodeOffer;
-  std::shared_ptr<NodeOffer> offer_;  // null until the first all_reduce
-  std::unique_ptr<NodeMemory> node_;  // null: messages
   struct Ahead;
   std::shared_ptr<Ahead> ahead_;  // null: no exchange of max_of_last_call is under way
   std::atomic<bool> aborted_{false};

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "dist/error.h"
+#include "dist/mpi/all_reduce.h"
 #include "dist/mpi/transport.h"
 #include "tests/dist/ranks.h"
 #include "tests/support/mpi_calls.h"
@@ -17,10 +18,7 @@ using tests::world_size;
 
 class TransportTest : public ::testing::TestWithParam<std::int64_t> {
  protected:
-  MpiTransport transport_{seconds(60),
-                          {.chunk_bytes = GetParam(),
-                           .node_path = TransportOptions::NodePath::kMessages,
-                           .recorder = nullptr}};
+  MpiTransport transport_{seconds(60), {.chunk_bytes = GetParam(), .recorder = nullptr}};
 };
 
 /// What rank r holds at element i: distinct, exact in float, sums exact.
@@ -43,8 +41,8 @@ TEST_P(TransportTest, AllReduceSumsEveryElementOnce) {
   for (const std::int64_t count : {0, 1, 2, 3, 7, 64, 1000, 40001}) {
     auto data = values<double>(world_rank(), count);
 
-    transport_.all_reduce(bytes(data.data()), count, local_reduce<double>(ReduceOp::kSum),
-                          "all_reduce");
+    all_reduce_by_messages(transport_, bytes(data.data()), count,
+                           local_reduce<double>(ReduceOp::kSum), "all_reduce");
 
     for (std::int64_t i = 0; i < count; ++i) {
       double expected = 0;
@@ -64,8 +62,8 @@ TEST_P(TransportTest, ReduceScatterGivesEachRankItsUnevenBlock) {
   auto input = values<std::int32_t>(world_rank(), total);
   std::vector<std::int32_t> output(static_cast<std::size_t>(counts[own]), -1);
 
-  transport_.reduce_scatter(bytes(input.data()), bytes(output.data()), counts,
-                            local_reduce<std::int32_t>(ReduceOp::kMax), "reduce_scatter");
+  reduce_scatter(transport_, bytes(input.data()), bytes(output.data()), counts,
+                 local_reduce<std::int32_t>(ReduceOp::kMax), "reduce_scatter");
 
   for (std::int64_t i = 0; i < counts[own]; ++i) {
     std::int64_t expected = 0;
@@ -126,19 +124,17 @@ TEST_P(TransportTest, ExchangeDeliversToTheRightRank) {
 /// Ranks of one node go through shared memory; lengths around its small-message limit and its
 /// slots.
 TEST(SharedNodeTransport, AllReduceEqualsTheOneOfMessages) {
-  MpiTransport shared(seconds(60));
-  MpiTransport messages(seconds(60),
-                        {.node_path = TransportOptions::NodePath::kMessages, .recorder = nullptr});
+  MpiTransport transport(seconds(60));
+  AllReduce shared(transport);
   for (int round = 0; round < 3; ++round) {
     for (const std::int64_t count :
          {1, 0, 3, 1024, 2048, 2049, 5000, 131072, 131073, 262144, 400001, 1}) {
       auto one = values<double>(world_rank() + round, count);
       auto other = one;
 
-      shared.all_reduce(bytes(one.data()), count, local_reduce<double>(ReduceOp::kSum),
-                        "all_reduce");
-      messages.all_reduce(bytes(other.data()), count, local_reduce<double>(ReduceOp::kSum),
-                          "all_reduce");
+      shared(bytes(one.data()), count, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+      all_reduce_by_messages(transport, bytes(other.data()), count,
+                             local_reduce<double>(ReduceOp::kSum), "all_reduce");
 
       ASSERT_EQ(one, other) << count;
       if (count > 0) {
@@ -155,13 +151,14 @@ TEST(SharedNodeTransport, AllReduceEqualsTheOneOfMessages) {
 TEST(SharedNodeTransport, LengthsThatDisagreeAreNamed) {
   if (world_size() < 2) GTEST_SKIP() << "needs two ranks";
   MpiTransport transport(seconds(5));
+  AllReduce all_reduce(transport);
   auto data = values<double>(world_rank(), 10);
-  transport.all_reduce(bytes(data.data()), 10, local_reduce<double>(ReduceOp::kSum), "all_reduce");
+  all_reduce(bytes(data.data()), 10, local_reduce<double>(ReduceOp::kSum), "all_reduce");
 
   std::string message;
   try {
-    transport.all_reduce(bytes(data.data()), world_rank() == 0 ? 8 : 10,
-                         local_reduce<double>(ReduceOp::kSum), "all_reduce");
+    all_reduce(bytes(data.data()), world_rank() == 0 ? 8 : 10, local_reduce<double>(ReduceOp::kSum),
+               "all_reduce");
   } catch (const CommError& error) {
     message = error.what();
   }
@@ -192,10 +189,11 @@ TEST(MaxOfLastCall, IsACallBehindAndSendsNoMessagesOfOurs) {
 
 TEST(MaxOfLastCall, GoesOnBesideOtherOperationsAndMayBeLeftUnread) {
   MpiTransport transport(seconds(60));
+  AllReduce all_reduce(transport);
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(transport.max_of_last_call(0, "max"), 0);
     std::int64_t one = 1;
-    transport.all_reduce(bytes(&one), 1, local_reduce<std::int64_t>(ReduceOp::kSum), "sum");
+    all_reduce(bytes(&one), 1, local_reduce<std::int64_t>(ReduceOp::kSum), "sum");
     EXPECT_EQ(one, world_size());
     transport.progress();
     transport.barrier("barrier");
