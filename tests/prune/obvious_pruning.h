@@ -9,6 +9,7 @@
 
 #include "prune/methods/methods.h"
 #include "prune/prune.h"
+#include "prune/select/identity_stream.h"
 #include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
 #include "tests/prune/whole_selection.h"
