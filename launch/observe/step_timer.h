@@ -25,7 +25,7 @@ struct StepTimes {
   std::int64_t steps = 0;
   std::array<double, kPhases> phase{};  ///< of each StepPhase; kCommunication: what backward did
                                         ///< not hide; kReplay: a captured step, which has no other
-  double step = 0;  ///< all phases
+  double step = 0;                      ///< all phases
 };
 
 /// Splits the time of steps into phases that follow each other. On a CPU by the clock; on CUDA by

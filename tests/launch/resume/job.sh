@@ -1,8 +1,8 @@
-# Sourced by the resume tests: a small training as users start it. Needs $program, $work, and $here, the folder of this file.
+# Sourced by the resume tests: a small training as users start it. Needs $program, $work.
 export OMP_NUM_THREADS=1
 mkdir -p "$work"
 log=$work/log
-. "$here/../program.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../program.sh"
 
 # The data set and the configuration; steps of an epoch: 6. prepare [IDENTITIES], 12 images each.
 prepare() {

@@ -320,8 +320,8 @@ TEST_F(HeadChunkedTest, LoopsOfTheHostEqualThoseOfAnyDevice) {
                                      torch::rand({rows}) < 0.7};
     const model::TargetPositions sound{
         own.position,
-        torch::logical_or(
-            own.is_local, torch::logical_and(own.position > begin, own.position < begin + classes))};
+        torch::logical_or(own.is_local, torch::logical_and(own.position > begin,
+                                                           own.position < begin + classes))};
     const auto none = torch::full({rows}, -INFINITY);
     model::Chunk a{products.clone(), inverse, begin};
     model::Chunk b{products.clone(), inverse, begin};
