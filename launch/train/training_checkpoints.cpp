@@ -1,7 +1,11 @@
 #include "launch/train/training_checkpoints.h"
 
+#include <algorithm>
+#include <charconv>
+
 #include <spdlog/spdlog.h>
 
+#include "data/files/text_lines.h"
 #include "launch/train/averaged_statistics.h"
 
 namespace diffprob::launch {
@@ -19,6 +23,26 @@ std::string joined(const std::vector<std::string>& lines) {
   std::string text;
   for (const auto& line : lines) text += "\n  " + line;
   return text;
+}
+
+/// What to do about settings that differ. Another data set usually has other people, to whom the
+/// head does not belong.
+std::string advice(const std::vector<std::string>& differences) {
+  const bool other_dataset =
+      std::any_of(differences.begin(), differences.end(),
+                  [](const std::string& line) { return line.starts_with("dataset:"); });
+  return other_dataset ? "\nUse another --output, with --train.init to start from this network "
+                         "with a new head for other people"
+                       : "\nUse another --output, move that folder, or name the keys that may "
+                         "differ: --train.allow_changes=KEY,KEY";
+}
+
+std::optional<std::int64_t> batch_size_of(const std::string& settings) {
+  const std::string text = data::parse_key_values(settings)["train.batch_size"];
+  std::int64_t size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  return error == std::errc() && end == text.data() + text.size() && size > 0 ? std::optional(size)
+                                                                              : std::nullopt;
 }
 
 }  // namespace
@@ -42,16 +66,13 @@ void TrainingCheckpoints::resume(TrainingProgress& progress) {
   const auto& allowed = config_.train.allow_changes;
   const auto differences = settings_differences(info.settings, settings_, allowed);
   TORCH_CHECK(differences.empty(), "cannot resume ", *found,
-              ": it was made with different settings:", joined(differences),
-              "\nUse another --output, move that folder, or name the keys that may differ: "
-              "--train.allow_changes=KEY,KEY");
+              ": it was made with different settings:", joined(differences), advice(differences));
+  check_classes(*found, info);
   CheckpointState state = train_step_.state(train_step_.statistics());
   const std::vector<std::string> parts = {"loss",          "optimizer",    "scaler",         "ema",
                                           "head.momentum", "head.exp_avg", "head.exp_avg_sq"};
   load_checkpoint(*found, state, allowed.empty() ? std::vector<std::string>() : parts);
-  progress.epoch = info.epoch;
-  progress.batch = info.batch;
-  progress.seconds = info.train_seconds;
+  resume_at(info, progress);
   if (const auto skipped = info.counters.find(kSkippedCounter); skipped != info.counters.end()) {
     train_step_.set_skipped_before(skipped->second);
     progress.skipped = skipped->second;
@@ -63,6 +84,42 @@ void TrainingCheckpoints::resume(TrainingProgress& progress) {
   writer_.resumed(*found);
   spdlog::info("{}: continues {} at epoch {}, batch {}", job_.name, *found, progress.epoch + 1,
                progress.batch);
+}
+
+/// Takes the place in the epochs over, also from a checkpoint made with another batch size.
+void TrainingCheckpoints::resume_at(const CheckpointInfo& info, TrainingProgress& progress) {
+  const std::int64_t size = config_.train.batch_size;
+  const std::int64_t old_size = batch_size_of(info.settings).value_or(size);
+  progress.resume_at(info.epoch, info.batch, old_size, size, info.step);
+  progress.seconds = info.train_seconds;
+  resumed_step_ = info.step;
+  resumed_samples_ = info.consumed_samples;
+  if (old_size == size) return;
+  const std::int64_t again =
+      info.epoch == progress.epoch ? info.batch * old_size - progress.batch * size : 0;
+  spdlog::info(
+      "{}: the global batch was {} and is {}; {} updates are done, and epoch {} goes on at batch "
+      "{} of {}{}",
+      job_.name, old_size, size, info.step, progress.epoch + 1, progress.batch,
+      progress.steps_per_epoch,
+      again > 0 ? fmt::format(" ({} of its samples are trained on again)", again) : "");
+}
+
+/// Refuses a checkpoint whose head has other classes: row k of it is the centre of class k.
+void TrainingCheckpoints::check_classes(const std::string& checkpoint,
+                                        const CheckpointInfo& info) const {
+  const std::int64_t classes = job_.dataset->num_classes();
+  TORCH_CHECK(info.num_classes == classes, "cannot resume ", checkpoint, ": its head has ",
+              info.num_classes, " identities, but the training set has ", classes,
+              ". To train its network on other people, use another --output and "
+              "--train.init=",
+              checkpoint);
+  if (data::parse_key_values(info.settings)["dataset"] != job_.dataset->fingerprint())
+    spdlog::warn(
+        "{}: the training set is another one than that of {}, and both have {} identities: class "
+        "centres are reused by number, which is right only if identity k is the same person in "
+        "both; otherwise use another --output and --train.init={}",
+        job_.name, checkpoint, classes, checkpoint);
 }
 
 void TrainingCheckpoints::start_from_weights() {
@@ -105,7 +162,8 @@ CheckpointInfo TrainingCheckpoints::info(const TrainingProgress& progress,
   info.margin = model::with_published_values(config_.model.head.margin).margin;
   info.settings = settings_;
   info.seed = job_.seed;
-  info.consumed_samples = progress.step() * config_.train.batch_size;
+  info.consumed_samples =
+      resumed_samples_ + (progress.step() - resumed_step_) * config_.train.batch_size;
   info.schedule = model::lr_name(config_.train.schedule.kind);
   info.config = dump_config(config_, DumpStyle::kPlain);
   info.counters = {{kSkippedCounter, progress.skipped}};

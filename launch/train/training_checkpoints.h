@@ -42,6 +42,8 @@ class TrainingCheckpoints {
 
  private:
   void start_from_weights();
+  void resume_at(const CheckpointInfo& info, TrainingProgress& progress);
+  void check_classes(const std::string& checkpoint, const CheckpointInfo& info) const;
   [[nodiscard]] CheckpointInfo info(const TrainingProgress& progress, double train_seconds) const;
 
   const TrainJob& job_;
@@ -54,6 +56,8 @@ class TrainingCheckpoints {
   std::optional<double> best_;
   std::int64_t best_step_ = -1;
   std::int64_t saved_step_ = -1;
+  std::int64_t resumed_step_ = 0;     ///< of the checkpoint that this process resumed from
+  std::int64_t resumed_samples_ = 0;  ///< consumed up to it
 };
 
 }  // namespace diffprob::launch

@@ -12,6 +12,8 @@ namespace diffprob::launch {
 namespace {
 
 constexpr std::size_t kShownIndices = 8;
+/// A check waits for the device, which must not happen at every step.
+constexpr std::int64_t kFewestStepsBetweenChecks = 100;
 
 }  // namespace
 
@@ -25,6 +27,7 @@ TrainingLog::TrainingLog(const TrainJob& job, const Config& config, const Traini
       runtime_(runtime) {}
 
 void TrainingLog::open(std::int64_t step) {
+  checked_step_ = step;
   if (runtime_.is_root() && config_.train.tensorboard)
     tensorboard_.emplace(config_.output + "/tensorboard/" + job_.name, step);
 }
@@ -47,7 +50,7 @@ void TrainingLog::write_steps(TrainingProgress& progress, double learning_rate, 
                               const std::string& last_checkpoint) {
   const RunningMeans means = train_step_.take_means();
   const StepTimes times = train_step_.timer().take();
-  report_skipped(progress, last_checkpoint);
+  check_skipped(progress, last_checkpoint);
   const double seconds = seconds_of_interval();
   const std::int64_t step = progress.step();
   const auto steps = static_cast<double>(step - interval_step_);
@@ -111,12 +114,18 @@ void TrainingLog::write(std::int64_t step, const nlohmann::ordered_json& line) {
   tensorboard_->write(step, values);
 }
 
-void TrainingLog::report_skipped(TrainingProgress& progress, const std::string& last_checkpoint) {
+bool TrainingLog::must_check_skipped(std::int64_t step) const {
+  return step - checked_step_ >= std::max(config_.train.max_skipped, kFewestStepsBetweenChecks);
+}
+
+void TrainingLog::check_skipped(TrainingProgress& progress, const std::string& last_checkpoint) {
+  checked_step_ = progress.step();
   const auto found = train_step_.take_skipped();
   progress.skipped = found.total;
   for (const auto skipped : found.steps) {
+    const std::int64_t place = skipped - progress.ahead;
     const auto indices =
-        data_.global_batch(skipped / data_.steps_per_epoch(), skipped % data_.steps_per_epoch());
+        data_.global_batch(place / data_.steps_per_epoch(), place % data_.steps_per_epoch());
     metrics_.write(
         {{"stage", job_.name}, {"kind", "skipped"}, {"step", skipped}, {"indices", indices}});
     std::vector<std::int64_t> shown(

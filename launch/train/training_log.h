@@ -42,6 +42,12 @@ class TrainingLog {
   /// then it throws c10::Error on all ranks.
   void write_steps(TrainingProgress& progress, double learning_rate, double data_wait,
                    const std::string& last_checkpoint);
+  /// Returns true when skipped updates must be looked at although no line is due: log lines may be
+  /// far apart. Not collective.
+  [[nodiscard]] bool must_check_skipped(std::int64_t step) const;
+  /// Reports the updates skipped since the last check; throws as write_steps does. Waits for the
+  /// device.
+  void check_skipped(TrainingProgress& progress, const std::string& last_checkpoint);
   /// One line in metrics.jsonl per verification set. Not collective.
   void write_verification(const TrainingProgress& progress, std::int64_t epochs_done,
                           const std::vector<eval::SetReport>& reports);
@@ -49,7 +55,6 @@ class TrainingLog {
  private:
   using Clock = std::chrono::steady_clock;
   [[nodiscard]] double seconds_of_interval() const;
-  void report_skipped(TrainingProgress& progress, const std::string& last_checkpoint);
   void write(std::int64_t step, const nlohmann::ordered_json& line);
 
   const TrainJob& job_;
@@ -61,6 +66,7 @@ class TrainingLog {
   std::optional<TensorBoard> tensorboard_;
   Clock::time_point interval_start_ = Clock::now();
   std::int64_t interval_step_ = 0;
+  std::int64_t checked_step_ = 0;  ///< up to which skipped updates were reported
   double interval_wait_ = 0;
 };
 

@@ -69,14 +69,18 @@ void TrainingLoop::train_epoch() {
   while (true) {
     train_step_.timer().enter(StepPhase::kDataWait);
     if (!loader->next(batch)) break;
-    const double learning_rate = schedule_.at_step(progress_.step());
+    const double learning_rate = schedule_.at_step(progress_.place());
     trace_->before_step(progress_.step());
     if (order_) order_->write(progress_.step(), batch.indices);
     train_step_.step(batch, progress_.step(), learning_rate);
     ++progress_.batch;
     const std::int64_t step = progress_.step();
     const bool last = progress_.at_end_of_epoch();
-    if (step % config_.train.log_every == 0 || last) log(learning_rate, loader->wait_seconds());
+    if (step % config_.train.log_every == 0 || last) {
+      log(learning_rate, loader->wait_seconds());
+    } else if (log_.must_check_skipped(step)) {
+      log_.check_skipped(progress_, checkpoints_.newest());
+    }
     const std::int64_t every = config_.train.checkpoint_every;
     // After the last step of an epoch end_epoch() decides, which also knows the best one.
     if (every > 0 && step % every == 0 && !last) save();
@@ -107,7 +111,7 @@ void TrainingLoop::next_epoch() {
 
 void TrainingLoop::stop(double data_wait) {
   const std::int64_t step = progress_.step();
-  if (log_.is_behind(step)) log(schedule_.at_step(step - 1), data_wait);
+  if (log_.is_behind(step)) log(schedule_.at_step(progress_.place() - 1), data_wait);
   if (!checkpoints_.is_saved(step)) {
     if (progress_.at_end_of_epoch()) next_epoch();
     save();

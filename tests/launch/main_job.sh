@@ -109,6 +109,39 @@ resume() {
   says "train.lr: was 0.05, is 0.06"
 }
 
+# A training that goes on with another batch size: what it wrote last is the newest, and it learns no epoch twice.
+changed_batch() {
+  local out=$work/changed_batch epochs=2 newest
+  rm -rf "$out"
+  local job=("$work/config.yaml" --data.train="$base/data" --output="$out" --train.allow_changes=train.batch_size,train.epochs)
+  exits 0 ranks 2 train "${job[@]}" --train.epochs=$epochs
+  for size in 48 48 12; do
+    epochs=$((epochs + 1))
+    exits 0 ranks 2 train "${job[@]}" --train.epochs=$epochs --train.batch_size=$size
+    says "continues"
+    newest=$(ls -d "$out"/checkpoints/step_???????? | tail -n 1)
+    says "network is $newest"
+    exits 0 ranks 2 train "${job[@]}" --train.epochs=$epochs --train.batch_size=$size
+    says "continues $newest"
+    if grep -q 'images/s  data wait' "$log"; then die "a finished training was trained again with batch $size"; fi
+  done
+}
+
+# A head does not go to other people, whatever may differ.
+other_people() {
+  local out=$work/other_people
+  rm -rf "$out" "$work/others"
+  exits 0 diffprob data synth "$work/others" --synthetic.identities=15 --synthetic.images_per_identity=12 --synthetic.verification_pairs=10 \
+    --synthetic.verification_identities=4 --seed=9
+  exits 0 ranks 2 train "$work/config.yaml" --data.train="$base/data" --output="$out"
+  exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out" --train.epochs=3 --train.allow_changes=train.epochs
+  says "with --train.init to start from this network"
+  grep -q "allow_changes=KEY" "$log" && die "the advice leads to a head of other people"
+  exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out" --train.epochs=3 --train.allow_changes=train.epochs,dataset
+  says "its head has 12 identities, but the training set has 15"
+  exits 0 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out.new" --train.init="$(ls -d "$out"/checkpoints/step_???????? | tail -n 1)"
+}
+
 # Last checkpoints of two trainings hold the same bits.
 same_result() {
   local last
