@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dist/mpi/host_collectives.h"
+#include "prune/lists/index_set.h"
 #include "prune/prune_options.h"
 #include "prune/row_blocks.h"
 #include "prune/select/identity_counts.h"
@@ -73,9 +74,12 @@ struct PruneWork {
                                 dist::HostCollectives& collectives, const PruneWork& work = {});
 
 /// index_set.h5, kept_index.txt, label_map.txt and summary.json (prune/tables/SCORES_FORMAT.md) in
-/// an existing folder. Rank 0 writes the index set and the summary, another one, if there is one,
-/// the texts. Collective; throws PruneError on all ranks together.
+/// an existing folder. `whole`: the data set was a part of another; the texts are then in the
+/// numbers of the whole, and the index set carries both. Rank 0 writes the index set and the
+/// summary, another one, if there is one, the texts. Collective; throws PruneError on all ranks
+/// together.
 void write_pruning(const std::string& folder, const PruneResult& result,
-                   dist::HostCollectives& collectives);
+                   dist::HostCollectives& collectives,
+                   const std::optional<WholeNumbers>& whole = std::nullopt);
 
 }  // namespace diffprob::prune

@@ -16,10 +16,11 @@ namespace {
 class ResultFiles {
  public:
   ResultFiles(const std::string& folder, const PruneResult& result,
-              dist::HostCollectives& collectives)
+              dist::HostCollectives& collectives, const std::optional<WholeNumbers>& whole)
       : folder_(folder),
         result_(result),
         collectives_(collectives),
+        whole_(whole),
         index_set_here_(collectives.rank() == 0),
         text_here_(collectives.rank() == text_rank()) {
     problem_.run([&] { open(); });
@@ -45,9 +46,15 @@ class ResultFiles {
   }
 
  private:
+  [[nodiscard]] static std::size_t index_of(std::int64_t sample) {
+    return static_cast<std::size_t>(sample);
+  }
   [[nodiscard]] int text_rank() const { return std::min(1, collectives_.world_size() - 1); }
 
   void open() {
+    if (whole_ && static_cast<std::int64_t>(whole_->indices.size()) != result_.num_samples)
+      throw PruneError("prune: the part has " + std::to_string(whole_->indices.size()) +
+                       " samples, but " + std::to_string(result_.num_samples) + " are scored");
     if (index_set_here_ || text_here_) label_map_ = result_.label_map();
     if (index_set_here_) {
       IndexSet head;
@@ -79,12 +86,15 @@ class ResultFiles {
 
   void append(std::int64_t first, std::span<const Reason> reasons) {
     if (index_set_) index_set_->append(reasons);
-    if (!text_) return;
+    if (!text_ && !whole_) return;
     kept_.clear();
     for (std::size_t i = 0; i < reasons.size(); ++i) {
-      if (is_kept(reasons[i])) kept_.push_back(first + static_cast<std::int64_t>(i));
+      const std::int64_t sample = first + static_cast<std::int64_t>(i);
+      if (is_kept(reasons[i])) kept_.push_back(whole_ ? whole_->indices[index_of(sample)] : sample);
     }
-    text_->append(kept_);
+    if (text_) text_->append(kept_);
+    if (whole_ && index_set_)
+      kept_of_whole_.insert(kept_of_whole_.end(), kept_.begin(), kept_.end());
   }
 
   /// Samples kept of each identity, on rank 0.
@@ -95,33 +105,40 @@ class ResultFiles {
   }
 
   void finish(const std::vector<std::int32_t>& kept) {
+    const std::vector<std::int64_t> label_map =
+        whole_ && (index_set_ || text_) ? label_map_of_whole(*whole_, label_map_) : label_map_;
     if (index_set_) {
-      index_set_->finish();
+      const KeptOfWhole of_whole{whole_ ? whole_->fingerprint : "",
+                                 whole_ ? whole_->num_samples : 0, std::move(kept_of_whole_),
+                                 label_map};
+      index_set_->finish(whole_ ? &of_whole : nullptr);
       write_prune_summary(folder_ + "/summary.json", result_, kept);
     }
     if (text_) {
       text_->finish();
-      write_label_map_text(folder_ + "/label_map.txt", label_map_);
+      write_label_map_text(folder_ + "/label_map.txt", label_map);
     }
   }
 
   std::string folder_;
   const PruneResult& result_;
   dist::HostCollectives& collectives_;
+  const std::optional<WholeNumbers>& whole_;
   bool index_set_here_;
   bool text_here_;
   std::vector<std::int64_t> label_map_;
   std::unique_ptr<IndexSetWriter> index_set_;
   std::unique_ptr<KeptIndexTextWriter> text_;
   std::vector<std::int64_t> kept_;
+  std::vector<std::int64_t> kept_of_whole_;
   dist::FirstProblem problem_;
 };
 
 }  // namespace
 
 void write_pruning(const std::string& folder, const PruneResult& result,
-                   dist::HostCollectives& collectives) {
-  ResultFiles(folder, result, collectives).write();
+                   dist::HostCollectives& collectives, const std::optional<WholeNumbers>& whole) {
+  ResultFiles(folder, result, collectives, whole).write();
 }
 
 }  // namespace diffprob::prune

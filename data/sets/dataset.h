@@ -42,6 +42,9 @@ class Subset final : public Dataset {
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override;
   [[nodiscard]] std::string describe(std::int64_t index) const override;
   [[nodiscard]] std::string fingerprint() const override;
+  [[nodiscard]] const Dataset& parent() const noexcept { return *parent_; }
+  /// Labels of the parent -> labels here, or -1; empty: labels stay.
+  [[nodiscard]] const std::vector<std::int64_t>& label_map() const noexcept { return label_map_; }
   /// Index in the parent set.
   [[nodiscard]] std::int64_t parent_index(std::int64_t index) const;
 

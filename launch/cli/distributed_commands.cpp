@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "launch/cli/commands.h"
+#include "launch/inputs/kept_list.h"
 #include "launch/inputs/open_data.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
@@ -64,11 +65,15 @@ void prune_command(const Config& config, Runtime& runtime) {
     need(config.prune.scores, "prune.scores (or prune.dynamics, for methods that read it)");
   const FolderLock lock = make_output_folder(config, runtime);
   prune::PruneFiles files{config.prune.scores, config.prune.dynamics, ""};
-  if (!is_synthetic(config))
-    files.dataset_fingerprint = open_training_set(without_staging(config), runtime)->fingerprint();
+  std::optional<prune::WholeNumbers> whole;
+  if (!is_synthetic(config)) {
+    const auto dataset = open_training_set(without_staging(config), runtime);
+    files.dataset_fingerprint = dataset->fingerprint();
+    whole = whole_numbers(*dataset);
+  }
   const prune::PruneResult result =
       prune::prune(files, prune_options(config), runtime.control(), prune_work());
-  prune::write_pruning(config.output, result, runtime.control());
+  prune::write_pruning(config.output, result, runtime.control(), whole);
   spdlog::info(
       "{} keeps {} of {} samples ({:.2f} %) and {} of {} identities; {} removed by cleaning, {} "
       "redundant, {} identities kept at the floor; threshold {:.6g}; {}/kept_index.txt",

@@ -2,6 +2,8 @@
 
 #include <c10/util/Exception.h>
 
+#include <numeric>
+
 #include "data/sets/label_map.h"
 #include "prune/lists/list_file.h"
 
@@ -21,6 +23,8 @@ prune::IndexSet read_kept_list(const std::string& path, std::int64_t num_samples
 std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data::Dataset>& dataset,
                                                const prune::IndexSet& set,
                                                const std::string& path) {
+  if (set.whole && set.whole->fingerprint == dataset->fingerprint())
+    return kept_part(dataset, prune::in_whole_numbers(set), path);
   TORCH_CHECK(set.dataset_fingerprint.empty() || set.dataset_fingerprint == dataset->fingerprint(),
               path, " was made from another data set (fingerprint ",
               set.dataset_fingerprint.substr(0, 12), ", but this one has ",
@@ -29,6 +33,21 @@ std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data:
   std::vector<std::int64_t> label_map =
       set.label_map.empty() ? data::dense_label_map(*dataset, set.kept) : set.label_map;
   return std::make_shared<data::Subset>(dataset, set.kept, std::move(label_map));
+}
+
+std::optional<prune::WholeNumbers> whole_numbers(const data::Dataset& dataset) {
+  const auto* part = dynamic_cast<const data::Subset*>(&dataset);
+  if (part == nullptr) return std::nullopt;
+  prune::WholeNumbers whole;
+  whole.fingerprint = part->parent().fingerprint();
+  whole.num_samples = part->parent().size();
+  for (std::int64_t i = 0; i < part->size(); ++i) whole.indices.push_back(part->parent_index(i));
+  whole.label_map = part->label_map();
+  if (whole.label_map.empty()) {
+    whole.label_map.resize(static_cast<std::size_t>(part->parent().num_classes()));
+    std::iota(whole.label_map.begin(), whole.label_map.end(), std::int64_t{0});
+  }
+  return whole;
 }
 
 }  // namespace diffprob::launch

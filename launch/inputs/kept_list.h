@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "data/sets/dataset.h"
@@ -16,5 +17,8 @@ namespace diffprob::launch {
 [[nodiscard]] std::shared_ptr<const data::Dataset> kept_part(
     const std::shared_ptr<const data::Dataset>& dataset, const prune::IndexSet& set,
     const std::string& path);
+/// How the samples of a training set that is a part (data.kept) count in data.train; nothing when
+/// it is not one.
+[[nodiscard]] std::optional<prune::WholeNumbers> whole_numbers(const data::Dataset& dataset);
 
 }  // namespace diffprob::launch

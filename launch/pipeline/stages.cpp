@@ -9,6 +9,7 @@
 #include "dist/mpi/agreement.h"
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/evaluate/results.h"
+#include "launch/inputs/kept_list.h"
 #include "launch/inputs/open_data.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
@@ -129,7 +130,7 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
   if (!stage.done()) {
     const prune::PruneResult result =
         prune::prune(files, options, runtime_.control(), prune_work());
-    prune::write_pruning(stage.folder(), result, runtime_.control());
+    prune::write_pruning(stage.folder(), result, runtime_.control(), whole_numbers(*dataset_));
     stage.complete({{"kept", result.kept},
                     {"mislabelled", result.mislabelled},
                     {"threshold", result.threshold()}},

@@ -61,12 +61,23 @@ void check_reasons(const std::string& where, const IndexSet& set) {
   }
 }
 
+void check_whole(const std::string& where, const IndexSet& set) {
+  if (!set.whole) return;
+  const IndexSet whole = in_whole_numbers(set);
+  if (whole.kept.size() != set.kept.size())
+    throw PruneError(where + ": keeps " + std::to_string(set.kept.size()) + " samples, but " +
+                     std::to_string(whole.kept.size()) + " in the numbers of the whole set");
+  check_kept(where + " (whole set)", whole);
+  check_label_map(where + " (whole set)", whole);
+}
+
 void check_set(const std::string& where, const IndexSet& set) {
   if (set.num_samples < 0)
     throw PruneError(where + ": num_samples is " + std::to_string(set.num_samples));
   check_kept(where, set);
   check_label_map(where, set);
   check_reasons(where, set);
+  check_whole(where, set);
 }
 
 void write_hdf5(const std::string& path, const IndexSet& set) {
@@ -74,7 +85,7 @@ void write_hdf5(const std::string& path, const IndexSet& set) {
   if (!set.reasons.empty() || set.num_samples == 0) {
     IndexSetWriter writer(path, set, static_cast<std::int64_t>(set.kept.size()));
     writer.append(set.reasons);
-    writer.finish();
+    writer.finish(set.whole ? &*set.whole : nullptr);
     return;
   }
   HdfWriter file(path);
@@ -82,7 +93,15 @@ void write_hdf5(const std::string& path, const IndexSet& set) {
   file.dataset<std::int64_t>("kept", set.kept);
   file.dataset<std::int64_t>("label_map", set.label_map);
   file.dataset<std::uint8_t>("reason", {});
+  if (set.whole) write_kept_of_whole(file, *set.whole);
   file.commit();
+}
+
+std::optional<KeptOfWhole> read_kept_of_whole(const HdfReader& file) {
+  if (!file.has_attribute(kWholeFingerprint)) return std::nullopt;
+  return KeptOfWhole{file.text(kWholeFingerprint), file.integer(kWholeSamples),
+                     file.dataset<std::int64_t>(kWholeKept),
+                     file.dataset<std::int64_t>(kWholeLabelMap)};
 }
 
 IndexSet read_hdf5(const std::string& path, std::int64_t num_samples) {
@@ -97,12 +116,17 @@ IndexSet read_hdf5(const std::string& path, std::int64_t num_samples) {
   set.label_map = file.dataset<std::int64_t>("label_map");
   for (const std::uint8_t code : file.dataset<std::uint8_t>("reason"))
     set.reasons.push_back(static_cast<Reason>(code));
+  set.whole = read_kept_of_whole(file);
   check_set(path, set);
-  if (num_samples > 0 && num_samples != set.num_samples) {
-    throw PruneError(path + ": was made from a data set of " + std::to_string(set.num_samples) +
-                     " samples, expected " + std::to_string(num_samples));
-  }
-  return set;
+  if (num_samples == set.num_samples) return set;
+  if (set.whole && (num_samples <= 0 || num_samples == set.whole->num_samples))
+    return in_whole_numbers(set);
+  if (num_samples <= 0) return set;
+  throw PruneError(path + ": was made from a data set of " + std::to_string(set.num_samples) +
+                   " samples" +
+                   (set.whole ? " (a part of one of " + std::to_string(set.whole->num_samples) + ")"
+                              : std::string()) +
+                   ", expected " + std::to_string(num_samples));
 }
 
 bool named_hdf5(const std::string& path) {
@@ -110,6 +134,27 @@ bool named_hdf5(const std::string& path) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> label_map_of_whole(const WholeNumbers& whole,
+                                             const std::vector<std::int64_t>& label_map) {
+  std::vector<std::int64_t> map = whole.label_map;
+  for (std::int64_t& label : map) {
+    if (label >= 0) label = label_map.at(static_cast<std::size_t>(label));
+  }
+  return map;
+}
+
+IndexSet in_whole_numbers(const IndexSet& set) {
+  if (!set.whole) throw PruneError("index set: it is not one of a part of a data set");
+  IndexSet whole;
+  whole.dataset_fingerprint = set.whole->fingerprint;
+  whole.num_samples = set.whole->num_samples;
+  whole.kept = set.whole->kept;
+  whole.label_map = set.whole->label_map;
+  whole.method = set.method;
+  whole.threshold = set.threshold;
+  return whole;
+}
 
 void write_index_set(const std::string& path, const IndexSet& set) {
   if (named_hdf5(path)) {

@@ -11,6 +11,13 @@ void write_index_set_head(HdfWriter& file, const IndexSet& set) {
   file.attribute("threshold", set.threshold);
 }
 
+void write_kept_of_whole(HdfWriter& file, const KeptOfWhole& whole) {
+  file.attribute(kWholeFingerprint, whole.fingerprint);
+  file.attribute(kWholeSamples, whole.num_samples);
+  file.dataset<std::int64_t>(kWholeKept, whole.kept);
+  file.dataset<std::int64_t>(kWholeLabelMap, whole.label_map);
+}
+
 IndexSetWriter::IndexSetWriter(const std::string& path, const IndexSet& head, std::int64_t kept)
     : file_(path),
       label_map_(head.label_map),
@@ -29,10 +36,11 @@ void IndexSetWriter::append(std::span<const Reason> reasons) {
   next_ += static_cast<std::int64_t>(reasons.size());
 }
 
-void IndexSetWriter::finish() {
+void IndexSetWriter::finish(const KeptOfWhole* whole) {
   kept_.finish();
   reasons_.finish();
   file_.dataset<std::int64_t>("label_map", label_map_);
+  if (whole != nullptr) write_kept_of_whole(file_, *whole);
   file_.commit();
 }
 

@@ -13,6 +13,13 @@ namespace diffprob::prune {
 inline constexpr const char* kIndexSetFormat = "diffprob-index-set";
 inline constexpr std::int64_t kIndexSetVersion = 1;
 
+/// Names of what an index set of a part has besides, in the numbers of the whole data set.
+inline constexpr const char* kWholeFingerprint = "whole_fingerprint";
+inline constexpr const char* kWholeSamples = "whole_num_samples";
+inline constexpr const char* kWholeKept = "whole_kept";
+inline constexpr const char* kWholeLabelMap = "whole_label_map";
+void write_kept_of_whole(HdfWriter& file, const KeptOfWhole& whole);
+
 /// Format, version and everything of a set that is an attribute.
 void write_index_set_head(HdfWriter& file, const IndexSet& set);
 
@@ -24,8 +31,9 @@ class IndexSetWriter {
   IndexSetWriter(const std::string& path, const IndexSet& head, std::int64_t kept);
   /// Reasons of the samples that follow those already appended.
   void append(std::span<const Reason> reasons);
-  /// Throws PruneError unless num_samples reasons came, `kept` of them kept ones.
-  void finish();
+  /// `whole`: the same in the numbers of the whole, for a set of a part. Throws PruneError unless
+  /// num_samples reasons came, `kept` of them kept ones.
+  void finish(const KeptOfWhole* whole = nullptr);
 
  private:
   HdfWriter file_;

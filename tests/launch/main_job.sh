@@ -142,6 +142,34 @@ other_people() {
   exits 0 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out.new" --train.init="$(ls -d "$out"/checkpoints/step_???????? | tail -n 1)"
 }
 
+# A run on a part of a data set (data.kept): the lists that people take away count in data.train.
+part() {
+  local out=$work/part samples half
+  rm -rf "$out" "$work"/packed_*
+  samples=$("$program" data info "$base/data" | awk '$1 == "images" && NF == 2 {print $2}')
+  half=$((samples / 2))
+  printf 'kept_index = [%s]\n' "$(seq -s, "$half" $((samples - 1)))" >"$work/half.txt"
+  exits 0 ranks 2 run "$work/config.yaml" --data.train="$base/data" --data.kept="$work/half.txt" --output="$out" --prune.clean=false \
+    --prune.min_kept=2 --eval.sets='[]'
+  # shellcheck disable=SC2086
+  python3 - "$out/prune/kept_index.txt" "$half" "$samples" <<'PYTHON' || die "kept_index.txt does not count in data.train"
+import ast, sys
+kept = ast.literal_eval(open(sys.argv[1]).read().split("=")[1].strip())
+sys.exit(not (kept == sorted(set(kept)) and int(sys.argv[2]) <= kept[0] and kept[-1] < int(sys.argv[3]) and len(kept) > 10))
+PYTHON
+  for list in kept_index.txt index_set.h5; do
+    exits 0 diffprob data pack "$base/data" "$work/packed_$list" --subset="$out/prune/$list"
+  done
+  cmp "$work/packed_kept_index.txt/train.rec" "$work/packed_index_set.h5/train.rec" || die "the two lists select different images"
+  # The same pruning by itself has the same lists; and everything is found again.
+  exits 0 ranks 3 prune --data.train="$base/data" --data.kept="$work/half.txt" --prune.scores="$out/score/scores.h5" --output="$work/part_prune" \
+    --prune.clean=false --prune.min_kept=2
+  for file in kept_index.txt label_map.txt; do cmp "$out/prune/$file" "$work/part_prune/$file" || die "$file differs"; done
+  exits 0 ranks 2 run "$work/config.yaml" --data.train="$base/data" --data.kept="$work/half.txt" --output="$out" --prune.clean=false \
+    --prune.min_kept=2 --eval.sets='[]'
+  [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 4 ] || die "the second run did not skip all 4 stages"
+}
+
 # Last checkpoints of two trainings hold the same bits.
 same_result() {
   local last

@@ -63,6 +63,32 @@ TEST_F(IndexSetFile, Hdf5ComesBackAsItWasAlsoUnderAnotherName) {
   EXPECT_EQ(folder_.entries(), 2U);
 }
 
+TEST_F(IndexSetFile, OneOfAPartComesInTheNumbersThatAreAskedFor) {
+  // Samples 2, 4, 5, 7, 9 of ten; classes 1, 3 and 4 of the whole are 0, 1 and 2 of the part.
+  const WholeNumbers numbers{"whole", 10, {2, 4, 5, 7, 9}, {-1, 0, -1, 1, 2}};
+  IndexSet set = make_index_set({{Reason::kKept, Reason::kMislabelled, Reason::kRedundant,
+                                  Reason::kKeptByFloor, Reason::kRedundant}},
+                                {2, 1, 2, 0, 1}, 3);
+  set.dataset_fingerprint = "part";
+  set.whole = KeptOfWhole{"whole", 10, {2, 7}, label_map_of_whole(numbers, set.label_map)};
+  write_index_set(folder_.file("part.h5"), set);
+
+  EXPECT_TRUE(equal(read_index_set(folder_.file("part.h5"), 5), set));
+  for (const std::int64_t samples : {10, 0}) {
+    const IndexSet whole = read_index_set(folder_.file("part.h5"), samples);
+    EXPECT_EQ(whole.dataset_fingerprint, "whole");
+    EXPECT_EQ(whole.num_samples, 10);
+    EXPECT_EQ(whole.kept, (std::vector<std::int64_t>{2, 7}));
+    // Class 0 of the part keeps sample 7, class 2 sample 2, class 1 nothing.
+    EXPECT_EQ(whole.label_map, (std::vector<std::int64_t>{-1, 0, -1, -1, 1}));
+  }
+  EXPECT_THAT(reading("part.h5", 6), HasSubstr("5 samples (a part of one of 10), expected 6"));
+
+  set.whole->kept = {2, 10};
+  EXPECT_THAT(message_of<PruneError>([&] { write_index_set(folder_.file("bad.h5"), set); }),
+              HasSubstr("(whole set): kept[1] is 10"));
+}
+
 TEST_F(IndexSetFile, ContradictionsAreRefused) {
   const auto writing = [&](auto&& change) {
     IndexSet set = example();
