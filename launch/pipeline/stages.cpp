@@ -13,6 +13,7 @@
 #include "launch/inputs/open_data.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
+#include "launch/observe/json_member.h"
 #include "launch/pipeline/pruning.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"
@@ -27,17 +28,37 @@ PipelineStages::PipelineStages(const Config& config, Runtime& runtime,
                                const std::string& metrics_file)
     : config_(config), runtime_(runtime), metrics_(open_metrics(config, runtime, metrics_file)) {}
 
-Stage PipelineStages::open_stage(const std::string& name, const std::string& inputs) {
-  if (!advice_.empty() && !Stage::is_done(config_.output, name, inputs, runtime_)) {
+namespace {
+
+/// Inputs whose digested text is one key=value per line.
+StageInputs inputs_of(const std::string& lines) {
+  return {lines, lines};
+}
+
+/// What a finished training stage came to, without its reports.
+TrainResult stage_result(const Stage& stage, const nlohmann::json& json) {
+  TrainResult result;
+  result.checkpoint = stage.path(json.at("checkpoint").get<std::string>());
+  const std::string dynamics = json.value("dynamics", "");
+  if (!dynamics.empty()) result.dynamics = stage.path(dynamics);
+  result.steps = json_member<std::int64_t>(json, "steps");
+  result.seconds = json_member<double>(json, "seconds");
+  return result;
+}
+
+}  // namespace
+
+Stage PipelineStages::open_stage(const std::string& name, StageInputs inputs) {
+  if (!advice_.empty() && !Stage::is_done(config_.output, name, inputs.digested, runtime_)) {
     throw ConfigError({config_.output + "/" + name +
                        " has not been completed with this configuration: " + advice_});
   }
-  return {config_.output, name, inputs, runtime_};
+  return {config_.output, name, std::move(inputs), runtime_};
 }
 
 void PipelineStages::open_data() {
   if (is_synthetic(config_)) {
-    Stage stage = open_stage("data", dump_sections(config_, {"synthetic", "seed"}));
+    Stage stage = open_stage("data", inputs_of(dump_sections(config_, {"synthetic", "seed"})));
     if (!stage.done()) {
       runtime_.control().set_phase(dist::Phase::kStartup);  // rank 0 may take minutes
       if (runtime_.is_root())
@@ -77,10 +98,19 @@ TrainedStage PipelineStages::train_on(TrainJob job, bool record) {
       training_settings(config) +
       dump_sections(config, {"train.eval_every_epochs", "eval.folds", "eval.precision"}) +
       job.dataset->fingerprint() + sets_digest_ + std::to_string(job.seed);
-  Stage stage = open_stage(job.name, inputs);
+  StageInputs all{
+      inputs, training_settings(config) + dump_sections(config, {"eval.folds", "eval.precision"}) +
+                  "dataset=" + job.dataset->fingerprint() + "\nseed=" + std::to_string(job.seed) +
+                  "\nverification_sets=" + data::sha256_hex(sets_digest_) + "\n"};
+  all.may_differ = config.train.allow_changes;
+  all.evaluation = {"eval", "verification_sets"};
+  Stage stage = open_stage(job.name, std::move(all));
   if (!stage.done()) {
     job.folder = stage.folder();
-    const TrainResult trained = train(job, config, sets_, metrics_, runtime_);
+    const auto& before = stage.before_evaluation();
+    const TrainResult trained =
+        before.is_null() ? train(job, config, sets_, metrics_, runtime_)
+                         : verify_again(job, stage_result(stage, before), config, sets_, runtime_);
     const std::string relative = fs::relative(trained.checkpoint, stage.folder());
     std::vector<std::string> files = {relative + "/manifest.json", relative + "/backbone.pth"};
     std::string dynamics;
@@ -105,7 +135,11 @@ std::string PipelineStages::score_with(const std::string& checkpoint) {
   const std::string inputs =
       dump_sections(config_, {"score.margin", "score.precision", "data.on_corrupt"}) +
       dataset_->fingerprint() + checkpoint_fingerprint(checkpoint);
-  Stage stage = open_stage("score", inputs);
+  Stage stage = open_stage(
+      "score",
+      {inputs, dump_sections(config_, {"score.margin", "score.precision", "data.on_corrupt"}) +
+                   "dataset=" + dataset_->fingerprint() +
+                   "\nnetwork=" + checkpoint_fingerprint(checkpoint) + "\n"});
   const std::string path = stage.path("scores.h5");
   if (!stage.done()) {
     const auto start = std::chrono::steady_clock::now();
@@ -126,7 +160,10 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
                                 dataset_->fingerprint()};
   const std::string inputs = prune::describe(options) + digest_of(scores) +
                              (files.dynamics.empty() ? "" : digest_of(files.dynamics));
-  Stage stage = open_stage(name, inputs);
+  Stage stage = open_stage(
+      name, {inputs, "options=" + prune::describe(options) + "\nscores=" + digest_of(scores) +
+                         "\ndynamics=" + (files.dynamics.empty() ? "" : digest_of(files.dynamics)) +
+                         "\n"});
   if (!stage.done()) {
     const prune::PruneResult result =
         prune::prune(files, options, runtime_.control(), prune_work());

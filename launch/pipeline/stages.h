@@ -66,7 +66,7 @@ class PipelineStages {
   }
 
  private:
-  [[nodiscard]] Stage open_stage(const std::string& name, const std::string& inputs);
+  [[nodiscard]] Stage open_stage(const std::string& name, StageInputs inputs);
   /// SHA-256 of a file that all ranks see. Rank 0 reads it, once.
   [[nodiscard]] const std::string& digest_of(const std::string& file);
 

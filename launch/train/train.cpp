@@ -4,6 +4,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include "launch/checkpoint/checkpoint.h"
+#include "launch/checkpoint/network.h"
+#include "launch/evaluate/verification_file.h"
+#include "launch/evaluate/verify.h"
+#include "launch/train/train_step.h"
 #include "launch/train/training_loop.h"
 
 namespace diffprob::launch {
@@ -61,6 +66,24 @@ TrainResult train(const TrainJob& job, const Config& config, std::vector<eval::R
                model::margin_name(config.model.head.margin.kind), job.dataset->num_classes(),
                config.train.batch_size);
   return TrainingLoop(job, config, sets, metrics, runtime).run();
+}
+
+TrainResult verify_again(const TrainJob& job, TrainResult trained, const Config& config,
+                         std::vector<eval::ResidentSet>& sets, Runtime& runtime) {
+  if (job.verify_untrained) {
+    TrainStep untrained(config, job.dataset->num_classes(), job.seed, runtime);
+    if (!config.train.init.empty())
+      load_backbone_weights(config.train.init, model::state_dict(untrained.backbone()));
+    const TrainStep::ForEvaluation network(untrained);
+    trained.untrained =
+        verify_sets(job.name + " untrained", sets, untrained.backbone(), config, runtime);
+  }
+  const LoadedNetwork network = load_network(trained.checkpoint, {}, runtime.device());
+  trained.reports =
+      verify_sets(job.name + " " + network.origin, sets, *network.backbone, config, runtime);
+  if (runtime.is_root())
+    write_verification(job.folder + "/verification.json", trained.untrained, trained.reports);
+  return trained;
 }
 
 }  // namespace diffprob::launch

@@ -40,4 +40,10 @@ struct TrainResult {
                                 std::vector<eval::ResidentSet>& sets, Metrics& metrics,
                                 Runtime& runtime);
 
+/// Verifies a finished training again, on other sets or folds, and writes its verification.json.
+/// `trained`: what it came to; returns that with new reports. Collective.
+[[nodiscard]] TrainResult verify_again(const TrainJob& job, TrainResult trained,
+                                       const Config& config, std::vector<eval::ResidentSet>& sets,
+                                       Runtime& runtime);
+
 }  // namespace diffprob::launch

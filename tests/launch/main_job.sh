@@ -170,6 +170,33 @@ PYTHON
   [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 4 ] || die "the second run did not skip all 4 stages"
 }
 
+# Stages made from other inputs: what differs is said, and no more is done again than it asks for.
+inputs() {
+  local out=$work/inputs
+  rm -rf "$out" "$work/more"
+  local job=("$work/config.yaml" --output="$out" --train.record=false)
+  exits 75 ranks 2 run "${job[@]}" --train.epochs=40 --train.max_time=1
+  exits 0 ranks 2 run "${job[@]}" --train.epochs=3 --train.lr=0.04 --train.allow_changes=train.lr,train.epochs
+  says "train.lr: was 0.05, is 0.04"
+  says "continues $out/train_original/checkpoints/step_"
+  [ -z "$(find "$out" -name '*.stale-*')" ] || die "something was moved aside"
+  # Another number of folds, another verification set: both networks stay.
+  exits 0 ranks 2 run "${job[@]}" --train.epochs=3 --train.lr=0.04 --eval.folds=5
+  [ "$(grep -c 'only its evaluation is done again' "$log")" -eq 2 ] || die "expected two networks to be verified again"
+  if grep -q 'images/s  data wait' "$log"; then die "a network was trained again"; fi
+  exits 0 diffprob data synth "$work/more" --synthetic.identities=4 --synthetic.verification_pairs=30 --synthetic.verification_identities=6 --seed=8
+  mv "$work/more/synthetic_verification.bin" "$work/more/second_set.bin"
+  exits 0 ranks 2 run "${job[@]}" --train.epochs=3 --train.lr=0.04 --eval.folds=5 --eval.sets="$work/more/second_set.bin"
+  if grep -q 'images/s  data wait' "$log"; then die "a network was trained again for a new set"; fi
+  grep -q second_set "$out/summary.txt" || die "the new set is not in the summary"
+  exits 0 ranks 2 run "${job[@]}" --train.epochs=3 --train.lr=0.04 --eval.folds=5 --eval.sets="$work/more/second_set.bin"
+  [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 5 ] || die "expected 5 finished stages"
+  # What is made anew says why.
+  exits 0 ranks 2 run "${job[@]}" --train.epochs=3 --train.lr=0.03 --eval.folds=5
+  says "train.lr: was 0.04, is 0.03"
+  says "train_original.stale-"
+}
+
 # Last checkpoints of two trainings hold the same bits.
 same_result() {
   local last
