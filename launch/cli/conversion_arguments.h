@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/records/pack_records.h"
 #include "data/sets/dataset.h"
 #include "launch/cli/commands.h"
 #include "prune/foreign/score_file_kinds.h"
@@ -27,6 +28,7 @@ struct ConversionArguments {
   prune::ScoreValue value = prune::ScoreValue::kProbability;
   prune::EpochChoice epoch;
   std::int64_t samples = 0;
+  data::PackOptions pack;  ///< of `data pack`
 };
 /// From --key=value of the command line. `known`: the keys that this command has. Throws
 /// ConfigError with every problem at once.
