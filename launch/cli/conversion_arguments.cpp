@@ -29,6 +29,7 @@ void parse_one(const Override& item, ConversionArguments& arguments,
   if (key == "kind") arguments.kind = value;
   if (key == "to") arguments.to = value;
   if (key == "data") arguments.data = value;
+  if (key == "data.root") arguments.root = value;
   if (key == "labels") arguments.labels = value;
   if (key == "subset") arguments.subset = value;
   if (key == "list")

@@ -20,6 +20,7 @@ struct ConversionArguments {
   std::string kind;    ///< of the input; empty: by content
   std::string to;      ///< kind of the output; empty: by file name
   std::string data;    ///< data set, or empty
+  std::string root;    ///< folder of the images when the set is a list, or empty
   std::string labels;  ///< list of labels, or empty
   std::string subset;  ///< list, or empty
   prune::ListMeaning list = prune::ListMeaning::kUnsaid;

@@ -47,8 +47,8 @@ int number(const Override& item, int least, int most, std::vector<std::string>& 
 }
 
 CheckArguments parse(const CommandLine& line) {
-  static const std::vector<std::string> known = {"report", "kept", "repair", "image-size",
-                                                 "data.decode_threads"};
+  static const std::vector<std::string> known = {
+      "report", "kept", "repair", "image-size", "data.decode_threads", "data.root"};
   if (line.positional.size() != 2) throw ConfigError({"usage:\n" + help_text("data")});
   CheckArguments arguments;
   arguments.path = line.positional[1];
@@ -61,6 +61,8 @@ CheckArguments parse(const CommandLine& line) {
       arguments.kept = item.value;
     else if (item.key == "repair")
       arguments.repair = item.value;
+    else if (item.key == "data.root")
+      arguments.options.list_root = item.value;
     else if (item.key == "image-size")
       arguments.options.image_size = number(item, 0, 16384, problems);
     else if (item.key == "data.decode_threads")

@@ -47,12 +47,12 @@ std::string companions(const ConversionArguments& arguments) {
 int pack_command(const CommandLine& line) {
   if (line.positional.size() != 3) throw ConfigError({"usage:\n" + help_text("data")});
   const auto arguments =
-      parse_conversion(line, {"subset", "kind", "list", "base", "layout", "shuffle"});
+      parse_conversion(line, {"subset", "kind", "list", "base", "layout", "shuffle", "data.root"});
   const std::string& from = line.positional[1];
   const std::string& to = line.positional[2];
   check_pack_options(line, arguments);
   refuse_same_folder(from, to);
-  const auto dataset = data::open_dataset(from);
+  const auto dataset = data::open_dataset(from, arguments.root);
   if (arguments.subset.empty()) {
     const auto packed = data::pack_records(*dataset, to, arguments.pack);
     fmt::print("packed {} images of {} identities into {}{}\n", packed.images, packed.identities,

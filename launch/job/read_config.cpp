@@ -3,6 +3,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "data/error.h"
+#include "data/files/text_lines.h"
+
 namespace diffprob::launch {
 
 std::string read_config_text(const CommandLine& line) {
@@ -16,7 +19,11 @@ std::string read_config_text(const CommandLine& line) {
   if (!file || !(text << file.rdbuf()))
     throw ConfigError({line.positional[0] +
                        ": cannot be read (expected a YAML file; launch/configs has examples)"});
-  return text.str();
+  try {
+    return std::string(data::text_body(text.str(), line.positional[0]));
+  } catch (const data::DataError& error) {
+    throw ConfigError({error.what()});
+  }
 }
 
 Config read_config(const CommandLine& line) {

@@ -216,7 +216,7 @@ class Reading {
     noted([&] {
       const auto& config = *run_.config;
       const auto whole = is_synthetic(config) ? data::open_dataset(in("data"))
-                                              : data::open_datasets(config.data.train);
+                                              : data::open_datasets(config.data.train, config.data.root);
       run_.dataset =
           config.data.kept.empty()
               ? whole
