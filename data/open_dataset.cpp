@@ -24,7 +24,11 @@ constexpr const char* kUnderstood =
 std::shared_ptr<const Dataset> open_dataset(const std::string& path, const std::string& list_root) {
   std::error_code error;
   const auto status = fs::status(path, error);
-  if (!fs::exists(status)) throw DataError(path + ": does not exist");
+  if (!fs::exists(status))
+    throw DataError(path + ": " +
+                    (status.type() == fs::file_type::not_found
+                         ? "does not exist"
+                         : "cannot be opened: " + error.message()));
   if (fs::is_directory(status)) {
     const auto records = fs::path(path) / "train.rec";
     return fs::exists(records, error) ? open_record_file(records.string())

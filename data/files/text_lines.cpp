@@ -1,9 +1,11 @@
 #include "data/files/text_lines.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "data/error.h"
@@ -61,10 +63,16 @@ std::string_view text_body(std::string_view text, const std::string& path) {
   return text;
 }
 
-TextLines::TextLines(const std::string& path) : path_(path), in_(path, std::ios::binary) {
+TextLines::TextLines(const std::string& path) : path_(path) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error) || !in_)
-    throw DataError(path + ": cannot open");
+  const bool regular = std::filesystem::is_regular_file(path, error);
+  errno = 0;
+  if (regular) in_.open(path, std::ios::binary);
+  if (in_.is_open()) return;
+  const std::string reason = error      ? error.message()
+                             : !regular ? "not a regular file"
+                                        : std::strerror(errno);
+  throw DataError(path + ": cannot open: " + reason);
 }
 
 bool TextLines::next() {

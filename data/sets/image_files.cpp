@@ -52,7 +52,7 @@ std::string ImageFiles::path(std::size_t index) const {
 void ImageFiles::read(std::int64_t index, std::vector<std::byte>& bytes) const {
   const auto file = path(checked(index));
   std::error_code error;
-  if (!std::filesystem::exists(file, error)) fail_missing(file);
+  if (!std::filesystem::exists(file, error) && !error) fail_missing(file);
   read_whole_file(file, kLargestImageFile, bytes);
   if (bytes.empty()) throw DataError(file + ": expected an image, found an empty file");
 }
