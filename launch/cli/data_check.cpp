@@ -121,6 +121,11 @@ void print_summary(const data::CheckReport& report, double seconds, int threads)
       report.path, images, report.num_classes, sound,
       static_cast<double>(report.bytes) / static_cast<double>(kMebibyte), format_duration(seconds),
       static_cast<double>(images) / std::max(seconds, 1e-9), threads, threads == 1 ? "" : "s");
+  if (report.open_error.empty() && report.opened_classes != report.num_classes)
+    fmt::print(
+        "training and data info count {} identities in this set, by its largest label or property "
+        "file\n",
+        report.opened_classes);
   if (!report.open_error.empty()) fmt::print("training rejects this set: {}\n", report.open_error);
   fmt::print("{}\n", report.findings.empty() ? "no problems found"
                                              : fmt::format("{} findings", report.findings.size()));
