@@ -32,8 +32,8 @@ def unpack(payload):
 
 
 class FaceDataset:
-    """MXFaceDataset of arcface_torch, as far as it touches the label of a record: `label` of the unpacked header is a float when flag is 0, else
-    an array; `torch.tensor(label, dtype=torch.long)` takes numbers and no array of floats."""
+    """How the data sets of arcface_torch and CVLface touch a record: the label of the unpacked header is a float when flag is 0, else an array,
+    of which they take the first element, a numpy.float32: `torch.tensor(label, dtype=torch.long)` takes a float, but stops at that one."""
 
     def __init__(self, folder):
         with open(folder + "/train.idx") as idx:
@@ -51,7 +51,7 @@ class FaceDataset:
 
     def __getitem__(self, index):
         (_, label, _), image = self.unpacked(self.keys[index])
-        return image, int(label)  # TypeError for an array, as of torch.tensor(label, dtype=torch.long)
+        return image, int(label)  # TypeError for an array, as there
 
     def __len__(self):
         return len(self.keys)
