@@ -15,15 +15,20 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kUnderstood =
-    "supported: a folder with train.rec, a .rec file, a .lst list, or a folder with one sub-folder "
+    "supported: a folder with train.rec, a .rec file, a list (.lst, .list or .txt), or a folder "
+    "with one sub-folder "
     "per class";
 
 }  // namespace
 
-std::shared_ptr<const Dataset> open_dataset(const std::string& path) {
+std::shared_ptr<const Dataset> open_dataset(const std::string& path, const std::string& list_root) {
   std::error_code error;
   const auto status = fs::status(path, error);
-  if (!fs::exists(status)) throw DataError(path + ": does not exist");
+  if (!fs::exists(status))
+    throw DataError(path + ": " +
+                    (status.type() == fs::file_type::not_found
+                         ? "does not exist"
+                         : "cannot be opened: " + error.message()));
   if (fs::is_directory(status)) {
     const auto records = fs::path(path) / "train.rec";
     return fs::exists(records, error) ? open_record_file(records.string())
@@ -31,13 +36,14 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& path) {
   }
   const auto extension = fs::path(path).extension();
   if (extension == ".rec") return open_record_file(path);
-  if (extension == ".lst") return open_image_list(path);
+  if (is_image_list(path)) return open_image_list(path, list_root);
   throw DataError(path + ": a file that ends in \"" + extension.string() + "\"; " + kUnderstood);
 }
 
-std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths) {
+std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths,
+                                             const std::string& list_root) {
   if (paths.empty()) throw DataError("no data set was given");
-  if (paths.size() == 1) return open_dataset(paths.front());
+  if (paths.size() == 1) return open_dataset(paths.front(), list_root);
   std::set<fs::path> seen;
   std::vector<ConcatenatedDataset::Part> parts;
   for (const auto& path : paths) {
@@ -47,7 +53,7 @@ std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& pat
       throw DataError(path +
                       ": given twice; the identities of each set count as distinct, so give every "
                       "set only once");
-    parts.push_back({path, open_dataset(path)});
+    parts.push_back({path, open_dataset(path, list_root)});
   }
   return std::make_shared<ConcatenatedDataset>(std::move(parts));
 }

@@ -9,12 +9,15 @@
 namespace diffprob::data {
 
 /// Opens whatever `path` is: a folder with train.rec (InsightFace or im2rec layout), a .rec file, a
-/// .lst list (images relative to its folder), or a folder of one sub-folder a class. Throws
-/// DataError that says what was found and what is understood.
-[[nodiscard]] std::shared_ptr<const Dataset> open_dataset(const std::string& path);
+/// list (.lst, .list or .txt), or a folder of one sub-folder a class. The images of a list are
+/// looked up in `list_root`, or in its folder when that is empty. Throws DataError that says what
+/// was found and what is understood.
+[[nodiscard]] std::shared_ptr<const Dataset> open_dataset(const std::string& path,
+                                                          const std::string& list_root = "");
 
 /// One path: open_dataset(path). Several: all of them, concatenated in that order. Throws
 /// DataError, also on a path given twice (its people would become two classes each).
-[[nodiscard]] std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths);
+[[nodiscard]] std::shared_ptr<const Dataset> open_datasets(const std::vector<std::string>& paths,
+                                                           const std::string& list_root = "");
 
 }  // namespace diffprob::data

@@ -45,9 +45,9 @@ std::vector<SampleVerdict> verdicts_of(const std::vector<Finding>& findings, std
   return verdicts;
 }
 
-void try_to_open(CheckReport& report) {
+void try_to_open(CheckReport& report, const std::string& list_root) {
   try {
-    const auto set = open_dataset(report.path);
+    const auto set = open_dataset(report.path, list_root);
     if (set->size() != report.samples->size())
       throw DataError(report.path + ": opened with " + std::to_string(set->size()) +
                       " images, but the check found " + std::to_string(report.samples->size()) +
@@ -71,7 +71,7 @@ CheckReport check_dataset(const std::string& path, const CheckOptions& options) 
     return std::tuple(f.kind, f.index, f.offset, f.label);
   });
   report.verdicts = verdicts_of(report.findings, report.samples->size());
-  try_to_open(report);
+  try_to_open(report, options.list_root);
   return report;
 }
 

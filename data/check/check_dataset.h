@@ -20,8 +20,9 @@ struct CheckProgress {
 };
 
 struct CheckOptions {
-  int threads = 1;       ///< that read and decode
-  int image_size = 112;  ///< wanted width and height, pixels; 0: any
+  int threads = 1;        ///< that read and decode
+  int image_size = 112;   ///< wanted width and height, pixels; 0: any
+  std::string list_root;  ///< as in open_dataset
   /// Called now and then by the decoding threads, one at a time.
   std::function<void(const CheckProgress&)> progress;
 };

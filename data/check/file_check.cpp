@@ -39,9 +39,9 @@ class ImageFilesCheck {
   void open() {
     std::error_code error;
     const bool folder = fs::is_directory(path_, error);
-    if (!fs::exists(path_, error) || (!folder && fs::path(path_).extension() != ".lst")) {
+    if (!fs::exists(path_, error) || (!folder && !is_image_list(path_))) {
       static_cast<void>(open_dataset(path_));  // says what is understood
-      throw DataError(path_ + ": neither a folder nor a .lst list");
+      throw DataError(path_ + ": neither a folder nor a list");
     }
     const auto note = [&](const ImageSetProblem& problem) {
       const bool empty = problem.label >= 0;
@@ -52,7 +52,8 @@ class ImageFilesCheck {
            .message = problem.message});
       if (empty) empty_classes_.push_back(static_cast<std::uint32_t>(problem.label));
     };
-    files_ = folder ? scan_image_folder(path_, note) : scan_image_list(path_, note);
+    files_ =
+        folder ? scan_image_folder(path_, note) : scan_image_list(path_, options_.list_root, note);
   }
 
   void check_files() {

@@ -1,7 +1,6 @@
 #include "data/check/index_scan.h"
 
 #include <algorithm>
-#include <fstream>
 #include <functional>
 #include <optional>
 #include <string_view>
@@ -51,27 +50,30 @@ void drop_repeated(ScannedIndex& index, Projection projection, const char* what)
   index.lines.erase(std::unique(index.lines.begin(), index.lines.end(), same), index.lines.end());
 }
 
-}  // namespace
-
-ScannedIndex scan_index(const std::string& idx_path, std::int64_t rec_bytes) {
-  std::ifstream file(idx_path);
-  if (!file) throw DataError(idx_path + ": cannot be opened");
-  ScannedIndex index;
-  std::string line;
-  for (std::int64_t number = 1; std::getline(file, line); ++number) {
-    std::string_view text(line);
-    if (text.ends_with('\r')) text.remove_suffix(1);
-    if (text.empty()) continue;
+void read_lines(const std::string& idx_path, std::int64_t rec_bytes, ScannedIndex& index) {
+  TextLines lines(idx_path);
+  while (lines.next()) {
     IndexLine entry{0, 0};
-    auto problem = problem_of(text, rec_bytes, entry);
+    auto problem = problem_of(lines.text(), rec_bytes, entry);
     if (!problem.has_value()) {
       index.lines.push_back(entry);
       continue;
     }
-    problem->message = idx_path + " line " + std::to_string(number) + ": " + problem->message;
+    problem->message =
+        idx_path + " line " + std::to_string(lines.number()) + ": " + problem->message;
     index.findings.push_back(std::move(*problem));
   }
-  if (file.bad()) throw DataError(idx_path + ": read failed");
+}
+
+}  // namespace
+
+ScannedIndex scan_index(const std::string& idx_path, std::int64_t rec_bytes) {
+  ScannedIndex index;
+  try {
+    read_lines(idx_path, rec_bytes, index);
+  } catch (const DataError& error) {  // no text, or not readable: as if no record were listed
+    index.findings.push_back({.kind = FindingKind::kIndex, .message = error.what()});
+  }
   std::ranges::stable_sort(index.lines, {}, &IndexLine::key);
   drop_repeated(index, &IndexLine::key, "key");
   std::ranges::stable_sort(index.lines, {}, &IndexLine::offset);

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include "data/check/identity_gaps.h"
 #include "data/check/identity_ranges.h"
 #include "data/error.h"
+#include "data/files/text_lines.h"
 #include "data/records/format.h"
 #include "data/sets/class_count.h"
 
@@ -197,9 +197,8 @@ class LayoutCheck {
   }
 
   void check_property_size() {
-    std::ifstream file(std::filesystem::path(set_.folder) / "property");
-    std::string line;
-    std::getline(file, line);
+    TextLines file((std::filesystem::path(set_.folder) / "property").string());
+    const std::string line(file.next() ? file.text() : std::string_view());
     std::array<int, 2> sides{};
     if (std::sscanf(line.c_str(), "%*[0-9],%d,%d", &sides[0], &sides[1]) != 2) return;
     if (sides[0] != set_.image_size || sides[1] != set_.image_size)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "data/error.h"
+#include "data/files/text_lines.h"
 
 namespace diffprob::data {
 namespace {
@@ -87,6 +88,7 @@ void read_whole_file(const std::string& path, std::int64_t limit, std::vector<st
 std::string read_text_file(const std::string& path, std::int64_t limit) {
   std::string text;
   read_into(path, limit, text);
+  text.erase(0, text.size() - text_body(text, path).size());
   return text;
 }
 

@@ -37,7 +37,7 @@ class InputFile {
 /// The whole file. Throws DataError, also when it is larger than `limit` bytes. `bytes` is resized;
 /// its capacity is reused.
 void read_whole_file(const std::string& path, std::int64_t limit, std::vector<std::byte>& bytes);
-/// The same as text.
+/// The same as text, UTF-8; without what text_body() removes.
 [[nodiscard]] std::string read_text_file(const std::string& path, std::int64_t limit);
 
 }  // namespace diffprob::data

@@ -1,9 +1,11 @@
 #include "data/files/text_lines.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "data/error.h"
@@ -37,18 +39,45 @@ bool parse_real(std::string_view text, T& value) {
 
 }  // namespace
 
-TextLines::TextLines(const std::string& path) : path_(path), in_(path, std::ios::binary) {
+namespace {
+
+/// Text that begins with a UTF-16 or UTF-32 mark, or with two ASCII characters in UTF-16.
+bool is_wide_text(std::string_view text) {
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) return true;
+  if (text.size() < 4) return false;
+  const auto is_ascii = [](char c) { return c == '\t' || (c >= ' ' && c <= '~'); };
+  const bool little = is_ascii(text[0]) && text[1] == '\0' && text[3] == '\0';
+  const bool big = text[0] == '\0' && is_ascii(text[1]) && text[2] == '\0';
+  return little || big;
+}
+
+}  // namespace
+
+std::string_view text_body(std::string_view text, const std::string& path) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kByteOrderMark)) return text.substr(kByteOrderMark.size());
+  if (is_wide_text(text))
+    throw DataError(path +
+                    ": expected UTF-8 text, found UTF-16 or UTF-32; convert it with `iconv -f "
+                    "UTF-16 -t UTF-8 FILE > NEW_FILE`");
+  return text;
+}
+
+TextLines::TextLines(const std::string& path) : path_(path) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error) || !in_)
-    throw DataError(path + ": cannot open");
+  const bool regular = std::filesystem::is_regular_file(path, error);
+  errno = 0;
+  if (regular) in_.open(path, std::ios::binary);
+  if (in_.is_open()) return;
+  const std::string reason = error      ? error.message()
+                             : !regular ? "not a regular file"
+                                        : std::strerror(errno);
+  throw DataError(path + ": cannot open: " + reason);
 }
 
 bool TextLines::next() {
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   while (std::getline(in_, line_)) {
-    text_ = line_;
-    if (++number_ == 1 && text_.starts_with(kByteOrderMark))
-      text_.remove_prefix(kByteOrderMark.size());
+    text_ = ++number_ == 1 ? text_body(line_, path_) : line_;
     text_ = trim(text_);
     if (!text_.empty()) return true;
   }

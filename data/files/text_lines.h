@@ -10,9 +10,12 @@
 
 namespace diffprob::data {
 
+/// Returns the text without a UTF-8 byte-order mark in front. Throws DataError "PATH: ..." on
+/// UTF-16 or UTF-32, with or without a mark: every text file we read is UTF-8.
+[[nodiscard]] std::string_view text_body(std::string_view text, const std::string& path);
+
 /// Lines of a text file, one in memory at a time. Blanks and a carriage return around a line are
-/// removed, empty lines are skipped, and so is a byte order mark before the first line. Throws
-/// DataError.
+/// removed, empty lines are skipped, and so is what text_body() removes. Throws DataError.
 class TextLines {
  public:
   explicit TextLines(const std::string& path);

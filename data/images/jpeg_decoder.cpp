@@ -9,6 +9,7 @@
 
 #include "data/error.h"
 #include "data/images/exif.h"
+#include "data/images/image_format.h"
 #include "data/images/jpeg_tables.h"
 #include "data/images/opencv_decoder.h"
 
@@ -21,56 +22,10 @@ constexpr int kChannels = 3;
 // by default, bit for bit.
 constexpr int kExactFlags = TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS;
 
-enum class Format { kJpeg, kPng, kBmp, kWebp, kUnknown };
-
-bool starts_with(std::span<const std::byte> bytes, std::size_t offset, const char* magic,
-                 std::size_t length) {
-  return bytes.size() >= offset + length && std::memcmp(bytes.data() + offset, magic, length) == 0;
-}
-
-Format format_of(std::span<const std::byte> bytes) {
-  if (starts_with(bytes, 0, "\xff\xd8\xff", 3)) return Format::kJpeg;
-  if (starts_with(bytes, 0, "\x89PNG\r\n\x1a\n", 8)) return Format::kPng;
-  if (starts_with(bytes, 0, "BM", 2)) return Format::kBmp;
-  if (starts_with(bytes, 0, "RIFF", 4) && starts_with(bytes, 8, "WEBP", 4)) return Format::kWebp;
-  return Format::kUnknown;
-}
-
-std::int64_t big_endian(std::span<const std::byte> bytes, std::size_t offset) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 0; i < 4; ++i)
-    value = (value << 8) | std::to_integer<std::uint32_t>(bytes[offset + i]);
-  return value;
-}
-
-/// BMP sides are signed: a negative height means rows top down.
-std::int64_t little_endian_magnitude(std::span<const std::byte> bytes, std::size_t offset) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 4; i-- > 0;)
-    value = (value << 8) | std::to_integer<std::uint32_t>(bytes[offset + i]);
-  const std::int64_t number = static_cast<std::int32_t>(value);
-  return number < 0 ? -number : number;
-}
-
 void check_sides(std::int64_t width, std::int64_t height) {
   if (width >= 1 && height >= 1 && width <= kMaxSide && height <= kMaxSide) return;
   throw DataError("image of " + std::to_string(width) + " x " + std::to_string(height) +
                   " pixels: sides from 1 to " + std::to_string(kMaxSide) + " are supported");
-}
-
-/// Looks at the sides before anything is allocated for them. WebP cannot say more than 16383.
-void check_declared_sides(std::span<const std::byte> bytes, Format format) {
-  if (format == Format::kPng) {
-    if (bytes.size() < 24)
-      throw DataError("PNG of " + std::to_string(bytes.size()) +
-                      " bytes is truncated inside its header");
-    check_sides(big_endian(bytes, 16), big_endian(bytes, 20));
-  } else if (format == Format::kBmp) {
-    if (bytes.size() < 26)
-      throw DataError("BMP of " + std::to_string(bytes.size()) +
-                      " bytes is truncated inside its header");
-    check_sides(little_endian_magnitude(bytes, 18), little_endian_magnitude(bytes, 22));
-  }
 }
 
 /// A few stray bytes between the last scan and the end marker harm no pixel; every other complaint
@@ -116,14 +71,15 @@ std::string hex_head(std::span<const std::byte> bytes) {
   return text;
 }
 
-/// Of an image that is understood, with sides that are not absurd.
-Format checked_format(std::span<const std::byte> encoded) {
-  const Format format = format_of(encoded);
-  if (format == Format::kUnknown) {
+/// Of an image that is understood, with sides that are not absurd: looked at before anything is
+/// allocated for them.
+ImageFormat checked_format(std::span<const std::byte> encoded) {
+  const ImageFormat format = format_of(encoded);
+  if (format == ImageFormat::kUnknown) {
     throw DataError("not an image: " + std::to_string(encoded.size()) + " bytes that begin with '" +
-                    hex_head(encoded) + "'; JPEG, PNG, BMP and WebP are supported");
+                    hex_head(encoded) + "'; JPEG, PNG, BMP, WebP and TIFF are supported");
   }
-  check_declared_sides(encoded, format);
+  if (const auto sides = declared_sides(encoded, format)) check_sides(sides->width, sides->height);
   return format;
 }
 
@@ -131,14 +87,23 @@ struct JpegHeader {
   int width = 0;
   int height = 0;
   int colours = 0;
+
+  [[nodiscard]] bool for_opencv() const { return colours == TJCS_CMYK || colours == TJCS_YCCK; }
 };
+
+/// Sampling factors without a name in TurboJPEG (4:1:0, 3x1, mixed ones): a sound image. The header
+/// call complains only after it has read everything, and decoding does not ask for the name.
+bool unnamed_sampling(tjhandle turbo) {
+  return std::strstr(tjGetErrorStr2(turbo), "Could not determine subsampling") != nullptr;
+}
 
 JpegHeader read_jpeg_header(tjhandle turbo, std::span<const std::byte> encoded) {
   JpegHeader header;
   int subsampling = 0;
   if (tjDecompressHeader3(turbo, reinterpret_cast<const unsigned char*>(encoded.data()),
                           encoded.size(), &header.width, &header.height, &subsampling,
-                          &header.colours) != 0) {
+                          &header.colours) != 0 &&
+      !unnamed_sampling(turbo)) {
     throw DataError(std::string("corrupted JPEG header: ") + tjGetErrorStr2(turbo));
   }
   check_sides(header.width, header.height);
@@ -166,7 +131,7 @@ ImageDecoder::~ImageDecoder() {
 }
 
 void ImageDecoder::decode(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
-  if (checked_format(encoded) != Format::kJpeg) return decode_other(encoded, size, out);
+  if (checked_format(encoded) != ImageFormat::kJpeg) return decode_other(encoded, size, out);
   try {
     decode_jpeg(encoded, size, out);
   } catch (...) {
@@ -176,7 +141,7 @@ void ImageDecoder::decode(std::span<const std::byte> encoded, int size, std::uin
 }
 
 void ImageDecoder::decode(std::span<const std::byte> encoded, DecodedImage& image) {
-  if (checked_format(encoded) != Format::kJpeg) return decode_other(encoded, image);
+  if (checked_format(encoded) != ImageFormat::kJpeg) return decode_other(encoded, image);
   try {
     if (!decode_whole_jpeg(encoded, image)) decode_other(encoded, image);
   } catch (...) {
@@ -197,7 +162,7 @@ void ImageDecoder::restart() {
 bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, DecodedImage& image) {
   if (!brings_its_tables(encoded)) restart();  // never with the tables of the image before
   const JpegHeader header = read_jpeg_header(turbo_, encoded);
-  if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK) return false;
+  if (header.for_opencv()) return false;
   image.width = header.width;
   image.height = header.height;
   image.rgb.resize(static_cast<std::size_t>(header.width) *
@@ -209,8 +174,7 @@ bool ImageDecoder::decode_whole_jpeg(std::span<const std::byte> encoded, Decoded
 void ImageDecoder::decode_jpeg(std::span<const std::byte> encoded, int size, std::uint8_t* out) {
   if (!brings_its_tables(encoded)) restart();  // never with the tables of the image before
   const JpegHeader header = read_jpeg_header(turbo_, encoded);
-  if (header.colours == TJCS_CMYK || header.colours == TJCS_YCCK)
-    return decode_other(encoded, size, out);
+  if (header.for_opencv()) return decode_other(encoded, size, out);
   const bool direct = header.width == size && header.height == size;
   if (!direct)
     scratch_.resize(static_cast<std::size_t>(header.width) *

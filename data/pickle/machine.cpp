@@ -6,20 +6,13 @@
 #include <utility>
 
 #include "data/error.h"
+#include "data/files/text_lines.h"
 #include "data/pickle/opcodes.h"
 
 namespace diffprob::data {
 namespace {
 
 constexpr std::size_t kLongestName = 256;
-
-/// A name from the file, fit for a message.
-std::string printable(std::string_view text) {
-  std::string out(text.substr(0, 100));
-  for (char& c : out)
-    if (c < 0x20 || c > 0x7e) c = '?';
-  return text.size() > 100 ? out + "..." : out;
-}
 
 }  // namespace
 
@@ -35,12 +28,7 @@ void PickleMachine::fail(const std::string& message) const {
 }
 
 Pickle PickleMachine::run() {
-  if (bytes_.size() < 2 || static_cast<unsigned char>(bytes_[0]) != kProto)
-    fail("not a pickle of protocol 2 to 5 (no PROTO opcode)");
-  const auto protocol = static_cast<unsigned>(bytes_[1]);
-  if (protocol < 2 || protocol > 5)
-    fail("pickle protocol " + std::to_string(protocol) + ", expected 2 to 5");
-  at_ = 2;
+  start();
   while (true) {
     opcode_at_ = at_;
     const auto opcode = static_cast<unsigned char>(take(1)[0]);
@@ -52,6 +40,18 @@ Pickle PickleMachine::run() {
   pickle_.arena_->root = &root;
   pickle_.arena_->consumed = at_;
   return std::move(pickle_);
+}
+
+/// Protocols 0 and 1 have no opcode that names them; what we read then begins as a tuple or a list.
+void PickleMachine::start() {
+  const auto first = bytes_.empty() ? 0u : std::to_integer<unsigned>(bytes_[0]);
+  if (first == kMark || first == kEmptyList) return;
+  if (first != kProto || bytes_.size() < 2)
+    fail("not a pickle of protocol 0 to 5 (no PROTO opcode, tuple or list at its start)");
+  const auto protocol = std::to_integer<unsigned>(bytes_[1]);
+  if (protocol < 2 || protocol > 5)
+    fail("pickle protocol " + std::to_string(protocol) + ", expected 0 to 5");
+  at_ = 2;
 }
 
 // --- input
@@ -81,6 +81,21 @@ std::string_view PickleMachine::take_line() {
   if (end == std::string_view::npos)
     fail("an unterminated name, or one longer than " + std::to_string(kLongestName) + " bytes");
   return take(end + 1).substr(0, end);
+}
+
+std::string_view PickleMachine::take_text_line() {
+  const std::string_view ahead(reinterpret_cast<const char*>(bytes_.data()) + at_, left());
+  const auto end = ahead.find('\n');
+  if (end == std::string_view::npos) fail("an unterminated line");
+  return take(end + 1).substr(0, end);
+}
+
+std::uint64_t PickleMachine::take_memo_line() {
+  std::int64_t key = -1;
+  const auto line = take_line();
+  if (!parse_number(trim(line), key) || key < 0)
+    fail("memo entry '" + printable(line) + "', expected a whole number");
+  return static_cast<std::uint64_t>(key);
 }
 
 // --- nodes and stack
@@ -155,6 +170,32 @@ void PickleMachine::push_float() {
   push(node);
 }
 
+/// "01" and "00" are how protocol 0 writes True and False; a trailing L is that of a long.
+void PickleMachine::push_int_line() {
+  auto line = trim(take_line());
+  if (line == "01" || line == "00") return push_bool(line == "01");
+  if (line.ends_with('L')) line.remove_suffix(1);
+  std::int64_t value = 0;
+  if (!parse_number(line, value)) fail("'" + printable(line) + "', expected an int of 64 bits");
+  push_int(value);
+}
+
+void PickleMachine::push_float_line() {
+  const auto line = trim(take_line());
+  double value = 0;
+  if (!parse_number(line, value)) fail("'" + printable(line) + "', expected a float");
+  auto& node = make(PickleKind::kFloat);
+  node.real = value;
+  push(node);
+}
+
+void PickleMachine::push_text_line(PickleKind kind, std::optional<std::string> text) {
+  if (!text.has_value()) fail("a text that is not quoted or escaped as Python writes it");
+  auto& node = make(kind);
+  node.text = *std::move(text);
+  push(node);
+}
+
 void PickleMachine::push_text(PickleKind kind, std::uint64_t length) {
   const auto content = take(length);
   auto& node = make(kind);
@@ -183,10 +224,10 @@ void PickleMachine::push_dict_of_mark() {
 
 void PickleMachine::push_global(std::string_view module, std::string_view name) {
   if (module.size() > kLongestName || name.size() > kLongestName)
-    fail("global " + printable(module) + "." + printable(name) + " is not allowed");
+    fail("global " + printable(module, 100) + "." + printable(name, 100) + " is not allowed");
   std::string full(module);
   full.append(".").append(name);
-  if (!allowed_.contains(full)) fail("global " + printable(full) + " is not allowed");
+  if (!allowed_.contains(full)) fail("global " + printable(full, 100) + " is not allowed");
   auto& node = make(PickleKind::kGlobal);
   node.text = std::move(full);
   push(node);

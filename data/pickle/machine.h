@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,12 +31,16 @@ class PickleMachine {
 
  private:
   [[noreturn]] void fail(const std::string& message) const;
+  void start();
 
   // Input.
   [[nodiscard]] std::size_t left() const noexcept { return bytes_.size() - at_; }
   [[nodiscard]] std::string_view take(std::uint64_t length);
   [[nodiscard]] std::uint64_t take_unsigned(std::size_t width);
   [[nodiscard]] std::string_view take_line();
+  /// A line of any length, as protocol 0 writes texts.
+  [[nodiscard]] std::string_view take_text_line();
+  [[nodiscard]] std::uint64_t take_memo_line();
 
   // Nodes and stack.
   PickleValue& make(PickleKind kind);
@@ -60,7 +65,10 @@ class PickleMachine {
   void push_int(std::int64_t value);
   void push_long(std::uint64_t length);
   void push_float();
+  void push_int_line();
+  void push_float_line();
   void push_text(PickleKind kind, std::uint64_t length);
+  void push_text_line(PickleKind kind, std::optional<std::string> text);
   void push_tuple(std::vector<const PickleValue*> items);
   void push_small_tuple(std::size_t size);
   void push_dict_of_mark();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "data/pickle/machine.h"
+#include "data/pickle/text_forms.h"
 
 // Which opcode does what: PickleMachine's dispatch, group by group.
 namespace diffprob::data {
@@ -24,6 +25,13 @@ void PickleMachine::execute(unsigned char opcode) {
 
 bool PickleMachine::scalar(unsigned char opcode) {
   switch (opcode) {
+    case kInt:
+    case kLong:
+      push_int_line();
+      return true;
+    case kFloat:
+      push_float_line();
+      return true;
     case kNone:
       push(make(PickleKind::kNone));
       return true;
@@ -58,6 +66,12 @@ bool PickleMachine::scalar(unsigned char opcode) {
 
 bool PickleMachine::text(unsigned char opcode) {
   switch (opcode) {
+    case kString:
+      push_text_line(PickleKind::kBytes, unquoted_string(take_text_line()));
+      return true;
+    case kUnicode:
+      push_text_line(PickleKind::kString, unescaped_unicode(take_text_line()));
+      return true;
     case kShortBinString:
     case kShortBinBytes:
       push_text(PickleKind::kBytes, take_unsigned(1));
@@ -166,6 +180,12 @@ bool PickleMachine::object(unsigned char opcode) {
 
 bool PickleMachine::memory(unsigned char opcode) {
   switch (opcode) {
+    case kPut:
+      remember(take_memo_line());
+      return true;
+    case kGet:
+      recall(take_memo_line());
+      return true;
     case kBinPut:
       remember(take_unsigned(1));
       return true;

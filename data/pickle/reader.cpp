@@ -88,6 +88,11 @@ const std::vector<const PickleValue*>& PickleValue::as_list() const {
   return items;
 }
 
+const std::vector<const PickleValue*>& PickleValue::as_sequence() const {
+  expect(*this, is(PickleKind::kList) || is(PickleKind::kTuple), "list or tuple");
+  return items;
+}
+
 const std::vector<const PickleValue*>& PickleValue::as_tuple() const {
   expect(*this, is(PickleKind::kTuple), "tuple");
   return items;

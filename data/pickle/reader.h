@@ -55,6 +55,8 @@ struct PickleValue {
   /// str or bytes.
   [[nodiscard]] const std::string& as_text() const;
   [[nodiscard]] const std::vector<const PickleValue*>& as_list() const;
+  /// List or tuple.
+  [[nodiscard]] const std::vector<const PickleValue*>& as_sequence() const;
   /// Any length.
   [[nodiscard]] const std::vector<const PickleValue*>& as_tuple() const;
   /// Exactly `size` elements.
@@ -88,7 +90,7 @@ class Pickle {
 /// Names as "module.name". A global outside the set is refused.
 using PickleGlobals = std::set<std::string, std::less<>>;
 
-/// Reads a pickle of protocol 2 to 5. It is data only: no opcode runs anything, and every length is
+/// Reads a pickle of protocol 0 to 5. It is data only: no opcode runs anything, and every length is
 /// checked against the bytes that are left before memory is taken. No recursion. `source` is the
 /// name used in messages. Throws DataError (source, offset, what).
 [[nodiscard]] Pickle read_pickle(std::span<const std::byte> bytes, const PickleGlobals& allowed,

@@ -32,6 +32,7 @@ class HeadScan {
 
   void run() {
     std::int64_t expected = 0;
+    scalar_labels_ = has_scalar_labels_mark();
     for (std::size_t i = 0; i < entries_.size(); ++i) {
       if (i % kReadAhead == 0) read_ahead(i);
       if (entries_[i].offset != expected) fail_gap(i, expected);
@@ -68,6 +69,22 @@ class HeadScan {
                     " (records missing from the .idx, or an .idx of another file)");
   }
 
+  [[nodiscard]] bool has_scalar_labels_mark() const {
+    const auto header = std::ranges::find(entries_, 0u, &RecordEntry::key);
+    return header != entries_.end() && records_.head(header->offset).id2 == kScalarLabelsMark;
+  }
+
+  /// A set with scalar labels has the fingerprint that it would have with two labels a record: a
+  /// set that is packed again belongs to the scores and checkpoints of its older form.
+  void digest(const RecordEntry& entry, const RecordHead& head) {
+    const bool shorter = scalar_labels_ && head.flag == 0;
+    const std::int64_t located[] = {entry.key, entry.offset + missing_,
+                                    head.payload_length + (shorter ? kTwoLabelBytes : 0),
+                                    entry.label};
+    digest_.update(std::as_bytes(std::span(located)));
+    if (shorter) missing_ += kTwoLabelBytes;
+  }
+
   std::int64_t scan(RecordEntry& entry) {
     const auto head = records_.head(entry.offset);
     const bool without_image = head.image_length() == 0;
@@ -78,14 +95,16 @@ class HeadScan {
     if (!without_image && !whole_label(head.labels[0], entry.label))
       throw DataError(name_record(records_, entry) + ": label " + std::to_string(head.labels[0]) +
                       " is not a whole number from 0 to 2147483647");
-    const std::int64_t located[] = {entry.key, entry.offset, head.payload_length, entry.label};
-    digest_.update(std::as_bytes(std::span(located)));
+    digest(entry, head);
     return head.end;
   }
 
   const RecordReader& records_;
   std::vector<RecordEntry>& entries_;
   std::optional<float> first_identity_key_;
+  bool scalar_labels_ = false;
+  std::int64_t missing_ =
+      0;  // bytes of labels that the records so far would have in the older form
   Sha256 digest_;
 };
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <limits>
 #include <string_view>
 
 #include "data/error.h"
+#include "data/files/text_lines.h"
 
 namespace diffprob::data {
 namespace {
@@ -26,26 +26,20 @@ bool parse_index_line(std::string_view line, std::uint32_t& key, std::int64_t& o
 
 std::vector<RecordEntry> read_record_index(const std::string& idx_path,
                                            const RecordReader& records) {
-  std::ifstream file(idx_path);
-  if (!file) throw DataError(idx_path + ": cannot be opened");
+  TextLines lines(idx_path);
   std::vector<RecordEntry> entries;
-  std::string line;
-  for (std::int64_t number = 1; std::getline(file, line); ++number) {
-    std::string_view text(line);
-    if (text.ends_with('\r')) text.remove_suffix(1);
-    if (text.empty()) continue;
+  while (lines.next()) {
     RecordEntry entry{0, 0, 0};
-    const auto where = [&] { return idx_path + " line " + std::to_string(number) + ": "; };
-    if (!parse_index_line(text, entry.key, entry.offset))
+    const auto where = [&] { return idx_path + " line " + std::to_string(lines.number()) + ": "; };
+    if (!parse_index_line(lines.text(), entry.key, entry.offset))
       throw DataError(where() + "expected key<TAB>offset, found \"" +
-                      std::string(text.substr(0, 60)) + "\"");
+                      std::string(lines.text().substr(0, 60)) + "\"");
     if (entry.offset % 4 != 0 || entry.offset >= records.file().size())
       throw DataError(where() + "offset " + std::to_string(entry.offset) + " is not a record of " +
                       records.file().name() + " (" + std::to_string(records.file().size()) +
                       " bytes, records start at multiples of 4)");
     entries.push_back(entry);
   }
-  if (file.bad()) throw DataError(idx_path + ": read failed");
   if (entries.empty()) throw DataError(idx_path + ": lists no records");
   std::ranges::sort(entries, {}, &RecordEntry::offset);
   return entries;

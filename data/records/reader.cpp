@@ -80,6 +80,7 @@ void RecordReader::parse(std::int64_t offset, const std::byte* payload, std::int
   head.flag = load<std::uint32_t>(payload);
   head.labels[0] = load<float>(payload + 4);
   head.id = load<std::uint64_t>(payload + 8);
+  head.id2 = load<std::uint64_t>(payload + 16);
   head.image_offset = kImageHeaderBytes + 4 * static_cast<std::int64_t>(head.flag);
   if (head.image_offset > head.payload_length)
     fail(offset, std::to_string(head.flag) + " labels are announced, but the record has " +

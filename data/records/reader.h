@@ -18,6 +18,7 @@ struct RecordHead {
   /// Number of labels that follow the header; 0: the label is in the header.
   std::uint32_t flag = 0;
   std::uint64_t id = 0;
+  std::uint64_t id2 = 0;
   float labels[2] = {0.0f, 0.0f};  ///< the first two; the second is 0 when there is one
   bool split = false;              ///< payload in several parts
 

@@ -22,16 +22,24 @@ namespace diffprob::data {
 /// Returns true if `path` is a .rec file, or a folder with train.rec.
 [[nodiscard]] bool is_record_file(const std::string& path);
 
-/// Writes train.rec, train.idx and property in the InsightFace layout: images under keys 1..N
-/// grouped by label (face2rec2 order: images, key 0, identities). Labels must not fall. All of them
-/// appear on finish(); without it nothing stays.
+enum class RecordLayout : std::uint8_t {
+  /// Images under keys 1..N grouped by label (face2rec2 order: images, key 0, identities). Labels
+  /// must not fall.
+  kInsightFace,
+  /// Images under keys 0..N-1 in any order, nothing else: what im2rec writes and DALI reads.
+  kIm2rec,
+};
+
+/// Writes train.rec, train.idx and property; labels are scalars in the records' headers (flag 0).
+/// All files appear on finish(); without it nothing stays.
 class RecordWriter {
  public:
-  RecordWriter(std::string folder, int image_size);
+  RecordWriter(std::string folder, int image_size,
+               RecordLayout layout = RecordLayout::kInsightFace);
   ~RecordWriter();
   RecordWriter(const RecordWriter&) = delete;
   RecordWriter& operator=(const RecordWriter&) = delete;
-  /// Labels 0.. in non-falling order, none left out (checked).
+  /// InsightFace layout: labels 0.. in non-falling order, none left out (checked).
   void add(std::int64_t label, std::span<const std::byte> encoded_image);
   /// Another file of the folder, which appears with the set.
   void add_companion(const std::string& name, std::string_view content);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -32,13 +33,24 @@ std::string inside(const std::string& folder, const char* name) {
   return (std::filesystem::path(folder) / name).string();
 }
 
-/// Image header with two labels (flag 2), as face2rec2 packs every record.
-std::vector<std::byte> pack_header(std::int64_t key, std::int64_t first, std::int64_t second) {
+/// Image header with a scalar label (flag 0): the unmodified data sets of arcface_torch and CVLface
+/// take the label of a record with flag 2 as an array and stop.
+std::vector<std::byte> pack_image_header(std::int64_t key, std::int64_t label) {
+  std::vector<std::byte> payload;
+  append(payload, std::uint32_t{0});
+  append(payload, static_cast<float>(label));
+  append(payload, static_cast<std::uint64_t>(key));
+  append(payload, std::uint64_t{0});
+  return payload;
+}
+
+/// Header or identity record, with two labels (flag 2) as face2rec2 packs them.
+std::vector<std::byte> pack_range(std::int64_t key, std::int64_t first, std::int64_t second) {
   std::vector<std::byte> payload;
   append(payload, std::uint32_t{2});
   append(payload, 0.0f);
   append(payload, static_cast<std::uint64_t>(key));
-  append(payload, std::uint64_t{0});
+  append(payload, key == 0 ? kScalarLabelsMark : std::uint64_t{0});
   append(payload, static_cast<float>(first));
   append(payload, static_cast<float>(second));
   return payload;
@@ -47,21 +59,25 @@ std::vector<std::byte> pack_header(std::int64_t key, std::int64_t first, std::in
 }  // namespace
 
 struct RecordWriter::Impl {
-  Impl(const std::string& target, int size)
+  Impl(const std::string& target, int size, RecordLayout form)
       : folder(target),
         image_size(size),
+        layout(form),
         records(inside(target, "train.rec")),
         index(inside(target, "train.idx")) {}
 
   void write_part(PartKind kind, std::span<const std::byte> payload);
   void write_record(std::int64_t key, std::span<const std::byte> payload);
   void write_identities();
+  void check_order(std::int64_t label, const std::string& what) const;
 
   std::string folder;
   int image_size;
+  RecordLayout layout;
   AtomicFile records;
   AtomicFile index;
   std::vector<std::int64_t> first_keys;  // [classes] key of the first image of each identity
+  std::int64_t classes = 0;
   std::vector<std::unique_ptr<AtomicFile>> companions;
   std::int64_t images = 0;
   bool finished = false;
@@ -95,39 +111,44 @@ void RecordWriter::Impl::write_record(std::int64_t key, std::span<const std::byt
 
 /// Header record under key 0, then one record an identity: [first image key, last image key + 1].
 void RecordWriter::Impl::write_identities() {
-  const auto classes = static_cast<std::int64_t>(first_keys.size());
-  write_record(0, pack_header(0, images + 1, images + 1 + classes));
+  write_record(0, pack_range(0, images + 1, images + 1 + classes));
   for (std::int64_t c = 0; c < classes; ++c) {
     const auto next = c + 1 < classes ? first_keys[static_cast<std::size_t>(c + 1)] : images + 1;
     const auto key = images + 1 + c;
-    write_record(key, pack_header(key, first_keys[static_cast<std::size_t>(c)], next));
+    write_record(key, pack_range(key, first_keys[static_cast<std::size_t>(c)], next));
   }
 }
 
-RecordWriter::RecordWriter(std::string folder, int image_size) {
+void RecordWriter::Impl::check_order(std::int64_t label, const std::string& what) const {
+  if (layout == RecordLayout::kIm2rec && label >= 0) return;
+  if (label != classes && (label != classes - 1 || classes == 0))
+    throw DataError(what + "label " + std::to_string(label) + ", expected " +
+                    (classes > 0 ? std::to_string(classes - 1) + " or " : "") +
+                    std::to_string(classes) + " (labels must come in order without gaps)");
+}
+
+RecordWriter::RecordWriter(std::string folder, int image_size, RecordLayout layout) {
   create_folder(folder);
-  impl_ = std::make_unique<Impl>(folder, image_size);
+  impl_ = std::make_unique<Impl>(folder, image_size, layout);
 }
 
 RecordWriter::~RecordWriter() = default;
 
 void RecordWriter::add(std::int64_t label, std::span<const std::byte> encoded_image) {
   auto& state = *impl_;
-  const auto classes = static_cast<std::int64_t>(state.first_keys.size());
   const auto what = state.folder + ", image " + std::to_string(state.images + 1) + ": ";
   if (state.finished) throw DataError(what + "added after finish()");
-  if (label != classes && (label != classes - 1 || classes == 0))
-    throw DataError(what + "label " + std::to_string(label) + ", expected " +
-                    (classes > 0 ? std::to_string(classes - 1) + " or " : "") +
-                    std::to_string(classes) + " (labels must come in order without gaps)");
+  state.check_order(label, what);
   if (encoded_image.empty() || encoded_image.size() + 32 > kLengthMask)
     throw DataError(what + std::to_string(encoded_image.size()) + " bytes cannot be a record");
   if (label >= kExactFloats)
     throw DataError(what + "label " + std::to_string(label) +
                     " does not fit into the float32 of the format");
-  const auto key = ++state.images;
-  if (label == classes) state.first_keys.push_back(key);
-  auto payload = pack_header(key, label, 1);  // 1: aligned
+  const auto index = state.images++;
+  const auto key = state.layout == RecordLayout::kIm2rec ? index : state.images;
+  if (label == state.classes) state.first_keys.push_back(key);
+  state.classes = std::max(state.classes, label + 1);
+  auto payload = pack_image_header(key, label);
   payload.insert(payload.end(), encoded_image.begin(), encoded_image.end());
   state.write_record(key, payload);
 }
@@ -143,10 +164,10 @@ void RecordWriter::finish() {
   auto& state = *impl_;
   if (state.finished) return;
   if (state.images == 0) throw DataError(state.folder + ": no images to write");
-  state.write_identities();
+  if (state.layout == RecordLayout::kInsightFace) state.write_identities();
   AtomicFile property(inside(state.folder, "property"));
   const auto side = std::to_string(state.image_size);
-  property.write(std::to_string(state.first_keys.size()) + "," + side + "," + side + "\n");
+  property.write(std::to_string(state.classes) + "," + side + "," + side + "\n");
   state.records.close();
   state.index.close();
   property.close();

@@ -3,25 +3,25 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
+#include <string_view>
 
 #include "data/error.h"
+#include "data/files/text_lines.h"
 
 namespace diffprob::data {
 
 std::optional<std::int64_t> read_property(const std::string& folder) {
   const auto path = std::filesystem::path(folder) / "property";
   if (!std::filesystem::exists(path)) return std::nullopt;
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
+  TextLines file(path.string());
+  const std::string_view line = file.next() ? file.text() : std::string_view();
   std::int64_t classes = 0;
   const auto* const end = line.data() + line.size();
   const auto [after, error] = std::from_chars(line.data(), end, classes);
-  const bool ends_well = after == end || *after == ',' || *after == '\r' || *after == ' ';
-  if (!file || error != std::errc() || !ends_well || classes < 1 || classes > kMostClasses)
+  const bool ends_well = after == end || *after == ',' || *after == ' ';
+  if (error != std::errc() || !ends_well || classes < 1 || classes > kMostClasses)
     throw DataError(path.string() + ": expected num_classes,height,width, found \"" +
-                    line.substr(0, 60) + "\"");
+                    std::string(line.substr(0, 60)) + "\"");
   return classes;
 }
 

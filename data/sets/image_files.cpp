@@ -15,8 +15,8 @@ constexpr std::int64_t kLargestImageFile = std::int64_t{1} << 29;
 
 }  // namespace
 
-ImageFiles::ImageFiles(std::string folder, std::string kind)
-    : folder_(std::move(folder)), kind_(std::move(kind)) {}
+ImageFiles::ImageFiles(std::string folder, std::string kind, std::string hint)
+    : folder_(std::move(folder)), kind_(std::move(kind)), hint_(std::move(hint)) {}
 
 void ImageFiles::add(std::string_view name, std::uint32_t label) {
   names_ += name;
@@ -27,6 +27,10 @@ void ImageFiles::add(std::string_view name, std::uint32_t label) {
 void ImageFiles::finish() {
   if (labels_.empty()) throw DataError(folder_ + ": no images");
   num_classes_ = std::int64_t{*std::ranges::max_element(labels_)} + 1;
+}
+
+void ImageFiles::fail_missing(const std::string& file) const {
+  throw DataError(file + ": does not exist" + hint_);
 }
 
 std::size_t ImageFiles::checked(std::int64_t index) const {
@@ -47,6 +51,8 @@ std::string ImageFiles::path(std::size_t index) const {
 
 void ImageFiles::read(std::int64_t index, std::vector<std::byte>& bytes) const {
   const auto file = path(checked(index));
+  std::error_code error;
+  if (!std::filesystem::exists(file, error) && !error) fail_missing(file);
   read_whole_file(file, kLargestImageFile, bytes);
   if (bytes.empty()) throw DataError(file + ": expected an image, found an empty file");
 }
@@ -63,6 +69,7 @@ std::string ImageFiles::fingerprint() const {
   for (std::size_t i = 0; i < labels_.size(); ++i) {
     std::error_code error;
     const auto bytes = std::filesystem::file_size(path(i), error);
+    if (error == std::errc::no_such_file_or_directory) fail_missing(path(i));
     if (error) throw DataError(path(i) + ": " + error.message());
     digest.update(std::int64_t{labels_[i]});
     digest.update(static_cast<std::int64_t>(bytes));

@@ -13,8 +13,8 @@ namespace diffprob::data {
 /// in one text (12 bytes a sample and the name).
 class ImageFiles final : public Dataset {
  public:
-  /// `kind` is part of the fingerprint.
-  ImageFiles(std::string folder, std::string kind);
+  /// `kind` is part of the fingerprint; `hint` ends the message about a file that does not exist.
+  ImageFiles(std::string folder, std::string kind, std::string hint = "");
   /// `name` is relative to the folder, or absolute.
   void add(std::string_view name, std::uint32_t label);
   /// Counts the classes. Throws DataError without images.
@@ -33,12 +33,14 @@ class ImageFiles final : public Dataset {
   [[nodiscard]] std::string fingerprint() const override;
 
  private:
+  [[noreturn]] void fail_missing(const std::string& file) const;
   [[nodiscard]] std::size_t checked(std::int64_t index) const;
   [[nodiscard]] std::string_view name(std::size_t index) const;
   [[nodiscard]] std::string path(std::size_t index) const;
 
   std::string folder_;
   std::string kind_;
+  std::string hint_;
   std::string names_;
   std::vector<std::int64_t> ends_;
   std::vector<std::uint32_t> labels_;

@@ -1,7 +1,6 @@
 #include "data/sets/image_folder.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <limits>
 #include <string_view>
@@ -10,18 +9,11 @@
 
 #include "data/error.h"
 #include "data/sets/image_files.h"
+#include "data/sets/image_names.h"
 
 namespace diffprob::data {
 namespace fs = std::filesystem;
 namespace {
-
-bool is_image_name(const fs::path& path) {
-  auto extension = path.extension().string();
-  std::ranges::transform(extension, extension.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" ||
-         extension == ".bmp" || extension == ".webp";
-}
 
 /// Names in `folder` that pass, sorted by bytes (the same on any machine); hidden ones never pass.
 template <typename Predicate>
@@ -55,12 +47,12 @@ std::shared_ptr<const ImageFiles> scan_image_folder(const std::string& folder,
     const auto images =
         sorted_names(fs::path(folder) / classes[label], [](const fs::directory_entry& entry) {
           std::error_code ignored;
-          return is_image_name(entry.path()) && entry.is_regular_file(ignored);
+          return entry.is_regular_file(ignored) && is_image_file(entry.path().string());
         });
     if (images.empty())
-      on_problem({static_cast<std::int64_t>(label),
-                  (fs::path(folder) / classes[label]).string() +
-                      ": a class without images (.jpg .jpeg .png .bmp .webp)"});
+      on_problem({static_cast<std::int64_t>(label), (fs::path(folder) / classes[label]).string() +
+                                                        ": a class without images (" +
+                                                        kImageEndings + ")"});
     for (const auto& image : images)
       files->add(classes[label] + "/" + image, static_cast<std::uint32_t>(label));
   }

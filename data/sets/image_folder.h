@@ -10,14 +10,17 @@
 
 namespace diffprob::data {
 
-/// One sub-folder a class, classes in sorted order, images in sorted order (.jpg .jpeg .png .bmp
-/// .webp, any case). Throws DataError.
+/// One sub-folder a class, classes in sorted order, images in sorted order (is_image_file). Throws
+/// DataError.
 [[nodiscard]] std::shared_ptr<const Dataset> open_image_folder(const std::string& folder);
 
-/// A .lst file, either kind: im2rec `index<TAB>label...<TAB>path`, InsightFace
-/// `aligned<TAB>path<TAB>label...`. Paths are relative to the list's folder. Throws DataError with
-/// the line.
-[[nodiscard]] std::shared_ptr<const Dataset> open_image_list(const std::string& lst_path);
+/// Returns true for a name with the ending of a list: .lst, .list or .txt.
+[[nodiscard]] bool is_image_list(const std::string& path);
+/// A list of any kind in data/sets/list_line.h; labels that are names become classes in sorted
+/// order. Paths are relative to `root`, or to the list's folder when that is empty. Throws
+/// DataError with the line.
+[[nodiscard]] std::shared_ptr<const Dataset> open_image_list(const std::string& lst_path,
+                                                             const std::string& root = "");
 
 /// Something for which opening refuses a folder or list.
 struct ImageSetProblem {
@@ -32,6 +35,6 @@ using OnImageSetProblem = std::function<void(const ImageSetProblem&)>;
 [[nodiscard]] std::shared_ptr<const ImageFiles> scan_image_folder(
     const std::string& folder, const OnImageSetProblem& on_problem);
 [[nodiscard]] std::shared_ptr<const ImageFiles> scan_image_list(
-    const std::string& lst_path, const OnImageSetProblem& on_problem);
+    const std::string& lst_path, const std::string& root, const OnImageSetProblem& on_problem);
 
 }  // namespace diffprob::data

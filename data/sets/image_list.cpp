@@ -1,38 +1,20 @@
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
-#include <fstream>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "data/error.h"
+#include "data/files/text_lines.h"
 #include "data/sets/class_count.h"
 #include "data/sets/image_files.h"
 #include "data/sets/image_folder.h"
+#include "data/sets/list_line.h"
 
 namespace diffprob::data {
 namespace {
-
-enum class ImageListKind { kIm2rec, kInsightFace };
-
-std::vector<std::string_view> split_at_tabs(std::string_view line) {
-  std::vector<std::string_view> fields;
-  while (true) {
-    const auto tab = line.find('\t');
-    fields.push_back(line.substr(0, tab));
-    if (tab == std::string_view::npos) return fields;
-    line.remove_prefix(tab + 1);
-  }
-}
-
-std::optional<double> number_of(std::string_view text) {
-  double value = 0.0;
-  const auto* const end = text.data() + text.size();
-  const auto [after, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc() && after == end ? std::optional(value) : std::nullopt;
-}
 
 struct Item {
   std::int64_t order;
@@ -42,99 +24,99 @@ struct Item {
 
 class ListReader {
  public:
-  explicit ListReader(const std::string& path) : path_(path) {}
+  ListReader(const std::string& path, const std::string& root)
+      : path_(path), root_(root), lines_(path) {}
 
   std::vector<Item> read(const OnImageSetProblem& on_problem) {
-    std::ifstream file(path_);
-    if (!file) throw DataError(path_ + ": cannot be opened");
     std::vector<Item> items;
-    std::string line;
-    for (line_ = 1; std::getline(file, line); ++line_) {
-      std::string_view text(line);
-      if (text.ends_with('\r')) text.remove_suffix(1);
-      if (text.empty()) continue;
+    while (lines_.next()) {
       try {
-        items.push_back(parse(split_at_tabs(text)));
+        items.push_back(item_of(lines_.text()));
       } catch (const DataError& error) {
-        on_problem({-1, error.what()});
+        on_problem({-1, path_ + " line " + std::to_string(lines_.number()) + ": " + error.what()});
       }
     }
-    if (file.bad()) throw DataError(path_ + ": read failed");
+    number_names(items);
     return items;
   }
 
   bool is_im2rec() const noexcept { return kind_ == ImageListKind::kIm2rec; }
 
  private:
-  [[noreturn]] void fail(const std::string& message) const {
-    throw DataError(path_ + " line " + std::to_string(line_) + ": " + message);
+  Item item_of(std::string_view text) {
+    const auto line = parse_list_line(text);
+    if (kind_.has_value() && line.kind != *kind_)
+      throw DataError(
+          "not the same kind of list as the lines before (its fields stand in another order)");
+    if (!kind_.has_value()) names_ = !is_number(line.label);
+    const auto label = names_ ? name_number(line.label) : label_of(line.label);
+    kind_ = line.kind;
+    return {line.kind == ImageListKind::kIm2rec ? line.index : lines_.number(), label,
+            file_name(line.path)};
   }
 
-  /// The path tells: it is the second field or the last, and it is the one that is not a number.
-  ImageListKind recognise(const std::vector<std::string_view>& fields) const {
-    if (fields.size() < 3)
-      fail("expected index<TAB>label<TAB>path or aligned<TAB>path<TAB>label, found " +
-           std::to_string(fields.size()) + " fields");
-    const bool second = number_of(fields[1]).has_value();
-    const bool last = number_of(fields.back()).has_value();
-    if (second == last)
-      fail(
-          "neither index<TAB>label<TAB>path nor aligned<TAB>path<TAB>label (which field is the "
-          "path?)");
-    return second ? ImageListKind::kIm2rec : ImageListKind::kInsightFace;
-  }
-
-  std::uint32_t label_of(std::string_view text) const {
-    const auto value = number_of(text);
+  static std::uint32_t label_of(std::string_view text) {
+    double value = -1;
     std::uint32_t label = 0;
-    if (!value.has_value() || !whole_label(*value, label))
-      fail("label " + std::string(text.substr(0, 40)) +
-           " is not a whole number from 0 to 2147483647");
+    if (!parse_number(text, value) || !whole_label(value, label))
+      throw DataError("label " + std::string(text.substr(0, 40)) +
+                      " is not a whole number from 0 to 2147483647");
     return label;
   }
 
-  Item parse(const std::vector<std::string_view>& fields) {
-    const auto kind = recognise(fields);
-    if (kind_.has_value() && kind != *kind_)
-      fail(
-          "not the same kind of list as the lines before (im2rec and InsightFace lines are mixed)");
-    kind_ = kind;
-    return kind == ImageListKind::kIm2rec ? parse_im2rec(fields) : parse_insightface(fields);
+  /// Number of a label that is a name, in the order of their appearance.
+  std::uint32_t name_number(std::string_view name) {
+    if (name.empty()) throw DataError("an empty label");
+    return numbers_.try_emplace(std::string(name), static_cast<std::uint32_t>(numbers_.size()))
+        .first->second;
   }
 
-  Item parse_im2rec(const std::vector<std::string_view>& fields) const {
-    const auto index = number_of(fields[0]);
-    if (!index.has_value() || !(*index >= 0 && *index <= 0x1p53) ||
-        *index != static_cast<double>(static_cast<std::int64_t>(*index)))
-      fail("index " + std::string(fields[0].substr(0, 40)) + " is not a whole number");
-    for (std::size_t i = 1; i + 1 < fields.size(); ++i)
-      if (!number_of(fields[i]).has_value())
-        fail("label " + std::string(fields[i].substr(0, 40)) + " is not a number");
-    if (fields.back().empty()) fail("an empty path");
-    return {static_cast<std::int64_t>(*index), label_of(fields[1]), std::string(fields.back())};
+  /// Names are classes in sorted order, as those of sub-folders are.
+  void number_names(std::vector<Item>& items) const {
+    if (!names_) return;
+    std::vector<std::uint32_t> sorted(numbers_.size());
+    std::uint32_t next = 0;
+    for (const auto& [name, number] : numbers_) sorted[number] = next++;
+    for (auto& item : items) item.label = sorted[item.label];
   }
 
-  Item parse_insightface(const std::vector<std::string_view>& fields) const {
-    if (fields[0] != "0" && fields[0] != "1")
-      fail("aligned must be 0 or 1, found " + std::string(fields[0].substr(0, 40)));
-    if (fields[0] == "0")
-      fail(
-          "a face that is not aligned (first field 0): only lists of aligned faces are supported, "
-          "align the images first");
-    if (fields[1].empty()) fail("an empty path");
-    return {line_, label_of(fields[2]), std::string(fields[1])};
+  /// Windows writes back-slashes between folders. A file that has them in its name keeps them.
+  std::string file_name(std::string_view path) const {
+    std::string name(path);
+    std::error_code error;
+    if (name.find('\\') != std::string::npos &&
+        !std::filesystem::exists(std::filesystem::path(root_) / name, error))
+      std::ranges::replace(name, '\\', '/');
+    return name;
   }
 
   std::string path_;
-  std::int64_t line_ = 0;
+  std::string root_;
+  TextLines lines_;
   std::optional<ImageListKind> kind_;
+  bool names_ = false;
+  std::map<std::string, std::uint32_t> numbers_;
 };
+
+/// Folder in which the paths of a list are looked up.
+std::string root_of(const std::string& lst_path, const std::string& root) {
+  if (!root.empty()) return root;
+  const auto folder = std::filesystem::path(lst_path).parent_path();
+  return folder.empty() ? "." : folder.string();
+}
 
 }  // namespace
 
+bool is_image_list(const std::string& path) {
+  const auto ending = std::filesystem::path(path).extension();
+  return ending == ".lst" || ending == ".txt" || ending == ".list";
+}
+
 std::shared_ptr<const ImageFiles> scan_image_list(const std::string& lst_path,
+                                                  const std::string& given_root,
                                                   const OnImageSetProblem& on_problem) {
-  ListReader reader(lst_path);
+  const auto root = root_of(lst_path, given_root);
+  ListReader reader(lst_path, root);
   auto items = reader.read(on_problem);
   if (items.empty()) throw DataError(lst_path + ": lists no images");
   // By index, as the keys of the .rec that im2rec makes of the list: an index set then fits both.
@@ -143,16 +125,17 @@ std::shared_ptr<const ImageFiles> scan_image_list(const std::string& lst_path,
     if (items[i].order == items[i - 1].order)
       on_problem({-1, lst_path + ": index " + std::to_string(items[i].order) + " appears twice (" +
                           items[i - 1].name + ", " + items[i].name + ")"});
-  const auto folder = std::filesystem::path(lst_path).parent_path();
-  auto files =
-      std::make_shared<ImageFiles>(folder.empty() ? "." : folder.string(), "list of images");
+  auto files = std::make_shared<ImageFiles>(
+      root, "list of images",
+      " (images of a list are looked up in the folder of the list, or in --data.root=FOLDER)");
   for (const auto& item : items) files->add(item.name, item.label);
   files->finish();
   return files;
 }
 
-std::shared_ptr<const Dataset> open_image_list(const std::string& lst_path) {
-  return scan_image_list(lst_path,
+std::shared_ptr<const Dataset> open_image_list(const std::string& lst_path,
+                                               const std::string& root) {
+  return scan_image_list(lst_path, root,
                          [](const ImageSetProblem& problem) { throw DataError(problem.message); });
 }
 

@@ -17,9 +17,10 @@ struct VerificationSet {
   [[nodiscard]] std::int64_t pairs() const { return static_cast<std::int64_t>(same.size()); }
 };
 
-/// Pickle of (list of images, list of bool), protocols 2 to 5, items bytes, Python 2 str or numpy
-/// uint8 arrays. Nothing in the file is ever executed: opcodes and globals are an allow-list.
-/// Throws DataError.
+/// Pickle of (images, flags), protocols 0 to 5; tuple, list or array of objects wherever Python
+/// takes any of them. Images are bytes, bytearrays, Python 2 str or numpy uint8 arrays; flags are
+/// bool, or numbers 0 and 1 of any numpy type. Nothing in the file is ever executed: opcodes and
+/// globals are an allow-list. Throws DataError.
 [[nodiscard]] VerificationSet read_verification_bin(const std::string& path);
 
 /// Writes protocol 2 with bytes items, readable by InsightFace's tools under Python 3 with

@@ -70,6 +70,7 @@ bool MetaLines::next() {
   while (read_line()) {
     std::string_view line(buffer_.data() + line_begin_, next_line_ - line_begin_);
     if (line.ends_with('\n')) line.remove_suffix(1);
+    if (begin_of_line() == 0) line = data::text_body(line, path());
     line = data::trim(line);
     if (line.empty()) continue;
     data::split(line, separator_, fields_);

@@ -208,7 +208,10 @@ void load_backbone_weights(const std::string& path, const model::StateDict& back
   model::StateDict entries = model::read_pth(file);
   std::erase_if(entries, [](const auto& item) { return item.first.starts_with("head."); });
   try {
-    model::load_state_dict(backbone, entries);
+    const auto others = model::load_state_dict(backbone, entries);
+    if (!others.empty())
+      spdlog::warn("{}: {} entries do not belong to the network and were not used, the first is {}",
+                   file, others.size(), others.front());
   } catch (const c10::Error& error) {
     TORCH_CHECK(false, file, ": ", error.what_without_backtrace());
   }

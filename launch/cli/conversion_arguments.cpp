@@ -29,6 +29,7 @@ void parse_one(const Override& item, ConversionArguments& arguments,
   if (key == "kind") arguments.kind = value;
   if (key == "to") arguments.to = value;
   if (key == "data") arguments.data = value;
+  if (key == "data.root") arguments.root = value;
   if (key == "labels") arguments.labels = value;
   if (key == "subset") arguments.subset = value;
   if (key == "list")
@@ -38,6 +39,16 @@ void parse_one(const Override& item, ConversionArguments& arguments,
   if (key == "base") choose(arguments.base, "index", IndexBase::kIndex, "key", IndexBase::kKey);
   if (key == "value")
     choose(arguments.value, "probability", ScoreValue::kProbability, "nll", ScoreValue::kNll);
+  if (key == "layout")
+    choose(arguments.pack.layout, "insightface", data::RecordLayout::kInsightFace, "im2rec",
+           data::RecordLayout::kIm2rec);
+  if (key == "shuffle") {
+    std::int64_t seed = 0;
+    if (!data::parse_number(value, seed) || seed < 0)
+      problems.push_back("--shuffle: expected a seed (a whole number from 0), found '" + value +
+                         "'");
+    arguments.pack.shuffle_seed = static_cast<std::uint64_t>(seed);
+  }
   if (key == "epoch") {
     try {
       arguments.epoch = prune::parse_epoch(value);

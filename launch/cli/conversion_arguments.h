@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/records/pack_records.h"
 #include "data/sets/dataset.h"
 #include "launch/cli/commands.h"
 #include "prune/foreign/score_file_kinds.h"
@@ -19,6 +20,7 @@ struct ConversionArguments {
   std::string kind;    ///< of the input; empty: by content
   std::string to;      ///< kind of the output; empty: by file name
   std::string data;    ///< data set, or empty
+  std::string root;    ///< folder of the images when the set is a list, or empty
   std::string labels;  ///< list of labels, or empty
   std::string subset;  ///< list, or empty
   prune::ListMeaning list = prune::ListMeaning::kUnsaid;
@@ -27,6 +29,7 @@ struct ConversionArguments {
   prune::ScoreValue value = prune::ScoreValue::kProbability;
   prune::EpochChoice epoch;
   std::int64_t samples = 0;
+  data::PackOptions pack;  ///< of `data pack`
 };
 /// From --key=value of the command line. `known`: the keys that this command has. Throws
 /// ConfigError with every problem at once.

@@ -24,7 +24,7 @@ using prune::ScoreFileKind;
 using prune::ScoreValue;
 
 std::shared_ptr<const data::Dataset> open_given(const ConversionArguments& arguments) {
-  return arguments.data.empty() ? nullptr : data::open_dataset(arguments.data);
+  return arguments.data.empty() ? nullptr : data::open_dataset(arguments.data, arguments.root);
 }
 
 prune::SampleLabels given_labels(const ConversionArguments& arguments) {
@@ -174,8 +174,9 @@ std::string kinds_text() {
 
 int convert_command(const CommandLine& line) {
   if (line.positional.size() != 2) throw ConfigError({"usage:\n" + help_text("convert")});
-  const auto arguments = parse_conversion(line, {"kind", "to", "list", "data", "labels", "samples",
-                                                 "base", "to-base", "value", "epoch"});
+  const auto arguments =
+      parse_conversion(line, {"kind", "to", "list", "data", "data.root", "labels", "samples",
+                              "base", "to-base", "value", "epoch"});
   const std::string& from = line.positional[0];
   const std::string& to = line.positional[1];
   std::error_code none;

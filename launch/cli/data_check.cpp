@@ -47,8 +47,8 @@ int number(const Override& item, int least, int most, std::vector<std::string>& 
 }
 
 CheckArguments parse(const CommandLine& line) {
-  static const std::vector<std::string> known = {"report", "kept", "repair", "image-size",
-                                                 "data.decode_threads"};
+  static const std::vector<std::string> known = {
+      "report", "kept", "repair", "image-size", "data.decode_threads", "data.root"};
   if (line.positional.size() != 2) throw ConfigError({"usage:\n" + help_text("data")});
   CheckArguments arguments;
   arguments.path = line.positional[1];
@@ -61,6 +61,8 @@ CheckArguments parse(const CommandLine& line) {
       arguments.kept = item.value;
     else if (item.key == "repair")
       arguments.repair = item.value;
+    else if (item.key == "data.root")
+      arguments.options.list_root = item.value;
     else if (item.key == "image-size")
       arguments.options.image_size = number(item, 0, 16384, problems);
     else if (item.key == "data.decode_threads")
@@ -119,6 +121,11 @@ void print_summary(const data::CheckReport& report, double seconds, int threads)
       report.path, images, report.num_classes, sound,
       static_cast<double>(report.bytes) / static_cast<double>(kMebibyte), format_duration(seconds),
       static_cast<double>(images) / std::max(seconds, 1e-9), threads, threads == 1 ? "" : "s");
+  if (report.open_error.empty() && report.opened_classes != report.num_classes)
+    fmt::print(
+        "training and data info count {} identities in this set, by its largest label or property "
+        "file\n",
+        report.opened_classes);
   if (!report.open_error.empty()) fmt::print("training rejects this set: {}\n", report.open_error);
   fmt::print("{}\n", report.findings.empty() ? "no problems found"
                                              : fmt::format("{} findings", report.findings.size()));

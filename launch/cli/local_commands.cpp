@@ -32,8 +32,8 @@ bool has_flag(const CommandLine& line, const std::string& flag) {
   throw ConfigError({"usage:\n" + help_text(command)});
 }
 
-int show_data(const std::string& path) {
-  const auto dataset = data::open_dataset(path);
+int show_data(const std::string& path, const std::string& list_root = "") {
+  const auto dataset = data::open_dataset(path, list_root);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset->num_classes()), 0);
   for (std::int64_t i = 0; i < dataset->size(); ++i)
     ++counts[static_cast<std::size_t>(dataset->label(i))];
@@ -47,6 +47,17 @@ int show_data(const std::string& path) {
   }
   fmt::print("  fingerprint  {}\n", dataset->fingerprint());
   return 0;
+}
+
+/// Value of --data.root, the only key of `data info`.
+std::string list_root_of(const CommandLine& line) {
+  std::string root;
+  for (const auto& item : line.overrides) {
+    if (item.key != "data.root")
+      throw ConfigError({"--" + item.key + ": unknown key (data info takes --data.root=FOLDER)"});
+    root = item.value;
+  }
+  return root;
 }
 
 int describe_network(const std::string& name, std::int64_t dim) {
@@ -72,7 +83,7 @@ int config_command(const CommandLine& line) {
 int data_command(const CommandLine& line) {
   const auto& words = line.positional;
   const std::string action = words.empty() ? "" : words[0];
-  if (action == "info" && words.size() == 2) return show_data(words[1]);
+  if (action == "info" && words.size() == 2) return show_data(words[1], list_root_of(line));
   if (action == "check") return check_command(line);
   if (action == "pack") return pack_command(line);
   if (action == "synth" && words.size() == 2) {

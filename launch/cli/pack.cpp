@@ -18,26 +18,51 @@ void refuse_same_folder(const std::string& from, const std::string& to) {
     throw ConfigError({to + ": is the folder of the input set, expected another folder"});
 }
 
+namespace {
+
+void check_pack_options(const CommandLine& line, const ConversionArguments& arguments) {
+  std::vector<std::string> problems;
+  for (const auto& item : line.overrides) {
+    const bool of_list = item.key == "kind" || item.key == "list" || item.key == "base";
+    if (of_list && arguments.subset.empty())
+      problems.push_back("--" + item.key + ": applies to --subset=LIST, which is missing");
+  }
+  if (arguments.pack.shuffle_seed.has_value() &&
+      arguments.pack.layout != data::RecordLayout::kIm2rec)
+    problems.push_back(
+        "--shuffle: the InsightFace layout groups the images by identity; add --layout=im2rec to "
+        "write them in a shuffled order");
+  if (!problems.empty()) throw ConfigError(problems);
+}
+
+/// What the files beside the set hold.
+std::string companions(const ConversionArguments& arguments) {
+  const std::string source = "source_index.txt: one old index per line";
+  if (!arguments.subset.empty()) return " (label_map.txt: old label to new; " + source + ")";
+  return arguments.pack.shuffle_seed.has_value() ? " (" + source + ")" : "";
+}
+
+}  // namespace
+
 int pack_command(const CommandLine& line) {
   if (line.positional.size() != 3) throw ConfigError({"usage:\n" + help_text("data")});
-  const auto arguments = parse_conversion(line, {"subset", "kind", "list", "base"});
+  const auto arguments =
+      parse_conversion(line, {"subset", "kind", "list", "base", "layout", "shuffle", "data.root"});
   const std::string& from = line.positional[1];
   const std::string& to = line.positional[2];
-  if (arguments.subset.empty() && !line.overrides.empty())
-    throw ConfigError({"--kind, --list and --base apply to --subset=LIST, which is missing"});
+  check_pack_options(line, arguments);
   refuse_same_folder(from, to);
-  const auto dataset = data::open_dataset(from);
+  const auto dataset = data::open_dataset(from, arguments.root);
   if (arguments.subset.empty()) {
-    const auto packed = data::pack_records(*dataset, to);
-    fmt::print("packed {} images of {} identities into {}\n", packed.images, packed.identities, to);
+    const auto packed = data::pack_records(*dataset, to, arguments.pack);
+    fmt::print("packed {} images of {} identities into {}{}\n", packed.images, packed.identities,
+               to, companions(arguments));
     return 0;
   }
   const prune::IndexSet set = read_foreign_list(arguments.subset, arguments, dataset);
-  const auto packed = data::pack_subset(dataset, set.kept, set.label_map, to);
-  fmt::print(
-      "packed {} of {} images and {} of {} identities into {} (label_map.txt: old label to new; "
-      "source_index.txt: one old index per line)\n",
-      packed.images, dataset->size(), packed.identities, dataset->num_classes(), to);
+  const auto packed = data::pack_subset(dataset, set.kept, set.label_map, to, arguments.pack);
+  fmt::print("packed {} of {} images and {} of {} identities into {}{}\n", packed.images,
+             dataset->size(), packed.identities, dataset->num_classes(), to, companions(arguments));
   return 0;
 }
 

@@ -295,6 +295,12 @@ void check_together(const Config& c, std::vector<std::string>& problems) {
   check_list("sweep.ratios", c.sweep.ratios, problems);
   if (c.output.empty()) problems.push_back("output: expected a folder, got nothing");
   if (c.data.train.empty()) problems.push_back("data.train: expected a data set, got nothing");
+  if (!c.data.root.empty() && !c.data.stage_dir.empty())
+    problems.push_back(
+        "data.stage_dir: cannot copy lists whose images lie in another folder (data.root); move "
+        "the "
+        "list into that folder and leave data.root empty, or write the set with `diffprob data "
+        "pack`");
 }
 
 /// A value as YAML.

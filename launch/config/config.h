@@ -37,6 +37,7 @@ inline constexpr double kBytesPerMebibyte = 1 << 20;
 
 struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
+  std::string root;
   std::string kept;
   std::string stage_dir;
   data::LoaderOptions loader;  ///< loader_options() and TrainingData add the rest

@@ -6,9 +6,13 @@ namespace diffprob::launch {
 std::vector<Field> data_fields(DataConfig& d) {
   return {
       list("data.train", &d.train,
-           "training sets: a folder with train.rec, a .rec file, a .lst list, a folder with one "
-           "sub-folder per class or, for run and sweep, 'synthetic'; several sets are concatenated "
+           "training sets: a folder with train.rec, a .rec file, a list (.lst, .list or .txt), a "
+           "folder with one sub-folder per class or, for run and sweep, 'synthetic'; several sets "
+           "are concatenated "
            "and share no identities"),
+      text("data.root", &d.root,
+           "folder in which the images of lists in data.train are looked up; empty: the folder of "
+           "each list"),
       text("data.kept", &d.kept,
            "index set (.h5) of the samples to train on, or a list of a kind named by `diffprob "
            "help convert`; empty: all samples"),

@@ -23,7 +23,7 @@ std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Run
       config.data.stage_dir.empty()
           ? config.data.train
           : stage_datasets(config.data.train, config.data.stage_dir, place, runtime.control());
-  auto dataset = data::open_datasets(paths);
+  auto dataset = data::open_datasets(paths, config.data.root);
   const std::string name = c10::Join(", ", config.data.train);
   check_same_dataset(*dataset, name, place, runtime.control());
   spdlog::info("training set {}: {} images, {} identities", name, dataset->size(),

@@ -1,5 +1,7 @@
 #include "launch/observe/json_file.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <stdexcept>
 
@@ -8,8 +10,9 @@
 namespace diffprob::launch {
 
 nlohmann::json read_json(const std::string& path) {
+  errno = 0;
   std::ifstream file(path);
-  if (!file) throw std::runtime_error(path + ": cannot be opened");
+  if (!file) throw std::runtime_error(path + ": cannot be opened: " + std::strerror(errno));
   try {
     return nlohmann::json::parse(file);
   } catch (const nlohmann::json::exception& error) {

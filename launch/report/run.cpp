@@ -215,8 +215,9 @@ class Reading {
     if (run_.dataset || !run_.scored || !run_.config) return;
     noted([&] {
       const auto& config = *run_.config;
-      const auto whole = is_synthetic(config) ? data::open_dataset(in("data"))
-                                              : data::open_datasets(config.data.train);
+      const auto whole = is_synthetic(config)
+                             ? data::open_dataset(in("data"))
+                             : data::open_datasets(config.data.train, config.data.root);
       run_.dataset =
           config.data.kept.empty()
               ? whole

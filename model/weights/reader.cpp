@@ -106,16 +106,43 @@ class WeightFile {
                             "'");
   }
 
-  /// The dictionary itself, or that under 'state_dict' in a training checkpoint.
+  /// The dictionary itself, or that inside the dictionaries of a training checkpoint.
   static const data::PickleValue& find_state_dict(const data::PickleValue& root) {
-    if (!is_mapping(root)) root.fail("expected a state dict (OrderedDict or dict)");
-    for (std::size_t i = 0; i + 1 < root.items.size(); i += 2) {
-      if (!root.items[i]->is(data::PickleKind::kString) || root.items[i]->text != "state_dict")
-        continue;
-      if (!is_mapping(*root.items[i + 1])) root.items[i + 1]->fail("'state_dict': expected a dict");
-      return *root.items[i + 1];
+    constexpr int kMostLevels = 4;  // a damaged file may hold itself
+    const data::PickleValue* found = &root;
+    for (int level = 0; level < kMostLevels; ++level) {
+      if (found->is_call(kRebuildTensor) || found->is_call(kRebuildParameter))
+        found->fail(
+            "expected a state dict (OrderedDict or dict), found a single tensor (class weights of "
+            "a head instead of a network?)");
+      if (!is_mapping(*found)) found->fail("expected a state dict (OrderedDict or dict)");
+      const auto* const inner = inner_dictionary(*found);
+      if (inner == nullptr) break;
+      found = inner;
     }
-    return root;
+    return *found;
+  }
+
+  /// What stands under one of the names that trainers give the weights of the network.
+  static const data::PickleValue* inner_dictionary(const data::PickleValue& mapping) {
+    constexpr std::array<std::string_view, 8> kNames = {"state_dict",
+                                                        "state_dict_backbone",
+                                                        "model_state_dict",
+                                                        "backbone",
+                                                        "model",
+                                                        "net",
+                                                        "network",
+                                                        "weights"};
+    for (const auto name : kNames) {
+      for (std::size_t i = 0; i + 1 < mapping.items.size(); i += 2) {
+        const auto& key = *mapping.items[i];
+        if (!key.is(data::PickleKind::kString) || key.text != name) continue;
+        const auto& value = *mapping.items[i + 1];
+        if (is_mapping(value)) return &value;
+        if (name == "state_dict") value.fail("'state_dict': expected a dict");
+      }
+    }
+    return nullptr;
   }
 
   at::Tensor tensor_of(const std::string& name, const data::PickleValue& value) {

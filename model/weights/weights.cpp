@@ -1,7 +1,10 @@
 #include "model/weights/weights.h"
 
+#include <algorithm>
 #include <map>
+#include <set>
 #include <sstream>
+#include <string_view>
 
 namespace diffprob::model {
 namespace {
@@ -15,24 +18,53 @@ void append_module(const torch::nn::Module& module, const std::string& prefix, S
     append_module(*item.value(), prefix + item.key() + ".", entries);
 }
 
-constexpr std::string_view kDistributedPrefix = "module.";
-
-/// Length to take off every name: that of "module." when all have it.
-std::size_t prefix_length(const StateDict& entries) {
-  for (const auto& entry : entries) {
-    if (!entry.first.starts_with(kDistributedPrefix)) return 0;
+/// What stands before the names of the targets in the names of the entries: "module." of a
+/// distributed training, "net.", "features.module." and others of wrappers. The prefix under which
+/// most targets are found; of equally good ones the first.
+std::string find_prefix(const StateDict& targets, const StateDict& entries) {
+  std::set<std::string, std::less<>> names;
+  for (const auto& [name, tensor] : entries) names.insert(name);
+  const auto found_under = [&](const std::string& prefix) {
+    return std::count_if(targets.begin(), targets.end(),
+                         [&](const auto& target) { return names.contains(prefix + target.first); });
+  };
+  if (targets.empty()) return "";
+  const std::string& probe = targets.front().first;
+  std::string best;
+  auto most = found_under(best);
+  for (const auto& [name, tensor] : entries) {
+    if (!name.ends_with("." + probe)) continue;
+    const auto prefix = name.substr(0, name.size() - probe.size());
+    const auto found = found_under(prefix);
+    if (found > most) best = prefix;
+    most = std::max(most, found);
   }
-  return kDistributedPrefix.size();
+  return best;
 }
 
-/// Entries by name, without the prefix; a name given twice is a problem.
-std::map<std::string, at::Tensor> index_entries(const StateDict& entries, std::ostream& problems) {
-  const std::size_t skip = prefix_length(entries);
-  std::map<std::string, at::Tensor> result;
+/// Entries of the network, by name without the prefix, and names of the others.
+struct GivenEntries {
+  std::map<std::string, at::Tensor> tensors;
+  std::vector<std::string> others;
+};
+
+GivenEntries index_entries(const StateDict& targets, const StateDict& entries,
+                           std::ostream& problems) {
+  const std::string prefix = find_prefix(targets, entries);
+  GivenEntries given;
   for (const auto& [name, tensor] : entries) {
-    if (!result.emplace(name.substr(skip), tensor).second) problems << "\n  given twice: " << name;
+    if (!name.starts_with(prefix)) {
+      given.others.push_back(name);
+    } else if (!given.tensors.emplace(name.substr(prefix.size()), tensor).second) {
+      problems << "\n  given twice: " << name;
+    }
   }
-  return result;
+  return given;
+}
+
+/// Counters of batch norms that no computation reads; files without them are sound.
+bool is_counter(const std::string& name) {
+  return name.ends_with("num_batches_tracked");
 }
 
 }  // namespace
@@ -43,17 +75,18 @@ StateDict state_dict(const torch::nn::Module& module) {
   return entries;
 }
 
-void load_state_dict(torch::nn::Module& module, const StateDict& entries) {
-  load_state_dict(state_dict(module), entries);
+std::vector<std::string> load_state_dict(torch::nn::Module& module, const StateDict& entries) {
+  return load_state_dict(state_dict(module), entries);
 }
 
-void load_state_dict(const StateDict& targets, const StateDict& entries) {
+std::vector<std::string> load_state_dict(const StateDict& targets, const StateDict& entries) {
   std::ostringstream problems;
-  std::map<std::string, at::Tensor> given = index_entries(entries, problems);
+  auto [given, others] = index_entries(targets, entries, problems);
   std::vector<std::pair<at::Tensor, at::Tensor>> copies;
   for (const auto& [name, target] : targets) {
     const auto found = given.find(name);
     if (found == given.end()) {
+      if (is_counter(name)) continue;
       problems << "\n  missing: " << name << " " << target.sizes();
       continue;
     }
@@ -70,6 +103,7 @@ void load_state_dict(const StateDict& targets, const StateDict& entries) {
   TORCH_CHECK(problems.str().empty(), "weights do not fit the network:", problems.str());
   torch::NoGradGuard no_grad;
   for (auto& [target, source] : copies) target.copy_(source);
+  return others;
 }
 
 }  // namespace diffprob::model

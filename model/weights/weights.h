@@ -16,9 +16,11 @@ using StateDict = std::vector<std::pair<std::string, at::Tensor>>;
 [[nodiscard]] StateDict state_dict(const torch::nn::Module& module);
 
 /// Copies into the module. Throws c10::Error that lists every missing, unexpected or wrongly shaped
-/// entry. A leading "module." on all names is taken off.
-void load_state_dict(torch::nn::Module& module, const StateDict& entries);
-void load_state_dict(const StateDict& targets, const StateDict& entries);
+/// entry; num_batches_tracked may be missing. What wrappers put before the names ("module.",
+/// "net.") is taken off. Returns the names that stand outside such a prefix (those of a head, say),
+/// which were not used.
+std::vector<std::string> load_state_dict(torch::nn::Module& module, const StateDict& entries);
+std::vector<std::string> load_state_dict(const StateDict& targets, const StateDict& entries);
 
 /// An entry of a weight file whose values may lie in several blocks of memory.
 struct WeightEntry {
@@ -45,9 +47,10 @@ struct WrittenFile {
 WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& entries);
 WrittenFile write_pth(const std::string& path, const StateDict& entries);
 
-/// Reads a zip .pth of torch.save(state_dict) on the CPU. Nothing in the file is executed: the
-/// pickle goes through the allow-list reader (data/pickle/reader.h). Throws data::DataError
-/// with file, entry and reason; pre-1.6 files (plain pickles) are named as such.
+/// Reads a zip .pth of torch.save(state_dict) on the CPU; a training checkpoint that holds the
+/// dictionary under "state_dict", "model", "backbone" and the like is opened there. Nothing in the
+/// file is executed: the pickle goes through the allow-list reader (data/pickle/reader.h). Throws
+/// data::DataError with file, entry and reason; pre-1.6 files (plain pickles) are named as such.
 [[nodiscard]] StateDict read_pth(const std::string& path);
 
 }  // namespace diffprob::model

@@ -21,8 +21,9 @@ class RawRecords {
   }
 
   static std::string payload(unsigned flag, float label, std::uint64_t id,
-                             const std::vector<float>& labels, const std::string& image) {
-    std::string out = number(flag, 4) + number(label) + number(id, 8) + number(0, 8);
+                             const std::vector<float>& labels, const std::string& image,
+                             std::uint64_t id2 = 0) {
+    std::string out = number(flag, 4) + number(label) + number(id, 8) + number(id2, 8);
     for (const float value : labels) out += number(value);
     return out + image;
   }

@@ -31,6 +31,40 @@ def unpack(payload):
     return flag, list(struct.unpack(f"<{flag}f", payload[24:24 + 4 * flag])), key, payload[24 + 4 * flag:]
 
 
+class FaceDataset:
+    """How the data sets of arcface_torch and CVLface touch a record: the label of the unpacked header is a float when flag is 0, else an array,
+    of which they take the first element, a numpy.float32: `torch.tensor(label, dtype=torch.long)` takes a float, but stops at that one."""
+
+    def __init__(self, folder):
+        with open(folder + "/train.idx") as idx:
+            self.offsets = {int(key): int(offset) for key, offset in (line.split("\t") for line in idx)}
+        self.rec = open(folder + "/train.rec", "rb")
+        header, _ = self.unpacked(0)
+        if header[0] > 0:
+            self.keys = list(range(1, int(header[1][0])))
+        else:
+            self.keys = sorted(self.offsets)
+
+    def unpacked(self, key):
+        flag, labels, own_key, image = unpack(read_record(self.rec, self.offsets[key]))
+        return (flag, labels[0] if flag == 0 else labels, own_key), image
+
+    def __getitem__(self, index):
+        (_, label, _), image = self.unpacked(self.keys[index])
+        return image, int(label)  # TypeError for an array, as there
+
+    def __len__(self):
+        return len(self.keys)
+
+
+def print_samples(folder):
+    """A line a sample of the data set class: index, label, image in hex."""
+    samples = FaceDataset(folder)
+    for index in range(len(samples)):
+        image, label = samples[index]
+        print(index, label, image.hex())
+
+
 def main(folder):
     with open(folder + "/train.idx") as idx:
         offsets = {int(key): int(offset) for key, offset in (line.split("\t") for line in idx)}
@@ -44,8 +78,8 @@ def main(folder):
         assert end - first_identity == classes and sorted(offsets) == list(range(end))
         labels = {}
         for key in range(1, first_identity):  # imgidx of MXFaceDataset
-            _, label, own_key, image = unpack(read_record(rec, offsets[key]))
-            assert own_key == key and label[0] == int(label[0])
+            flag, label, own_key, image = unpack(read_record(rec, offsets[key]))
+            assert flag == 0 and own_key == key and label[0] == int(label[0])
             labels[key] = int(label[0])
             print(key, labels[key], image.hex())
         for identity in range(first_identity, end):
@@ -56,4 +90,4 @@ def main(folder):
             print("class", first, past)
 
 
-main(sys.argv[1])
+(print_samples if sys.argv[2:] == ["--samples"] else main)(sys.argv[1])

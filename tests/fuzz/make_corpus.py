@@ -69,7 +69,7 @@ def main():
     put("data_check", "faces", b"\3" + piece(idx) + piece(properties) + rec)
     put_checked_sets(put)
 
-    for protocol in (2, 3, 4, 5):
+    for protocol in (0, 1, 2, 3, 4, 5):
         put("verification_bin", f"protocol{protocol}", pickle.dumps(([b"\xff\xd8\xff\xd9"] * 4, [True, False]), protocol=protocol))
     newest = sorted((training / "checkpoints").glob("step_*"))[-1]
     put("pth", "head", next(newest.glob("head.*")).read_bytes())

@@ -332,7 +332,7 @@ corrupt_image() {  # one rank throws in the middle of training: all end, in boun
   cp -r "$base/data" "$work/corrupt"
   local offset
   offset=$(awk '$1 == 60 {print $2}' "$work/corrupt/train.idx")
-  printf 'xxxxxxxxxxxx' | dd of="$work/corrupt/train.rec" bs=1 seek=$((offset + 40)) conv=notrunc status=none
+  printf 'xxxxxxxxxxxx' | dd of="$work/corrupt/train.rec" bs=1 seek=$((offset + 32)) conv=notrunc status=none
   local started=$SECONDS
   exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/corrupt" --output="$work/corrupt_out"
   says "train.rec"

@@ -174,6 +174,10 @@ def main(command, *arguments):
         entries = special_state_dict()
         torch.save(entries, arguments[0])
         torch.save({"epoch": 3, "state_dict": entries, "lr": 0.1}, arguments[0] + ".nested")
+        head = {"weight": torch.zeros(3, 4)}
+        torch.save({"epoch": 3, "state_dict_backbone": entries, "state_dict_softmax_fc": head}, arguments[0] + ".trainer")
+        torch.save({"step": 1, "net": {"model": entries}, "optimizer": {"state": {}, "param_groups": []}}, arguments[0] + ".deeper")
+        torch.save(torch.zeros(3, 4), arguments[0] + ".tensor")
         torch.save(entries, arguments[0] + ".old", _use_new_zipfile_serialization=False)
         print_entries(entries)
     elif command == "embed":

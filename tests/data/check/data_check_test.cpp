@@ -277,10 +277,10 @@ TEST(DataCheck, TakesOtherSizesWhenTold) {
 
 TEST(DataCheck, SaysWhatItCannotLookAt) {
   const TemporaryFolder folder;
-  write_file(folder / "notes.txt", "x");
+  write_file(folder / "notes.md", "x");
   EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder / "nowhere", {})); }),
               HasSubstr("does not exist"));
-  EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder / "notes.txt", {})); }),
+  EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder / "notes.md", {})); }),
               HasSubstr("supported: "));
   EXPECT_THAT(test::error_of([&] { static_cast<void>(check_dataset(folder.path(), {})); }),
               HasSubstr("neither a train.rec nor sub-folders"));

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/error.h"
+
 namespace diffprob::data {
 namespace {
 
@@ -41,6 +43,28 @@ TEST(ParseKeyValues, ReadsOneKeyPerLine) {
   EXPECT_THAT(parse_key_values("a=1\nb=x=y\nc=\nd"),
               ElementsAre(Pair("a", "1"), Pair("b", "x=y"), Pair("c", ""), Pair("d", "")));
   EXPECT_THAT(parse_key_values(""), IsEmpty());
+}
+
+TEST(TextBody, SkipsTheMarkAndRefusesWideText) {
+  using std::string_literals::operator""s;
+  EXPECT_EQ(text_body("\xEF\xBB\xBFkey: 1", "a.yaml"), "key: 1");
+  EXPECT_EQ(text_body("", "a.yaml"), "");
+  EXPECT_EQ(text_body("\x80\0\0\0"s, "a.bin"), "\x80\0\0\0"s);
+  for (const auto& wide : {"\xFF\xFE"
+                           "0\0"s,
+                           "\xFE\xFF\0"
+                           "0"s,
+                           "0\0\t\0"s,
+                           "\0"
+                           "0\0\t"s}) {
+    try {
+      static_cast<void>(text_body(wide, "train.idx"));
+      ADD_FAILURE() << "taken as UTF-8";
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("train.idx: expected UTF-8"),
+                                                 ::testing::HasSubstr("iconv")));
+    }
+  }
 }
 
 TEST(Printable, ReplacesAndCuts) {

@@ -4,6 +4,7 @@
 #include <turbojpeg.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
@@ -171,6 +172,36 @@ TEST(ImageDecoder, CmykJpegGoesThroughOpenCv) {
   tjFree(file);
   tjDestroy(turbo);
   EXPECT_EQ(decoded(jpeg, 48), expected(jpeg, 48));
+}
+
+/// Factors without a name in TurboJPEG; the files are named after those of the three components.
+TEST(ImageDecoder, UnusualSamplingFactorsEqualOpenCvBitForBit) {
+  const char* sources = std::getenv("DIFFPROB_SOURCE_DIR");
+  if (sources == nullptr) GTEST_SKIP() << "DIFFPROB_SOURCE_DIR is not set";
+  for (const auto* name : {"4x2_1x1_1x1", "2x2_1x1_2x1", "3x1_1x1_1x1", "1x4_1x1_1x1"}) {
+    const auto file =
+        std::string(sources) + "/tests/data/images/sampling/" + std::string(name) + ".jpg";
+    const auto encoded = test::bytes_of(test::read_file(file));
+    EXPECT_EQ(decoded(encoded, 48), expected(encoded, 48)) << name;
+    EXPECT_EQ(decoded(encoded, 112), expected(encoded, 112)) << name;
+    const Bytes half(encoded.begin(),
+                     encoded.begin() + static_cast<std::ptrdiff_t>(encoded.size() - 300));
+    EXPECT_NE(reason(half, 48).find("corrupted JPEG"), std::string::npos) << name;
+  }
+}
+
+TEST(ImageDecoder, TiffGivesTheExactPixelsAndItsSidesAreLookedAtFirst) {
+  auto encoded = encode_with_opencv(40, 30, ".tiff");
+  EXPECT_EQ(decoded(encoded, 40), expected(encoded, 40));
+  const std::size_t directory =
+      std::to_integer<std::size_t>(encoded[4]) | std::to_integer<std::size_t>(encoded[5]) << 8;
+  for (std::size_t entry = directory + 2; entry < directory + 2 + 2 * 12; entry += 12) {
+    if (encoded[entry] != std::byte{0} || encoded[entry + 1] != std::byte{1}) continue;
+    encoded[entry + 8] = encoded[entry + 9] = std::byte{0xff};  // the width
+    EXPECT_NE(reason(encoded).find("image of 65535 x 30 pixels"), std::string::npos);
+    return;
+  }
+  ADD_FAILURE() << "no width";
 }
 
 TEST(ImageDecoder, ExifOrientationIsObeyedAsInOpenCv) {

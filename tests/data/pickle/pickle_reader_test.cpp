@@ -58,6 +58,28 @@ TEST(PickleReader, Texts) {
   }
 }
 
+/// As Python 2's pickle.dump(value, file) writes it.
+TEST(PickleReader, Protocol0) {
+  const auto pickle = parse(
+      "(lp0\nI7\naI01\naI00\naL-12L\naF1.5\naS'a\\x00\\n\\'\\\\\\101\"'\np1\naS\"it's\"\n"
+      "aVx\\u00ff\\U0001F600\xe9\naNag1\na.");
+  const auto& items = pickle.root().as_list();
+  ASSERT_EQ(items.size(), 10u);
+  EXPECT_EQ(items[0]->as_int(), 7);
+  EXPECT_TRUE(items[1]->as_bool());
+  EXPECT_FALSE(items[2]->as_bool());
+  EXPECT_EQ(items[3]->as_int(), -12);
+  EXPECT_EQ(items[4]->as_float(), 1.5);
+  EXPECT_EQ(items[5]->as_text(), "a\0\n'\\A\""s);
+  EXPECT_EQ(items[6]->as_text(), "it's");
+  EXPECT_EQ(items[7]->as_text(), "x\xc3\xbf\xf0\x9f\x98\x80\xc3\xa9");
+  EXPECT_EQ(items[9], items[5]);
+  for (const auto* bad :
+       {"(S'a\nt.", "(S'\\q'\nt.", "(S'\\x4'\nt.", "(Ix\nt.", "(I1", "(F1,5\nt.", "(Va\\u12\nt.",
+        "(V\\U00110000\nt.", "(NpX\nt.", "(g1\nt.", "(Sabc\nt.", "(L18446744073709551616L\nt."})
+    EXPECT_THAT(parse_error(bad), HasSubstr("test.pkl, pickle offset")) << bad;
+}
+
 TEST(PickleReader, ContainersMemoAndObjects) {
   // {"k": [1], then (memo) the same list appended to itself}; OrderedDict with state; persistent id
   const auto pickle = parse(
@@ -124,7 +146,7 @@ TEST(PickleReader, ForbiddenGlobalsAreNamed) {
 
 TEST(PickleReader, UnknownOpcodesAreErrors) {
   const std::string known =
-      "(.012GJKMNQRTUXabcdehjlqrstuBC)]}"
+      "(.012FGIJKLMNQRSTUVXabcdeghjlpqrstuBC)]}"
       "\x81\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x93\x94\x95\x96";
   int refused = 0;
   for (int opcode = 0; opcode < 256; ++opcode) {
@@ -189,8 +211,8 @@ TEST(PickleReader, BrokenStackIsAnError) {
 }
 
 TEST(PickleReader, OtherProtocolsAreErrors) {
-  EXPECT_THAT(parse_error(""), HasSubstr("protocol 2 to 5"));
-  EXPECT_THAT(parse_error("I1\n."), HasSubstr("protocol 2 to 5"));
+  EXPECT_THAT(parse_error(""), HasSubstr("protocol 0 to 5"));
+  EXPECT_THAT(parse_error("I1\n."), HasSubstr("protocol 0 to 5"));
   EXPECT_THAT(parse_error("\x80\x01N."), HasSubstr("protocol 1"));
   EXPECT_THAT(parse_error("\x80\x06N."), HasSubstr("protocol 6"));
 }

@@ -161,35 +161,101 @@ TEST_F(PackRecords, AnOlderSetStaysWhenThePackingFails) {
             before);
 }
 
-TEST_F(PackRecords, APythonReaderOfTheFormatSeesTheSame) {
-  const char* python = std::getenv("DIFFPROB_PYTHON");
-  const char* sources = std::getenv("DIFFPROB_SOURCE_DIR");
-  if (python == nullptr || *python == '\0' || sources == nullptr)
-    GTEST_SKIP() << "DIFFPROB_PYTHON is not set: no Python to read records with";
+/// Bytes in hex.
+std::string hex(const std::string& bytes) {
+  std::string text;
+  for (const char c : bytes) {
+    text += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
+    text += "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
+  }
+  return text;
+}
+
+/// What tests/data/read_records.py prints about OUT; empty without a Python.
+class PythonReader : public PackRecords {
+ protected:
+  void SetUp() override {
+    PackRecords::SetUp();
+    if (python_ == nullptr || *python_ == '\0' || sources_ == nullptr)
+      GTEST_SKIP() << "DIFFPROB_PYTHON is not set: no Python to read records with";
+  }
+  std::string seen(const std::string& options) {
+    const std::string command = "'" + std::string(python_) + "' '" + sources_ +
+                                "/tests/data/read_records.py' '" + (folder_ / "out") + "' " +
+                                options + " > '" + (folder_ / "seen") + "'";
+    EXPECT_EQ(std::system(command.c_str()), 0);
+    return test::read_file(folder_ / "seen");
+  }
+
+ private:
+  const char* python_ = std::getenv("DIFFPROB_PYTHON");
+  const char* sources_ = std::getenv("DIFFPROB_SOURCE_DIR");
+};
+
+TEST_F(PythonReader, SeesTheSameInsightFaceLayout) {
   const Expected wanted = expected(some());
   pack_subset(source_, some(), {}, folder_ / "out");
-
-  const std::string command = "'" + std::string(python) + "' '" + sources +
-                              "/tests/data/read_records.py' '" + (folder_ / "out") + "' > '" +
-                              (folder_ / "seen") + "'";
-  ASSERT_EQ(std::system(command.c_str()), 0);
 
   std::ostringstream lines;
   std::map<std::int64_t, std::pair<std::size_t, std::size_t>> keys;  // of each new label
   for (std::size_t k = 0; k < wanted.old_index.size(); ++k) {
     const auto old = wanted.old_index[k];
     const auto now = wanted.label_map.at(label(old));
-    lines << k + 1 << ' ' << now << ' ';
-    for (const char c : image(old))
-      lines << "0123456789abcdef"[static_cast<unsigned char>(c) >> 4]
-            << "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
-    lines << '\n';
+    lines << k + 1 << ' ' << now << ' ' << hex(image(old)) << '\n';
     if (!keys.contains(now)) keys[now].first = k + 1;
     keys[now].second = k + 2;
   }
   for (const auto& [now, span] : keys)
     lines << "class " << span.first << ' ' << span.second << '\n';
-  EXPECT_EQ(test::read_file(folder_ / "seen"), lines.str());
+  EXPECT_EQ(seen(""), lines.str());
+}
+
+/// The data set class of arcface_torch stops at labels that are arrays.
+TEST_F(PythonReader, TheDataSetClassOfOthersTakesEveryLabelAsANumber) {
+  const Expected wanted = expected(some());
+  pack_subset(source_, some(), {}, folder_ / "out");
+
+  std::ostringstream lines;
+  for (std::size_t k = 0; k < wanted.old_index.size(); ++k)
+    lines << k << ' ' << wanted.label_map.at(label(wanted.old_index[k])) << ' '
+          << hex(image(wanted.old_index[k])) << '\n';
+  EXPECT_EQ(seen("--samples"), lines.str());
+}
+
+TEST_F(PythonReader, AnIm2recLayoutIsReadInItsShuffledOrder) {
+  pack_records(*source_, folder_ / "out", {RecordLayout::kIm2rec, 7});
+  const auto order = source_index();
+
+  std::ostringstream lines;
+  for (std::size_t k = 0; k < order.size(); ++k)
+    lines << k << ' ' << label(order[k]) << ' ' << hex(image(order[k])) << '\n';
+  EXPECT_EQ(seen("--samples"), lines.str());
+}
+
+TEST_F(PackRecords, AnIm2recLayoutHasNothingButImagesInAnOrderOfTheSeed) {
+  const auto order_of = [&](std::uint64_t seed) {
+    pack_records(*source_, folder_ / "out", {RecordLayout::kIm2rec, seed});
+    return source_index();
+  };
+  const auto other = order_of(8);
+  const auto order = order_of(7);
+
+  EXPECT_EQ(order_of(7), order);
+  EXPECT_NE(order, other);
+  ASSERT_EQ(order.size(), static_cast<std::size_t>(kImages));
+  test::RawRecords wanted;
+  for (std::size_t k = 0; k < order.size(); ++k)
+    wanted.add_image(k, static_cast<float>(label(order[k])), image(order[k]));
+  EXPECT_EQ(test::read_file(folder_ / "out/train.rec"), wanted.rec);
+  EXPECT_EQ(test::read_file(folder_ / "out/train.idx"), wanted.idx());
+  EXPECT_EQ(open_dataset(folder_ / "out")->num_classes(), kClasses);
+}
+
+/// Without a seed the order is that of the set, also of a part of it.
+TEST_F(PackRecords, AnIm2recLayoutKeepsTheOrderOfThePart) {
+  pack_subset(source_, some(), {}, folder_ / "out", {RecordLayout::kIm2rec, std::nullopt});
+  EXPECT_EQ(source_index(), some());
+  EXPECT_EQ(open_dataset(folder_ / "out")->num_classes(), 5);
 }
 
 }  // namespace

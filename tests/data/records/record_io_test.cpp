@@ -347,6 +347,32 @@ TEST(RecordFile, FingerprintFollowsLabelsAndPlaces) {
   EXPECT_EQ(fingerprints[0], fingerprints[3]);
 }
 
+/// What RecordWriter wrote before records had scalar labels: scores and checkpoints made with such
+/// a set belong to the set that is written today.
+TEST(RecordWriter, TheFingerprintIsThatOfTheOlderFormWithTwoLabels) {
+  const TemporaryFolder folder;
+  const std::vector<std::pair<float, std::string>> images = {
+      {0, "first"}, {0, "abc" + std::string(1, '!') + test::kMagicBytes + "tail"}, {1, "x"}};
+  RawRecords older;
+  RecordWriter writer(folder / "out", 112);
+  std::uint64_t key = 0;
+  for (const auto& [label, image] : images) {
+    older.add_vector_image(++key, label, image);
+    writer.add(static_cast<std::int64_t>(label), std::as_bytes(std::span(image)));
+  }
+  older.add_range(0, 4, 6);
+  older.add_range(4, 1, 3);
+  older.add_range(5, 3, 4);
+  older.write(folder / "older");
+  writer.finish();
+
+  const auto written = open_record_file(folder / "out/train.rec")->fingerprint();
+
+  EXPECT_EQ(written, open_record_file(folder / "older.rec")->fingerprint());
+  std::filesystem::remove(folder / "out/train.idx");
+  EXPECT_EQ(open_record_file(folder / "out/train.rec")->fingerprint(), written);
+}
+
 TEST(RecordWriter, BytesFollowTheLayout) {
   const TemporaryFolder folder;
   const std::string tricky = "abcd" + kMagicBytes + "efgh!";
@@ -356,10 +382,10 @@ TEST(RecordWriter, BytesFollowTheLayout) {
   writer.add(1, test::bytes_of("x"));
   writer.finish();
   RawRecords expected;
-  expected.add_vector_image(1, 0, "first");
-  expected.add_vector_image(2, 0, tricky);
-  expected.add_vector_image(3, 1, "x");
-  expected.add_range(0, 4, 6);
+  expected.add_image(1, 0, "first");
+  expected.add_image(2, 0, tricky);
+  expected.add_image(3, 1, "x");
+  expected.add(0, RawRecords::payload(2, 0, 0, {4, 6}, "", 0x316c6c6163736664));
   expected.add_range(4, 1, 3);
   expected.add_range(5, 3, 4);
   EXPECT_EQ(test::read_file(folder / "out/train.rec"), expected.rec);

@@ -44,6 +44,26 @@ TEST(ImageFolder, ClassesAndImagesAreSorted) {
   EXPECT_THROW(static_cast<void>(set->label(5)), DataError);
 }
 
+TEST(ImageFolder, ImagesAreToldByEndingOrByContent) {
+  using std::string_literals::operator""s;
+  const TemporaryFolder folder;
+  for (const auto* name : {"a.jfif", "b.JPE", "c.tif", "d.TIFF", "e.webp"})
+    put(folder, std::string("x/") + name, name);
+  put(folder, "x/f", "\xff\xd8\xff\xe0");
+  put(folder, "x/g.1", "\x89PNG\r\n\x1a\n");
+  put(folder, "x/h.part", "II*\0"s);
+  put(folder, "x/i", "BM is no word of an image");
+  put(folder, "x/j.txt", "\xff\xd8\xff\xe0");
+  put(folder, "x/k", "");
+  const auto set = open_image_folder(folder.path());
+  ASSERT_EQ(set->size(), 8);
+  EXPECT_EQ(set->describe(0), "x/a.jfif");
+  EXPECT_EQ(set->describe(4), "x/e.webp");
+  EXPECT_EQ(set->describe(5), "x/f");
+  EXPECT_EQ(set->describe(6), "x/g.1");
+  EXPECT_EQ(set->describe(7), "x/h.part");
+}
+
 TEST(ImageFolder, FingerprintDoesNotHoldThePlace) {
   const TemporaryFolder a, b, c;
   for (const auto* folder : {&a, &b, &c}) put(*folder, "x/1.jpg", "one");
@@ -121,7 +141,13 @@ TEST(ImageList, BadLinesAreNamed) {
       {"1\ta.jpg\t0\n2\t0\ta.jpg\n", "line 2: not the same kind"},
       {"0\ta.jpg\t0\n", "line 1: a face that is not aligned"},
       {"2\ta.jpg\t0\n", "line 1: aligned must be"},
-      {"1\ta.jpg\tx\n", "line 1"},
+      {"1\tab\tx\n", "line 1: expected index<TAB>label<TAB>path"},
+      {"1\ta.jpg\tx.jpg\n", "which field is the path"},
+      {"0 1\n", "two numbers and no path"},
+      {"a.jpg\n", "found 1 field"},
+      {"a.jpg 0\nb.jpg x\n", "line 2: label x"},
+      {"a.jpg 0\n0 a.jpg\n", "line 2: not the same kind"},
+      {"a.jpg 0 2 0\nb.jpg 2\n", "line 2: not the same kind"},
   };
   for (const auto& [content, message] : cases) {
     test::write_file(folder / "s.lst", content);
@@ -129,6 +155,66 @@ TEST(ImageList, BadLinesAreNamed) {
                 HasSubstr(message))
         << content;
   }
+}
+
+struct Form {
+  std::string content;
+  std::vector<std::int64_t> labels = {0, 1, 0};
+};
+
+/// The same three images in every form that people have.
+TEST(ImageList, FormsOfOtherProjects) {
+  const TemporaryFolder folder;
+  put(folder, "a/1.jpg", "one");
+  put(folder, "b c/2.jpg", "two");
+  put(folder, "3.jpg", "three");
+  const Form forms[] = {
+      {"a/1.jpg 0\nb c/2.jpg 1\n3.jpg 0\n"},
+      {"a/1.jpg\t0\nb c/2.jpg\t1\n3.jpg\t0\n"},
+      {"0\ta/1.jpg\n1\tb c/2.jpg\n0\t3.jpg\n"},
+      {"a/1.jpg 0 0 0\nb c/2.jpg 0 1 0\n3.jpg 0 0 0\n"},
+      {"1\ta/1.jpg\t0\n1\tb c/2.jpg\t1\n1\t3.jpg\t0\n"},
+      {"2\t0\t3.jpg\n1\t1\tb c/2.jpg\n0\t0\ta/1.jpg\n"},
+      {"0\t0\ta\\1.jpg\r\n1\t1\tb c\\2.jpg\r\n2\t0\t3.jpg\r\n"},
+      {"\xEF\xBB\xBF"
+       "0\t0\ta/1.jpg\n1\t1\tb c/2.jpg\n2\t0\t3.jpg\n"},
+      {"0\tzoe\ta/1.jpg\n1\tada\tb c/2.jpg\n2\tzoe\t3.jpg\n", {1, 0, 1}},
+      {"1\ta/1.jpg\tzoe\n1\tb c/2.jpg\tada\n1\t3.jpg\tzoe\n", {1, 0, 1}},
+      {"a/1.jpg\tzoe\nb c/2.jpg\tada\n3.jpg\t7\n", {2, 1, 0}},
+  };
+  for (const auto& form : forms) {
+    test::write_file(folder / "s.lst", form.content);
+    const auto set = open_image_list(folder / "s.lst");
+    ASSERT_EQ(set->size(), 3) << form.content;
+    const std::string images[] = {"one", "two", "three"};
+    for (std::int64_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(set->label(i), form.labels[static_cast<std::size_t>(i)]) << form.content;
+      EXPECT_EQ(image(*set, i), images[i]) << form.content;
+    }
+  }
+}
+
+TEST(ImageList, ImagesBelowAnotherRoot) {
+  const TemporaryFolder folder;
+  put(folder, "faces/a/1.jpg", "one");
+  put(folder, "lists/s.lst", "0\t0\ta/1.jpg\n");
+  const auto lost = open_image_list(folder / "lists/s.lst");
+  EXPECT_THAT(error_of([&] { image(*lost, 0); }),
+              AllOf(HasSubstr("lists/a/1.jpg: does not exist"), HasSubstr("--data.root=FOLDER")));
+  EXPECT_THAT(error_of([&] { static_cast<void>(lost->fingerprint()); }), HasSubstr("data.root"));
+
+  const auto set = open_image_list(folder / "lists/s.lst", folder / "faces");
+
+  EXPECT_EQ(image(*set, 0), "one");
+  put(folder, "faces/s.lst", "0\t0\ta/1.jpg\n");
+  EXPECT_EQ(set->fingerprint(), open_image_list(folder / "faces/s.lst")->fingerprint());
+}
+
+TEST(ImageList, FilesWithBackSlashesInTheirNamesKeepThem) {
+  const TemporaryFolder folder;
+  put(folder, "a\\1.jpg", "one");
+  put(folder, "s.lst", "0\t0\ta\\1.jpg\n");
+  EXPECT_EQ(image(*open_image_list(folder / "s.lst"), 0), "one");
 }
 
 /// Lists come from others and may name anything.

@@ -96,7 +96,7 @@ TEST_F(VerificationSetTest, NumpyBoolItems) {
   EXPECT_THAT(read_error(pickle_of(kTwoImages, "](" + item("\x02") + "e")),
               HasSubstr("same / not same"));
   EXPECT_THAT(read_error(pickle_of(kTwoImages, "](" + item("ab") + "e")),
-              HasSubstr("same / not same"));
+              HasSubstr("a numpy scalar of 2 bytes, expected 1"));
 }
 
 TEST_F(VerificationSetTest, Latin1Text) {
@@ -120,8 +120,32 @@ TEST_F(VerificationSetTest, Latin1Text) {
               HasSubstr("latin1"));
 }
 
+/// As Python 2's default, protocol 0.
+TEST_F(VerificationSetTest, Protocol0) {
+  const auto content =
+      "((lp0\nS'\\xff\\xd8\\n'\np1\naVc\np2\nac_codecs\nencode\n(V\xff\n"
+      "Vlatin1\ntRac__builtin__\nbytearray\n(Vd\nVlatin-1\ntRa(I01\nF0.0\nltp3\n."s;
+  const auto set = read(content);
+  EXPECT_THAT(images_of(set), ::testing::ElementsAre("\xff\xd8\n", "c", "\xff", "d"));
+  EXPECT_THAT(set.same, ::testing::ElementsAre(true, false));
+  for (std::size_t length = 0; length < content.size(); ++length)
+    EXPECT_THAT(read_error(content.substr(0, length)), HasSubstr("lfw.bin")) << length;
+}
+
+TEST_F(VerificationSetTest, FlagsOfNumbersAreOnlyZeroOrOne) {
+  const auto half = "G\x3f\xe0"s + std::string(6, '\0');
+  EXPECT_THAT(read_error(pickle_of(kTwoImages, "](" + half + "e")), HasSubstr("same / not same"));
+  const auto big = "cnumpy\ndtype\n" + text("i8") + "\x89\x88\x87R(K\x03" + text(">") +
+                   "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"s;
+  EXPECT_THAT(read_error(pickle_of(kTwoImages, "](cnumpy.core.multiarray\nscalar\n" + big +
+                                                   raw(std::string(8, '\0')) + "\x86Re")),
+              HasSubstr("big-endian"));
+  EXPECT_THAT(read_error(pickle_of(kTwoImages, "](" + text("True") + "e")),
+              HasSubstr("expected int, found str"));
+}
+
 TEST_F(VerificationSetTest, WrongContentIsNamed) {
-  EXPECT_THAT(read_error("\x80\x02N."), HasSubstr("expected tuple"));
+  EXPECT_THAT(read_error("\x80\x02N."), HasSubstr("expected list or tuple"));
   EXPECT_THAT(read_error(pickle_of(kTwoImages,
                                    "](\x88\x88"
                                    "e")),

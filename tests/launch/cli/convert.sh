@@ -20,7 +20,7 @@ with open("faces/train.idx") as idx, open("faces/train.rec", "rb") as rec:
     labels = []
     for key in range(1, samples + 1):
         rec.seek(offsets[key] + 8)
-        labels.append(int(struct.unpack("<IfQQf", rec.read(28))[4]))
+        labels.append(int(struct.unpack("<IfQQ", rec.read(24))[1]))
 rows = [[struct.unpack("<f", struct.pack("<f", random.random() ** 0.2))[0] for _ in range(samples)] for _ in range(3)]
 write = lambda name, lines: open(name, "w").write("".join(line + "\n" for line in lines))
 write("prob_3.txt", ["%.18e" % p for p in rows[2]])

@@ -18,9 +18,9 @@ import struct
 rec = bytearray(open("hurt/train.rec", "rb").read())
 at = {int(k): int(o) for k, o in (line.split("\t") for line in open("hurt/train.idx"))}
 length = lambda key: struct.unpack("<I", rec[at[key] + 4:at[key] + 8])[0]
-rec[at[3] + 40:at[3] + 44] = b"hurt"                                # start of the JPEG
+rec[at[3] + 32:at[3] + 36] = b"hurt"                                # start of the JPEG
 rec[at[20] + 8 + length(20) - 300:at[20] + 8 + length(20)] = bytes(300)  # its end
-struct.pack_into("<f", rec, at[30] + 32, 7.0)                       # label of another identity
+struct.pack_into("<f", rec, at[30] + 12, 7.0)                       # label of another identity
 open("hurt/train.rec", "wb").write(rec)
 PY
 exits 1 diffprob data check hurt --report=hurt.json --kept=kept.h5 --data.decode_threads=3

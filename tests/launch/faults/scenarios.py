@@ -135,7 +135,7 @@ def corrupt_jpeg(bench, case, folder):
     whole = records.read_bytes()
     try:
         with open(records, "r+b") as file:
-            file.seek(offset + 40)
+            file.seek(offset + 32)
             file.write(b"x" * 12)
         ended = bench.wait(bench.start(output), case.limit)
     finally:

@@ -115,7 +115,14 @@ TEST_F(WithPython, WeReadWhatTorchSaveWrites) {
   const StateDict found = read_pth(path);
 
   expect_entries(found, printed);
-  expect_entries(read_pth(path + ".nested"), printed);
+  for (const auto* wrapped : {".nested", ".trainer", ".deeper"})
+    expect_entries(read_pth(path + wrapped), printed);
+  try {
+    static_cast<void>(read_pth(path + ".tensor"));
+    ADD_FAILURE() << "a tensor was taken as a state dict";
+  } catch (const data::DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("found a single tensor"), std::string::npos);
+  }
   const std::map<std::string, at::Tensor> by_name(found.begin(), found.end());
   EXPECT_TRUE(by_name.at("module.plain").is_alias_of(by_name.at("module.part_of_plain")));
   EXPECT_TRUE(at::equal(by_name.at("module.transposed"),

@@ -138,6 +138,22 @@ TEST_F(Weights, GoFromOneNetworkToAnotherWithAndWithoutPrefix) {
   EXPECT_TRUE(state_dict(*third)[0].second.requires_grad());
 }
 
+TEST_F(Weights, StandBehindAnyPrefixAndBesideAHead) {
+  const auto from = make_backbone({.name = "tiny", .embedding_dim = 16, .seed = 1});
+  for (const std::string prefix :
+       {"net.", "model.", "features.module.", "_orig_mod.", "module.backbone."}) {
+    const auto to = make_backbone({.name = "tiny", .embedding_dim = 16, .seed = 2});
+    StateDict entries = {{"head.kernel", at::ones({3})}};
+    for (const auto& [name, tensor] : state_dict(*from))
+      if (!name.ends_with("num_batches_tracked")) entries.emplace_back(prefix + name, tensor);
+
+    const auto others = load_state_dict(*to, entries);
+
+    EXPECT_TRUE(same(state_dict(*from), state_dict(*to))) << prefix;
+    EXPECT_EQ(others, std::vector<std::string>{"head.kernel"}) << prefix;
+  }
+}
+
 TEST_F(Weights, ThatDoNotFitAreListedInFullAndChangeNothing) {
   const auto net = make_backbone({.name = "tiny", .embedding_dim = 16});
   const at::Tensor before = state_dict(*net)[0].second.detach().clone();
