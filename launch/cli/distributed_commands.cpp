@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "launch/cli/check_inputs.h"
 #include "launch/cli/commands.h"
 #include "launch/inputs/kept_list.h"
 #include "launch/inputs/open_data.h"
@@ -19,23 +20,10 @@
 namespace diffprob::launch {
 namespace {
 
-void need(const std::string& value, const std::string& key) {
-  if (value.empty()) throw ConfigError({key + ": this command needs it"});
-}
-
 /// For commands that look at a training set but do not read its images.
 Config without_staging(Config config) {
   config.data.stage_dir.clear();
   return config;
-}
-
-void dry_run(const CommandLine& line, const Config& config, Runtime& runtime) {
-  if (line.command == "run") check_pipeline(config);
-  if (line.command == "sweep") check_sweep(config);
-  if (!is_synthetic(config)) (void)open_training_set(without_staging(config), runtime);
-  (void)open_verification_sets(config, KeepDecoded::kNo);
-  if (line.command == "sweep" && runtime.is_root()) fmt::print("{}\n", sweep_plan(config));
-  spdlog::info("dry run: configuration and files are valid; nothing was written");
 }
 
 }  // namespace
@@ -51,7 +39,6 @@ void train_command(const Config& config, Runtime& runtime) {
 }
 
 void score_command(const Config& config, Runtime& runtime) {
-  need(config.model.checkpoint, "model.checkpoint");
   const FolderLock lock = make_output_folder(config, runtime);
   LoadedModel model = load_model(config.model.checkpoint, runtime);
   const auto dataset = open_training_set(config, runtime);
@@ -61,8 +48,6 @@ void score_command(const Config& config, Runtime& runtime) {
 }
 
 void prune_command(const Config& config, Runtime& runtime) {
-  if (config.prune.dynamics.empty())
-    need(config.prune.scores, "prune.scores (or prune.dynamics, for methods that read it)");
   const FolderLock lock = make_output_folder(config, runtime);
   prune::PruneFiles files{config.prune.scores, config.prune.dynamics, ""};
   std::optional<prune::WholeNumbers> whole;
@@ -86,8 +71,14 @@ void prune_command(const Config& config, Runtime& runtime) {
 void run_distributed_command(const CommandLine& line, const Config& config,
                              dist::MpiEnvironment& mpi) {
   Runtime runtime(mpi, config);
-  if (std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end())
-    return dry_run(line, config, runtime);
+  const bool dry_run =
+      std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end();
+  check_inputs(line.command, config, dry_run, runtime);
+  if (dry_run) {
+    if (line.command == "sweep" && runtime.is_root()) fmt::print("{}\n", sweep_plan(config));
+    spdlog::info("dry run: configuration and files are valid; nothing was written");
+    return;
+  }
   std::get<RanksFunction>(find_command(line.command)->run)(config, runtime);
 }
 

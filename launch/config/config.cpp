@@ -293,6 +293,18 @@ void check_together(const Config& c, std::vector<std::string>& problems) {
   }
   check_list("sweep.methods", names_of(c.sweep.methods), problems);
   check_list("sweep.ratios", c.sweep.ratios, problems);
+  for (const auto& [key, value] : {std::pair("model.margin", c.model.head.margin.margin),
+                                   {"model.elastic_std", c.model.head.margin.elastic_std},
+                                   {"augment.crop", c.augment.crop},
+                                   {"augment.low_resolution", c.augment.low_resolution},
+                                   {"augment.blur", c.augment.blur},
+                                   {"augment.photometric", c.augment.photometric},
+                                   {"augment.grayscale", c.augment.grayscale}}) {
+    if (value < 0 && value != -1)
+      problems.push_back(std::string(key) +
+                         ": expected 0 or more, or -1 for the usual value, got " +
+                         format_number(value));
+  }
   if (c.output.empty()) problems.push_back("output: expected a folder, got nothing");
   if (c.data.train.empty()) problems.push_back("data.train: expected a data set, got nothing");
   if (!c.data.root.empty() && !c.data.stage_dir.empty())
@@ -413,6 +425,7 @@ ConfigError::ConfigError(const std::vector<std::string>& problems)
                               (problems.size() == 1 ? " problem" : " problems");
         for (const auto& problem : problems) message += "\n  " + problem;
         return message;
-      }()) {}
+      }()),
+      problems_(problems) {}
 
 }  // namespace diffprob::launch

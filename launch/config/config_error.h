@@ -11,6 +11,10 @@ namespace diffprob::launch {
 class ConfigError : public std::runtime_error {
  public:
   explicit ConfigError(const std::vector<std::string>& problems);
+  [[nodiscard]] const std::vector<std::string>& problems() const noexcept { return problems_; }
+
+ private:
+  std::vector<std::string> problems_;
 };
 
 }  // namespace diffprob::launch

@@ -24,28 +24,6 @@ namespace diffprob::launch {
 namespace fs = std::filesystem;
 namespace {
 
-void check(const Config& config) {
-  const EvalConfig& e = config.eval;
-  std::vector<std::string> problems;
-  if (e.sets.empty() && e.ijb.empty())
-    problems.push_back("eval.sets, eval.ijb: this command needs at least one .bin or IJB folder");
-  if (e.features.empty() && config.model.checkpoint.empty())
-    problems.push_back("model.checkpoint: this command needs it (or eval.features)");
-  if (!e.features.empty() && e.sets.size() + e.ijb.size() > 1)
-    problems.push_back("eval.features: the features belong to exactly one .bin or one IJB folder");
-  const fs::path folder = fs::path(e.json).parent_path();
-  if (!folder.empty() && !fs::is_directory(folder))
-    problems.push_back("eval.json: the folder " + folder.string() + " does not exist");
-  for (const auto& name : e.ijb_variants) {
-    try {
-      (void)eval::parse_pooling_variant(name);
-    } catch (const std::exception&) {
-      problems.push_back("eval.ijb_variants: expected F0N0D0 to F1N1D1, got \"" + name + "\"");
-    }
-  }
-  if (!problems.empty()) throw ConfigError(problems);
-}
-
 int decode_threads(const Config& config) {
   return std::max(1, config.data.loader.decode_threads);
 }
@@ -160,8 +138,30 @@ nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, con
 
 }  // namespace
 
+void check_eval(const Config& config) {
+  const EvalConfig& e = config.eval;
+  std::vector<std::string> problems;
+  if (e.sets.empty() && e.ijb.empty())
+    problems.push_back("eval.sets, eval.ijb: this command needs at least one .bin or IJB folder");
+  if (e.features.empty() && config.model.checkpoint.empty())
+    problems.push_back("model.checkpoint: this command needs it (or eval.features)");
+  if (!e.features.empty() && e.sets.size() + e.ijb.size() > 1)
+    problems.push_back("eval.features: the features belong to exactly one .bin or one IJB folder");
+  const fs::path folder = fs::path(e.json).parent_path();
+  if (!folder.empty() && !fs::is_directory(folder))
+    problems.push_back("eval.json: the folder " + folder.string() + " does not exist");
+  for (const auto& name : e.ijb_variants) {
+    try {
+      (void)eval::parse_pooling_variant(name);
+    } catch (const std::exception&) {
+      problems.push_back("eval.ijb_variants: expected F0N0D0 to F1N1D1, got \"" + name + "\"");
+    }
+  }
+  if (!problems.empty()) throw ConfigError(problems);
+}
+
 void eval_command(const Config& config, Runtime& runtime) {
-  check(config);
+  check_eval(config);
   const FolderLock lock = make_output_folder(config, runtime);
   auto sets = open_verification_sets(config, KeepDecoded::kNo);
   std::shared_ptr<model::Backbone> backbone;

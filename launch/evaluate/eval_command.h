@@ -10,4 +10,7 @@ namespace diffprob::launch {
 /// output/ijb.json, lists of missing images, and eval.json's file; prints tables. Collective.
 void eval_command(const Config& config, Runtime& runtime);
 
+/// What can be wrong with its configuration: throws ConfigError. Not collective.
+void check_eval(const Config& config);
+
 }  // namespace diffprob::launch

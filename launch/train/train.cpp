@@ -52,14 +52,36 @@ std::string training_settings(const Config& config) {
   return without_newer_keys(settings);
 }
 
+std::vector<std::string> batch_problems(const Config& config, std::int64_t images, int ranks) {
+  std::vector<std::string> problems;
+  const std::int64_t batch = config.train.batch_size;
+  const std::int64_t parts = config.train.accumulate;
+  if (images < batch) {
+    problems.push_back(fmt::format(
+        "train.batch_size: one global batch is {}, but the training set has {} images; lower "
+        "train.batch_size, or for a kept part raise prune.keep_ratio (the original training and "
+        "its scores stay valid then, whereas another train.batch_size trains all networks again)",
+        batch, images));
+  }
+  if (parts > 1 && batch % (parts * ranks) != 0) {
+    problems.push_back(fmt::format(
+        "train.accumulate: train.batch_size is {}, expected a multiple of train.accumulate * ranks "
+        "= {} * {}",
+        batch, parts, ranks));
+  }
+  if (batch < 2 * ranks * parts && !config.model.sync_batch_norm) {
+    problems.push_back(fmt::format(
+        "train.batch_size: is {} for {} ranks and train.accumulate={}: BatchNorm needs at least 2 "
+        "samples per rank and micro-batch, so at least {}",
+        batch, ranks, parts, 2 * ranks * parts));
+  }
+  return problems;
+}
+
 TrainResult train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets,
                   Metrics& metrics, Runtime& runtime) {
-  const std::int64_t smallest = 2 * runtime.world_size() * config.train.accumulate;
-  TORCH_CHECK(config.train.batch_size >= smallest || config.model.sync_batch_norm,
-              "train.batch_size is ", config.train.batch_size, " for ", runtime.world_size(),
-              " ranks and train.accumulate=", config.train.accumulate,
-              ": BatchNorm needs at least 2 samples per rank and micro-batch, so at least ",
-              smallest);
+  const auto problems = batch_problems(config, job.dataset->size(), runtime.world_size());
+  if (!problems.empty()) throw ConfigError(problems);
   std::filesystem::create_directories(job.folder);
   spdlog::info("{}: {} images, {} identities, {} with {} on {} classes, global batch {}", job.name,
                job.dataset->size(), job.dataset->num_classes(), config.model.network.name,

@@ -35,6 +35,11 @@ struct TrainResult {
 /// stop a training are not in it.
 [[nodiscard]] std::string training_settings(const Config& config);
 
+/// What is wrong with batch and micro-batches of a training on so many images and ranks, "KEY:
+/// what". Such a training throws ConfigError.
+[[nodiscard]] std::vector<std::string> batch_problems(const Config& config, std::int64_t images,
+                                                      int ranks);
+
 /// Trains from the newest whole checkpoint in the job's folder, or from scratch. Collective.
 [[nodiscard]] TrainResult train(const TrainJob& job, const Config& config,
                                 std::vector<eval::ResidentSet>& sets, Metrics& metrics,

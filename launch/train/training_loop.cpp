@@ -94,14 +94,19 @@ void TrainingLoop::train_epoch() {
 void TrainingLoop::end_epoch(TrainResult& outcome) {
   const std::int64_t step = progress_.step();
   const bool last = progress_.epoch == progress_.epochs;
+  const std::int64_t every = config_.train.checkpoint_every;
+  // Before the verification, which may fail; once more when it finds the best network.
+  if (last || every == 0 || step % every == 0) {
+    save();
+    checkpoints_.finish();
+  }
   const std::int64_t verify_every = config_.train.eval_every_epochs;
   if (last || (verify_every > 0 && progress_.epoch % verify_every == 0)) {
     const auto reports = verify(progress_.epoch);
     if (last) outcome.reports = reports;
     checkpoints_.note_best(reports, step);
   }
-  const std::int64_t every = config_.train.checkpoint_every;
-  if (last || every == 0 || step % every == 0 || checkpoints_.is_best(step)) save();
+  if (checkpoints_.is_best(step)) save();
 }
 
 void TrainingLoop::next_epoch() {

@@ -363,10 +363,10 @@ bad_input() {
   says "did you mean train?"
   rm -rf "$work/short" "$work/short_out" && mkdir "$work/short" && cp "$base"/data/{train.idx,property} "$work/short"
   head -c 100000 "$base/data/train.rec" >"$work/short/train.rec"
-  exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/short" --output="$work/short_out"
+  exits 2 ranks 2 train "$work/config.yaml" --data.train="$work/short" --output="$work/short_out"
   says "train.rec"
   printf 'cos\nsystem\n(S"touch %s/owned"\ntR.' "$work" >"$work/evil.bin"
-  exits 1 ranks 2 eval "$work/config.yaml" --model.checkpoint="$(network)" --eval.sets="$work/evil.bin" --output="$work/evil_out"
+  exits 2 ranks 2 eval "$work/config.yaml" --model.checkpoint="$(network)" --eval.sets="$work/evil.bin" --output="$work/evil_out"
   says "evil.bin"
   [ ! -e "$work/owned" ] || die "the pickle was executed"
 }
@@ -374,8 +374,8 @@ bad_input() {
 small_head() {  # labels beyond the head: every rank ends with one message
   rm -rf "$work/more"
   exits 0 ranks 1 data synth "$work/more" --synthetic.identities=20 --synthetic.images_per_identity=6 --synthetic.verification_pairs=20
-  exits 1 ranks 2 score "$work/config.yaml" --data.train="$work/more" --model.checkpoint="$(network)" --output="$work/more_out"
-  says "the data set has 20 identities, but the head of the checkpoint has only 12"
+  exits 2 ranks 2 score "$work/config.yaml" --data.train="$work/more" --model.checkpoint="$(network)" --output="$work/more_out"
+  says "the data set has 20 identities, but the head of"
 }
 
 "$case_name"

@@ -1,0 +1,148 @@
+#include "launch/cli/check_inputs.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "dist/mpi/agreement.h"
+#include "launch/cli/input_checks.h"
+#include "launch/evaluate/eval_command.h"
+#include "launch/inputs/synthetic.h"
+#include "launch/job/try_folder.h"
+#include "launch/pipeline/pipeline.h"
+#include "launch/pipeline/sweep.h"
+#include "prune/methods/methods.h"
+
+namespace diffprob::launch {
+namespace {
+namespace fs = std::filesystem;
+
+using Dataset = std::shared_ptr<const data::Dataset>;
+
+bool trains(const std::string& command) {
+  return command == "train" || command == "run" || command == "sweep";
+}
+
+std::string fingerprint_of(const Dataset& dataset) {
+  return dataset ? dataset->fingerprint() : "";
+}
+
+void check_ratios(const std::string& command, const Config& config, const data::Dataset* dataset,
+                  Problems& problems) {
+  if (command == "sweep") {
+    for (const double ratio : config.sweep.ratios)
+      check_kept_size(config, dataset, ratio, "sweep.ratios", problems);
+    return;
+  }
+  const PruneConfig& p = config.prune;
+  const bool by_threshold = p.options.method == prune::Method::kDiffProb && p.threshold > 0;
+  if (!by_threshold && prune::has_keep_ratio(p.options.method))
+    check_kept_size(config, dataset, p.keep_ratio, "prune.keep_ratio", problems);
+}
+
+/// What run and sweep need beyond a training.
+void check_stages(const std::string& command, const Config& config, const Dataset& dataset,
+                  Problems& problems) {
+  attempt(command, problems,
+          [&] { command == "run" ? check_pipeline(config) : check_sweep(config); });
+  if (dataset || is_synthetic(config)) check_ratios(command, config, dataset.get(), problems);
+  check_dynamics_file(config, fingerprint_of(dataset), problems);
+}
+
+/// What one process can see.
+void check_files(const std::string& command, const Config& config, int ranks, Problems& problems) {
+  if (command == "eval") {
+    attempt(command, problems, [&] { check_eval(config); });
+    check_ijb(config, problems);
+    return check_network(config, problems);
+  }
+  const bool makes_faces = is_synthetic(config) && command != "train" && command != "score";
+  const Dataset dataset = makes_faces ? nullptr : check_training_set(config, problems);
+  if (trains(command)) {
+    const std::int64_t unknown = config.train.batch_size;  // a size with which nothing is wrong
+    check_training(config, dataset ? dataset->size() : unknown, ranks, problems);
+    check_best_set(config, problems);
+  }
+  if (command == "run" || command == "sweep") check_stages(command, config, dataset, problems);
+  if (command == "score") check_scoring(config, dataset.get(), problems);
+  if (command == "prune") check_prune_files(config, fingerprint_of(dataset), problems);
+}
+
+/// Inputs that every rank opens, with their keys.
+std::vector<std::pair<std::string, std::string>> shared_inputs(const std::string& command,
+                                                               const Config& config) {
+  std::vector<std::pair<std::string, std::string>> inputs;
+  const auto add = [&](const std::string& key, const std::string& path) {
+    if (!path.empty()) inputs.emplace_back(key, path);
+  };
+  const bool opens_data = command != "eval" && !is_synthetic(config);
+  for (const auto& path : opens_data ? config.data.train : std::vector<std::string>())
+    add("data.train", path);
+  add("data.kept", opens_data ? config.data.kept : "");
+  if (trains(command)) add("train.init", config.train.init);
+  if (trains(command) || command == "eval")
+    for (const auto& path : config.eval.sets) add("eval.sets", path);
+  if (command == "score" || command == "eval") add("model.checkpoint", config.model.checkpoint);
+  if (command == "prune") add("prune.scores", config.prune.scores);
+  if (command != "eval" && command != "score") add("prune.dynamics", config.prune.dynamics);
+  if (command == "eval")
+    for (const auto& path : config.eval.ijb) add("eval.ijb", path);
+  return inputs;
+}
+
+/// What rank 0 has and this rank has not; rank 0 itself looks closer.
+void check_seen(const std::string& command, const Config& config, Runtime& runtime,
+                Problems& problems) {
+  const auto inputs = shared_inputs(command, config);
+  std::string seen(inputs.size(), '0');
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    std::error_code error;
+    if (fs::exists(inputs[i].second, error)) seen[i] = '1';
+  }
+  const std::string of_root = dist::gather_texts(runtime.control(), seen)[0];
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (of_root[i] == '1' && seen[i] == '0')
+      problems.push_back(fmt::format("{}: {} is there on rank 0, but not on rank {} on {}",
+                                     inputs[i].first, inputs[i].second, runtime.rank(),
+                                     runtime.mpi().host_name()));
+  }
+}
+
+/// Those of all ranks, each once. Collective. The mark between problems is in no message.
+Problems of_all_ranks(const Problems& own, Runtime& runtime) {
+  constexpr char kMark = '\x1e';
+  std::string text;
+  for (const auto& problem : own) text += problem + kMark;
+  Problems all;
+  for (const auto& of_rank : dist::gather_texts(runtime.control(), text)) {
+    std::istringstream lines(of_rank);
+    for (std::string line; std::getline(lines, line, kMark);) {
+      if (std::find(all.begin(), all.end(), line) == all.end()) all.push_back(line);
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+void check_inputs(const std::string& command, const Config& config, bool dry_run,
+                  Runtime& runtime) {
+  Problems problems;
+  runtime.control().set_phase(dist::Phase::kStartup);  // opening a large set takes a while
+  if (runtime.is_root()) check_files(command, config, runtime.world_size(), problems);
+  if (trains(command) || command == "eval")
+    check_verification_sets(config, runtime.rank(), runtime.world_size(), problems);
+  check_seen(command, config, runtime, problems);
+  for (const auto& problem : try_folder("output", config.output, dry_run, runtime))
+    problems.push_back(problem);
+  if (!config.data.stage_dir.empty() && command != "eval" && command != "prune")
+    for (const auto& problem : try_node_folder("data.stage_dir", config.data.stage_dir))
+      problems.push_back(problem);
+  const Problems all = of_all_ranks(problems, runtime);
+  runtime.control().set_phase(dist::Phase::kStep);
+  if (!all.empty()) throw ConfigError(all);
+}
+
+}  // namespace diffprob::launch

@@ -1,0 +1,245 @@
+#include "launch/cli/input_checks.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "data/error.h"
+#include "data/open_dataset.h"
+#include "data/sets/verification_set.h"
+#include "eval/embed/resident_set.h"
+#include "eval/ijb/meta.h"
+#include "launch/checkpoint/checkpoint.h"
+#include "launch/checkpoint/manifest.h"
+#include "launch/checkpoint/network.h"
+#include "launch/evaluate/feature_file.h"
+#include "launch/inputs/kept_list.h"
+#include "launch/inputs/synthetic.h"
+#include "launch/pipeline/pruning.h"
+#include "launch/train/optimizers.h"
+#include "launch/train/train.h"
+#include "prune/methods/methods.h"
+#include "prune/sample_rows.h"
+
+namespace diffprob::launch {
+namespace {
+namespace fs = std::filesystem;
+
+/// Images of a set that are decoded at a time.
+constexpr std::int64_t kDecodedAtOnce = 512;
+/// The number of synthetic images is known on average only.
+constexpr double kSyntheticSlack = 1.1;
+
+void need_there(const std::string& path) {
+  if (!fs::exists(path)) throw data::DataError(path + " is not there");
+}
+
+/// Every image of the set, or the first that is no image.
+void decode_all(data::VerificationSet set, const Config& config) {
+  const auto images = static_cast<std::int64_t>(set.images.size());
+  eval::ResidentSet all(std::move(set), config.data.loader.image_size,
+                        std::max(1, config.data.loader.decode_threads), /*keep=*/false);
+  for (std::int64_t begin = 0; begin < images; begin += kDecodedAtOnce)
+    (void)all.images(begin, std::min(images, begin + kDecodedAtOnce), /*pinned=*/false);
+}
+
+void check_verification_set(const std::string& path, const Config& config) {
+  need_there(path);
+  data::VerificationSet set = data::read_verification_bin(path);
+  const int folds = config.eval.embedder.folds;
+  if (set.pairs() < folds) {
+    throw data::DataError(fmt::format(
+        "{} has {} pairs, fewer than eval.folds={}; give a set with more pairs, or lower "
+        "eval.folds",
+        path, set.pairs(), folds));
+  }
+  if (!config.eval.features.empty()) return;
+  try {
+    decode_all(std::move(set), config);
+  } catch (const data::DataError& error) {
+    throw data::DataError(path + ": " + error.what() +
+                          "; mend or replace the file, or leave it out of eval.sets");
+  }
+}
+
+void check_head(const Config& config, Problems& problems) {
+  const auto& head = config.model.head;
+  const bool bf16 = head.storage != at::kFloat;
+  if ((head.sample_rate < 1 || bf16) && config.train.optimizer != model::OptimizerKind::kSgd)
+    problems.push_back(
+        "train.optimizer: model.sample_rate below 1 and model.head_storage=bf16 need sgd, got "
+        "adamw");
+  if (head.sample_rate < 1 && config.train.accumulate > 1)
+    problems.push_back("train.accumulate: model.sample_rate below 1 needs 1, got " +
+                       std::to_string(config.train.accumulate));
+}
+
+/// The floor of prune.min_kept and prune.min_kept_share, over all identities.
+std::int64_t floor_of(const data::Dataset& dataset, const prune::Floor& floor) {
+  std::map<std::int64_t, std::int64_t> counts;
+  for (std::int64_t i = 0; i < dataset.size(); ++i) ++counts[dataset.label(i)];
+  std::int64_t total = 0;
+  for (const auto& [label, count] : counts) {
+    const auto share =
+        static_cast<std::int64_t>(std::ceil(floor.share * static_cast<double>(count)));
+    total += std::min(count, std::max<std::int64_t>(floor.min_kept, share));
+  }
+  return total;
+}
+
+}  // namespace
+
+std::shared_ptr<const data::Dataset> check_training_set(const Config& config, Problems& problems) {
+  if (is_synthetic(config)) {
+    problems.push_back(
+        "data.train: is synthetic, which only run and sweep generate themselves: give a data set, "
+        "or generate faces with `diffprob data synth FOLDER` and give --data.train=FOLDER");
+    return nullptr;
+  }
+  std::shared_ptr<const data::Dataset> dataset;
+  if (!attempt("data.train", problems, [&] { dataset = data::open_datasets(config.data.train); })) {
+    if (!config.data.kept.empty())
+      attempt("data.kept", problems, [&] { need_there(config.data.kept); });
+    return nullptr;
+  }
+  if (config.data.kept.empty()) return dataset;
+  const bool fits = attempt("data.kept", problems, [&] {
+    need_there(config.data.kept);
+    const prune::IndexSet set = read_kept_list(config.data.kept, dataset->size());
+    if (set.kept.empty())
+      throw data::DataError(config.data.kept +
+                            " keeps no samples; give another list, or none for all samples");
+    dataset = kept_part(dataset, set, config.data.kept);
+  });
+  return fits ? dataset : nullptr;
+}
+
+void check_training(const Config& config, std::int64_t images, int ranks, Problems& problems) {
+  const Problems of_batch = batch_problems(config, images, ranks);
+  problems.insert(problems.end(), of_batch.begin(), of_batch.end());
+  check_head(config, problems);
+  const std::int64_t steps = std::max<std::int64_t>(1, images / config.train.batch_size);
+  attempt("train.warmup_epochs", problems, [&] { (void)make_schedule(config.train, steps); });
+  if (config.train.init.empty()) return;
+  attempt("train.init", problems, [&] {
+    need_there(config.train.init);
+    const auto network = model::make_backbone(
+        {config.model.network.name, config.model.network.embedding_dim, 0.0, 1});
+    load_backbone_weights(config.train.init, model::state_dict(*network));
+  });
+}
+
+void check_kept_size(const Config& config, const data::Dataset* dataset, double ratio,
+                     const std::string& key, Problems& problems) {
+  const std::int64_t batch = config.train.batch_size;
+  const double images = dataset != nullptr
+                            ? static_cast<double>(dataset->size())
+                            : kSyntheticSlack * static_cast<double>(config.synthetic.identities) *
+                                  static_cast<double>(config.synthetic.images_per_identity);
+  if (images < static_cast<double>(batch) || ratio * images >= static_cast<double>(batch)) return;
+  const prune::Floor& floor = config.prune.floor;
+  const double at_least = dataset != nullptr
+                              ? static_cast<double>(floor_of(*dataset, floor))
+                              : static_cast<double>(config.synthetic.identities * floor.min_kept);
+  if (at_least >= static_cast<double>(batch)) return;
+  problems.push_back(fmt::format(
+      "{}: {:g} of {:.0f} images are about {:.0f}, fewer than one global batch of {}: the training "
+      "on what is kept would fail. Keep more, or choose a smaller train.batch_size now, before the "
+      "first training (a later change would train all networks again)",
+      key, ratio, images, ratio * images, batch));
+}
+
+void check_verification_sets(const Config& config, int first, int step, Problems& problems) {
+  const auto& sets = config.eval.sets;
+  for (std::size_t i = static_cast<std::size_t>(first); i < sets.size();
+       i += static_cast<std::size_t>(step))
+    attempt("eval.sets", problems, [&] { check_verification_set(sets[i], config); });
+}
+
+void check_best_set(const Config& config, Problems& problems) {
+  const std::string& best = config.train.best_set;
+  if (best.empty()) return;
+  std::vector<std::string> names;
+  for (const auto& path : config.eval.sets) names.push_back(fs::path(path).stem().string());
+  if (is_synthetic(config)) names.push_back("synthetic_verification");
+  if (std::find(names.begin(), names.end(), best) != names.end()) return;
+  problems.push_back(fmt::format(
+      "train.best_set: {} is none of the verification sets of this job ({}); expected the name of "
+      "a file of eval.sets, without .bin",
+      best, names.empty() ? "eval.sets is empty" : fmt::format("{}", fmt::join(names, ", "))));
+}
+
+void check_ijb(const Config& config, Problems& problems) {
+  for (const auto& folder : config.eval.ijb) {
+    attempt("eval.ijb", problems, [&] {
+      need_there(folder);
+      const eval::IjbFiles files = eval::find_ijb_files(folder);
+      if (config.eval.features.empty() && !fs::is_directory(files.images))
+        throw data::DataError(files.images + ": the folder of images is not there");
+    });
+  }
+  if (config.eval.features.empty()) return;
+  attempt("eval.features", problems, [&] {
+    need_there(config.eval.features);
+    (void)FeatureFile(config.eval.features, config.eval.features_dataset);
+  });
+}
+
+void check_network(const Config& config, Problems& problems) {
+  if (config.model.checkpoint.empty() || !config.eval.features.empty()) return;
+  attempt("model.checkpoint", problems, [&] {
+    need_there(config.model.checkpoint);
+    (void)load_network(config.model.checkpoint,
+                       {config.model.network.name, config.model.network.embedding_dim}, at::kCPU);
+  });
+}
+
+void check_scoring(const Config& config, const data::Dataset* dataset, Problems& problems) {
+  const std::string& checkpoint = config.model.checkpoint;
+  if (checkpoint.empty()) {
+    problems.push_back("model.checkpoint: this command needs it");
+    return;
+  }
+  attempt("model.checkpoint", problems, [&] {
+    need_there(checkpoint);
+    const Manifest manifest = read_manifest(checkpoint);
+    for (const auto& file : manifest.files) need_there(checkpoint + "/" + file.name);
+    const std::int64_t classes = manifest.info.num_classes;
+    if (dataset != nullptr && dataset->num_classes() > classes)
+      throw data::DataError(fmt::format("the data set has {} identities, but the head of {} has {}",
+                                        dataset->num_classes(), checkpoint, classes));
+  });
+}
+
+void check_prune_files(const Config& config, const std::string& fingerprint, Problems& problems) {
+  const PruneConfig& p = config.prune;
+  if (p.scores.empty() && p.dynamics.empty()) {
+    problems.push_back(
+        "prune.scores: this command needs it (or prune.dynamics, for methods that read it)");
+    return;
+  }
+  bool there = true;
+  for (const auto& [key, path] :
+       {std::pair("prune.scores", p.scores), {"prune.dynamics", p.dynamics}})
+    there &= path.empty() || attempt(key, problems, [&, &file = path] { need_there(file); });
+  if (there)
+    attempt(p.scores.empty() ? "prune.dynamics" : "prune.scores", problems, [&] {
+      (void)prune::SampleRows({p.scores, p.dynamics, fingerprint}, prune_options(config));
+    });
+}
+
+void check_dynamics_file(const Config& config, const std::string& fingerprint, Problems& problems) {
+  if (config.prune.dynamics.empty()) return;
+  attempt("prune.dynamics", problems, [&] {
+    need_there(config.prune.dynamics);
+    prune::PruneOptions options = prune_options(config);
+    if (!prune::needs_dynamics(options)) return;
+    options.clean = false;  // which reads scores, too
+    (void)prune::SampleRows({"", config.prune.dynamics, fingerprint}, options);
+  });
+}
+
+}  // namespace diffprob::launch

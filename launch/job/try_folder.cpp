@@ -1,0 +1,98 @@
+#include "launch/job/try_folder.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <spdlog/fmt/fmt.h>
+
+namespace diffprob::launch {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr auto kPatience = std::chrono::seconds(5);  // for a network file system
+constexpr auto kPause = std::chrono::milliseconds(50);
+
+/// The uppermost folder of a path that is not there yet, or "".
+fs::path first_missing(const fs::path& folder) {
+  fs::path missing;
+  for (fs::path at = fs::absolute(folder).lexically_normal(); !at.empty() && !fs::exists(at);
+       at = at.parent_path())
+    missing = at;
+  return missing;
+}
+
+std::string make_folder(const std::string& folder) {
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_directory(folder, error))
+    return folder + " is a file, expected a folder";
+  fs::create_directories(folder, error);
+  return error ? folder + " cannot be made: " + error.message() : "";
+}
+
+std::string write_file(const std::string& path) {
+  std::ofstream(path + ".tmp", std::ios::trunc) << "diffprob tries whether it can write here\n";
+  std::error_code error;
+  fs::rename(path + ".tmp", path, error);
+  return error ? "no file can be written to " + fs::path(path).parent_path().string() : "";
+}
+
+bool appears(const std::string& path) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!std::ifstream(path)) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(kPause);
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<std::string> try_folder(const std::string& key, const std::string& folder,
+                                    bool leave_nothing, Runtime& runtime) {
+  auto& control = runtime.control();
+  std::string problem;
+  fs::path made;
+  if (runtime.is_root()) {
+    made = first_missing(folder);
+    problem = make_folder(folder);
+  }
+  const auto usable = control.all_gather(problem.empty() ? 1 : 0);
+  if (usable[0] == 0)
+    return problem.empty() ? std::vector<std::string>() : std::vector{key + ": " + problem};
+  const auto token = control.all_gather(static_cast<std::int64_t>(::getpid()))[0];
+  const auto file = [&](int rank) { return fmt::format("{}/.try.{}.{}", folder, token, rank); };
+  problem = write_file(file(runtime.rank()));
+  const auto wrote = control.all_gather(problem.empty() ? 1 : 0);
+  for (int rank = 0; problem.empty() && rank < (runtime.is_root() ? runtime.world_size() : 1);
+       ++rank) {
+    if (wrote[static_cast<std::size_t>(rank)] == 0 || appears(file(rank))) continue;
+    problem = fmt::format(
+        "{}: what rank {} writes there is not seen by rank {} on {}; give a folder that all nodes "
+        "share",
+        folder, rank, runtime.rank(), runtime.mpi().host_name());
+  }
+  control.barrier("trial of a folder");
+  std::error_code ignored;
+  fs::remove(file(runtime.rank()), ignored);
+  fs::remove(file(runtime.rank()) + ".tmp", ignored);
+  control.barrier("end of the trial of a folder");
+  if (runtime.is_root() && leave_nothing && !made.empty()) fs::remove_all(made, ignored);
+  return problem.empty() ? std::vector<std::string>() : std::vector{key + ": " + problem};
+}
+
+std::vector<std::string> try_node_folder(const std::string& key, const std::string& folder) {
+  std::error_code error;
+  fs::path at = fs::absolute(folder).lexically_normal();
+  while (!fs::exists(at, error) && at.has_relative_path()) at = at.parent_path();
+  if (!fs::is_directory(at, error))
+    return {key + ": " + at.string() + " is a file, expected a folder"};
+  if (::access(at.c_str(), W_OK | X_OK) != 0)
+    return {key + ": no file can be written to " + at.string()};
+  return {};
+}
+
+}  // namespace diffprob::launch
