@@ -137,9 +137,10 @@ void check_kept_size(const Config& config, const data::Dataset* dataset, double 
   const std::int64_t batch = config.train.batch_size;
   const double images = dataset != nullptr
                             ? static_cast<double>(dataset->size())
-                            : kSyntheticSlack * static_cast<double>(config.synthetic.identities) *
+                            : static_cast<double>(config.synthetic.identities) *
                                   static_cast<double>(config.synthetic.images_per_identity);
-  if (images < static_cast<double>(batch) || ratio * images >= static_cast<double>(batch)) return;
+  const double at_most = dataset != nullptr ? images : kSyntheticSlack * images;
+  if (at_most < static_cast<double>(batch) || ratio * at_most >= static_cast<double>(batch)) return;
   const prune::Floor& floor = config.prune.floor;
   const double at_least = dataset != nullptr
                               ? static_cast<double>(floor_of(*dataset, floor))
