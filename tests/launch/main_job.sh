@@ -376,6 +376,7 @@ small_head() {  # labels beyond the head: every rank ends with one message
   exits 0 ranks 1 data synth "$work/more" --synthetic.identities=20 --synthetic.images_per_identity=6 --synthetic.verification_pairs=20
   exits 2 ranks 2 score "$work/config.yaml" --data.train="$work/more" --model.checkpoint="$(network)" --output="$work/more_out"
   says "the data set has 20 identities, but the head of"
+  says "has 12"
 }
 
 "$case_name"
