@@ -11,7 +11,7 @@
 namespace diffprob::launch {
 namespace {
 
-constexpr std::array kSignals = {SIGTERM, SIGUSR1, SIGINT};
+constexpr std::array kSignals = {SIGTERM, SIGUSR1, SIGINT, SIGHUP, SIGPIPE};
 constexpr std::int32_t kTimeOver = 1 << 20;  // above any signal number
 
 const auto process_start = std::chrono::steady_clock::now();
@@ -19,6 +19,8 @@ volatile std::sig_atomic_t first_signal = 0;
 std::array<struct sigaction, kSignals.size()> earlier;
 
 extern "C" void on_signal(int number) {
+  // A terminal that closes sends SIGHUP more than once.
+  if (first_signal != 0 && number == SIGHUP) return;
   if (first_signal != 0) {
     constexpr char kMessage[] = "second signal: exiting immediately, without a checkpoint\n";
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
@@ -35,7 +37,14 @@ SignalGuard::SignalGuard() {
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
-  for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &action, &earlier[i]);
+  struct sigaction ignore = action;
+  ignore.sa_handler = SIG_IGN;
+  for (std::size_t i = 0; i < kSignals.size(); ++i) {
+    // A reader of the log that went away does not end a training: metrics.jsonl goes on.
+    ::sigaction(kSignals[i], kSignals[i] == SIGPIPE ? &ignore : &action, &earlier[i]);
+    const bool by_nohup = kSignals[i] == SIGHUP && earlier[i].sa_handler == SIG_IGN;
+    if (by_nohup) ::sigaction(SIGHUP, &earlier[i], nullptr);
+  }
 }
 
 SignalGuard::~SignalGuard() {

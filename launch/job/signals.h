@@ -8,8 +8,9 @@
 
 namespace diffprob::launch {
 
-/// While one lives, the first SIGTERM, SIGUSR1 or SIGINT only sets a flag, and a second one ends
-/// the process at once with 128 + its number. One a process, made before other threads.
+/// While one lives, the first SIGTERM, SIGUSR1, SIGINT or SIGHUP only sets a flag, and a second one
+/// ends the process at once with 128 + its number, unless it is SIGHUP. SIGPIPE is ignored, and so
+/// is SIGHUP where nohup has asked for that. One per process, made before other threads.
 class SignalGuard {
  public:
   SignalGuard();

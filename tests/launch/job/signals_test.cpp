@@ -46,6 +46,37 @@ TEST(SignalsAnew, AGuardStartsWithoutASignal) {
   EXPECT_EQ(SignalGuard::received(), 0);
 }
 
+TEST(Hangup, SetsTheFlagAndMayComeAgain) {
+  const auto stopped = [] {
+    std::signal(SIGHUP, SIG_DFL);
+    const SignalGuard guard;
+    ::raise(SIGHUP);
+    ::raise(SIGHUP);
+    std::exit(SignalGuard::received() == SIGHUP ? 7 : 0);
+  };
+  EXPECT_EXIT(stopped(), ::testing::ExitedWithCode(7), "");
+}
+
+TEST(Hangup, StaysIgnoredUnderNohup) {
+  const auto under_nohup = [] {
+    std::signal(SIGHUP, SIG_IGN);
+    const SignalGuard guard;
+    ::raise(SIGHUP);
+    std::exit(SignalGuard::received() == 0 ? 7 : 0);
+  };
+  EXPECT_EXIT(under_nohup(), ::testing::ExitedWithCode(7), "");
+}
+
+TEST(BrokenPipe, DoesNotEndATraining) {
+  const auto piped = [] {
+    std::signal(SIGPIPE, SIG_DFL);
+    const SignalGuard guard;
+    ::raise(SIGPIPE);
+    std::exit(SignalGuard::received() == 0 ? 7 : 0);
+  };
+  EXPECT_EXIT(piped(), ::testing::ExitedWithCode(7), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Signals, ::testing::Values(SIGTERM, SIGUSR1, SIGINT));
 
 }  // namespace
