@@ -14,7 +14,7 @@ namespace {
 constexpr std::array kSignals = {SIGTERM, SIGUSR1, SIGINT, SIGHUP, SIGPIPE};
 constexpr std::int32_t kTimeOver = 1 << 20;  // above any signal number
 
-const auto process_start = std::chrono::steady_clock::now();
+const auto kProcessStart = std::chrono::steady_clock::now();
 volatile std::sig_atomic_t first_signal = 0;
 std::array<struct sigaction, kSignals.size()> earlier;
 
@@ -61,7 +61,7 @@ StopAgreement::StopAgreement(double max_seconds, dist::HostCollectives& control)
 std::int32_t StopAgreement::wish() const {
   const int number = SignalGuard::received();
   if (number != 0 || max_seconds_ <= 0 || control_.rank() != 0) return number;
-  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - process_start;
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - kProcessStart;
   return passed.count() >= max_seconds_ ? kTimeOver : 0;
 }
 

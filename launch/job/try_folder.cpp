@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <system_error>
 #include <thread>
 
 #include <spdlog/fmt/fmt.h>
@@ -34,10 +36,16 @@ std::string make_folder(const std::string& folder) {
 }
 
 std::string write_file(const std::string& path) {
-  std::ofstream(path + ".tmp", std::ios::trunc) << "diffprob tries whether it can write here\n";
+  const auto problem = [&](const std::string& reason) {
+    return "no file can be written to " + fs::path(path).parent_path().string() + ": " + reason;
+  };
+  errno = 0;
+  std::ofstream file(path + ".tmp", std::ios::trunc);
+  file << "diffprob tries whether it can write here\n" << std::flush;
+  if (!file) return problem(std::generic_category().message(errno));
   std::error_code error;
   fs::rename(path + ".tmp", path, error);
-  return error ? "no file can be written to " + fs::path(path).parent_path().string() : "";
+  return error ? problem(error.message()) : "";
 }
 
 bool appears(const std::string& path) {

@@ -137,7 +137,7 @@ says "is the folder of the input set"
 exits 0 diffprob data synth others --synthetic.identities=8 --synthetic.images_per_identity=10 --synthetic.verification_pairs=10 --seed=9
 exits 1 diffprob data pack others nothing --subset=pruned/index_set.h5
 for list in dropped.txt lines.txt list.npy-index; do
-  exits 0 ranks 1 train --data.train=faces --data.kept=$list --dry-run --output=dry
+  exits 0 ranks 1 train --data.train=faces --data.kept=$list --train.batch_size=8 --dry-run --output=dry
 done
 ! timeout 60 mpirun -np 1 "$program" train --data.train=faces --data.kept=list.npy-mask --dry-run --output=dry >"$log" 2>&1 || die "a mask was taken"
 says "a mask does not say"

@@ -134,7 +134,7 @@ def refusals():
 OTHERS = (
     Case("full disk, first checkpoint", says=("No space left on device", "all ranks exit"), check="full_disk", detail=("150k",)),
     Case("full disk, later", says=("No space left on device", "all ranks exit"), check="full_disk", detail=("600k",), quick=True),
-    Case("read-only output", says=("Read-only file system", "all ranks exit"), check="read_only", quick=True),
+    Case("read-only output", says=("output: .*Read-only file system",), code=2, check="read_only", quick=True),
     Case("checkpoint shard truncated", says=(r"is corrupted; renamed", r"head\.00001-of-00002\.pth has \d+ bytes, expected \d+"), code=0,
          check="damaged_checkpoint", detail=("head.00001-of-00002.pth", "truncate")),
     Case("checkpoint shard with a flipped bit", says=(r"is corrupted; renamed", r"head\.00001.*does not match its SHA-256"), code=0,
