@@ -301,7 +301,7 @@ options() {  # other losses, optimisers, number formats; what may change at resu
   rm -rf "$out"*
   local train=(--data.train="$base/data" --train.epochs=1 --train.checkpoint_every=0)
   exits 2 ranks 2 train "$work/config.yaml" --output="$out"
-  says "data.train is synthetic, which only run and sweep generate themselves"
+  says "data.train: is synthetic, which only run and sweep generate themselves"
   exits 0 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out" --model.loss=curricularface --model.margin=-1 \
     --train.optimizer=adamw --train.lr=0.001 --train.schedule=cosine --train.warmup_epochs=0.5 --train.ema_decay=0.9 \
     --augment.preset=adaface --data.sampling=balanced --train.accumulate=2 --model.recompute=true --profile=2 --data.resident_gib=1

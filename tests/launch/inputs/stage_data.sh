@@ -26,5 +26,5 @@ for run in first second; do
 done
 : >in_the_way
 if train third --data.stage_dir=in_the_way/local; then die "a stage_dir that cannot be made is no error"; fi
-says "in_the_way/local: cannot be created"
+says "data.stage_dir: "; says "in_the_way is a file, expected a folder"
 echo "staging: all as expected"
