@@ -35,7 +35,8 @@ std::vector<std::int64_t> sound_samples(const data::CheckReport& report) {
          "what training refuses has a finding");
   std::vector<std::int64_t> sound;
   for (std::int64_t i = 0; i < set.size(); ++i)
-    if (report.verdicts[static_cast<std::size_t>(i)] == data::Verdict::kSound) sound.push_back(i);
+    if (report.verdicts[static_cast<std::size_t>(i)] == data::SampleVerdict::kSound)
+      sound.push_back(i);
   return sound;
 }
 
