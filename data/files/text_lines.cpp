@@ -37,10 +37,6 @@ bool parse_real(std::string_view text, T& value) {
   return true;
 }
 
-}  // namespace
-
-namespace {
-
 /// Text that begins with a UTF-16 or UTF-32 mark, or with two ASCII characters in UTF-16.
 bool is_wide_text(std::string_view text) {
   if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) return true;

@@ -47,22 +47,34 @@ void check_stages(const std::string& command, const Config& config, const Datase
                   Problems& problems) {
   attempt(command, problems,
           [&] { command == "run" ? check_pipeline(config) : check_sweep(config); });
-  if (dataset || is_synthetic(config)) check_ratios(command, config, dataset.get(), problems);
+  if (dataset || is_synthetic(config))
+    attempt(command, problems, [&] { check_ratios(command, config, dataset.get(), problems); });
   check_dynamics_file(config, fingerprint_of(dataset), problems);
 }
 
+/// The training set of a command that reads one. Every rank opens it, as it will for the command:
+/// a folder of millions of files takes minutes, for which the others would wait in vain. With
+/// data.stage_dir rank 0 alone does, to spare the storage that the sets are copied from.
+Dataset open_set(const std::string& command, const Config& config, bool is_root,
+                 Problems& problems) {
+  const bool makes_faces = is_synthetic(config) && command != "train" && command != "score";
+  const bool only_root = !config.data.stage_dir.empty();
+  if (command == "eval" || makes_faces || (only_root && !is_root)) return nullptr;
+  return check_training_set(config, problems);
+}
+
 /// What one process can see.
-void check_files(const std::string& command, const Config& config, int ranks, Problems& problems) {
+void check_files(const std::string& command, const Config& config, const Dataset& dataset,
+                 int ranks, Problems& problems) {
   if (command == "eval") {
     attempt(command, problems, [&] { check_eval(config); });
     check_ijb(config, problems);
     return check_network(config, problems);
   }
-  const bool makes_faces = is_synthetic(config) && command != "train" && command != "score";
-  const Dataset dataset = makes_faces ? nullptr : check_training_set(config, problems);
   if (trains(command)) {
     const std::int64_t unknown = config.train.batch_size;  // a size with which nothing is wrong
-    check_training(config, dataset ? dataset->size() : unknown, ranks, problems);
+    attempt("train", problems,
+            [&] { check_training(config, dataset ? dataset->size() : unknown, ranks, problems); });
     check_best_set(config, problems);
   }
   if (command == "run" || command == "sweep") check_stages(command, config, dataset, problems);
@@ -131,7 +143,8 @@ void check_inputs(const std::string& command, const Config& config, bool dry_run
                   Runtime& runtime) {
   Problems problems;
   runtime.control().set_phase(dist::Phase::kStartup);  // opening a large set takes a while
-  if (runtime.is_root()) check_files(command, config, runtime.world_size(), problems);
+  const Dataset dataset = open_set(command, config, runtime.is_root(), problems);
+  if (runtime.is_root()) check_files(command, config, dataset, runtime.world_size(), problems);
   if (trains(command) || command == "eval")
     check_verification_sets(config, runtime.rank(), runtime.world_size(), problems);
   check_seen(command, config, runtime, problems);

@@ -3,7 +3,6 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <map>
 
@@ -82,11 +81,7 @@ std::int64_t floor_of(const data::Dataset& dataset, const prune::Floor& floor) {
   std::map<std::int64_t, std::int64_t> counts;
   for (std::int64_t i = 0; i < dataset.size(); ++i) ++counts[dataset.label(i)];
   std::int64_t total = 0;
-  for (const auto& [label, count] : counts) {
-    const auto share =
-        static_cast<std::int64_t>(std::ceil(floor.share * static_cast<double>(count)));
-    total += std::min(count, std::max<std::int64_t>(floor.min_kept, share));
-  }
+  for (const auto& [label, count] : counts) total += std::min(count, floor.of(count));
   return total;
 }
 

@@ -18,13 +18,24 @@ namespace fs = std::filesystem;
 constexpr auto kPatience = std::chrono::seconds(5);  // for a network file system
 constexpr auto kPause = std::chrono::milliseconds(50);
 
-/// The uppermost folder of a path that is not there yet, or "".
-fs::path first_missing(const fs::path& folder) {
-  fs::path missing;
-  for (fs::path at = fs::absolute(folder).lexically_normal(); !at.empty() && !fs::exists(at);
-       at = at.parent_path())
-    missing = at;
+/// Folders of a path that are not there yet, innermost first. A folder that may not be searched
+/// counts as missing: making it then tells why it cannot be used.
+std::vector<fs::path> missing_folders(const fs::path& folder) {
+  std::vector<fs::path> missing;
+  std::error_code error;
+  fs::path at = fs::absolute(folder, error).lexically_normal();
+  if (!at.has_filename()) at = at.parent_path();
+  for (; at.has_relative_path() && !fs::exists(at, error); at = at.parent_path())
+    missing.push_back(at);
   return missing;
+}
+
+/// Removes folders that are still empty; what another job has written meanwhile stays.
+void remove_empty(const std::vector<fs::path>& folders) {
+  std::error_code error;
+  for (const fs::path& folder : folders) {
+    if (!fs::remove(folder, error)) return;
+  }
 }
 
 std::string make_folder(const std::string& folder) {
@@ -63,9 +74,9 @@ std::vector<std::string> try_folder(const std::string& key, const std::string& f
                                     bool leave_nothing, Runtime& runtime) {
   auto& control = runtime.control();
   std::string problem;
-  fs::path made;
+  std::vector<fs::path> made;
   if (runtime.is_root()) {
-    made = first_missing(folder);
+    made = missing_folders(folder);
     problem = make_folder(folder);
   }
   const auto usable = control.all_gather(problem.empty() ? 1 : 0);
@@ -88,7 +99,7 @@ std::vector<std::string> try_folder(const std::string& key, const std::string& f
   fs::remove(file(runtime.rank()), ignored);
   fs::remove(file(runtime.rank()) + ".tmp", ignored);
   control.barrier("end of the trial of a folder");
-  if (runtime.is_root() && leave_nothing && !made.empty()) fs::remove_all(made, ignored);
+  if (runtime.is_root() && leave_nothing) remove_empty(made);
   return problem.empty() ? std::vector<std::string>() : std::vector{key + ": " + problem};
 }
 

@@ -8,7 +8,8 @@
 namespace diffprob::launch {
 
 /// Tries a folder that all ranks write to: each writes a file, renames it and looks for that of
-/// rank 0, which looks for all. Makes the folder; `leave_nothing`: and removes what it made.
+/// rank 0, which looks for all. Makes the folder; `leave_nothing`: and removes what it made,
+/// unless somebody else has written there meanwhile.
 /// Returns this rank's problems, "KEY: what". Collective.
 [[nodiscard]] std::vector<std::string> try_folder(const std::string& key, const std::string& folder,
                                                   bool leave_nothing, Runtime& runtime);

@@ -42,11 +42,10 @@ nlohmann::json finished_result(const std::string& folder, const std::string& dig
   }
 }
 
-/// Gives a finished stage the digest of inputs that lead to the same result.
-void write_manifest(const std::string& folder, const std::string& then, const std::string& now) {
+/// Gives a finished stage the digest of other inputs, which lead to the same result.
+void set_inputs(const std::string& folder, const std::string& digest) {
   auto manifest = read_json(folder + "/" + kManifest);
-  if (manifest.at("inputs") != then) return;
-  manifest["inputs"] = now;
+  manifest["inputs"] = digest;
   write_json(folder + "/" + kManifest, manifest);
 }
 
@@ -91,26 +90,31 @@ bool Stage::is_done(const std::string& output, const std::string& name, const st
 }
 
 void Stage::open() {
-  const std::string digest_file = folder_ + "/" + kInputs;
-  if (fs::exists(digest_file)) {
-    const auto then = json_member<std::string>(read_json(digest_file), "inputs");
-    if (then != digest_) {
-      const std::string text = read_json(digest_file).value("text", "");
-      const auto differences = settings_differences(text, inputs_.text);
-      if (text.empty() || inputs_.text.empty() || !take_over(then, differences)) {
-        const std::string aside = stale_name(folder_, then);
-        fs::rename(folder_, aside);
-        const std::string which =
-            text.empty() ? "" : "\n  " + fmt::format("{}", fmt::join(differences, "\n  "));
-        spdlog::warn("stage {}: was made from other inputs; moved to {}{}", name_, aside, which);
-      }
-    } else {
+  const std::string path = folder_ + "/" + kInputs;
+  if (fs::exists(path)) {
+    const nlohmann::json then = read_json(path);
+    const auto digest = json_member<std::string>(then, "inputs");
+    // Runs of earlier programs have the digest alone.
+    const std::string text = then.contains("text") ? json_member<std::string>(then, "text") : "";
+    if (digest == digest_) {
       result_ = finished_result(folder_, digest_);
+    } else if (text.empty() || inputs_.text.empty() || !take_over(digest, text)) {
+      move_aside(digest, text);
     }
   }
   fs::create_directories(folder_);
   if (!done()) remove_leftovers(folder_);
-  if (!fs::exists(digest_file)) write_inputs();
+  if (!fs::exists(path)) write_inputs();
+}
+
+void Stage::move_aside(const std::string& digest, const std::string& text) const {
+  const std::string aside = stale_name(folder_, digest);
+  fs::rename(folder_, aside);
+  std::string differences;
+  if (!text.empty() && !inputs_.text.empty()) {
+    for (const auto& line : settings_differences(text, inputs_.text)) differences += "\n  " + line;
+  }
+  spdlog::warn("stage {}: was made from other inputs; moved to {}{}", name_, aside, differences);
 }
 
 void Stage::write_inputs() const {
@@ -119,26 +123,26 @@ void Stage::write_inputs() const {
   write_json(folder_ + "/" + kInputs, json);
 }
 
-/// Goes on with a stage made from other inputs where its result allows that.
-bool Stage::take_over(const std::string& then, const std::vector<std::string>& differences) {
-  const auto left_without = [&](std::vector<std::string> keys) {
-    const auto& more = inputs_.may_differ;
-    keys.insert(keys.end(), more.begin(), more.end());
-    const std::string text = read_json(folder_ + "/" + kInputs).value("text", "");
-    return settings_differences(text, inputs_.text, keys);
+/// Goes on with what was made from other inputs where that is right. Returns false where it is not.
+bool Stage::take_over(const std::string& digest, const std::string& text) {
+  const auto differences = settings_differences(text, inputs_.text);
+  const auto only_in = [&](const std::vector<std::string>& keys) {
+    return settings_differences(text, inputs_.text, keys).empty();
   };
-  const nlohmann::json finished = finished_result(folder_, then);
-  if (differences.empty()) {
-    result_ = finished;  // what differs has no effect on the result
-  } else if (left_without({}).empty()) {
-    spdlog::info("stage {}: goes on with other inputs, as train.allow_changes says:\n  {}", name_,
-                 fmt::join(differences, "\n  "));
-  } else if (!finished.is_null() && left_without(inputs_.evaluation).empty()) {
+  std::vector<std::string> allowed = inputs_.evaluation;
+  allowed.insert(allowed.end(), inputs_.may_differ.begin(), inputs_.may_differ.end());
+  const nlohmann::json finished = finished_result(folder_, digest);
+  if (differences.empty()) {  // what differs has no effect on the result
+    result_ = finished;
+    if (done()) set_inputs(folder_, digest_);
+  } else if (!finished.is_null() && only_in(inputs_.evaluation)) {
     before_ = finished;
+  } else if (only_in(allowed)) {
+    spdlog::info("stage {}: goes on with other inputs:\n  {}", name_,
+                 fmt::join(differences, "\n  "));
   } else {
     return false;
   }
-  if (!result_.is_null()) write_manifest(folder_, then, digest_);
   write_inputs();
   return true;
 }

@@ -51,8 +51,8 @@ class Stage {
 
  private:
   void open();
-  [[nodiscard]] bool take_over(const std::string& then,
-                               const std::vector<std::string>& differences);
+  [[nodiscard]] bool take_over(const std::string& digest, const std::string& text);
+  void move_aside(const std::string& digest, const std::string& text) const;
   void write_inputs() const;
 
   Runtime& runtime_;

@@ -136,15 +136,18 @@ void TrainingCheckpoints::save(const TrainingProgress& progress, double train_se
   saved_step_ = progress.step();
 }
 
-void TrainingCheckpoints::note_best(const std::vector<eval::SetReport>& reports,
+bool TrainingCheckpoints::note_best(const std::vector<eval::SetReport>& reports,
                                     std::int64_t step) {
+  bool better = false;
   for (const auto& report : reports) {
     if (report.name != config_.train.best_set ||
         (best_ && report.verification.accuracy_mean <= *best_))
       continue;
     best_ = report.verification.accuracy_mean;
     best_step_ = step;
+    better = true;
   }
+  return better;
 }
 
 CheckpointInfo TrainingCheckpoints::info(const TrainingProgress& progress,

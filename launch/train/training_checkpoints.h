@@ -31,10 +31,9 @@ class TrainingCheckpoints {
   /// Waits until the last checkpoint is whole on disk.
   void finish() { writer_.finish(); }
 
-  /// Remembers a better result on train.best_set. Not collective, alike on all ranks.
-  void note_best(const std::vector<eval::SetReport>& reports, std::int64_t step);
-  /// Returns true when this step is the best so far. Not collective.
-  [[nodiscard]] bool is_best(std::int64_t step) const noexcept { return best_step_ == step; }
+  /// Remembers a better result on train.best_set. Returns true when there is one. Not collective,
+  /// alike on all ranks.
+  [[nodiscard]] bool note_best(const std::vector<eval::SetReport>& reports, std::int64_t step);
   /// Returns true when this step was saved or resumed from. Not collective.
   [[nodiscard]] bool is_saved(std::int64_t step) const noexcept { return saved_step_ == step; }
   /// Folder of the last one, or "". Not collective.

@@ -42,6 +42,10 @@ TrainingLoop::TrainingLoop(const TrainJob& job, const Config& config,
 TrainResult TrainingLoop::run() {
   TrainResult outcome;
   if (job_.verify_untrained && progress_.step() == 0) outcome.untrained = verify(0);
+  // The checkpoint of an epoch is written before its verification, which may not have come to an
+  // end: the best network must not be missed.
+  if (progress_.epoch > 0 && progress_.batch == 0 && !config_.train.best_set.empty())
+    verify_epoch(outcome);
   while (progress_.epoch < progress_.epochs) {
     train_epoch();
     next_epoch();
@@ -92,21 +96,21 @@ void TrainingLoop::train_epoch() {
 }
 
 void TrainingLoop::end_epoch(TrainResult& outcome) {
-  const std::int64_t step = progress_.step();
-  const bool last = progress_.epoch == progress_.epochs;
   const std::int64_t every = config_.train.checkpoint_every;
-  // Before the verification, which may fail; once more when it finds the best network.
-  if (last || every == 0 || step % every == 0) {
+  if (progress_.epoch == progress_.epochs || every == 0 || progress_.step() % every == 0) {
     save();
-    checkpoints_.finish();
+    checkpoints_.finish();  // on disk before the verification, which may fail
   }
-  const std::int64_t verify_every = config_.train.eval_every_epochs;
-  if (last || (verify_every > 0 && progress_.epoch % verify_every == 0)) {
-    const auto reports = verify(progress_.epoch);
-    if (last) outcome.reports = reports;
-    checkpoints_.note_best(reports, step);
-  }
-  if (checkpoints_.is_best(step)) save();
+  verify_epoch(outcome);
+}
+
+void TrainingLoop::verify_epoch(TrainResult& outcome) {
+  const bool last = progress_.epoch == progress_.epochs;
+  const std::int64_t every = config_.train.eval_every_epochs;
+  if (!last && (every == 0 || progress_.epoch % every != 0)) return;
+  const auto reports = verify(progress_.epoch);
+  if (last) outcome.reports = reports;
+  if (checkpoints_.note_best(reports, progress_.step())) save();
 }
 
 void TrainingLoop::next_epoch() {

@@ -36,6 +36,8 @@ class TrainingLoop {
  private:
   void train_epoch();
   void end_epoch(TrainResult& outcome);
+  /// Verifies the network after an epoch where that is due, and saves it when it is the best.
+  void verify_epoch(TrainResult& outcome);
   void next_epoch();
   [[noreturn]] void stop(double data_wait);
   void log(double learning_rate, double data_wait);

@@ -142,6 +142,22 @@ other_people() {
   exits 0 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out.new" --train.init="$(ls -d "$out"/checkpoints/step_???????? | tail -n 1)"
 }
 
+# A verification that did not come to an end is made up: the best network is not missed.
+best_set() {
+  local out=$work/best_set newest
+  rm -rf "$out"
+  local job=("$work/config.yaml" --data.train="$base/data" --output="$out" --train.checkpoint_every=0 --eval.sets="$base/data/synthetic_verification.bin")
+  best_of() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["best"])' "$newest/manifest.json"; }
+  exits 0 ranks 2 train "${job[@]}"
+  newest=$(ls -d "$out"/checkpoints/step_???????? | tail -n 1)
+  [ "$(best_of)" = None ] || die "a training without train.best_set knows a best network"
+  exits 0 ranks 2 train "${job[@]}" --train.best_set=synthetic_verification
+  [ "$(best_of)" != None ] || die "the best network was missed"
+  cp "$newest/manifest.json" "$work/best_manifest.json"
+  exits 0 ranks 2 train "${job[@]}" --train.best_set=synthetic_verification
+  same "$work/best_manifest.json" "$newest/manifest.json"
+}
+
 # A run on a part of a data set (data.kept): the lists that people take away count in data.train.
 part() {
   local out=$work/part samples half
@@ -191,8 +207,12 @@ inputs() {
   grep -q second_set "$out/summary.txt" || die "the new set is not in the summary"
   exits 0 ranks 2 run "${job[@]}" --train.epochs=3 --train.lr=0.04 --eval.folds=5 --eval.sets="$work/more/second_set.bin"
   [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 5 ] || die "expected 5 finished stages"
+  # Allowed changes and another number of folds at once: the epochs that are missing are trained.
+  exits 0 ranks 2 run "${job[@]}" --train.epochs=4 --train.lr=0.04 --eval.folds=4 --train.allow_changes=train.epochs
+  says "train.epochs: was 3, is 4"
+  says "epoch 4/4"
   # What is made anew says why.
-  exits 0 ranks 2 run "${job[@]}" --train.epochs=3 --train.lr=0.03 --eval.folds=5
+  exits 0 ranks 2 run "${job[@]}" --train.epochs=4 --train.lr=0.03 --eval.folds=4
   says "train.lr: was 0.04, is 0.03"
   says "train_original.stale-"
 }
