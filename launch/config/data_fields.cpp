@@ -5,14 +5,14 @@ namespace diffprob::launch {
 
 std::vector<Field> data_fields(DataConfig& d) {
   return {
-      list("data.train", &d.train,
+      path("data.train", &d.train,
            "training sets: a folder with train.rec, a .rec file, a .lst list, a folder with one "
            "sub-folder per class or, for run and sweep, 'synthetic'; several sets are concatenated "
            "and share no identities"),
-      text("data.kept", &d.kept,
+      path("data.kept", &d.kept,
            "index set (.h5) of the samples to train on, or a list of a kind named by `diffprob "
            "help convert`; empty: all samples"),
-      text("data.stage_dir", &d.stage_dir,
+      path("data.stage_dir", &d.stage_dir,
            "folder on each node (local disk, tmpfs) into which its ranks first copy the training "
            "sets, with verification; an existing copy is reused; empty: read data.train in place"),
       one_of("data.on_corrupt", &d.loader.on_corrupt,
