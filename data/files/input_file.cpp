@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "data/error.h"
+#include "data/files/stand_in.h"
 
 namespace diffprob::data {
 namespace {
@@ -34,6 +35,7 @@ int open_regular(const std::string& path, std::int64_t& size) {
 
 InputFile::InputFile(std::string path)
     : path_(std::move(path)), name_(std::filesystem::path(path_).filename().string()) {
+  refuse_stand_in(path_);
   file_ = open_regular(path_, size_);
 }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "data/error.h"
+#include "data/files/stand_in.h"
 
 namespace diffprob::data {
 namespace {
@@ -41,6 +42,7 @@ TextLines::TextLines(const std::string& path) : path_(path), in_(path, std::ios:
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error) || !in_)
     throw DataError(path + ": cannot open");
+  refuse_stand_in(path);
 }
 
 bool TextLines::next() {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <string_view>
 
 #include "data/error.h"
+#include "data/files/stand_in.h"
 
 namespace diffprob::data {
 namespace {
@@ -14,6 +16,15 @@ namespace {
 constexpr auto kLargestKey = std::numeric_limits<std::uint32_t>::max();
 
 }  // namespace
+
+std::string index_remedy(const RecordReader& records) {
+  const std::string& rec = records.file().path();
+  const std::string idx = std::filesystem::path(rec).replace_extension(".idx").string();
+  return ". Remove " + idx +
+         ", without which the .rec is read from its start, or write a new set with "
+         "`diffprob data check " +
+         rec + " --repair=OUT`";
+}
 
 bool parse_index_line(std::string_view line, std::uint32_t& key, std::int64_t& offset) {
   const auto* const end = line.data() + line.size();
@@ -28,6 +39,7 @@ std::vector<RecordEntry> read_record_index(const std::string& idx_path,
                                            const RecordReader& records) {
   std::ifstream file(idx_path);
   if (!file) throw DataError(idx_path + ": cannot be opened");
+  refuse_stand_in(idx_path);
   std::vector<RecordEntry> entries;
   std::string line;
   for (std::int64_t number = 1; std::getline(file, line); ++number) {
@@ -38,15 +50,15 @@ std::vector<RecordEntry> read_record_index(const std::string& idx_path,
     const auto where = [&] { return idx_path + " line " + std::to_string(number) + ": "; };
     if (!parse_index_line(text, entry.key, entry.offset))
       throw DataError(where() + "expected key<TAB>offset, found \"" +
-                      std::string(text.substr(0, 60)) + "\"");
+                      std::string(text.substr(0, 60)) + "\"" + index_remedy(records));
     if (entry.offset % 4 != 0 || entry.offset >= records.file().size())
       throw DataError(where() + "offset " + std::to_string(entry.offset) + " is not a record of " +
                       records.file().name() + " (" + std::to_string(records.file().size()) +
-                      " bytes, records start at multiples of 4)");
+                      " bytes, records start at multiples of 4)" + index_remedy(records));
     entries.push_back(entry);
   }
   if (file.bad()) throw DataError(idx_path + ": read failed");
-  if (entries.empty()) throw DataError(idx_path + ": lists no records");
+  if (entries.empty()) throw DataError(idx_path + ": lists no records" + index_remedy(records));
   std::ranges::sort(entries, {}, &RecordEntry::offset);
   return entries;
 }

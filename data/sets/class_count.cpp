@@ -6,12 +6,14 @@
 #include <fstream>
 
 #include "data/error.h"
+#include "data/files/stand_in.h"
 
 namespace diffprob::data {
 
 std::optional<std::int64_t> read_property(const std::string& folder) {
   const auto path = std::filesystem::path(folder) / "property";
   if (!std::filesystem::exists(path)) return std::nullopt;
+  refuse_stand_in(path.string());
   std::ifstream file(path);
   std::string line;
   std::getline(file, line);

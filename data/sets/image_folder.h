@@ -23,8 +23,16 @@ namespace diffprob::data {
 struct ImageSetProblem {
   std::int64_t label = -1;  ///< class without images; -1: a line of a list
   std::string message;
+  bool left_out = false;  ///< a file or folder that no reader takes: opening goes on without it
 };
 using OnImageSetProblem = std::function<void(const ImageSetProblem&)>;
+
+/// What a folder of images holds and no reader takes (names, dangling links, deeper folders).
+struct LeftOut {
+  std::int64_t count = 0;
+  std::string first;  ///< with the reason and what to do
+};
+[[nodiscard]] LeftOut left_out_of_image_folder(const std::string& folder);
 
 /// The same without refusing: `on_problem` is told of each class without images, or line that is no
 /// line of a list, and may throw. Nothing is left out but these. Throws DataError where there is no

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/error.h"
+#include "data/files/stand_in.h"
 #include "data/sets/class_count.h"
 #include "data/sets/image_files.h"
 #include "data/sets/image_folder.h"
@@ -47,6 +48,7 @@ class ListReader {
   std::vector<Item> read(const OnImageSetProblem& on_problem) {
     std::ifstream file(path_);
     if (!file) throw DataError(path_ + ": cannot be opened");
+    refuse_stand_in(path_);
     std::vector<Item> items;
     std::string line;
     for (line_ = 1; std::getline(file, line); ++line_) {

@@ -1,21 +1,34 @@
 #include "launch/job/read_config.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
+
+#include "data/files/stand_in.h"
 
 namespace diffprob::launch {
 
 std::string read_config_text(const CommandLine& line) {
   if (line.positional.empty()) return "";
+  const auto value = std::ranges::find_if(
+      line.positional, [](const auto& word) { return word.find('=') != std::string::npos; });
+  if (line.positional.size() > 1 && value != line.positional.end())
+    throw ConfigError({*value + ": expected one YAML file; a key is given as --" + *value});
   if (line.positional.size() > 1) {
     throw ConfigError({"expected one configuration file, got " + line.positional[0] + " and " +
                        line.positional[1]});
   }
-  std::ifstream file(line.positional[0]);
+  const std::string& name = line.positional[0];
+  std::ifstream file(name);
+  if (!file && name.find('=') != std::string::npos)
+    throw ConfigError({name + ": expected a YAML file; a key is given as --" + name});
+  if (file && file.peek() == std::ifstream::traits_type::eof() && !file.bad()) return "";
+  if (const std::string instead = data::stand_in_text(name); !instead.empty())
+    throw ConfigError({name + ": " + instead});
   std::ostringstream text;
   if (!file || !(text << file.rdbuf()))
-    throw ConfigError({line.positional[0] +
-                       ": cannot be read (expected a YAML file; launch/configs has examples)"});
+    throw ConfigError(
+        {name + ": cannot be read (expected a YAML file; launch/configs has examples)"});
   return text.str();
 }
 

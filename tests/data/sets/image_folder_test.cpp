@@ -44,6 +44,33 @@ TEST(ImageFolder, ClassesAndImagesAreSorted) {
   EXPECT_THROW(static_cast<void>(set->label(5)), DataError);
 }
 
+TEST(ImageFolder, WhatNoReaderTakesIsTold) {
+  const TemporaryFolder folder;
+  put(folder, "a/1.jpg", "1");
+  put(folder, "a/2.jfif_", "2");
+  put(folder, "a/more/3.jpg", "3");
+  put(folder, "a/.hidden", "4");
+  put(folder, "beside.jpg", "5");
+  put(folder, "faces.lst", "a list");
+  std::filesystem::create_symlink("/nowhere/x.jpg", folder / "a/x.jpg");
+
+  const LeftOut rest = left_out_of_image_folder(folder.path());
+  EXPECT_EQ(rest.count, 4);
+  EXPECT_THAT(rest.first, HasSubstr("beside.jpg: left out"));
+  std::vector<std::string> told;
+  const auto set = scan_image_folder(folder.path(), [&](const ImageSetProblem& problem) {
+    EXPECT_TRUE(problem.left_out);
+    told.push_back(problem.message);
+  });
+  EXPECT_EQ(set->size(), 1);
+  EXPECT_THAT(told,
+              ::testing::ElementsAre(HasSubstr("beside.jpg: left out, an image beside"),
+                                     HasSubstr("2.jfif_: left out, its name"),
+                                     HasSubstr("more: left out, a folder inside"),
+                                     HasSubstr("x.jpg: left out, a link that leads nowhere")));
+  EXPECT_EQ(open_image_folder(folder.path())->size(), 1);
+}
+
 TEST(ImageFolder, FingerprintDoesNotHoldThePlace) {
   const TemporaryFolder a, b, c;
   for (const auto* folder : {&a, &b, &c}) put(*folder, "x/1.jpg", "one");
