@@ -69,6 +69,8 @@ void prune_command(const Config& config, Runtime& runtime) {
   const prune::PruneResult result =
       prune::prune(files, prune_options(config), runtime.control(), prune_work());
   prune::write_pruning(config.output, result, runtime.control());
+  for (const std::string& warning : pruning_warnings(result))
+    if (runtime.is_root()) spdlog::warn("{}", warning);
   spdlog::info(
       "{} keeps {} of {} samples ({:.2f} %) and {} of {} identities; {} removed by cleaning, {} "
       "redundant, {} identities kept at the floor; threshold {:.6g}; {}/kept_index.txt",

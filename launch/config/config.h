@@ -35,9 +35,13 @@ inline constexpr double kBytesPerMebibyte = 1 << 20;
   return std::chrono::duration<double>(time).count();
 }
 
+/// as_is: the labels of the files; dense: 0, 1, 2, ... over the identities that have images.
+enum class Labels { kAsIs, kDense };
+
 struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
   std::string kept;
+  Labels labels = Labels::kAsIs;
   std::string stage_dir;
   data::LoaderOptions loader;  ///< loader_options() and TrainingData add the rest
   double cache_gib = 2;

@@ -12,6 +12,10 @@ std::vector<Field> data_fields(DataConfig& d) {
       path("data.kept", &d.kept,
            "index set (.h5) of the samples to train on, or a list of a kind named by `diffprob "
            "help convert`; empty: all samples"),
+      one_of("data.labels", &d.labels,
+             "'as_is': the labels of the data set; 'dense': renumbered 0, 1, 2, ... over the "
+             "identities that have images, for labels with gaps",
+             {{"as_is", Labels::kAsIs}, {"dense", Labels::kDense}}),
       path("data.stage_dir", &d.stage_dir,
            "folder on each node (local disk, tmpfs) into which its ranks first copy the training "
            "sets, with verification; an existing copy is reused; empty: read data.train in place"),

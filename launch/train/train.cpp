@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "launch/inputs/labels.h"
 #include "launch/train/training_loop.h"
 
 namespace diffprob::launch {
@@ -44,7 +45,9 @@ std::string training_settings(const Config& config) {
   const std::string settings =
       dump_sections(relevant, {"model", "train", "augment", "data.flip", "data.image_size",
                                "data.on_corrupt", "data.sampling", "data.sampling_power"});
-  return without_newer_keys(settings);
+  const std::string labels =
+      config.data.labels == Labels::kAsIs ? "" : dump_sections(relevant, {"data.labels"});
+  return without_newer_keys(settings) + labels;
 }
 
 TrainResult train(const TrainJob& job, const Config& config, std::vector<eval::ResidentSet>& sets,
@@ -55,6 +58,7 @@ TrainResult train(const TrainJob& job, const Config& config, std::vector<eval::R
               " ranks and train.accumulate=", config.train.accumulate,
               ": BatchNorm needs at least 2 samples per rank and micro-batch, so at least ",
               smallest);
+  check_identities(*job.dataset, job.name);
   std::filesystem::create_directories(job.folder);
   spdlog::info("{}: {} images, {} identities, {} with {} on {} classes, global batch {}", job.name,
                job.dataset->size(), job.dataset->num_classes(), config.model.network.name,
