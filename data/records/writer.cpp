@@ -119,7 +119,9 @@ void RecordWriter::add(std::int64_t label, std::span<const std::byte> encoded_im
   if (label != classes && (label != classes - 1 || classes == 0))
     throw DataError(what + "label " + std::to_string(label) + ", expected " +
                     (classes > 0 ? std::to_string(classes - 1) + " or " : "") +
-                    std::to_string(classes) + " (labels must come in order without gaps)");
+                    std::to_string(classes) +
+                    " (labels must come in order without gaps; `diffprob data pack --subset=LIST` "
+                    "renumbers them)");
   if (encoded_image.empty() || encoded_image.size() + 32 > kLengthMask)
     throw DataError(what + std::to_string(encoded_image.size()) + " bytes cannot be a record");
   if (label >= kExactFloats)

@@ -115,8 +115,11 @@ Complaint set_list_from(const Field& field, const auto& target, const GivenValue
   if (given.kind == GivenValue::Kind::kSection || given.kind == GivenValue::Kind::kOther)
     return "expected a list of single values";
   if (given.kind == GivenValue::Kind::kList) return set_list(field, target, given.items);
-  if (given.text.starts_with('[') && given.text.ends_with(']'))
+  const bool brackets =
+      given.text.size() > 1 && given.text.starts_with('[') && given.text.ends_with(']');
+  if (brackets && field.is_path && given.text != "[]")  // may be the name of a file
     return "expected the items with commas between them and without brackets";
+  if (brackets) return set_list(field, target, split(given.text.substr(1, given.text.size() - 2)));
   return set_list(field, target, split(given.text));
 }
 

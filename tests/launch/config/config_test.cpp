@@ -126,6 +126,10 @@ TEST(Config, ValuesOfTheCommandLineAreTakenAsGiven) {
   EXPECT_THAT(problems_of("output: \"runs/c\\td\"\n"), HasSubstr("without control characters"));
   EXPECT_THAT(problems_of("", {{"output", "runs/\xfc"}}), HasSubstr("expected text in UTF-8"));
   EXPECT_THAT(problems_of("", {{"eval.sets", "[a.bin,b.bin]"}}), HasSubstr("without brackets"));
+  EXPECT_TRUE(
+      parse_config("", "eval:\n  sets: [a.bin]\n", {{"eval.sets", "[]"}}).eval.sets.empty());
+  EXPECT_EQ(parse_config("", "", {{"train.milestones", "[3,4]"}}).train.schedule.milestones,
+            (std::vector<std::int64_t>{3, 4}));
 }
 
 TEST(Config, PathsAreExpandedInFilesAndOnTheCommandLine) {
