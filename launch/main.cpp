@@ -1,6 +1,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -94,14 +95,25 @@ int run_with_ranks(const launch::CommandLine& line, int argc, char** argv) {
   return code;
 }
 
+/// Returns false, after a message, when what was printed did not arrive (a full disk).
+bool printed_everything() {
+  const bool wrote = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!wrote)
+    std::fprintf(stderr,
+                 "error: standard output could not be written in full, so the printed result is "
+                 "incomplete. Free space where it goes, then run the command again\n");
+  return wrote;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   launch::install_host_allocator();
   try {
     const launch::CommandLine line = launch::parse_command_line(argc, argv);
-    const int code = launch::run_local_command(line);
-    return code >= 0 ? code : run_with_ranks(line, argc, argv);
+    const int local = launch::run_local_command(line);
+    const int code = local >= 0 ? local : run_with_ranks(line, argc, argv);
+    return printed_everything() ? code : std::max(code, kError);
   } catch (const launch::ConfigError& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return kBadUsage;

@@ -194,6 +194,7 @@ class Pruning {
 
   void count_decided(const IdentityExchange& exchange, std::span<const Reason> decided) {
     const IdentitySlots slots = exchange.slots();
+    const Floor& floor = floor_of(result_.options);
     std::int64_t sums[3] = {0, 0, 0};  // kept, by the floor, identities at the floor
     for (std::int64_t c = 0; c < slots.identities(); ++c) {
       std::int32_t kept = 0;
@@ -206,7 +207,11 @@ class Pruning {
       result_.kept_of_own.push_back(kept);
       sums[0] += kept;
       sums[1] += by_floor;
-      sums[2] += by_floor > 0 ? 1 : 0;
+      const std::int64_t n =
+          slots.begin[static_cast<std::size_t>(c) + 1] - slots.begin[static_cast<std::size_t>(c)];
+      const std::int64_t least = floor.of(n);
+      // Methods leave identities that are not above the floor as they are.
+      sums[2] += by_floor > 0 || (least > 1 && n > 0 && n <= least) ? 1 : 0;
     }
     collectives_.all_reduce(std::span<std::int64_t>(sums), dist::ReduceOp::kSum);
     result_.own_identities = exchange.range();

@@ -38,7 +38,7 @@ struct PruneResult {
   std::optional<ThresholdSearch> search;
   std::int64_t identities_before = 0;
   std::int64_t identities_after = 0;
-  std::int64_t identities_at_floor = 0;  ///< that keep samples by the floor alone
+  std::int64_t identities_at_floor = 0;  ///< that are not above the floor, or keep samples by it
   std::vector<std::int64_t> vanished;    ///< old labels
   std::vector<Confusion>
       confusions;         ///< the 100 most frequent; ties: smaller label, then smaller top1

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "data/error.h"
+#include "data/files/stand_in.h"
 #include "data/files/text_lines.h"
 
 namespace diffprob::data {
@@ -36,6 +37,10 @@ int open_regular(const std::string& path, std::int64_t& size) {
 InputFile::InputFile(std::string path)
     : path_(std::move(path)), name_(std::filesystem::path(path_).filename().string()) {
   file_ = open_regular(path_, size_);
+  const std::string stand_in = stand_in_text(file_);
+  if (stand_in.empty()) return;
+  ::close(file_);
+  throw DataError(path_ + ": " + stand_in);
 }
 
 InputFile::~InputFile() {

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "data/error.h"
+#include "data/files/stand_in.h"
 
 namespace diffprob::data {
 namespace {
@@ -64,11 +65,13 @@ TextLines::TextLines(const std::string& path) : path_(path) {
   const bool regular = std::filesystem::is_regular_file(path, error);
   errno = 0;
   if (regular) in_.open(path, std::ios::binary);
-  if (in_.is_open()) return;
-  const std::string reason = error      ? error.message()
-                             : !regular ? "not a regular file"
-                                        : std::strerror(errno);
-  throw DataError(path + ": cannot open: " + reason);
+  if (!in_.is_open()) {
+    const std::string reason = error      ? error.message()
+                               : !regular ? "not a regular file"
+                                          : std::strerror(errno);
+    throw DataError(path + ": cannot open: " + reason);
+  }
+  refuse_stand_in(path);
 }
 
 bool TextLines::next() {

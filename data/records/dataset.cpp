@@ -62,11 +62,12 @@ class HeadScan {
     const auto where = records_.file().path() + ": record " + std::to_string(entries_[i].key);
     if (i > 0 && entries_[i].offset == entries_[i - 1].offset)
       throw DataError(where + " and record " + std::to_string(entries_[i - 1].key) +
-                      " have the same offset in the .idx, " + std::to_string(entries_[i].offset));
-    throw DataError(where + " is at offset " + std::to_string(entries_[i].offset) +
-                    " according to the .idx, but a record ends at offset " +
-                    std::to_string(expected) +
-                    " (records missing from the .idx, or an .idx of another file)");
+                      " have the same offset in the .idx, " + std::to_string(entries_[i].offset) +
+                      index_remedy(records_));
+    throw DataError(
+        where + " is at offset " + std::to_string(entries_[i].offset) +
+        " according to the .idx, but a record ends at offset " + std::to_string(expected) +
+        " (records missing from the .idx, or an .idx of another file)" + index_remedy(records_));
   }
 
   [[nodiscard]] bool has_scalar_labels_mark() const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <limits>
 #include <string_view>
 
@@ -14,6 +15,15 @@ namespace {
 constexpr auto kLargestKey = std::numeric_limits<std::uint32_t>::max();
 
 }  // namespace
+
+std::string index_remedy(const RecordReader& records) {
+  const std::string& rec = records.file().path();
+  const std::string idx = std::filesystem::path(rec).replace_extension(".idx").string();
+  return ". Remove " + idx +
+         ", without which the .rec is read from its start, or write a new set with "
+         "`diffprob data check " +
+         rec + " --repair=OUT`";
+}
 
 bool parse_index_line(std::string_view line, std::uint32_t& key, std::int64_t& offset) {
   const auto* const end = line.data() + line.size();
@@ -33,14 +43,14 @@ std::vector<RecordEntry> read_record_index(const std::string& idx_path,
     const auto where = [&] { return idx_path + " line " + std::to_string(lines.number()) + ": "; };
     if (!parse_index_line(lines.text(), entry.key, entry.offset))
       throw DataError(where() + "expected key<TAB>offset, found \"" +
-                      std::string(lines.text().substr(0, 60)) + "\"");
+                      std::string(lines.text().substr(0, 60)) + "\"" + index_remedy(records));
     if (entry.offset % 4 != 0 || entry.offset >= records.file().size())
       throw DataError(where() + "offset " + std::to_string(entry.offset) + " is not a record of " +
                       records.file().name() + " (" + std::to_string(records.file().size()) +
-                      " bytes, records start at multiples of 4)");
+                      " bytes, records start at multiples of 4)" + index_remedy(records));
     entries.push_back(entry);
   }
-  if (entries.empty()) throw DataError(idx_path + ": lists no records");
+  if (entries.empty()) throw DataError(idx_path + ": lists no records" + index_remedy(records));
   std::ranges::sort(entries, {}, &RecordEntry::offset);
   return entries;
 }

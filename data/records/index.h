@@ -28,4 +28,8 @@ struct RecordEntry {
 /// The same from the .rec alone: keys are the ids in the record headers.
 [[nodiscard]] std::vector<RecordEntry> scan_records(const RecordReader& records);
 
+/// What to do about a broken .idx, which only says what the .rec says as well, as the end of a
+/// message.
+[[nodiscard]] std::string index_remedy(const RecordReader& records);
+
 }  // namespace diffprob::data

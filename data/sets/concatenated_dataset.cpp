@@ -55,4 +55,14 @@ std::string ConcatenatedDataset::fingerprint() const {
   return digest.hex();
 }
 
+LeftOut ConcatenatedDataset::left_out() const {
+  LeftOut all;
+  for (const Part& part : parts_) {
+    const LeftOut of_part = part.dataset->left_out();
+    if (all.count == 0) all.first = of_part.first;
+    all.count += of_part.count;
+  }
+  return all;
+}
+
 }  // namespace diffprob::data

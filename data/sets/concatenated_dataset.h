@@ -27,6 +27,8 @@ class ConcatenatedDataset final : public Dataset {
   [[nodiscard]] std::string describe(std::int64_t index) const override;
   /// Of the parts' fingerprints in their order; names do not count.
   [[nodiscard]] std::string fingerprint() const override;
+  /// Of all parts together.
+  [[nodiscard]] LeftOut left_out() const override;
 
  private:
   struct Place {

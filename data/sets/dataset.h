@@ -8,6 +8,13 @@
 
 namespace diffprob::data {
 
+/// What lies in a folder of images and no reader takes (other names, dangling links, deeper
+/// folders).
+struct LeftOut {
+  std::int64_t count = 0;
+  std::string first;  ///< with the reason and what to do
+};
+
 /// Labelled images, encoded (JPEG, PNG, ...). Indices run from 0 to size() - 1; labels from 0 to
 /// num_classes() - 1. All members are safe to call from several threads.
 class Dataset {
@@ -25,6 +32,8 @@ class Dataset {
   /// offsets and lengths, file names and sizes); the same for the same set on any machine,
   /// different when labels or records change.
   [[nodiscard]] virtual std::string fingerprint() const = 0;
+  /// What opening the set left out; nothing for sets whose files name all they hold.
+  [[nodiscard]] virtual LeftOut left_out() const { return {}; }
 };
 
 /// Some samples of another set, with labels mapped: sample i is parent sample indices[i]. Holds 4

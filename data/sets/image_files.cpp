@@ -24,6 +24,10 @@ void ImageFiles::add(std::string_view name, std::uint32_t label) {
   labels_.push_back(label);
 }
 
+void ImageFiles::leave_out(const std::string& message) {
+  if (left_out_.count++ == 0) left_out_.first = message;
+}
+
 void ImageFiles::finish() {
   if (labels_.empty()) throw DataError(folder_ + ": no images");
   num_classes_ = std::int64_t{*std::ranges::max_element(labels_)} + 1;

@@ -17,6 +17,8 @@ class ImageFiles final : public Dataset {
   ImageFiles(std::string folder, std::string kind, std::string hint = "");
   /// `name` is relative to the folder, or absolute.
   void add(std::string_view name, std::uint32_t label);
+  /// Notes something beside the images that no reader takes; `message` says why and what to do.
+  void leave_out(const std::string& message);
   /// Counts the classes. Throws DataError without images.
   void finish();
 
@@ -31,6 +33,7 @@ class ImageFiles final : public Dataset {
   [[nodiscard]] std::string describe(std::int64_t index) const override;
   /// Reads the size of every file.
   [[nodiscard]] std::string fingerprint() const override;
+  [[nodiscard]] LeftOut left_out() const override { return left_out_; }
 
  private:
   [[noreturn]] void fail_missing(const std::string& file) const;
@@ -45,6 +48,7 @@ class ImageFiles final : public Dataset {
   std::vector<std::int64_t> ends_;
   std::vector<std::uint32_t> labels_;
   std::int64_t num_classes_ = 0;
+  LeftOut left_out_;
 };
 
 }  // namespace diffprob::data

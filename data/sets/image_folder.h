@@ -26,12 +26,13 @@ namespace diffprob::data {
 struct ImageSetProblem {
   std::int64_t label = -1;  ///< class without images; -1: a line of a list
   std::string message;
+  bool left_out = false;  ///< a file or folder that no reader takes: opening goes on without it
 };
 using OnImageSetProblem = std::function<void(const ImageSetProblem&)>;
 
 /// The same without refusing: `on_problem` is told of each class without images, or line that is no
-/// line of a list, and may throw. Nothing is left out but these. Throws DataError where there is no
-/// folder, list or image at all.
+/// line of a list, and may throw, and of what no reader takes. Nothing is left out but these.
+/// Throws DataError where there is no folder, list or image at all.
 [[nodiscard]] std::shared_ptr<const ImageFiles> scan_image_folder(
     const std::string& folder, const OnImageSetProblem& on_problem);
 [[nodiscard]] std::shared_ptr<const ImageFiles> scan_image_list(

@@ -9,6 +9,7 @@
 #include "dist/mpi/agreement.h"
 #include "launch/cli/input_checks.h"
 #include "launch/evaluate/eval_command.h"
+#include "launch/inputs/labels.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/job/try_folder.h"
 #include "launch/pipeline/pipeline.h"
@@ -76,6 +77,7 @@ void check_files(const std::string& command, const Config& config, const Dataset
     attempt("train", problems,
             [&] { check_training(config, dataset ? dataset->size() : unknown, ranks, problems); });
     check_best_set(config, problems);
+    if (dataset) attempt("data.train", problems, [&] { check_identities(*dataset, "train"); });
   }
   if (command == "run" || command == "sweep") check_stages(command, config, dataset, problems);
   if (command == "score") check_scoring(config, dataset.get(), problems);

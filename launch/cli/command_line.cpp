@@ -1,9 +1,34 @@
 #include <algorithm>
+#include <iterator>
+#include <stdexcept>
 
 #include "launch/cli/commands.h"
+#include "launch/config/paths.h"
 #include "launch/config/suggest.h"
 
 namespace diffprob::launch {
+namespace {
+
+/// Keys of the commands that read no configuration, whose values are paths.
+constexpr const char* kPathKeys[] = {"data",   "labels", "subset", "kept",
+                                     "repair", "report", "file"};
+
+/// Expands the paths that commands without a configuration take: shells leave "--file=~/x" alone.
+void expand_paths(CommandLine& line, std::vector<std::string>& problems) {
+  for (Override& item : line.overrides) {
+    if (std::ranges::find(kPathKeys, item.key) == std::end(kPathKeys)) continue;
+    try {
+      if (has_control_characters(item.value))
+        throw std::invalid_argument("expected text on one line, without control characters");
+      item.value = expand_path(item.value);
+    } catch (const std::invalid_argument& error) {
+      problems.push_back("--" + item.key + ": " + error.what() + ", got \"" +
+                         printable(item.value) + '"');
+    }
+  }
+}
+
+}  // namespace
 
 CommandLine parse_command_line(int argc, char** argv) {
   CommandLine line;
@@ -27,6 +52,7 @@ CommandLine parse_command_line(int argc, char** argv) {
       line.flags.push_back(word.substr(2));
     }
   }
+  expand_paths(line, problems);
   std::vector<std::string> known = {"help", "dry-run", "print-defaults", "version"};
   if (line.command == "export") known.push_back("fold-bn");
   for (const auto& flag : line.flags) {

@@ -6,6 +6,7 @@
 
 #include "launch/cli/check_inputs.h"
 #include "launch/cli/commands.h"
+#include "launch/config/without_effect.h"
 #include "launch/inputs/kept_list.h"
 #include "launch/inputs/open_data.h"
 #include "launch/inputs/synthetic.h"
@@ -24,6 +25,20 @@ namespace {
 Config without_staging(Config config) {
   config.data.stage_dir.clear();
   return config;
+}
+
+/// fp16 is emulated on CPUs: nobody wants that for a whole training.
+void warn_about_fp16_on_cpu(const std::string& command, const Config& config) {
+  for (const auto& [key, is_fp16] :
+       {std::pair("train.precision", config.train.precision == Precision::kFp16),
+        {"score.precision", config.score.network.type == at::kHalf},
+        {"eval.precision", config.eval.embedder.network.type == at::kHalf}}) {
+    if (is_fp16 && reads_key(command, key))
+      spdlog::warn(
+          "{} is fp16 and the device is a CPU, which computes fp16 many times slower than fp32: "
+          "use fp32, or a GPU",
+          key);
+  }
 }
 
 }  // namespace
@@ -59,6 +74,8 @@ void prune_command(const Config& config, Runtime& runtime) {
   const prune::PruneResult result =
       prune::prune(files, prune_options(config), runtime.control(), prune_work());
   prune::write_pruning(config.output, result, runtime.control(), whole);
+  for (const std::string& warning : pruning_warnings(result))
+    if (runtime.is_root()) spdlog::warn("{}", warning);
   spdlog::info(
       "{} keeps {} of {} samples ({:.2f} %) and {} of {} identities; {} removed by cleaning, {} "
       "redundant, {} identities kept at the floor; threshold {:.6g}; {}/kept_index.txt",
@@ -71,6 +88,10 @@ void prune_command(const Config& config, Runtime& runtime) {
 void run_distributed_command(const CommandLine& line, const Config& config,
                              dist::MpiEnvironment& mpi) {
   Runtime runtime(mpi, config);
+  if (runtime.is_root()) {
+    for (const std::string& key : without_effect(line.command, config)) spdlog::warn("{}", key);
+    if (runtime.device().is_cpu()) warn_about_fp16_on_cpu(line.command, config);
+  }
   const bool dry_run =
       std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end();
   check_inputs(line.command, config, dry_run, runtime);

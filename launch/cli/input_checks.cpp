@@ -15,7 +15,7 @@
 #include "launch/checkpoint/manifest.h"
 #include "launch/checkpoint/network.h"
 #include "launch/evaluate/feature_file.h"
-#include "launch/inputs/kept_list.h"
+#include "launch/inputs/labels.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/pipeline/pruning.h"
 #include "launch/train/optimizers.h"
@@ -95,19 +95,15 @@ std::shared_ptr<const data::Dataset> check_training_set(const Config& config, Pr
     return nullptr;
   }
   std::shared_ptr<const data::Dataset> dataset;
-  if (!attempt("data.train", problems, [&] { dataset = data::open_datasets(config.data.train); })) {
+  if (!attempt("data.train", problems,
+               [&] { dataset = data::open_datasets(config.data.train, config.data.root); })) {
     if (!config.data.kept.empty())
       attempt("data.kept", problems, [&] { need_there(config.data.kept); });
     return nullptr;
   }
-  if (config.data.kept.empty()) return dataset;
-  const bool fits = attempt("data.kept", problems, [&] {
-    need_there(config.data.kept);
-    const prune::IndexSet set = read_kept_list(config.data.kept, dataset->size());
-    if (set.kept.empty())
-      throw data::DataError(config.data.kept +
-                            " keeps no samples; give another list, or none for all samples");
-    dataset = kept_part(dataset, set, config.data.kept);
+  const bool fits = attempt(config.data.kept.empty() ? "data.labels" : "data.kept", problems, [&] {
+    if (!config.data.kept.empty()) need_there(config.data.kept);
+    dataset = trained_part(config, dataset);
   });
   return fits ? dataset : nullptr;
 }

@@ -35,10 +35,14 @@ inline constexpr double kBytesPerMebibyte = 1 << 20;
   return std::chrono::duration<double>(time).count();
 }
 
+/// as_is: the labels of the files; dense: 0, 1, 2, ... over the identities that have images.
+enum class Labels { kAsIs, kDense };
+
 struct DataConfig {
   std::vector<std::string> train = {"synthetic"};
   std::string root;
   std::string kept;
+  Labels labels = Labels::kAsIs;
   std::string stage_dir;
   data::LoaderOptions loader;  ///< loader_options() and TrainingData add the rest
   double cache_gib = 2;
@@ -172,6 +176,12 @@ struct DistConfig {
 /// module has options, the configuration holds them, so that a default stands once. A new key is
 /// one member, one row, and its use. Rows (key, help text, range) are in fields.cpp and the
 /// *_fields.cpp beside it, the YAML reader is in config.cpp. Only config.cpp knows yaml-cpp.
+/// A key that was given on purpose.
+struct GivenKey {
+  std::string key;
+  bool is_flag = false;  ///< on the command line
+};
+
 struct Config {
   std::string output = "runs/default";
   std::int64_t seed = 1;
@@ -190,6 +200,8 @@ struct Config {
   DistConfig dist;
   /// Lines for the user about keys of the file that only earlier versions used.
   std::vector<std::string> notes;
+  /// Keys of the command line, and keys of the file whose values are not the defaults.
+  std::vector<GivenKey> given;
 };
 
 /// One `--section.key=value` of the command line, in order.

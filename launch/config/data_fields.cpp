@@ -5,18 +5,22 @@ namespace diffprob::launch {
 
 std::vector<Field> data_fields(DataConfig& d) {
   return {
-      list("data.train", &d.train,
+      path("data.train", &d.train,
            "training sets: a folder with train.rec, a .rec file, a list (.lst, .list or .txt), a "
            "folder with one sub-folder per class or, for run and sweep, 'synthetic'; several sets "
            "are concatenated "
            "and share no identities"),
-      text("data.root", &d.root,
+      path("data.root", &d.root,
            "folder in which the images of lists in data.train are looked up; empty: the folder of "
            "each list"),
-      text("data.kept", &d.kept,
+      path("data.kept", &d.kept,
            "index set (.h5) of the samples to train on, or a list of a kind named by `diffprob "
            "help convert`; empty: all samples"),
-      text("data.stage_dir", &d.stage_dir,
+      one_of("data.labels", &d.labels,
+             "'as_is': the labels of the data set; 'dense': renumbered 0, 1, 2, ... over the "
+             "identities that have images, for labels with gaps",
+             {{"as_is", Labels::kAsIs}, {"dense", Labels::kDense}}),
+      path("data.stage_dir", &d.stage_dir,
            "folder on each node (local disk, tmpfs) into which its ranks first copy the training "
            "sets, with verification; an existing copy is reused; empty: read data.train in place"),
       one_of("data.on_corrupt", &d.loader.on_corrupt,

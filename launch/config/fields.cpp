@@ -7,17 +7,17 @@ namespace diffprob::launch {
 
 std::vector<Field> eval_fields(EvalConfig& e) {
   return {
-      list("eval.sets", &e.sets,
+      path("eval.sets", &e.sets,
            "verification sets (.bin); the synthetic set has one of its own. In training, their "
            "decoded images stay in memory, 37 KiB each, distributed over the ranks"),
-      list("eval.ijb", &e.ijb,
+      path("eval.ijb", &e.ijb,
            "`diffprob eval`: folders IJBB or IJBC of InsightFace's IJB_release (meta/, "
            "loose_crop/)"),
       list("eval.ijb_variants", &e.ijb_variants,
            "pooling variants, named after the reference's switches: F1 adds the mirror image, N1 "
            "keeps a feature's length, N0 L2-normalises it first, D1 multiplies by the detector's "
            "score; empty: F1N1D1 (F0N1D1 for features of images only)"),
-      text("eval.features", &e.features,
+      path("eval.features", &e.features,
            "`diffprob eval`: external features instead of a network, .npy or HDF5, one row per "
            "image of the only set or IJB folder"),
       text("eval.features_dataset", &e.features_dataset,
@@ -26,7 +26,7 @@ std::vector<Field> eval_fields(EvalConfig& e) {
              "a row holds the feature of the image, or that feature followed by the one of its "
              "mirror image",
              {{"image", FeaturesHold::kImage}, {"image_mirror", FeaturesHold::kImageAndMirror}}),
-      text("eval.json", &e.json,
+      path("eval.json", &e.json,
            "`diffprob eval` also writes all results to this file (--json=FILE)"),
       number("eval.batch_per_rank", &e.embedder.batch_per_rank, 1, 1e6,
              "images per rank at a time; on a CPU in blocks of 16, at least one per thread; "
@@ -67,7 +67,7 @@ std::vector<Field> dist_fields(DistConfig& d) {
 
 std::vector<Field> config_fields(Config& c) {
   std::vector<Field> fields = {
-      text("output", &c.output,
+      path("output", &c.output,
            "output folder of this run: checkpoints, scores, kept lists, summary"),
       number("seed", &c.seed, 0, 9e15,
              "seed of weights, order, augmentation, dropout and random selection"),

@@ -32,6 +32,7 @@ struct Field {
   double low = 0;  ///< numbers, also of lists: inclusive range
   double high = 0;
   std::vector<std::string> choices;  ///< strings, also of lists: empty = anything
+  bool is_path = false;              ///< strings, also of lists: expanded by expand_path()
 };
 
 /// All keys, in the order in which --print-defaults shows them. Targets point into `config`.

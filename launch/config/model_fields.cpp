@@ -46,7 +46,7 @@ std::vector<Field> model_fields(ModelConfig& m) {
       one_of("model.head_storage", &m.head.storage,
              "number format in which class centres and their momenta are stored",
              {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}}),
-      text("model.checkpoint", &m.checkpoint,
+      path("model.checkpoint", &m.checkpoint,
            "checkpoint folder (score, eval, export) or backbone .pth (eval, export)"),
   };
 }

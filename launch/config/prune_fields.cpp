@@ -38,8 +38,8 @@ std::vector<Word<prune::FullMethod>> sweep_methods() {
 
 std::vector<Field> prune_fields(PruneConfig& p) {
   return {
-      text("prune.scores", &p.scores, "score table (.h5) that `diffprob prune` reads"),
-      text("prune.dynamics", &p.dynamics,
+      path("prune.scores", &p.scores, "score table (.h5) that `diffprob prune` reads"),
+      path("prune.dynamics", &p.dynamics,
            "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch "
            "or mean; with train.record, run uses those of its original training"),
       one_of("prune.method", &p.options.method,

@@ -18,6 +18,11 @@ inline constexpr double kMany = 1e15;
                                 std::vector<std::string> choices = {}) {
   return {std::move(key), target, std::move(help), 0, 0, std::move(choices)};
 }
+/// A file or folder, or a list of them.
+template <class Paths>
+[[nodiscard]] Field path(std::string key, Paths* target, std::string help) {
+  return {std::move(key), target, std::move(help), 0, 0, {}, true};
+}
 
 /// A value that the configuration names by one of these words.
 template <class E>

@@ -29,7 +29,70 @@ std::size_t edit_distance(const std::string& a, const std::string& b, std::size_
   return std::min(last[b.size()], limit);
 }
 
+struct ForeignName {
+  const char* name;
+  const char* key;
+};
+
+/// Last parts of keys, as other trainers name them.
+constexpr ForeignName kForeignNames[] = {
+    {"learning_rate", "train.lr"},
+    {"base_lr", "train.lr"},
+    {"max_epoch", "train.epochs"},
+    {"max_epochs", "train.epochs"},
+    {"num_epoch", "train.epochs"},
+    {"num_epochs", "train.epochs"},
+    {"total_batch_size", "train.batch_size"},
+    {"global_batch_size", "train.batch_size"},
+    {"bs", "train.batch_size"},
+    {"lr_milestones", "train.milestones"},
+    {"decay_epoch", "train.milestones"},
+    {"warmup_epoch", "train.warmup_epochs"},
+    {"lr_scheduler", "train.schedule"},
+    {"scheduler", "train.schedule"},
+    {"wd", "train.weight_decay"},
+    {"optim", "train.optimizer"},
+    {"fp16", "train.precision"},
+    {"amp", "train.precision"},
+    {"mixed_precision", "train.precision"},
+    {"gradient_acc", "train.accumulate"},
+    {"accumulate_grad_batches", "train.accumulate"},
+    {"frequent", "train.log_every"},
+    {"rec", "data.train"},
+    {"data_dir", "data.train"},
+    {"data_root", "data.train"},
+    {"dataset", "data.train"},
+    {"num_workers", "data.decode_threads"},
+    {"network", "model.backbone"},
+    {"arch", "model.backbone"},
+    {"embedding_size", "model.embedding_dim"},
+    {"interclass_filtering_threshold", "model.filter_threshold"},
+    {"head", "model.loss"},
+    {"margin_list", "model.m1"},
+    {"val_targets", "eval.sets"},
+    {"output_dir", "output"},
+    {"save_dir", "output"},
+    {"ckpt_path", "model.checkpoint"},
+    {"pretrained", "train.init"},
+    {"resume_from", "output"},
+};
+
+std::string lower_case(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
 }  // namespace
+
+std::string key_suggestion(const std::string& key, const std::vector<std::string>& known) {
+  const std::string last = lower_case(key.substr(key.rfind('.') + 1));
+  for (const auto& [name, own] : kForeignNames) {
+    if (last == name && std::ranges::find(known, own) != known.end())
+      return std::string(", did you mean ") + own + "?";
+  }
+  return suggestion(key, known);
+}
 
 std::string suggestion(const std::string& word, const std::vector<std::string>& known) {
   const std::string* best = nullptr;

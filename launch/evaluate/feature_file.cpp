@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "data/files/stand_in.h"
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/files/npy_file.h"
@@ -48,7 +49,10 @@ class HdfSource final : public FeatureFile::Source {
  public:
   HdfSource(const std::string& path, const std::string& dataset) : path_(path), dataset_(dataset) {
     file_ = HdfHandle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-    if (file_.get() < 0) throw PruneError(path + ": not a whole HDF5 file");
+    if (file_.get() < 0) {
+      const std::string instead = data::stand_in_text(path);
+      throw PruneError(path + ": " + (instead.empty() ? "not a whole HDF5 file" : instead));
+    }
     check_links();
     data_ = HdfHandle(H5Dopen2(file_.get(), dataset.c_str(), H5P_DEFAULT), H5Dclose);
     if (data_.get() < 0) fail("cannot be read as a dataset");

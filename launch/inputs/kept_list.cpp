@@ -39,14 +39,22 @@ std::optional<prune::WholeNumbers> whole_numbers(const data::Dataset& dataset) {
   const auto* part = dynamic_cast<const data::Subset*>(&dataset);
   if (part == nullptr) return std::nullopt;
   prune::WholeNumbers whole;
-  whole.fingerprint = part->parent().fingerprint();
-  whole.num_samples = part->parent().size();
   for (std::int64_t i = 0; i < part->size(); ++i) whole.indices.push_back(part->parent_index(i));
   whole.label_map = part->label_map();
   if (whole.label_map.empty()) {
     whole.label_map.resize(static_cast<std::size_t>(part->parent().num_classes()));
     std::iota(whole.label_map.begin(), whole.label_map.end(), std::int64_t{0});
   }
+  const auto outer = whole_numbers(part->parent());
+  if (!outer) {
+    whole.fingerprint = part->parent().fingerprint();
+    whole.num_samples = part->parent().size();
+    return whole;
+  }
+  whole.fingerprint = outer->fingerprint;
+  whole.num_samples = outer->num_samples;
+  for (std::int64_t& index : whole.indices) index = outer->indices[static_cast<std::size_t>(index)];
+  whole.label_map = prune::label_map_of_whole(*outer, whole.label_map);
   return whole;
 }
 

@@ -6,11 +6,21 @@
 #include <algorithm>
 
 #include "data/open_dataset.h"
-#include "launch/inputs/kept_list.h"
+#include "launch/inputs/labels.h"
 #include "launch/inputs/stage_data.h"
 #include "launch/inputs/synthetic.h"
 
 namespace diffprob::launch {
+namespace {
+
+void warn_about_left_out(const data::Dataset& dataset, const std::string& name) {
+  const data::LeftOut rest = dataset.left_out();
+  if (rest.count > 0)
+    spdlog::warn("{}: {} entries are left out, the first is {}. `diffprob data check` lists all",
+                 name, rest.count, rest.first);
+}
+
+}  // namespace
 
 std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime) {
   if (is_synthetic(config)) {
@@ -28,8 +38,11 @@ std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Run
   check_same_dataset(*dataset, name, place, runtime.control());
   spdlog::info("training set {}: {} images, {} identities", name, dataset->size(),
                dataset->num_classes());
-  if (config.data.kept.empty()) return dataset;
-  return kept_part(dataset, read_kept_list(config.data.kept, dataset->size()), config.data.kept);
+  if (runtime.is_root()) warn_about_left_out(*dataset, name);
+  auto trained = trained_part(config, dataset);
+  const std::string warning = empty_class_warning(config, *trained, name);
+  if (!warning.empty() && runtime.is_root()) spdlog::warn("{}", warning);
+  return trained;
 }
 
 std::vector<eval::ResidentSet> open_verification_sets(const Config& config, KeepDecoded keep) {

@@ -2,7 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <memory>
 
 #include "prune/methods/methods.h"
@@ -37,6 +39,42 @@ prune::PruneWork prune_work() {
                  100.0 * static_cast<double>(done) / static_cast<double>(total));
   };
   return work;
+}
+
+namespace {
+
+constexpr double kMuchCleaned = 0.2;  // share of mislabelled samples that no real set has
+constexpr double kMissed = 0.01;      // of all samples: the ratio was not reached
+
+double share(std::int64_t part, std::int64_t whole) {
+  return static_cast<double>(part) / static_cast<double>(std::max<std::int64_t>(whole, 1));
+}
+
+}  // namespace
+
+std::vector<std::string> pruning_warnings(const prune::PruneResult& result) {
+  std::vector<std::string> warnings;
+  const double cleaned = share(result.mislabelled, result.num_samples);
+  if (cleaned > kMuchCleaned)
+    warnings.push_back(fmt::format(
+        "cleaning drops {} of {} samples ({:.1f} %) as mislabelled. A network that has not learned "
+        "the set calls most labels wrong: look at its accuracy, train it longer, or set "
+        "--prune.clean=false",
+        result.mislabelled, result.num_samples, 100 * cleaned));
+  const auto& wanted = result.options.keep_ratio;
+  if (!wanted) return warnings;
+  const double reached = share(result.kept, result.num_samples);
+  if (reached > *wanted + kMissed && result.identities_at_floor > 0)
+    warnings.push_back(fmt::format(
+        "prune.keep_ratio asks for {:.1f} %, but {:.1f} % are kept: the floor holds {} of {} "
+        "identities. Lower prune.min_kept or prune.min_kept_share for a smaller set",
+        100 * *wanted, 100 * reached, result.identities_at_floor, result.identities_after));
+  else if (std::abs(reached - *wanted) > kMissed)
+    warnings.push_back(fmt::format(
+        "prune.keep_ratio asks for {:.1f} %, but {:.1f} % are kept ({} of {} samples were left "
+        "after cleaning)",
+        100 * *wanted, 100 * reached, result.usable, result.num_samples));
+  return warnings;
 }
 
 }  // namespace diffprob::launch

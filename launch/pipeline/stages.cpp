@@ -167,6 +167,8 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
   if (!stage.done()) {
     const prune::PruneResult result =
         prune::prune(files, options, runtime_.control(), prune_work());
+    for (const std::string& warning : pruning_warnings(result))
+      if (runtime_.is_root()) spdlog::warn("{}: {}", name, warning);
     prune::write_pruning(stage.folder(), result, runtime_.control(), whole_numbers(*dataset_));
     stage.complete({{"kept", result.kept},
                     {"mislabelled", result.mislabelled},

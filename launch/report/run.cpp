@@ -10,7 +10,7 @@
 #include "data/files/input_file.h"
 #include "data/open_dataset.h"
 #include "data/sets/concatenated_dataset.h"
-#include "launch/inputs/kept_list.h"
+#include "launch/inputs/labels.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/report/json.h"
 #include "prune/lists/index_set.h"
@@ -218,10 +218,7 @@ class Reading {
       const auto whole = is_synthetic(config)
                              ? data::open_dataset(in("data"))
                              : data::open_datasets(config.data.train, config.data.root);
-      run_.dataset =
-          config.data.kept.empty()
-              ? whole
-              : kept_part(whole, read_kept_list(config.data.kept, whole->size()), config.data.kept);
+      run_.dataset = trained_part(config, whole);
     });
     if (!run_.dataset)
       run_.notes.emplace_back(

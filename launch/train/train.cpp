@@ -8,6 +8,7 @@
 #include "launch/checkpoint/network.h"
 #include "launch/evaluate/verification_file.h"
 #include "launch/evaluate/verify.h"
+#include "launch/inputs/labels.h"
 #include "launch/train/train_step.h"
 #include "launch/train/training_loop.h"
 
@@ -49,7 +50,9 @@ std::string training_settings(const Config& config) {
   const std::string settings =
       dump_sections(relevant, {"model", "train", "augment", "data.flip", "data.image_size",
                                "data.on_corrupt", "data.sampling", "data.sampling_power"});
-  return without_newer_keys(settings);
+  const std::string labels =
+      config.data.labels == Labels::kAsIs ? "" : dump_sections(relevant, {"data.labels"});
+  return without_newer_keys(settings) + labels;
 }
 
 std::vector<std::string> batch_problems(const Config& config, std::int64_t images, int ranks) {
@@ -82,6 +85,7 @@ TrainResult train(const TrainJob& job, const Config& config, std::vector<eval::R
                   Metrics& metrics, Runtime& runtime) {
   const auto problems = batch_problems(config, job.dataset->size(), runtime.world_size());
   if (!problems.empty()) throw ConfigError(problems);
+  check_identities(*job.dataset, job.name);
   std::filesystem::create_directories(job.folder);
   spdlog::info("{}: {} images, {} identities, {} with {} on {} classes, global batch {}", job.name,
                job.dataset->size(), job.dataset->num_classes(), config.model.network.name,

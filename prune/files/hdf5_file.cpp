@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "data/files/stand_in.h"
 #include "prune/error.h"
 
 namespace diffprob::prune {
@@ -240,7 +241,11 @@ HdfReader::HdfReader(const std::string& path) : path_(path) {
   file_bytes_ = std::filesystem::file_size(path, error);
   if (error) throw PruneError(path + ": cannot open: " + error.message());
   file_ = HdfHandle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  if (file_.get() < 0) throw PruneError(path + ": not a whole HDF5 file" + last_error());
+  if (file_.get() < 0) {
+    const std::string instead = data::stand_in_text(path);
+    throw PruneError(path + ": " +
+                     (instead.empty() ? "not a whole HDF5 file" + last_error() : instead));
+  }
 }
 
 void HdfReader::fail(const std::string& name, const std::string& what) const {

@@ -46,6 +46,8 @@ void place(const data::TextLines& lines, std::string_view name, std::size_t fiel
 
 Header parse_header(const data::TextLines& lines) {
   std::vector<std::string_view> names;
+  if (lines.text().find(';') != std::string_view::npos)
+    lines.fail("commas between the columns, not semicolons (and points in numbers)", lines.text());
   data::split(lines.text(), ',', names);
   Header header;
   header.fields = names.size();
@@ -242,7 +244,8 @@ bool is_score_csv(const std::string& path) {
   data::TextLines lines(path);
   std::vector<std::string_view> names;
   if (!lines.next()) return false;
-  data::split(lines.text(), ',', names);
+  const bool semicolons = lines.text().find(';') != std::string_view::npos;  // refused later
+  data::split(lines.text(), semicolons ? ';' : ',', names);
   return std::any_of(names.begin(), names.end(),
                      [](std::string_view name) { return name == "probability" || name == "nll"; });
 }

@@ -12,6 +12,9 @@ namespace {
 
 void parse_row(const data::TextLines& lines, std::vector<std::string_view>& fields,
                std::vector<double>& values) {
+  if (lines.text().find(';') != std::string_view::npos)
+    lines.fail("commas or blanks between numbers, not semicolons (and points in numbers)",
+               lines.text());
   data::split(lines.text(), lines.text().find(',') == std::string_view::npos ? ' ' : ',', fields);
   if (fields.size() > 1 && fields.back().empty()) fields.pop_back();  // a comma at the end
   values.resize(fields.size());

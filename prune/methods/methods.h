@@ -33,4 +33,7 @@ void check(const PruneOptions& options);
 /// Methods that have a keep_ratio, each without cleaning and with it.
 [[nodiscard]] std::vector<FullMethod> full_methods_with_ratio();
 
+/// The floor of the method that is used.
+[[nodiscard]] const Floor& floor_of(const PruneOptions& options);
+
 }  // namespace diffprob::prune

@@ -117,4 +117,17 @@ std::vector<FullMethod> full_methods_with_ratio() {
   return methods;
 }
 
+const Floor& floor_of(const PruneOptions& options) {
+  switch (options.method) {
+    case Method::kDiffProb:
+      return options.diffprob.floor;
+    case Method::kRandom:
+      return options.random.floor;
+    case Method::kCcs:
+      return options.ccs.floor;
+    default:
+      return options.ranked.floor;
+  }
+}
+
 }  // namespace diffprob::prune

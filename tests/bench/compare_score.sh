@@ -65,7 +65,7 @@ train_weights() { # NETWORK: sets checkpoint
 score_ours() { # FOLD: prints images a second; scores in $folder/ours
   diffprob score --output="$folder/ours" --data.kept="$folder/scored.txt" --model.checkpoint="$checkpoint" --score.batch_per_rank="$batch" \
     --score.fold="$1" >"$folder/log.txt" || { cat "$folder/log.txt" >&2; exit 1; }
-  sed -nE 's/.*scored [0-9]+ images, ([0-9.]+) a second.*/\1/p' "$folder/log.txt"
+  sed -nE 's/.*scored [0-9]+ images, ([0-9.]+) per second.*/\1/p' "$folder/log.txt"
 }
 
 score_peer() { # NETWORK: prints JSON; probabilities in $folder/peer.npy

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -69,6 +70,14 @@ TEST_F(Prune, CountsAreThoseOfTheIndexSet) {
     std::set<std::int32_t> at_floor;
     for (std::size_t i = 0; i < set.reasons.size(); ++i) {
       if (set.reasons[i] == Reason::kKeptByFloor) at_floor.insert(table.labels[i]);
+    }
+    std::map<std::int32_t, std::int64_t> usable;
+    for (std::size_t i = 0; i < set.reasons.size(); ++i)
+      usable[table.labels[i]] += set.reasons[i] == Reason::kMislabelled ? 0 : 1;
+    for (const auto& [identity, n] : usable) {
+      const std::int64_t least = floor_of(one.options).of(n);
+      if (one.options.method != Method::kNone && least > 1 && n > 0 && n <= least)
+        at_floor.insert(identity);
     }
     EXPECT_EQ(result.identities_at_floor, static_cast<std::int64_t>(at_floor.size())) << one.name;
     EXPECT_EQ(result.identities_before - result.identities_after,

@@ -62,6 +62,34 @@ TEST(ImageFolder, ImagesAreToldByEndingOrByContent) {
   EXPECT_EQ(set->describe(5), "x/f");
   EXPECT_EQ(set->describe(6), "x/g.1");
   EXPECT_EQ(set->describe(7), "x/h.part");
+  EXPECT_EQ(set->left_out().count, 3);
+}
+
+TEST(ImageFolder, WhatNoReaderTakesIsTold) {
+  const TemporaryFolder folder;
+  put(folder, "a/1.jpg", "1");
+  put(folder, "a/2.jfif_", "2");
+  put(folder, "a/more/3.jpg", "3");
+  put(folder, "a/.hidden", "4");
+  put(folder, "beside.jpg", "5");
+  put(folder, "faces.lst", "a list");
+  std::filesystem::create_symlink("/nowhere/x.jpg", folder / "a/x.jpg");
+
+  std::vector<std::string> told;
+  const auto set = scan_image_folder(folder.path(), [&](const ImageSetProblem& problem) {
+    EXPECT_TRUE(problem.left_out);
+    told.push_back(problem.message);
+  });
+  EXPECT_EQ(set->size(), 1);
+  EXPECT_THAT(told,
+              ::testing::ElementsAre(HasSubstr("beside.jpg: left out, an image beside"),
+                                     HasSubstr("2.jfif_: left out, no image by its ending"),
+                                     HasSubstr("more: left out, a folder inside"),
+                                     HasSubstr("x.jpg: left out, a link that leads nowhere")));
+  const auto opened = open_image_folder(folder.path());
+  EXPECT_EQ(opened->size(), 1);
+  EXPECT_EQ(opened->left_out().count, 4);
+  EXPECT_THAT(opened->left_out().first, HasSubstr("beside.jpg: left out"));
 }
 
 TEST(ImageFolder, FingerprintDoesNotHoldThePlace) {

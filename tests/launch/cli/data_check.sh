@@ -59,4 +59,23 @@ says "did you mean report"
 exits 2 diffprob data check
 exits 1 diffprob data check nowhere
 says "does not exist"
+
+# A broken .idx of a sound .rec: the message says what to do, and it works.
+cp -r faces overflowed
+sed -i '7s/\t.*/\t-1/' overflowed/train.idx
+exits 1 diffprob data info overflowed
+says "Remove overflowed/train.idx"
+rm overflowed/train.idx
+exits 0 diffprob data info overflowed
+
+# Images that no reader takes are findings, and one warning in training.
+mkdir -p folder/a folder/b && printf x > folder/a/1.jpg && printf y > folder/b/1.jpg
+cp folder/a/1.jpg folder/a/002.jpg.1
+exits 1 diffprob data check folder
+says "002.jpg.1: left out, no image by its ending"
+
+# A result that did not arrive is a failure.
+exits 1 bash -c "'$program' data info faces > /dev/full"
+says "standard output could not be written in full"
+exits 1 bash -c "'$program' config --print-defaults > /dev/full"
 echo "data check: all as expected"

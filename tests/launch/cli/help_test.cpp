@@ -11,7 +11,13 @@ namespace diffprob::launch {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
+
+/// Variables of the environment aside, no brace is left of the lines that are filled in.
+bool is_filled_in(const std::string& text) {
+  for (auto at = text.find('{'); at != std::string::npos; at = text.find('{', at + 1))
+    if (at == 0 || text[at - 1] != '$') return false;
+  return true;
+}
 
 void expect_fits(const std::string& text) {
   std::istringstream lines(text);
@@ -23,7 +29,7 @@ TEST(Help, EveryCommandHasATextThatFits) {
     EXPECT_FALSE(help_file(command.name).empty()) << command.name;
     const std::string text = help_text(command.name);
     EXPECT_THAT(text, HasSubstr("diffprob " + command.name));
-    EXPECT_THAT(text, Not(HasSubstr("{")));
+    EXPECT_TRUE(is_filled_in(text)) << text;
     expect_fits(text);
   }
 }
@@ -32,7 +38,7 @@ TEST(Help, TheOverviewListsEveryCommand) {
   const std::string text = help_text("");
   for (const Command& command : commands())
     EXPECT_THAT(text, HasSubstr("\n  " + command.name + " "));
-  EXPECT_THAT(text, Not(HasSubstr("{")));
+  EXPECT_TRUE(is_filled_in(text)) << text;
   EXPECT_EQ(help_text("nonsense"), text);
   expect_fits(text);
 }

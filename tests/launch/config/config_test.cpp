@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -105,7 +106,70 @@ TEST(Config, RefusesWhatIsNotYamlAndKeysGivenTwice) {
   EXPECT_THAT(problems_of("seed: 1\nseed: 2\n"), HasSubstr("given twice"));
   EXPECT_THAT(problems_of("- a\n- b\n"), HasSubstr("expected sections and keys"));
   EXPECT_THAT(problems_of("train:\n  lr: nan\n"), HasSubstr("expected a number"));
-  EXPECT_THAT(problems_of("train: 3\n"), HasSubstr("train: unknown key"));
+  EXPECT_THAT(problems_of("train: 3\n"),
+              HasSubstr("train: expected a section with keys, such as train.epochs, got \"3\""));
+}
+
+TEST(Config, ValuesOfTheCommandLineAreTakenAsGiven) {
+  for (const std::string value :
+       {"runs/exp #3", "!x runs/a", "'runs/b'", " runs/e", "&x", "%x", "{a: b}", "a: b", "null",
+        "- a", "\"q\"", "back\\slash", "gr\u00fc\u00df"}) {
+    const Config config = parse_config("", "", {{"output", value}});
+    EXPECT_EQ(config.output, value);
+    EXPECT_EQ(parse_config("dump.yaml", dump_config(config, DumpStyle::kPlain), {}).output, value);
+  }
+  EXPECT_EQ(parse_config("", "", {{"eval.sets", "a #1.bin,b: c.bin"}}).eval.sets,
+            (std::vector<std::string>{"a #1.bin", "b: c.bin"}));
+  EXPECT_THAT(problems_of("", {{"output", "runs/c\nd"}}),
+              HasSubstr("--output: expected text on one line, without control characters, got "
+                        "\"runs/c\\x0ad\""));
+  EXPECT_THAT(problems_of("output: \"runs/c\\td\"\n"), HasSubstr("without control characters"));
+  EXPECT_THAT(problems_of("", {{"output", "runs/\xfc"}}), HasSubstr("expected text in UTF-8"));
+  EXPECT_THAT(problems_of("", {{"eval.sets", "[a.bin,b.bin]"}}), HasSubstr("without brackets"));
+  EXPECT_TRUE(
+      parse_config("", "eval:\n  sets: [a.bin]\n", {{"eval.sets", "[]"}}).eval.sets.empty());
+  EXPECT_EQ(parse_config("", "", {{"train.milestones", "[3,4]"}}).train.schedule.milestones,
+            (std::vector<std::int64_t>{3, 4}));
+}
+
+TEST(Config, PathsAreExpandedInFilesAndOnTheCommandLine) {
+  ASSERT_EQ(setenv("HOME", "/home/of me", 1), 0);
+  ASSERT_EQ(setenv("FACES", "/faces/$1", 1), 0);
+  ASSERT_EQ(unsetenv("NOT_SET"), 0);
+  const Config config =
+      parse_config("my.yaml", "output: ~/runs/$FACES/x\ndata:\n  train: [\"${FACES}a\", ~/b]\n",
+                   {{"eval.sets", "~/a.bin,$HOME/b~.bin"},
+                    {"data.kept", "a$$HOME/$"},
+                    {"train.best_set", "~/$x"}});
+
+  EXPECT_EQ(config.output, "/home/of me/runs//faces/$1/x");
+  EXPECT_EQ(config.data.train, (std::vector<std::string>{"/faces/$1a", "/home/of me/b"}));
+  EXPECT_EQ(config.eval.sets,
+            (std::vector<std::string>{"/home/of me/a.bin", "/home/of me/b~.bin"}));
+  EXPECT_EQ(config.data.kept, "a$HOME/$");
+  EXPECT_EQ(config.train.best_set, "~/$x");  // no path
+  const Config again = parse_config("dump.yaml", dump_config(config, DumpStyle::kPlain), {});
+  EXPECT_EQ(again.data.kept, config.data.kept);
+  EXPECT_EQ(again.data.train, config.data.train);
+
+  EXPECT_THAT(
+      problems_of("output: $NOT_SET/x\n"),
+      HasSubstr("my.yaml:1  output: expected variables that are set in the environment, but "
+                "NOT_SET is not"));
+  EXPECT_THAT(problems_of("", {{"data.train", "a,${NOT_SET}"}}), HasSubstr("NOT_SET is not"));
+  EXPECT_THAT(problems_of("output: ~someone/x\n"), HasSubstr("expected ~/ for your own home"));
+  EXPECT_THAT(problems_of("output: ${HOME\n"), HasSubstr("in braces"));
+}
+
+TEST(Config, SaysWhatToDoAboutFilesThatAreNoSections) {
+  EXPECT_THAT(problems_of("# nothing\n"), HasSubstr("my.yaml: expected sections and keys, but"));
+  EXPECT_THAT(problems_of("train:\n\tlr: 0.1\n"), HasSubstr("line 2 is indented by a tab"));
+  EXPECT_THAT(problems_of("train: [1, 2]\n"),
+              HasSubstr("my.yaml:1  train: expected a section with keys, such as train.epochs, got "
+                        "a list"));
+  EXPECT_THAT(problems_of("train:\n  learning_rate: 0.1\n"), HasSubstr("did you mean train.lr?"));
+  EXPECT_THAT(problems_of("num_workers: 2\n"), HasSubstr("did you mean data.decode_threads?"));
+  EXPECT_THAT(problems_of("data:\n  train: [[a]]\n"), HasSubstr("a list of single values"));
 }
 
 TEST(Config, DumpsReadBackEqual) {

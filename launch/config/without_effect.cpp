@@ -1,0 +1,284 @@
+#include "launch/config/without_effect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <string_view>
+
+#include "model/margin/options.h"
+#include "prune/methods/methods.h"
+
+namespace diffprob::launch {
+namespace {
+
+using Keys = std::vector<std::string_view>;
+
+/// Returns true if a key is one of the list: itself, its section ("train."), or unless "!" excludes
+/// it further behind.
+bool is_among(const std::string& key, const Keys& keys) {
+  bool found = false;
+  for (const std::string_view each : keys) {
+    const bool excludes = each.starts_with('!');
+    const std::string_view name = excludes ? each.substr(1) : each;
+    if (name.ends_with('.') ? key.starts_with(name) : key == name) found = !excludes;
+  }
+  return found;
+}
+
+/// What a command reads.
+struct Use {
+  std::string_view command;
+  Keys keys;
+};
+
+const std::vector<Use>& uses() {
+  static const Keys common = {"output", "seed", "device", "threads", "dist."};
+  static const auto with_common = [](Keys keys) {
+    keys.insert(keys.end(), common.begin(), common.end());
+    return keys;
+  };
+  static const std::vector<Use> all = {
+      {"run", with_common({"data.", "augment.", "synthetic.", "model.", "!model.checkpoint",
+                           "train.", "score.", "prune.", "!prune.scores", "eval.sets",
+                           "eval.batch_per_rank", "eval.precision", "eval.folds", "run."})},
+      {"sweep",
+       with_common({"data.", "augment.", "synthetic.", "model.", "!model.checkpoint", "train.",
+                    "score.", "prune.", "!prune.scores", "!prune.method", "!prune.clean",
+                    "!prune.keep_ratio", "!prune.threshold", "eval.sets", "eval.batch_per_rank",
+                    "eval.precision", "eval.folds", "run.seeds", "sweep."})},
+      {"train", with_common({"data.", "augment.", "model.", "!model.checkpoint", "train.",
+                             "eval.sets", "eval.batch_per_rank", "eval.precision", "eval.folds"})},
+      {"score", with_common({"data.", "!data.flip", "!data.sampling", "!data.sampling_power",
+                             "!data.resident_gib", "!data.cache_gib", "model.checkpoint",
+                             "train.precision", "train.max_time", "score."})},
+      {"prune", with_common({"data.train", "data.root", "data.kept", "data.labels", "prune."})},
+      {"eval", with_common({"data.image_size", "data.decode_threads", "model.checkpoint",
+                            "model.backbone", "model.embedding_dim", "train.precision", "eval."})},
+  };
+  return all;
+}
+
+/// What to do about a key that looks as if a command read it.
+std::string advice(const std::string& command, const std::string& key) {
+  if (key == "model.checkpoint" && command != "prune")
+    return "train.init starts from the backbone of a checkpoint, and a training that was stopped "
+           "goes on by itself when the same command runs again";
+  if (key == "prune.scores") return "its scores come from its own training";
+  if (command == "sweep" && key.starts_with("prune."))
+    return "sweep.methods and sweep.ratios name what is compared";
+  std::vector<std::string_view> readers;
+  for (const Use& use : uses())
+    if (is_among(key, use.keys)) readers.push_back(use.command);
+  return readers.empty() ? "" : fmt::format("it is read by {}", fmt::join(readers, ", "));
+}
+
+std::string of_another_command(const std::string& command, const std::string& key) {
+  if (reads_key(command, key)) return {};
+  const std::string instead = advice(command, key);
+  return fmt::format("{} does not read it{}", command, instead.empty() ? "" : "; " + instead);
+}
+
+/// Keys that have an effect only under a condition on other keys.
+struct Condition {
+  Keys keys;
+  std::function<bool(const Config&)> holds;
+  std::function<std::string(const Config&)> unless;  ///< why there is no effect
+};
+
+std::string loss_of(const Config& config) {
+  return model::margin_name(config.model.head.margin.kind);
+}
+
+std::vector<Condition> conditions_of_loss() {
+  using Kind = model::MarginKind;
+  const auto loss_is = [](std::vector<Kind> kinds) {
+    return [kinds = std::move(kinds)](const Config& c) {
+      return std::find(kinds.begin(), kinds.end(), c.model.head.margin.kind) != kinds.end();
+    };
+  };
+  const auto has_one_margin = [](const Config& c) {
+    const Kind kind = c.model.head.margin.kind;
+    return kind != Kind::kNone && kind != Kind::kCombined;
+  };
+  const auto another = [](const std::string& what) {
+    return [what](const Config& c) {
+      return fmt::format("model.loss is {}; it is for {}", loss_of(c), what);
+    };
+  };
+  return {
+      {{"model.margin"},
+       has_one_margin,
+       [](const Config& c) {
+         return c.model.head.margin.kind == Kind::kCombined
+                    ? std::string("model.loss is combined, whose margins are model.m1, m2 and m3")
+                    : std::string("model.loss is none, which has no margin");
+       }},
+      {{"model.m1", "model.m2", "model.m3"}, loss_is({Kind::kCombined}), another("combined")},
+      {{"model.elastic_std"},
+       loss_is({Kind::kElasticArcFace, Kind::kElasticCosFace, Kind::kElasticArcFacePlus,
+                Kind::kElasticCosFacePlus}),
+       another("the elastic losses")},
+      {{"model.curricular_momentum"}, loss_is({Kind::kCurricularFace}), another("curricularface")},
+      {{"model.adaface_h", "model.adaface_t_alpha"}, loss_is({Kind::kAdaFace}), another("adaface")},
+      {{"model.loss_preset"},
+       loss_is({Kind::kAdaFace, Kind::kElasticArcFacePlus, Kind::kElasticCosFacePlus}),
+       another("adaface, elastic_arcface_plus and elastic_cosface_plus, the only losses that the "
+               "paper's code computes in another way")},
+      {{"model.dropout"},
+       [](const Config& c) { return c.model.network.name.starts_with("iresnet"); },
+       [](const Config& c) {
+         return fmt::format("model.backbone is {}, and only the iresnet networks have dropout",
+                            c.model.network.name);
+       }},
+  };
+}
+
+std::vector<Condition> conditions_of_training() {
+  using model::LrKind;
+  const auto schedule_is = [](std::vector<LrKind> kinds) {
+    return [kinds = std::move(kinds)](const Config& c) {
+      return std::find(kinds.begin(), kinds.end(), c.train.schedule.kind) != kinds.end();
+    };
+  };
+  const auto other_schedule = [](const Config& c) {
+    return "train.schedule is " + model::lr_name(c.train.schedule.kind);
+  };
+  const auto optimizer_is = [](model::OptimizerKind kind) {
+    return [kind](const Config& c) { return c.train.optimizer == kind; };
+  };
+  const auto other_optimizer = [](const Config& c) {
+    return std::string("train.optimizer is ") +
+           (c.train.optimizer == model::OptimizerKind::kSgd ? "sgd" : "adamw");
+  };
+  return {
+      {{"train.milestones", "train.lr_gamma"}, schedule_is({LrKind::kMilestones}), other_schedule},
+      {{"train.lr_power"}, schedule_is({LrKind::kPolynomial}), other_schedule},
+      {{"train.lr_final"}, schedule_is({LrKind::kPolynomial, LrKind::kCosine}), other_schedule},
+      {{"train.momentum", "train.nesterov"},
+       optimizer_is(model::OptimizerKind::kSgd),
+       other_optimizer},
+      {{"train.adam_beta1", "train.adam_beta2"},
+       optimizer_is(model::OptimizerKind::kAdamW),
+       other_optimizer},
+      {{"data.sampling_power"},
+       [](const Config& c) { return c.data.sampling.kind == data::Sampling::kWeighted; },
+       [](const Config&) { return std::string("data.sampling is not weighted"); }},
+      {{"synthetic."},
+       [](const Config& c) { return c.data.train == std::vector<std::string>{"synthetic"}; },
+       [](const Config&) { return std::string("data.train is not synthetic"); }},
+  };
+}
+
+std::vector<Condition> conditions_of_pruning() {
+  using prune::Method;
+  const auto method_is = [](std::vector<Method> methods) {
+    return [methods = std::move(methods)](const Config& c) {
+      return std::find(methods.begin(), methods.end(), c.prune.options.method) != methods.end();
+    };
+  };
+  const auto other_method = [](const Config& c) {
+    return "prune.method is " + prune::method_name(c.prune.options.method);
+  };
+  const auto by_threshold = [](const Config& c) {
+    return c.prune.options.method == Method::kDiffProb && c.prune.threshold > 0;
+  };
+  return {
+      {{"prune.ccs_score", "prune.ccs_beta", "prune.ccs_strata"},
+       method_is({Method::kCcs}),
+       other_method},
+      {{"prune.keep_end"},
+       method_is({Method::kDynUnc, Method::kEl2n, Method::kForgetting, Method::kAum}),
+       other_method},
+      {{"prune.draw"}, method_is({Method::kRandom}), other_method},
+      {{"prune.score", "prune.threshold"}, method_is({Method::kDiffProb}), other_method},
+      {{"prune.keep_ratio"},
+       [=](const Config& c) {
+         return !by_threshold(c) && prune::has_keep_ratio(c.prune.options.method);
+       },
+       [=](const Config& c) {
+         return by_threshold(c) ? std::string("prune.threshold is given, which decides alone")
+                                : other_method(c);
+       }},
+      {{"prune.min_kept", "prune.min_kept_share"},
+       [](const Config& c) { return c.prune.options.method != Method::kNone; },
+       other_method},
+      {{"prune.clean_rule", "prune.clean_margin"},
+       [](const Config& c) { return c.prune.options.clean; },
+       [](const Config&) { return std::string("prune.clean is false"); }},
+  };
+}
+
+std::vector<Condition> conditions_of_evaluation() {
+  const auto has_features = [](const Config& c) { return !c.eval.features.empty(); };
+  return {
+      {{"eval.features_dataset", "eval.features_hold"},
+       has_features,
+       [](const Config&) { return std::string("eval.features is not given"); }},
+      {{"eval.ijb_variants"},
+       [](const Config& c) { return !c.eval.ijb.empty(); },
+       [](const Config&) { return std::string("eval.ijb is not given"); }},
+      {{"model.checkpoint"},
+       [=](const Config& c) { return !has_features(c); },
+       [](const Config&) { return std::string("eval.features is given, which needs no network"); }},
+  };
+}
+
+std::vector<Condition> conditions_of(const std::string& command) {
+  std::vector<Condition> all;
+  const auto add = [&](std::vector<Condition> more) {
+    all.insert(all.end(), std::make_move_iterator(more.begin()),
+               std::make_move_iterator(more.end()));
+  };
+  if (command == "run" || command == "sweep" || command == "train") {
+    add(conditions_of_loss());
+    add(conditions_of_training());
+  }
+  if (command == "run" || command == "prune") add(conditions_of_pruning());
+  if (command == "eval") add(conditions_of_evaluation());
+  return all;
+}
+
+/// Milestones that no epoch reaches, given or not: the rate falls less often than planned.
+std::string late_milestones(const Config& config) {
+  const auto& schedule = config.train.schedule;
+  std::vector<std::int64_t> late;
+  for (const std::int64_t epoch : schedule.milestones)
+    if (epoch >= config.train.epochs) late.push_back(epoch);
+  if (schedule.kind != model::LrKind::kMilestones || late.empty()) return {};
+  return fmt::format(
+      "train.milestones: {} {} not reached within train.epochs={}, so the rate falls {} time{}; "
+      "epochs count from 0",
+      fmt::join(late, ", "), late.size() == 1 ? "is" : "are", config.train.epochs,
+      schedule.milestones.size() - late.size(),
+      schedule.milestones.size() - late.size() == 1 ? "" : "s");
+}
+
+}  // namespace
+
+bool reads_key(const std::string& command, const std::string& key) {
+  return std::any_of(uses().begin(), uses().end(), [&](const Use& use) {
+    return use.command == command && is_among(key, use.keys);
+  });
+}
+
+std::vector<std::string> without_effect(const std::string& command, const Config& config) {
+  std::vector<std::string> lines;
+  const auto conditions = conditions_of(command);
+  for (const GivenKey& given : config.given) {
+    std::string why = given.is_flag ? of_another_command(command, given.key) : "";
+    for (const Condition& each : conditions)
+      if (why.empty() && is_among(given.key, each.keys) && !each.holds(config))
+        why = each.unless(config);
+    if (!why.empty())
+      lines.push_back(
+          fmt::format("{}{} has no effect: {}", given.is_flag ? "--" : "", given.key, why));
+  }
+  if (command == "run" || command == "sweep" || command == "train") {
+    const std::string late = late_milestones(config);
+    if (!late.empty()) lines.push_back(late);
+  }
+  return lines;
+}
+
+}  // namespace diffprob::launch

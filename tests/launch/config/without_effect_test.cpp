@@ -1,0 +1,105 @@
+#include "launch/config/without_effect.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "launch/config/fields.h"
+
+namespace diffprob::launch {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::vector<std::string> lines_of(const std::string& command,
+                                  const std::vector<Override>& overrides,
+                                  const std::string& text = "") {
+  return without_effect(command, parse_config("my.yaml", text, overrides));
+}
+
+TEST(WithoutEffect, DefaultsHaveTheirEffect) {
+  for (const auto* command : {"run", "sweep", "train", "score", "prune", "eval"})
+    EXPECT_THAT(lines_of(command, {}), IsEmpty()) << command;
+}
+
+TEST(WithoutEffect, AFileThatTheProgramWroteIsSilentWhateverTheCommand) {
+  const std::string dumped = dump_config(Config(), DumpStyle::kPlain);
+  for (const auto* command : {"run", "sweep", "train", "score", "prune", "eval"})
+    EXPECT_THAT(lines_of(command, {}, dumped), IsEmpty()) << command;
+}
+
+TEST(WithoutEffect, FlagsOfAnotherCommandAreNamedWithWhatToUse) {
+  EXPECT_THAT(lines_of("train", {{"model.checkpoint", "runs/a"}}),
+              ElementsAre(AllOf(HasSubstr("--model.checkpoint has no effect: train does not read"),
+                                HasSubstr("train.init"))));
+  EXPECT_THAT(lines_of("train", {{"prune.keep_ratio", "0.3"}}),
+              ElementsAre(HasSubstr("it is read by run, prune")));
+  EXPECT_THAT(lines_of("sweep", {{"prune.method", "ccs"}}),
+              ElementsAre(HasSubstr("sweep.methods")));
+  EXPECT_THAT(lines_of("score", {{"train.lr", "1"}}), ElementsAre(HasSubstr("score does not")));
+  EXPECT_THAT(lines_of("eval", {{"score.fold", "false"}}),
+              ElementsAre(HasSubstr("it is read by run, sweep, score")));
+}
+
+TEST(WithoutEffect, AFileServesAllCommands) {
+  EXPECT_THAT(lines_of("train", {}, "prune:\n  keep_ratio: 0.3\nscore:\n  fold: false\n"),
+              IsEmpty());
+}
+
+TEST(WithoutEffect, KeysOfAnotherLossScheduleOrOptimizer) {
+  EXPECT_THAT(lines_of("train", {{"model.m3", "0.4"}}),
+              ElementsAre("--model.m3 has no effect: model.loss is cosface; it is for combined"));
+  EXPECT_THAT(lines_of("train", {}, "model:\n  m3: 0.4\n"), ElementsAre(HasSubstr("model.m3 has")));
+  EXPECT_THAT(lines_of("train", {{"model.loss", "combined"}, {"model.m3", "0.4"}}), IsEmpty());
+  EXPECT_THAT(lines_of("run", {{"model.loss", "combined"}, {"model.margin", "0.4"}}),
+              ElementsAre(HasSubstr("m1, m2 and m3")));
+  EXPECT_THAT(lines_of("train", {{"model.adaface_h", "0.4"}}), ElementsAre(HasSubstr("adaface")));
+  EXPECT_THAT(lines_of("train", {{"train.lr_power", "3"}}),
+              ElementsAre(HasSubstr("train.schedule is milestones")));
+  EXPECT_THAT(lines_of("train", {{"train.adam_beta1", "0.8"}}),
+              ElementsAre(HasSubstr("train.optimizer is sgd")));
+  EXPECT_THAT(lines_of("train", {{"train.optimizer", "adamw"}, {"train.adam_beta1", "0.8"}}),
+              IsEmpty());
+  EXPECT_THAT(lines_of("train", {{"model.backbone", "tiny"}, {"model.dropout", "0.1"}}),
+              ElementsAre(HasSubstr("only the iresnet networks")));
+}
+
+TEST(WithoutEffect, KeysOfAnotherMethodOrOfCleaning) {
+  EXPECT_THAT(lines_of("prune", {{"prune.ccs_beta", "0.2"}}),
+              ElementsAre(HasSubstr("prune.method is diffprob")));
+  EXPECT_THAT(lines_of("prune", {{"prune.threshold", "0.2"}, {"prune.keep_ratio", "0.2"}}),
+              ElementsAre(HasSubstr("prune.threshold is given")));
+  EXPECT_THAT(lines_of("prune", {{"prune.clean", "false"}, {"prune.clean_margin", "1"}}),
+              ElementsAre(HasSubstr("prune.clean is false")));
+  EXPECT_THAT(lines_of("prune", {{"prune.method", "none"}, {"prune.keep_ratio", "0.7"}}),
+              ElementsAre(HasSubstr("prune.method is none")));
+}
+
+TEST(WithoutEffect, MilestonesThatNoEpochReaches) {
+  EXPECT_THAT(lines_of("train", {{"train.epochs", "20"}}),
+              ElementsAre(AllOf(HasSubstr("27, 31 are not reached within train.epochs=20"),
+                                HasSubstr("falls 1 time;"))));
+  EXPECT_THAT(lines_of("train", {{"train.epochs", "2"}, {"train.milestones", ""}}), IsEmpty());
+  EXPECT_THAT(lines_of("train", {{"train.epochs", "2"}, {"train.schedule", "cosine"}}), IsEmpty());
+  EXPECT_THAT(lines_of("prune", {}, "train:\n  epochs: 2\n"), IsEmpty());
+}
+
+TEST(WithoutEffect, EveryKeyOfTheConfigurationIsReadBySomeCommand) {
+  Config config;
+  for (const Field& field : config_fields(config)) {
+    int readers = 0;
+    for (const auto* command : {"run", "sweep", "train", "score", "prune", "eval"}) {
+      Config given;
+      given.given = {{field.key, true}};
+      bool unread = false;
+      for (const std::string& line : without_effect(command, given))
+        unread |= line.find(" does not read it") != std::string::npos;
+      readers += unread ? 0 : 1;
+    }
+    EXPECT_GT(readers, 0) << field.key;
+  }
+}
+
+}  // namespace
+}  // namespace diffprob::launch
