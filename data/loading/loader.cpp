@@ -84,10 +84,6 @@ void copy_mirrored(const std::uint8_t* from, int size, std::uint8_t* to) {
   }
 }
 
-std::string with_place(const std::string& place, const std::string& reason) {
-  return reason.find(place) == std::string::npos ? place + ": " + reason : reason;
-}
-
 void check_options(const LoaderOptions& options, std::int64_t first_batch) {
   const auto require = [](bool good, const char* name, std::int64_t found, const char* wanted) {
     if (!good)
@@ -254,7 +250,7 @@ void Loader::Impl::decode_row(const Chunk& chunk, std::int64_t row, Worker& work
   try {
     image = obtain(index, worker, space);
   } catch (const DataError& e) {
-    const std::string message = with_place(dataset->describe(index), e.what());
+    const std::string message = with_image(*dataset, index, e.what());
     if (options.on_corrupt == OnCorrupt::kFail) throw DataError(message);
     std::memset(out, 0, image_bytes);
     result.replaced.emplace_back(row, message);

@@ -176,6 +176,9 @@ class RecordDataset final : public Dataset {
   std::string describe(std::int64_t index) const override {
     return name_record(records_, entry(index));
   }
+  std::string folder() const override {
+    return std::filesystem::path(records_.file().path()).parent_path().string();
+  }
   std::string fingerprint() const override { return fingerprint_; }
 
  private:

@@ -99,4 +99,11 @@ std::string Subset::fingerprint() const {
   return digest.hex();
 }
 
+std::string with_image(const Dataset& dataset, std::int64_t index, const std::string& reason) {
+  const auto in_front = [](const std::string& what, const std::string& text) {
+    return what.empty() || text.find(what) != std::string::npos ? text : what + ": " + text;
+  };
+  return in_front(dataset.folder(), in_front(dataset.describe(index), reason));
+}
+
 }  // namespace diffprob::data

@@ -28,6 +28,8 @@ class Dataset {
   virtual void read(std::int64_t index, std::vector<std::byte>& bytes) const = 0;
   /// For messages: "train.rec record 17 (offset 123456)".
   [[nodiscard]] virtual std::string describe(std::int64_t index) const = 0;
+  /// Folder of the set, for messages; "" when describe() names it.
+  [[nodiscard]] virtual std::string folder() const { return {}; }
   /// SHA-256 (hex) over kind, size, num_classes, all labels and what locates the images (record
   /// offsets and lengths, file names and sizes); the same for the same set on any machine,
   /// different when labels or records change.
@@ -51,6 +53,7 @@ class Subset final : public Dataset {
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override;
   [[nodiscard]] std::string describe(std::int64_t index) const override;
   [[nodiscard]] std::string fingerprint() const override;
+  [[nodiscard]] std::string folder() const override { return parent_->folder(); }
   [[nodiscard]] const Dataset& parent() const noexcept { return *parent_; }
   /// Labels of the parent -> labels here, or -1; empty: labels stay.
   [[nodiscard]] const std::vector<std::int64_t>& label_map() const noexcept { return label_map_; }
@@ -63,5 +66,10 @@ class Subset final : public Dataset {
   std::vector<std::int64_t> label_map_;
   std::int64_t num_classes_ = 0;
 };
+
+/// `reason` with the image that it is about, and the folder of its set, in front: where it does not
+/// name them itself.
+[[nodiscard]] std::string with_image(const Dataset& dataset, std::int64_t index,
+                                     const std::string& reason);
 
 }  // namespace diffprob::data

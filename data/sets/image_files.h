@@ -31,6 +31,7 @@ class ImageFiles final : public Dataset {
   }
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override;
   [[nodiscard]] std::string describe(std::int64_t index) const override;
+  [[nodiscard]] std::string folder() const override { return folder_; }
   /// Reads the size of every file.
   [[nodiscard]] std::string fingerprint() const override;
   [[nodiscard]] LeftOut left_out() const override { return left_out_; }

@@ -1,7 +1,6 @@
 #include "data/sets/verification_set.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <string_view>
 #include <utility>
 
@@ -10,6 +9,7 @@
 #include "data/files/input_file.h"
 #include "data/pickle/numpy_values.h"
 #include "data/pickle/reader.h"
+#include "data/sets/set_names.h"
 
 namespace diffprob::data {
 namespace {
@@ -82,11 +82,6 @@ std::vector<std::vector<std::byte>> read_images(const PickleValue& value, std::s
     images.emplace_back(bytes.begin(), bytes.end());
   }
   return images;
-}
-
-std::string set_name(const std::string& path) {
-  const std::filesystem::path file(path);
-  return file.extension() == ".bin" ? file.stem().string() : file.filename().string();
 }
 
 void append_unsigned(std::string& out, std::uint64_t value, int width) {

@@ -1,6 +1,7 @@
 #include "launch/cli/check_inputs.h"
 
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include "dist/mpi/agreement.h"
 #include "launch/cli/input_checks.h"
 #include "launch/evaluate/eval_command.h"
+#include "launch/inputs/image_sizes.h"
 #include "launch/inputs/labels.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/job/try_folder.h"
@@ -64,6 +66,13 @@ Dataset open_set(const std::string& command, const Config& config, bool is_root,
   return check_training_set(config, problems);
 }
 
+void warn_about_sizes(const Config& config, const data::Dataset& dataset) {
+  const std::string resized =
+      resized_warning(dataset, config.data.loader.image_size,
+                      fmt::format("{}", fmt::join(config.data.train, ", ")));
+  if (!resized.empty()) spdlog::warn("{}", resized);
+}
+
 /// What one process can see.
 void check_files(const std::string& command, const Config& config, const Dataset& dataset,
                  int ranks, Problems& problems) {
@@ -72,6 +81,8 @@ void check_files(const std::string& command, const Config& config, const Dataset
     check_ijb(config, problems);
     return check_network(config, problems);
   }
+  if (dataset && command != "prune")
+    attempt("data.train", problems, [&] { warn_about_sizes(config, *dataset); });
   if (trains(command)) {
     const std::int64_t unknown = config.train.batch_size;  // a size with which nothing is wrong
     attempt("train", problems,

@@ -16,7 +16,8 @@ constexpr const char* kPathKeys[] = {"data",   "labels", "subset", "kept",
 /// Expands the paths that commands without a configuration take: shells leave "--file=~/x" alone.
 void expand_paths(CommandLine& line, std::vector<std::string>& problems) {
   for (Override& item : line.overrides) {
-    if (std::ranges::find(kPathKeys, item.key) == std::end(kPathKeys)) continue;
+    const bool is_root = line.command == "data" && item.key == "data.root";
+    if (!is_root && std::ranges::find(kPathKeys, item.key) == std::end(kPathKeys)) continue;
     try {
       if (has_control_characters(item.value))
         throw std::invalid_argument("expected text on one line, without control characters");

@@ -1,6 +1,7 @@
 #include "launch/cli/input_checks.h"
 
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -8,6 +9,7 @@
 
 #include "data/error.h"
 #include "data/open_dataset.h"
+#include "data/sets/set_names.h"
 #include "data/sets/verification_set.h"
 #include "eval/embed/resident_set.h"
 #include "eval/ijb/meta.h"
@@ -15,11 +17,14 @@
 #include "launch/checkpoint/manifest.h"
 #include "launch/checkpoint/network.h"
 #include "launch/evaluate/feature_file.h"
+#include "launch/inputs/image_sizes.h"
 #include "launch/inputs/labels.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/pipeline/pruning.h"
+#include "launch/score/head_labels.h"
 #include "launch/train/optimizers.h"
 #include "launch/train/train.h"
+#include "prune/error.h"
 #include "prune/methods/methods.h"
 #include "prune/sample_rows.h"
 
@@ -56,6 +61,8 @@ void check_verification_set(const std::string& path, const Config& config) {
         path, set.pairs(), folds));
   }
   if (!config.eval.features.empty()) return;
+  const std::string resized = resized_warning(set, config.data.loader.image_size, path);
+  if (!resized.empty()) spdlog::warn("{}", resized);
   try {
     decode_all(std::move(set), config);
   } catch (const data::DataError& error) {
@@ -155,16 +162,20 @@ void check_best_set(const Config& config, Problems& problems) {
   const std::string& best = config.train.best_set;
   if (best.empty()) return;
   std::vector<std::string> names;
-  for (const auto& path : config.eval.sets) names.push_back(fs::path(path).stem().string());
+  if (!attempt("eval.sets", problems, [&] { names = data::set_names(config.eval.sets); })) return;
   if (is_synthetic(config)) names.push_back("synthetic_verification");
   if (std::find(names.begin(), names.end(), best) != names.end()) return;
   problems.push_back(fmt::format(
       "train.best_set: {} is none of the verification sets of this job ({}); expected the name of "
-      "a file of eval.sets, without .bin",
+      "a file of eval.sets, without .bin (and with its folder where two have the same name)",
       best, names.empty() ? "eval.sets is empty" : fmt::format("{}", fmt::join(names, ", "))));
 }
 
 void check_ijb(const Config& config, Problems& problems) {
+  attempt("eval.ijb", problems, [&] {  // none is given twice
+    (void)data::distinct_names(config.eval.ijb,
+                               std::vector<std::string>(config.eval.ijb.size(), "IJB"));
+  });
   for (const auto& folder : config.eval.ijb) {
     attempt("eval.ijb", problems, [&] {
       need_there(folder);
@@ -199,10 +210,9 @@ void check_scoring(const Config& config, const data::Dataset* dataset, Problems&
     need_there(checkpoint);
     const Manifest manifest = read_manifest(checkpoint);
     for (const auto& file : manifest.files) need_there(checkpoint + "/" + file.name);
-    const std::int64_t classes = manifest.info.num_classes;
-    if (dataset != nullptr && dataset->num_classes() > classes)
-      throw data::DataError(fmt::format("the data set has {} identities, but the head of {} has {}",
-                                        dataset->num_classes(), checkpoint, classes));
+    if (dataset == nullptr) return;
+    const std::string doubt = check_head_labels(checkpoint, manifest.info, *dataset);
+    if (!doubt.empty()) spdlog::warn("{}", doubt);
   });
 }
 
@@ -219,7 +229,12 @@ void check_prune_files(const Config& config, const std::string& fingerprint, Pro
     there &= path.empty() || attempt(key, problems, [&, &file = path] { need_there(file); });
   if (there)
     attempt(p.scores.empty() ? "prune.dynamics" : "prune.scores", problems, [&] {
-      (void)prune::SampleRows({p.scores, p.dynamics, fingerprint}, prune_options(config));
+      const prune::SampleRows rows({p.scores, p.dynamics, fingerprint}, prune_options(config));
+      if (fingerprint.empty() && !rows.source().part_of.empty())
+        throw prune::PruneError(
+            (p.scores.empty() ? p.dynamics : p.scores) +
+            " is of a part of a data set; give its data.train and data.kept (and data.labels), so "
+            "that the kept lists count in the whole set");
     });
 }
 

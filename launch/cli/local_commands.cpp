@@ -45,6 +45,8 @@ int show_data(const std::string& path, const std::string& list_root = "") {
                counts[counts.size() / 2], counts.back(),
                std::count(counts.begin(), counts.end(), 0));
   }
+  const data::LeftOut rest = dataset->left_out();
+  if (rest.count > 0) fmt::print("  left out     {}, the first: {}\n", rest.count, rest.first);
   fmt::print("  fingerprint  {}\n", dataset->fingerprint());
   return 0;
 }

@@ -23,6 +23,7 @@ std::optional<T> parse_number(const std::string& text) {
 
 /// Says that the decimals of a number are set off by a point, where a comma stands.
 std::string comma_hint(std::string text) {
+  if (text.find(',') == std::string::npos) return {};
   std::ranges::replace(text, ',', '.');
   return parse_number<double>(text) ? " with a point, as in " + text : "";
 }

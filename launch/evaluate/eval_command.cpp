@@ -9,8 +9,10 @@
 
 #include "data/error.h"
 #include "data/files/atomic_file.h"
+#include "data/sets/set_names.h"
 #include "dist/mpi/agreement.h"
 #include "eval/ijb/loose_crops.h"
+#include "eval/ijb/meta.h"
 #include "launch/checkpoint/network.h"
 #include "launch/evaluate/feature_file.h"
 #include "launch/evaluate/results.h"
@@ -105,9 +107,17 @@ void list_missing(const std::string& folder, const eval::IjbProtocol& protocol,
       problems.empty() ? "met by another rank" : problems.front());
 }
 
-nlohmann::json run_ijb(const std::string& folder, model::Backbone* backbone, const Config& config,
-                       Runtime& runtime) {
-  const auto protocol = eval::read_ijb_protocol(folder, runtime.control());
+/// Names of IJB folders that are used together.
+std::vector<std::string> ijb_names(const std::vector<std::string>& folders) {
+  std::vector<std::string> names;
+  for (const std::string& folder : folders) names.push_back(eval::find_ijb_files(folder).name);
+  return data::distinct_names(folders, std::move(names));
+}
+
+nlohmann::json run_ijb(const std::string& folder, const std::string& name,
+                       model::Backbone* backbone, const Config& config, Runtime& runtime) {
+  auto protocol = eval::read_ijb_protocol(folder, runtime.control());
+  protocol.files.name = name;
   spdlog::info("{}: {}, {} images, {} templates{}", folder, protocol.files.name,
                protocol.images.size(), protocol.templates.templates(),
                protocol.probes ? ", with 1:N lists" : "");
@@ -180,8 +190,9 @@ void eval_command(const Config& config, Runtime& runtime) {
   if (runtime.is_root()) std::fputs(verification_table(reports).c_str(), stdout);
 
   nlohmann::json ijb = nlohmann::json::array();
-  for (const auto& folder : config.eval.ijb)
-    ijb.push_back(run_ijb(folder, backbone.get(), config, runtime));
+  const std::vector<std::string> names = ijb_names(config.eval.ijb);
+  for (std::size_t i = 0; i < names.size(); ++i)
+    ijb.push_back(run_ijb(config.eval.ijb[i], names[i], backbone.get(), config, runtime));
   if (!runtime.is_root()) return;
   if (!reports.empty()) write_json(config.output + "/eval.json", reports_to_json(reports));
   if (!ijb.empty()) write_json(config.output + "/ijb.json", ijb);

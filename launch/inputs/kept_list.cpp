@@ -35,6 +35,13 @@ std::shared_ptr<const data::Dataset> kept_part(const std::shared_ptr<const data:
   return std::make_shared<data::Subset>(dataset, set.kept, std::move(label_map));
 }
 
+std::string part_of(const data::Dataset& dataset) {
+  const auto* part = dynamic_cast<const data::Subset*>(&dataset);
+  if (part == nullptr) return {};
+  const std::string outer = part_of(part->parent());
+  return outer.empty() ? part->parent().fingerprint() : outer;
+}
+
 std::optional<prune::WholeNumbers> whole_numbers(const data::Dataset& dataset) {
   const auto* part = dynamic_cast<const data::Subset*>(&dataset);
   if (part == nullptr) return std::nullopt;

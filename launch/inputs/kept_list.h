@@ -17,6 +17,8 @@ namespace diffprob::launch {
 [[nodiscard]] std::shared_ptr<const data::Dataset> kept_part(
     const std::shared_ptr<const data::Dataset>& dataset, const prune::IndexSet& set,
     const std::string& path);
+/// Fingerprint of the set that `dataset` is a part of (data.kept), or "" when it is whole.
+[[nodiscard]] std::string part_of(const data::Dataset& dataset);
 /// How the samples of a training set that is a part (data.kept) count in data.train; nothing when
 /// it is not one.
 [[nodiscard]] std::optional<prune::WholeNumbers> whole_numbers(const data::Dataset& dataset);

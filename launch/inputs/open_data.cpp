@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "data/open_dataset.h"
+#include "data/sets/set_names.h"
 #include "launch/inputs/labels.h"
 #include "launch/inputs/stage_data.h"
 #include "launch/inputs/synthetic.h"
@@ -48,8 +49,10 @@ std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Run
 std::vector<eval::ResidentSet> open_verification_sets(const Config& config, KeepDecoded keep) {
   std::vector<eval::ResidentSet> sets;
   const int threads = std::max(1, config.data.loader.decode_threads);
-  for (const auto& path : config.eval.sets) {
-    data::VerificationSet set = data::read_verification_bin(path);
+  const std::vector<std::string> names = data::set_names(config.eval.sets);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    data::VerificationSet set = data::read_verification_bin(config.eval.sets[i]);
+    set.name = names[i];
     spdlog::info("verification set {}: {} pairs", set.name, set.pairs());
     sets.emplace_back(std::move(set), config.data.loader.image_size, threads,
                       keep == KeepDecoded::kYes);

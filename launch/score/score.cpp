@@ -15,6 +15,7 @@
 
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/checkpoint/network.h"
+#include "launch/inputs/kept_list.h"
 #include "launch/job/signals.h"
 #include "launch/observe/progress.h"
 #include "launch/score/score_parts.h"
@@ -209,8 +210,8 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
   const auto& head = model.head->options();
   TORCH_CHECK(dataset->size() <= std::numeric_limits<std::uint32_t>::max(),
               "score: ", dataset->size(), " samples; at most 2^32 - 1");
-  TORCH_CHECK(dataset->num_classes() <= head.num_classes, "score: the data set has ",
-              dataset->num_classes(), " identities, but the head of the checkpoint has only ",
+  TORCH_CHECK(dataset->num_classes() == head.num_classes, "score: the data set has ",
+              dataset->num_classes(), " identities, but the head of the checkpoint has ",
               head.num_classes, ": it was trained on a different set");
   ScoreParts parts(std::filesystem::path(path).replace_extension(".parts"),
                    plan_of(*dataset, model, config, runtime.device()), runtime.control());
@@ -223,7 +224,8 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
                   head.margin.scale,
                   dump_sections(config, {"score.fold", "score.precision", "score.margin",
                                          "data.train", "data.on_corrupt"}),
-                  dataset->num_classes()};
+                  dataset->num_classes(),
+                  part_of(*dataset)};
   table.records = parts.read_all();
   if (runtime.is_root()) {
     for (std::int64_t i = 0; i < dataset->size(); ++i)

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <limits>
 
+#include <spdlog/fmt/fmt.h>
+
 #include "data/random/keyed_random.h"
 #include "launch/config/precision.h"
 #include "launch/train/optimizers.h"
@@ -62,11 +64,13 @@ namespace {
 dist::GradientReducerOptions reducer_options(const Config& config, const Runtime& runtime) {
   const at::ScalarType type = config.train.reducer.communication_dtype;
   const std::int64_t most = dist::most_ranks_adding_in(type, runtime.device());
-  TORCH_CHECK(runtime.world_size() <= most, "train.grad_dtype=", word_of(format_words(), type),
-              " on ", runtime.world_size(),
-              " GPUs: NCCL sums gradients in that type, and with more than ", most,
-              " GPUs the terms fall below its precision. Use ",
-              type == at::kBFloat16 ? "fp16 (up to 2048 GPUs) or fp32" : "fp32");
+  if (runtime.world_size() > most) {
+    throw ConfigError({fmt::format(
+        "train.grad_dtype: is {} on {} GPUs, but NCCL sums gradients in that type, and with more "
+        "than {} GPUs the terms fall below its precision; use {}",
+        word_of(format_words(), type), runtime.world_size(), most,
+        type == at::kBFloat16 ? "fp16 (up to 2048 GPUs) or fp32" : "fp32")});
+  }
   dist::GradientReducerOptions options = config.train.reducer;
   options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * kBytesPerMebibyte);
   options.reorder = !config.train.deterministic;
@@ -86,8 +90,8 @@ constexpr std::int64_t kStepsBeforeGraph = 4;
 bool wants_graph(const Config& config, const Runtime& runtime) {
   if (config.train.cuda_graph == CudaGraph::kOff) return false;
   const std::string obstacle = graph_obstacle(config, runtime);
-  TORCH_CHECK(obstacle.empty() || config.train.cuda_graph == CudaGraph::kAuto,
-              "train.cuda_graph=true is not possible: ", obstacle);
+  if (!obstacle.empty() && config.train.cuda_graph == CudaGraph::kOn)
+    throw ConfigError({"train.cuda_graph: true is not possible: " + obstacle});
   return obstacle.empty();
 }
 

@@ -65,8 +65,9 @@ void TrainingCheckpoints::resume(TrainingProgress& progress) {
   const CheckpointInfo info = read_checkpoint_info(*found);
   const auto& allowed = config_.train.allow_changes;
   const auto differences = settings_differences(info.settings, settings_, allowed);
-  TORCH_CHECK(differences.empty(), "cannot resume ", *found,
-              ": it was made with different settings:", joined(differences), advice(differences));
+  if (!differences.empty())
+    throw ConfigError({fmt::format("cannot resume {}: it was made with different settings:{}{}",
+                                   *found, joined(differences), advice(differences))});
   check_classes(*found, info);
   CheckpointState state = train_step_.state(train_step_.statistics());
   const std::vector<std::string> parts = {"loss",          "optimizer",    "scaler",         "ema",
@@ -109,11 +110,11 @@ void TrainingCheckpoints::resume_at(const CheckpointInfo& info, TrainingProgress
 void TrainingCheckpoints::check_classes(const std::string& checkpoint,
                                         const CheckpointInfo& info) const {
   const std::int64_t classes = job_.dataset->num_classes();
-  TORCH_CHECK(info.num_classes == classes, "cannot resume ", checkpoint, ": its head has ",
-              info.num_classes, " identities, but the training set has ", classes,
-              ". To train its network on other people, use another --output and "
-              "--train.init=",
-              checkpoint);
+  if (info.num_classes != classes)
+    throw ConfigError({fmt::format(
+        "cannot resume {}: its head has {} identities, but the training set has {}. To train its "
+        "network on other people, use another --output and --train.init={}",
+        checkpoint, info.num_classes, classes, checkpoint)});
   if (data::parse_key_values(info.settings)["dataset"] != job_.dataset->fingerprint())
     spdlog::warn(
         "{}: the training set is another one than that of {}, and both have {} identities: class "

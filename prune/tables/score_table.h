@@ -33,6 +33,7 @@ struct ScoreSource {
   double scale = 64;
   std::string config;  ///< effective configuration, YAML
   std::int64_t num_classes = 0;
+  std::string part_of{};  ///< fingerprint of the whole data set when this one is a part of it
 };
 
 /// Scores of a whole data set: records[i] is sample i, labels[i] its identity.

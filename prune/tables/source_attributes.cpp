@@ -12,6 +12,7 @@ void write_source(HdfWriter& file, const ScoreSource& source) {
   file.attribute("margin", source.margin);
   file.attribute("scale", source.scale);
   file.attribute("num_classes", source.num_classes);
+  if (!source.part_of.empty()) file.attribute("part_of", source.part_of);
   const std::vector<std::uint8_t> config(source.config.begin(), source.config.end());
   file.dataset<std::uint8_t>("config", config);
 }
@@ -23,6 +24,7 @@ ScoreSource read_source(const HdfReader& file, const std::string& path) {
   source.margin = file.number("margin");
   source.scale = file.number("scale");
   source.num_classes = file.integer("num_classes");
+  if (file.has_attribute("part_of")) source.part_of = file.text("part_of");
   const auto config = file.dataset<std::uint8_t>("config");
   source.config.assign(config.begin(), config.end());
   check_extents(path, 0, source.num_classes);

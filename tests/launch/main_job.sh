@@ -395,8 +395,7 @@ small_head() {  # labels beyond the head: every rank ends with one message
   rm -rf "$work/more"
   exits 0 ranks 1 data synth "$work/more" --synthetic.identities=20 --synthetic.images_per_identity=6 --synthetic.verification_pairs=20
   exits 2 ranks 2 score "$work/config.yaml" --data.train="$work/more" --model.checkpoint="$(network)" --output="$work/more_out"
-  says "the data set has 20 identities, but the head of"
-  says "has 12"
+  says "was trained on 12 identities, but this data set has 20"
 }
 
 "$case_name"

@@ -75,7 +75,7 @@ exits 1 diffprob data check folder
 says "002.jpg.1: left out, no image by its ending"
 
 # A result that did not arrive is a failure.
-exits 1 bash -c "'$program' data info faces > /dev/full"
+exits 1 bash -c "'$program' data info faces 2>'$log' >/dev/full"
 says "standard output could not be written in full"
-exits 1 bash -c "'$program' config --print-defaults > /dev/full"
+exits 1 bash -c "'$program' config --print-defaults 2>'$log' >/dev/full"
 echo "data check: all as expected"

@@ -15,7 +15,7 @@ using ::testing::IsEmpty;
 std::vector<std::string> lines_of(const std::string& command,
                                   const std::vector<Override>& overrides,
                                   const std::string& text = "") {
-  return without_effect(command, parse_config("my.yaml", text, overrides));
+  return without_effect(command, parse_config(text.empty() ? "" : "my.yaml", text, overrides));
 }
 
 TEST(WithoutEffect, DefaultsHaveTheirEffect) {
