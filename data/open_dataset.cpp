@@ -16,8 +16,18 @@ namespace {
 
 constexpr const char* kUnderstood =
     "supported: a folder with train.rec, a .rec file, a list (.lst, .list or .txt), or a folder "
-    "with one sub-folder "
-    "per class";
+    "with one sub-folder per class";
+
+std::shared_ptr<const Dataset> open_folder(const std::string& path) {
+  const fs::path records = fs::path(path) / "train.rec";
+  std::error_code error;
+  if (fs::exists(records, error)) return open_record_file(records.string());
+  if (fs::is_symlink(fs::symlink_status(records, error)))
+    throw DataError(records.string() + ": is a link to " +
+                    fs::read_symlink(records, error).string() +
+                    ", which is not there; mend the link, or give the .rec file itself");
+  return open_image_folder(path);
+}
 
 }  // namespace
 
@@ -29,11 +39,7 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& path, const std::
                     (status.type() == fs::file_type::not_found
                          ? "does not exist"
                          : "cannot be opened: " + error.message()));
-  if (fs::is_directory(status)) {
-    const auto records = fs::path(path) / "train.rec";
-    return fs::exists(records, error) ? open_record_file(records.string())
-                                      : open_image_folder(path);
-  }
+  if (fs::is_directory(status)) return open_folder(path);
   const auto extension = fs::path(path).extension();
   if (extension == ".rec") return open_record_file(path);
   if (is_image_list(path)) return open_image_list(path, list_root);

@@ -112,7 +112,7 @@ class ImageFilesCheck {
     std::vector<std::uint32_t> labels;
     for (std::int64_t i = 0; i < files_->size(); ++i)
       labels.push_back(static_cast<std::uint32_t>(files_->label(i)));
-    report_.num_classes = likely_class_count(labels);
+    report_.num_classes = std::max(likely_class_count(labels), repeated_class_count(labels));
     for (std::int64_t i = 0; i < files_->size(); ++i) {
       if (files_->label(i) < report_.num_classes) continue;
       report_.findings.push_back({.kind = FindingKind::kLabel,

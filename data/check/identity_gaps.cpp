@@ -37,6 +37,14 @@ void find_empty_identities(std::vector<std::uint32_t> labels, std::int64_t num_c
   if (expected < num_classes) report(expected, num_classes - 1);
 }
 
+std::int64_t repeated_class_count(std::vector<std::uint32_t> labels) {
+  std::ranges::sort(labels);
+  std::int64_t count = 0;
+  for (std::size_t i = 1; i < labels.size() && labels[i] != kNoLabel; ++i)
+    if (labels[i] == labels[i - 1]) count = std::int64_t{labels[i]} + 1;
+  return count;
+}
+
 std::int64_t likely_class_count(std::vector<std::uint32_t> labels) {
   const auto longest = longest_gap(labels.size());
   std::ranges::sort(labels);

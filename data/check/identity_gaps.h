@@ -22,6 +22,10 @@ void find_empty_identities(std::vector<std::uint32_t> labels, std::int64_t num_c
 /// do not count.
 [[nodiscard]] std::int64_t likely_class_count(std::vector<std::uint32_t> labels);
 
+/// One more than the largest label that several samples have: what is written twice in a text is
+/// no damage.
+[[nodiscard]] std::int64_t repeated_class_count(std::vector<std::uint32_t> labels);
+
 /// The largest number of classes that can be believed: all labels, and such a gap behind the last
 /// one.
 [[nodiscard]] std::int64_t largest_class_count(std::span<const std::uint32_t> labels);

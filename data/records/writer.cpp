@@ -125,8 +125,8 @@ void RecordWriter::Impl::check_order(std::int64_t label, const std::string& what
     throw DataError(what + "label " + std::to_string(label) + ", expected " +
                     (classes > 0 ? std::to_string(classes - 1) + " or " : "") +
                     std::to_string(classes) +
-                    " (labels must come in order without gaps; `diffprob data pack --subset=LIST` "
-                    "renumbers them)");
+                    " (labels must come in order without gaps; `diffprob data pack "
+                    "--data.labels=dense` renumbers them)");
 }
 
 RecordWriter::RecordWriter(std::string folder, int image_size, RecordLayout layout) {

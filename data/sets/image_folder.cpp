@@ -61,6 +61,24 @@ std::string why_left_out(const fs::path& path) {
          ") or its first bytes; remove it, or give an image the ending of its kind";
 }
 
+/// The file of a folder without classes that may be meant, for the message.
+std::string instead_of(const fs::path& folder, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (fs::path(name).extension() == ".rec" || is_image_list(name))
+      return ", but " + name + ": give that file, " + (folder / name).string();
+  }
+  return {};
+}
+
+/// What to do about a class without images: its sub-folders may be the classes.
+std::string empty_class_advice(const fs::path& of_class, const std::string& folder) {
+  if (!sorted_names(of_class, is_folder).empty())
+    return "it has sub-folders: if they are the classes, give " + of_class.string() +
+           " as the data set (several sets may be given)";
+  return "remove the folder, or write the set without it with `diffprob data check " + folder +
+         " --repair=OUT`";
+}
+
 /// Tells of what stands beside the folders of the classes: images and dangling links. Lists and
 /// notes are no part of the set.
 void tell_left_out_beside_classes(const fs::path& folder, const std::vector<std::string>& names,
@@ -84,9 +102,10 @@ std::shared_ptr<const ImageFiles> scan_image_folder(const std::string& folder,
   std::vector<std::string> left_out;
   const auto classes = sorted_names(folder, is_folder, &left_out);
   if (classes.empty())
-    throw DataError(folder +
-                    ": neither a train.rec nor sub-folders; a data set is a folder with train.rec, "
-                    "a folder with one sub-folder per class, a .rec file or a .lst list");
+    throw DataError(folder + ": neither a train.rec nor sub-folders" +
+                    instead_of(folder, left_out) +
+                    "; a data set is a folder with train.rec, a folder with one sub-folder per "
+                    "class, a .rec file or a .lst list");
   auto files = std::make_shared<ImageFiles>(folder, "folder of images");
   const OnImageSetProblem note = [&](const ImageSetProblem& problem) {
     if (problem.left_out) files->leave_out(problem.message);
@@ -99,10 +118,9 @@ std::shared_ptr<const ImageFiles> scan_image_folder(const std::string& folder,
     const auto images = sorted_names(of_class, is_image_entry, &left_out);
     for (const std::string& name : left_out) note({-1, why_left_out(of_class / name), true});
     if (images.empty())
-      note({static_cast<std::int64_t>(label),
-            of_class.string() + ": a class without images (" + kImageEndings +
-                "); remove the folder, or write the set without it with `diffprob data check " +
-                folder + " --repair=OUT`"});
+      note({static_cast<std::int64_t>(label), of_class.string() + ": a class without images (" +
+                                                  kImageEndings + "); " +
+                                                  empty_class_advice(of_class, folder)});
     for (const auto& image : images)
       files->add(classes[label] + "/" + image, static_cast<std::uint32_t>(label));
   }

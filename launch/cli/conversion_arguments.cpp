@@ -30,6 +30,7 @@ void parse_one(const Override& item, ConversionArguments& arguments,
   if (key == "to") arguments.to = value;
   if (key == "data") arguments.data = value;
   if (key == "data.root") arguments.root = value;
+  if (key == "data.labels") choose(arguments.dense_labels, "as_is", false, "dense", true);
   if (key == "labels") arguments.labels = value;
   if (key == "subset") arguments.subset = value;
   if (key == "list")

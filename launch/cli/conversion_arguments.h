@@ -29,7 +29,8 @@ struct ConversionArguments {
   prune::ScoreValue value = prune::ScoreValue::kProbability;
   prune::EpochChoice epoch;
   std::int64_t samples = 0;
-  data::PackOptions pack;  ///< of `data pack`
+  data::PackOptions pack;     ///< of `data pack`
+  bool dense_labels = false;  ///< of `data pack`
 };
 /// From --key=value of the command line. `known`: the keys that this command has. Throws
 /// ConfigError with every problem at once.

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "launch/checkpoint/network.h"
+#include "launch/config/without_effect.h"
 #include "launch/job/read_config.h"
 #include "model/onnx/export.h"
 #include "model/onnx/writer.h"
@@ -49,6 +50,8 @@ int export_command(const CommandLine& given) {
   CommandLine line = given;
   const std::string path = take_file(line);
   const Config config = read_config(line);
+  for (const std::string& key : without_effect("export", config))
+    fmt::print(stderr, "warning: {}\n", key);
   const bool folds = std::find(line.flags.begin(), line.flags.end(), kFoldFlag) != line.flags.end();
   check_request(path, config.model.checkpoint, folds);
   const LoadedNetwork loaded =

@@ -1,9 +1,11 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <filesystem>
+#include <numeric>
 
 #include "data/open_dataset.h"
 #include "data/records/pack_records.h"
+#include "data/sets/label_map.h"
 #include "launch/cli/conversion_arguments.h"
 #include "launch/cli/convert.h"
 
@@ -38,7 +40,8 @@ void check_pack_options(const CommandLine& line, const ConversionArguments& argu
 /// What the files beside the set hold.
 std::string companions(const ConversionArguments& arguments) {
   const std::string source = "source_index.txt: one old index per line";
-  if (!arguments.subset.empty()) return " (label_map.txt: old label to new; " + source + ")";
+  if (!arguments.subset.empty() || arguments.dense_labels)
+    return " (label_map.txt: old label to new; " + source + ")";
   return arguments.pack.shuffle_seed.has_value() ? " (" + source + ")" : "";
 }
 
@@ -46,13 +49,22 @@ std::string companions(const ConversionArguments& arguments) {
 
 int pack_command(const CommandLine& line) {
   if (line.positional.size() != 3) throw ConfigError({"usage:\n" + help_text("data")});
-  const auto arguments =
-      parse_conversion(line, {"subset", "kind", "list", "base", "layout", "shuffle", "data.root"});
+  const auto arguments = parse_conversion(
+      line, {"subset", "kind", "list", "base", "layout", "shuffle", "data.root", "data.labels"});
   const std::string& from = line.positional[1];
   const std::string& to = line.positional[2];
   check_pack_options(line, arguments);
   refuse_same_folder(from, to);
   const auto dataset = data::open_dataset(from, arguments.root);
+  if (arguments.subset.empty() && arguments.dense_labels) {
+    std::vector<std::int64_t> all(static_cast<std::size_t>(dataset->size()));
+    std::iota(all.begin(), all.end(), std::int64_t{0});
+    const auto packed =
+        data::pack_subset(dataset, all, data::dense_label_map(*dataset, all), to, arguments.pack);
+    fmt::print("packed {} images of {} identities, renumbered from {} labels, into {}{}\n",
+               packed.images, packed.identities, dataset->num_classes(), to, companions(arguments));
+    return 0;
+  }
   if (arguments.subset.empty()) {
     const auto packed = data::pack_records(*dataset, to, arguments.pack);
     fmt::print("packed {} images of {} identities into {}{}\n", packed.images, packed.identities,

@@ -55,6 +55,7 @@ const std::vector<Use>& uses() {
       {"prune", with_common({"data.train", "data.root", "data.kept", "data.labels", "prune."})},
       {"eval", with_common({"data.image_size", "data.decode_threads", "model.checkpoint",
                             "model.backbone", "model.embedding_dim", "train.precision", "eval."})},
+      {"export", {"model.checkpoint", "model.backbone", "model.embedding_dim"}},
   };
   return all;
 }

@@ -68,6 +68,39 @@ says "Remove overflowed/train.idx"
 rm overflowed/train.idx
 exits 0 diffprob data info overflowed
 
+# A list whose labels have gaps is sound; packing renumbers when it is asked to.
+mkdir listed
+python3 - <<'PY'
+import struct
+rec = open("faces/train.rec", "rb").read()
+at = {int(k): int(o) for k, o in (line.split("\t") for line in open("faces/train.idx"))}
+with open("listed/faces.lst", "w") as lines:
+    for i, key in enumerate(range(1, 7)):
+        length = struct.unpack("<I", rec[at[key] + 4:at[key] + 8])[0] & 0x1fffffff
+        open(f"listed/{i}.jpg", "wb").write(rec[at[key] + 32:at[key] + 8 + length])
+        lines.write(f"{i}\t{(45, 99, 6573525)[i // 2]}\t{i}.jpg\n")
+PY
+exits 1 diffprob data check listed/faces.lst --kept=listed/kept.txt
+says "identities 100 to 6573524 have no image"
+grep -q "0, 1, 2, 3, 4, 5" listed/kept.txt || die "a person with a large label was dropped"
+exits 1 diffprob data pack listed/faces.lst packed_list
+says "data.labels=dense"
+exits 0 diffprob data pack listed/faces.lst packed_list --data.labels=dense
+says "packed 6 images of 3 identities, renumbered from 6573526 labels"
+grep -q "6573525: 2" packed_list/label_map.txt || die "the label map lacks the old label"
+exits 0 diffprob data check packed_list
+
+# Folders that are nearly a data set: the message names what may be meant.
+mkdir -p nearly/nested/part0/a links && cp listed/0.jpg nearly/nested/part0/a/
+exits 1 diffprob data info nearly/nested
+says "give nearly/nested/part0 as the data set"
+ln -s /nowhere/train.rec links/train.rec
+exits 1 diffprob data info links
+says "links/train.rec: is a link to /nowhere/train.rec, which is not there"
+mkdir other && cp faces/train.rec other/casia.rec
+exits 1 diffprob data info other
+says "give that file, other/casia.rec"
+
 # Images that no reader takes are findings, and one warning in training.
 mkdir -p folder/a folder/b && printf x > folder/a/1.jpg && printf y > folder/b/1.jpg
 cp folder/a/1.jpg folder/a/002.jpg.1
