@@ -105,7 +105,7 @@ resume() {
   for file in "$whole/checkpoints/$last"/*.pth; do
     cmp "$file" "$killed/checkpoints/$last/$(basename "$file")" || die "$(basename "$file") differs from the unbroken run"
   done
-  exits 1 ranks 2 train "$work/config.yaml" --data.train="$base/data" --output="$killed" --train.epochs=4 --train.lr=0.06
+  exits 2 ranks 2 train "$work/config.yaml" --data.train="$base/data" --output="$killed" --train.epochs=4 --train.lr=0.06
   says "train.lr: was 0.05, is 0.06"
 }
 
@@ -134,10 +134,10 @@ other_people() {
   exits 0 diffprob data synth "$work/others" --synthetic.identities=15 --synthetic.images_per_identity=12 --synthetic.verification_pairs=10 \
     --synthetic.verification_identities=4 --seed=9
   exits 0 ranks 2 train "$work/config.yaml" --data.train="$base/data" --output="$out"
-  exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out" --train.epochs=3 --train.allow_changes=train.epochs
+  exits 2 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out" --train.epochs=3 --train.allow_changes=train.epochs
   says "with --train.init to start from this network"
   grep -q "allow_changes=KEY" "$log" && die "the advice leads to a head of other people"
-  exits 1 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out" --train.epochs=3 --train.allow_changes=train.epochs,dataset
+  exits 2 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out" --train.epochs=3 --train.allow_changes=train.epochs,dataset
   says "its head has 12 identities, but the training set has 15"
   exits 0 ranks 2 train "$work/config.yaml" --data.train="$work/others" --output="$out.new" --train.init="$(ls -d "$out"/checkpoints/step_???????? | tail -n 1)"
 }
@@ -328,7 +328,7 @@ options() {  # other losses, optimisers, number formats; what may change at resu
   says "data.resident_gib=1 is not used: augment.* changes images"
   [ -s "$out"/trace.rank00000.json ] || die "no trace"
   ls "$out"/tensorboard/train/events.out.tfevents.* >/dev/null || die "no event file"
-  exits 1 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out" --model.loss=arcface --train.epochs=2
+  exits 2 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out" --model.loss=arcface --train.epochs=2
   says "model.loss: was "
   exits 0 ranks 1 score "$work/config.yaml" --data.train="$base/data" --model.checkpoint="$(ls -d "$out"/checkpoints/step_* | tail -n 1)" --output="$out"_score
   exits 0 ranks 2 train "$work/config.yaml" "${train[@]}" --output="$out"_bf16 --model.loss=arcface --model.margin=-1 --train.precision=bf16 \

@@ -18,7 +18,7 @@ int run_benchmark(const char* name, int argc, char** argv, const Parse& parse,
   dist::MpiEnvironment mpi(&argc, &argv);
   try {
     const auto options = parse(argc, argv);
-    const launch::Config config = launch::parse_config(name, "", options.config);
+    const launch::Config config = launch::parse_config("", "", options.config);
     launch::Runtime runtime(mpi, config);
     const auto result = measure(options, config, runtime);
     if (runtime.is_root()) std::printf("%s\n", result.dump().c_str());
