@@ -136,5 +136,5 @@ nlohmann::ordered_json measure(const Options& options, const launch::Config& con
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_benchmark("gpu_head_bench", argc, argv, parse, measure);
+  return bench::run_benchmark(argc, argv, parse, measure);
 }

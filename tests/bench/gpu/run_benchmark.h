@@ -13,8 +13,7 @@ namespace diffprob::bench {
 /// measure(options, config, runtime) -> JSON, which rank 0 prints as one line. An error ends all
 /// ranks.
 template <class Parse, class Measure>
-int run_benchmark(const char* name, int argc, char** argv, const Parse& parse,
-                  const Measure& measure) {
+int run_benchmark(int argc, char** argv, const Parse& parse, const Measure& measure) {
   dist::MpiEnvironment mpi(&argc, &argv);
   try {
     const auto options = parse(argc, argv);
