@@ -77,6 +77,11 @@ Communicator::Communicator(std::shared_ptr<FlightRecorder> recorder, at::Device 
       deadlines_(deadlines),
       recorder_(std::move(recorder)) {}
 
+std::unique_ptr<Communicator> Communicator::subset(const std::string& name,
+                                                   const std::vector<int>& /*ranks*/) {
+  TORCH_CHECK(false, name, ": this communicator has no subsets");
+}
+
 void Communicator::record(const char* kind, const at::Tensor& tensor,
                           const std::source_location& where) {
   sequence_ = recorder_->enqueue({kind, dtype_name(tensor.scalar_type()), tensor.sizes(), where});

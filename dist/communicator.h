@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <source_location>
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -77,6 +78,13 @@ class Communicator {
   /// has a deadline then. Call this behind each replay on the current stream: the whole replay gets
   /// one. Throws CommError when the communicator is dead.
   virtual void watch_replay() {}
+  /// A communicator of some ranks, on the same device and, on a GPU, on the same stream: operations
+  /// of both run in the order in which they were called. Collective over this communicator: every
+  /// rank names the ranks that it shares one with, itself among them, ascending. Rank i of the new
+  /// one is ranks[i]. `name` is for messages. This communicator, which is one of all ranks, must
+  /// outlive it.
+  [[nodiscard]] virtual std::unique_ptr<Communicator> subset(const std::string& name,
+                                                             const std::vector<int>& ranks);
   /// Ends outstanding operations (their waits throw). The communicator is dead afterwards.
   virtual void abort() noexcept = 0;
 
@@ -90,6 +98,7 @@ class Communicator {
   /// Number of the operation that is being called: for the do_...() of a backend, which says when
   /// it starts and ends.
   [[nodiscard]] std::int64_t sequence() const noexcept { return sequence_; }
+  [[nodiscard]] const Deadlines& deadlines() const noexcept { return deadlines_; }
   [[nodiscard]] std::chrono::milliseconds timeout() const noexcept {
     return phase_ == Phase::kStartup ? deadlines_.startup : deadlines_.step;
   }

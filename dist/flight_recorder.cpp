@@ -31,8 +31,10 @@ std::string describe_record(const OperationRecord& record) {
 
 }  // namespace
 
-std::shared_ptr<FlightRecorder> FlightRecorder::make(std::string name, int rank, int world_size) {
-  std::shared_ptr<FlightRecorder> recorder(new FlightRecorder(std::move(name), rank, world_size));
+std::shared_ptr<FlightRecorder> FlightRecorder::make(std::string name, int rank, int world_size,
+                                                     std::vector<int> members) {
+  std::shared_ptr<FlightRecorder> recorder(
+      new FlightRecorder(std::move(name), rank, world_size, std::move(members)));
   auto& all = registry();
   const std::lock_guard lock(all.mutex);
   std::erase_if(all.recorders, [](const auto& known) { return known.expired(); });
@@ -40,8 +42,20 @@ std::shared_ptr<FlightRecorder> FlightRecorder::make(std::string name, int rank,
   return recorder;
 }
 
-FlightRecorder::FlightRecorder(std::string name, int rank, int world_size)
-    : name_(std::move(name)), rank_(rank), world_size_(world_size), ring_(kCapacity) {}
+FlightRecorder::FlightRecorder(std::string name, int rank, int world_size, std::vector<int> members)
+    : name_(std::move(name)),
+      rank_(rank),
+      world_size_(world_size),
+      members_(std::move(members)),
+      ring_(kCapacity) {}
+
+std::string FlightRecorder::who() const {
+  const std::string own = "rank " + std::to_string(world_rank(rank_)) + " of ";
+  if (members_.empty()) return own + std::to_string(world_size_);
+  std::string all = "ranks";
+  for (const int member : members_) all += " " + std::to_string(member);
+  return own + all;
+}
 
 void FlightRecorder::set_phase(Phase phase) noexcept {
   const std::lock_guard lock(mutex_);

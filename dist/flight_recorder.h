@@ -51,8 +51,10 @@ class FlightRecorder {
   static constexpr std::size_t kCapacity = 256;
 
   /// Enters the new recorder in the list of the process.
+  /// `members`: ranks of the world that take part, in the order of their ranks here; empty: all.
   [[nodiscard]] static std::shared_ptr<FlightRecorder> make(std::string name, int rank,
-                                                            int world_size);
+                                                            int world_size,
+                                                            std::vector<int> members = {});
 
   void set_phase(Phase phase) noexcept;
   void set_step(std::int64_t step) noexcept;
@@ -78,9 +80,15 @@ class FlightRecorder {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] int rank() const noexcept { return rank_; }
   [[nodiscard]] int world_size() const noexcept { return world_size_; }
+  /// Rank of the world that messages name for a rank of this communicator.
+  [[nodiscard]] int world_rank(int rank) const noexcept {
+    return members_.empty() ? rank : members_[static_cast<std::size_t>(rank)];
+  }
+  /// "rank 5 of 8", or "rank 5 of ranks 4 5 6 7" in a subset of the world.
+  [[nodiscard]] std::string who() const;
 
  private:
-  FlightRecorder(std::string name, int rank, int world_size);
+  FlightRecorder(std::string name, int rank, int world_size, std::vector<int> members);
   [[nodiscard]] OperationRecord* find(std::int64_t sequence) noexcept;
   [[nodiscard]] const OperationRecord* find(std::int64_t sequence) const noexcept;
   void close(std::int64_t sequence, OperationState state) noexcept;
@@ -88,6 +96,7 @@ class FlightRecorder {
   const std::string name_;
   const int rank_;
   const int world_size_;
+  const std::vector<int> members_;
   mutable std::mutex mutex_;
   std::vector<OperationRecord> ring_;  // operation n lives at n % kCapacity
   std::int64_t enqueued_ = 0;

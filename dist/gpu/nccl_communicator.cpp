@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <map>
 #include <type_traits>
 #include <vector>
@@ -19,7 +18,9 @@
 #include "dist/gpu/nccl_handle.h"
 #include "dist/gpu/nccl_watchdog.h"
 #include "dist/gpu/stream_capture.h"
+#include "dist/mpi/abandoned.h"
 #include "dist/mpi/backoff.h"
+#include "dist/mpi/subset.h"
 #include "dist/mpi/transport.h"
 #include "dist/padded_rows.h"
 
@@ -58,6 +59,11 @@ bool all_equal(const std::vector<std::int64_t>& counts) {
 
 c10::Stream current_stream(at::Device device) {
   return c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+}
+
+c10::Stream own_stream(at::Device device) {
+  return c10::impl::VirtualGuardImpl(device.type())
+      .getStreamFromGlobalPool(device, /*isHighPriority=*/true);
 }
 
 class NcclWork final : public Work {
@@ -120,19 +126,62 @@ class NcclWork final : public Work {
   bool waited_ = false;
 };
 
+/// What ranks tell each other about a new communicator: an id that rank 0 of them has made.
+struct NewId {
+  ncclUniqueId id{};
+  ncclResult_t state = ncclSuccess;
+};
+
+/// Collective over the ranks of `messages`.
+ncclUniqueId share_unique_id(MpiTransport& messages) {
+  const auto made = std::make_shared<NewId>();
+  if (messages.rank() == 0) made->state = ncclGetUniqueId(&made->id);
+  try {
+    messages.broadcast(reinterpret_cast<std::byte*>(made.get()), sizeof(NewId), 0, "NCCL id");
+  } catch (...) {
+    abandon(made);  // MPI may still write to it
+    throw;
+  }
+  // A failed rank 0 says so: nobody waits for it in vain.
+  if (made->state != ncclSuccess)
+    throw CommError(c10::str("the first rank got no NCCL id: ", ncclGetErrorString(made->state)));
+  return made->id;
+}
+
+std::shared_ptr<MpiTransport> messages_of(std::shared_ptr<FlightRecorder> recorder, MPI_Comm parent,
+                                          const Deadlines& deadlines) {
+  TransportOptions options;
+  options.recorder = std::move(recorder);
+  options.parent = parent;
+  return std::make_shared<MpiTransport>(deadlines.startup, std::move(options));
+}
+
 class NcclCommunicator final : public Communicator {
  public:
   NcclCommunicator(std::shared_ptr<NcclHandle> handle, std::shared_ptr<FlightRecorder> recorder,
-                   std::shared_ptr<MpiTransport> messages, at::Device device, Deadlines deadlines)
-      : Communicator(std::move(recorder), device, deadlines),
+                   std::shared_ptr<MpiTransport> messages, c10::Stream stream, Deadlines deadlines)
+      : Communicator(std::move(recorder), stream.device(), deadlines),
         handle_(std::move(handle)),
         messages_(std::move(messages)),
-        stream_(c10::impl::VirtualGuardImpl(device.type())
-                    .getStreamFromGlobalPool(device, /*isHighPriority=*/true)),
+        stream_(stream),
         native_stream_(static_cast<cudaStream_t>(stream_.native_handle())),
-        watchdog_(handle_, device) {}
+        watchdog_(handle_, stream.device()) {}
 
   void abort() noexcept override { handle_->abort("it was aborted"); }
+
+  /// On the same stream, so that the kernels of both never wait for each other on different ranks.
+  std::unique_ptr<Communicator> subset(const std::string& name,
+                                       const std::vector<int>& ranks) override {
+    const c10::DeviceGuard guard(device());
+    const Subset of(ranks, rank(), deadlines().startup);
+    const auto size = static_cast<int>(ranks.size());
+    auto members = FlightRecorder::make(name + " on " + device().str(), of.rank(), size, ranks);
+    auto messages = messages_of(members, of.comm(), deadlines());
+    auto handle = std::make_shared<NcclHandle>(share_unique_id(*messages), of.rank(), size,
+                                               deadlines().startup);
+    return std::make_unique<NcclCommunicator>(std::move(handle), std::move(members),
+                                              std::move(messages), stream_, deadlines());
+  }
 
   void watch_replay() override {
     auto operation = make_operation("replay of a captured step");
@@ -283,37 +332,18 @@ void refuse_shared_gpu(at::Device device, HostCollectives& host) {
   }
 }
 
-/// Rank 0's NCCL id, on every rank.
-ncclUniqueId share_unique_id(HostCollectives& host) {
-  ncclUniqueId id{};
-  ncclResult_t state = ncclSuccess;
-  std::string bytes;
-  if (host.rank() == 0) {
-    state = ncclGetUniqueId(&id);
-    if (state == ncclSuccess) bytes.assign(id.internal, sizeof(id.internal));
-  }
-  bytes =
-      host.broadcast(std::move(bytes), 0);  // empty: rank 0 failed, and nobody waits for it in vain
-  if (bytes.size() != sizeof(id.internal))
-    throw CommError(c10::str("rank 0 got no NCCL id: ", ncclGetErrorString(state)));
-  std::memcpy(id.internal, bytes.data(), bytes.size());
-  return id;
-}
-
 }  // namespace
 
 std::unique_ptr<Communicator> connect_nccl(at::Device device, HostCollectives& host,
                                            Deadlines deadlines) {
   const c10::DeviceGuard guard(device);
-  const ncclUniqueId id = share_unique_id(host);
-  auto handle = std::make_shared<NcclHandle>(id, host.rank(), host.world_size(), deadlines.startup);
   auto recorder =
       FlightRecorder::make("tensors on " + device.str(), host.rank(), host.world_size());
-  TransportOptions options;
-  options.recorder = recorder;
-  auto messages = std::make_shared<MpiTransport>(deadlines.startup, std::move(options));
+  auto messages = messages_of(recorder, MPI_COMM_WORLD, deadlines);
+  auto handle = std::make_shared<NcclHandle>(share_unique_id(*messages), host.rank(),
+                                             host.world_size(), deadlines.startup);
   return std::make_unique<NcclCommunicator>(std::move(handle), std::move(recorder),
-                                            std::move(messages), device, deadlines);
+                                            std::move(messages), own_stream(device), deadlines);
 }
 
 std::unique_ptr<Communicator> make_nccl_communicator(at::Device device, Deadlines deadlines) {

@@ -10,6 +10,7 @@
 #include "dist/mpi/all_reduce.h"
 #include "dist/mpi/check.h"
 #include "dist/mpi/operation_queue.h"
+#include "dist/mpi/subset.h"
 #include "dist/mpi/transport.h"
 
 namespace diffprob::dist {
@@ -99,6 +100,17 @@ class MpiCommunicator final : public Communicator {
         engine_(std::make_shared<Engine>(std::move(transport))) {}
 
   void abort() noexcept override { engine_->transport->abort(); }
+
+  std::unique_ptr<Communicator> subset(const std::string& name,
+                                       const std::vector<int>& ranks) override {
+    const Subset of(ranks, rank(), deadlines().startup);
+    auto members = FlightRecorder::make(name, of.rank(), static_cast<int>(ranks.size()), ranks);
+    TransportOptions options;
+    options.recorder = members;
+    options.parent = of.comm();
+    auto transport = std::make_unique<MpiTransport>(deadlines().startup, std::move(options));
+    return std::make_unique<MpiCommunicator>(std::move(transport), std::move(members), deadlines());
+  }
 
  private:
   /// `collective(transport)` runs in its turn; on one rank at once. It must own the tensors it

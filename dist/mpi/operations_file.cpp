@@ -112,7 +112,8 @@ std::filesystem::path write_operations(std::string_view reason) noexcept {
       return {};
     }
     char name[48];
-    std::snprintf(name, sizeof(name), "operations.rank%05d.txt", recorders.front()->rank());
+    std::snprintf(name, sizeof(name), "operations.rank%05d.txt",
+                  recorders.front()->world_rank(recorders.front()->rank()));
     data::write_file_atomically(to.folder / name, text_of(reason));
     return to.written = to.folder / name;
   } catch (const std::exception& error) {

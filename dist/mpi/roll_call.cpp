@@ -51,7 +51,7 @@ void RollCall::listen() {
     try {
       answer_questions();
     } catch (const std::exception& error) {
-      spdlog::error("roll call on rank {}: {}", recorder_->rank(), error.what());
+      spdlog::error("roll call on {}: {}", recorder_->who(), error.what());
       return;
     }
     lock.lock();
@@ -68,7 +68,7 @@ void RollCall::answer_questions() {
     check_mpi(MPI_Recv(&sequence, 1, MPI_INT64_T, status.MPI_SOURCE, kQuestionTag, comm_,
                        MPI_STATUS_IGNORE),
               "MPI_Recv");
-    (void)write_operations("rank " + std::to_string(status.MPI_SOURCE) +
+    (void)write_operations("rank " + std::to_string(recorder_->world_rank(status.MPI_SOURCE)) +
                            " exceeded its deadline in operation #" + std::to_string(sequence) +
                            " of communicator " + recorder_->name());
     answer(status.MPI_SOURCE);
@@ -92,7 +92,7 @@ std::string RollCall::call(const std::string& reason, std::int64_t sequence) noe
     if (!std::exchange(called_, true)) absentees_text_ = ask(reason, sequence);
     return absentees_text_;
   } catch (const std::exception& error) {
-    spdlog::error("roll call of rank {}: {}", recorder_->rank(), error.what());
+    spdlog::error("roll call of {}: {}", recorder_->who(), error.what());
     return "";
   }
 }
@@ -135,7 +135,7 @@ std::string RollCall::absentees(const std::vector<Answer>& answers,
     int done = 0;
     const bool answered =
         MPI_Test(&requests[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done != 0;
-    const std::string rank = "; rank " + std::to_string(r);
+    const std::string rank = "; rank " + std::to_string(recorder_->world_rank(r));
     if (!answered) {
       text += rank + " did not answer (frozen, terminated or disconnected)";
     } else if (answers[i].enqueued < sequence) {

@@ -15,7 +15,7 @@ namespace {
 
 // Exchanges take the tags below those of the roll call in turn.
 constexpr int kTags = RollCall::kQuestionTag;
-// The tag of the messages of the start, which travel on MPI_COMM_WORLD.
+// The tag of the messages of the start, which travel on the parent.
 constexpr int kStartTag = RollCall::kAnswerTag + 2;
 // How long the end of a communicator waits for an exchange whose result nobody will read. All ranks
 // that end well have begun that exchange.
@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kLastAhead{5000};
 
 }  // namespace
 
-/// What MPI may still write to when the start has failed: the copy of MPI_COMM_WORLD that is being
+/// What MPI may still write to when the start has failed: the copy of the parent that is being
 /// made, and one byte from every rank that has arrived, which tells who is missing.
 struct MpiTransport::Start {
   MPI_Comm copy = MPI_COMM_NULL;
@@ -45,33 +45,33 @@ MpiTransport::MpiTransport(std::chrono::milliseconds timeout, TransportOptions o
     : timeout_(timeout), options_(std::move(options)) {
   if (options_.chunk_bytes < 16 || options_.chunk_bytes > INT_MAX)
     throw std::invalid_argument("chunk_bytes must be in [16, INT_MAX]");
-  check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
-  check(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");
+  check(MPI_Comm_rank(options_.parent, &rank_), "MPI_Comm_rank");
+  check(MPI_Comm_size(options_.parent, &world_size_), "MPI_Comm_size");
   if (world_size_ == 1) return;
-  duplicate_world("creation of a communicator");
+  duplicate_parent("creation of a communicator");
   check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   if (options_.recorder) roll_call_ = std::make_unique<RollCall>(comm_, options_.recorder);
 }
 
 // MPI alone would only say that the copy is not made yet, never which rank it waits for. So every
 // rank also sends a byte to every other one: ranks without a byte are named after the deadline.
-void MpiTransport::duplicate_world(std::string_view what) {
+void MpiTransport::duplicate_parent(std::string_view what) {
   start_ = std::make_shared<Start>();
   start_->arrivals.resize(static_cast<std::size_t>(world_size_));
   for (int step = 1; step < world_size_; ++step) {
     const int peer = (rank_ + step) % world_size_;
     receipts_.push_back({peer, 1});
     check(MPI_Irecv(&start_->arrivals[static_cast<std::size_t>(peer)], 1, MPI_BYTE, peer, kStartTag,
-                    MPI_COMM_WORLD, &requests_.emplace_back()),
+                    options_.parent, &requests_.emplace_back()),
           what);
   }
   for (int step = 1; step < world_size_; ++step) {
     const int peer = (rank_ + world_size_ - step) % world_size_;
-    check(MPI_Isend(&start_->own, 1, MPI_BYTE, peer, kStartTag, MPI_COMM_WORLD,
+    check(MPI_Isend(&start_->own, 1, MPI_BYTE, peer, kStartTag, options_.parent,
                     &requests_.emplace_back()),
           what);
   }
-  check(MPI_Comm_idup(MPI_COMM_WORLD, &start_->copy, &requests_.emplace_back()), "MPI_Comm_idup");
+  check(MPI_Comm_idup(options_.parent, &start_->copy, &requests_.emplace_back()), "MPI_Comm_idup");
   await(0, what);
   comm_ = start_->copy;
   start_.reset();

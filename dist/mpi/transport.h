@@ -38,6 +38,8 @@ class Condition {
 };
 
 struct TransportOptions {
+  /// The ranks that take part; must stay valid until the constructor has returned.
+  MPI_Comm parent = MPI_COMM_WORLD;
   /// Longest message in bytes, in [16, INT_MAX], the same on all ranks. Small values are for tests.
   std::int64_t chunk_bytes = std::int64_t{64} << 20;
   /// With a recorder, the error after a deadline names the operation's number, place and step, and
@@ -45,7 +47,7 @@ struct TransportOptions {
   std::shared_ptr<FlightRecorder> recorder;
 };
 
-/// Moves raw host memory between the ranks, on its own duplicate of MPI_COMM_WORLD, with blocking
+/// Moves raw host memory between the ranks, on its own duplicate of a communicator, with blocking
 /// calls. The reductions (AllReduce, reduce_scatter) use it; HostCollectives and MpiCommunicator
 /// stand on both. Every wait polls non-blocking MPI operations or a Condition and gives the core
 /// away meanwhile. It ends at the deadline with a CommError that names the operation, this rank,
@@ -123,7 +125,9 @@ class MpiTransport {
                               const std::vector<int>& missing, std::int64_t sequence = 0);
   void check(int code, std::string_view what);
   [[nodiscard]] bool end_ahead() noexcept;
-  void duplicate_world(std::string_view what);
+  void duplicate_parent(std::string_view what);
+  /// The rank of the world that messages name.
+  [[nodiscard]] std::string name_of(int rank) const;
 
   int rank_ = 0;
   int world_size_ = 1;

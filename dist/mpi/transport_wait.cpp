@@ -46,7 +46,7 @@ void MpiTransport::check(int code, std::string_view what) {
   try {
     check_mpi(code, what);
   } catch (const CommError& error) {
-    fail(error.what() + (" on rank " + std::to_string(rank_)));
+    fail(error.what() + (" on rank " + name_of(rank_)));
   }
 }
 
@@ -54,8 +54,14 @@ std::string MpiTransport::who(std::string_view what) const {
   std::string place =
       options_.recorder ? options_.recorder->describe(options_.recorder->oldest_open()) : "";
   if (!place.empty()) place.insert(0, " ");
-  return std::string(what) + place + ": rank " + std::to_string(rank_) + " of " +
-         std::to_string(world_size_);
+  const std::string own =
+      options_.recorder ? options_.recorder->who()
+                        : "rank " + std::to_string(rank_) + " of " + std::to_string(world_size_);
+  return std::string(what) + place + ": " + own;
+}
+
+std::string MpiTransport::name_of(int rank) const {
+  return std::to_string(options_.recorder ? options_.recorder->world_rank(rank) : rank);
 }
 
 void MpiTransport::fail_if_aborted(std::string_view what, std::chrono::nanoseconds waited) {
@@ -81,7 +87,7 @@ void MpiTransport::fail_late(std::string_view what, std::chrono::nanoseconds wai
   std::string text =
       who(what) + " waited " + seconds_text(waited) + "; the deadline is " + seconds_text(timeout_);
   if (!missing.empty()) text += "; nothing from rank";
-  for (const int rank : missing) text += " " + std::to_string(rank);
+  for (const int rank : missing) text += " " + name_of(rank);
   fail(text + roll_call(text, sequence));
 }
 
@@ -125,9 +131,9 @@ void MpiTransport::check_receipts(const std::vector<MPI_Status>& statuses, std::
     int bytes = 0;
     check(MPI_Get_count(&statuses[i], MPI_BYTE, &bytes), what);
     if (bytes == receipts_[i].bytes) continue;
-    fail(std::string(what) + ": rank " + std::to_string(rank_) + " expected " +
-         std::to_string(receipts_[i].bytes) + " bytes from rank " +
-         std::to_string(receipts_[i].source) + ", found " + std::to_string(bytes));
+    fail(std::string(what) + ": rank " + name_of(rank_) + " expected " +
+         std::to_string(receipts_[i].bytes) + " bytes from rank " + name_of(receipts_[i].source) +
+         ", found " + std::to_string(bytes));
   }
 }
 

@@ -10,16 +10,28 @@
 namespace diffprob::model {
 namespace {
 
-// Two for the label, one for the norm; four keep rows on 16 bytes, which matrix products on GPUs
+// For the label (8 bytes) and the norm (4); 16 keep rows on 16 bytes, which matrix products on GPUs
 // want.
-constexpr std::int64_t kExtraColumns = 4;
-constexpr std::int64_t kLabelColumns = 2;
+constexpr std::int64_t kExtraBytes = 16;
+
+/// Columns of a message of this type that hold one number of `bytes` bytes.
+std::int64_t columns(at::ScalarType wire, std::int64_t bytes) {
+  return bytes / static_cast<std::int64_t>(at::elementSize(wire));
+}
+
+/// [rows] numbers <-> [rows, columns] of the message, bit for bit.
+at::Tensor as_columns(const at::Tensor& numbers, at::ScalarType wire) {
+  return numbers.unsqueeze(1).contiguous().view(wire);
+}
+at::Tensor from_columns(const at::Tensor& columns, at::ScalarType type) {
+  return columns.clone(at::MemoryFormat::Contiguous).view(type).squeeze(1);
+}
 
 }  // namespace
 
 GatheredBatch::GatheredBatch(const at::Tensor& embeddings, const at::Tensor& labels,
                              const std::vector<std::int64_t>& counts,
-                             dist::Communicator& communicator) {
+                             dist::Communicator& communicator, at::ScalarType wire) {
   const auto rank = static_cast<std::size_t>(communicator.rank());
   TORCH_CHECK(counts.size() == static_cast<std::size_t>(communicator.world_size()),
               "head: ", counts.size(), " row counts for ", communicator.world_size(), " ranks");
@@ -39,28 +51,27 @@ GatheredBatch::GatheredBatch(const at::Tensor& embeddings, const at::Tensor& lab
       embeddings.detach().to(at::TensorOptions().device(communicator.device()).dtype(at::kFloat));
   const at::Tensor norms = row_norms(local_embeddings_);
   local_inverse_norms_ = inverse_of_norms(norms);
-  const at::Tensor local =
-      at::zeros({counts[rank], dim + kExtraColumns}, local_embeddings_.options());
-  local.narrow(1, 0, dim).copy_(local_embeddings_).mul_(local_inverse_norms_.unsqueeze(1));
-  local.narrow(1, dim, kLabelColumns)
-      .copy_(labels.to(communicator.device()).unsqueeze(1).contiguous().view(at::kFloat));
-  local.select(1, dim + kLabelColumns).copy_(norms);
-  message_ = at::empty({rows, dim + kExtraColumns}, local.options());
+  const std::int64_t label_columns = columns(wire, 8);
+  const at::Tensor local = at::zeros({counts[rank], dim + columns(wire, kExtraBytes)},
+                                     local_embeddings_.options().dtype(wire));
+  if (wire == at::kFloat) {
+    local.narrow(1, 0, dim).copy_(local_embeddings_).mul_(local_inverse_norms_.unsqueeze(1));
+  } else {  // rounded once
+    local.narrow(1, 0, dim).copy_(local_embeddings_.mul(local_inverse_norms_.unsqueeze(1)));
+  }
+  local.narrow(1, dim, label_columns).copy_(as_columns(labels.to(communicator.device()), wire));
+  local.narrow(1, dim + label_columns, columns(wire, 4)).copy_(as_columns(norms, wire));
+  message_ = at::empty({rows, local.size(1)}, local.options());
   exchange_ = communicator.all_gather_v(message_, local, counts);
 }
 
 void GatheredBatch::wait() {
   exchange_->wait_stream();
-  const at::Tensor columns = message_.narrow(1, local_embeddings_.size(1), kLabelColumns);
-  labels_ = columns.clone(at::MemoryFormat::Contiguous).view(at::kLong).squeeze(1);
-}
-
-at::Tensor GatheredBatch::normalised() const {
-  return message_.narrow(1, 0, local_embeddings_.size(1));
-}
-
-at::Tensor GatheredBatch::norms() const {
-  return message_.select(1, local_embeddings_.size(1) + kLabelColumns).clone();
+  const at::ScalarType wire = message_.scalar_type();
+  const std::int64_t dim = local_embeddings_.size(1), label_columns = columns(wire, 8);
+  normalised_ = message_.narrow(1, 0, dim).to(at::kFloat);
+  labels_ = from_columns(message_.narrow(1, dim, label_columns), at::kLong);
+  norms_ = from_columns(message_.narrow(1, dim + label_columns, columns(wire, 4)), at::kFloat);
 }
 
 }  // namespace diffprob::model

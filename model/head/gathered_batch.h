@@ -12,14 +12,16 @@
 namespace diffprob::model {
 
 /// Normalised embeddings, their norms and labels of the global batch on every rank. B = global
-/// rows, b = local rows. One message: a label travels as two more columns of its row, bit for bit,
-/// the norm as another.
+/// rows, b = local rows. One message: label and norm travel in more columns of their row, bit for
+/// bit.
 class GatheredBatch {
  public:
   /// Collective; starts the exchange. embeddings [b, D] of any float dtype, labels [b] int64,
-  /// counts: rows a rank.
+  /// counts: rows a rank. wire: float32, bfloat16 or float16, in which the normalised embeddings
+  /// travel; all ranks, the own one too, go on with what arrives.
   GatheredBatch(const at::Tensor& embeddings, const at::Tensor& labels,
-                const std::vector<std::int64_t>& counts, dist::Communicator& communicator);
+                const std::vector<std::int64_t>& counts, dist::Communicator& communicator,
+                at::ScalarType wire = at::kFloat);
   /// Before normalised(), norms(), labels(): orders them after the exchange.
   void wait();
 
@@ -31,9 +33,10 @@ class GatheredBatch {
   }  ///< [b, D] float32
   [[nodiscard]] const at::Tensor& local_inverse_norms() const noexcept {
     return local_inverse_norms_;
-  }                                             ///< [b]
-  [[nodiscard]] at::Tensor normalised() const;  ///< [B, D], a view
-  [[nodiscard]] at::Tensor norms() const;       ///< [B] float32, of the embeddings
+  }  ///< [b]
+  /// [B, D] float32; a view when they travelled as such.
+  [[nodiscard]] const at::Tensor& normalised() const noexcept { return normalised_; }
+  [[nodiscard]] const at::Tensor& norms() const noexcept { return norms_; }    ///< [B] float32
   [[nodiscard]] const at::Tensor& labels() const noexcept { return labels_; }  ///< [B]
   /// Returns the local rows of a tensor [B, ...].
   [[nodiscard]] at::Tensor local(const at::Tensor& whole) const {
@@ -43,7 +46,9 @@ class GatheredBatch {
  private:
   at::Tensor local_embeddings_;
   at::Tensor local_inverse_norms_;
-  at::Tensor message_;  // [B, D + kExtraColumns]
+  at::Tensor message_;  // [B, D + columns for label and norm]
+  at::Tensor normalised_;
+  at::Tensor norms_;
   at::Tensor labels_;
   std::int64_t first_local_row_ = 0;
   std::unique_ptr<dist::Work> exchange_;

@@ -11,7 +11,7 @@
 namespace diffprob::model {
 
 void LabelCheck::submit(const at::Tensor& labels, std::int64_t num_classes,
-                        const std::vector<std::int64_t>& counts) {
+                        const std::vector<std::int64_t>& counts, int first_rank) {
   const std::int64_t rows = labels.size(0);
   const at::Tensor bad = at::logical_or(labels < 0, labels >= num_classes);
   const at::Tensor row = at::where(bad, at::arange(rows, labels.options()), rows).min();
@@ -22,6 +22,7 @@ void LabelCheck::submit(const at::Tensor& labels, std::int64_t num_classes,
     finding_ = at::zeros({3}, at::TensorOptions().dtype(at::kLong).pinned_memory(!on_host));
   counts_ = counts;
   num_classes_ = num_classes;
+  first_rank_ = first_rank;
   if (on_host) {
     finding_.copy_(finding);
     pending_ = true;
@@ -54,9 +55,9 @@ void LabelCheck::settle() {
   if (sticky_.defined()) sticky_.zero_();  // this one is told
   std::size_t rank = 0;
   while (row >= counts_[rank]) row -= counts_[rank++];
-  TORCH_CHECK(false, "label out of range: rank ", rank, ", row ", row, " of its batch: label ",
-              finding[2], ", expected 0 to ", num_classes_ - 1, " (", finding[0],
-              " such labels in this global batch)");
+  TORCH_CHECK(false, "label out of range: rank ", first_rank_ + static_cast<int>(rank), ", row ",
+              row, " of its batch: label ", finding[2], ", expected 0 to ", num_classes_ - 1, " (",
+              finding[0], " such labels in this global batch)");
 }
 
 }  // namespace diffprob::model

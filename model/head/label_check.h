@@ -15,8 +15,9 @@ namespace diffprob::model {
 class LabelCheck {
  public:
   /// labels [B] int64 in rank order, counts: rows a rank; num_classes is the same in every call.
+  /// first_rank: rank of the world that gave the first rows.
   void submit(const at::Tensor& labels, std::int64_t num_classes,
-              const std::vector<std::int64_t>& counts);
+              const std::vector<std::int64_t>& counts, int first_rank = 0);
   /// submit() was recorded into a CUDA graph, which has been replayed on the current stream.
   void submitted_by_replay(at::Device device);
   /// Throws c10::Error that names rank, row of that rank and label of the first bad label
@@ -31,6 +32,7 @@ class LabelCheck {
   std::optional<c10::Event> copied_;
   std::vector<std::int64_t> counts_;
   std::int64_t num_classes_ = 0;
+  int first_rank_ = 0;
   bool pending_ = false;
 };
 

@@ -29,6 +29,9 @@ struct HeadOptions {
   bool target_kernel = false;  ///< on a GPU, the kernel for target classes (see target_classes.h)
   /// Number format of the centres: float32 or bfloat16. All sums are float32 or wider.
   at::ScalarType storage = at::kFloat;
+  /// Number format in which normalised embeddings travel in a training step: float32, bfloat16 or
+  /// float16. Their gradients travel in float32.
+  at::ScalarType embedding_wire = at::kFloat;
 };
 
 }  // namespace diffprob::model

@@ -86,19 +86,19 @@ RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_
           at::maximum(below, above)};
 }
 
-/// d loss / d cosines, of `weight` times the mean loss over B rows. target: of the target cosine,
-/// [B] float64; factor [B] float64.
+/// d loss / d cosines, of the sum over rows of row_weight * loss. target: of the target cosine, [B]
+/// float64; factor [B] float64.
 struct CosineGradients {
   at::Tensor factor;
   at::Tensor target;
 };
 CosineGradients cosine_gradients(const RowSoftmax& rows, const at::Tensor& target_slope,
-                                 double scale, double weight) {
-  const double share = weight / static_cast<double>(rows.gap.size(0));
+                                 double scale, double row_weight) {
   const at::Tensor non_target_probability = at::sigmoid(rows.gap);
   // No non-target class: the sum is 0 and so is the probability.
-  return {non_target_probability.div(rows.non_target_sum.clamp_min(1e-300)).mul_(scale * share),
-          non_target_probability.mul(target_slope).mul_(-share)};
+  return {
+      non_target_probability.div(rows.non_target_sum.clamp_min(1e-300)).mul_(scale * row_weight),
+      non_target_probability.mul(target_slope).mul_(-row_weight)};
 }
 
 /// [B, D]: this rank's part of d loss / d normalised embeddings.
@@ -133,26 +133,41 @@ class WholeGradient final : public HeadUpdate {
   bool add_;
 };
 
+at::Tensor centres_of(const HeadPass& pass, std::int64_t chunk) {
+  return pass.classes().centres(pass.chunk_begin(chunk), pass.chunk_size(chunk));
+}
+
+/// Gradient of one chunk, of all passes, before projection.
+void sum_chunk(std::vector<HeadPass>& passes, std::int64_t chunk, const at::Tensor& centres,
+               const at::Tensor& gradient) {
+  passes.back().centre_gradient(chunk, centres, gradient, /*add=*/false);
+  for (std::size_t i = 0; i + 1 < passes.size(); ++i)
+    passes[i].centre_gradient(chunk, centres, gradient, /*add=*/true);
+}
+
+/// Projects the gradient of one chunk, unless the receiver does, and hands it over.
+void hand_over(const HeadPass& pass, std::int64_t chunk, const at::Tensor& centres,
+               const at::Tensor& gradient, HeadUpdate& update) {
+  RowGradients rows = pass.classes().gradients(pass.chunk_begin(chunk), gradient);
+  if (update.projects()) {
+    rows.inverse_norms = pass.inverse_norms(chunk);
+  } else {
+    pass.project(chunk, centres, gradient);
+  }
+  update.update_rows(rows);
+}
+
 /// Gradients of all passes, summed, from the last chunk to the first: what the last pass left in
 /// the buffer is used before it is overwritten.
 void second_pass(std::vector<HeadPass>& passes, HeadUpdate& update) {
-  HeadPass& last = passes.back();
+  const HeadPass& last = passes.back();
   if (last.chunks() == 0) return;
   const at::Tensor scratch = last.gradient_scratch();
   for (std::int64_t chunk = last.chunks() - 1; chunk >= 0; --chunk) {
-    const at::Tensor centres =
-        last.classes().centres(last.chunk_begin(chunk), last.chunk_size(chunk));
+    const at::Tensor centres = centres_of(last, chunk);
     const at::Tensor gradient = scratch.narrow(0, 0, centres.size(0));
-    last.centre_gradient(chunk, centres, gradient, /*add=*/false);
-    for (std::size_t i = 0; i + 1 < passes.size(); ++i)
-      passes[i].centre_gradient(chunk, centres, gradient, /*add=*/true);
-    RowGradients rows = last.classes().gradients(last.chunk_begin(chunk), gradient);
-    if (update.projects()) {
-      rows.inverse_norms = last.inverse_norms(chunk);
-    } else {
-      last.project(chunk, centres, gradient);
-    }
-    update.update_rows(rows);
+    sum_chunk(passes, chunk, centres, gradient);
+    hand_over(last, chunk, centres, gradient, update);
   }
 }
 
@@ -162,8 +177,9 @@ std::int64_t first_class_of_rank(std::int64_t num_classes, int rank, int world_s
   return num_classes * rank / world_size;
 }
 
-ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator)
-    : options_(std::move(options)), communicator_(communicator) {
+ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator,
+                         HeadReplicas replicas)
+    : options_(std::move(options)), communicator_(communicator), replicas_(replicas) {
   TORCH_CHECK(options_.num_classes > 0, "head: number of classes must be positive, got ",
               options_.num_classes);
   TORCH_CHECK(options_.embedding_dim > 0, "head: embedding size must be positive, got ",
@@ -177,6 +193,9 @@ ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator)
               options_.chunk_classes);
   TORCH_CHECK(options_.storage == at::kFloat || options_.storage == at::kBFloat16,
               "head: expected float32 or bfloat16 centres, got ", options_.storage);
+  TORCH_CHECK(at::isFloatingType(options_.embedding_wire) && options_.embedding_wire != at::kDouble,
+              "head: embeddings travel in float32, bfloat16 or float16, got ",
+              options_.embedding_wire);
   margin_ = make_margin(options_.margin, communicator.device());
   first_class_ =
       first_class_of_rank(options_.num_classes, communicator.rank(), communicator.world_size());
@@ -187,12 +206,12 @@ ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator)
 }
 
 GatheredBatch ShardedHead::gather(const at::Tensor& embeddings, const at::Tensor& labels,
-                                  const std::vector<std::int64_t>& counts) {
+                                  const std::vector<std::int64_t>& counts, at::ScalarType wire) {
   if (!dist::is_recording(weight_.device())) label_check_.settle();
   TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(1) == options_.embedding_dim,
               "head: embeddings of sizes ", embeddings.sizes(), ", expected [rows, ",
               options_.embedding_dim, "]");
-  return GatheredBatch(embeddings, labels, counts, communicator_);
+  return GatheredBatch(embeddings, labels, counts, communicator_, wire);
 }
 
 void ShardedHead::check_step(const HeadStepOptions& step, std::int64_t rows) const {
@@ -208,14 +227,26 @@ void ShardedHead::check_step(const HeadStepOptions& step, std::int64_t rows) con
   }
 }
 
-StepClasses ShardedHead::step_classes(const at::Tensor& labels, std::uint64_t key) const {
+StepClasses ShardedHead::step_classes(const at::Tensor& labels, const at::Tensor& all_labels,
+                                      std::uint64_t key) const {
   if (options_.sample_rate == 1) return StepClasses::all(weight_, first_class_, labels);
   const std::uint64_t sample_key =
       data::combine_key(data::combine_key(options_.seed, data::key_of_name("head.sample")), key);
-  const std::int64_t count = sampled_count(options_.sample_rate, local_classes(), labels.size(0));
+  const std::int64_t count =
+      sampled_count(options_.sample_rate, local_classes(), all_labels.size(0));
   return StepClasses::sampled(
       weight_, first_class_, labels,
-      sample_classes(labels, first_class_, local_classes(), count, sample_key));
+      sample_classes(all_labels, first_class_, local_classes(), count, sample_key));
+}
+
+/// Collective over the copies when the margin needs the whole batch.
+TargetLogits ShardedHead::target_logits(const MarginBatch& own, const HeadReplicas::Share& share,
+                                        const std::vector<std::int64_t>& counts) {
+  if (!replicas_.several() || !margin_->needs_whole_batch()) return margin_->target(own);
+  const at::Tensor whole = replicas_.whole(
+      at::stack({own.target_cosine.to(at::kDouble), own.norms.to(at::kDouble)}, 1), counts);
+  return margin_->target({whole.select(1, 0).to(own.target_cosine.scalar_type()).contiguous(),
+                          whole.select(1, 1).to(at::kFloat), own.key, share.first_row, share.rows});
 }
 
 LogitBuffer ShardedHead::logit_buffer(std::int64_t classes, std::int64_t rows) {
@@ -239,31 +270,37 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
                                        const std::vector<std::int64_t>& counts,
                                        const HeadStepOptions& step_options) {
   const at::NoGradGuard no_grad;
-  GatheredBatch batch = gather(embeddings, labels, counts);
+  const HeadReplicas::Share share = replicas_.share_of(counts);
+  GatheredBatch batch = gather(embeddings, labels, share.counts, options_.embedding_wire);
   check_step(step_options, batch.rows());
   batch.wait();
-  label_check_.submit(batch.labels(), options_.num_classes, counts);
+  label_check_.submit(batch.labels(), options_.num_classes, share.counts, share.first_rank);
   if (communicator_.device().is_cpu()) label_check_.settle();
   if (!pending_.empty()) pending_.back().forget_logits();
 
   const double scale = margin_->options().scale;
-  const StepClasses classes = step_classes(batch.labels(), step_options.key);
+  const at::Tensor all_labels = replicas_.several() && options_.sample_rate < 1
+                                    ? replicas_.whole(batch.labels(), counts)
+                                    : batch.labels();
+  const StepClasses classes = step_classes(batch.labels(), all_labels, step_options.key);
   HeadPass pass(classes, batch.normalised(), *margin_, logit_buffer(classes.count(), batch.rows()));
   const TargetClasses targets(classes, batch.normalised(), options_.target_kernel);
   const at::Tensor target_cosine = targets.cosine();
   communicator_.all_reduce(target_cosine, dist::ReduceOp::kMax)->wait_stream();
-  const TargetLogits target = margin_->target({target_cosine, batch.norms(), step_options.key});
+  const TargetLogits target =
+      target_logits({target_cosine, batch.norms(), step_options.key}, share, counts);
   const ShardSoftmax shard = pass.first_pass();
   const RowSoftmax rows = exchange_softmax(shard, target_cosine, target.logits, scale,
                                            options_.num_classes, communicator_);
-  const CosineGradients gradients =
-      cosine_gradients(rows, target.slope, scale, step_options.weight);
+  const CosineGradients gradients = cosine_gradients(
+      rows, target.slope, scale, step_options.weight / static_cast<double>(share.all_rows));
 
   HeadStep step;
   const at::Tensor all_grads = embedding_gradients(shard, targets, rows, gradients, scale);
   step.grad_embeddings =
       at::empty({batch.local_rows(), options_.embedding_dim}, all_grads.options());
-  const auto scatter = communicator_.reduce_scatter_v(step.grad_embeddings, all_grads, counts);
+  const auto scatter =
+      communicator_.reduce_scatter_v(step.grad_embeddings, all_grads, share.counts);
   pass.set_terms({rows.reference, gradients.factor.to(at::kFloat),
                   targets.over_norms(gradients.target.to(at::kFloat))});
   settle_centres(std::move(pass), step_options.centre_gradients);
@@ -272,7 +309,10 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
                           batch.local_inverse_norms());
   if (step_options.loss_scale.defined()) step.grad_embeddings.mul_(step_options.loss_scale);
 
-  step.loss = at::log_sigmoid(rows.gap.neg()).neg_().mean().to(at::kFloat);
+  const at::Tensor losses = at::log_sigmoid(rows.gap.neg()).neg_();
+  step.loss = replicas_.several()
+                  ? losses.sum().div_(static_cast<double>(share.all_rows)).to(at::kFloat)
+                  : losses.mean().to(at::kFloat);
   step.probability = at::sigmoid(batch.local(rows.gap).neg()).to(at::kFloat);
   step.correct = batch.local(rows.correct).clone();
   step.label_margin = batch.local(target_cosine)
@@ -296,8 +336,47 @@ void ShardedHead::settle_centres(HeadPass pass, CentreGradients where) {
   second_pass(passes, whole);
 }
 
+void ShardedHead::begin_reduction() {
+  if (!replicas_.several() || reduction_ || reduced_) return;
+  const at::NoGradGuard no_grad;
+  if (pending_.empty()) {
+    TORCH_CHECK(weight_.grad().defined(), "head: no centre gradients to sum over its copies");
+    reduction_ = replicas_.between().all_reduce(weight_.mutable_grad());
+    return;
+  }
+  std::vector<HeadPass> passes = std::exchange(pending_, {});
+  const HeadPass& last = passes.back();
+  const std::int64_t classes = last.classes().count();
+  if (!summed_.defined() || summed_.size(0) != classes)
+    summed_ = at::empty({classes, options_.embedding_dim}, weight_.options().dtype(at::kFloat));
+  for (std::int64_t chunk = last.chunks() - 1; chunk >= 0; --chunk)
+    sum_chunk(passes, chunk, centres_of(last, chunk),
+              summed_.narrow(0, last.chunk_begin(chunk), last.chunk_size(chunk)));
+  reduction_ = replicas_.between().all_reduce(summed_);
+  reduced_.emplace(std::move(passes.back()));
+}
+
+void ShardedHead::finish_reduction() {
+  if (reduction_) std::exchange(reduction_, nullptr)->wait_stream();
+}
+
+void ShardedHead::drop_pending() {
+  finish_reduction();
+  reduced_.reset();
+  pending_.clear();
+}
+
 void ShardedHead::apply(HeadUpdate& update) {
   const at::NoGradGuard no_grad;
+  begin_reduction();
+  finish_reduction();
+  if (reduced_) {
+    const HeadPass pass = *std::exchange(reduced_, std::nullopt);
+    for (std::int64_t chunk = 0; chunk < pass.chunks(); ++chunk)
+      hand_over(pass, chunk, centres_of(pass, chunk),
+                summed_.narrow(0, pass.chunk_begin(chunk), pass.chunk_size(chunk)), update);
+    return;
+  }
   TORCH_CHECK(!pending_.empty(), "head: no deferred step to apply");
   std::vector<HeadPass> passes = std::exchange(pending_, {});
   second_pass(passes, update);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 
 #include "dist/communicator.h"
 #include "model/head/head_pass.h"
+#include "model/head/head_replicas.h"
 #include "model/head/label_check.h"
 #include "model/head/options.h"
 #include "model/head/pending_scores.h"
@@ -38,7 +40,9 @@ struct HeadStepOptions {
 
 /// What one training step yields. B = global batch, b = this rank's rows.
 struct HeadStep {
-  at::Tensor loss;             ///< scalar float32, mean over B, the same on every rank
+  /// scalar float32, mean over B, the same on every rank; with several copies of the head the part
+  /// of the own group: the parts of all groups add up to the mean.
+  at::Tensor loss;
   at::Tensor grad_embeddings;  ///< [b, D] float32, d loss / d embeddings (un-normalised)
   at::Tensor probability;      ///< [b] float32, softmax probability of the label, with margin
   /// [b] bool, margin-free arg max (of the classes that take part) is the label.
@@ -55,14 +59,21 @@ struct HeadStep {
 /// embeddings, logits of local classes chunk by chunk, all_reduce of target cosines, of row maxima
 /// and of sums (as integers), reduce_scatter of embedding gradients.
 ///
+/// With several copies (HeadReplicas) all this happens inside a group of ranks, on the group's rows
+/// of the batch; what a margin knows of the batch is that of the global batch, sampled classes are
+/// the same in all groups, and the gradients of the centres are summed over the groups, while the
+/// backbone's backward runs: copies that were equal stay equal, bit for bit.
+///
 /// A step with an optimiser of its own for the centres, which sampling and bfloat16 storage need
 /// and which is fastest for all:
-///   step = head.forward_backward(..., {.centre_gradients = kDefer}); backward of the backbone,
-///   checks; head.apply(head_sgd) or, to leave the step out, head.drop_pending().
+///   step = head.forward_backward(..., {.centre_gradients = kDefer}); head.begin_reduction();
+///   backward of the backbone, checks; head.apply(head_sgd) or, to leave the step out,
+///   head.drop_pending().
 class ShardedHead {
  public:
-  /// Collective. The communicator must outlive it; weights live on communicator.device().
-  ShardedHead(HeadOptions options, dist::Communicator& communicator);
+  /// Collective. The communicator, of all ranks that share one copy of the classes, must outlive
+  /// it; weights live on communicator.device().
+  ShardedHead(HeadOptions options, dist::Communicator& communicator, HeadReplicas replicas = {});
 
   [[nodiscard]] const HeadOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::int64_t first_class() const noexcept { return first_class_; }
@@ -73,22 +84,30 @@ class ShardedHead {
   [[nodiscard]] Margin& margin() noexcept { return *margin_; }
 
   /// Collective. embeddings [b, D] (any float dtype, not normalised), labels [b] int64 global ids,
-  /// `counts`: rows of every rank (sum = B > 0). No autograd graph is kept. A label outside [0, C):
-  /// c10::Error on every rank, naming rank, row and label. With CUDA the host does not wait for the
-  /// device, so the error comes from the next call (this one, score or check_labels), and the loss
-  /// is infinite. Extra memory: max_buffer_bytes (kept between steps) or one chunk of logits,
-  /// O(chunk * D + B * D) and, unless deferred, weight().grad(). c10::Error when centre gradients
-  /// are not deferred with sampled classes or bfloat16 storage.
+  /// `counts`: rows of every rank of the world (sum = B > 0). No autograd graph is kept. A label
+  /// outside [0, C): c10::Error on every rank, naming rank, row and label. With CUDA the host does
+  /// not wait for the device, so the error comes from the next call (this one, score or
+  /// check_labels), and the loss is infinite. Extra memory: max_buffer_bytes (kept between steps)
+  /// or one chunk of logits, O(chunk * D + B * D) and, unless deferred, weight().grad(). c10::Error
+  /// when centre gradients are not deferred with sampled classes or bfloat16 storage.
   [[nodiscard]] HeadStep forward_backward(const at::Tensor& embeddings, const at::Tensor& labels,
                                           const std::vector<std::int64_t>& counts,
                                           const HeadStepOptions& step = {});
+
+  /// With several copies of the head: starts the sum over them of the centre gradients of all steps
+  /// since the last update, deferred or in weight().grad(). Collective. Call it after the last
+  /// micro-step's forward_backward, before the backbone's backward, which hides it. Memory: one
+  /// float32 row for each local class that takes part. Does nothing with one copy.
+  void begin_reduction();
+  /// Orders weight().grad() after that sum; apply() does so itself.
+  void finish_reduction();
 
   /// Second half of the deferred steps since the last call: their centre gradients, summed, go to
   /// `update` in pieces. Not collective. More than one step at a time needs equal B, all classes
   /// and a margin that leaves non-target classes alone, else forward_backward throws.
   void apply(HeadUpdate& update);
   /// Forgets the deferred steps.
-  void drop_pending() noexcept { pending_.clear(); }
+  void drop_pending();
 
   /// Throws now what forward_backward found on CUDA; waits for its label check, not for the step.
   /// Not collective; same on every rank.
@@ -113,20 +132,30 @@ class ShardedHead {
                                           const MarginOptions& margin, std::int64_t first_row = 0);
 
  private:
+  /// counts: rows of every rank of the group.
   [[nodiscard]] GatheredBatch gather(const at::Tensor& embeddings, const at::Tensor& labels,
-                                     const std::vector<std::int64_t>& counts);
+                                     const std::vector<std::int64_t>& counts,
+                                     at::ScalarType wire = at::kFloat);
   void check_step(const HeadStepOptions& step, std::int64_t rows) const;
-  [[nodiscard]] StepClasses step_classes(const at::Tensor& labels, std::uint64_t key) const;
+  /// labels of the group's rows; all_labels of the global batch.
+  [[nodiscard]] StepClasses step_classes(const at::Tensor& labels, const at::Tensor& all_labels,
+                                         std::uint64_t key) const;
+  [[nodiscard]] TargetLogits target_logits(const MarginBatch& own, const HeadReplicas::Share& share,
+                                           const std::vector<std::int64_t>& counts);
   void settle_centres(HeadPass pass, CentreGradients where);
   [[nodiscard]] LogitBuffer logit_buffer(std::int64_t classes, std::int64_t rows);
 
   HeadOptions options_;
   dist::Communicator& communicator_;
+  HeadReplicas replicas_;
   std::int64_t first_class_ = 0;
   at::Tensor weight_;
   std::unique_ptr<Margin> margin_;
-  at::Tensor buffer_;              // float32, grows
-  std::vector<HeadPass> pending_;  // deferred steps
+  at::Tensor buffer_;                // float32, grows
+  std::vector<HeadPass> pending_;    // deferred steps
+  std::optional<HeadPass> reduced_;  // the last of the deferred steps in summed_
+  at::Tensor summed_;                // [classes of reduced_, D], before projection
+  std::unique_ptr<dist::Work> reduction_;
   LabelCheck label_check_;
   std::unique_ptr<BlockWorkers> workers_;  // for score() on a CPU
 };

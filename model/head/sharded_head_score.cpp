@@ -31,10 +31,11 @@ PendingScores ShardedHead::begin_score(const at::Tensor& embeddings, const at::T
                                        const MarginOptions& margin, std::int64_t first_row) {
   const at::NoGradGuard no_grad;
   TORCH_CHECK(margin.scale > 0, "head: scale must be positive, got ", margin.scale);
-  GatheredBatch batch = gather(embeddings, labels, counts);
+  const HeadReplicas::Share share = replicas_.share_of(counts);
+  GatheredBatch batch = gather(embeddings, labels, share.counts);
   batch.wait();
   if (batch.rows() > 0) {
-    label_check_.submit(batch.labels(), options_.num_classes, counts);
+    label_check_.submit(batch.labels(), options_.num_classes, share.counts, share.first_rank);
     if (communicator_.device().is_cpu()) label_check_.settle();
   }
   const at::Device device = communicator_.device();
@@ -45,7 +46,8 @@ PendingScores ShardedHead::begin_score(const at::Tensor& embeddings, const at::T
       at::empty({std::int64_t{kScoreColumns}, batch.rows()}, batch.labels().options());
   const std::int64_t at_once = ScorePass::rows_at_once(
       options_.num_classes, communicator_.world_size(), kCosinesAtOnce, device);
-  std::int64_t place = first_row % ScorePass::block_rows(device);  // of the next row in its block
+  // Of the next row in its block.
+  std::int64_t place = (first_row + share.first_row) % ScorePass::block_rows(device);
   for (std::int64_t begin = 0, count = 0; begin < batch.rows(); begin += count, place = 0) {
     count = std::min(at_once - place, batch.rows() - begin);
     const at::Tensor part = statistics.narrow(1, begin, count);

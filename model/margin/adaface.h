@@ -29,6 +29,8 @@ class AdaFaceMargin final : public Margin {
   /// z [B] of the last target().
   [[nodiscard]] const at::Tensor& margin_scaler() const noexcept { return scaler_; }
 
+  [[nodiscard]] bool needs_whole_batch() const override { return true; }
+
  private:
   TargetLogits do_target(const MarginBatch& batch) override;
   [[nodiscard]] bool kind_changes_non_targets() const override { return rules_.epsilon > 0.0; }

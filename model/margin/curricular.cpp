@@ -41,7 +41,7 @@ TargetLogits CurricularMargin::do_target(const MarginBatch& batch) {
   t_.copy_(at::where(updated.isfinite(), updated, t_));
   const TargetLogits angular = angular_target(cosine, options().margin, options().scale);
   // Without the guard, as the released code.
-  threshold_ = angular.logits.div(options().scale).unsqueeze(1);
+  threshold_ = batch.own(angular.logits).div(options().scale).unsqueeze(1);
   return guarded(cosine, angular, options().margin, options().scale);
 }
 

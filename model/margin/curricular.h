@@ -15,6 +15,8 @@ class CurricularMargin final : public Margin {
     return {{"t", t_}};
   }
 
+  [[nodiscard]] bool needs_whole_batch() const override { return true; }
+
  private:
   TargetLogits do_target(const MarginBatch& batch) override;
   [[nodiscard]] bool kind_changes_non_targets() const override { return true; }

@@ -21,6 +21,8 @@ class ElasticMargin final : public Margin {
   /// Later steps take these margins [B], before they are dealt, instead of random ones.
   void set_margins(const at::Tensor& drawn);
 
+  [[nodiscard]] bool needs_whole_batch() const override { return true; }
+
  private:
   TargetLogits do_target(const MarginBatch& batch) override;
 

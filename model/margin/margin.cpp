@@ -60,9 +60,10 @@ TargetLogits Margin::target(const MarginBatch& batch) {
               "margin: expected [B] cosines and norms, got ", batch.target_cosine.sizes(), " and ",
               batch.norms.sizes());
   TargetLogits logits = do_target(batch);
+  logits = {batch.own(logits.logits), batch.own(logits.slope)};
   // No rank has the label of such a row: its loss has to stay infinite, whatever the formula makes
   // of it.
-  logits.logits.masked_fill_(batch.target_cosine.isneginf(),
+  logits.logits.masked_fill_(batch.own(batch.target_cosine).isneginf(),
                              -std::numeric_limits<double>::infinity());
   return logits;
 }

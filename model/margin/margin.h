@@ -33,6 +33,14 @@ struct MarginBatch {
   at::Tensor norms;          ///< [B] float32, L2 norms of the embeddings
   /// Key of this step: random margins are a function of (key, row of the global batch).
   std::uint64_t key = 0;
+  /// Rows of the batch whose logits are wanted: first_row to first_row + own_rows; -1: all.
+  std::int64_t first_row = 0;
+  std::int64_t own_rows = -1;
+
+  /// The wanted rows of a tensor [B, ...].
+  [[nodiscard]] at::Tensor own(const at::Tensor& whole) const {
+    return own_rows < 0 ? whole : whole.narrow(0, first_row, own_rows);
+  }
 };
 
 /// The margin of one head, with its state. No call synchronises the host with the device; none
@@ -46,7 +54,11 @@ class Margin {
 
   [[nodiscard]] const MarginOptions& options() const noexcept { return options_; }
 
-  /// Once a training step, before non_targets(). Updates the state first, as the papers' code does;
+  /// Returns true if the logits of a row depend on other rows of the batch, or on its number: then
+  /// target() needs the whole global batch, else the wanted rows alone do.
+  [[nodiscard]] virtual bool needs_whole_batch() const { return false; }
+
+  /// [b], of the wanted rows. Once a training step, before non_targets(). Updates the state first, as the papers' code does;
   /// a batch with statistics that are not finite leaves the state as it was. Slopes are finite at
   /// cosines of exactly +-1 too (see margin_angle.h).
   [[nodiscard]] TargetLogits target(const MarginBatch& batch);
@@ -56,7 +68,7 @@ class Margin {
 
   /// In place: cosines [B, c] to non-target classes (any chunk of classes, float32 or float64)
   /// become effective cosines, logit / scale. Elements that are -inf (target class) stay so. Valid
-  /// after target() of the same step.
+  /// after target() of the same step, for its wanted rows.
   void non_targets(at::Tensor cosines) const;
 
   /// d effective / d cosine, [B, c], at the cosines given, which are those before non_targets().
