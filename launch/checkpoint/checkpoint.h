@@ -53,6 +53,8 @@ struct CheckpointState {
   std::vector<ReplicatedPart> replicated{};  ///< further replicated tensors
   model::StateDict rows{};  ///< "weight", "momentum", "exp_avg" ...: [C_r, ...] a tensor, row i is
                             ///< class first_class + i
+  /// False on ranks whose rows another rank writes (copies of the head).
+  bool writes_rows = true;
   /// This rank's own tensors (BatchNorm statistics before averaging). Loaded only when the
   /// checkpoint was written by as many ranks: with them a training that goes on is the unbroken
   /// one, bit for bit, wherever it was stopped.

@@ -249,7 +249,7 @@ CheckpointWriter::Job CheckpointWriter::make_job(const CheckpointInfo& info,
     add(part_file(kBackbonePart), kBackbonePart, state.backbone);
     for (const auto& part : state.replicated) add(part_file(part.name), part.name, part.entries);
   }
-  if (!state.rows.empty()) {
+  if (!state.rows.empty() && state.writes_rows) {
     job.shard = rank_file("head", rank, world_size);
     job.num_rows = state.rows.front().second.size(0);
     add(job.shard, "head", state.rows);

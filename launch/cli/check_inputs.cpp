@@ -16,6 +16,7 @@
 #include "launch/job/try_folder.h"
 #include "launch/pipeline/pipeline.h"
 #include "launch/pipeline/sweep.h"
+#include "launch/train/head_groups.h"
 #include "prune/methods/methods.h"
 
 namespace diffprob::launch {
@@ -160,6 +161,8 @@ void check_inputs(const std::string& command, const Config& config, bool dry_run
   if (runtime.is_root()) check_files(command, config, dataset, runtime.world_size(), problems);
   if (trains(command) || command == "eval")
     check_verification_sets(config, runtime.rank(), runtime.world_size(), problems);
+  if (trains(command))
+    attempt("model.head_group", problems, [&] { (void)head_group_size(config, 1, runtime); });
   check_seen(command, config, runtime, problems);
   for (const auto& problem : try_folder("output", config.output, dry_run, runtime))
     problems.push_back(problem);

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "launch/config/fields.h"
+#include "launch/config/head_group.h"
 #include "launch/config/suggest.h"
 #include "launch/config/values.h"
 #include "prune/methods/methods.h"
@@ -162,6 +163,11 @@ void check_together(const Config& c, std::vector<std::string>& problems) {
       problems.push_back(std::string(key) +
                          ": expected 0 or more, or -1 for the usual value, got " +
                          format_number(value));
+  }
+  try {
+    (void)head_group_of(c.model.head_group);
+  } catch (const ConfigError& error) {
+    problems.insert(problems.end(), error.problems().begin(), error.problems().end());
   }
   if (c.output.empty()) problems.push_back("output: expected a folder, got nothing");
   if (c.data.train.empty()) problems.push_back("data.train: expected a data set, got nothing");

@@ -66,6 +66,7 @@ struct ModelConfig {
   model::HeadOptions head = {
       .margin = {.margin = model::kPublished, .elastic_std = model::kPublished}};
   double head_buffer_mib = mebibytes(model::HeadOptions().max_buffer_bytes);
+  std::string head_group = "0";  ///< head_group_of() reads it
   bool sync_batch_norm = false;
   std::string checkpoint;
 };

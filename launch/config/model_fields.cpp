@@ -1,3 +1,4 @@
+#include "launch/config/precision.h"
 #include "launch/config/rows.h"
 #include "launch/config/sections.h"
 #include "model/margin/options.h"
@@ -46,6 +47,14 @@ std::vector<Field> model_fields(ModelConfig& m) {
       one_of("model.head_storage", &m.head.storage,
              "number format in which class centres and their momenta are stored",
              {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}}),
+      text(
+          "model.head_group", &m.head_group,
+          "ranks that share one copy of the classes: 0: all; a number: groups of that many ranks, "
+          "each with a copy, so that embeddings travel inside a group only; node: the ranks of a "
+          "node; auto: node where that is less traffic (on CPUs; groups have not run on GPUs yet)"),
+      one_of("model.embedding_dtype", &m.head.embedding_wire,
+             "number format in which embeddings travel to the ranks that hold the classes",
+             format_words()),
       path("model.checkpoint", &m.checkpoint,
            "checkpoint folder (score, eval, export) or backbone .pth (eval, export)"),
   };

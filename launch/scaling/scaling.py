@@ -7,6 +7,8 @@ be replaced by your own. launch/scaling/SCALING.md explains the columns. Times a
     scaling.py                                     both networks
     scaling.py --network one-card --one-card 20    nodes with a single 200 Gb/s card
     scaling.py --classes 1e6 --batch 128           another head, smaller batches
+    scaling.py --head-group 8                      a copy of the classes on each node (model.head_group)
+    scaling.py --head-group best                   the fastest groups for each number of GPUs
     scaling.py --ring 8.4,3.4,14 --tree 8.4,4,14   latencies of NCCL's protocol Simple, not LL128
 """
 import argparse
@@ -39,6 +41,9 @@ def arguments():
                         help="the table to print (default both)")
     add("batch", "256", "b: images per GPU")
     add("classes", "93431", "C: classes")
+    add("head-group", "0", "G: GPUs that share one copy of the classes; 0: all; best: the fastest",
+        lambda text: text if text == "best" else int(text))
+    add("embedding-bytes", "4", "bytes per number of an embedding on the wire")
     add("dim", "512", "D: numbers of an embedding")
     add("parameters", "43.6e6", "P: parameters of the network, iresnet50's")
     add("forward", "12.0", "forward pass of the network, ms; measured, iresnet50 on an H100")
@@ -100,48 +105,88 @@ class Network:
         return latency / 1e3 + 2 * (self.world - 1) / self.world * size / self.speed / 1e6
 
 
-def head_work(a, world):
+def head_work(a, group, copies):
     """Matrix products, and the float32 numbers that the passes of model/ read and write."""
-    rows, own = a.batch * world, a.classes / world
+    rows, own = a.batch * group, a.classes / group
     products = 3 * 2 * rows * own * a.dim
     logits = 8 * rows * own  # product, maxima, exponentials 2, product, factor 2, product
-    centres = 9 * own * a.dim  # norms, 2 products, gradient, update 5
+    centres = (9 + 2 * (copies > 1)) * own * a.dim  # norms, 2 products, gradient, update 5; sum of the copies 2
     embeddings = a.embedding_passes * rows * a.dim
     return products / a.tflops / 1e9 + 4 * (logits + centres + embeddings) / a.memory / 1e9
 
 
 def head_traffic(a, net):
+    """Inside the GPUs that share a copy."""
     rows = a.batch * net.world
-    gather = net.all_gather(rows * 4 * (a.dim + 4))  # embedding, label, norm
+    gather = net.all_gather(rows * (a.embedding_bytes * a.dim + 16))  # embedding, label, norm
     scatter = net.reduce_scatter(rows * 4 * a.dim)
     # The target's cosine; three maxima and a flag; the sum of exponentials.
     return gather, scatter, sum(net.all_reduce(rows * size) for size in (8, 16, 8))
 
 
-def gradient_traffic(a, net):
-    """The buckets' all-reduces, and the part of them that backward cannot hide."""
+def centre_traffic(a, between_nodes, world, group):
+    """All-reduce of the centres' gradients over the copies: every GPU of a node is in another one."""
+    copies = world // group
+    if copies == 1:
+        return 0.0
+    on_node = min(a.node, world)
+    if group < on_node:  # several copies on a node: its all-reduce counts every GPU as a node
+        return Network(a, between_nodes, world).all_reduce(4 * a.dim * a.classes / group)
+    net = Network(a, between_nodes, world)
+    start, _, hop = a.tree
+    latency = start + 2 * math.log2(copies) * hop
+    size = 4 * a.dim * a.classes / group * on_node  # of all GPUs of the node, over its cards
+    return latency / 1e3 + 2 * (copies - 1) / copies * size / net.speed / 1e6
+
+
+def gradient_traffic(a, net, before):
+    """The buckets' all-reduces behind what goes `before`, and the part that backward cannot hide."""
     size = a.parameters * a.gradient_bytes
     total = net.all_reduce(size) + (a.buckets - 1) * net.all_reduce(0)
     last = net.all_reduce(size * a.last_bucket)  # leaves when backward ends
-    return total, max(last, total - 0.9 * a.backward)
+    return total, max(last, before + total - 0.9 * a.backward)
+
+
+def head_memory(a, group, copies):
+    """MiB of centres and momenta, and of the sum over the copies."""
+    return (2 + (copies > 1)) * 4 * a.dim * a.classes / group / 2**20
+
+
+class Step:
+    """A step on `world` GPUs, `group` of which share a copy of the classes."""
+
+    def __init__(self, a, between_nodes, world, group):
+        net = Network(a, between_nodes, world)
+        self.group, copies = group, world // group
+        self.network = a.forward + a.backward + a.optimizer
+        self.head = head_work(a, group, copies)
+        self.gather, self.scatter, self.reduce = head_traffic(a, Network(a, between_nodes, group))
+        self.reduce += net.all_reduce(4)  # whether the gradients are finite
+        self.centres = centre_traffic(a, between_nodes, world, group)
+        self.gradients, self.left = gradient_traffic(a, net, self.centres)
+        self.total = self.network + self.head + self.gather + self.scatter + self.reduce + self.left
+        self.memory = head_memory(a, group, copies)
+
+
+def groups(a, world):
+    if a.head_group != "best":
+        return [world if a.head_group == 0 or world % a.head_group else a.head_group]
+    return [world] + [n for n in (a.node * 2**i for i in range(8)) if n < world and world % n == 0]
 
 
 def print_table(a, between_nodes):
-    print("  GPUs network   head gather scatter reduce gradients  left"
-          "   step  images/s of linear  decode")
+    print("  GPUs group network   head gather scatter reduce centres gradients  left"
+          "   step  images/s of linear  decode  head MiB")
     one = None
     for world in WORLDS:
-        net = Network(a, between_nodes, world)
-        own, work = a.forward + a.backward + a.optimizer, head_work(a, world)
-        gather, scatter, reduce = head_traffic(a, net)
-        reduce += net.all_reduce(4)  # whether the gradients are finite
-        total, left = gradient_traffic(a, net)
-        step = own + work + gather + scatter + reduce + left
-        one = one or step
-        speed = a.batch / step * 1e3
-        print(f"{world:6d} {own:7.1f} {work:6.2f} {gather:6.2f} {scatter:7.2f} {reduce:6.2f}"
-              f" {total:9.2f} {left:5.2f} {step:6.1f} {speed * world:9.0f} {one / step:9.0%}"
-              f" {speed / a.decode:7.1f}")
+        step = min((Step(a, between_nodes, world, group) for group in groups(a, world)),
+                   key=lambda step: step.total)
+        one = one or step.total
+        speed = a.batch / step.total * 1e3
+        print(f"{world:6d} {step.group:5d} {step.network:7.1f} {step.head:6.2f} {step.gather:6.2f}"
+              f" {step.scatter:7.2f} {step.reduce:6.2f} {step.centres:7.2f} {step.gradients:9.2f}"
+              f" {step.left:5.2f} {step.total:6.1f} {speed * world:9.0f} {one / step.total:9.0%}"
+              f" {speed / a.decode:7.1f} {step.memory:9.0f}")
 
 
 def main():

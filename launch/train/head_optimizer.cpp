@@ -33,7 +33,10 @@ model::CentreGradients HeadOptimizer::gradients(std::int64_t micro) const {
 }
 
 void HeadOptimizer::step(const model::StepControl& control, std::int64_t step) {
-  if (whole_) return whole_->step(control);
+  if (whole_) {
+    head_.finish_reduction();
+    return whole_->step(control);
+  }
   by_rows_->begin_step(control, static_cast<std::uint64_t>(step));
   head_.apply(*by_rows_);
 }

@@ -15,9 +15,11 @@
 namespace diffprob::launch {
 namespace {
 
-/// Keys that came after runs that must still resume and that weights do not depend on. The text is
-/// compared as a whole, so that a line more would make every earlier run look different.
-constexpr const char* kNewerKeys[] = {"train.deterministic"};
+/// Keys that came after runs that must still resume. The text is compared as a whole, so that a
+/// line more would make every earlier run look different: keys that weights depend on are added
+/// behind it when they are not the default.
+constexpr const char* kNewerKeys[] = {"train.deterministic", "model.head_group",
+                                      "model.embedding_dtype"};
 
 std::string without_newer_keys(std::string settings) {
   for (const std::string key : kNewerKeys) {
@@ -37,6 +39,7 @@ std::string training_settings(const Config& config) {
   train.max_time = defaults.max_time;
   train.allow_changes = defaults.allow_changes;
   train.deterministic = defaults.deterministic;
+  relevant.model.head_group = ModelConfig().head_group;
   train.trace_order = defaults.trace_order;
   train.profile_steps = defaults.profile_steps;
   train.tensorboard = defaults.tensorboard;
@@ -50,9 +53,11 @@ std::string training_settings(const Config& config) {
   const std::string settings =
       dump_sections(relevant, {"model", "train", "augment", "data.flip", "data.image_size",
                                "data.on_corrupt", "data.sampling", "data.sampling_power"});
-  const std::string labels =
-      config.data.labels == Labels::kAsIs ? "" : dump_sections(relevant, {"data.labels"});
-  return without_newer_keys(settings) + labels;
+  std::string newer;
+  if (config.data.labels != Labels::kAsIs) newer += dump_sections(relevant, {"data.labels"});
+  if (config.model.head.embedding_wire != at::kFloat)
+    newer += dump_sections(relevant, {"model.embedding_dtype"});
+  return without_newer_keys(settings) + newer;
 }
 
 std::vector<std::string> batch_problems(const Config& config, std::int64_t images, int ranks) {

@@ -87,9 +87,12 @@ std::vector<double> network_decays(const Config& config, const model::Backbone& 
 /// buffers come into being.
 constexpr std::int64_t kStepsBeforeGraph = 4;
 
-bool wants_graph(const Config& config, const Runtime& runtime) {
+bool wants_graph(const Config& config, const HeadGroups& groups, const Runtime& runtime) {
   if (config.train.cuda_graph == CudaGraph::kOff) return false;
-  const std::string obstacle = graph_obstacle(config, runtime);
+  const std::string obstacle = groups.copies() > 1
+                                   ? "model.head_group makes several copies of the head, whose "
+                                     "steps have not been recorded yet"
+                                   : graph_obstacle(config, runtime);
   if (!obstacle.empty() && config.train.cuda_graph == CudaGraph::kOn)
     throw ConfigError({"train.cuda_graph: true is not possible: " + obstacle});
   return obstacle.empty();
@@ -126,7 +129,8 @@ TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64
       seed_(seed),
       runtime_(runtime),
       backbone_(make_network(config, seed, runtime)),
-      head_(head_options(config, num_classes, seed), runtime.tensors()),
+      head_groups_(config, num_classes, runtime),
+      head_(head_options(config, num_classes, seed), head_groups_.group(), head_groups_.replicas()),
       parameters_(trained_parameters(*backbone_)),
       reducer_(parameters_, runtime.tensors(), reducer_options(config, runtime)),
       optimizer_(make_optimizer(config.train, parameters_, network_decays(config, *backbone_))),
@@ -134,7 +138,7 @@ TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64
       snapshot_(*backbone_),
       timer_(runtime.device()),
       upload_(runtime.device()),
-      use_graph_(wants_graph(config, runtime)),
+      use_graph_(wants_graph(config, head_groups_, runtime)),
       run_ahead_(
           runtime.device(),
           std::chrono::milliseconds(static_cast<std::int64_t>(10000 * config.dist.step_timeout))),
@@ -180,6 +184,8 @@ void TrainStep::micro_step(const Input& input, std::int64_t micro, const data::B
   if (scaler_) options.loss_scale = scaler_->scale();
   const model::HeadStep head =
       head_.forward_backward(embeddings.detach(), labels, micro_rows_, options);
+
+  if (micro + 1 == config_.train.accumulate) head_.begin_reduction();
 
   timer_.enter(StepPhase::kBackward);
   embeddings.backward(head.grad_embeddings.to(embeddings.scalar_type()));
@@ -269,6 +275,7 @@ void TrainStep::replay(const Input& input) {
 
 void TrainStep::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
   runtime_.set_step(step);
+  head_groups_.set_step(step);
   run_ahead_.wait([this] { runtime_.control().progress(); });
   const Input input{upload_.upload(batch),
                     data::combine_key(seed_, static_cast<std::uint64_t>(step)),
@@ -294,13 +301,15 @@ RunningMeans TrainStep::take_means() {
   const at::Tensor own = sums_.to(at::kCPU, at::kDouble, /*non_blocking=*/false,
                                   /*copy=*/true);  // not a view: it is summed below
   const double steps =
-      own[kSteps].item<double>();  // loss, norm and steps are the same on every rank
+      own[kSteps].item<double>();  // norm and steps are the same on every rank, loss in a group
   runtime_.tensors().all_reduce(sums_)->wait_stream();
+  const double copies = head_groups_.copies();
+  const double loss = copies == 1 ? own[kLoss].item<double>()
+                                  : sums_[kLoss].item<double>() * copies / runtime_.world_size();
   const double right = sums_[kRight].item<double>();
   const double rows = sums_[kRows].item<double>();
   const double nothing = std::numeric_limits<double>::quiet_NaN();
-  const RunningMeans means{steps > 0 ? own[kLoss].item<double>() / steps : nothing,
-                           right / std::max(1.0, rows),
+  const RunningMeans means{steps > 0 ? loss / steps : nothing, right / std::max(1.0, rows),
                            steps > 0 ? own[kNorm].item<double>() / steps : nothing};
   sums_.zero_();
   return means;
@@ -348,6 +357,7 @@ CheckpointState TrainStep::state(model::StateDict local) {
   state.rows = head_optimizer_.rows();
   state.rows.insert(state.rows.begin(), {"weight", head_.weight()});
   state.first_class = head_.first_class();
+  state.writes_rows = head_groups_.is_first();
   return state;
 }
 

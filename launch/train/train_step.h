@@ -14,6 +14,7 @@
 #include "launch/observe/step_timer.h"
 #include "launch/train/averaged_statistics.h"
 #include "launch/train/batch_upload.h"
+#include "launch/train/head_groups.h"
 #include "launch/train/head_optimizer.h"
 #include "launch/train/step_graph.h"
 #include "launch/train/step_records.h"
@@ -107,6 +108,7 @@ class TrainStep {
   std::uint64_t seed_;
   Runtime& runtime_;
   std::shared_ptr<model::Backbone> backbone_;
+  HeadGroups head_groups_;
   model::ShardedHead head_;
   std::vector<at::Tensor> parameters_;
   dist::GradientReducer reducer_;

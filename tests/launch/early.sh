@@ -20,20 +20,21 @@ PYTHON
 printf 'kept_index = []\n' >none.txt
 network=(--device=cpu --threads=1 --model.backbone=tiny --model.embedding_dim=32 --data.decode_threads=0 --train.milestones= --train.epochs=1)
 
-# Ten faults of different stages.
+# A dozen faults of different stages.
 faults=("${network[@]}" --data.train=faces --train.batch_size=5000 --train.accumulate=7 --train.init=no.pth --eval.sets=few.bin,bad.bin,no.bin
-  --train.best_set=agedb_30 --prune.method=aum --prune.dynamics=no.h5 --output=file --data.stage_dir=file --train.schedule=cosine --train.warmup_epochs=9)
+  --train.best_set=agedb_30 --prune.method=aum --prune.dynamics=no.h5 --output=file --data.stage_dir=file --train.schedule=cosine --train.warmup_epochs=9
+  --model.head_group=2)
 for n in 1 3; do
   exits 2 ranks "$n" run "${faults[@]}" --dry-run
-  says "config: 11 problems"
+  says "config: 12 problems"
   for what in "train.batch_size: one global batch is 5000" "train.accumulate: train.batch_size is 5000" "train.init: no.pth is not there" \
     "few.bin has 3 pairs, fewer than eval.folds=10" "bad.bin: verification set bad, image 4" "no.bin is not there" "train.best_set: agedb_30" \
-    "prune.dynamics: no.h5 is not there" "output: file is a file" "data.stage_dir:" "train.warmup_epochs:"; do
+    "prune.dynamics: no.h5 is not there" "output: file is a file" "data.stage_dir:" "train.warmup_epochs:" "model.head_group:"; do
     says "$what"
     [ "$(grep -cF -- "$what" "$log")" -eq 1 ] || die "said more than once: $what"
   done
   exits 2 ranks "$n" run "${faults[@]}"
-  says "config: 11 problems"
+  says "config: 12 problems"
 done
 
 exits 2 diffprob train "${network[@]}" --data.train=faces --train.batch_size=16 --data.kept=none.txt --output=out --dry-run

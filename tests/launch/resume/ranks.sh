@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # A training stopped by SIGUSR1 to one rank and continued on other numbers of ranks, 2 -> 3 -> 1: exit code 75, every global batch holds the
 # same samples in the same order as in an unbroken run of one rank, and the loss goes on as on the old number of ranks.
-# Stopped and continued on 2 ranks: the same bits as unbroken, although the stop adds a checkpoint. ranks.sh PROGRAM WORK_FOLDER
+# Stopped and continued on 2 ranks: the same bits as unbroken, although the stop adds a checkpoint. ranks.sh PROGRAM WORK_FOLDER [STAGES...]
+# STAGES: RANKS:GROUP each, GROUP for model.head_group; default 2:0 3:0 1:0. Those of the last part are two ranks and the group of the last stage.
 set -euo pipefail
 program=$1 work=$2
+shift 2
+stages=("$@")
+[ ${#stages[@]} -gt 0 ] || stages=(2:0 3:0 1:0)
 here=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$work"
 . "$here/job.sh"
@@ -39,21 +43,21 @@ losses_of() {
   sed -nE 's/.*"kind":"train".*"step":([0-9]+).*"loss":([0-9.e+-]+).*/\1 \2/p' "$1/metrics.jsonl" | awk -v from="$2" '$1 > from && $1 <= from + 3'
 }
 
-stage() {  # RANKS STEPS: goes on with that many ranks for at least so many steps (0: to the end)
-  local ranks=$1 steps=$2 checkpoint="" from difference
+stage() {  # RANKS:GROUP STEPS: goes on with that many ranks for at least so many steps (0: to the end)
+  local ranks=${1%:*} group=${1#*:} steps=$2 checkpoint="" from difference
   rm -rf "$work/twin"
   if [ -d "$work/moved" ]; then
     checkpoint=$(last_checkpoint "$work/moved")
     cp -r "$work/moved" "$work/twin"
   fi
-  start "$ranks" "$work/moved" "${arguments[@]}"
+  start "$ranks" "$work/moved" "${arguments[@]}" --model.head_group="$group"
   if [ "$steps" -gt 0 ]; then stop_after "$steps" "$ranks" "$work/moved"; else ends_with 0; fi
   mkdir -p "$work/stage$ranks"
   mv "$work"/moved/order.rank*.jsonl "$work/stage$ranks"
   order_of "$work/stage$ranks" >>"$work/order.moved"
   [ -n "$checkpoint" ] || return 0
   # The same checkpoint continued on as many ranks as wrote it. Later losses drift apart as those of 1 and 2 threads do.
-  start "$before" "$work/twin" "${arguments[@]}"
+  start "${before%:*}" "$work/twin" "${arguments[@]}" --model.head_group="${before#*:}"
   ends_with 0
   from=$((10#${checkpoint##*step_}))
   difference=$(loss_difference "$work/twin" "$work/moved" "$from") || die "losses of steps after $from are missing"
@@ -68,23 +72,24 @@ order_of "$work/reference" >"$work/order.reference"
 [ "$(wc -l <"$work/order.reference")" -eq 60 ] || die "the unbroken run traced $(wc -l <"$work/order.reference") steps, expected 60"
 
 differences=""
-before=2
-stage 2 9
-stage 3 9
-before=3
-stage 1 0
+before=""
+for ((i = 0; i < ${#stages[@]}; ++i)); do
+  stage "${stages[i]}" $((i + 1 < ${#stages[@]} ? 9 : 0))
+  before=${stages[i]}
+done
 cmp "$work/order.reference" "$work/order.moved" || die "the order of samples differs"
 
-start 2 "$work/whole" "${arguments[@]}" --model.sync_batch_norm=false
+arguments+=(--model.sync_batch_norm=false --model.head_group="${before#*:}")
+start 2 "$work/whole" "${arguments[@]}"
 ends_with 0
-start 2 "$work/stopped" "${arguments[@]}" --model.sync_batch_norm=false
+start 2 "$work/stopped" "${arguments[@]}"
 stop_after 10 2 "$work/stopped"
-start 2 "$work/stopped" "${arguments[@]}" --model.sync_batch_norm=false
+start 2 "$work/stopped" "${arguments[@]}"
 ends_with 0
 grep -q ': continues ' "$log" || die "it did not continue"
 same_weights "$(last_checkpoint "$work/whole")" "$(last_checkpoint "$work/stopped")"
 
-echo "passed: order of 60 batches equal over 2 -> 3 -> 1 ranks (stages of $(wc -l <"$work/stage2/order.rank00000.jsonl")," \
-  "$(wc -l <"$work/stage3/order.rank00000.jsonl") and $(wc -l <"$work/stage1/order.rank00000.jsonl") steps); the loss differs by" \
+echo "passed: order of 60 batches equal over ${stages[*]} (ranks:group; stages of" \
+  "$(for each in "${stages[@]}"; do wc -l <"$work/stage${each%:*}/order.rank00000.jsonl"; done | xargs) steps); the loss differs by" \
   "$differences (relatively, 3 steps after each change) from that on the old number of ranks; stopped and continued on 2 ranks: the same bits"
 rm -rf "$work"
