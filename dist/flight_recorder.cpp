@@ -31,10 +31,19 @@ std::string describe_record(const OperationRecord& record) {
 
 }  // namespace
 
-std::shared_ptr<FlightRecorder> FlightRecorder::make(std::string name, int rank, int world_size,
-                                                     std::vector<int> members) {
-  std::shared_ptr<FlightRecorder> recorder(
-      new FlightRecorder(std::move(name), rank, world_size, std::move(members)));
+std::shared_ptr<FlightRecorder> FlightRecorder::make(std::string name, int rank, int world_size) {
+  return enter(
+      std::shared_ptr<FlightRecorder>(new FlightRecorder(std::move(name), rank, world_size, {})));
+}
+
+std::shared_ptr<FlightRecorder> FlightRecorder::make(std::string name,
+                                                     const std::vector<int>& ranks, int own) {
+  const auto place = std::find(ranks.begin(), ranks.end(), own) - ranks.begin();
+  return enter(std::shared_ptr<FlightRecorder>(new FlightRecorder(
+      std::move(name), static_cast<int>(place), static_cast<int>(ranks.size()), ranks)));
+}
+
+std::shared_ptr<FlightRecorder> FlightRecorder::enter(std::shared_ptr<FlightRecorder> recorder) {
   auto& all = registry();
   const std::lock_guard lock(all.mutex);
   std::erase_if(all.recorders, [](const auto& known) { return known.expired(); });

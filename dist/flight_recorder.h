@@ -51,10 +51,11 @@ class FlightRecorder {
   static constexpr std::size_t kCapacity = 256;
 
   /// Enters the new recorder in the list of the process.
-  /// `members`: ranks of the world that take part, in the order of their ranks here; empty: all.
   [[nodiscard]] static std::shared_ptr<FlightRecorder> make(std::string name, int rank,
-                                                            int world_size,
-                                                            std::vector<int> members = {});
+                                                            int world_size);
+  /// Of a communicator of some ranks of the world, `own` among them.
+  [[nodiscard]] static std::shared_ptr<FlightRecorder> make(std::string name,
+                                                            const std::vector<int>& ranks, int own);
 
   void set_phase(Phase phase) noexcept;
   void set_step(std::int64_t step) noexcept;
@@ -89,6 +90,8 @@ class FlightRecorder {
 
  private:
   FlightRecorder(std::string name, int rank, int world_size, std::vector<int> members);
+  [[nodiscard]] static std::shared_ptr<FlightRecorder> enter(
+      std::shared_ptr<FlightRecorder> recorder);
   [[nodiscard]] OperationRecord* find(std::int64_t sequence) noexcept;
   [[nodiscard]] const OperationRecord* find(std::int64_t sequence) const noexcept;
   void close(std::int64_t sequence, OperationState state) noexcept;

@@ -20,7 +20,6 @@
 #include "dist/gpu/stream_capture.h"
 #include "dist/mpi/abandoned.h"
 #include "dist/mpi/backoff.h"
-#include "dist/mpi/subset.h"
 #include "dist/mpi/transport.h"
 #include "dist/padded_rows.h"
 
@@ -148,11 +147,12 @@ ncclUniqueId share_unique_id(MpiTransport& messages) {
   return made->id;
 }
 
-std::shared_ptr<MpiTransport> messages_of(std::shared_ptr<FlightRecorder> recorder, MPI_Comm parent,
+std::shared_ptr<MpiTransport> messages_of(std::shared_ptr<FlightRecorder> recorder,
+                                          const std::vector<int>& ranks,
                                           const Deadlines& deadlines) {
   TransportOptions options;
   options.recorder = std::move(recorder);
-  options.parent = parent;
+  options.ranks = ranks;
   return std::make_shared<MpiTransport>(deadlines.startup, std::move(options));
 }
 
@@ -173,12 +173,10 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Communicator> subset(const std::string& name,
                                        const std::vector<int>& ranks) override {
     const c10::DeviceGuard guard(device());
-    const Subset of(ranks, rank(), deadlines().startup);
-    const auto size = static_cast<int>(ranks.size());
-    auto members = FlightRecorder::make(name + " on " + device().str(), of.rank(), size, ranks);
-    auto messages = messages_of(members, of.comm(), deadlines());
-    auto handle = std::make_shared<NcclHandle>(share_unique_id(*messages), of.rank(), size,
-                                               deadlines().startup);
+    auto members = FlightRecorder::make(name + " on " + device().str(), ranks, rank());
+    auto messages = messages_of(members, ranks, deadlines());
+    auto handle = std::make_shared<NcclHandle>(share_unique_id(*messages), members->rank(),
+                                               members->world_size(), deadlines().startup);
     return std::make_unique<NcclCommunicator>(std::move(handle), std::move(members),
                                               std::move(messages), stream_, deadlines());
   }
@@ -339,7 +337,7 @@ std::unique_ptr<Communicator> connect_nccl(at::Device device, HostCollectives& h
   const c10::DeviceGuard guard(device);
   auto recorder =
       FlightRecorder::make("tensors on " + device.str(), host.rank(), host.world_size());
-  auto messages = messages_of(recorder, MPI_COMM_WORLD, deadlines);
+  auto messages = messages_of(recorder, {}, deadlines);
   auto handle = std::make_shared<NcclHandle>(share_unique_id(*messages), host.rank(),
                                              host.world_size(), deadlines.startup);
   return std::make_unique<NcclCommunicator>(std::move(handle), std::move(recorder),

@@ -10,7 +10,6 @@
 #include "dist/mpi/all_reduce.h"
 #include "dist/mpi/check.h"
 #include "dist/mpi/operation_queue.h"
-#include "dist/mpi/subset.h"
 #include "dist/mpi/transport.h"
 
 namespace diffprob::dist {
@@ -103,11 +102,10 @@ class MpiCommunicator final : public Communicator {
 
   std::unique_ptr<Communicator> subset(const std::string& name,
                                        const std::vector<int>& ranks) override {
-    const Subset of(ranks, rank(), deadlines().startup);
-    auto members = FlightRecorder::make(name, of.rank(), static_cast<int>(ranks.size()), ranks);
+    auto members = FlightRecorder::make(name, ranks, rank());
     TransportOptions options;
     options.recorder = members;
-    options.parent = of.comm();
+    options.ranks = ranks;
     auto transport = std::make_unique<MpiTransport>(deadlines().startup, std::move(options));
     return std::make_unique<MpiCommunicator>(std::move(transport), std::move(members), deadlines());
   }

@@ -9,6 +9,8 @@
 
 #include "dist/mpi/abandoned.h"
 #include "dist/mpi/backoff.h"
+#include "dist/mpi/check.h"
+#include "dist/mpi/watchdog.h"
 
 namespace diffprob::dist {
 namespace {
@@ -41,37 +43,69 @@ struct MpiTransport::Ahead {
   MPI_Request request = MPI_REQUEST_NULL;
 };
 
+namespace {
+
+/// Some ranks of the world while a transport is made for them, or all of them.
+class Ranks {
+ public:
+  /// MPI cannot be called back from the split: the process ends when that passes its deadline.
+  Ranks(const std::vector<int>& ranks, std::chrono::milliseconds timeout) {
+    if (ranks.empty()) return;
+    int own = 0;
+    check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &own), "MPI_Comm_rank");
+    if (std::find(ranks.begin(), ranks.end(), own) == ranks.end())
+      throw std::invalid_argument("rank " + std::to_string(own) + " is none of its own ranks");
+    const Watchdog watchdog("MPI_Comm_split on rank " + std::to_string(own), timeout);
+    check_mpi(MPI_Comm_split(MPI_COMM_WORLD, ranks.front(), own, &part_), "MPI_Comm_split");
+  }
+  ~Ranks() {
+    // After a deadline messages of the start are still under way on it.
+    if (part_ != MPI_COMM_NULL && std::uncaught_exceptions() == 0) MPI_Comm_free(&part_);
+  }
+  Ranks(const Ranks&) = delete;
+  Ranks& operator=(const Ranks&) = delete;
+
+  [[nodiscard]] MPI_Comm comm() const noexcept {
+    return part_ == MPI_COMM_NULL ? MPI_COMM_WORLD : part_;
+  }
+
+ private:
+  MPI_Comm part_ = MPI_COMM_NULL;
+};
+
+}  // namespace
+
 MpiTransport::MpiTransport(std::chrono::milliseconds timeout, TransportOptions options)
     : timeout_(timeout), options_(std::move(options)) {
   if (options_.chunk_bytes < 16 || options_.chunk_bytes > INT_MAX)
     throw std::invalid_argument("chunk_bytes must be in [16, INT_MAX]");
-  check(MPI_Comm_rank(options_.parent, &rank_), "MPI_Comm_rank");
-  check(MPI_Comm_size(options_.parent, &world_size_), "MPI_Comm_size");
+  const Ranks ranks(options_.ranks, timeout);
+  check(MPI_Comm_rank(ranks.comm(), &rank_), "MPI_Comm_rank");
+  check(MPI_Comm_size(ranks.comm(), &world_size_), "MPI_Comm_size");
   if (world_size_ == 1) return;
-  duplicate_parent("creation of a communicator");
+  duplicate(ranks.comm(), "creation of a communicator");
   check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   if (options_.recorder) roll_call_ = std::make_unique<RollCall>(comm_, options_.recorder);
 }
 
 // MPI alone would only say that the copy is not made yet, never which rank it waits for. So every
 // rank also sends a byte to every other one: ranks without a byte are named after the deadline.
-void MpiTransport::duplicate_parent(std::string_view what) {
+void MpiTransport::duplicate(MPI_Comm parent, std::string_view what) {
   start_ = std::make_shared<Start>();
   start_->arrivals.resize(static_cast<std::size_t>(world_size_));
   for (int step = 1; step < world_size_; ++step) {
     const int peer = (rank_ + step) % world_size_;
     receipts_.push_back({peer, 1});
     check(MPI_Irecv(&start_->arrivals[static_cast<std::size_t>(peer)], 1, MPI_BYTE, peer, kStartTag,
-                    options_.parent, &requests_.emplace_back()),
+                    parent, &requests_.emplace_back()),
           what);
   }
   for (int step = 1; step < world_size_; ++step) {
     const int peer = (rank_ + world_size_ - step) % world_size_;
-    check(MPI_Isend(&start_->own, 1, MPI_BYTE, peer, kStartTag, options_.parent,
-                    &requests_.emplace_back()),
+    check(MPI_Isend(&start_->own, 1, MPI_BYTE, peer, kStartTag, parent, &requests_.emplace_back()),
           what);
   }
-  check(MPI_Comm_idup(options_.parent, &start_->copy, &requests_.emplace_back()), "MPI_Comm_idup");
+  check(MPI_Comm_idup(parent, &start_->copy, &requests_.emplace_back()), "MPI_Comm_idup");
   await(0, what);
   comm_ = start_->copy;
   start_.reset();

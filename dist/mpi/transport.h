@@ -38,8 +38,9 @@ class Condition {
 };
 
 struct TransportOptions {
-  /// The ranks that take part; must stay valid until the constructor has returned.
-  MPI_Comm parent = MPI_COMM_WORLD;
+  /// Ranks of the world that take part, ascending; empty: all. Then every rank of the world makes a
+  /// transport at the same time and names the ranks that it shares one with.
+  std::vector<int> ranks{};
   /// Longest message in bytes, in [16, INT_MAX], the same on all ranks. Small values are for tests.
   std::int64_t chunk_bytes = std::int64_t{64} << 20;
   /// With a recorder, the error after a deadline names the operation's number, place and step, and
@@ -47,7 +48,7 @@ struct TransportOptions {
   std::shared_ptr<FlightRecorder> recorder;
 };
 
-/// Moves raw host memory between the ranks, on its own duplicate of a communicator, with blocking
+/// Moves raw host memory between the ranks, on a communicator of its own, with blocking
 /// calls. The reductions (AllReduce, reduce_scatter) use it; HostCollectives and MpiCommunicator
 /// stand on both. Every wait polls non-blocking MPI operations or a Condition and gives the core
 /// away meanwhile. It ends at the deadline with a CommError that names the operation, this rank,
@@ -56,7 +57,7 @@ struct TransportOptions {
 /// throw again. Buffers of a failed call must stay alive (see abandon()); scratch memory does.
 class MpiTransport {
  public:
-  /// Collective.
+  /// Collective over all ranks of the world.
   explicit MpiTransport(std::chrono::milliseconds timeout, TransportOptions options = {});
   ~MpiTransport();
   MpiTransport(const MpiTransport&) = delete;
@@ -125,7 +126,7 @@ class MpiTransport {
                               const std::vector<int>& missing, std::int64_t sequence = 0);
   void check(int code, std::string_view what);
   [[nodiscard]] bool end_ahead() noexcept;
-  void duplicate_parent(std::string_view what);
+  void duplicate(MPI_Comm parent, std::string_view what);
   /// The rank of the world that messages name.
   [[nodiscard]] std::string name_of(int rank) const;
 

@@ -58,9 +58,9 @@ class Margin {
   /// target() needs the whole global batch, else the wanted rows alone do.
   [[nodiscard]] virtual bool needs_whole_batch() const { return false; }
 
-  /// [b], of the wanted rows. Once a training step, before non_targets(). Updates the state first, as the papers' code does;
-  /// a batch with statistics that are not finite leaves the state as it was. Slopes are finite at
-  /// cosines of exactly +-1 too (see margin_angle.h).
+  /// [b], of the wanted rows. Once a training step, before non_targets(). Updates the state first,
+  /// as the papers' code does; a batch with statistics that are not finite leaves the state as it
+  /// was. Slopes are finite at cosines of exactly +-1 too (see model/margin/angle.h).
   [[nodiscard]] TargetLogits target(const MarginBatch& batch);
 
   /// Returns true if non_targets() does anything.
