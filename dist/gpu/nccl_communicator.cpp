@@ -192,8 +192,7 @@ class NcclCommunicator final : public Communicator {
 
  private:
   [[nodiscard]] std::shared_ptr<NcclOperation> make_operation(const std::string& what) {
-    const std::string who =
-        what + ": rank " + std::to_string(rank()) + " of " + std::to_string(world_size());
+    const std::string who = what + ": " + recorder()->who();
     auto operation =
         std::make_shared<NcclOperation>(NcclOperation{who, timeout(), c10::Event(device().type())});
     operation->roll_call = [messages = messages_](const std::string& reason) {

@@ -161,7 +161,8 @@ void check_inputs(const std::string& command, const Config& config, bool dry_run
   if (runtime.is_root()) check_files(command, config, dataset, runtime.world_size(), problems);
   if (trains(command) || command == "eval")
     check_verification_sets(config, runtime.rank(), runtime.world_size(), problems);
-  if (trains(command))
+  const bool tries_alone = dry_run && runtime.world_size() == 1;  // before a job of many ranks
+  if (trains(command) && !tries_alone)
     attempt("model.head_group", problems, [&] { (void)head_group_size(config, 1, runtime); });
   check_seen(command, config, runtime, problems);
   for (const auto& problem : try_folder("output", config.output, dry_run, runtime))

@@ -59,8 +59,8 @@ HeadGroups::HeadGroups(const Config& config, std::int64_t num_classes, Runtime& 
   std::vector<int> group, between;
   for (int i = 0; i < size_; ++i) group.push_back(runtime.rank() / size_ * size_ + i);
   for (int rank = runtime.rank() % size_; rank < ranks; rank += size_) between.push_back(rank);
-  group_ = world_.subset("tensors of a copy of the head", group);
-  between_ = world_.subset("tensors between the copies of the head", between);
+  group_ = world_.subset("copy of the head", group);
+  between_ = world_.subset("between copies of the head", between);
   group_->set_phase(dist::Phase::kStep);
   between_->set_phase(dist::Phase::kStep);
   spdlog::info("head: {} copies of the classes, each on {} ranks", copies(), size_);

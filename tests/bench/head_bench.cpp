@@ -3,7 +3,9 @@
 // head_bench [B] [D] [steps] [C ...]; 512, 512, 3 and 10572 100000 1000000. Prints one JSON line a
 // mode on rank 0, "step_ms" the fastest of the steps. "extra": peak resident set of the first steps
 // less that before them, weights and momenta in place; "limit_products": the matrix products of a
-// dense step alone, by at::mm on memory of their own; "ratio" is to the time of "dense".
+// dense step alone, by at::mm on memory of their own; "ratio" is to the time of "dense". With W
+// ranks also "groups_of_G" for each G below W that divides it: a copy of the classes on every G
+// ranks, and nothing beside the sum over the copies, as the backward of a network would be.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -102,18 +104,35 @@ Cost whole_gradient(const Setup& setup, const Batch& batch, dist::Communicator& 
   });
 }
 
-Cost fused(const Setup& setup, const Batch& batch, const model::HeadOptions& options,
+Cost fused(const Setup& setup, const Batch& batch, model::ShardedHead head,
            dist::Communicator& communicator) {
-  model::ShardedHead head(options, communicator);
+  const model::HeadOptions& options = head.options();
   model::HeadSgd sgd(head.weight(), head.first_class(), {.momentum_storage = options.storage});
   sgd.momentum().zero_();  // zeros are not resident before they are written
   return measure(setup.steps, communicator, [&](int step) {
     const auto key = static_cast<std::uint64_t>(step);
     (void)head.forward_backward(batch.embeddings, batch.labels, batch.counts,
                                 {.key = key, .centre_gradients = CentreGradients::kDefer});
+    head.begin_reduction();
     sgd.begin_step({0.1, {}}, key);
     head.apply(sgd);
   });
+}
+
+Cost fused(const Setup& setup, const Batch& batch, const model::HeadOptions& options,
+           dist::Communicator& communicator) {
+  return fused(setup, batch, model::ShardedHead(options, communicator), communicator);
+}
+
+Cost grouped(const Setup& setup, const Batch& batch, int size, dist::Communicator& communicator) {
+  const int rank = communicator.rank();
+  std::vector<int> group, between;
+  for (int i = 0; i < size; ++i) group.push_back(rank / size * size + i);
+  for (int r = rank % size; r < communicator.world_size(); r += size) between.push_back(r);
+  const auto inside = communicator.subset("group", group);
+  const auto across = communicator.subset("between groups", between);
+  return fused(setup, batch, model::ShardedHead(head_options(setup), *inside, {*across, size}),
+               communicator);
 }
 
 Cost score(const Setup& setup, const Batch& batch, dist::Communicator& communicator) {
@@ -167,6 +186,11 @@ void run(const Setup& setup, dist::Communicator& communicator) {
   options = head_options(setup);
   options.storage = at::kBFloat16;
   print("bfloat16", fused(setup, batch, options, communicator));
+  for (int size = 1; size < communicator.world_size(); ++size) {
+    if (communicator.world_size() % size == 0)
+      print(("groups_of_" + std::to_string(size)).c_str(),
+            grouped(setup, batch, size, communicator));
+  }
   print("limit_products", products(setup, communicator));
   print("score", score(setup, batch, communicator));
 }

@@ -208,6 +208,99 @@ TEST_F(NcclFaultsTest, NothingIsDoneOnTheDeviceOfAnotherRank) {
               ::testing::IsSubsetOf({static_cast<int>(device_.index())}));
 }
 
+/// A part of the ranks beside all of them, as the head has it: one stream, two communicators.
+class NcclPartFaultsTest : public NcclFaultsTest {
+ protected:
+  void SetUp() override {
+    NcclFaultsTest::SetUp();
+    nccl_->set_phase(Phase::kStartup);
+    // Rank 0 is alone, the others come together.
+    part_ = nccl_->subset("others", ranks());
+    nccl_->set_phase(Phase::kStep);
+    part_->set_phase(Phase::kStep);
+    MPI_Barrier(MPI_COMM_WORLD);
+  }
+  void TearDown() override {
+    MPI_Barrier(MPI_COMM_WORLD);
+    tests::set_fake_nccl({});
+    part_.reset();
+    NcclFaultsTest::TearDown();
+  }
+  [[nodiscard]] static std::vector<int> ranks() {
+    if (is_alone()) return {0};
+    std::vector<int> others;
+    for (int r = 1; r < world_size(); ++r) others.push_back(r);
+    return others;
+  }
+  [[nodiscard]] static bool is_alone() { return world_rank() == 0; }
+
+  std::unique_ptr<Communicator> part_;
+};
+
+TEST_F(NcclPartFaultsTest, ARankOfAPartIsNamedByItsNumberAmongAll) {
+  if (is_late() || is_alone()) return;
+  const std::string error = error_of([&] { part_->all_reduce(values_)->wait_host(); });
+  EXPECT_THAT(error, HasSubstr(late_rank() + " did not arrive"));
+  EXPECT_THAT(error, HasSubstr("of ranks 1"));
+}
+
+/// What comes behind it on the stream belongs to the other communicator, whose ranks are all there.
+TEST_F(NcclPartFaultsTest, AHungPartEndsTheWaitForTheOtherCommunicatorToo) {
+  if (is_late()) return;
+  const std::string error = error_of([&] {
+    if (!is_alone()) part_->all_reduce(values_)->wait_stream();
+    nccl_->all_reduce(values_)->wait_stream();
+    (void)values_.cpu();
+    nccl_->all_reduce(values_)->wait_host();
+  });
+  EXPECT_THAT(error, HasSubstr("dead since"));
+}
+
+TEST_F(NcclPartFaultsTest, AHungReplayEndsBothCommunicators) {
+  tests::set_fake_nccl({.abort_waits_for_graph = true, .graphs = 1});
+  const c10::Stream stream = c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
+  tests::enqueue_on_fake_stream(stream.native_handle(), [] {
+    while (!tests::fake_nccl_is_aborted()) std::this_thread::sleep_for(1ms);
+  });
+  const auto watch = [&] {
+    nccl_->watch_replay();
+    part_->watch_replay();
+  };
+  watch();
+  const std::string error = error_of([&] {
+    stream.synchronize();
+    watch();
+  });
+  EXPECT_THAT(error, HasSubstr("dead since: replay of a captured step"));
+  tests::destroy_fake_graph();
+  part_.reset();
+  nccl_.reset();
+  EXPECT_THAT(tests::fake_nccl_calls(), Contains("abort ended"));
+}
+
+TEST_F(NcclPartFaultsTest, AnAbortOfOneLeavesTheOtherAlive) {
+  nccl_->set_phase(Phase::kStartup);
+  part_->abort();
+  EXPECT_THAT(error_of([&] { part_->all_reduce(values_)->wait_host(); }), HasSubstr("dead since"));
+  nccl_->all_reduce(values_)->wait_host();
+  EXPECT_EQ(values_.cpu()[0].item<double>(), world_size());
+}
+
+TEST_F(NcclPartFaultsTest, AnErrorOfAPeerEndsAWaitInAPart) {
+  if (is_late() || is_alone()) return;
+  const auto work = part_->all_reduce(values_);
+  tests::set_fake_nccl({.error = ncclRemoteError});
+  EXPECT_THAT(error_of([&] { work->wait_host(); }), HasSubstr("remote error; peer 3 is gone"));
+}
+
+TEST_F(NcclPartFaultsTest, APartThatDoesNotComeToBeThrows) {
+  auto brief = tests::connect_fake_nccl(device_, {kStep, kStep});
+  tests::set_fake_nccl({.hangs = true});
+  EXPECT_THAT(error_of([&] { (void)brief->subset("part", {world_rank()}); }),
+              HasSubstr("initialisation of NCCL"));
+  tests::set_fake_nccl({});
+}
+
 class PrintLongest : public ::testing::Environment {
   void TearDown() override { std::printf("longest fault: %.2f s\n", longest_seen); }
 };

@@ -55,15 +55,15 @@ struct Traffic {
   std::map<std::string, std::int64_t> operations;  // likewise
 };
 
-/// What the recorder of tensors holds of step `step`.
-Traffic traffic_of(std::int64_t step, const Runtime& runtime) {
+/// What the recorder of tensors, or that of another name, holds of step `step`.
+Traffic traffic_of(std::int64_t step, const std::string& name = "tensors") {
   Traffic traffic;
   for (const auto& recorder : dist::live_recorders()) {
-    if (!recorder->name().starts_with("tensors")) continue;
+    if (!recorder->name().starts_with(name)) continue;
     for (const auto& record : recorder->records()) {
       if (record.step != step) continue;
       const std::string kind(record.kind);
-      traffic.bytes[kind] += bytes_of(record) * (kind == "all_gather" ? runtime.world_size() : 1);
+      traffic.bytes[kind] += bytes_of(record) * (kind == "all_gather" ? recorder->world_size() : 1);
       ++traffic.operations[kind];
     }
   }
@@ -94,7 +94,7 @@ TEST(Traffic, AStepSendsWhatTheFormulaSays) {
       trainer.step(batch_of(c, *runtime), step, 0.01);
       EXPECT_FALSE(stop.agreed());
     }
-    const Traffic traffic = traffic_of(kStep, *runtime);
+    const Traffic traffic = traffic_of(kStep);
     const std::int64_t gradients = gradient_bytes(trainer);
     const std::map<std::string, std::int64_t> wanted = {
         {"all_gather", c.batch * 4 * (c.dim + 4)},
@@ -118,6 +118,74 @@ TEST(Traffic, AStepSendsWhatTheFormulaSays) {
         traffic.bytes.at("all_gather") + traffic.bytes.at("reduce_scatter") + c.batch * 32,
         gradients, traffic.operations.at("all_reduce"), tests::mpi_calls.messages,
         tests::mpi_calls.reductions);
+  }
+}
+
+TEST(Traffic, SixteenBitsHalveTheEmbeddings) {
+  const SignalGuard guard;
+  const Case c{16, 40, 16};
+  Config config = config_of(c);
+  config.model.head.embedding_wire = at::kHalf;
+  const auto runtime = tests::make_runtime(config);
+  TrainStep trainer(config, c.classes, 1, *runtime);
+  trainer.step(batch_of(c, *runtime), 0, 0.01);
+  const Traffic traffic = traffic_of(0);
+  EXPECT_EQ(traffic.bytes.at("all_gather"), c.batch * (2 * c.dim + 16));
+  EXPECT_EQ(traffic.bytes.at("reduce_scatter"), c.batch * 4 * c.dim);
+}
+
+/// With groups of G ranks: inside a group as above, with the group's rows in place of B; the centre
+/// gradients of C / G classes go between the groups; the network's gradients, and nothing else, go
+/// to all ranks.
+TEST(Traffic, GroupsKeepEmbeddingsToThemselves) {
+  const SignalGuard guard;
+  for (const int size : {1, 2, 4}) {
+    for (const Case& c :
+         {Case{16, 40, 16}, Case{32, 40, 16}, Case{16, 600, 16}, Case{16, 40, 32}}) {
+      Config config = config_of(c);
+      config.model.head_group = std::to_string(size);
+      const auto runtime = tests::make_runtime(config);
+      const int ranks = runtime->world_size();
+      if (ranks % size != 0 || ranks == size) continue;
+      TrainStep trainer(config, c.classes, 1, *runtime);
+      StopAgreement stop(0, runtime->control());
+      constexpr std::int64_t kStep = 3;
+      for (std::int64_t step = 0; step <= kStep; ++step) {
+        tests::mpi_calls = {};
+        trainer.step(batch_of(c, *runtime), step, 0.01);
+        EXPECT_FALSE(stop.agreed());
+      }
+      SCOPED_TRACE("W " + std::to_string(ranks) + ", G " + std::to_string(size) + ", B " +
+                   std::to_string(c.batch) + ", C " + std::to_string(c.classes));
+      const std::int64_t rows = c.batch / ranks * size;
+      const Traffic inside = traffic_of(kStep, "copy of the head");
+      const Traffic between = traffic_of(kStep, "between copies of the head");
+      const Traffic all = traffic_of(kStep);
+      const std::map<std::string, std::int64_t> wanted_inside = {
+          {"all_gather", rows * 4 * (c.dim + 4)},
+          {"reduce_scatter", rows * 4 * c.dim},
+          {"all_reduce", rows * 32}};
+      const std::int64_t centres = trainer.head().local_classes() * c.dim * 4;
+      EXPECT_EQ(inside.bytes, wanted_inside);
+      EXPECT_EQ(inside.operations.at("all_reduce"), 3);
+      EXPECT_EQ(between.bytes, (std::map<std::string, std::int64_t>{{"all_reduce", centres}}));
+      EXPECT_EQ(between.operations.at("all_reduce"), 1);
+      EXPECT_EQ(all.bytes,
+                (std::map<std::string, std::int64_t>{{"all_reduce", gradient_bytes(trainer) + 4}}));
+      if (!runtime->device().is_cpu()) {
+        EXPECT_EQ(tests::mpi_calls.messages, 0) << "control traffic of our own";
+      }
+      EXPECT_EQ(tests::mpi_calls.reductions, 1);
+      if (!runtime->is_root()) continue;
+      std::printf(
+          "{\"W\": %d, \"G\": %d, \"B\": %ld, \"C\": %ld, \"D\": %ld, \"group_bytes\": %ld, "
+          "\"group_operations\": 5, \"centre_bytes\": %ld, \"centre_operations\": 1, "
+          "\"mpi_messages\": %d}\n",
+          ranks, size, c.batch, c.classes, c.dim,
+          inside.bytes.at("all_gather") + inside.bytes.at("reduce_scatter") +
+              inside.bytes.at("all_reduce"),
+          between.bytes.at("all_reduce"), tests::mpi_calls.messages);
+    }
   }
 }
 
