@@ -148,8 +148,9 @@ def gradient_traffic(a, net, before):
 
 
 def head_memory(a, group, copies):
-    """MiB of centres and momenta, and of the sum over the copies."""
-    return (2 + (copies > 1)) * 4 * a.dim * a.classes / group / 2**20
+    """MiB of centres, momenta and the sum over the copies; of three [B, D]: embeddings that were
+    gathered, sums of centres for each, their gradients."""
+    return 4 * a.dim * ((2 + (copies > 1)) * a.classes / group + 3 * a.batch * group) / 2**20
 
 
 class Step:
