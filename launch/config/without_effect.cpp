@@ -14,8 +14,8 @@ namespace {
 
 using Keys = std::vector<std::string_view>;
 
-/// Returns true if a key is one of the list: itself, its section ("train."), or unless "!" excludes
-/// it further behind.
+/// Returns true if the list names a key, or its section ("train."). "!key" takes a key back that
+/// an entry before it has named.
 bool is_among(const std::string& key, const Keys& keys) {
   bool found = false;
   for (const std::string_view each : keys) {

@@ -41,8 +41,9 @@ std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Run
                dataset->num_classes());
   if (runtime.is_root()) warn_about_left_out(*dataset, name);
   auto trained = trained_part(config, dataset);
+  if (!runtime.is_root()) return trained;
   const std::string warning = empty_class_warning(config, *trained, name);
-  if (!warning.empty() && runtime.is_root()) spdlog::warn("{}", warning);
+  if (!warning.empty()) spdlog::warn("{}", warning);
   return trained;
 }
 

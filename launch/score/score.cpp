@@ -224,10 +224,10 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
                   head.margin.scale,
                   dump_sections(config, {"score.fold", "score.precision", "score.margin",
                                          "data.train", "data.on_corrupt"}),
-                  dataset->num_classes(),
-                  part_of(*dataset)};
+                  dataset->num_classes()};
   table.records = parts.read_all();
   if (runtime.is_root()) {
+    table.source.part_of = part_of(*dataset);
     for (std::int64_t i = 0; i < dataset->size(); ++i)
       table.labels.push_back(static_cast<std::int32_t>(dataset->label(i)));
     prune::write_scores(path, table);

@@ -193,8 +193,8 @@ void DynamicsRecorder::write(const std::string& path, const prune::ScoreSource& 
                              accumulator_.state().window,
                              {},
                              prune::gather_on_root(own, runtime_.control())};
-  table.source.part_of = part_of(dataset);
   if (runtime_.is_root()) {
+    table.source.part_of = part_of(dataset);
     for (std::int64_t i = 0; i < num_samples_; ++i)
       table.labels.push_back(static_cast<std::int32_t>(dataset.label(i)));
   }

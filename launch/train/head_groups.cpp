@@ -20,15 +20,11 @@ int ranks_of_a_node(Runtime& runtime) {
   return size;
 }
 
-/// A copy a node pays when its centres are fewer than the rows of a global batch: then the
-/// gradients of the centres are less traffic between the nodes than the embeddings
-/// (launch/scaling/SCALING.md). On GPUs groups have not been tried yet.
-bool pays(const Config& config, std::int64_t num_classes, int node, const Runtime& runtime) {
-  return runtime.device().is_cpu() && node > 0 && node < runtime.world_size() &&
-         num_classes <= config.train.batch_size * node;
-}
-
 }  // namespace
+
+bool copy_per_node_pays(std::int64_t num_classes, std::int64_t global_batch, int node, int ranks) {
+  return node > 0 && node < ranks && num_classes < global_batch * node;
+}
 
 int head_group_size(const Config& config, std::int64_t num_classes, Runtime& runtime) {
   const int ranks = runtime.world_size();
@@ -36,15 +32,18 @@ int head_group_size(const Config& config, std::int64_t num_classes, Runtime& run
   if (wanted.kind == HeadGroup::Kind::kRanks) {
     if (ranks % wanted.ranks != 0)
       throw ConfigError({fmt::format(
-          "model.head_group: {} rank(s) cannot be cut into groups of {}; choose a divisor of {}, "
-          "or 0 for one copy of the classes over all ranks",
-          ranks, wanted.ranks, ranks)});
+          "model.head_group: is {}, expected a divisor of the number of ranks, {}, or 0 for one "
+          "copy of the classes over all ranks",
+          wanted.ranks, ranks)});
     return wanted.ranks;
   }
   if (wanted.kind == HeadGroup::Kind::kAll || ranks == 1) return ranks;
   const int node = ranks_of_a_node(runtime);
-  if (wanted.kind == HeadGroup::Kind::kAuto)
-    return pays(config, num_classes, node, runtime) ? node : ranks;
+  if (wanted.kind == HeadGroup::Kind::kAuto) {
+    const bool tried = runtime.device().is_cpu();  // groups have not run on GPUs yet
+    return tried && copy_per_node_pays(num_classes, config.train.batch_size, node, ranks) ? node
+                                                                                          : ranks;
+  }
   if (node == 0)
     throw ConfigError(
         {"model.head_group: node needs nodes with equally many ranks, numbered node by node "

@@ -13,6 +13,12 @@ namespace diffprob::launch {
 /// ConfigError when the ranks cannot be cut into such groups. Collective.
 [[nodiscard]] int head_group_size(const Config& config, std::int64_t num_classes, Runtime& runtime);
 
+/// Returns true if a copy of the classes per node, on `node` of the job's ranks, is less traffic
+/// between the nodes than one copy over all: the gradients of a rank's centres are fewer numbers
+/// than the embeddings of a global batch (launch/scaling/SCALING.md).
+[[nodiscard]] bool copy_per_node_pays(std::int64_t num_classes, std::int64_t global_batch, int node,
+                                      int ranks);
+
 /// The communicators of the head of a training: all ranks, or the groups of ranks that share one
 /// copy of the classes, with the ranks that hold the same classes in the other groups.
 class HeadGroups {

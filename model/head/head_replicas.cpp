@@ -35,7 +35,7 @@ HeadReplicas::Share HeadReplicas::share_of(const std::vector<std::int64_t>& coun
 
 at::Tensor HeadReplicas::whole(const at::Tensor& own,
                                const std::vector<std::int64_t>& counts) const {
-  std::vector<std::int64_t> rows;  // a group
+  std::vector<std::int64_t> rows;  // of each group
   for (int group = 0; group < between_->world_size(); ++group)
     rows.push_back(sum(counts, group * group_size_, (group + 1) * group_size_));
   std::vector<std::int64_t> sizes = own.sizes().vec();

@@ -37,7 +37,7 @@ for n in 1 3; do
 done
 
 exits 2 ranks 3 train "${network[@]}" --data.train=faces --train.batch_size=16 --model.head_group=2 --output=out
-says "model.head_group: 3 rank(s) cannot be cut into groups of 2"
+says "model.head_group: is 2, expected a divisor of the number of ranks, 3,"
 exits 0 diffprob train "${network[@]}" --data.train=faces --train.batch_size=16 --model.head_group=2 --output=out --dry-run
 exits 2 diffprob train "${network[@]}" --data.train=faces --train.batch_size=16 --data.kept=none.txt --output=out --dry-run
 says "none.txt keeps no samples"

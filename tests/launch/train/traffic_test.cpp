@@ -81,19 +81,26 @@ std::int64_t gradient_bytes(TrainStep& trainer) {
 
 /// B (4 (D + 4) + 4 D + 32) + 4 P + 4 bytes, whatever C and W are. A term in W^2 would be one in W
 /// here, where B is given.
+/// The step that is looked at: those before it have reordered the buckets.
+constexpr std::int64_t kStep = 3;
+
+/// Steps as a training makes them, up to kStep, whose calls of MPI are in tests::mpi_calls.
+void run_steps(const Case& c, TrainStep& trainer, Runtime& runtime) {
+  StopAgreement stop(0, runtime.control());
+  for (std::int64_t step = 0; step <= kStep; ++step) {
+    tests::mpi_calls = {};
+    trainer.step(batch_of(c, runtime), step, 0.01);
+    EXPECT_FALSE(stop.agreed());
+  }
+}
+
 TEST(Traffic, AStepSendsWhatTheFormulaSays) {
   const SignalGuard guard;
   for (const Case& c : {Case{16, 40, 16}, Case{32, 40, 16}, Case{16, 600, 16}, Case{16, 40, 32}}) {
     const Config config = config_of(c);
     const auto runtime = tests::make_runtime(config);
     TrainStep trainer(config, c.classes, 1, *runtime);
-    StopAgreement stop(0, runtime->control());
-    constexpr std::int64_t kStep = 3;
-    for (std::int64_t step = 0; step <= kStep; ++step) {
-      tests::mpi_calls = {};
-      trainer.step(batch_of(c, *runtime), step, 0.01);
-      EXPECT_FALSE(stop.agreed());
-    }
+    run_steps(c, trainer, *runtime);
     const Traffic traffic = traffic_of(kStep);
     const std::int64_t gradients = gradient_bytes(trainer);
     const std::map<std::string, std::int64_t> wanted = {
@@ -148,13 +155,7 @@ TEST(Traffic, GroupsKeepEmbeddingsToThemselves) {
       const int ranks = runtime->world_size();
       if (ranks % size != 0 || ranks == size) continue;
       TrainStep trainer(config, c.classes, 1, *runtime);
-      StopAgreement stop(0, runtime->control());
-      constexpr std::int64_t kStep = 3;
-      for (std::int64_t step = 0; step <= kStep; ++step) {
-        tests::mpi_calls = {};
-        trainer.step(batch_of(c, *runtime), step, 0.01);
-        EXPECT_FALSE(stop.agreed());
-      }
+      run_steps(c, trainer, *runtime);
       SCOPED_TRACE("W " + std::to_string(ranks) + ", G " + std::to_string(size) + ", B " +
                    std::to_string(c.batch) + ", C " + std::to_string(c.classes));
       const std::int64_t rows = c.batch / ranks * size;
