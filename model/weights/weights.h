@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,10 +48,20 @@ struct WrittenFile {
 WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& entries);
 WrittenFile write_pth(const std::string& path, const StateDict& entries);
 
-/// Reads a zip .pth of torch.save(state_dict) on the CPU; a training checkpoint that holds the
-/// dictionary under "state_dict", "model", "backbone" and the like is opened there. Nothing in the
-/// file is executed: the pickle goes through the allow-list reader (data/pickle/reader.h). Throws
-/// data::DataError with file, entry and reason; pre-1.6 files (plain pickles) are named as such.
+/// Returns true for the name of an entry that is to be loaded.
+using EntryFilter = std::function<bool(const std::string& name)>;
+
+/// Reads all tensors of a weight file of torch.save on the CPU, in the order of the file. Names of
+/// nested dictionaries are joined with '.' ("state_dict.net.conv1.weight"); a file that is a single
+/// tensor gives one entry of the name "". Entries that are no tensors (epoch, hyper-parameters) are
+/// skipped. With a filter, tensors whose names it refuses are neither loaded nor returned. Nothing
+/// in the file is executed: the pickle goes through the allow-list reader (data/pickle/reader.h).
+/// Throws data::DataError with file, entry and reason.
+[[nodiscard]] StateDict read_weight_entries(const std::string& path,
+                                            const EntryFilter& wanted = {});
+
+/// Reads the weights of a network as read_weight_entries() does. A training checkpoint that holds
+/// their dictionary under "state_dict", "model", "backbone" and the like is opened there.
 [[nodiscard]] StateDict read_pth(const std::string& path);
 
 }  // namespace diffprob::model
