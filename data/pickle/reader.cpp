@@ -118,6 +118,13 @@ const PickleValue& Pickle::root() const noexcept {
 std::size_t Pickle::consumed() const noexcept {
   return arena_->consumed;
 }
+std::vector<const PickleValue*> Pickle::persistent_ids() const {
+  std::vector<const PickleValue*> found;
+  for (const PickleValue& node : arena_->nodes) {
+    if (node.is(PickleKind::kPersistentId)) found.push_back(&node);
+  }
+  return found;
+}
 
 Pickle read_pickle(std::span<const std::byte> bytes, const PickleGlobals& allowed,
                    const std::string& source, const PickleLimits& limits, PickleUnknown unknown) {

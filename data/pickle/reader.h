@@ -82,6 +82,8 @@ class Pickle {
   [[nodiscard]] const PickleValue& root() const noexcept;
   /// Bytes up to and with STOP.
   [[nodiscard]] std::size_t consumed() const noexcept;
+  /// All persistent ids, in the order in which they appear.
+  [[nodiscard]] std::vector<const PickleValue*> persistent_ids() const;
 
  private:
   friend class PickleMachine;

@@ -55,14 +55,6 @@ std::int64_t extent_of(const std::vector<std::int64_t>& sizes,
   return count > std::numeric_limits<std::int64_t>::max() / 16 ? -1 : reach;
 }
 
-at::ScalarType type_of(const data::PickleValue& value) {
-  for (const StorageClass& storage : kStorageClasses) {
-    if (value.is_global(std::string("torch.") + storage.name)) return storage.type;
-  }
-  value.fail("expected a storage class such as torch.FloatStorage, found " +
-             (value.text.empty() ? name_of(value.kind) : value.text.substr(0, 100)));
-}
-
 /// The tensor inside a parameter, or `value` itself.
 const data::PickleValue& without_parameter(const std::string& name,
                                            const data::PickleValue& value) {
@@ -83,6 +75,14 @@ const data::PickleGlobals& weight_globals() {
     return all;
   }();
   return names;
+}
+
+at::ScalarType storage_type(const data::PickleValue& value) {
+  for (const StorageClass& storage : kStorageClasses) {
+    if (value.is_global(std::string("torch.") + storage.name)) return storage.type;
+  }
+  value.fail("expected a storage class such as torch.FloatStorage, found " +
+             (value.text.empty() ? name_of(value.kind) : value.text.substr(0, 100)));
 }
 
 bool PickledTensors::is_tensor(const data::PickleValue& value) {
@@ -129,7 +129,7 @@ at::Tensor PickledTensors::storage_of(const std::string& name, const data::Pickl
     id[5]->fail("entry " + name + ": a view of a storage as PyTorch 0.1 wrote it");
   if (id[0]->as_text() != "storage")
     id[0]->fail("entry " + name + ": expected 'storage', found '" + id[0]->text + "'");
-  const at::ScalarType type = type_of(*id[1]);
+  const at::ScalarType type = storage_type(*id[1]);
   const std::string& key = id[2]->as_text();
   const std::int64_t elements = id[4]->as_int();
   const auto found = storages_.find(key);

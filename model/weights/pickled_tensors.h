@@ -15,6 +15,10 @@ namespace diffprob::model {
 /// Names that the pickles of weight files may use. All else becomes an opaque value.
 [[nodiscard]] const data::PickleGlobals& weight_globals();
 
+/// Returns the type of a storage class such as torch.FloatStorage. Throws data::DataError on
+/// anything else.
+[[nodiscard]] at::ScalarType storage_type(const data::PickleValue& value);
+
 /// Makes the tensors that the pickle of torch.save describes. Sizes, strides and offsets are
 /// checked against the storage. Throws data::DataError that names the entry.
 class PickledTensors {

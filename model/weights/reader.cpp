@@ -1,34 +1,38 @@
 // Reads weight files of every form. Whatever a file says about names, sizes, strides or records is
 // checked before it is used.
-#include <array>
+#include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "data/error.h"
 #include "data/files/input_file.h"
 #include "model/weights/pickled_entries.h"
+#include "model/weights/pickled_file.h"
+#include "model/weights/safetensors.h"
 #include "model/weights/weights.h"
-#include "model/weights/zip_weights.h"
 
 namespace diffprob::model {
 namespace {
 
-/// Files of before PyTorch 1.6 are not zips: a pickle (protocol 2) of a magic number comes first,
-/// in the oldest a tar.
-void refuse_old_files(const std::string& path) {
-  const data::InputFile file(path);
-  std::array<std::byte, 4> start{};
-  if (file.size() < static_cast<std::int64_t>(start.size())) {
-    throw data::DataError(path + ": expected a zip of torch.save, found " +
-                          std::to_string(file.size()) + " bytes");
-  }
-  file.read(0, start);
-  if (start[0] == std::byte{'P'} && start[1] == std::byte{'K'}) return;
-  if (start[0] == std::byte{0x80}) {
-    throw data::DataError(path +
-                          ": expected a zip of torch.save, found a plain pickle as PyTorch wrote "
-                          "it before 1.6; load and save it again with a newer PyTorch");
-  }
-  throw data::DataError(path + ": expected a zip of torch.save, found something else");
+enum class Form { kZip, kLegacy, kSafetensors };
+
+/// Tells the form by the first bytes, whatever the name of the file.
+Form form_of(const data::InputFile& file) {
+  constexpr std::int64_t kShortest = 4;
+  const std::string expected =
+      ": expected a weight file (a zip of torch.save, or safetensors), found ";
+  if (file.size() < kShortest)
+    throw data::DataError(file.path() + expected + std::to_string(file.size()) + " bytes");
+  std::string start(std::min<std::size_t>(static_cast<std::size_t>(file.size()), 64), '\0');
+  file.read(0, std::as_writable_bytes(std::span(start)));
+  if (start.starts_with("PK")) return Form::kZip;
+  if (start.starts_with(legacy_magic())) return Form::kLegacy;
+  if (is_safetensors(file)) return Form::kSafetensors;
+  if (start.starts_with('\x80'))
+    throw data::DataError(file.path() + expected +
+                          "a plain pickle that torch.save did not write; load it in Python and "
+                          "save its state dict with torch.save");
+  throw data::DataError(file.path() + expected + "something else");
 }
 
 StateDict read_entries(const PickledEntries& entries, PickledTensors& tensors,
@@ -43,20 +47,25 @@ StateDict read_entries(const PickledEntries& entries, PickledTensors& tensors,
   return result;
 }
 
+StateDict read_file(const std::string& path, const EntryFilter& wanted,
+                    const data::PickleValue& (*part)(const data::PickleValue& root)) {
+  torch::NoGradGuard no_grad;
+  const data::InputFile file(path);
+  const Form form = form_of(file);
+  if (form == Form::kSafetensors) return read_safetensors(file, wanted);
+  PickledFile pickled = form == Form::kZip ? open_zip_weights(path) : open_legacy_weights(path);
+  return read_entries(pickled_entries(part(pickled.pickle.root())), pickled.tensors, wanted);
+}
+
 }  // namespace
 
 StateDict read_weight_entries(const std::string& path, const EntryFilter& wanted) {
-  torch::NoGradGuard no_grad;
-  refuse_old_files(path);
-  PickledFile file = open_zip_weights(path);
-  return read_entries(pickled_entries(file.pickle.root()), file.tensors, wanted);
+  return read_file(path, wanted,
+                   [](const data::PickleValue& root) -> const data::PickleValue& { return root; });
 }
 
 StateDict read_pth(const std::string& path) {
-  torch::NoGradGuard no_grad;
-  refuse_old_files(path);
-  PickledFile file = open_zip_weights(path);
-  return read_entries(pickled_entries(find_state_dict(file.pickle.root())), file.tensors, {});
+  return read_file(path, {}, find_state_dict);
 }
 
 }  // namespace diffprob::model

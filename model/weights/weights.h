@@ -48,10 +48,14 @@ struct WrittenFile {
 WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& entries);
 WrittenFile write_pth(const std::string& path, const StateDict& entries);
 
+/// A .safetensors file. Atomic, and errors, as write_pth. Entries of wider types come first.
+WrittenFile write_safetensors(const std::string& path, const StateDict& entries);
+
 /// Returns true for the name of an entry that is to be loaded.
 using EntryFilter = std::function<bool(const std::string& name)>;
 
-/// Reads all tensors of a weight file of torch.save on the CPU, in the order of the file. Names of
+/// Reads all tensors of a weight file on the CPU, in the order of the file: a zip of torch.save, a
+/// file of torch.save from before PyTorch 1.6, or safetensors, told by its first bytes. Names of
 /// nested dictionaries are joined with '.' ("state_dict.net.conv1.weight"); a file that is a single
 /// tensor gives one entry of the name "". Entries that are no tensors (epoch, hyper-parameters) are
 /// skipped. With a filter, tensors whose names it refuses are neither loaded nor returned. Nothing

@@ -1,11 +1,11 @@
-#include "model/weights/zip_weights.h"
-
+// Weight files that are zips, as torch.save writes them since PyTorch 1.6.
 #include <memory>
 #include <vector>
 
 #include <ATen/ops/empty.h>
 
 #include "data/error.h"
+#include "model/weights/pickled_file.h"
 #include "model/weights/stored_zip.h"
 
 namespace diffprob::model {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "data/pickle/reader.h"
 #include "model/weights/pickled_tensors.h"
@@ -15,5 +16,11 @@ struct PickledFile {
 
 /// Opens a zip of torch.save. Throws data::DataError.
 [[nodiscard]] PickledFile open_zip_weights(const std::string& path);
+
+/// Opens a file of torch.save as PyTorch wrote it before 1.6: pickles, then storages. Throws
+/// data::DataError.
+[[nodiscard]] PickledFile open_legacy_weights(const std::string& path);
+/// The bytes that such a file begins with: a pickle of a number.
+[[nodiscard]] std::string_view legacy_magic() noexcept;
 
 }  // namespace diffprob::model
