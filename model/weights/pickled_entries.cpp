@@ -12,7 +12,7 @@ namespace {
 
 // A damaged file may hold itself, or share dictionaries so that they multiply.
 constexpr int kMostLevels = 8;
-constexpr std::size_t kMostVisits = std::size_t{1} << 22, kMostEntries = std::size_t{1} << 18,
+constexpr std::size_t kMostVisits = std::size_t{1} << 22, kMostEntries = std::size_t{1} << 16,
                       kLongestName = 1024;
 
 bool is_mapping(const data::PickleValue& value) {

@@ -32,7 +32,9 @@ Form form_of(const data::InputFile& file) {
     throw data::DataError(file.path() + expected +
                           "a plain pickle that torch.save did not write; load it in Python and "
                           "save its state dict with torch.save");
-  throw data::DataError(file.path() + expected + "something else");
+  const bool is_page = start.starts_with('<');
+  throw data::DataError(file.path() + expected +
+                        (is_page ? "a web page (a download that failed?)" : "something else"));
 }
 
 StateDict read_entries(const PickledEntries& entries, PickledTensors& tensors,

@@ -11,7 +11,7 @@ namespace diffprob::model {
 namespace {
 
 using Json = nlohmann::json;
-constexpr std::size_t kMostEntries = std::size_t{1} << 18, kMostDimensions = 64,
+constexpr std::size_t kMostEntries = std::size_t{1} << 16, kMostDimensions = 64,
                       kLongestName = 1024;
 constexpr const char* kMetadata = "__metadata__";
 

@@ -3,6 +3,7 @@
   inspect FILE                     one line an entry: name, dtype, shape, sum in float64
   write FILE                       a state dict with all that torch.save can put into one: see special_state_dict
   write-trainers FILE              checkpoints of trainers in which much besides the state dict is pickled: see write_trainers
+  inspect-safetensors FILE, write-safetensors FILE   the same with the safetensors package; "absent" when there is none
   embed NETWORK FILE FACES OUT     load_state_dict(torch.load(FILE), strict=True), then embeddings of FACES to OUT
   export NETWORK FILE FACES OUT    a network with PyTorch's own random weights to FILE, its embeddings of FACES to OUT
 FACES: raw float32 [n, 3, 112, 112]; OUT: raw float32 [n, 512].
@@ -207,6 +208,14 @@ def main(command, *arguments):
         torch.save(torch.zeros(3, 4), arguments[0] + ".tensor")
         torch.save(entries, arguments[0] + ".old", _use_new_zipfile_serialization=False)
         print_entries(entries)
+    elif command.endswith("-safetensors"):
+        try:
+            from safetensors.torch import load_file, save_file
+        except ImportError:
+            sys.exit(print("absent"))
+        if command == "write-safetensors":
+            save_file({name: tensor.detach().contiguous().clone() for name, tensor in special_state_dict().items()}, arguments[0], {"a": "b"})
+        print_entries(dict(sorted(load_file(arguments[0]).items())))
     elif command == "write-trainers":
         write_trainers(arguments[0])
     elif command == "embed":

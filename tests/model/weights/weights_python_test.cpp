@@ -134,6 +134,21 @@ TEST_F(WithPython, WeReadWhatTorchSaveWrites) {
   EXPECT_TRUE(old.at(0).second.is_alias_of(old.at(1).second));
 }
 
+TEST_F(WithPython, SafetensorsGoBothWays) {
+  const std::string theirs = folder_.file("theirs.safetensors");
+  const std::string printed = run("write-safetensors '" + theirs + "'");
+  if (printed.starts_with("absent"))
+    GTEST_SKIP() << "the Python of DIFFPROB_PYTHON lacks the package safetensors";
+  StateDict found = read_pth(theirs);
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  expect_entries(found, printed);
+
+  const std::string ours = folder_.file("ours.safetensors");
+  write_safetensors(ours, found);
+  expect_entries(found, run("inspect-safetensors '" + ours + "'"));
+}
+
 TEST_F(WithPython, WeReadTheWeightsOfCheckpointsFullOfOtherThings) {
   const std::string path = folder_.file("theirs.pth");
   const std::string printed = run("write-trainers '" + path + "'");
