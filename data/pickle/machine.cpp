@@ -17,8 +17,9 @@ constexpr std::size_t kLongestName = 256;
 }  // namespace
 
 PickleMachine::PickleMachine(std::span<const std::byte> bytes, const PickleGlobals& allowed,
-                             const std::string& source, const PickleLimits& limits)
-    : bytes_(bytes), allowed_(allowed), limits_(limits) {
+                             const std::string& source, const PickleLimits& limits,
+                             PickleUnknown unknown)
+    : bytes_(bytes), allowed_(allowed), limits_(limits), unknown_(unknown) {
   pickle_.arena_->source = source;
 }
 
@@ -153,6 +154,10 @@ void PickleMachine::push_int(std::int64_t value) {
 }
 
 void PickleMachine::push_long(std::uint64_t length) {
+  if (length > 8 && keeps_unknown()) {
+    static_cast<void>(take(length));
+    return push_opaque("int");
+  }
   if (length > 8) fail("an int of " + std::to_string(length) + " bytes, expected at most 8");
   std::uint64_t value = take_unsigned(static_cast<std::size_t>(length));
   const auto bits = static_cast<unsigned>(length) * 8;
@@ -227,7 +232,10 @@ void PickleMachine::push_global(std::string_view module, std::string_view name) 
     fail("global " + printable(module, 100) + "." + printable(name, 100) + " is not allowed");
   std::string full(module);
   full.append(".").append(name);
-  if (!allowed_.contains(full)) fail("global " + printable(full, 100) + " is not allowed");
+  if (!allowed_.contains(full)) {
+    if (keeps_unknown()) return push_opaque(full);
+    fail("global " + printable(full, 100) + " is not allowed");
+  }
   auto& node = make(PickleKind::kGlobal);
   node.text = std::move(full);
   push(node);
@@ -244,6 +252,8 @@ void PickleMachine::push_stack_global() {
 void PickleMachine::push_call() {
   const PickleValue& arguments = pop();
   const PickleValue& callable = pop();
+  const bool known = callable.is(PickleKind::kGlobal) && arguments.is(PickleKind::kTuple);
+  if (!known && keeps_unknown()) return push_opaque(callable.text);
   if (!callable.is(PickleKind::kGlobal))
     fail(std::string("a call of a ") + name_of(callable.kind) + ", a global was expected");
   if (!arguments.is(PickleKind::kTuple))
@@ -251,6 +261,18 @@ void PickleMachine::push_call() {
   auto& node = make(PickleKind::kObject);
   node.callable = &callable;
   node.arguments = &arguments;
+  push(node);
+}
+
+void PickleMachine::push_call_with_keywords() {
+  static_cast<void>(pop());
+  static_cast<void>(pop());
+  push_opaque(pop().text);
+}
+
+void PickleMachine::push_opaque(std::string_view name) {
+  auto& node = make(PickleKind::kOpaque);
+  node.text = name.substr(0, kLongestName);
   push(node);
 }
 
@@ -263,6 +285,7 @@ void PickleMachine::push_persistent_id() {
 
 void PickleMachine::append(std::vector<const PickleValue*> items) {
   PickleValue& list = top();
+  if (list.is(PickleKind::kOpaque) || (keeps_unknown() && list.is(PickleKind::kObject))) return;
   if (!list.is(PickleKind::kList)) fail(std::string("items appended to a ") + name_of(list.kind));
   count_references(items.size());
   list.items.insert(list.items.end(), items.begin(), items.end());
@@ -270,6 +293,7 @@ void PickleMachine::append(std::vector<const PickleValue*> items) {
 
 void PickleMachine::set_items(std::vector<const PickleValue*> items) {
   PickleValue& target = top();
+  if (target.is(PickleKind::kOpaque)) return;
   if (!target.is(PickleKind::kDict) && !target.is(PickleKind::kObject))
     fail(std::string("items set in a ") + name_of(target.kind));
   if (items.size() % 2 != 0) fail("a key without a value");
@@ -280,7 +304,8 @@ void PickleMachine::set_items(std::vector<const PickleValue*> items) {
 void PickleMachine::build() {
   const PickleValue& state = pop();
   PickleValue& target = top();
-  if (!target.is(PickleKind::kObject)) fail(std::string("BUILD on a ") + name_of(target.kind));
+  if (!target.is(PickleKind::kObject) && !target.is(PickleKind::kOpaque))
+    fail(std::string("BUILD on a ") + name_of(target.kind));
   if (target.state != nullptr) fail("BUILD twice on one object");
   target.state = &state;
 }

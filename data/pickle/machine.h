@@ -26,7 +26,7 @@ struct Pickle::Arena {
 class PickleMachine {
  public:
   PickleMachine(std::span<const std::byte> bytes, const PickleGlobals& allowed,
-                const std::string& source, const PickleLimits& limits);
+                const std::string& source, const PickleLimits& limits, PickleUnknown unknown);
   [[nodiscard]] Pickle run();
 
  private:
@@ -59,6 +59,7 @@ class PickleMachine {
   bool text(unsigned char opcode);
   bool container(unsigned char opcode);
   bool object(unsigned char opcode);
+  bool unknown_object(unsigned char opcode);
   bool memory(unsigned char opcode);
 
   void push_bool(bool value);
@@ -75,6 +76,10 @@ class PickleMachine {
   void push_global(std::string_view module, std::string_view name);
   void push_stack_global();
   void push_call();
+  void push_call_with_keywords();
+  /// Pushes a value of which only the name of its class is kept.
+  void push_opaque(std::string_view name);
+  [[nodiscard]] bool keeps_unknown() const noexcept { return unknown_ == PickleUnknown::kOpaque; }
   void push_persistent_id();
   void append(std::vector<const PickleValue*> items);
   void set_items(std::vector<const PickleValue*> items);
@@ -87,6 +92,7 @@ class PickleMachine {
   std::span<const std::byte> bytes_;
   const PickleGlobals& allowed_;
   PickleLimits limits_;
+  PickleUnknown unknown_;
   Pickle pickle_;
   std::size_t at_ = 0;
   std::size_t opcode_at_ = 0;

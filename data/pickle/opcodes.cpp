@@ -20,6 +20,7 @@ std::string hex_of(unsigned char byte) {
 void PickleMachine::execute(unsigned char opcode) {
   if (scalar(opcode) || text(opcode) || container(opcode) || object(opcode) || memory(opcode))
     return;
+  if (keeps_unknown() && unknown_object(opcode)) return;
   fail("opcode " + hex_of(opcode) + " is not one of the supported ones");
 }
 
@@ -172,6 +173,27 @@ bool PickleMachine::object(unsigned char opcode) {
       return true;
     case kBinPersId:
       push_persistent_id();
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Sets and calls with keywords, which no value that we look at needs.
+bool PickleMachine::unknown_object(unsigned char opcode) {
+  switch (opcode) {
+    case kEmptySet:
+      push_opaque("set");
+      return true;
+    case kAddItems:
+      append(pop_mark());
+      return true;
+    case kFrozenSet:
+      static_cast<void>(pop_mark());
+      push_opaque("frozenset");
+      return true;
+    case kNewObjEx:
+      push_call_with_keywords();
       return true;
     default:
       return false;

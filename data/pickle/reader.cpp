@@ -35,6 +35,8 @@ const char* name_of(PickleKind kind) noexcept {
       return "object";
     case PickleKind::kPersistentId:
       return "persistent id";
+    case PickleKind::kOpaque:
+      return "value of an unknown class";
   }
   return "unknown";
 }
@@ -46,6 +48,7 @@ void expect(const PickleValue& value, bool ok, const char* expected) {
   std::string found = name_of(value.kind);
   if (value.is(PickleKind::kGlobal)) found += " " + value.text;
   if (value.is(PickleKind::kObject)) found += " of " + value.callable->text;
+  if (value.is(PickleKind::kOpaque) && !value.text.empty()) found += " (" + value.text + ")";
   value.fail(std::string("expected ") + expected + ", found " + found);
 }
 
@@ -115,10 +118,17 @@ const PickleValue& Pickle::root() const noexcept {
 std::size_t Pickle::consumed() const noexcept {
   return arena_->consumed;
 }
+std::vector<const PickleValue*> Pickle::persistent_ids() const {
+  std::vector<const PickleValue*> found;
+  for (const PickleValue& node : arena_->nodes) {
+    if (node.is(PickleKind::kPersistentId)) found.push_back(&node);
+  }
+  return found;
+}
 
 Pickle read_pickle(std::span<const std::byte> bytes, const PickleGlobals& allowed,
-                   const std::string& source, const PickleLimits& limits) {
-  return PickleMachine(bytes, allowed, source, limits).run();
+                   const std::string& source, const PickleLimits& limits, PickleUnknown unknown) {
+  return PickleMachine(bytes, allowed, source, limits, unknown).run();
 }
 
 }  // namespace diffprob::data

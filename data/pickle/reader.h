@@ -24,6 +24,7 @@ enum class PickleKind : std::uint8_t {
   kGlobal,        ///< a name; nothing is imported or called
   kObject,        ///< what REDUCE or NEWOBJ would have made
   kPersistentId,  ///< BINPERSID
+  kOpaque,        ///< a value that PickleUnknown::kOpaque let pass; nothing of it is known
 };
 
 [[nodiscard]] const char* name_of(PickleKind kind) noexcept;
@@ -37,12 +38,14 @@ struct PickleValue {
   const std::string* source = nullptr;  ///< for messages
   std::int64_t integer = 0;             ///< bool (0, 1) and int
   double real = 0.0;                    ///< float
-  std::string text;                     ///< bytes, str; global: "module.name"
+  /// Content of a bytes or str; "module.name" of a global; of an opaque value, the name of the
+  /// global that it is or was made by.
+  std::string text;
   /// Elements of a list or tuple; of a dict or object (SETITEMS): key, value, key, value ...
   std::vector<const PickleValue*> items;
   const PickleValue* callable = nullptr;   ///< object: always a global
   const PickleValue* arguments = nullptr;  ///< object: always a tuple; persistent id: the id
-  const PickleValue* state = nullptr;      ///< object: argument of BUILD, or nullptr
+  const PickleValue* state = nullptr;      ///< object, opaque: argument of BUILD, or nullptr
 
   [[nodiscard]] bool is(PickleKind other) const noexcept { return kind == other; }
   /// Object made by calling the global of that name ("collections.OrderedDict").
@@ -79,6 +82,8 @@ class Pickle {
   [[nodiscard]] const PickleValue& root() const noexcept;
   /// Bytes up to and with STOP.
   [[nodiscard]] std::size_t consumed() const noexcept;
+  /// All persistent ids, in the order in which they appear.
+  [[nodiscard]] std::vector<const PickleValue*> persistent_ids() const;
 
  private:
   friend class PickleMachine;
@@ -87,13 +92,21 @@ class Pickle {
   std::unique_ptr<Arena> arena_;
 };
 
-/// Names as "module.name". A global outside the set is refused.
+/// Names as "module.name".
 using PickleGlobals = std::set<std::string, std::less<>>;
+
+/// What becomes of a global outside the allow-list, of what is made by calling it, of sets and of
+/// ints of more than 64 bits.
+enum class PickleUnknown : std::uint8_t {
+  kRefuse,  ///< The pickle is refused.
+  kOpaque,  ///< They become opaque values. What is put into such a value is dropped.
+};
 
 /// Reads a pickle of protocol 0 to 5. It is data only: no opcode runs anything, and every length is
 /// checked against the bytes that are left before memory is taken. No recursion. `source` is the
 /// name used in messages. Throws DataError (source, offset, what).
 [[nodiscard]] Pickle read_pickle(std::span<const std::byte> bytes, const PickleGlobals& allowed,
-                                 const std::string& source, const PickleLimits& limits = {});
+                                 const std::string& source, const PickleLimits& limits = {},
+                                 PickleUnknown unknown = PickleUnknown::kRefuse);
 
 }  // namespace diffprob::data

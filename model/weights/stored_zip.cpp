@@ -151,8 +151,7 @@ void StoredZip::read_directory(const Directory& directory) {
       fail("zip: truncated directory entry " + std::to_string(count));
     const std::string name(reinterpret_cast<const char*>(rest.data()) + kCentralHeader, name_size);
     if ((u16(rest, 8) & 1u) != 0) fail("zip: record " + name + " is encrypted");
-    if (u16(rest, 10) != 0)
-      fail("zip: record " + name + " is compressed; torch.save stores its records");
+    const bool compressed = u16(rest, 10) != 0;
     std::array<std::uint64_t, 3> fields = {u32(rest, 24), u32(rest, 20),
                                            u32(rest, 42)};  // size, packed size, header offset
     std::span<const std::byte> wide =
@@ -163,12 +162,13 @@ void StoredZip::read_directory(const Directory& directory) {
       field = u64(wide, 0);
       wide = wide.subspan(8);
     }
+    if (compressed) fields[0] = fields[1];
     if (fields[0] != fields[1] || fields[0] > file_size || fields[2] > file_size) {
       fail("zip: record " + name + " claims " + std::to_string(fields[0]) + " bytes at offset " +
            std::to_string(fields[2]) + ", but the file has " + std::to_string(file_size));
     }
     const Record record{u32(rest, 16), static_cast<std::int64_t>(fields[0]),
-                        static_cast<std::int64_t>(fields[2])};
+                        static_cast<std::int64_t>(fields[2]), compressed};
     if (!records_.emplace(name, record).second) fail("zip: two records named " + name);
     rest = rest.subspan(kCentralHeader + name_size + extra_size + comment_size);
   }
@@ -203,6 +203,8 @@ std::int64_t StoredZip::data_offset(const std::string& name, const Record& recor
 
 void StoredZip::read(const std::string& name, std::span<std::byte> out) const {
   const Record& entry = record(name);
+  if (entry.is_compressed)
+    fail("zip: record " + name + " is compressed; torch.save stores its records");
   if (static_cast<std::int64_t>(out.size()) != entry.size) {
     fail("zip: record " + name + ": expected " + std::to_string(out.size()) + " bytes, found " +
          std::to_string(entry.size));

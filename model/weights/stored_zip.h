@@ -15,7 +15,8 @@ namespace diffprob::model {
 [[nodiscard]] std::uint32_t crc32(std::span<const std::byte> bytes,
                                   std::uint32_t before = 0) noexcept;
 
-/// A zip whose records are stored, not compressed (as torch.save writes them; zip64 too).
+/// A zip whose records are stored, not compressed (as torch.save writes them; zip64 too). A
+/// compressed record is an error when it is read.
 /// LibTorch's own reader does not check the records' CRC, so a damaged weight file would pass: this
 /// one does. No length or offset of the file is trusted. All members throw data::DataError.
 class StoredZip {
@@ -26,6 +27,7 @@ class StoredZip {
     std::uint32_t crc = 0;
     std::int64_t size = 0;
     std::int64_t header_offset = 0;
+    bool is_compressed = false;  ///< cannot be read
   };
 
   [[nodiscard]] const data::InputFile& file() const noexcept { return file_; }

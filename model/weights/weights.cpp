@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <sstream>
 #include <string_view>
 
 namespace diffprob::model {
@@ -42,21 +41,51 @@ std::string find_prefix(const StateDict& targets, const StateDict& entries) {
   return best;
 }
 
+/// Ways in which entries do not fit. Of each kind the first is named and the others are counted:
+/// the weights of another network differ in hundreds of names.
+class Problems {
+ public:
+  void add(const std::string& kind, const std::string& text) {
+    const auto found = std::find_if(kinds_.begin(), kinds_.end(),
+                                    [&](const Kind& each) { return each.name == kind; });
+    if (found == kinds_.end())
+      kinds_.push_back({kind, text, 0});
+    else
+      ++found->more;
+  }
+  [[nodiscard]] bool empty() const noexcept { return kinds_.empty(); }
+  [[nodiscard]] std::string text() const {
+    std::string lines;
+    for (const Kind& kind : kinds_) {
+      lines += "\n  " + kind.name + ": " + kind.first;
+      if (kind.more > 0) lines += ", and " + std::to_string(kind.more) + " more";
+    }
+    return lines;
+  }
+
+ private:
+  struct Kind {
+    std::string name;
+    std::string first;
+    std::int64_t more = 0;
+  };
+  std::vector<Kind> kinds_;
+};
+
 /// Entries of the network, by name without the prefix, and names of the others.
 struct GivenEntries {
   std::map<std::string, at::Tensor> tensors;
   std::vector<std::string> others;
 };
 
-GivenEntries index_entries(const StateDict& targets, const StateDict& entries,
-                           std::ostream& problems) {
+GivenEntries index_entries(const StateDict& targets, const StateDict& entries, Problems& problems) {
   const std::string prefix = find_prefix(targets, entries);
   GivenEntries given;
   for (const auto& [name, tensor] : entries) {
     if (!name.starts_with(prefix)) {
       given.others.push_back(name);
     } else if (!given.tensors.emplace(name.substr(prefix.size()), tensor).second) {
-      problems << "\n  given twice: " << name;
+      problems.add("given twice", name);
     }
   }
   return given;
@@ -80,27 +109,27 @@ std::vector<std::string> load_state_dict(torch::nn::Module& module, const StateD
 }
 
 std::vector<std::string> load_state_dict(const StateDict& targets, const StateDict& entries) {
-  std::ostringstream problems;
+  Problems problems;
   auto [given, others] = index_entries(targets, entries, problems);
   std::vector<std::pair<at::Tensor, at::Tensor>> copies;
   for (const auto& [name, target] : targets) {
     const auto found = given.find(name);
     if (found == given.end()) {
-      if (is_counter(name)) continue;
-      problems << "\n  missing: " << name << " " << target.sizes();
+      if (!is_counter(name)) problems.add("missing", c10::str(name, " ", target.sizes()));
       continue;
     }
     if (found->second.sizes() == target.sizes()) {
       copies.emplace_back(target, found->second);
     } else {
-      problems << "\n  wrong shape: " << name << ": expected " << target.sizes() << ", found "
-               << found->second.sizes();
+      problems.add("wrong shape", c10::str(name, ": expected ", target.sizes(), ", found ",
+                                           found->second.sizes()));
     }
     given.erase(found);
   }
-  for (const auto& [name, tensor] : given)
-    problems << "\n  unexpected: " << name << " " << tensor.sizes();
-  TORCH_CHECK(problems.str().empty(), "weights do not fit the network:", problems.str());
+  for (const auto& [name, tensor] : given) {
+    if (!is_counter(name)) problems.add("unexpected", c10::str(name, " ", tensor.sizes()));
+  }
+  TORCH_CHECK(problems.empty(), "weights do not fit the network:", problems.text());
   torch::NoGradGuard no_grad;
   for (auto& [target, source] : copies) target.copy_(source);
   return others;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,10 +16,10 @@ using StateDict = std::vector<std::pair<std::string, at::Tensor>>;
 /// Tensors are those of the module (no copy).
 [[nodiscard]] StateDict state_dict(const torch::nn::Module& module);
 
-/// Copies into the module. Throws c10::Error that lists every missing, unexpected or wrongly shaped
-/// entry; num_batches_tracked may be missing. What wrappers put before the names ("module.",
-/// "net.") is taken off. Returns the names that stand outside such a prefix (those of a head, say),
-/// which were not used.
+/// Copies into the module. Throws c10::Error that names the first missing, unexpected and wrongly
+/// shaped entry and counts the others; num_batches_tracked may be missing. What wrappers put before
+/// the names ("module.", "net.") is taken off. Returns the names that stand outside such a prefix
+/// (those of a head, say), which were not used.
 std::vector<std::string> load_state_dict(torch::nn::Module& module, const StateDict& entries);
 std::vector<std::string> load_state_dict(const StateDict& targets, const StateDict& entries);
 
@@ -47,10 +48,24 @@ struct WrittenFile {
 WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& entries);
 WrittenFile write_pth(const std::string& path, const StateDict& entries);
 
-/// Reads a zip .pth of torch.save(state_dict) on the CPU; a training checkpoint that holds the
-/// dictionary under "state_dict", "model", "backbone" and the like is opened there. Nothing in the
-/// file is executed: the pickle goes through the allow-list reader (data/pickle/reader.h). Throws
-/// data::DataError with file, entry and reason; pre-1.6 files (plain pickles) are named as such.
+/// A .safetensors file. Atomic, and errors, as write_pth. Entries of wider types come first.
+WrittenFile write_safetensors(const std::string& path, const StateDict& entries);
+
+/// Returns true for the name of an entry that is to be loaded.
+using EntryFilter = std::function<bool(const std::string& name)>;
+
+/// Reads all tensors of a weight file on the CPU, in the order of the file: a zip of torch.save, a
+/// file of torch.save from before PyTorch 1.6, or safetensors, told by its first bytes. Names of
+/// nested dictionaries are joined with '.' ("state_dict.net.conv1.weight"); a file that is a single
+/// tensor gives one entry of the name "". Entries that are no tensors (epoch, hyper-parameters) are
+/// skipped. With a filter, tensors whose names it refuses are neither loaded nor returned. Nothing
+/// in the file is executed: the pickle goes through the allow-list reader (data/pickle/reader.h).
+/// Throws data::DataError with file, entry and reason.
+[[nodiscard]] StateDict read_weight_entries(const std::string& path,
+                                            const EntryFilter& wanted = {});
+
+/// Reads the weights of a network as read_weight_entries() does. A training checkpoint that holds
+/// their dictionary under "state_dict", "model", "backbone" and the like is opened there.
 [[nodiscard]] StateDict read_pth(const std::string& path);
 
 }  // namespace diffprob::model

@@ -2,10 +2,16 @@
 
   inspect FILE                     one line an entry: name, dtype, shape, sum in float64
   write FILE                       a state dict with all that torch.save can put into one: see special_state_dict
+  write-trainers FILE              checkpoints of trainers in which much besides the state dict is pickled: see write_trainers
+  inspect-safetensors FILE, write-safetensors FILE   the same with the safetensors package; "absent" when there is none
   embed NETWORK FILE FACES OUT     load_state_dict(torch.load(FILE), strict=True), then embeddings of FACES to OUT
   export NETWORK FILE FACES OUT    a network with PyTorch's own random weights to FILE, its embeddings of FACES to OUT
 FACES: raw float32 [n, 3, 112, 112]; OUT: raw float32 [n, 512].
 """
+import argparse
+import collections
+import functools
+import pathlib
 import sys
 from collections import OrderedDict
 
@@ -150,6 +156,28 @@ def special_state_dict():
     return entries
 
 
+def write_trainers(path):
+    """What PyTorch Lightning and others put beside the weights: classes, functions, sets, long ints, NumPy values, optimiser states."""
+    entries = OrderedDict({"net.weight": torch.linspace(0, 1, 12).view(3, 4), "net.bias": torch.ones(3), "net.count": torch.tensor(5)})
+    optimizer = {"state": {0: {"step": torch.tensor(3.), "exp_avg": torch.zeros(3, 4)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+    checkpoint = {
+        "epoch": 4, "global_step": 2**70, "pytorch-lightning_version": "1.8.6", "state_dict": entries, "optimizer_states": [optimizer],
+        "optimizer": optimizer, "callbacks": {"checkpoint": {"best": torch.tensor(0.5), "mode": {"max", "min"}, "frozen": frozenset([1])}},
+        "hyper_parameters": argparse.Namespace(arch="ir_50", rates=collections.deque([1, 2]), path=pathlib.PurePosixPath("/a"), device=torch.device("cpu")),
+        "numpy": numpy.float64(0.25), "array": numpy.arange(5), "function": functools.partial(print, 1), "dtype": torch.float32,
+        "defaults": collections.defaultdict(list, a=[1]), "complex": 1 + 2j, "random": numpy.random.default_rng(1).bit_generator.state}
+    torch.save(checkpoint, path + ".lightning")
+    torch.save(checkpoint, path + ".protocol5", pickle_protocol=5)
+    torch.save(checkpoint, path + ".lightning_old", _use_new_zipfile_serialization=False)
+    module = nn.Sequential(nn.Linear(3, 4))
+    torch.save(module, path + ".module")
+    torch.save(module, path + ".module_old", _use_new_zipfile_serialization=False)
+    torch.jit.trace(module, torch.zeros(1, 3)).save(path + ".script")
+    torch.save({"weight": torch.eye(3).to_sparse()}, path + ".sparse")
+    torch.save(torch.zeros(3, 4), path + ".tensor")
+    print_entries(entries)
+
+
 def print_entries(entries):
     for name, tensor in entries.items():
         shape = "x".join(map(str, tensor.shape))
@@ -180,6 +208,16 @@ def main(command, *arguments):
         torch.save(torch.zeros(3, 4), arguments[0] + ".tensor")
         torch.save(entries, arguments[0] + ".old", _use_new_zipfile_serialization=False)
         print_entries(entries)
+    elif command.endswith("-safetensors"):
+        try:
+            from safetensors.torch import load_file, save_file
+        except ImportError:
+            sys.exit(print("absent"))
+        if command == "write-safetensors":
+            save_file({name: tensor.detach().contiguous().clone() for name, tensor in special_state_dict().items()}, arguments[0], {"a": "b"})
+        print_entries(dict(sorted(load_file(arguments[0]).items())))
+    elif command == "write-trainers":
+        write_trainers(arguments[0])
     elif command == "embed":
         network = make_network(arguments[0])
         network.load_state_dict(torch.load(arguments[1]), strict=True)

@@ -241,5 +241,44 @@ TEST(PickleReader, DepthCostsNothing) {  // a million lists in each other: no re
   EXPECT_EQ(found, depth);
 }
 
+Pickle parse_opaque(const std::string& text) {
+  return read_pickle(std::as_bytes(std::span(text)), kGlobals, "test.pkl", {},
+                     PickleUnknown::kOpaque);
+}
+
+TEST(PickleReader, UnknownGlobalsMayBecomeOpaqueValues) {
+  // [os.system, os.system(None), that with a state and items, a.f(), a call of a call]
+  const auto pickle = parse_opaque(
+      "\x80\x02(cos\nsystem\ncos\nsystem\nN\x85Rcos\nsystem\n)\x81}bK\x01K\x02sca\nf\n)R"
+      "ca\nf\n)R)Rt."s);
+  const auto& items = pickle.root().as_tuple(5);
+  for (const std::size_t i : {0, 1, 2}) {
+    EXPECT_TRUE(items[i]->is(PickleKind::kOpaque)) << i;
+    EXPECT_EQ(items[i]->text, "os.system") << i;
+    EXPECT_TRUE(items[i]->items.empty()) << i;
+    EXPECT_FALSE(items[i]->is_call("os.system")) << i;
+    EXPECT_FALSE(items[i]->is_global("os.system")) << i;
+  }
+  EXPECT_NE(items[2]->state, nullptr);
+  EXPECT_TRUE(items[3]->is_call("a.f"));
+  EXPECT_TRUE(items[4]->is(PickleKind::kOpaque));
+  EXPECT_THAT(error_of([&] { (void)items[0]->as_int(); }), HasSubstr("(os.system)"));
+}
+
+TEST(PickleReader, SetsAndLongIntsMayBecomeOpaqueValues) {
+  const auto pickle = parse_opaque("\x80\x04(\x8f(K\x01K\x02\x90(K\x01\x91\x8a\x09" +
+                                   std::string(9, '\1') + "ca\nf\n)}\x92]Nat.");
+  const auto& items = pickle.root().as_tuple(5);
+  for (const std::size_t i : {0, 1, 2, 3}) EXPECT_TRUE(items[i]->is(PickleKind::kOpaque)) << i;
+  EXPECT_EQ(items[4]->as_list().size(), 1u);
+}
+
+TEST(PickleReader, OpaqueValuesDoNotHideDamage) {
+  for (const auto& text :
+       {"\x80\x02cos\nsystem\nNR"s, "\x80\x02}K\x01a."s, "\x80\x02NNb."s, "\x80\x02\x92."s,
+        "\x80\x02\x90."s, "\x80\x02\x8a\x20z."s, "\x80\x02]K\x01(K\x02s."s})
+    EXPECT_THROW((void)parse_opaque(text), DataError) << text;
+}
+
 }  // namespace
 }  // namespace diffprob::data

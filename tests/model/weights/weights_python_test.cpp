@@ -129,12 +129,54 @@ TEST_F(WithPython, WeReadWhatTorchSaveWrites) {
                         (at::arange(30, at::kDouble) / 3).view({5, 6}).t()));
   EXPECT_TRUE(at::equal(by_name.at("module.part_of_plain"),
                         (at::arange(24, at::kFloat) / 7).slice(0, 6, 18).view({3, 4})));
-  try {
-    (void)read_pth(path + ".old");
-    FAIL() << "an old file was read";
-  } catch (const data::DataError& error) {
-    EXPECT_THAT(error.what(), ::testing::HasSubstr("before 1.6"));
+  const StateDict old = read_pth(path + ".old");
+  expect_entries(old, printed);
+  EXPECT_TRUE(old.at(0).second.is_alias_of(old.at(1).second));
+}
+
+TEST_F(WithPython, SafetensorsGoBothWays) {
+  const std::string theirs = folder_.file("theirs.safetensors");
+  const std::string printed = run("write-safetensors '" + theirs + "'");
+  if (printed.starts_with("absent"))
+    GTEST_SKIP() << "the Python of DIFFPROB_PYTHON lacks the package safetensors";
+  StateDict found = read_pth(theirs);
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  expect_entries(found, printed);
+
+  const std::string ours = folder_.file("ours.safetensors");
+  write_safetensors(ours, found);
+  expect_entries(found, run("inspect-safetensors '" + ours + "'"));
+}
+
+TEST_F(WithPython, WeReadTheWeightsOfCheckpointsFullOfOtherThings) {
+  const std::string path = folder_.file("theirs.pth");
+  const std::string printed = run("write-trainers '" + path + "'");
+
+  for (const auto* const kind : {".lightning", ".protocol5", ".lightning_old"}) {
+    expect_entries(read_pth(path + kind), printed);
+    const StateDict all = read_weight_entries(path + kind);
+    EXPECT_GT(all.size(), 3u) << kind;
+    const StateDict some = read_weight_entries(
+        path + kind, [](const std::string& name) { return name.starts_with("state_dict."); });
+    ASSERT_EQ(some.size(), 3u) << kind;
+    EXPECT_EQ(some.at(1).first, "state_dict.net.bias");
   }
+  const StateDict single = read_weight_entries(path + ".tensor");
+  ASSERT_EQ(single.size(), 1u);
+  EXPECT_EQ(single[0].first, "");
+  const auto error_of = [&](const std::string& file) -> std::string {
+    try {
+      (void)read_pth(file);
+      return "no error";
+    } catch (const data::DataError& error) {
+      return error.what();
+    }
+  };
+  EXPECT_THAT(error_of(path + ".module"), ::testing::HasSubstr("a whole pickled module (torch.nn"));
+  EXPECT_THAT(error_of(path + ".module_old"), ::testing::HasSubstr("a whole pickled module"));
+  EXPECT_THAT(error_of(path + ".script"), ::testing::HasSubstr("a TorchScript archive"));
+  EXPECT_THAT(error_of(path + ".sparse"), ::testing::HasSubstr("unsupported kind"));
 }
 
 class Networks : public WithPython, public ::testing::WithParamInterface<const char*> {};

@@ -305,11 +305,13 @@ TEST_F(Weights, FilesOfOtherKindsAreNamed) {
   write_bytes(path_, "");
   EXPECT_THAT(error_of(path_), HasSubstr("found 0 bytes"));
   write_bytes(path_, std::string("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15));
-  EXPECT_THAT(error_of(path_), HasSubstr("before 1.6"));
+  EXPECT_THAT(error_of(path_), HasSubstr("(version)"));
+  write_bytes(path_, "\x80\x02]q\x01.");
+  EXPECT_THAT(error_of(path_), HasSubstr("a plain pickle that torch.save did not write"));
   write_bytes(path_, "version https://git-lfs.github.com/spec/v1");
   EXPECT_THAT(error_of(path_), HasSubstr("pointer of Git LFS"));
   write_bytes(path_, "some other text, which is no archive");
-  EXPECT_THAT(error_of(path_), HasSubstr("expected a zip"));
+  EXPECT_THAT(error_of(path_), HasSubstr("expected a weight file"));
   write_archive(path_,
                 "\x80\x02]q\x01h\x01"
                 "a.",
