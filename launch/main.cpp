@@ -62,7 +62,7 @@ std::string process_name() {
 }
 
 int run_command(const launch::CommandLine& line, dist::MpiEnvironment& mpi) {
-  launch::set_up_log(mpi.rank(), mpi.world_size());
+  launch::set_up_log(mpi.rank(), mpi.world_size(), line.command);
   try {
     const launch::Config config = launch::agreed_config(line, mpi);
     for (const auto& note : mpi.rank() == 0 ? config.notes : std::vector<std::string>())

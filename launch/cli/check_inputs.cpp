@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <sstream>
+#include <tuple>
 
 #include "dist/mpi/agreement.h"
 #include "launch/cli/input_checks.h"
@@ -67,6 +68,26 @@ Dataset open_set(const std::string& command, const Config& config, bool is_root,
   return check_training_set(config, problems);
 }
 
+/// Of the set that is there, else of the one that is expected.
+DataSize size_of(const Config& config, const Dataset& dataset) {
+  if (dataset) return {dataset->size(), dataset->num_classes()};
+  const auto& faces = config.synthetic;
+  if (is_synthetic(config)) return {faces.identities * faces.images_per_identity, faces.identities};
+  return {config.data.expected_images, config.data.expected_identities};
+}
+
+void warn_about_expected(const Config& config, const data::Dataset& dataset) {
+  const auto& d = config.data;
+  if (!d.kept.empty()) return;
+  for (const auto& [key, what, expected, found] :
+       {std::tuple("data.expected_images", "images", d.expected_images, dataset.size()),
+        {"data.expected_identities", "identities", d.expected_identities, dataset.num_classes()}}) {
+    if (expected > 0 && expected != found)
+      spdlog::warn("{}: {} {} are expected, but data.train has {}: is it the set that is meant?",
+                   key, expected, what, found);
+  }
+}
+
 void warn_about_sizes(const Config& config, const data::Dataset& dataset) {
   const std::string resized =
       resized_warning(dataset, config.data.loader.image_size,
@@ -82,6 +103,7 @@ void check_files(const std::string& command, const Config& config, const Dataset
     check_ijb(config, problems);
     return check_network(config, problems);
   }
+  if (dataset && command != "prune") warn_about_expected(config, *dataset);
   if (dataset && command != "prune")
     attempt("data.train", problems, [&] { warn_about_sizes(config, *dataset); });
   if (trains(command)) {
@@ -153,8 +175,8 @@ Problems of_all_ranks(const Problems& own, Runtime& runtime) {
 
 }  // namespace
 
-void check_inputs(const std::string& command, const Config& config, bool dry_run,
-                  Runtime& runtime) {
+CheckedInputs check_inputs(const std::string& command, const Config& config, bool dry_run,
+                           Runtime& runtime) {
   Problems problems;
   runtime.control().set_phase(dist::Phase::kStartup);  // opening a large set takes a while
   const Dataset dataset = open_set(command, config, runtime.is_root(), problems);
@@ -170,9 +192,9 @@ void check_inputs(const std::string& command, const Config& config, bool dry_run
   if (!config.data.stage_dir.empty() && command != "eval" && command != "prune")
     for (const auto& problem : try_node_folder("data.stage_dir", config.data.stage_dir))
       problems.push_back(problem);
-  const Problems all = of_all_ranks(problems, runtime);
+  CheckedInputs checked{of_all_ranks(problems, runtime), size_of(config, dataset)};
   runtime.control().set_phase(dist::Phase::kStep);
-  if (!all.empty()) throw ConfigError(all);
+  return checked;
 }
 
 }  // namespace diffprob::launch

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <stdexcept>
 
@@ -12,6 +13,17 @@ namespace {
 /// Keys of the commands that read no configuration, whose values are paths.
 constexpr const char* kPathKeys[] = {"data",   "labels", "subset", "kept",
                                      "repair", "report", "file"};
+
+/// --dry-run=RANKS: what a job of so many ranks needs, from another one.
+void set_dry_ranks(const std::string& text, CommandLine& line, std::vector<std::string>& problems) {
+  constexpr int kMost = 1'000'000;
+  line.flags.push_back("dry-run");
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, line.dry_ranks);
+  if (error != std::errc() || rest != end || line.dry_ranks < 1 || line.dry_ranks > kMost)
+    problems.push_back("--dry-run: expected a number of ranks, 1 to " + std::to_string(kMost) +
+                       ", got \"" + printable(text) + '"');
+}
 
 /// Expands the paths that commands without a configuration take: shells leave "--file=~/x" alone.
 void expand_paths(CommandLine& line, std::vector<std::string>& problems) {
@@ -45,6 +57,10 @@ CommandLine parse_command_line(int argc, char** argv) {
         line.positional.push_back(word);
     } else if (const auto equals = word.find('='); equals != std::string::npos) {
       const std::string key = word.substr(2, equals - 2);
+      if (key == "dry-run") {
+        set_dry_ranks(word.substr(equals + 1), line, problems);
+        continue;
+      }
       line.overrides.push_back({key == "profile" ? "train.profile_steps"
                                 : key == "json"  ? "eval.json"
                                                  : key,

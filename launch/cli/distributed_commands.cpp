@@ -3,17 +3,21 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <sstream>
 
 #include "launch/cli/check_inputs.h"
 #include "launch/cli/commands.h"
 #include "launch/config/without_effect.h"
 #include "launch/inputs/kept_list.h"
 #include "launch/inputs/open_data.h"
+#include "launch/inputs/set_paths.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/pipeline.h"
 #include "launch/pipeline/pruning.h"
 #include "launch/pipeline/sweep.h"
+#include "launch/plan/needs_text.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"
 #include "prune/methods/methods.h"
@@ -39,6 +43,30 @@ void warn_about_fp16_on_cpu(const std::string& command, const Config& config) {
           "use fp32, or a GPU",
           key);
   }
+}
+
+bool trains(const std::string& command) {
+  return command == "train" || command == "run" || command == "sweep";
+}
+
+/// What a training needs, also where its data set is not there yet.
+void print_needs(const CommandLine& line, const Config& config, const DataSize& data, int ranks) {
+  if (line.dry_ranks > 0) ranks = line.dry_ranks;
+  const Needs needs = needs_of(config, network_memory(config.model.network), data, ranks);
+  fmt::print("{}\n", needs_text(line.command, config, needs, data, ranks));
+  std::fflush(stdout);
+}
+
+/// With the paths of verification sets that were given by name, as rank 0 finds them. Collective.
+Config with_set_paths(Config config, Runtime& runtime) {
+  constexpr char kMark = '\x1e';  // in no path
+  std::string text;
+  for (const std::string& path : runtime.is_root() ? set_paths(config) : config.eval.sets)
+    text += path + kMark;
+  std::istringstream paths(runtime.control().broadcast(text, 0));
+  config.eval.sets.clear();
+  for (std::string path; std::getline(paths, path, kMark);) config.eval.sets.push_back(path);
+  return config;
 }
 
 }  // namespace
@@ -85,16 +113,20 @@ void prune_command(const Config& config, Runtime& runtime) {
       result.identities_at_floor, result.threshold(), config.output);
 }
 
-void run_distributed_command(const CommandLine& line, const Config& config,
+void run_distributed_command(const CommandLine& line, const Config& given,
                              dist::MpiEnvironment& mpi) {
-  Runtime runtime(mpi, config);
+  Runtime runtime(mpi, given);
+  const Config config = with_set_paths(given, runtime);
   if (runtime.is_root()) {
     for (const std::string& key : without_effect(line.command, config)) spdlog::warn("{}", key);
     if (runtime.device().is_cpu()) warn_about_fp16_on_cpu(line.command, config);
   }
   const bool dry_run =
       std::find(line.flags.begin(), line.flags.end(), "dry-run") != line.flags.end();
-  check_inputs(line.command, config, dry_run, runtime);
+  const CheckedInputs checked = check_inputs(line.command, config, dry_run, runtime);
+  if (dry_run && runtime.is_root() && trains(line.command))
+    print_needs(line, config, checked.data, runtime.world_size());
+  if (!checked.problems.empty()) throw ConfigError(checked.problems);
   if (dry_run) {
     if (line.command == "sweep" && runtime.is_root()) fmt::print("{}\n", sweep_plan(config));
     spdlog::info("dry run: configuration and files are valid; nothing was written");

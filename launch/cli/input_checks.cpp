@@ -19,6 +19,7 @@
 #include "launch/evaluate/feature_file.h"
 #include "launch/inputs/image_sizes.h"
 #include "launch/inputs/labels.h"
+#include "launch/inputs/set_paths.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/pipeline/pruning.h"
 #include "launch/score/head_labels.h"
@@ -51,7 +52,7 @@ void decode_all(data::VerificationSet set, const Config& config) {
 }
 
 void check_verification_set(const std::string& path, const Config& config) {
-  need_there(path);
+  if (!fs::exists(path)) throw data::DataError(missing_set(path, config));
   data::VerificationSet set = data::read_verification_bin(path);
   const int folds = config.eval.embedder.folds;
   if (set.pairs() < folds) {
@@ -164,10 +165,19 @@ void check_best_set(const Config& config, Problems& problems) {
   std::vector<std::string> names;
   if (!attempt("eval.sets", problems, [&] { names = data::set_names(config.eval.sets); })) return;
   if (is_synthetic(config)) names.push_back("synthetic_verification");
-  if (std::find(names.begin(), names.end(), best) != names.end()) return;
+  const bool has_set = std::find(names.begin(), names.end(), best) != names.end();
+  if (best == kMeanOfSets && !names.empty()) {
+    if (has_set)
+      problems.push_back(
+          "train.best_set: mean is the mean of all sets, but one of eval.sets has this name, too; "
+          "rename its file");
+    return;
+  }
+  if (has_set) return;
   problems.push_back(fmt::format(
       "train.best_set: {} is none of the verification sets of this job ({}); expected the name of "
-      "a file of eval.sets, without .bin (and with its folder where two have the same name)",
+      "a file of eval.sets, without .bin (and with its folder where two have the same name), or "
+      "mean",
       best, names.empty() ? "eval.sets is empty" : fmt::format("{}", fmt::join(names, ", "))));
 }
 

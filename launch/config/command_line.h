@@ -13,6 +13,7 @@ struct CommandLine {
   std::vector<std::string> positional;
   std::vector<Override> overrides;  ///< --key=value
   std::vector<std::string> flags;   ///< --flag, without the dashes
+  int dry_ranks = 0;                ///< --dry-run=RANKS; 0: those that run
 };
 
 }  // namespace diffprob::launch

@@ -44,6 +44,8 @@ struct DataConfig {
   std::string kept;
   Labels labels = Labels::kAsIs;
   std::string stage_dir;
+  std::int64_t expected_images = 0;  ///< 0, as below: not known
+  std::int64_t expected_identities = 0;
   data::LoaderOptions loader;  ///< loader_options() and TrainingData add the rest
   double cache_gib = 2;
   double resident_gib = 0;
@@ -112,6 +114,7 @@ struct TrainConfig {
   std::int64_t keep_every_epochs = 0;
   std::string best_set;
   std::int64_t eval_every_epochs = 1;
+  std::int64_t eval_every_steps = 0;
 };
 
 struct ScoreConfig {

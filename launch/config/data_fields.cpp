@@ -23,6 +23,11 @@ std::vector<Field> data_fields(DataConfig& d) {
       path("data.stage_dir", &d.stage_dir,
            "folder on each node (local disk, tmpfs) into which its ranks first copy the training "
            "sets, with verification; an existing copy is reused; empty: read data.train in place"),
+      number("data.expected_images", &d.expected_images, 0, kMany,
+             "images that the training set should have: another number is a warning, and --dry-run "
+             "counts with it while the set is not there; 0: not known"),
+      number("data.expected_identities", &d.expected_identities, 0, kMany,
+             "identities that the training set should have, likewise"),
       one_of("data.on_corrupt", &d.loader.on_corrupt,
              "what to do with an image that cannot be decoded: 'fail', or 'replace' it by a black "
              "image and log it",

@@ -8,7 +8,8 @@ namespace diffprob::launch {
 std::vector<Field> eval_fields(EvalConfig& e) {
   return {
       path("eval.sets", &e.sets,
-           "verification sets (.bin); the synthetic set has one of its own. In training, their "
+           "verification sets: .bin files, or names (lfw) of those in the folder of data.train or "
+           "the one above; the synthetic set has one of its own. In training, their "
            "decoded images stay in memory, 37 KiB each, distributed over the ranks"),
       path("eval.ijb", &e.ijb,
            "`diffprob eval`: folders IJBB or IJBC of InsightFace's IJB_release (meta/, "

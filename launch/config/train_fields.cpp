@@ -97,9 +97,12 @@ std::vector<Field> progress_fields(TrainConfig& t) {
       number("train.keep_every_epochs", &t.keep_every_epochs, 0, 1e6,
              "also keep the checkpoint of every Nth epoch; 0: none"),
       text("train.best_set", &t.best_set,
-           "also keep the checkpoint with the best accuracy on this verification set"),
+           "also keep the checkpoint with the best accuracy on this verification set; mean: with "
+           "the best mean over all sets"),
       number("train.eval_every_epochs", &t.eval_every_epochs, 0, 1e6,
              "number of epochs between verifications in training; 0: only at the end"),
+      number("train.eval_every_steps", &t.eval_every_steps, 0, kMany,
+             "number of steps between further verifications; 0: none"),
   };
 }
 

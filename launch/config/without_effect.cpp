@@ -53,8 +53,9 @@ const std::vector<Use>& uses() {
                              "!data.resident_gib", "!data.cache_gib", "model.checkpoint",
                              "train.precision", "train.max_time", "score."})},
       {"prune", with_common({"data.train", "data.root", "data.kept", "data.labels", "prune."})},
-      {"eval", with_common({"data.image_size", "data.decode_threads", "model.checkpoint",
-                            "model.backbone", "model.embedding_dim", "train.precision", "eval."})},
+      {"eval",
+       with_common({"data.train", "data.image_size", "data.decode_threads", "model.checkpoint",
+                    "model.backbone", "model.embedding_dim", "train.precision", "eval."})},
       {"export", {"model.checkpoint", "model.backbone", "model.embedding_dim"}},
   };
   return all;
@@ -135,6 +136,10 @@ std::vector<Condition> conditions_of_loss() {
   };
 }
 
+bool is_synthetic_set(const Config& config) {
+  return config.data.train == std::vector<std::string>{"synthetic"};
+}
+
 std::vector<Condition> conditions_of_training() {
   using model::LrKind;
   const auto schedule_is = [](std::vector<LrKind> kinds) {
@@ -162,11 +167,14 @@ std::vector<Condition> conditions_of_training() {
       {{"train.adam_beta1", "train.adam_beta2"},
        optimizer_is(model::OptimizerKind::kAdamW),
        other_optimizer},
+      {{"train.eval_every_steps"},
+       [](const Config& c) { return !c.eval.sets.empty() || is_synthetic_set(c); },
+       [](const Config&) { return std::string("eval.sets is empty"); }},
       {{"data.sampling_power"},
        [](const Config& c) { return c.data.sampling.kind == data::Sampling::kWeighted; },
        [](const Config&) { return std::string("data.sampling is not weighted"); }},
       {{"synthetic."},
-       [](const Config& c) { return c.data.train == std::vector<std::string>{"synthetic"}; },
+       is_synthetic_set,
        [](const Config&) { return std::string("data.train is not synthetic"); }},
   };
 }

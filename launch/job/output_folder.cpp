@@ -6,6 +6,7 @@
 #include "data/files/atomic_file.h"
 #include "dist/mpi/operations_file.h"
 #include "launch/job/remove_temporaries.h"
+#include "launch/observe/log.h"
 
 namespace diffprob::launch {
 namespace {
@@ -15,6 +16,12 @@ constexpr std::chrono::seconds kPatience{10};  // for the ranks of a job that is
 /// A job of one cell of a sweep shares the folder with those of other cells.
 bool shares_folder(const Config& config) {
   return config.sweep.cell > 0;
+}
+
+/// Jobs that share the folder have a file each.
+std::string log_name(const Config& config) {
+  return shares_folder(config) ? "training.cell" + std::to_string(config.sweep.cell) + ".log"
+                               : "training.log";
 }
 
 }  // namespace
@@ -39,6 +46,7 @@ FolderLock make_output_folder(const Config& config, Runtime& runtime) {
     if (!shares_folder(config)) remove_leftovers(config.output);
     data::write_file_atomically(config.output + "/config.yaml",
                                 dump_config(config, DumpStyle::kPlain));
+    log_to_file(config.output + "/" + log_name(config));
   }
   dist::set_dump_folder(config.output);
   return lock;

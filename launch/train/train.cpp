@@ -19,7 +19,7 @@ namespace {
 /// line more would make every earlier run look different: keys that weights depend on are added
 /// behind it when they are not the default.
 constexpr const char* kNewerKeys[] = {"train.deterministic", "model.head_group",
-                                      "model.embedding_dtype"};
+                                      "model.embedding_dtype", "train.eval_every_steps"};
 
 std::string without_newer_keys(std::string settings) {
   for (const std::string key : kNewerKeys) {
@@ -49,6 +49,7 @@ std::string training_settings(const Config& config) {
   train.keep_every_epochs = defaults.keep_every_epochs;
   train.best_set = defaults.best_set;
   train.eval_every_epochs = defaults.eval_every_epochs;
+  train.eval_every_steps = defaults.eval_every_steps;
   relevant.model.checkpoint.clear();
   const std::string settings =
       dump_sections(relevant, {"model", "train", "augment", "data.flip", "data.image_size",

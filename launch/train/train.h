@@ -14,6 +14,9 @@
 
 namespace diffprob::launch {
 
+/// Value of train.best_set that names the mean of all sets.
+inline constexpr const char* kMeanOfSets = "mean";
+
 struct TrainJob {
   std::string name;    ///< in log lines and metrics: "train_original"
   std::string folder;  ///< checkpoints go to folder/checkpoints

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "data/files/text_lines.h"
+#include "data/sets/set_names.h"
 #include "launch/train/averaged_statistics.h"
 
 namespace diffprob::launch {
@@ -17,6 +18,12 @@ constexpr const char* kSkippedCounter = "skipped_updates";
 std::string settings_of(const TrainJob& job, const Config& config) {
   return training_settings(config) + "seed=" + std::to_string(job.seed) +
          "\ndataset=" + job.dataset->fingerprint() + "\n";
+}
+
+/// What a best checkpoint is the best of. A mean over other sets is another one.
+std::string best_set_of(const Config& config) {
+  if (config.train.best_set != kMeanOfSets) return config.train.best_set;
+  return fmt::format("mean of {}", fmt::join(data::set_names(config.eval.sets), ", "));
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -56,6 +63,7 @@ TrainingCheckpoints::TrainingCheckpoints(const TrainJob& job, const Config& conf
       recorder_(recorder),
       runtime_(runtime),
       settings_(settings_of(job, config)),
+      best_set_(best_set_of(config)),
       writer_(job.folder + "/checkpoints",
               {config.train.keep_checkpoints, config.train.keep_every_epochs}, runtime.control()) {}
 
@@ -79,8 +87,11 @@ void TrainingCheckpoints::resume(TrainingProgress& progress) {
     progress.skipped = skipped->second;
   }
   if (recorder_ != nullptr) recorder_->load(*found);
-  best_ = info.best_value;
-  best_step_ = info.best_step;
+  if (best_set_.empty()) best_set_ = info.best_set;
+  if (best_set_ == info.best_set) {
+    best_ = info.best_value;
+    best_step_ = info.best_step;
+  }
   saved_step_ = info.step;
   writer_.resumed(*found);
   spdlog::info("{}: continues {} at epoch {}, batch {}", job_.name, *found, progress.epoch + 1,
@@ -139,16 +150,25 @@ void TrainingCheckpoints::save(const TrainingProgress& progress, double train_se
 
 bool TrainingCheckpoints::note_best(const std::vector<eval::SetReport>& reports,
                                     std::int64_t step) {
-  bool better = false;
+  const auto found = result(reports);
+  if (!found || (best_ && *found <= *best_)) return false;
+  best_ = found;
+  best_step_ = step;
+  return true;
+}
+
+/// The accuracy on train.best_set.
+std::optional<double> TrainingCheckpoints::result(
+    const std::vector<eval::SetReport>& reports) const {
+  const std::string& name = config_.train.best_set;
+  double sum = 0;
+  std::int64_t sets = 0;
   for (const auto& report : reports) {
-    if (report.name != config_.train.best_set ||
-        (best_ && report.verification.accuracy_mean <= *best_))
-      continue;
-    best_ = report.verification.accuracy_mean;
-    best_step_ = step;
-    better = true;
+    if (name != kMeanOfSets && report.name != name) continue;
+    sum += report.verification.accuracy_mean;
+    ++sets;
   }
-  return better;
+  return sets > 0 ? std::optional(sum / static_cast<double>(sets)) : std::nullopt;
 }
 
 CheckpointInfo TrainingCheckpoints::info(const TrainingProgress& progress,
@@ -171,7 +191,7 @@ CheckpointInfo TrainingCheckpoints::info(const TrainingProgress& progress,
   info.schedule = model::lr_name(config_.train.schedule.kind);
   info.config = dump_config(config_, DumpStyle::kPlain);
   info.counters = {{kSkippedCounter, progress.skipped}};
-  info.best_set = config_.train.best_set;
+  info.best_set = best_set_;
   info.best_value = best_;
   info.best_step = best_step_;
   return info;

@@ -31,8 +31,8 @@ class TrainingCheckpoints {
   /// Waits until the last checkpoint is whole on disk.
   void finish() { writer_.finish(); }
 
-  /// Remembers a better result on train.best_set. Returns true when there is one. Not collective,
-  /// alike on all ranks.
+  /// Remembers a better result on train.best_set, a set or the mean of all. Returns true when there
+  /// is one. Not collective, alike on all ranks.
   [[nodiscard]] bool note_best(const std::vector<eval::SetReport>& reports, std::int64_t step);
   /// Returns true when this step was saved or resumed from. Not collective.
   [[nodiscard]] bool is_saved(std::int64_t step) const noexcept { return saved_step_ == step; }
@@ -43,6 +43,7 @@ class TrainingCheckpoints {
   void start_from_weights();
   void resume_at(const CheckpointInfo& info, TrainingProgress& progress);
   void check_classes(const std::string& checkpoint, const CheckpointInfo& info) const;
+  [[nodiscard]] std::optional<double> result(const std::vector<eval::SetReport>& reports) const;
   [[nodiscard]] CheckpointInfo info(const TrainingProgress& progress, double train_seconds) const;
 
   const TrainJob& job_;
@@ -51,6 +52,7 @@ class TrainingCheckpoints {
   DynamicsRecorder* recorder_;
   Runtime& runtime_;
   std::string settings_;  ///< what the weights depend on: others are not continued
+  std::string best_set_;  ///< what best_ is the accuracy of: "lfw", "mean of lfw, cfp_fp", or ""
   CheckpointWriter writer_;
   std::optional<double> best_;
   std::int64_t best_step_ = -1;

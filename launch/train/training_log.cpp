@@ -86,12 +86,12 @@ void TrainingLog::write_steps(TrainingProgress& progress, double learning_rate, 
   begin_interval(step, data_wait);
 }
 
-void TrainingLog::write_verification(const TrainingProgress& progress, std::int64_t epochs_done,
+void TrainingLog::write_verification(const TrainingProgress& progress,
                                      const std::vector<eval::SetReport>& reports) {
   for (const auto& report : reports) {
     write(progress.step(), {{"stage", job_.name},
                             {"kind", "eval"},
-                            {"epoch", epochs_done},
+                            {"epoch", progress.epoch},
                             {"step", progress.step()},
                             {"set", report.name},
                             {"accuracy", report.verification.accuracy_mean},

@@ -23,6 +23,8 @@ namespace diffprob::launch {
 /// rank. Members are collective unless they say otherwise, because means are taken over all ranks.
 class TrainingLog {
  public:
+  using Clock = std::chrono::steady_clock;
+
   TrainingLog(const TrainJob& job, const Config& config, const TrainingData& data,
               TrainStep& train_step, Metrics& metrics, Runtime& runtime);
 
@@ -32,6 +34,20 @@ class TrainingLog {
   /// Starts the interval that the next line covers. `data_wait`: seconds that the epoch's loader
   /// has made the training wait so far. Not collective.
   void begin_interval(std::int64_t step, double data_wait);
+  /// The interval does not count the time while this object lives: that of a verification.
+  class Pause {
+   public:
+    explicit Pause(TrainingLog& log) : log_(log) {}
+    ~Pause() { log_.interval_start_ += Clock::now() - begin_; }
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+
+   private:
+    TrainingLog& log_;
+    Clock::time_point begin_ = Clock::now();
+  };
+  /// Not collective.
+  [[nodiscard]] Pause pause() { return Pause(*this); }
   /// Returns true when steps were made since the last line. Not collective.
   [[nodiscard]] bool is_behind(std::int64_t step) const noexcept { return step != interval_step_; }
   /// Seconds since the last line; 0 when no step was made since. Not collective.
@@ -49,11 +65,10 @@ class TrainingLog {
   /// device.
   void check_skipped(TrainingProgress& progress, const std::string& last_checkpoint);
   /// One line in metrics.jsonl per verification set. Not collective.
-  void write_verification(const TrainingProgress& progress, std::int64_t epochs_done,
+  void write_verification(const TrainingProgress& progress,
                           const std::vector<eval::SetReport>& reports);
 
  private:
-  using Clock = std::chrono::steady_clock;
   [[nodiscard]] double seconds_of_interval() const;
   void write(std::int64_t step, const nlohmann::ordered_json& line);
 

@@ -41,11 +41,8 @@ TrainingLoop::TrainingLoop(const TrainJob& job, const Config& config,
 
 TrainResult TrainingLoop::run() {
   TrainResult outcome;
-  if (job_.verify_untrained && progress_.step() == 0) outcome.untrained = verify(0);
-  // The checkpoint of an epoch is written before its verification, which may not have come to an
-  // end: the best network must not be missed.
-  if (progress_.epoch > 0 && progress_.batch == 0 && !config_.train.best_set.empty())
-    verify_epoch(outcome);
+  if (job_.verify_untrained && progress_.step() == 0) outcome.untrained = verify();
+  if (progress_.step() > 0 && !config_.train.best_set.empty()) verify_resumed(outcome);
   while (progress_.epoch < progress_.epochs) {
     train_epoch();
     next_epoch();
@@ -53,7 +50,7 @@ TrainResult TrainingLoop::run() {
   }
   if (!checkpoints_.is_saved(progress_.step())) save();
   checkpoints_.finish();
-  if (outcome.reports.empty()) outcome.reports = verify(progress_.epoch);
+  if (outcome.reports.empty()) outcome.reports = verify();
   if (runtime_.is_root())
     write_verification(job_.folder + "/verification.json", outcome.untrained, outcome.reports);
   outcome.checkpoint = checkpoints_.newest();
@@ -85,14 +82,22 @@ void TrainingLoop::train_epoch() {
     } else if (log_.must_check_skipped(step)) {
       log_.check_skipped(progress_, checkpoints_.newest());
     }
-    const std::int64_t every = config_.train.checkpoint_every;
-    // After the last step of an epoch end_epoch() decides, which also knows the best one.
-    if (every > 0 && step % every == 0 && !last) save();
+    if (!last) within_epoch();  // else end_epoch() decides
     if (stop_.agreed()) stop(loader->wait_seconds());
   }
   train_step_.timer().drop();
   for (const auto& what : loader->replaced())
     spdlog::warn("{}: unreadable image replaced: {}", job_.name, what);
+}
+
+void TrainingLoop::within_epoch() {
+  const std::int64_t step = progress_.step();
+  const std::int64_t every = config_.train.checkpoint_every;
+  const bool must_save = every > 0 && step % every == 0;
+  if (must_save) save();
+  if (!is_verified_step()) return;
+  if (must_save) checkpoints_.finish();  // on disk before the verification, which may fail
+  if (checkpoints_.note_best(verify(), step)) save();
 }
 
 void TrainingLoop::end_epoch(TrainResult& outcome) {
@@ -107,10 +112,23 @@ void TrainingLoop::end_epoch(TrainResult& outcome) {
 void TrainingLoop::verify_epoch(TrainResult& outcome) {
   const bool last = progress_.epoch == progress_.epochs;
   const std::int64_t every = config_.train.eval_every_epochs;
-  if (!last && (every == 0 || progress_.epoch % every != 0)) return;
-  const auto reports = verify(progress_.epoch);
+  const bool is_due = last || is_verified_step() || (every > 0 && progress_.epoch % every == 0);
+  if (!is_due) return;
+  const auto reports = verify();
   if (last) outcome.reports = reports;
   if (checkpoints_.note_best(reports, progress_.step())) save();
+}
+
+void TrainingLoop::verify_resumed(TrainResult& outcome) {
+  if (progress_.batch == 0)
+    verify_epoch(outcome);
+  else if (is_verified_step() && checkpoints_.note_best(verify(), progress_.step()))
+    save();
+}
+
+bool TrainingLoop::is_verified_step() const {
+  const std::int64_t every = config_.train.eval_every_steps;
+  return every > 0 && progress_.step() % every == 0 && !sets_.empty();
 }
 
 void TrainingLoop::next_epoch() {
@@ -139,12 +157,16 @@ void TrainingLoop::save() {
   checkpoints_.save(progress_, progress_.seconds + log_.seconds_since_line(progress_.step()));
 }
 
-std::vector<eval::SetReport> TrainingLoop::verify(std::int64_t epochs_done) {
-  const std::string what =
-      fmt::format("{} after {} epoch{}", job_.name, epochs_done, epochs_done == 1 ? "" : "s");
+std::vector<eval::SetReport> TrainingLoop::verify() {
+  const auto pause = log_.pause();
+  const std::int64_t epochs = progress_.epoch;
+  const std::string when = progress_.batch == 0
+                               ? fmt::format("{} epoch{}", epochs, epochs == 1 ? "" : "s")
+                               : fmt::format("step {}/{}", progress_.step(), progress_.all_steps());
   const TrainStep::ForEvaluation network(train_step_);
-  auto reports = verify_sets(what, sets_, train_step_.backbone(), config_, runtime_);
-  log_.write_verification(progress_, epochs_done, reports);
+  auto reports =
+      verify_sets(job_.name + " after " + when, sets_, train_step_.backbone(), config_, runtime_);
+  log_.write_verification(progress_, reports);
   return reports;
 }
 

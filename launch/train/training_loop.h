@@ -36,13 +36,20 @@ class TrainingLoop {
  private:
   void train_epoch();
   void end_epoch(TrainResult& outcome);
+  /// Checkpoint and verification between two steps of an epoch, where they are due.
+  void within_epoch();
   /// Verifies the network after an epoch where that is due, and saves it when it is the best.
   void verify_epoch(TrainResult& outcome);
+  /// Makes up for a verification that a checkpoint was written before and that may not have come to
+  /// an end: the best network must not be missed.
+  void verify_resumed(TrainResult& outcome);
+  /// train.eval_every_steps asks for a verification here.
+  [[nodiscard]] bool is_verified_step() const;
   void next_epoch();
   [[noreturn]] void stop(double data_wait);
   void log(double learning_rate, double data_wait);
   void save();
-  [[nodiscard]] std::vector<eval::SetReport> verify(std::int64_t epochs_done);
+  [[nodiscard]] std::vector<eval::SetReport> verify();
 
   const TrainJob& job_;
   const Config& config_;

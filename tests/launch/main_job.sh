@@ -158,6 +158,69 @@ best_set() {
   same "$work/best_manifest.json" "$newest/manifest.json"
 }
 
+# Verifications amid epochs change no weights, also not after a kill; the best of them is kept. Sets by name, and the mean of two.
+eval_steps() {
+  local out=$work/eval_steps plain=$work/eval_plain
+  rm -rf "$out" "$plain" "$out".* "$work/by_name"
+  mkdir "$work/by_name"
+  cp "$base"/data/{train.rec,train.idx,property} "$work/by_name"
+  cp "$base/data/synthetic_verification.bin" "$work/by_name/one.bin"
+  cp "$base/data/synthetic_verification.bin" "$work/by_name/two.bin"
+  local job=("$work/config.yaml" --data.train="$work/by_name" --train.checkpoint_every=0 --train.epochs=2 --train.ema_decay=0.9)
+  local often=(--train.eval_every_steps=2 --eval.sets=one,two.bin --train.best_set=mean --train.keep_checkpoints=1)
+  exits 0 ranks 2 train "${job[@]}" --output="$plain"
+  exits 0 ranks 2 train "${job[@]}" --output="$out" "${often[@]}"
+  says "verification set one: "
+  says "train after step 2/"
+  same_weights() {
+    local newest
+    newest=$(basename "$(ls -d "$plain"/checkpoints/step_???????? | tail -n 1)")
+    for file in "$plain/checkpoints/$newest"/*.pth; do
+      same "$file" "$1/checkpoints/$newest/$(basename "$file")"
+    done
+  }
+  same_weights "$out"
+  cat >"$work/eval_steps.py" <<'PYTHON'
+import glob, json, sys
+folder = sys.argv[1]
+lines = [json.loads(line) for line in open(folder + "/metrics.jsonl")]
+found = {}
+for line in lines:
+    if line["kind"] == "eval":
+        found.setdefault(line["step"], {})[line["set"]] = line["accuracy"]
+steps = max(found)
+assert sorted(found) == sorted(set(range(2, steps + 1, 2)) | {steps // 2, steps}), sorted(found)
+assert all(sorted(sets) == ["one", "two"] for sets in found.values()), found
+means = {step: sum(sets.values()) / 2 for step, sets in found.items()}
+best = max(means, key=lambda step: (means[step], -step))
+kept = json.load(open(sorted(glob.glob(folder + "/checkpoints/step_????????"))[-1] + "/manifest.json"))["best"]
+assert kept["set"] == "mean of one, two" and kept["step"] == best and abs(kept["value"] - means[best]) < 1e-12, (kept, means)
+assert glob.glob(folder + f"/checkpoints/step_{best:08d}"), best
+times = [line["images_per_second"] for line in lines if line["kind"] == "train"]
+assert times and all(speed > 0 for speed in times)
+PYTHON
+  python3 "$work/eval_steps.py" "$out" || die "the verifications amid epochs"
+  # Stopped after three steps and resumed: the same.
+  exits 75 ranks 2 train "${job[@]}" --output="$out.cut" "${often[@]}" --train.max_time=0.001
+  exits 0 ranks 2 train "${job[@]}" --output="$out.cut" "${often[@]}"
+  same_weights "$out.cut"
+  python3 "$work/eval_steps.py" "$out.cut" || die "the verifications of a resumed training"
+  [ "$(grep -c 'starts on 2 ranks' "$out.cut/training.log")" -eq 2 ] || die "training.log does not tell the starts"
+  grep -q 'what is above is of earlier starts' "$out.cut/training.log" || die "training.log was not appended to"
+  grep -q 'stopped by train.max_time' "$out.cut/training.log" || die "training.log lacks the stop"
+  # A name that is not there is said with those that are; a mean of nothing is no set.
+  exits 2 ranks 2 train "${job[@]}" --output="$out.none" --eval.sets=lfw --train.best_set=mean
+  says "eval.sets: lfw is not there, and lfw.bin is neither in $work/by_name nor in $work"
+  says "$work/by_name/one.bin, $work/by_name/two.bin"
+  exits 0 ranks 2 eval --device=cpu --data.train="$work/by_name" --eval.sets=two --model.checkpoint="$(ls -d "$out"/checkpoints/step_???????? | tail -n 1)" --output="$out.eval"
+  grep -q 'diffprob eval starts' "$out.eval/training.log" || die "eval has no log file"
+  # A disk that is full where the log goes.
+  mkdir -p "$out.full" && ln -s /dev/full "$out.full/training.log"
+  exits 0 ranks 2 train "${job[@]}" --output="$out.full"
+  [ "$(grep -c 'No space left on device' "$log")" -eq 1 ] || die "a full disk is not one warning"
+  same_weights "$out.full"
+}
+
 # A run on a part of a data set (data.kept): the lists that people take away count in data.train.
 part() {
   local out=$work/part samples half

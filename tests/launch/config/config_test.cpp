@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -253,14 +254,19 @@ TEST(Config, HelpOfAnUnknownSectionListsTheSections) {
 
 TEST(Config, ShippedConfigurationsAreRight) {
   const std::string folder = std::string(std::getenv("DIFFPROB_SOURCE_DIR")) + "/launch/configs/";
-  for (const char* name :
-       {"quickstart.yaml", "lfw.yaml", "casia_r50_cosface.yaml", "ms1mv2.yaml"}) {
-    std::ifstream file(folder + name);
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename();
+    std::ifstream file(entry.path());
     ASSERT_TRUE(file) << name;
     std::ostringstream text;
     text << file.rdbuf();
+    EXPECT_THAT(text.str().substr(0, text.str().find("\noutput:")), HasSubstr(entry.path().stem()))
+        << "the comment at the top says how to start it";
     EXPECT_NO_THROW((void)parse_config(name, text.str(), {})) << name;
+    ++files;
   }
+  EXPECT_GE(files, 11u);
 }
 
 }  // namespace

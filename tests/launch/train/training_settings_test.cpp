@@ -20,6 +20,7 @@ TEST(TrainingSettings, LeaveOutKeysThatWeightsDoNotDependOn) {
   Config config;
   config.train.deterministic = true;
   config.train.log_every = 7;
+  config.train.eval_every_steps = 7;
   EXPECT_EQ(training_settings(config), training_settings(Config()));
 }
 
