@@ -109,7 +109,7 @@ class Pruning {
         const auto labels = of_round(labels_, round);
         clean({labels, top1, top1_log_prob, own_log_prob}, cleaning, thresholds, reasons);
         for (std::size_t i = 0; i < reasons.size(); ++i) {
-          if (reasons[i] == Reason::kMislabelled)
+          if (reasons[i] == Reason::kMislabelled && top1[i] != kUnknownClass)
             pairs_.push_back(confusion_pair(labels[i], top1[i]));
         }
         report("read", round);

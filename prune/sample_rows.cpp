@@ -67,6 +67,7 @@ void SampleRows::open_scores(const std::string& path, const PruneOptions& option
   scores_.emplace(path);
   scores_->check_format(kScoreFormat, kScoreVersion);
   source_ = read_source(*scores_, path);
+  has_unknown_scores_ = scores_->has_attribute(kUnknownScores);
   samples_ = scores_->integer("num_samples");
   check_extents(path, samples_, source_.num_classes);
   if (static_cast<std::int64_t>(scores_->extent<std::int32_t>("label")) != samples_) {
@@ -74,6 +75,7 @@ void SampleRows::open_scores(const std::string& path, const PruneOptions& option
                      std::to_string(scores_->extent<std::int32_t>("label")) + " labels");
   }
   need_columns(options);
+  need_known_scores(options);
   if (key_ == Key::kEl2n) need_no_margin("EL2N");
   if (options.clean && options.cleaning.rule == CleanRule::kConfident)
     need_no_margin("prune.clean_rule=confident");
@@ -103,6 +105,22 @@ void SampleRows::need_no_margin(const std::string& what) const {
       " needs the probability of the label without margin, but the file was scored with margin " +
       shortest(source_.margin) +
       ", from which it cannot be derived; score again with score.margin=0");
+}
+
+void SampleRows::need_known_scores(const PruneOptions& options) const {
+  if (!has_unknown_scores_ || options.clean || !is_in_scores(key_)) return;
+  throw PruneError(files_.scores + ": " + std::to_string(scores_->integer(kUnknownScores)) +
+                   " samples are marked as mispredicted (-1 in the paper's pred_prob_clean) and "
+                   "have no probability, so they can only be dropped: prune with "
+                   "--prune.clean=true, or import the scores of pred_prob_fixed");
+}
+
+void SampleRows::fill_unknown(std::int64_t first, std::span<float> keys) const {
+  if (!has_unknown_scores_) return;
+  std::vector<std::int32_t> top1(keys.size());
+  read(*scores_, "top1", first, std::span(top1));
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (top1[i] == kUnknownClass && std::isnan(keys[i])) keys[i] = 0;
 }
 
 void SampleRows::open_dynamics(const std::string& path, const PruneOptions& options) {
@@ -171,6 +189,7 @@ void SampleRows::read_top1(std::int64_t first, std::span<std::int32_t> top1) {
   read(*scores_, "top1", first, top1);
   for (std::size_t i = 0; i < top1.size(); ++i) {
     if (top1[i] >= 0 && top1[i] < source_.num_classes) continue;
+    if (has_unknown_scores_ && top1[i] == kUnknownClass) continue;
     bad(first + static_cast<std::int64_t>(i), "top1", top1[i], "a class of the data set");
   }
 }
@@ -200,9 +219,11 @@ void SampleRows::read_keys(std::int64_t first, std::span<float> keys) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   if (key_ == Key::kNll) {
     read(*scores_, "nll", first, keys);
+    fill_unknown(first, keys);
     check_each("nll", 0, kInfinity, "at least 0");
   } else if (key_ == Key::kProbability) {
     read(*scores_, "probability", first, keys);
+    fill_unknown(first, keys);
     check_each("probability", 0, 1, "0 to 1");
   } else if (key_ == Key::kLastProbability) {
     read(*dynamics_, "last_probability", first, keys);
@@ -238,6 +259,7 @@ void SampleRows::read_keys(std::int64_t first, std::span<double> keys) {
     std::vector<float> nll(keys.size());
     read(*scores_, "sum_p2", first, std::span(sum_p2));
     read(*scores_, "nll", first, std::span(nll));
+    fill_unknown(first, nll);
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (!(sum_p2[i] >= 0 && sum_p2[i] <= 1.001F))
         bad(row(i), "sum_p2", static_cast<double>(sum_p2[i]), "0 to 1");

@@ -48,6 +48,9 @@ class SampleRows {
   void check_data_set() const;
   void need_columns(const PruneOptions& options) const;
   void need_no_margin(const std::string& what) const;
+  void need_known_scores(const PruneOptions& options) const;
+  /// Puts 0 in place of the unknown keys, NaN, of samples that cleaning has dropped.
+  void fill_unknown(std::int64_t first, std::span<float> keys) const;
   [[nodiscard]] const HdfReader& label_file() const { return scores_ ? *scores_ : *dynamics_; }
   [[nodiscard]] std::string where() const;
   template <class T>
@@ -61,6 +64,7 @@ class SampleRows {
   std::optional<HdfReader> dynamics_;
   ScoreSource source_;
   std::int64_t samples_ = 0;
+  bool has_unknown_scores_ = false;
   RowProblems problems_;
 };
 

@@ -6,6 +6,7 @@
 #include "data/sets/label_map.h"
 #include "launch/config/suggest.h"
 #include "prune/error.h"
+#include "prune/foreign/label_files.h"
 
 namespace diffprob::launch {
 namespace {
@@ -65,11 +66,12 @@ void parse_one(const Override& item, ConversionArguments& arguments,
 
 void check_kind(const std::string& key, const std::string& name,
                 std::vector<std::string>& problems) {
-  if (key == "to" && name == "dynamics") return;
+  if (key == "to" && (name == "dynamics" || prune::find_label_file_kind(name))) return;
   if (name.empty() || prune::find_list_kind(name) || prune::find_score_file_kind(name)) return;
   std::vector<std::string> names;
   for (const auto& info : prune::list_kinds()) names.emplace_back(info.name);
   for (const auto& info : prune::score_file_kinds()) names.emplace_back(info.name);
+  for (const auto& info : prune::label_file_kinds()) names.emplace_back(info.name);
   problems.push_back("--" + key + ": unknown kind '" + name + "'" + suggestion(name, names) +
                      " (diffprob help convert lists them)");
 }

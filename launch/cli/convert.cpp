@@ -2,14 +2,17 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "data/open_dataset.h"
 #include "data/sets/dataset.h"
 #include "launch/cli/conversion_arguments.h"
+#include "launch/cli/label_conversion.h"
 #include "prune/error.h"
 #include "prune/files/npy_file.h"
 #include "prune/foreign/dynamics_import.h"
+#include "prune/foreign/label_files.h"
 #include "prune/foreign/score_csv.h"
 #include "prune/foreign/score_rows.h"
 #include "prune/tables/score_table.h"
@@ -32,24 +35,17 @@ prune::SampleLabels given_labels(const ConversionArguments& arguments) {
     throw ConfigError({"--data and --labels: both give labels, expected only one of them"});
   if (!arguments.labels.empty()) return prune::read_labels(arguments.labels);
   const auto dataset = open_given(arguments);
-  prune::SampleLabels samples;
-  if (dataset == nullptr) return samples;
-  samples.num_classes = dataset->num_classes();
-  samples.dataset_fingerprint = dataset->fingerprint();
-  samples.labels.reserve(static_cast<std::size_t>(dataset->size()));
-  for (std::int64_t i = 0; i < dataset->size(); ++i)
-    samples.labels.push_back(static_cast<std::int32_t>(dataset->label(i)));
-  return samples;
+  return dataset == nullptr ? prune::SampleLabels() : labels_of(*dataset);
 }
 
 ScoreFileKind score_kind_of_output(const std::string& path, const ConversionArguments& arguments) {
   if (const auto named = prune::find_score_file_kind(arguments.to)) return *named;
   if (!arguments.to.empty())
-    throw PruneError(
-        "--to=" + arguments.to +
-        ": a kind of lists; scores are pruned, not listed: diffprob prune --prune.scores=FILE");
+    throw PruneError("--to=" + arguments.to +
+                     ": not a kind of scores; scores are pruned, not listed: diffprob prune "
+                     "--prune.scores=FILE");
   for (const auto& info : prune::score_file_kinds()) {
-    if (path.ends_with(info.extension)) return info.kind;
+    if (*info.extension != '\0' && path.ends_with(info.extension)) return info.kind;
   }
   throw PruneError(
       path +
@@ -69,7 +65,7 @@ void check_source(const std::string& path, const prune::ScoreTable& table,
 prune::ScoreTable read_any_scores(const std::string& path, ScoreFileKind kind,
                                   const ConversionArguments& arguments) {
   const prune::SampleLabels samples = given_labels(arguments);
-  if (kind == ScoreFileKind::kNpy || kind == ScoreFileKind::kText)
+  if (kind != ScoreFileKind::kScores && kind != ScoreFileKind::kCsv)
     return prune::import_scores(path, arguments.value, arguments.epoch, samples);
   if (kind == ScoreFileKind::kScores) {
     prune::ScoreTable table = prune::read_scores(path);
@@ -82,12 +78,39 @@ prune::ScoreTable read_any_scores(const std::string& path, ScoreFileKind kind,
   return table;
 }
 
-void write_numbers(const std::string& path, ScoreFileKind kind, ScoreValue value,
-                   const prune::ScoreTable& table) {
+/// The probabilities of the samples, or their -log p. Where a score is unknown, or hidden because
+/// the sample is mispredicted (kProbClean), stands the paper's mark.
+std::vector<float> numbers_of(const prune::ScoreTable& table, ScoreFileKind kind,
+                              ScoreValue value) {
   std::vector<float> values;
   values.reserve(table.records.size());
-  for (const auto& record : table.records)
-    values.push_back(value == ScoreValue::kNll ? record.nll : record.probability);
+  for (std::size_t i = 0; i < table.records.size(); ++i) {
+    const prune::ScoreRecord& record = table.records[i];
+    const bool hidden = kind == ScoreFileKind::kProbClean && record.top1 != table.labels[i];
+    const float score = value == ScoreValue::kNll ? record.nll : record.probability;
+    values.push_back(hidden || std::isnan(score) ? static_cast<float>(prune::kMispredictedMark)
+                                                 : score);
+  }
+  return values;
+}
+
+void write_numbers(const std::string& path, ScoreFileKind kind, ScoreValue value,
+                   const prune::ScoreTable& table) {
+  if (kind == ScoreFileKind::kProbFolder)
+    throw PruneError(path +
+                     ": one score table is one epoch; write it as prob_E.txt "
+                     "(--to=prob-text). Folders are written from training dynamics with "
+                     "a history, or from a folder of score tables");
+  if (kind == ScoreFileKind::kProbClean && !table.columns.has("top1"))
+    throw PruneError(path +
+                     ": prob-clean marks mispredicted samples, but these scores have no "
+                     "column top1");
+  if (value == ScoreValue::kNll &&
+      (kind == ScoreFileKind::kProbClean || prune::unknown_scores(table) > 0))
+    throw PruneError(path +
+                     ": the mark -1 stands in place of a probability, not of -log p; leave "
+                     "--value=nll out");
+  const std::vector<float> values = numbers_of(table, kind, value);
   if (kind == ScoreFileKind::kNpy) return prune::write_npy<float>(path, values);
   prune::write_text_column(path, std::vector<double>(values.begin(), values.end()));
 }
@@ -105,6 +128,11 @@ int convert_scores(const std::string& from, const std::string& to, ScoreFileKind
   }
   fmt::print("{}: scores of {} samples, {} identities; columns {}\n", to, table.records.size(),
              table.source.num_classes, table.columns.text());
+  if (const auto unknown = prune::unknown_scores(table); unknown > 0)
+    fmt::print(
+        "{} samples are marked as mispredicted and have no probability: they are dropped by "
+        "cleaning, without which the scores cannot be pruned\n",
+        unknown);
   if (!table.columns.has("top1"))
     fmt::print("without top1, scores can be pruned but not cleaned (--prune.clean=false)\n");
   return 0;
@@ -154,22 +182,24 @@ template <class Infos>
 std::string table_of(const Infos& infos, const char* (*says)(const decltype(infos[0])&)) {
   std::string text;
   for (const auto& info : infos)
-    text += fmt::format("  {:<14}{:<9}{}\n", info.name, says(info), info.what);
+    text += fmt::format("  {:<18}{:<9}{}\n", info.name, says(info), info.what);
   return text;
 }
 
 }  // namespace
 
 std::string kinds_text() {
-  std::string text = "  kind          names    form\n";
+  std::string text = "  kind              names    form\n";
   text += table_of(
       prune::list_kinds(), +[](const prune::ListKindInfo& info) {
         return info.meaning == prune::ListMeaning::kUnsaid ? "--list="
                                                            : prune::meaning_name(info.meaning);
       });
+  text += table_of(
+      prune::score_file_kinds(), +[](const prune::ScoreFileKindInfo&) { return "scores"; });
   return text +
          table_of(
-             prune::score_file_kinds(), +[](const prune::ScoreFileKindInfo&) { return "scores"; });
+             prune::label_file_kinds(), +[](const prune::LabelFileKindInfo&) { return "labels"; });
 }
 
 int convert_command(const CommandLine& line) {
@@ -182,6 +212,7 @@ int convert_command(const CommandLine& line) {
   std::error_code none;
   if (fs::equivalent(from, to, none))
     throw ConfigError({to + ": is the input itself, expected another file"});
+  if (converts_labels(from, arguments)) return convert_labels(from, to, arguments);
   if (arguments.to == "dynamics") return convert_dynamics(from, to, arguments);
   const auto kind = arguments.kind.empty() ? prune::detect_score_file_kind(from)
                                            : prune::find_score_file_kind(arguments.kind);

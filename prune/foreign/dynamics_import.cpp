@@ -1,8 +1,10 @@
 #include "prune/foreign/dynamics_import.h"
 
+#include <filesystem>
 #include <utility>
 
 #include "prune/error.h"
+#include "prune/foreign/prob_folder.h"
 #include "prune/foreign/score_rows.h"
 #include "prune/tables/dynamics_file.h"
 
@@ -27,10 +29,17 @@ DynamicsTable import_dynamics(const std::string& path, ScoreValue value,
                      ": scores without labels: give the data set (--data=PATH) or a list of labels "
                      "(--labels=FILE)");
   }
+  if (std::filesystem::is_directory(path)) {
+    const std::string missing = missing_epochs(prob_folder_files(path));
+    if (!missing.empty())
+      throw PruneError(path + ": epochs " + missing +
+                       " have no file prob_E.txt: training dynamics need every epoch between the "
+                       "first and the last");
+  }
   DynamicsAccumulator accumulator({0, static_cast<std::int64_t>(samples.labels.size())}, window);
   std::vector<EpochRecord> records;
   read_score_rows(path, [&](std::int64_t row, std::span<const double> values) {
-    check_score_row(path, row, values, value, samples.labels.size());
+    check_score_row(path, row, values, value, samples.labels.size(), Marks::kRefuse);
     fill(values, value, records);
     accumulator.add_epoch(records);
   });

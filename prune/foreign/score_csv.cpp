@@ -110,7 +110,7 @@ class CsvReader {
     if (static_cast<std::int64_t>(records_.size()) == kMost)
       lines_.fail("fewer than 2^32 samples", "one more");
     constexpr std::int64_t kMostClasses = std::numeric_limits<std::int32_t>::max();
-    if (header_.top1 != kNowhere)
+    if (header_.top1 != kNowhere && fields_[header_.top1] != "-1")
       record.top1 = static_cast<std::int32_t>(whole(header_.top1, "top1, a class", kMostClasses));
     if (header_.label != kNowhere)
       labels_.push_back(
@@ -118,7 +118,7 @@ class CsvReader {
     for (std::size_t k = 0; k < header_.floats.size(); ++k) {
       if (header_.floats[k] != kNowhere) record.*float_columns()[k].member = real(k);
     }
-    complete(record);
+    if (!is_marked(record)) complete(record);
     records_.push_back(record);
   }
 
@@ -136,6 +136,19 @@ class CsvReader {
     if (!data::parse_number(field, value) || std::isnan(value))
       lines_.fail(std::string(float_columns()[column].name) + ", a number", field);
     return value + 0.0F;
+  }
+
+  /// A probability of -1 marks a mispredicted sample: then nothing is known but that.
+  bool is_marked(ScoreRecord& record) {
+    const bool marked =
+        header_.columns.has("probability") && record.probability == kMispredictedMark;
+    if (!marked && header_.top1 != kNowhere && record.top1 == kUnknownClass)
+      lines_.fail("top1 is -1, which only a sample whose probability is -1 may have");
+    if (!marked) return false;
+    record.nll = record.probability = std::numeric_limits<float>::quiet_NaN();
+    record.top1 = kUnknownClass;
+    any_marked_ = true;
+    return true;
   }
 
   /// nll and probability are two forms of one number.
@@ -161,6 +174,8 @@ class CsvReader {
     table.columns = header_.columns;
     table.columns.add("nll");
     table.columns.add("probability");
+    const bool marks_alone = any_marked_ && header_.top1 == kNowhere;
+    if (any_marked_) table.columns.add("top1");
     const auto count = records_.size();
     if (!samples_.labels.empty() && samples_.labels.size() != count) {
       throw PruneError(path_ + ": " + std::to_string(count) +
@@ -171,6 +186,8 @@ class CsvReader {
     table.source = imported_source(samples_);
     table.labels = samples_.labels.empty() ? std::move(labels_) : samples_.labels;
     table.records = std::move(records_);
+    for (std::size_t i = 0; marks_alone && i < count; ++i)
+      if (!std::isnan(table.records[i].probability)) table.records[i].top1 = table.labels[i];
     if (samples_.labels.empty()) table.source.num_classes = 1 + largest_class(table);
     check_labels(table);
     check_table(path_, table);
@@ -225,6 +242,7 @@ class CsvReader {
   std::vector<std::string_view> fields_;
   std::vector<ScoreRecord> records_;  // in the order of lines
   std::vector<std::int32_t> labels_;  // [records], or empty without such a column
+  bool any_marked_ = false;
 };
 
 void append(std::string& line, float value) {
@@ -264,7 +282,12 @@ void write_score_csv(const std::string& path, const ScoreTable& table) {
   for (std::size_t i = 0; i < table.records.size(); ++i) {
     line = std::to_string(i) + ',' + std::to_string(table.labels[i]);
     if (top1) line += ',' + std::to_string(table.records[i].top1);
-    for (const FloatColumn& column : columns) append(line += ',', table.records[i].*column.member);
+    const bool marked = top1 && table.records[i].top1 == kUnknownClass;
+    for (const FloatColumn& column : columns) {
+      const float value = table.records[i].*column.member;
+      append(line += ',',
+             marked && std::isnan(value) ? static_cast<float>(kMispredictedMark) : value);
+    }
     file.write(line + '\n');
   }
   file.commit();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <vector>
 
 #include "data/files/text_lines.h"
@@ -13,13 +14,17 @@
 namespace diffprob::prune {
 namespace {
 
-constexpr std::array<ScoreFileKindInfo, 4> kKinds = {{
+constexpr std::array<ScoreFileKindInfo, 6> kKinds = {{
     {ScoreFileKind::kScores, "scores", ".h5", "diffprob HDF5 score table (.h5)"},
     {ScoreFileKind::kCsv, "csv", ".csv",
      "CSV with a header line: probability or nll, and label, index, top1 ..."},
     {ScoreFileKind::kNpy, "npy-scores", ".npy", ".npy of floats: [samples], or [epochs, samples]"},
     {ScoreFileKind::kText, "prob-text", ".txt",
      "text of floats as numpy.savetxt writes it (the paper's prob_*.txt)"},
+    {ScoreFileKind::kProbClean, "prob-clean", "",
+     "the same, with -1 for mispredicted samples (the paper's pred_prob_clean)"},
+    {ScoreFileKind::kProbFolder, "prob-folder", "",
+     "folder of prob_E.txt, one file per epoch (pred_prob_fixed, _clean, _history)"},
 }};
 
 std::optional<ScoreFileKind> detect_hdf5(const std::string& path) {
@@ -57,6 +62,7 @@ std::optional<ScoreFileKind> find_score_file_kind(std::string_view name) {
 }
 
 std::optional<ScoreFileKind> detect_score_file_kind(const std::string& path) {
+  if (std::filesystem::is_directory(path)) return ScoreFileKind::kProbFolder;
   if (path.ends_with(".h5") || is_hdf5_file(path)) return detect_hdf5(path);
   if (path.ends_with(".npy") || is_npy_file(path))
     return NpyFile(path).is_float() ? std::optional(ScoreFileKind::kNpy) : std::nullopt;

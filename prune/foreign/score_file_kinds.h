@@ -8,12 +8,12 @@
 namespace diffprob::prune {
 
 /// Forms in which people keep scores (prune/tables/SCORES_FORMAT.md).
-enum class ScoreFileKind { kScores, kCsv, kNpy, kText };
+enum class ScoreFileKind { kScores, kCsv, kNpy, kText, kProbClean, kProbFolder };
 
 struct ScoreFileKindInfo {
   ScoreFileKind kind;
   const char* name;       ///< as in --kind=NAME
-  const char* extension;  ///< of files that are written without saying a kind
+  const char* extension;  ///< of files that are written without saying a kind; "" if there is none
   const char* what;       ///< one line of help
 };
 /// In the order of the enumeration.

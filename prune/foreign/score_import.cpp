@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include "data/files/text_lines.h"
 #include "prune/error.h"
+#include "prune/foreign/label_files.h"
+#include "prune/foreign/prob_folder.h"
 #include "prune/foreign/score_rows.h"
 #include "prune/tables/score_file.h"
 
@@ -17,17 +20,20 @@ class RowChoice {
  public:
   RowChoice(const std::string& path, ScoreValue value, const EpochChoice& epoch,
             std::size_t samples)
-      : path_(path), value_(value), epoch_(epoch), samples_(samples) {}
+      : path_(path), value_(value), epoch_(epoch), samples_(samples) {
+    if (!std::filesystem::is_directory(path)) return;
+    for (const EpochFile& file : prob_folder_files(path)) epochs_.push_back(file.epoch);
+  }
 
   void take(std::int64_t row, std::span<const double> values) {
     rows_ = row + 1;
-    check_score_row(path_, row, values, value_, samples_);
+    check_score_row(path_, row, values, value_, samples_, Marks::kAllow);
     if (epoch_.rule == EpochChoice::Rule::kOnly && row > 0) {
       throw PruneError(path_ +
                        ": several rows, one per epoch: choose with --epoch=last, --epoch=mean or "
                        "--epoch=NUMBER (from 0)");
     }
-    if (epoch_.rule == EpochChoice::Rule::kNumber && row != epoch_.number) return;
+    if (epoch_.rule == EpochChoice::Rule::kNumber && epoch_of(row) != epoch_.number) return;
     if (epoch_.rule != EpochChoice::Rule::kMean) {
       chosen_.assign(values.begin(), values.end());
       return;
@@ -40,8 +46,10 @@ class RowChoice {
   /// [N]; after the last row. `value` becomes that of the result.
   std::vector<double> finish(ScoreValue& value) {
     if (chosen_.empty()) {
+      const std::string number = std::to_string(epoch_.number);
+      if (!epochs_.empty()) throw PruneError(path_ + ": no file prob_" + number + ".txt");
       throw PruneError(path_ + ": " + std::to_string(rows_) + " rows, so there is no row " +
-                       std::to_string(epoch_.number) + " (counted from 0)");
+                       number + " (counted from 0)");
     }
     if (epoch_.rule == EpochChoice::Rule::kMean) {
       value = ScoreValue::kProbability;
@@ -52,32 +60,54 @@ class RowChoice {
   }
 
  private:
+  [[nodiscard]] std::int64_t epoch_of(std::int64_t row) const {
+    return epochs_.empty() ? row : epochs_.at(static_cast<std::size_t>(row));
+  }
+
   const std::string& path_;
   ScoreValue value_;
   EpochChoice epoch_;
   std::size_t samples_;
+  std::vector<std::int64_t> epochs_;  // of the rows of a folder
   std::int64_t rows_ = 0;
   std::vector<double> chosen_;
 };
 
+std::string name_of_row(const std::string& path, std::int64_t row) {
+  if (!std::filesystem::is_directory(path)) return path + ": row " + std::to_string(row);
+  return prob_folder_files(path).at(static_cast<std::size_t>(row)).path;
+}
+
+ScoreRecord record_of(std::size_t sample, double score, ScoreValue value) {
+  ScoreRecord record = unknown_record(static_cast<std::uint32_t>(sample));
+  const bool nll = value == ScoreValue::kNll;
+  record.nll = static_cast<float>(nll ? score + 0.0 : nll_of(score));
+  record.probability = static_cast<float>(nll ? probability_of(score) : score + 0.0);
+  return record;
+}
+
 }  // namespace
 
 void check_score_row(const std::string& path, std::int64_t row, std::span<const double> values,
-                     ScoreValue value, std::size_t samples) {
+                     ScoreValue value, std::size_t samples, Marks marks) {
   if (values.size() != samples) {
-    throw PruneError(path + ": " + std::to_string(values.size()) + " scores in row " +
-                     std::to_string(row) + ", but there are " + std::to_string(samples) +
+    throw PruneError(name_of_row(path, row) + ": " + std::to_string(values.size()) +
+                     " scores, but there are " + std::to_string(samples) +
                      " labels (a table has one row per epoch and one column per sample)");
   }
   const bool nll = value == ScoreValue::kNll;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i] >= 0 && (nll || values[i] <= 1)) continue;
-    throw PruneError(path + ": row " + std::to_string(row) + ", sample " + std::to_string(i) +
-                     " is " + std::to_string(values[i]) +
-                     (nll ? ", expected -log p, at least 0"
-                          : ", expected a probability, 0 to 1 (--value=nll when these are -log p; "
-                            "the paper's code marks mispredicted samples with -1, which hides "
-                            "their scores: export the scores before cleaning)"));
+    const bool mark = !nll && values[i] == kMispredictedMark;
+    if (mark && marks == Marks::kAllow) continue;
+    throw PruneError(
+        name_of_row(path, row) + ": sample " + std::to_string(i) + " is " +
+        std::to_string(values[i]) +
+        (nll    ? ", expected -log p, at least 0"
+         : mark ? ", the mark of a mispredicted sample, which hides its probability: training "
+                  "dynamics need every probability (pred_prob_history, not pred_prob_clean)"
+                : ", expected a probability, 0 to 1, or -1, with which the paper's code marks a "
+                  "mispredicted sample (--value=nll when these are -log p)"));
   }
 }
 
@@ -112,6 +142,7 @@ EpochChoice parse_epoch(std::string_view text) {
 }
 
 SampleLabels read_labels(const std::string& path) {
+  if (is_pickle_file(path)) return read_label_dict(path);
   std::vector<std::int64_t> numbers;
   if (is_npy_file(path)) {
     numbers = NpyFile(path).integers();
@@ -154,13 +185,14 @@ ScoreTable import_scores(const std::string& path, ScoreValue value, const EpochC
   table.columns.add("nll");
   table.columns.add("probability");
   table.records.reserve(scores.size());
+  // Of a mean, what the paper's code calls marked (scores below 0).
+  const auto marked = [](double score) { return score < 0; };
+  const bool any_marked = std::any_of(scores.begin(), scores.end(), marked);
+  if (any_marked) table.columns.add("top1");
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    ScoreRecord record = unknown_record(static_cast<std::uint32_t>(i));
-    record.nll =
-        static_cast<float>(value == ScoreValue::kNll ? scores[i] + 0.0 : nll_of(scores[i]));
-    record.probability =
-        static_cast<float>(value == ScoreValue::kNll ? probability_of(scores[i]) : scores[i] + 0.0);
-    table.records.push_back(record);
+    table.records.push_back(marked(scores[i]) ? unknown_record(static_cast<std::uint32_t>(i))
+                                              : record_of(i, scores[i], value));
+    if (any_marked && !marked(scores[i])) table.records.back().top1 = table.labels[i];
   }
   check_table(path, table);
   return table;

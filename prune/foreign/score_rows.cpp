@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include "data/files/atomic_file.h"
 #include "data/files/text_lines.h"
 #include "prune/error.h"
+#include "prune/foreign/prob_folder.h"
 
 namespace diffprob::prune {
 namespace {
@@ -52,7 +54,9 @@ void read_text_rows(const std::string& path, const TakeRow& take) {
 }
 
 void read_score_rows(const std::string& path, const TakeRow& take) {
-  if (is_npy_file(path)) {
+  if (std::filesystem::is_directory(path)) {
+    read_prob_folder(path, take);
+  } else if (is_npy_file(path)) {
     read_npy_rows(path, take);
   } else {
     read_text_rows(path, take);

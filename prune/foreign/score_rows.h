@@ -12,7 +12,7 @@ namespace diffprob::prune {
 /// rows of unequal length are errors that name the line. Throws PruneError, and whatever `take`
 /// throws.
 void read_text_rows(const std::string& path, const TakeRow& take);
-/// read_npy_rows or read_text_rows, by content.
+/// read_npy_rows, read_text_rows, or read_prob_folder of a folder, by content.
 void read_score_rows(const std::string& path, const TakeRow& take);
 
 /// savetxt's default form: one number a line, 18 digits behind the point, so that float64 comes

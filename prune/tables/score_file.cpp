@@ -1,5 +1,6 @@
 #include "prune/tables/score_file.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
@@ -23,12 +24,17 @@ void check_class(std::int64_t row, const char* name, std::int64_t value, std::in
 using FloatColumnsThere = std::array<bool, 8>;
 
 void check_row(std::int64_t row, const ScoreRecord& record, const FloatColumnsThere& there,
-               RowProblems& problems) {
+               bool unknown_score, RowProblems& problems) {
   if (static_cast<std::int64_t>(record.index) != row)
     problems.add(row, "holds the record of sample " + std::to_string(record.index));
+  if (unknown_score && !(std::isnan(record.nll) && std::isnan(record.probability)))
+    problems.add(row, "top1 is -1, which marks an unknown score, but there is one");
   const auto& columns = float_columns();
   for (std::size_t k = 0; k < columns.size(); ++k) {
     if (std::isnan(record.*columns[k].member) != there[k]) continue;
+    const auto member = columns[k].member;
+    if (unknown_score && (member == &ScoreRecord::nll || member == &ScoreRecord::probability))
+      continue;
     problems.add(row, std::string(columns[k].name) +
                           (there[k] ? " is NaN" : " is present, but not among the columns"));
   }
@@ -80,11 +86,18 @@ void check_table(const std::string& where, const ScoreTable& table) {
   RowProblems problems;
   for (std::size_t i = 0; i < table.records.size(); ++i) {
     const auto row = static_cast<std::int64_t>(i);
-    check_row(row, table.records[i], there, problems);
+    const bool unknown_score = top1 && table.records[i].top1 == kUnknownClass;
+    check_row(row, table.records[i], there, unknown_score, problems);
     check_class(row, "label", table.labels[i], classes, problems);
-    if (top1) check_class(row, "top1", table.records[i].top1, classes, problems);
+    if (top1 && !unknown_score) check_class(row, "top1", table.records[i].top1, classes, problems);
   }
   problems.throw_if_any(where);
+}
+
+std::int64_t unknown_scores(const ScoreTable& table) {
+  if (!table.columns.has("top1")) return 0;
+  return std::count_if(table.records.begin(), table.records.end(),
+                       [](const ScoreRecord& record) { return record.top1 == kUnknownClass; });
 }
 
 void write_scores(const std::string& path, const ScoreTable& table) {
@@ -98,6 +111,8 @@ void write_scores(const std::string& path, const ScoreTable& table) {
   const std::size_t count = table.records.size();
   // Only tables that lack columns say which they have: files of our own scoring stay as they were.
   if (!table.columns.all()) file.attribute("columns", table.columns.text());
+  if (const auto unknown = unknown_scores(table); unknown > 0)
+    file.attribute(kUnknownScores, unknown);
   if (table.columns.has("top1"))
     write_column<std::int32_t>(file, "top1", count,
                                [&](std::size_t i) { return table.records[i].top1; });

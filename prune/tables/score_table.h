@@ -25,6 +25,10 @@ struct ScoreRecord {
 };
 static_assert(sizeof(ScoreRecord) == 40);
 
+/// top1 of a sample that is known to be mispredicted, but not as which class: a mark of imported
+/// scores, in tables that have the column top1. nll and probability of such a sample are NaN.
+inline constexpr std::int32_t kUnknownClass = -1;
+
 /// Where scores come from: pruning refuses scores of another data set.
 struct ScoreSource {
   std::string dataset_fingerprint;
@@ -43,6 +47,9 @@ struct ScoreTable {
   std::vector<std::int32_t> labels;  ///< [N]
   ScoreColumns columns{};            ///< those that were recorded; the others are NaN, top1 -1
 };
+
+/// Returns the number of samples whose score is unknown (kUnknownClass).
+[[nodiscard]] std::int64_t unknown_scores(const ScoreTable& table);
 
 /// Records in any order -> in index order. Every sample must come exactly once.
 class ScoreTableBuilder {

@@ -1,6 +1,7 @@
 #include "prune/tables/scored_samples.h"
 
 #include <algorithm>
+#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -72,6 +73,10 @@ void ScoredSamples::for_each(const std::function<void(const ScoredSample&)>& use
     for (std::size_t i = 0; i < rows; ++i) {
       if (label[i] < 0 || label[i] >= classes_)
         bad_row(scores_, first + i, "identity " + std::to_string(label[i]));
+      if (has_top1_ && top1[i] == kUnknownClass) {
+        nll[i] = std::numeric_limits<float>::infinity();
+        probability[i] = 0;
+      }
       if (!(probability[i] >= 0 && probability[i] <= 1))
         bad_row(scores_, first + i, "probability " + std::to_string(probability[i]));
       if (!(nll[i] >= 0)) bad_row(scores_, first + i, "nll " + std::to_string(nll[i]));

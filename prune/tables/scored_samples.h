@@ -13,8 +13,8 @@ struct ScoredSample {
   std::int64_t index = 0;
   std::int32_t label = 0;
   std::int32_t top1 = -1;  ///< -1: the file does not say
-  float nll = 0;
-  float probability = 0;
+  float nll = 0;           ///< infinity when unknown (kUnknownClass)
+  float probability = 0;   ///< 0 when unknown
   Reason reason = Reason::kKept;
 };
 

@@ -1,4 +1,5 @@
 #include "data/error.h"
+#include "launch/checkpoint/list.h"
 #include "launch/observe/json_file.h"
 #include "tests/launch/checkpoint/checkpoint_case.h"
 
@@ -233,6 +234,36 @@ TEST(CheckpointSettings, AllowedKeysAndSectionsMayDiffer) {
   const std::string now = "model.loss=cosface\nmodel.loss_preset=y\ntrain.lr=2\ntrain.lr_gamma=2\n";
   EXPECT_THAT(settings_differences(then, now, {"model.loss", "train"}),
               ElementsAre("model.loss_preset: was x, is y"));
+}
+
+TEST_F(CheckpointReading, CheckpointsOfAFolderAreListedByRisingStep) {
+  const std::vector<std::string> paths = {save(9, 0.5, {9, 0}), save(12, 0.5, {9, 0})};
+  if (control_.rank() == 0) fs::create_directory(folder_ + "/step_0000000010.broken");
+  control_.barrier("broken one");
+
+  EXPECT_TRUE(holds_checkpoints(folder_));
+  EXPECT_FALSE(holds_checkpoints(paths[0]));
+  EXPECT_FALSE(holds_checkpoints(folder_ + "/none"));
+  EXPECT_EQ(list_checkpoints(folder_), paths);
+}
+
+TEST_F(CheckpointReading, AFolderWithBrokenCheckpointsNamesEachOfThem) {
+  const std::vector<std::string> paths = {save(9, 0.5, {9, 0}), save(12, 0.5, {9, 0}),
+                                          save(15, 0.5, {9, 0})};
+  control_.barrier("written");
+  if (control_.rank() == 0) {
+    fs::resize_file(paths[0] + "/backbone.pth", 10);
+    fs::remove(paths[2] + "/manifest.json");
+  }
+  control_.barrier("broken");
+
+  const std::string message = message_of([&] { (void)list_checkpoints(folder_); });
+
+  EXPECT_THAT(message, HasSubstr(paths[0] + "/backbone.pth has 10 bytes, expected"));
+  EXPECT_THAT(message, HasSubstr(paths[2] + "/manifest.json"));
+  EXPECT_THAT(message, ::testing::Not(HasSubstr(paths[1])));
+  EXPECT_THAT(message_of([&] { (void)list_checkpoints(folder_ + "/none"); }),
+              HasSubstr("no checkpoints here"));
 }
 
 }  // namespace

@@ -93,9 +93,9 @@ TEST(DynamicsImport, RefusesWhatIsNoTableOfProbabilities) {
       static_cast<void>(import_dynamics(folder.file("p.txt"), ScoreValue::kProbability, samples));
     });
   };
-  EXPECT_THAT(refusal("0.5 0.5\n0.5 1.5\n", {{0, 0}, 1, ""}), HasSubstr("row 1, sample 1 is 1.5"));
+  EXPECT_THAT(refusal("0.5 0.5\n0.5 1.5\n", {{0, 0}, 1, ""}), HasSubstr("row 1: sample 1 is 1.5"));
   EXPECT_THAT(refusal("0.5 0.5\n", {{0, 0, 0}, 1, ""}),
-              HasSubstr("2 scores in row 0, but there are 3 labels"));
+              HasSubstr("row 0: 2 scores, but there are 3 labels"));
   EXPECT_THAT(refusal("0.5 0.5\n", {}), HasSubstr("scores without labels"));
 }
 

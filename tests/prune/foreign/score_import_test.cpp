@@ -115,12 +115,12 @@ TEST_F(ScoreImport, BadNumbersAreNamedByLine) {
               HasSubstr("line 2: expected 3 numbers, as in the lines before, found '2 numbers'"));
   EXPECT_THAT(import("0.5,,1\n"), HasSubstr("line 1: expected a number, found ''"));
   EXPECT_THAT(import(""), HasSubstr("contains no scores"));
-  EXPECT_THAT(import("0.5\n-1\n1\n"),
-              HasSubstr("sample 1 is -1.000000, expected a probability, 0 to 1"));
+  EXPECT_THAT(import("0.5\n-2\n1\n"),
+              HasSubstr("sample 1 is -2.000000, expected a probability, 0 to 1"));
   EXPECT_THAT(import("0.5\n1.5\n1\n"), HasSubstr("--value=nll when these are -log p"));
   EXPECT_THAT(import("0.5\n-1.5\n1\n", {}, ScoreValue::kNll),
               HasSubstr("expected -log p, at least 0"));
-  EXPECT_THAT(import("0.5\n1\n"), HasSubstr("2 scores in row 0, but there are 3 labels"));
+  EXPECT_THAT(import("0.5\n1\n"), HasSubstr("row 0: 2 scores, but there are 3 labels"));
   samples_.labels.clear();
   EXPECT_THAT(import("0.5\n1\n"), HasSubstr("scores without labels: give the data set"));
 }
