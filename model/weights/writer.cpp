@@ -6,6 +6,7 @@
 #include "data/files/sha256.h"
 #include "model/weights/pth_archive.h"
 #include "model/weights/pth_storage.h"
+#include "model/weights/tree.h"
 #include "model/weights/weights.h"
 
 namespace diffprob::model {
@@ -60,10 +61,10 @@ class PickleText {
   std::string text_;
 };
 
-/// name: _rebuild_tensor_v2(('storage', torch.XStorage, key, 'cpu', numel), 0, sizes, strides,
-/// False, OrderedDict())
+/// _rebuild_tensor_v2(('storage', torch.XStorage, key, 'cpu', numel), 0, sizes, strides, False,
+/// OrderedDict())
 void append_tensor(PickleText& pickle, const WeightEntry& entry, std::size_t key) {
-  pickle.string(entry.name).global("torch._utils", "_rebuild_tensor_v2").op('(');
+  pickle.global("torch._utils", "_rebuild_tensor_v2").op('(');
   pickle.op('(').string("storage").global("torch", storage_class_of(entry.name, entry.type));
   pickle.string(std::to_string(key))
       .string("cpu")
@@ -80,8 +81,29 @@ void append_tensor(PickleText& pickle, const WeightEntry& entry, std::size_t key
 std::string pickle_of(const std::vector<WeightEntry>& entries) {
   PickleText pickle;
   pickle.empty_ordered_dict().op('(');
-  for (std::size_t k = 0; k < entries.size(); ++k) append_tensor(pickle, entries[k], k);
+  for (std::size_t k = 0; k < entries.size(); ++k) {
+    pickle.string(entries[k].name);
+    append_tensor(pickle, entries[k], k);
+  }
   return pickle.op('u').op('.').text();
+}
+
+/// Appends a value of a tree; its tensors go to the end of `entries`.
+void append_value(PickleText& pickle, const PthValue& value, std::vector<WeightEntry>& entries) {
+  if (const auto* number = std::get_if<std::int64_t>(&value)) {
+    pickle.integer(*number);
+  } else if (const auto* tensor = std::get_if<at::Tensor>(&value)) {
+    entries.push_back({"", tensor->sizes().vec(), tensor->scalar_type(), {*tensor}});
+    append_tensor(pickle, entries.back(), entries.size() - 1);
+  } else {
+    const auto& items = std::get<PthDictionary>(value).items;
+    pickle.empty_ordered_dict().op('(');
+    for (const auto& [name, item] : items) {
+      pickle.string(name);
+      append_value(pickle, item, entries);
+    }
+    pickle.op('u');
+  }
 }
 
 void check_parts(const WeightEntry& entry) {
@@ -106,11 +128,8 @@ void write_values(const std::string& name, const WeightEntry& entry, PthArchive&
   archive.end();
 }
 
-}  // namespace
-
-WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& entries) {
-  for (const WeightEntry& entry : entries) check_parts(entry);
-  const std::string pickle = pickle_of(entries);
+WrittenFile write_archive(const std::string& path, const std::string& pickle,
+                          const std::vector<WeightEntry>& entries) {
   data::AtomicFile file(path);
   data::Sha256 digest;
   PthArchive archive([&](std::span<const std::byte> bytes) {
@@ -124,6 +143,20 @@ WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& e
   archive.finish();
   file.commit();
   return {file.size(), digest.hex()};
+}
+
+}  // namespace
+
+WrittenFile write_pth(const std::string& path, const std::vector<WeightEntry>& entries) {
+  for (const WeightEntry& entry : entries) check_parts(entry);
+  return write_archive(path, pickle_of(entries), entries);
+}
+
+WrittenFile write_pth_tree(const std::string& path, const PthValue& root) {
+  std::vector<WeightEntry> entries;
+  PickleText pickle;
+  append_value(pickle, root, entries);
+  return write_archive(path, pickle.op('.').text(), entries);
 }
 
 WrittenFile write_pth(const std::string& path, const StateDict& entries) {
