@@ -78,6 +78,9 @@ int run_command(const launch::CommandLine& line, dist::MpiEnvironment& mpi) {
   } catch (const launch::Stopped& stopped) {  // all ranks agreed
     spdlog::warn("{}. Run the same command again to resume.", stopped.what());
     return kRequeue;
+  } catch (const launch::Incomplete& incomplete) {  // all ranks know
+    if (mpi.rank() == 0) spdlog::error("{}", incomplete.what());
+    return kError;
   } catch (const std::exception& error) {
     fail(mpi, error.what());
   }

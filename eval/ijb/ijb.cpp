@@ -154,21 +154,28 @@ struct Measured {
 };
 
 template <class T>
-std::string as_bytes(const T& values, std::size_t size) {
-  return {reinterpret_cast<const char*>(&values), size};
+void append(std::string& bytes, const T* values, std::size_t count) {
+  bytes.append(reinterpret_cast<const char*>(values), count * sizeof(T));
+}
+template <class T>
+std::size_t extract(const std::string& bytes, std::size_t from, std::vector<T>& values) {
+  std::memcpy(values.data(), bytes.data() + from, values.size() * sizeof(T));
+  return from + values.size() * sizeof(T);
 }
 
 /// Measured on rank 0, handed to all.
-void measure(std::vector<double> genuine, std::vector<double> impostor,
-             const std::vector<double>& fars, dist::HostCollectives& control,
-             IjbVariantResult& result) {
+void measure(std::vector<double> genuine, std::vector<double> impostor, const IjbOptions& options,
+             dist::HostCollectives& control, IjbVariantResult& result) {
   std::string bytes;
   dist::together<data::DataError>(control, [&] {
     if (control.rank() != 0) return;
     const Roc roc = Roc::of_scores(std::move(genuine), std::move(impostor));
     const Measured numbers{roc.genuine(), roc.impostors(), roc.auc(), roc.eer()};
-    bytes = as_bytes(numbers, sizeof(numbers));
-    for (const TarAtFar& row : roc.at_fars(fars)) bytes += as_bytes(row, sizeof(row));
+    append(bytes, &numbers, 1);
+    const std::vector<TarAtFar> rows = roc.at_fars(options.fars);
+    append(bytes, rows.data(), rows.size());
+    const std::vector<RocPoint> curve = roc.points(options.curve_points);
+    append(bytes, curve.data(), curve.size());
   });
   bytes = control.broadcast(std::move(bytes), 0);
   Measured numbers{};
@@ -177,10 +184,10 @@ void measure(std::vector<double> genuine, std::vector<double> impostor,
   result.impostors = numbers.impostors;
   result.auc = numbers.auc;
   result.eer = numbers.eer;
-  result.tar.resize(fars.size());
-  for (std::size_t i = 0; i < fars.size(); ++i)
-    std::memcpy(&result.tar[i], bytes.data() + sizeof(numbers) + i * sizeof(TarAtFar),
-                sizeof(TarAtFar));
+  result.tar.resize(options.fars.size());
+  const std::size_t curve = extract(bytes, sizeof(numbers), result.tar);
+  result.curve.resize((bytes.size() - curve) / sizeof(RocPoint));
+  (void)extract(bytes, curve, result.curve);
 }
 
 IjbVariantResult evaluate_variant(const IjbProtocol& protocol, std::vector<double> own_templates,
@@ -192,12 +199,13 @@ IjbVariantResult evaluate_variant(const IjbProtocol& protocol, std::vector<doubl
   IjbVariantResult result;
   result.variant = variant;
   std::vector<double> scores = pair_scores(templates, dim, protocol.pairs);
+  if (options.take_scores) options.take_scores(variant, scores);
   std::vector<double> genuine = scores_of_kind(scores, protocol.pairs, 1);
   std::vector<double> impostor = scores_of_kind(scores, protocol.pairs, 0);
   scores = {};
   genuine = gather_sorted(std::move(genuine), control);
   impostor = gather_sorted(std::move(impostor), control);
-  measure(std::move(genuine), std::move(impostor), options.fars, control, result);
+  measure(std::move(genuine), std::move(impostor), options, control, result);
   if (protocol.probes)
     result.identification = identify(templates, dim, protocol.galleries, *protocol.probes, control);
   return result;

@@ -48,6 +48,10 @@ struct IjbOptions {
   std::vector<PoolingVariant> variants;  ///< at least one
   std::vector<double> fars = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1};
   std::int64_t batch = 64;  ///< images asked for at once, rounded up to whole blocks
+  int curve_points = 50;    ///< of IjbVariantResult::curve, per decade of FAR
+  /// Takes the scores of this rank's pairs in their order, [own pairs]; called on every rank, once
+  /// per variant. May be collective. May be empty.
+  std::function<void(const PoolingVariant& variant, std::span<const double> scores)> take_scores;
   /// This rank's images so far, of how many.
   std::function<void(std::int64_t done, std::int64_t total)> progress;
 };
@@ -60,6 +64,7 @@ struct IjbVariantResult {
   double auc = 0;
   double eer = 0;
   std::vector<TarAtFar> tar;
+  std::vector<RocPoint> curve;  ///< Roc::points(IjbOptions::curve_points)
   std::vector<IdentificationResult> identification;
 };
 

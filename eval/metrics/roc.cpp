@@ -167,6 +167,44 @@ std::vector<TarAtFar> Roc::at_fars(std::span<const double> fars) const {
   return rows;
 }
 
+RocPoint Roc::point(std::int64_t genuine, std::int64_t impostors) const {
+  double threshold = std::numeric_limits<double>::infinity();
+  if (genuine > 0) threshold = std::min(threshold, genuine_[static_cast<std::size_t>(genuine - 1)]);
+  if (impostors > 0)
+    threshold = std::min(threshold, impostor_[static_cast<std::size_t>(impostors - 1)]);
+  return {share(impostors, impostor_.size()), share(genuine, genuine_.size()), threshold};
+}
+
+std::vector<RocPoint> Roc::points() const {
+  if (lacks_a_kind()) return {};
+  std::vector<RocPoint> curve = {point(0, 0)};
+  for_each_point([&](std::int64_t genuine, std::int64_t impostors) {
+    curve.push_back(point(genuine, impostors));
+  });
+  return curve;
+}
+
+std::vector<RocPoint> Roc::points(int per_decade) const {
+  TORCH_CHECK(per_decade >= 1, "ROC: expected at least one point per decade, got ", per_decade);
+  if (lacks_a_kind()) return {};
+  const auto impostors = static_cast<double>(impostor_.size());
+  auto step = static_cast<std::int64_t>(std::ceil(per_decade * std::log10(impostors)));
+  double limit = 0;  // the highest FAR that the next point of the result may have
+  RocPoint last = point(0, 0);
+  std::vector<RocPoint> curve = {last};
+  for_each_point([&](std::int64_t genuine, std::int64_t accepted) {
+    const RocPoint next = point(genuine, accepted);
+    if (next.far > limit) {
+      if (last.far > curve.back().far || last.tar > curve.back().tar) curve.push_back(last);
+      for (; limit < next.far; --step)
+        limit = std::pow(10, -static_cast<double>(std::max<std::int64_t>(step, 0)) / per_decade);
+    }
+    last = next;
+  });
+  curve.push_back(last);  // (1, 1)
+  return curve;
+}
+
 void Roc::set_nearest(std::vector<TarAtFar>& rows) const {
   std::vector<double> distance(rows.size(), std::numeric_limits<double>::infinity());
   for_each_kept_point([&](std::int64_t genuine, std::int64_t impostors) {

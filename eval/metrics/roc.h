@@ -20,6 +20,13 @@ struct TarAtFar {
                             ///< whatever the model
 };
 
+/// A point of a ROC curve: what is accepted with a threshold.
+struct RocPoint {
+  double far = 0;        ///< share of the impostors
+  double tar = 0;        ///< share of the genuine pairs
+  double threshold = 0;  ///< scores of at least this are accepted; infinity: none is
+};
+
 /// ROC of scores, higher means more alike, all points (one a distinct score). Memory: 8 bytes a
 /// score. Area under the curve; equal error rate (linear interpolation at fpr = 1 - tpr). NaN when
 /// one of the kinds is missing. The order of the scores does not matter.
@@ -42,6 +49,12 @@ class Roc {
   /// reference's scripts do with scikit-learn's roc_curve: without points at which neither step
   /// changes (drop_intermediate), and the later one (more accepted) of equally near ones.
   [[nodiscard]] std::vector<TarAtFar> at_fars(std::span<const double> fars) const;
+  /// The curve from (0, 0), where nothing is accepted, to (1, 1): one point per distinct score.
+  /// Empty when one of the kinds is missing.
+  [[nodiscard]] std::vector<RocPoint> points() const;
+  /// The points that are the last ones with a FAR not above 10^(-k / per_decade), k = 0, 1, ..., or
+  /// of 0: about per_decade per decade, whatever the number of scores. per_decade: at least 1.
+  [[nodiscard]] std::vector<RocPoint> points(int per_decade) const;
 
  private:
   Roc() = default;
@@ -53,6 +66,7 @@ class Roc {
   /// As for_each_point, but only those that drop_intermediate keeps, the start (0, 0) among them.
   template <class F>
   void for_each_kept_point(const F& f) const;
+  [[nodiscard]] RocPoint point(std::int64_t genuine, std::int64_t impostors) const;
   void set_nearest(std::vector<TarAtFar>& rows) const;
   [[nodiscard]] std::size_t allowed_impostors(double far) const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,6 +21,9 @@ struct ValRow {
 struct SetReport {
   std::string name;
   std::int64_t pairs = 0;
+  /// XNorm of InsightFace's scripts: mean length of the embeddings of the images and of their
+  /// mirror images, before the two are added. NaN when only distances are known.
+  double feature_norm = std::numeric_limits<double>::quiet_NaN();
   VerificationResult verification;
   double auc = 0;
   double eer = 0;

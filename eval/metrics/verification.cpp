@@ -31,15 +31,6 @@ struct Accepted {
   }
 };
 
-/// [begin, end) of a fold: contiguous, the first P mod folds one longer.
-std::pair<std::size_t, std::size_t> fold_range(std::size_t pairs, std::size_t folds,
-                                               std::size_t fold) {
-  const auto begin_of = [=](std::size_t f) {
-    return f * (pairs / folds) + std::min(f, pairs % folds);
-  };
-  return {begin_of(fold), begin_of(fold + 1)};
-}
-
 /// One look at each pair: where its distance falls among the thresholds; sums over the bins then
 /// give every threshold at once.
 Accepted count_accepted(std::span<const double> distances, const std::vector<bool>& same,
@@ -157,6 +148,14 @@ double threshold_at_far(const Accepted& training, const std::vector<double>& thr
 }
 
 }  // namespace
+
+std::pair<std::size_t, std::size_t> fold_range(std::size_t pairs, std::size_t folds,
+                                               std::size_t fold) {
+  const auto begin_of = [=](std::size_t f) {
+    return f * (pairs / folds) + std::min(f, pairs % folds);
+  };
+  return {begin_of(fold), begin_of(fold + 1)};
+}
 
 VerificationResult verify(std::span<const double> distances, const std::vector<bool>& same,
                           int folds) {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace diffprob::eval {
@@ -24,6 +26,10 @@ struct VerificationResult {
 /// distances [P], same [P]. Throws c10::Error when P < folds, folds < 2 or a distance is NaN.
 [[nodiscard]] VerificationResult verify(std::span<const double> distances,
                                         const std::vector<bool>& same, int folds = 10);
+
+/// [begin, end) of the pairs of a fold: contiguous, the first P mod folds one longer.
+[[nodiscard]] std::pair<std::size_t, std::size_t> fold_range(std::size_t pairs, std::size_t folds,
+                                                             std::size_t fold);
 
 /// VAL at a FAR target: thresholds 0, 0.001, .. below 4, linear interpolation of the threshold on
 /// the training folds. All NaN when a fold lacks pairs of one kind. Throws as verify() does.

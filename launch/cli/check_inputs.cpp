@@ -101,6 +101,7 @@ void check_files(const std::string& command, const Config& config, const Dataset
   if (command == "eval") {
     attempt(command, problems, [&] { check_eval(config); });
     check_ijb(config, problems);
+    check_features(config, problems);
     return check_network(config, problems);
   }
   if (dataset && command != "prune") warn_about_expected(config, *dataset);
@@ -113,6 +114,7 @@ void check_files(const std::string& command, const Config& config, const Dataset
     check_best_set(config, problems);
     if (dataset) attempt("data.train", problems, [&] { check_identities(*dataset, "train"); });
   }
+  if (command == "run") check_ijb(config, problems);
   if (command == "run" || command == "sweep") check_stages(command, config, dataset, problems);
   if (command == "score") check_scoring(config, dataset.get(), problems);
   if (command == "prune") check_prune_files(config, fingerprint_of(dataset), problems);
@@ -135,7 +137,7 @@ std::vector<std::pair<std::string, std::string>> shared_inputs(const std::string
   if (command == "score" || command == "eval") add("model.checkpoint", config.model.checkpoint);
   if (command == "prune") add("prune.scores", config.prune.scores);
   if (command != "eval" && command != "score") add("prune.dynamics", config.prune.dynamics);
-  if (command == "eval")
+  if (command == "eval" || command == "run")
     for (const auto& path : config.eval.ijb) add("eval.ijb", path);
   return inputs;
 }

@@ -25,6 +25,14 @@ void set_dry_ranks(const std::string& text, CommandLine& line, std::vector<std::
                        ", got \"" + printable(text) + '"');
 }
 
+/// The key of the configuration that a short flag stands for, or the key itself.
+std::string full_key(const std::string& command, const std::string& key) {
+  if (key == "profile") return "train.profile_steps";
+  if (key == "json") return "eval.json";
+  if (command == "eval" && (key == "scores" || key == "roc")) return "eval." + key;
+  return key;
+}
+
 /// Expands the paths that commands without a configuration take: shells leave "--file=~/x" alone.
 void expand_paths(CommandLine& line, std::vector<std::string>& problems) {
   for (Override& item : line.overrides) {
@@ -56,19 +64,15 @@ CommandLine parse_command_line(int argc, char** argv) {
       else
         line.positional.push_back(word);
     } else if (const auto equals = word.find('='); equals != std::string::npos) {
-      const std::string key = word.substr(2, equals - 2);
-      if (key == "dry-run") {
+      if (const std::string key = word.substr(2, equals - 2); key == "dry-run")
         set_dry_ranks(word.substr(equals + 1), line, problems);
-        continue;
-      }
-      line.overrides.push_back({key == "profile" ? "train.profile_steps"
-                                : key == "json"  ? "eval.json"
-                                                 : key,
-                                word.substr(equals + 1)});
+      else
+        line.overrides.push_back({key, word.substr(equals + 1)});
     } else {
       line.flags.push_back(word.substr(2));
     }
   }
+  for (Override& item : line.overrides) item.key = full_key(line.command, item.key);
   expand_paths(line, problems);
   std::vector<std::string> known = {"help", "dry-run", "print-defaults", "version"};
   if (line.command == "export") known.push_back("fold-bn");

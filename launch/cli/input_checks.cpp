@@ -16,6 +16,7 @@
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/checkpoint/manifest.h"
 #include "launch/checkpoint/network.h"
+#include "launch/checkpoint/network_list.h"
 #include "launch/evaluate/feature_file.h"
 #include "launch/inputs/image_sizes.h"
 #include "launch/inputs/labels.h"
@@ -194,6 +195,9 @@ void check_ijb(const Config& config, Problems& problems) {
         throw data::DataError(files.images + ": the folder of images is not there");
     });
   }
+}
+
+void check_features(const Config& config, Problems& problems) {
   if (config.eval.features.empty()) return;
   attempt("eval.features", problems, [&] {
     need_there(config.eval.features);
@@ -205,6 +209,7 @@ void check_network(const Config& config, Problems& problems) {
   if (config.model.checkpoint.empty() || !config.eval.features.empty()) return;
   attempt("model.checkpoint", problems, [&] {
     need_there(config.model.checkpoint);
+    if (list_networks(config.model.checkpoint).is_folder) return;  // bad ones are skipped
     (void)load_network(config.model.checkpoint,
                        {config.model.network.name, config.model.network.embedding_dim}, at::kCPU);
   });

@@ -27,8 +27,10 @@ void check_kept_size(const Config& config, const data::Dataset* dataset, double 
 void check_verification_sets(const Config& config, int first, int step, Problems& problems);
 /// train.best_set is the name of a verification set.
 void check_best_set(const Config& config, Problems& problems);
-/// eval.ijb and eval.features.
+/// eval.ijb.
 void check_ijb(const Config& config, Problems& problems);
+/// eval.features.
+void check_features(const Config& config, Problems& problems);
 /// model.checkpoint as a network, for eval.
 void check_network(const Config& config, Problems& problems);
 /// model.checkpoint as network and head, for score. `dataset` may be null.

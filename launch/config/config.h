@@ -146,6 +146,8 @@ struct EvalConfig {
   std::string features_dataset = "features";
   FeaturesHold features_hold = FeaturesHold::kImage;
   std::string json;
+  std::string scores;
+  std::string roc;
   eval::EmbedderOptions embedder;
 };
 

@@ -12,7 +12,7 @@ std::vector<Field> eval_fields(EvalConfig& e) {
            "the one above; the synthetic set has one of its own. In training, their "
            "decoded images stay in memory, 37 KiB each, distributed over the ranks"),
       path("eval.ijb", &e.ijb,
-           "`diffprob eval`: folders IJBB or IJBC of InsightFace's IJB_release (meta/, "
+           "`diffprob eval` and `run`: folders IJBB or IJBC of InsightFace's IJB_release (meta/, "
            "loose_crop/)"),
       list("eval.ijb_variants", &e.ijb_variants,
            "pooling variants, named after the reference's switches: F1 adds the mirror image, N1 "
@@ -29,6 +29,14 @@ std::vector<Field> eval_fields(EvalConfig& e) {
              {{"image", FeaturesHold::kImage}, {"image_mirror", FeaturesHold::kImageAndMirror}}),
       path("eval.json", &e.json,
            "`diffprob eval` also writes all results to this file (--json=FILE)"),
+      path(
+          "eval.scores", &e.scores,
+          "`diffprob eval` also writes the score of every pair (--scores=FILE): .csv, .npy or .h5; "
+          "for several sets one file each, with the set's name before the suffix"),
+      path("eval.roc", &e.roc,
+           "`diffprob eval` also writes the ROC curve to this .csv (--roc=FILE), named as "
+           "eval.scores "
+           "is"),
       number("eval.batch_per_rank", &e.embedder.batch_per_rank, 1, 1e6,
              "images per rank at a time; on a CPU in blocks of 16, at least one per thread; "
              "results do not depend on it"),

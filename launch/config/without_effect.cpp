@@ -40,8 +40,9 @@ const std::vector<Use>& uses() {
   };
   static const std::vector<Use> all = {
       {"run", with_common({"data.", "augment.", "synthetic.", "model.", "!model.checkpoint",
-                           "train.", "score.", "prune.", "!prune.scores", "eval.sets",
-                           "eval.batch_per_rank", "eval.precision", "eval.folds", "run."})},
+                           "train.", "score.", "prune.", "!prune.scores", "eval.sets", "eval.ijb",
+                           "eval.ijb_variants", "eval.batch_per_rank", "eval.precision",
+                           "eval.folds", "run."})},
       {"sweep",
        with_common({"data.", "augment.", "synthetic.", "model.", "!model.checkpoint", "train.",
                     "score.", "prune.", "!prune.scores", "!prune.method", "!prune.clean",
@@ -218,15 +219,20 @@ std::vector<Condition> conditions_of_pruning() {
   };
 }
 
+std::vector<Condition> conditions_of_ijb() {
+  return {
+      {{"eval.ijb_variants"},
+       [](const Config& c) { return !c.eval.ijb.empty(); },
+       [](const Config&) { return std::string("eval.ijb is not given"); }},
+  };
+}
+
 std::vector<Condition> conditions_of_evaluation() {
   const auto has_features = [](const Config& c) { return !c.eval.features.empty(); };
   return {
       {{"eval.features_dataset", "eval.features_hold"},
        has_features,
        [](const Config&) { return std::string("eval.features is not given"); }},
-      {{"eval.ijb_variants"},
-       [](const Config& c) { return !c.eval.ijb.empty(); },
-       [](const Config&) { return std::string("eval.ijb is not given"); }},
       {{"model.checkpoint"},
        [=](const Config& c) { return !has_features(c); },
        [](const Config&) { return std::string("eval.features is given, which needs no network"); }},
@@ -244,7 +250,11 @@ std::vector<Condition> conditions_of(const std::string& command) {
     add(conditions_of_training());
   }
   if (command == "run" || command == "prune") add(conditions_of_pruning());
-  if (command == "eval") add(conditions_of_evaluation());
+  if (command == "run") add(conditions_of_ijb());
+  if (command == "eval") {
+    add(conditions_of_ijb());
+    add(conditions_of_evaluation());
+  }
   return all;
 }
 

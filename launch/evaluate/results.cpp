@@ -60,6 +60,21 @@ std::string percent(double share, bool meaningful = true) {
   return meaningful ? fmt::format("{:.2f}", 100 * share) : fmt::format("({:.2f})", 100 * share);
 }
 
+std::string norm_text(double norm) {
+  return std::isfinite(norm) ? fmt::format("{:.4f}", norm) : "-";
+}
+
+nlohmann::json curve_json(const std::vector<eval::RocPoint>& curve) {
+  nlohmann::json far = nlohmann::json::array(), tar = far, threshold = far;
+  for (const auto& point : curve) {
+    far.push_back(point.far);
+    tar.push_back(point.tar);
+    threshold.push_back(std::isfinite(point.threshold) ? nlohmann::json(point.threshold)
+                                                       : nlohmann::json());
+  }
+  return {{"far", far}, {"tar", tar}, {"threshold", threshold}};
+}
+
 using Lines = std::vector<std::vector<std::string>>;
 
 /// The first line is the heading; the first column stands left, the others right.
@@ -117,6 +132,7 @@ nlohmann::json reports_to_json(const std::vector<eval::SetReport>& reports) {
                     {"best_accuracy", r.verification.best_accuracy},
                     {"auc", r.auc},
                     {"eer", r.eer},
+                    {"xnorm", r.feature_norm},
                     {"val_at_far", val_rows(r.val)},
                     {"tar_at_far", tar_rows(r.tar)}});
   }
@@ -132,6 +148,7 @@ nlohmann::json ijb_to_json(const std::string& folder, const eval::IjbResult& res
                         {"auc", v.auc},
                         {"eer", v.eer},
                         {"tar_at_far", tar_rows(v.tar)},
+                        {"roc", curve_json(v.curve)},
                         {"identification", identification_rows(v.identification)}});
   }
   return {{"protocol", result.name},       {"folder", folder},
@@ -143,17 +160,20 @@ nlohmann::json ijb_to_json(const std::string& folder, const eval::IjbResult& res
 std::string verification_table(const std::vector<eval::SetReport>& reports) {
   if (reports.empty()) return "";
   const std::vector<std::string> first = {"set", "pairs", "accuracy", "+-",       "threshold",
-                                          "AUC", "EER",   "VAL@1e-3", "impostors"};
+                                          "AUC", "EER",   "XNorm",    "VAL@1e-3", "impostors"};
   Lines lines = {far_headings(first, "TAR@", reports.front().tar)};
   for (const auto& r : reports) {
     lines.push_back({r.name, std::to_string(r.pairs), percent(r.verification.accuracy_mean),
                      percent(r.verification.accuracy_std),
                      fmt::format("{:.2f}", r.verification.best_threshold), percent(r.auc),
-                     percent(r.eer), percent(r.val.front().val.val_mean),
+                     percent(r.eer), norm_text(r.feature_norm), percent(r.val.front().val.val_mean),
                      std::to_string(r.impostors)});
     for (const auto& row : r.tar) lines.back().push_back(percent(row.tar, row.meaningful));
   }
-  return columns(lines) + "  in %; (x): allows fewer than one impostor, so x says little\n";
+  return columns(lines) +
+         "  in %, but XNorm is the mean length of embeddings; (x): allows fewer than one "
+         "impostor,\n"
+         "  so x says little\n";
 }
 
 std::string ijb_table(const eval::IjbResult& result) {

@@ -25,6 +25,7 @@ Json to_json(const std::vector<eval::SetReport>& reports) {
                     {"accuracy_std", r.verification.accuracy_std},
                     {"auc", r.auc},
                     {"eer", r.eer},
+                    {"xnorm", r.feature_norm},
                     {"fold_accuracy", r.verification.fold_accuracy},
                     {"genuine", r.curves.genuine},
                     {"impostor", r.curves.impostor},
@@ -69,6 +70,7 @@ std::vector<StoredVerification> from_json(const nlohmann::json& list) {
     set.accuracy_std = number(item.at("accuracy_std"), "accuracy_std");
     set.auc = number(item.at("auc"), "auc");
     set.eer = number(item.at("eer"), "eer");
+    set.feature_norm = number(item.value("xnorm", nlohmann::json()), "xnorm");
     set.fold_accuracy = numbers(item.at("fold_accuracy"), "fold_accuracy");
     read_bins(item.at("genuine"), "genuine", set.curves.genuine);
     read_bins(item.at("impostor"), "impostor", set.curves.impostor);

@@ -17,6 +17,7 @@ struct StoredVerification {
   double accuracy_std = 0;            ///< over the folds
   double auc = 0;                     ///< NaN when it is not defined
   double eer = 0;                     ///< as auc
+  double feature_norm = 0;            ///< NaN in files of earlier programs
   std::vector<double> fold_accuracy;  ///< [folds]
   eval::VerificationCurves curves;
 };

@@ -16,16 +16,21 @@ double seconds_now() {
 std::vector<eval::SetReport> verify_sets(const std::string& what,
                                          std::vector<eval::ResidentSet>& sets,
                                          model::Backbone& backbone, const Config& config,
-                                         Runtime& runtime) {
+                                         Runtime& runtime, const TakeVerified& take) {
   std::vector<eval::SetReport> reports;
   for (auto& set : sets) {
     const double start = seconds_now();
-    reports.push_back(eval::verify_set(set, backbone, runtime.tensors(), config.eval.embedder));
-    const auto& r = reports.back();
-    spdlog::info("{}: {} ({} pairs, {:.0f}/s)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%",
-                 what, r.name, r.pairs, static_cast<double>(r.pairs) / (seconds_now() - start),
-                 100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc,
-                 100 * r.eer);
+    const eval::VerifiedSet verified =
+        eval::verify_set(set, backbone, runtime.tensors(), config.eval.embedder);
+    const eval::SetReport& r = verified.report;
+    spdlog::info(
+        "{}: {} ({} pairs, {:.0f}/s)  accuracy {:.2f}% +- {:.2f}  AUC {:.4f}  EER {:.2f}%  XNorm "
+        "{:.4f}",
+        what, r.name, r.pairs, static_cast<double>(r.pairs) / (seconds_now() - start),
+        100 * r.verification.accuracy_mean, 100 * r.verification.accuracy_std, r.auc, 100 * r.eer,
+        r.feature_norm);
+    if (take) take(set.set(), verified);
+    reports.push_back(r);
   }
   return reports;
 }

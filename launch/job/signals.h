@@ -29,6 +29,13 @@ class Stopped : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A job has done what it could and left something out, which it has named. Thrown on all ranks at
+/// the end; the exit code is 1.
+class Incomplete : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// Whether training or scoring is to stop: a signal on any rank, or the time is over. One number a
 /// step goes over MPI, on the host, while the step runs: the ranks act on it a step later.
 class StopAgreement {

@@ -84,13 +84,6 @@ nlohmann::ordered_json runs_json(const ComparisonCell& cell, const std::vector<s
   return list;
 }
 
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + '"';
-}
-
 }  // namespace
 
 std::string comparison_text(const std::vector<ComparedCell>& rows,

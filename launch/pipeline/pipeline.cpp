@@ -3,8 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <cmath>
 
 #include "data/files/atomic_file.h"
+#include "launch/evaluate/ijb_set.h"
 #include "launch/inputs/kept_list.h"
 #include "launch/job/output_folder.h"
 #include "launch/observe/json_file.h"
@@ -57,6 +59,8 @@ class Pipeline {
         stages_.train_on({stage_name, "", dataset, stages_.seed(seed_index), verify_untrained},
                          config_.train.record);
     add_rows(row_name, trained.result, *dataset);
+    rows_.back().ijb =
+        stages_.ijb_with("ijb" + stage_name.substr(stage_name.find('_')), trained.checkpoint);
     return trained;
   }
 
@@ -67,6 +71,9 @@ class Pipeline {
       for (const auto& report : reports) {
         row.sets.push_back(report.at("set"));
         row.accuracy.push_back(report.at("accuracy"));
+        const auto& norm =
+            report.value("xnorm", nlohmann::json());  // not in stages of older programs
+        row.xnorm.push_back(norm.is_number() ? norm.get<double>() : std::nan(""));
       }
       return row;
     };
@@ -116,6 +123,8 @@ class Pipeline {
 }  // namespace
 
 void check_pipeline(const Config& config) {
+  const auto problems = ijb_variant_problems(config);
+  if (!problems.empty()) throw ConfigError(problems);
   check_dynamics(config, prune_options(config),
                  "prune.method=" + prune::method_name(config.prune.options.method));
 }

@@ -49,6 +49,9 @@ class PipelineStages {
   [[nodiscard]] TrainedStage train_on(TrainJob job, bool record);
   /// Scores the whole training set (stage score); returns the score file.
   [[nodiscard]] std::string score_with(const std::string& checkpoint);
+  /// Evaluates a network on the folders of eval.ijb in a stage of that name, which holds ijb.json
+  /// and the ROC curves. Returns a list of what ijb_to_json() gives; empty without eval.ijb.
+  [[nodiscard]] nlohmann::json ijb_with(const std::string& stage, const std::string& checkpoint);
   /// `dynamics`: file, read when the options need one.
   [[nodiscard]] PrunedStage prune_by(const std::string& stage, const prune::PruneOptions& options,
                                      const std::string& scores, const std::string& dynamics);

@@ -16,10 +16,13 @@ struct SummaryRow {
   double train_seconds = 0;  ///< 0: not trained
   std::vector<std::string> sets;
   std::vector<double> accuracy;  ///< a set, 0..1
+  std::vector<double> xnorm{};   ///< a set; NaN where an earlier program verified
+  nlohmann::json ijb{};          ///< list of what ijb_to_json() gives; empty: not measured
 };
 
 /// Text table: one line a name; accuracy in %, "mean +- deviation (n)" where there are several
-/// seeds.
+/// seeds. Two more tables have the mean length of embeddings and the rates on IJB, where they are
+/// known.
 [[nodiscard]] std::string summary_table(const std::vector<SummaryRow>& rows);
 [[nodiscard]] nlohmann::json summary_json(const std::vector<SummaryRow>& rows);
 

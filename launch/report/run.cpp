@@ -131,6 +131,7 @@ class Reading {
     }
     if (std::find(names.begin(), names.end(), "checkpoints") != names.end())
       add_training("train", run_.path);
+    add_evaluation();
     for (const std::string& path : {in("score/scores.h5"), in("scores.h5")}) {
       if (run_.scores.empty() && is_file(path)) run_.scores = path;
     }
@@ -169,7 +170,41 @@ class Reading {
                             {}};
     const std::string file = folder + "/verification.json";
     if (is_file(file)) noted([&] { training.verification = read_verification(file); });
+    read_ijb(training);
     run_.trainings.push_back(std::move(training));
+  }
+
+  /// The evaluation of train_NAME is in ijb_NAME; one of an earlier start is not shown when the
+  /// last one asked for none.
+  void read_ijb(ReportTraining& training) {
+    const std::string prefix = "train_";
+    if (!training.stage.starts_with(prefix) || !run_.config || run_.config->eval.ijb.empty())
+      return;
+    const std::string path = in("ijb_" + training.stage.substr(prefix.size()) + "/ijb.json");
+    if (is_file(path))
+      read_ijb_file(path, training);
+    else
+      run_.notes.push_back(path + " is missing: not evaluated on IJB yet");
+  }
+
+  /// What `diffprob eval` leaves of one network stands beside the trainings.
+  void add_evaluation() {
+    const std::string curves = in("eval_curves.json"), ijb = in("ijb.json");
+    if (!is_file(curves) && !is_file(ijb)) return;
+    ReportTraining evaluation{kEvaluationStage, "evaluated", nullptr, std::nullopt, {}};
+    if (is_file(curves)) noted([&] { evaluation.verification = read_verification(curves); });
+    if (is_file(ijb)) read_ijb_file(ijb, evaluation);
+    run_.trainings.push_back(std::move(evaluation));
+  }
+
+  void read_ijb_file(const std::string& path, ReportTraining& training) {
+    noted([&] {
+      training.ijb = nlohmann::json::parse(read_text(path, kMostJsonBytes), nullptr,
+                                           /*allow_exceptions=*/false);
+      if (training.ijb.is_array()) return;
+      training.ijb = nullptr;
+      throw std::runtime_error(path + ": not a JSON list");
+    });
   }
 
   /// A training that the last summary does not name was made by an earlier start with other
@@ -178,6 +213,7 @@ class Reading {
     const auto& models = value_at(run_.summary, "models");
     if (!models.is_array()) return;
     for (const auto& training : run_.trainings) {
+      if (training.stage == kEvaluationStage) continue;
       const auto named = [&](const auto& row) { return text_at(row, "model") == training.model; };
       if (std::any_of(models.begin(), models.end(), named)) continue;
       run_.notes.push_back(
@@ -189,7 +225,9 @@ class Reading {
   void read_metrics_file() {
     const std::string path = in("metrics.jsonl");
     if (!is_file(path)) {
-      if (!run_.trainings.empty()) run_.notes.push_back(path + " is missing: no curves");
+      if (std::any_of(run_.trainings.begin(), run_.trainings.end(),
+                      [](const auto& training) { return training.stage != kEvaluationStage; }))
+        run_.notes.push_back(path + " is missing: no curves");
       return;
     }
     noted([&] {

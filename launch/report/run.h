@@ -14,7 +14,11 @@
 
 namespace diffprob::launch {
 
-/// A training in a run: a stage of the pipeline, or the folder of `diffprob train`.
+/// Stage of what `diffprob eval` has found of a network, which is no training.
+inline constexpr const char* kEvaluationStage = "eval";
+
+/// A training in a run: a stage of the pipeline, or the folder of `diffprob train`; or an
+/// evaluation alone.
 struct ReportTraining {
   std::string stage;  ///< "train_original": its name in metrics.jsonl
   std::string model;  ///< row of the tables: "original", "clean+diffprob", "random"; trainings that
@@ -22,6 +26,7 @@ struct ReportTraining {
   nlohmann::json result;  ///< what stage.json says; null while the training is not finished
   std::optional<VerificationFile> verification;
   TrainingMetrics metrics;
+  nlohmann::json ijb{};  ///< ijb.json of its evaluation on IJB, a list; null when there is none
 };
 struct ReportPruning {
   std::string stage;       ///< "prune"

@@ -16,6 +16,8 @@ using ReportRuns = std::vector<ReportRun>;
 void write_overview(eval::HtmlWriter& html, const ReportRuns& runs);
 void write_models(eval::HtmlWriter& html, const ReportRuns& runs);
 void write_verification_plots(eval::HtmlWriter& html, const ReportRuns& runs);
+/// Belongs to the part "Verification"; writes nothing when no run was evaluated on IJB.
+void write_ijb(eval::HtmlWriter& html, const ReportRuns& runs);
 void write_pruning(eval::HtmlWriter& html, const ReportRuns& runs);
 /// `most_bytes`: of images as they are, before base64 makes them a third larger.
 void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes);

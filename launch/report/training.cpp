@@ -233,7 +233,8 @@ void write_costs(eval::HtmlWriter& html, const ReportRuns& runs) {
       {}};
   for (const auto& run : runs) {
     for (const auto& training : run.trainings)
-      add_costs(table, runs.size() > 1 ? run.name : "", training);
+      if (training.stage != kEvaluationStage)
+        add_costs(table, runs.size() > 1 ? run.name : "", training);
   }
   if (table.rows.empty()) {
     html.element("p", "No training in this run.", {{"class", "note"}});

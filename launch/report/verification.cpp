@@ -118,7 +118,7 @@ eval::Plot histogram_plot(const std::string& title, const eval::VerificationCurv
 
 void add_rates(eval::Table& table, const std::string& run, const ModelRow& row,
                const std::string& set) {
-  std::vector<double> auc, eer;
+  std::vector<double> auc, eer, norm;
   std::array<std::vector<double>, kFars.size()> tar;
   double impostors = 0;
   for (const auto* training : row.trainings) {
@@ -127,6 +127,7 @@ void add_rates(eval::Table& table, const std::string& run, const ModelRow& row,
     impostors = count(found->curves.impostor);
     auc.push_back(found->auc);
     eer.push_back(found->eer);
+    norm.push_back(found->feature_norm);
     for (std::size_t i = 0; i < kFars.size(); ++i)
       tar[i].push_back(tar_at(found->curves, kFars[i]));
   }
@@ -142,7 +143,8 @@ void add_rates(eval::Table& table, const std::string& run, const ModelRow& row,
       {row.model, run, ""},
       {set, fmt::format("{:.0f} impostor pairs", impostors), "words"},
       shown(auc, 1, 4),
-      shown(eer, 100, 2)};
+      shown(eer, 100, 2),
+      shown(norm, 1, 3)};
   for (const auto& values : tar) cells.push_back(shown(values, 100, 2));
   table.rows.push_back(std::move(cells));
 }
@@ -159,8 +161,8 @@ void write_verification_plots(eval::HtmlWriter& html, const ReportRuns& runs) {
   }
   eval::Table table{
       "Rates in %: equal error rate, and true accept rate (TAR) at false accept rates; deviation "
-      "over seeds. Dashes: fewer than one impostor pair.",
-      {"model", "set", "AUC", "EER", "TAR at 0.1", "0.01", "0.001", "0.0001"},
+      "over seeds. Dashes: fewer than one impostor pair. XNorm: mean length of the embeddings.",
+      {"model", "set", "AUC", "EER", "XNorm", "TAR at 0.1", "0.01", "0.001", "0.0001"},
       {}};
   html.open("div", {{"class", "plots"}});
   for (const auto& set : sets_of(all)) {
@@ -188,6 +190,7 @@ void write_verification_plots(eval::HtmlWriter& html, const ReportRuns& runs) {
   } else {
     eval::write_table(html, table);
   }
+  write_ijb(html, runs);
 }
 
 }  // namespace diffprob::launch

@@ -96,7 +96,8 @@ void TrainingLog::write_verification(const TrainingProgress& progress,
                             {"set", report.name},
                             {"accuracy", report.verification.accuracy_mean},
                             {"auc", report.auc},
-                            {"eer", report.eer}});
+                            {"eer", report.eer},
+                            {"xnorm", report.feature_norm}});
   }
 }
 

@@ -6,8 +6,9 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <numeric>
 
-#include "data/files/atomic_file.h"
 #include "prune/error.h"
 #include "prune/files/npy_header.h"
 
@@ -61,8 +62,8 @@ std::int64_t little_endian(const char* bytes, int count) {
   return static_cast<std::int64_t>(value);
 }
 
-std::string array_head(const std::string& descr, std::size_t count) {
-  std::string dictionary = npy_header_text({descr, false, {static_cast<std::int64_t>(count)}});
+std::string array_head(const std::string& descr, const std::vector<std::int64_t>& shape) {
+  std::string dictionary = npy_header_text({descr, false, shape});
   constexpr std::size_t kAlignment = 64;  // of the first element, as numpy does
   const std::size_t before = kMagic.size() + 4;
   dictionary.append(kAlignment - (before + dictionary.size() + 1) % kAlignment, ' ');
@@ -78,7 +79,7 @@ std::string array_head(const std::string& descr, std::size_t count) {
 void write_array(const std::string& path, const std::string& descr, const void* values,
                  std::size_t count, std::size_t element_bytes) {
   data::AtomicFile file(path);
-  file.write(array_head(descr, count));
+  file.write(array_head(descr, {static_cast<std::int64_t>(count)}));
   file.write(std::span(static_cast<const std::byte*>(values), count * element_bytes));
   file.commit();
 }
@@ -241,6 +242,24 @@ void read_npy_rows(const std::string& path, const TakeRow& take) {
     }
     take(row, values);
   }
+}
+
+NpyWriter::NpyWriter(const std::string& path, const std::vector<std::int64_t>& shape)
+    : path_(path),
+      file_(path),
+      missing_(std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>())) {
+  file_.write(array_head("<f8", shape));
+}
+
+void NpyWriter::append(std::span<const double> values) {
+  missing_ -= static_cast<std::int64_t>(values.size());
+  file_.write(std::as_bytes(values));
+}
+
+void NpyWriter::commit() {
+  if (missing_ != 0)
+    throw PruneError(path_ + ": " + std::to_string(missing_) + " values fewer than its shape has");
+  file_.commit();
 }
 
 template <class T>

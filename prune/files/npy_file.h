@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "data/files/atomic_file.h"
+
 namespace diffprob::prune {
 
 enum class NpyType { kFloat32, kFloat64, kInt32, kInt64, kUint8, kBool };
@@ -61,6 +63,21 @@ using TakeRow = std::function<void(std::int64_t row, std::span<const double> val
 /// holding one at a time (8 bytes a column). NaN is an error that names row and column. Throws
 /// PruneError, and whatever `take` throws.
 void read_npy_rows(const std::string& path, const TakeRow& take);
+
+/// Writes an array of float64, format 1.0 and C order, piece by piece: the file appears whole or
+/// not at all. Every member throws PruneError or data::DataError that names the file.
+class NpyWriter {
+ public:
+  NpyWriter(const std::string& path, const std::vector<std::int64_t>& shape);
+  void append(std::span<const double> values);
+  /// Throws PruneError unless as many values were appended as the shape has.
+  void commit();
+
+ private:
+  std::string path_;
+  data::AtomicFile file_;
+  std::int64_t missing_;
+};
 
 /// Writes a one-dimensional array, format 1.0, atomically. T: float, double, std::int64_t. Throws
 /// PruneError.

@@ -97,8 +97,8 @@ at::Tensor slow_faces(const data::VerificationSet& set, std::int64_t begin, std:
 }
 
 /// On one rank and one thread, a block at a time, the last one filled up with black images.
-/// [images, D]
-at::Tensor slow_embeddings(const data::VerificationSet& set, SmallBackbone& backbone) {
+/// [2, images, D]: of the images and of their mirror images
+at::Tensor slow_views(const data::VerificationSet& set, SmallBackbone& backbone) {
   const torch::NoGradGuard no_grad;
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
@@ -114,18 +114,37 @@ at::Tensor slow_embeddings(const data::VerificationSet& set, SmallBackbone& back
                              .contiguous(at::MemoryFormat::ChannelsLast);
       return backbone.forward(faces).narrow(0, 0, end - begin);
     };
-    parts.push_back(embed(false) + embed(true));
+    parts.push_back(torch::stack({embed(false), embed(true)}));
   }
   backbone.train();
   at::set_num_threads(threads);
-  return torch::cat(parts);
+  return torch::cat(parts, 1);
+}
+
+/// Sums of the two views. [images, D]
+at::Tensor slow_embeddings(const data::VerificationSet& set, SmallBackbone& backbone) {
+  const auto views = slow_views(set, backbone);
+  return views[0] + views[1];
+}
+
+/// XNorm as InsightFace's scripts define it: over images and mirror images, before they are added.
+double slow_mean_norm(const at::Tensor& views) {
+  double sum = 0;
+  const auto rows = views.to(at::kDouble).reshape({-1, views.size(2)});
+  for (std::int64_t i = 0; i < rows.size(0); ++i) {
+    double squares = 0;
+    for (std::int64_t d = 0; d < rows.size(1); ++d)
+      squares += rows[i][d].item<double>() * rows[i][d].item<double>();
+    sum += std::sqrt(squares);
+  }
+  return sum / static_cast<double>(rows.size(0));
 }
 
 class Embedder : public ::testing::Test {
  protected:
   at::Tensor embed(const data::VerificationSet& set, std::int64_t batch, int threads = 2) {
     ResidentSet resident(set, kSize, threads, /*keep=*/false);
-    return embed_flip_sum(resident, *backbone, *communicator, {batch});
+    return embed_set(resident, *backbone, *communicator, {batch}).sums;
   }
   std::unique_ptr<dist::Communicator> communicator = dist::make_mpi_communicator();
   std::shared_ptr<SmallBackbone> backbone = std::make_shared<SmallBackbone>();
@@ -168,7 +187,7 @@ TEST_F(Embedder, BitsOfAFoldedNetworkDependNeitherOnBatchNorOnThreads) {
   for (const int threads : {1, 2, 3}) {
     const Threads guard(threads);
     for (const std::int64_t batch : {1, 7, 64}) {
-      const auto got = embed_flip_sum(set, *tiny, *communicator, {.batch_per_rank = batch});
+      const auto got = embed_set(set, *tiny, *communicator, {.batch_per_rank = batch}).sums;
       if (!first.defined()) first = got;
       EXPECT_TRUE(torch::equal(got, first))
           << threads << " threads, batch " << batch << ": " << (got - first).abs().max();
@@ -181,9 +200,9 @@ TEST_F(Embedder, FoldedNetworkGivesTheSameWithinRounding) {
   const auto tiny = model::make_backbone({.name = "tiny", .embedding_dim = 8});
   EmbedderOptions options{.batch_per_rank = 2};
   options.network.fold = false;
-  const auto plain = embed_flip_sum(set, *tiny, *communicator, options);
+  const auto plain = embed_set(set, *tiny, *communicator, options).sums;
   options.network.fold = true;
-  const auto folded = embed_flip_sum(set, *tiny, *communicator, options);
+  const auto folded = embed_set(set, *tiny, *communicator, options).sums;
 
   EXPECT_FALSE(torch::equal(folded, plain));  // else the option would do nothing
   EXPECT_LT((folded - plain).abs().max().item<float>(), 1e-5 * plain.abs().max().item<float>());
@@ -250,12 +269,12 @@ TEST_F(Embedder, CorruptImageEndsAllRanksAndNamesIt) {
 TEST_F(Embedder, KeptImagesAreDecodedOnce) {
   const Threads guard(1);  // one block a batch
   ResidentSet set(make_set(24), kSize, 2, /*keep=*/true);
-  const auto first = embed_flip_sum(set, *backbone, *communicator, {4});
+  const auto first = embed_set(set, *backbone, *communicator, {4}).sums;
   const auto bytes = set.resident_bytes();
   const auto* const pixels =
       communicator->rank() == 0 ? set.images(0, 16, false).const_data_ptr<std::uint8_t>() : nullptr;
 
-  EXPECT_TRUE(torch::equal(embed_flip_sum(set, *backbone, *communicator, {4}), first));
+  EXPECT_TRUE(torch::equal(embed_set(set, *backbone, *communicator, {4}).sums, first));
   if (pixels != nullptr) {
     EXPECT_EQ(set.images(0, 16, false).const_data_ptr<std::uint8_t>(), pixels);
   }
@@ -279,8 +298,10 @@ TEST_F(Embedder, ReportIsThatOfTheEmbeddings) {
   const auto want = verify(distances, set.same, 4);
 
   ResidentSet resident(set, kSize, 2, /*keep=*/false);
-  const auto report = verify_set(resident, *backbone, *communicator, {8, 4});
+  const auto verified = verify_set(resident, *backbone, *communicator, {8, 4});
+  const auto& report = verified.report;
 
+  EXPECT_EQ(verified.distances, distances);
   EXPECT_EQ(report.name, "small");
   EXPECT_EQ(report.pairs, 20);
   EXPECT_EQ(report.verification.fold_accuracy, want.fold_accuracy);
@@ -289,6 +310,20 @@ TEST_F(Embedder, ReportIsThatOfTheEmbeddings) {
   EXPECT_GE(report.auc, 0);
   EXPECT_LE(report.auc, 1);
   EXPECT_GE(report.eer, 0);
+}
+
+TEST_F(Embedder, XNormIsTheMeanLengthOfBothViewsBeforeTheyAreAdded) {
+  const auto set = make_set(13);
+  const auto views = slow_views(set, *backbone);
+  const double want = slow_mean_norm(views);
+  ASSERT_GT(std::abs(want - slow_mean_norm((views[0] + views[1]).unsqueeze(0))), 0.1);
+  ASSERT_NE(slow_mean_norm(views.narrow(0, 0, 1)), slow_mean_norm(views.narrow(0, 1, 1)));
+
+  ResidentSet resident(set, kSize, 2, /*keep=*/false);
+  const auto verified = verify_set(resident, *backbone, *communicator, {8, 4});
+
+  EXPECT_EQ(verified.report.feature_norm, want);  // the same order of additions on any ranks
+  EXPECT_EQ(mean_length(views[0]), slow_mean_norm(views.narrow(0, 0, 1)));
 }
 
 }  // namespace

@@ -84,6 +84,7 @@ std::string digest(const IjbResult& result) {
                              t.meaningful ? 1.0 : 0.0})
         add(n);
     }
+    for (const auto& point : v.curve) add(point.far), add(point.tar), add(point.threshold);
     for (const auto& r : v.identification) {
       for (const double n : {r.rank1, r.rank5, r.rank10, static_cast<double>(r.mated_probes),
                              static_cast<double>(r.other_probes)})
@@ -309,6 +310,37 @@ TEST_F(Ijb, MissingImagesAreListedAndResultsDoNotDependOnTheNumberOfRanks) {
     EXPECT_EQ(result.pairs, 900);
     EXPECT_EQ(result.variants[0].genuine + result.variants[0].impostors, 900);
     expect_the_same_everywhere(result, "small", control);
+  }
+}
+
+TEST_F(Ijb, ScoresThatAreHandedOverGiveTheCurve) {
+  const SmallCase c = small_case(5, control);
+  std::map<std::string, std::vector<double>> taken;
+  IjbOptions options;
+  options.variants = {{true, true, true}, {false, false, false}};
+  options.curve_points = 7;
+  options.take_scores = [&](const PoolingVariant& variant, std::span<const double> scores) {
+    taken[variant.name()].assign(scores.begin(), scores.end());
+  };
+
+  const IjbResult result = evaluate_ijb(c.protocol, features_of(c), options, control);
+
+  ASSERT_EQ(result.variants.size(), 2U);
+  for (const auto& variant : result.variants) {
+    const auto& scores = taken.at(variant.variant.name());
+    ASSERT_EQ(scores.size(), c.protocol.pairs.same.size());
+    const auto all = control.all_gather_v(std::span<const double>(scores));
+    const auto same = control.all_gather_v(std::span<const std::uint8_t>(c.protocol.pairs.same));
+    ASSERT_GT(variant.curve.size(), 10U);
+    for (const RocPoint& point : variant.curve) {
+      std::int64_t genuine = 0, impostors = 0;
+      for (std::size_t i = 0; i < all.size(); ++i)
+        if (all[i] >= point.threshold) ++(same[i] != 0 ? genuine : impostors);
+      EXPECT_DOUBLE_EQ(point.tar,
+                       static_cast<double>(genuine) / static_cast<double>(variant.genuine));
+      EXPECT_DOUBLE_EQ(point.far,
+                       static_cast<double>(impostors) / static_cast<double>(variant.impostors));
+    }
   }
 }
 

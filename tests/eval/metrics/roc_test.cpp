@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <set>
 
@@ -167,6 +168,66 @@ TEST(Roc, AtFarsAgreesWithBruteForce) {
   }
 }
 
+/// Every point of the curve, by counting all pairs at every distance. The first one accepts
+/// nothing.
+std::vector<RocPoint> slow_points(const Case& c) {
+  std::vector<RocPoint> points = {{0, 0, std::numeric_limits<double>::infinity()}};
+  for (const double threshold : std::set<double>(c.distances.begin(), c.distances.end()))
+    points.push_back({accepted(c, false, threshold), accepted(c, true, threshold), -threshold});
+  return points;
+}
+
+/// Of all points those that come last below one of the limits.
+std::vector<RocPoint> slow_thinned(const Case& c, int per_decade) {
+  const std::vector<RocPoint> all = slow_points(c);
+  std::set<std::size_t> chosen = {0};
+  std::vector<double> limits = {0};
+  for (int k = 0; k < 20 * per_decade; ++k)
+    limits.push_back(std::pow(10, -static_cast<double>(k) / per_decade));
+  for (const double limit : limits) {
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (all[i].far <= limit) last = i;
+    chosen.insert(last);
+  }
+  std::vector<RocPoint> points;
+  for (const std::size_t i : chosen) points.push_back(all[i]);
+  return points;
+}
+
+void expect_equal(const std::vector<RocPoint>& got, const std::vector<RocPoint>& want) {
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    EXPECT_DOUBLE_EQ(got[i].far, want[i].far) << i;
+    EXPECT_DOUBLE_EQ(got[i].tar, want[i].tar) << i;
+    EXPECT_EQ(got[i].threshold, want[i].threshold) << i;
+  }
+}
+
+TEST(Roc, PointsAreThoseOfBruteForce) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    const Case c = random_case(seed, 2 + 20 * seed, seed % 3 == 0 ? 9 : 100000);
+    SCOPED_TRACE(seed);
+
+    const Roc roc(c.distances, c.same);
+
+    expect_equal(roc.points(), slow_points(c));
+    for (const int per_decade : {1, 3, 20})
+      expect_equal(roc.points(per_decade), slow_thinned(c, per_decade));
+  }
+}
+
+TEST(Roc, AThinnedCurveStaysSmall) {
+  const Case c = random_case(3, 20000, 1 << 30);
+
+  const auto points = Roc(c.distances, c.same).points(10);
+
+  EXPECT_LE(points.size(), 45);
+  EXPECT_EQ(points.front().tar, 0);
+  EXPECT_EQ(points.back().far, 1);
+  EXPECT_EQ(points.back().tar, 1);
+}
+
 TEST(Roc, InterpolationWhereScoresOfBothKindsAreEqual) {
   // Both of each kind at distance 1: from (0, 0) straight to (1, 1).
   const Roc roc(std::vector<double>{1, 1, 1, 1}, {true, false, true, false});
@@ -194,6 +255,8 @@ TEST(Roc, OneKindOnlyIsNotANumber) {
     EXPECT_TRUE(std::isnan(roc.auc()));
     EXPECT_TRUE(std::isnan(roc.eer()));
     EXPECT_TRUE(std::isnan(roc.tar_at_far(0.1)));
+    EXPECT_TRUE(roc.points().empty());
+    EXPECT_TRUE(roc.points(10).empty());
     EXPECT_TRUE(std::isnan(roc.at_fars(std::vector<double>{0.1})[0].tar_nearest));
   }
 }

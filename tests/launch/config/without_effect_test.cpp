@@ -42,6 +42,17 @@ TEST(WithoutEffect, FlagsOfAnotherCommandAreNamedWithWhatToUse) {
               ElementsAre(HasSubstr("it is read by run, sweep, score")));
 }
 
+TEST(WithoutEffect, RunReadsIjbButNoFilesOfAnEvaluation) {
+  EXPECT_THAT(lines_of("run", {{"eval.ijb", "IJBC"}, {"eval.ijb_variants", "F1N1D1"}}), IsEmpty());
+  EXPECT_THAT(lines_of("run", {{"eval.ijb_variants", "F1N1D1"}}),
+              ElementsAre(HasSubstr("eval.ijb is not given")));
+  EXPECT_THAT(lines_of("sweep", {{"eval.ijb", "IJBC"}}),
+              ElementsAre(HasSubstr("it is read by run, eval")));
+  EXPECT_THAT(lines_of("run", {{"eval.scores", "s.csv"}}),
+              ElementsAre(HasSubstr("run does not read it; it is read by eval")));
+  EXPECT_THAT(lines_of("eval", {{"eval.scores", "s.csv"}, {"eval.roc", "r.csv"}}), IsEmpty());
+}
+
 TEST(WithoutEffect, AFileServesAllCommands) {
   EXPECT_THAT(lines_of("train", {}, "prune:\n  keep_ratio: 0.3\nscore:\n  fold: false\n"),
               IsEmpty());

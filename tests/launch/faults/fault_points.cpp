@@ -81,7 +81,7 @@ DIFFPROB_FAULT_POINT("_ZN8diffprob4data11sync_folderERK" DIFFPROB_STRING "", fau
 DIFFPROB_FAULT_POINT(
     "_ZN8diffprob4eval10verify_setERNS0_11ResidentSetERNS_5model8BackboneERNS_"
     "4dist12CommunicatorERKNS0_15EmbedderOptionsE",
-    fault_point, "evaluation", eval::SetReport, verify_set,
+    fault_point, "evaluation", eval::VerifiedSet, verify_set,
     (eval::ResidentSet & set, model::Backbone& backbone, dist::Communicator& communicator,
      const eval::EmbedderOptions& options),
     (set, backbone, communicator, options))

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +16,7 @@ namespace diffprob::launch {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Summary, SeedsOfOneNameMakeOneRowWithDeviation) {
   const std::vector<SummaryRow> rows = {{"untrained", 0, 0, 0, {"lfw"}, {0.70}},
@@ -26,6 +28,45 @@ TEST(Summary, SeedsOfOneNameMakeOneRowWithDeviation) {
   EXPECT_THAT(table, HasSubstr("70.00 %"));
   EXPECT_THAT(table, HasSubstr("85.00 +- 7.07 % (2)"));  // sample deviation of 80 and 90
   EXPECT_EQ(summary_json(rows).size(), 3u);
+}
+
+nlohmann::json ijb_result(double tar) {
+  const auto at = [&](double far, bool meaningful) {
+    return nlohmann::json{{"far", far}, {"tar_nearest", tar}, {"meaningful", meaningful}};
+  };
+  const nlohmann::json variant = {{"variant", "F1N1D1"},
+                                  {"auc", 0.9},
+                                  {"eer", 0.1},
+                                  {"tar_at_far", {at(1e-6, false), at(1e-4, true)}},
+                                  {"roc", {{"far", {0, 1}}}}};
+  return {{{"protocol", "IJB-C"}, {"variants", {variant}}}};
+}
+
+TEST(Summary, XNormAndIjbHaveTablesOfTheirOwn) {
+  std::vector<SummaryRow> rows = {{"untrained", 0, 0, 0, {"lfw"}, {0.70}, {1.25}, {}},
+                                  {"random", 100, 10, 60, {"lfw"}, {0.80}, {20}, ijb_result(0.5)},
+                                  {"random", 100, 10, 60, {"lfw"}, {0.90}, {21}, ijb_result(0.7)}};
+
+  const std::string table = summary_table(rows);
+
+  EXPECT_THAT(table, HasSubstr("XNorm"));
+  EXPECT_THAT(table, HasSubstr("1.250"));
+  EXPECT_THAT(table, HasSubstr("20.500 +- 0.707 (2)"));
+  EXPECT_THAT(table, HasSubstr("IJB-C F1N1D1"));
+  EXPECT_THAT(table, HasSubstr("(60.00 +- 14.14 (2))"));  // no impostor may pass
+  EXPECT_THAT(table, HasSubstr("  60.00 +- 14.14 (2)\n"));
+  const auto json = summary_json(rows);
+  EXPECT_EQ(json[1].at("xnorm").at("lfw"), 20);
+  EXPECT_EQ(json[1].at("ijb").at(0).at("tar_at_far").size(), 2U);
+  EXPECT_FALSE(json[1].at("ijb").at(0).contains("roc"));
+  EXPECT_FALSE(json[0].contains("ijb"));
+}
+
+TEST(Summary, RowsOfAnEarlierProgramHaveNoXNorm) {
+  const std::vector<SummaryRow> rows = {{"original", 9, 3, 1, {"lfw"}, {0.7}, {std::nan("")}, {}}};
+
+  EXPECT_THAT(summary_table(rows), Not(HasSubstr("XNorm")));
+  EXPECT_FALSE(summary_json(rows)[0].contains("xnorm"));
 }
 
 class PlantedReport : public ::testing::Test {

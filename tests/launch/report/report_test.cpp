@@ -224,6 +224,7 @@ TEST_F(ReportVerification, ComesBackAsWritten) {
   report.verification.accuracy_mean = 0.75;
   report.verification.fold_accuracy = {0.5, 1};
   report.auc = std::nan("");
+  report.feature_norm = 21.5;
   report.curves.genuine[99] = 2;
   report.curves.impostor[3] = 1;
   report.curves.far = {0.5, 1};
@@ -238,9 +239,24 @@ TEST_F(ReportVerification, ComesBackAsWritten) {
   EXPECT_EQ(set.set, "a \"set\"");
   EXPECT_EQ(set.accuracy, 0.75);
   EXPECT_TRUE(std::isnan(set.auc));
+  EXPECT_EQ(set.feature_norm, 21.5);
   EXPECT_EQ(set.fold_accuracy, report.verification.fold_accuracy);
   EXPECT_EQ(set.curves.genuine, report.curves.genuine);
   EXPECT_EQ(set.curves.tar, report.curves.tar);
+}
+
+TEST_F(ReportVerification, AnEarlierProgramKeptNoXNorm) {
+  eval::SetReport report;
+  report.name = "lfw";
+  write_verification(path("v.json"), {}, {report});  // NaN is written as null
+  EXPECT_TRUE(std::isnan(read_verification(path("v.json")).trained[0].feature_norm));
+
+  std::ifstream file(path("v.json"));
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string member = "\"xnorm\":null,";
+  ASSERT_NE(text.find(member), std::string::npos);
+  put("old.json", text.erase(text.find(member), member.size()));
+  EXPECT_TRUE(std::isnan(read_verification(path("old.json")).trained[0].feature_norm));
 }
 
 TEST_F(ReportVerification, MalformedFilesAreNamed) {
@@ -277,6 +293,60 @@ TEST_F(ReportTest, SeedsOfAModelMakeOneRowAndRandomComesLast) {
   EXPECT_THAT(seed_accuracies(rows[1], "lfw"), ElementsAre(0.8, 0.9));
   EXPECT_EQ(pruned_model(rows), &rows[1]);
   EXPECT_THAT(sets_of(rows), ElementsAre("lfw"));
+}
+
+std::string ijb_json(double tar) {
+  return fmt::format(
+      R"([{{"protocol":"IJB-C","variants":[{{"variant":"F1N1D1","impostors":20000,"auc":0.9,"eer":0.1,)"
+      R"("roc":{{"far":[0,0.0001,1],"tar":[0,{0},1],"threshold":[null,0.5,-1]}},)"
+      R"("tar_at_far":[{{"far":1e-6,"tar":{0},"tar_nearest":{0},"meaningful":false}},)"
+      R"({{"far":1e-4,"tar":0.25,"tar_nearest":{0},"meaningful":true}}]}}]}}])",
+      tar);
+}
+
+TEST_F(ReportTest, ShowsIjbOfATrainingWhenTheRunAskedForIt) {
+  for (const std::string model : {"original", "pruned_s0", "pruned_s1"}) {
+    put("run/train_" + model + "/stage.json", R"({"result":{"untrained":[],"reports":[]}})");
+    put("run/ijb_" + model + "/ijb.json", ijb_json(model == "pruned_s1" ? 0.7 : 0.5));
+  }
+  put("run/config.yaml", "eval: {ijb: [IJBC]}\n");
+  const std::string page = report_html({read_report_run(path("run"))});
+  EXPECT_THAT(page, HasSubstr("ROC: IJB-C, F1N1D1"));
+  EXPECT_THAT(page, HasSubstr("20000 impostor pairs"));
+  EXPECT_THAT(page, HasSubstr("(50.00)"));  // of 1e-6
+  EXPECT_THAT(page, HasSubstr("60.00"));    // mean of the seeds
+  EXPECT_THAT(page, HasSubstr("not above: 25.00; \u00b1 14.14"));
+  EXPECT_THAT(page, HasSubstr("1e-04"));
+
+  put("run/config.yaml", "seed: 1\n");  // its last start asked for none
+  EXPECT_THAT(report_html({read_report_run(path("run"))}), Not(HasSubstr("IJB-C")));
+
+  put("run/config.yaml", "eval: {ijb: [IJBC]}\n");
+  put("run/ijb_original/ijb.json",
+      R"([{"protocol":7,"variants":[5,{"roc":[],"tar_at_far":{}}]},3])");
+  put("run/ijb_pruned_s0/ijb.json", R"([{"proto)");
+  const ReportRun broken = read_report_run(path("run"));
+  EXPECT_THAT(report_html({broken}), HasSubstr("ROC: IJB-C, F1N1D1"));  // of the other seed
+  EXPECT_THAT(broken.notes,
+              ::testing::Contains(HasSubstr("ijb_pruned_s0/ijb.json: not a JSON list")));
+}
+
+TEST_F(ReportTest, ShowsAnEvaluationAlone) {
+  eval::SetReport report;
+  report.name = "lfw";
+  report.curves.impostor[3] = 10;
+  report.curves.far = {0.1, 1};
+  report.curves.tar = {0.5, 1};
+  report.feature_norm = 21.25;
+  put("e/ijb.json", ijb_json(0.5));
+  write_verification(path("e/eval_curves.json"), {}, {report});
+
+  const ReportRun run = read_report_run(path("e"));
+  const std::string page = report_html({run});
+
+  for (const char* text : {"ROC: lfw", "ROC: IJB-C, F1N1D1", "evaluated", "21.250"})
+    EXPECT_THAT(page, HasSubstr(text));
+  EXPECT_THAT(run.notes, Not(::testing::Contains(HasSubstr("metrics.jsonl"))));
 }
 
 TEST_F(ReportTest, SaysTheSameIntervalAsTheSweep) {

@@ -2,9 +2,11 @@
 // harm.
 #include "prune/files/npy_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 
 #include <gmock/gmock.h>
@@ -113,6 +115,37 @@ TEST_F(NpyFileTest, WhatIsWrittenComesBackAlsoInSeveralBlocks) {
   write_npy<std::int64_t>(path_, {});
   EXPECT_TRUE(NpyFile(path_).integers().empty());
   EXPECT_EQ(folder_.entries(), 1U);
+}
+
+TEST_F(NpyFileTest, PiecesMakeTheSameFileAsTheWhole) {
+  std::vector<double> values(1000);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i) / 3;
+  write_npy<double>(path_, values);
+  const auto whole = read_bytes(path_);
+  {
+    NpyWriter writer(path_, {1000});
+    for (std::size_t begin = 0; begin < values.size();) {
+      const std::size_t count = std::min(values.size() - begin, begin / 2 + 1);
+      writer.append(std::span(values).subspan(begin, count));
+      begin += count;
+    }
+    writer.commit();
+  }
+  EXPECT_EQ(read_bytes(path_), whole);
+
+  NpyWriter rows_of_two(path_, {500, 2});
+  rows_of_two.append(values);
+  rows_of_two.commit();
+  EXPECT_EQ(NpyFile(path_).rows(), 500);
+  EXPECT_EQ(NpyFile(path_).columns(), 2);
+
+  std::filesystem::remove(path_);
+  {
+    NpyWriter writer(path_, {1001});
+    writer.append(values);
+    EXPECT_THROW(writer.commit(), PruneError);
+  }
+  EXPECT_EQ(folder_.entries(), 0U);
 }
 
 TEST_F(NpyFileTest, TheFirstElementIsAligned) {
