@@ -67,6 +67,10 @@ bool is_counter(const std::string& name) {
   return name.ends_with("num_batches_tracked");
 }
 
+/// What a vision transformer sees in training in place of patches that are left out: a network that
+/// leaves out none may lack it.
+const std::string kMaskToken = "mask_token";
+
 }  // namespace
 
 StateDict state_dict(const torch::nn::Module& module) {
@@ -86,7 +90,7 @@ std::vector<std::string> load_state_dict(const StateDict& targets, const StateDi
   for (const auto& [name, target] : targets) {
     const auto found = given.find(name);
     if (found == given.end()) {
-      if (is_counter(name)) continue;
+      if (is_counter(name) || name == kMaskToken) continue;
       problems << "\n  missing: " << name << " " << target.sizes();
       continue;
     }
@@ -98,6 +102,7 @@ std::vector<std::string> load_state_dict(const StateDict& targets, const StateDi
     }
     given.erase(found);
   }
+  given.erase(kMaskToken);
   for (const auto& [name, tensor] : given)
     problems << "\n  unexpected: " << name << " " << tensor.sizes();
   TORCH_CHECK(problems.str().empty(), "weights do not fit the network:", problems.str());
