@@ -41,8 +41,9 @@ std::vector<std::int64_t> NamedWeights::sizes(const std::string& name) const {
   return find(name).sizes().vec();
 }
 
-ChannelAffine evaluated_batch_norm(const NamedWeights& weights, const std::string& prefix) {
-  at::Tensor scale = (weights.at(prefix + ".running_var") + kBatchNormEpsilon).rsqrt();
+ChannelAffine evaluated_batch_norm(const NamedWeights& weights, const std::string& prefix,
+                                   double epsilon) {
+  at::Tensor scale = (weights.at(prefix + ".running_var") + epsilon).rsqrt();
   if (weights.has(prefix + ".weight")) scale = scale * weights.at(prefix + ".weight");
   at::Tensor shift = -weights.at(prefix + ".running_mean") * scale;
   if (weights.has(prefix + ".bias")) shift = shift + weights.at(prefix + ".bias");

@@ -9,7 +9,8 @@
 
 namespace diffprob::model {
 
-inline constexpr double kBatchNormEpsilon = 1e-5;  ///< of every batch norm in the backbones
+/// Of every batch norm in the backbones, except those after the linear maps of vision transformers.
+inline constexpr double kBatchNormEpsilon = 1e-5;
 
 /// Parameters and buffers of a network by their state-dict names. They are those of the network,
 /// not copies.
@@ -36,7 +37,8 @@ struct ChannelAffine {
 
 /// What batch norm `prefix` does in evaluation mode; without learned weights (affine false) too.
 [[nodiscard]] ChannelAffine evaluated_batch_norm(const NamedWeights& weights,
-                                                 const std::string& prefix);
+                                                 const std::string& prefix,
+                                                 double epsilon = kBatchNormEpsilon);
 
 /// A convolution without bias [out, in, k, k] or linear map [out, in], and the batch norm after it.
 struct FoldedWeights {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "model/input/normalize.h"
+#include "model/transformer/vision_transformer.h"
 
 namespace diffprob::model {
 namespace {
@@ -11,11 +12,19 @@ namespace {
 // 25088 columns).
 constexpr std::int64_t kFewestRows = 4;
 
-std::unique_ptr<InferenceTrunk> make_trunk(const NamedWeights& weights,
+const VisionTransformer* as_vision_transformer(const Backbone& backbone) {
+  return dynamic_cast<const VisionTransformer*>(&backbone);
+}
+
+std::unique_ptr<InferenceTrunk> make_trunk(const Backbone& backbone, const NamedWeights& weights,
                                            const at::TensorOptions& options) {
+  // The weights do not tell the number of heads, so this network has to be known by its class.
+  if (const auto* transformer = as_vision_transformer(backbone))
+    return make_vision_transformer_trunk(*transformer, weights, options);
   if (is_iresnet(weights)) return make_iresnet_trunk(weights, options);
   TORCH_CHECK(is_mobilefacenet(weights),
-              "inference network: the backbone is neither an IResNet nor a MobileFaceNet");
+              "inference network: the backbone is neither an IResNet nor a MobileFaceNet nor a "
+              "vision transformer");
   return make_mobilefacenet_trunk(weights, options);
 }
 
@@ -40,7 +49,8 @@ void check_images(const at::Tensor& images) {
 
 bool InferenceNetwork::can_rebuild(const Backbone& backbone) {
   const NamedWeights weights(backbone);
-  return is_iresnet(weights) || is_mobilefacenet(weights);
+  return as_vision_transformer(backbone) != nullptr || is_iresnet(weights) ||
+         is_mobilefacenet(weights);
 }
 
 InferenceNetwork::InferenceNetwork(const Backbone& backbone, at::ScalarType type)
@@ -49,7 +59,7 @@ InferenceNetwork::InferenceNetwork(const Backbone& backbone, at::ScalarType type
               "inference network: expected float32, float16 or bfloat16, got ", type);
   const at::NoGradGuard no_grad;
   const NamedWeights weights(backbone);
-  trunk_ = make_trunk(weights, options_);
+  trunk_ = make_trunk(backbone, weights, options_);
   const FoldedWeights& output = trunk_->output();
   weight_ = output.weight.to(options_.device(), at::kFloat).contiguous().t();
   bias_ = output.bias.to(options_.device(), at::kFloat);

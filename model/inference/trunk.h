@@ -37,4 +37,9 @@ class InferenceTrunk {
 [[nodiscard]] std::unique_ptr<InferenceTrunk> make_mobilefacenet_trunk(
     const NamedWeights& weights, const at::TensorOptions& options);
 
+class VisionTransformer;
+[[nodiscard]] std::unique_ptr<InferenceTrunk> make_vision_transformer_trunk(
+    const VisionTransformer& network, const NamedWeights& weights,
+    const at::TensorOptions& options);
+
 }  // namespace diffprob::model

@@ -59,4 +59,16 @@ void initialise_weights(torch::nn::Module& module, ConvolutionInit kind, std::ui
   }
 }
 
+void initialise_normal(at::Tensor parameter, double deviation, std::uint64_t seed,
+                       const std::string& name) {
+  const torch::NoGradGuard no_grad;
+  fill_normal(std::move(parameter), deviation, stream_of(seed, name));
+}
+
+void initialise_uniform(at::Tensor parameter, double bound, std::uint64_t seed,
+                        const std::string& name) {
+  const torch::NoGradGuard no_grad;
+  fill_uniform(std::move(parameter), bound, stream_of(seed, name));
+}
+
 }  // namespace diffprob::model

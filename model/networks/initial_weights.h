@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include <torch/nn/module.h>
 
@@ -19,5 +20,11 @@ enum class ConvolutionInit {
 /// PReLUs (0.25) already are as they should be when constructed. Element i of a parameter is a pure
 /// function of (seed, full parameter name, i).
 void initialise_weights(torch::nn::Module& module, ConvolutionInit kind, std::uint64_t seed);
+
+/// Fills one float32 parameter with N(0, deviation), or with U(-bound, bound), keyed as above.
+void initialise_normal(at::Tensor parameter, double deviation, std::uint64_t seed,
+                       const std::string& name);
+void initialise_uniform(at::Tensor parameter, double bound, std::uint64_t seed,
+                        const std::string& name);
 
 }  // namespace diffprob::model

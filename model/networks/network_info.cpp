@@ -25,8 +25,8 @@ struct FilterSize : at::ObserverContext {
   std::int64_t elements;
 };
 
-/// Of a convolution's weight [out, ...], or of the second factor [in, out] of the product that a
-/// linear layer is. 0: another operator.
+/// Of a convolution's weight [out, ...], of the second factor [in, out] of the product that a
+/// linear layer is, or of the products of an attention. 0: another operator.
 std::int64_t filter_size(const at::RecordFunction& call) {
   const std::string_view name = call.name();
   const auto inputs = call.inputs();
@@ -34,6 +34,8 @@ std::int64_t filter_size(const at::RecordFunction& call) {
     return inputs[1].toTensor().numel() / inputs[1].toTensor().size(0);
   if (name == "aten::mm") return inputs[1].toTensor().size(0);
   if (name == "aten::addmm") return inputs[2].toTensor().size(0);
+  if (name == "aten::scaled_dot_product_attention")  // queries by keys, shares by values
+    return 2 * inputs[1].toTensor().size(-2);
   return 0;
 }
 

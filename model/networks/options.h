@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace diffprob::dist {
@@ -25,9 +26,18 @@ struct BackboneOptions {
   bool fused_batch_norm = true;
   /// Those kernels also sum up outputs that go to another batch norm (IResNet kinds).
   bool sum_outputs = false;
+  /// Vision transformers, in training: share of the residual branches that the last block drops
+  /// (stochastic depth), and share of the patches that are left out; -1: the published value.
+  double drop_path = -1;
+  double mask_ratio = -1;
 };
 
-/// "iresnet18" ... "mobilefacenet", "tiny".
+/// "iresnet18" ... "mobilefacenet", "vit_t" ..., "tiny".
 [[nodiscard]] std::vector<std::string> backbone_names();
+
+/// Returns true for the names of vision transformers, the networks with drop path and masks.
+[[nodiscard]] inline bool is_vision_transformer(std::string_view name) {
+  return name.starts_with("vit_") || name.starts_with("cvlface_vit_");
+}
 
 }  // namespace diffprob::model

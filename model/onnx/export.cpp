@@ -4,6 +4,7 @@
 
 #include "model/inference/folding.h"
 #include "model/inference/trunk.h"
+#include "model/onnx/vision_transformer.h"
 #include "model/onnx/writer.h"
 
 namespace diffprob::model {
@@ -16,6 +17,29 @@ constexpr const char* kInputText =
 constexpr const char* kOutputText =
     "one row per face, not normalised: compare rows by their cosine";
 
+/// A model with its description and its input, without nodes.
+OnnxModel start_model(const OnnxOptions& options, std::int64_t embedding_dim) {
+  OnnxModel model(options.network, options.network + " for face recognition. " + kInput + ": " +
+                                       kInputText + ". " + kOutput + ": " + kOutputText + ".");
+  model.add_metadata("network", options.network);
+  model.add_metadata("embedding_dim", std::to_string(embedding_dim));
+  model.add_metadata("input", kInputText);
+  model.add_metadata("batch_norm",
+                     options.batch_norm == OnnxBatchNorm::kFolded ? "folded" : "kept");
+  model.add_input(kInput, {kOnnxDynamic, 3, 112, 112}, kInputText);
+  return model;
+}
+
+OnnxFile write_transformer(const std::string& path, const VisionTransformer& network,
+                           const NamedWeights& weights, const OnnxOptions& options) {
+  OnnxModel model = start_model(options, network.embedding_dim());
+  const std::int64_t batch_norms =
+      add_vision_transformer(model, network.shape(), weights, options.batch_norm, kInput, kOutput);
+  model.add_output(kOutput, {kOnnxDynamic, network.embedding_dim()}, kOutputText);
+  model.write(path);
+  return {static_cast<std::int64_t>(model.size()), batch_norms};
+}
+
 enum class Groups { kOne, kDepthwise };
 
 /// The layers of the backbones as nodes. Each takes the name of a value and returns that of its
@@ -26,14 +50,7 @@ class OnnxLayers {
       : weights_(weights),
         folds_(options.batch_norm == OnnxBatchNorm::kFolded),
         embedding_dim_(embedding_dim),
-        model_(options.network, options.network + " for face recognition. " + kInput + ": " +
-                                    kInputText + ". " + kOutput + ": " + kOutputText + ".") {
-    model_.add_metadata("network", options.network);
-    model_.add_metadata("embedding_dim", std::to_string(embedding_dim));
-    model_.add_metadata("input", kInputText);
-    model_.add_metadata("batch_norm", folds_ ? "folded" : "kept");
-    model_.add_input(kInput, {kOnnxDynamic, 3, 112, 112}, kInputText);
-  }
+        model_(start_model(options, embedding_dim)) {}
 
   [[nodiscard]] const NamedWeights& weights() const { return weights_; }
 
@@ -229,12 +246,14 @@ void add_mobilefacenet(OnnxLayers& layers) {
 OnnxFile write_onnx(const std::string& path, const Backbone& backbone, const OnnxOptions& options) {
   const at::NoGradGuard no_grad;
   const NamedWeights weights(backbone);
+  if (const auto* transformer = dynamic_cast<const VisionTransformer*>(&backbone))
+    return write_transformer(path, *transformer, weights, options);
   OnnxLayers layers(weights, options, backbone.embedding_dim());
   if (is_iresnet(weights)) {
     add_iresnet(layers);
   } else {
     TORCH_CHECK(is_mobilefacenet(weights), path, ": ", options.network,
-                " is neither an IResNet nor a MobileFaceNet");
+                " is neither an IResNet nor a MobileFaceNet nor a vision transformer");
     add_mobilefacenet(layers);
   }
   return layers.write(path);

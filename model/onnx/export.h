@@ -28,7 +28,8 @@ struct OnnxFile {
 /// normalised; N is free. Layers and weights have the names of the state dict. The same bytes for
 /// the same weights. The file appears whole or not at all; besides the backbone, one tensor
 /// (float64 when it is folded) is in memory.
-/// @throws c10::Error for a network that is neither an IResNet nor a MobileFaceNet, and as
+/// @throws c10::Error for a network that is neither an IResNet nor a MobileFaceNet nor a vision
+/// transformer, and as
 /// OnnxModel::write
 OnnxFile write_onnx(const std::string& path, const Backbone& backbone, const OnnxOptions& options);
 

@@ -54,8 +54,8 @@ enum : std::uint32_t {
 };
 }
 constexpr std::uint64_t kAttributeFloat = 1, kAttributeInt = 2,
-                        kAttributeInts = 7;  // AttributeProto.AttributeType
-constexpr std::uint64_t kTensorFloat = 1;    // TensorProto.DataType
+                        kAttributeInts = 7;                  // AttributeProto.AttributeType
+constexpr std::uint64_t kTensorFloat = 1, kTensorInt64 = 7;  // TensorProto.DataType
 
 constexpr std::uint64_t kMostBytes = std::numeric_limits<std::int32_t>::max();
 
@@ -144,6 +144,21 @@ std::string OnnxModel::add_weights(std::string name, std::vector<std::int64_t> s
   claim(name);
   weights_.push_back({std::move(name), std::move(sizes), std::move(values)});
   return weights_.back().name;
+}
+
+std::string OnnxModel::add_integers(const std::string& name,
+                                    const std::vector<std::int64_t>& values) {
+  claim(name);
+  ProtobufMessage tensor;
+  tensor.varint(tensor_field::kDims, values.size());
+  tensor.varint(tensor_field::kDataType, kTensorInt64);
+  tensor.bytes(tensor_field::kName, name);
+  std::string raw;
+  for (const std::int64_t value : values)
+    append_little_endian(raw, static_cast<std::uint64_t>(value));
+  tensor.bytes(tensor_field::kRawData, raw);
+  graph_.message(graph_field::kInitializer, tensor);
+  return name;
 }
 
 std::string OnnxModel::add_node(const std::string& op, const std::vector<std::string>& inputs,

@@ -44,6 +44,8 @@ class OnnxModel {
   /// tensor of these sizes. Returns `name`.
   std::string add_weights(std::string name, std::vector<std::int64_t> sizes,
                           std::function<at::Tensor()> values);
+  /// A list of integers, such as the sizes that a Reshape takes. Returns `name`.
+  std::string add_integers(const std::string& name, const std::vector<std::int64_t>& values);
   /// A node with one output, which has the node's name. Returns `name`.
   /// @throws c10::Error for an input that is neither the model's nor of a node before, and (as
   /// add_weights) for a name given twice

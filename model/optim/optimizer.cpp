@@ -3,14 +3,19 @@
 #include <map>
 #include <set>
 
+#include <torch/nn/modules/normalization.h>
+
 namespace diffprob::model {
 namespace {
 
 void append_exempt(const torch::nn::Module& module, const std::string& prefix,
                    std::vector<std::string>& names) {
-  const bool batch_norm = module.named_buffers(/*recurse=*/false).contains("running_mean");
+  const bool norm = module.named_buffers(/*recurse=*/false).contains("running_mean") ||
+                    module.as<torch::nn::LayerNormImpl>() != nullptr;
   for (const auto& item : module.named_parameters(/*recurse=*/false)) {
-    if (batch_norm || item.key() == "bias") names.push_back(prefix + item.key());
+    const std::string& name = item.key();
+    const bool token = name == "pos_embed" || name == "mask_token";
+    if (norm || token || name == "bias") names.push_back(prefix + name);
   }
   for (const auto& item : module.named_children())
     append_exempt(*item.value(), prefix + item.key() + ".", names);

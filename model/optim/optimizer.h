@@ -71,8 +71,8 @@ class Optimizer {
 /// Which parameters weight decay acts on.
 enum class DecayOn { kAll, kWeights };
 
-/// Names of the parameters that DecayOn::kWeights leaves out: every "bias", and all of BatchNorm
-/// (modules with a "running_mean").
+/// Names of the parameters that DecayOn::kWeights leaves out: every "bias", all of BatchNorm
+/// (modules with a "running_mean") and LayerNorm, and a transformer's "pos_embed" and "mask_token".
 [[nodiscard]] std::vector<std::string> decay_exempt(const torch::nn::Module& module);
 
 /// Decay of each parameter of the module that requires a gradient, in the order of

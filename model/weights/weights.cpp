@@ -96,6 +96,10 @@ bool is_counter(const std::string& name) {
   return name.ends_with("num_batches_tracked");
 }
 
+/// What a vision transformer sees in training in place of patches that are left out: a network that
+/// leaves out none may lack it.
+const std::string kMaskToken = "mask_token";
+
 }  // namespace
 
 StateDict state_dict(const torch::nn::Module& module) {
@@ -115,7 +119,8 @@ std::vector<std::string> load_state_dict(const StateDict& targets, const StateDi
   for (const auto& [name, target] : targets) {
     const auto found = given.find(name);
     if (found == given.end()) {
-      if (!is_counter(name)) problems.add("missing", c10::str(name, " ", target.sizes()));
+      if (is_counter(name) || name == kMaskToken) continue;
+      problems.add("missing", c10::str(name, " ", target.sizes()));
       continue;
     }
     if (found->second.sizes() == target.sizes()) {
@@ -126,6 +131,7 @@ std::vector<std::string> load_state_dict(const StateDict& targets, const StateDi
     }
     given.erase(found);
   }
+  given.erase(kMaskToken);
   for (const auto& [name, tensor] : given) {
     if (!is_counter(name)) problems.add("unexpected", c10::str(name, " ", tensor.sizes()));
   }

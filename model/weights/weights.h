@@ -17,9 +17,9 @@ using StateDict = std::vector<std::pair<std::string, at::Tensor>>;
 [[nodiscard]] StateDict state_dict(const torch::nn::Module& module);
 
 /// Copies into the module. Throws c10::Error that names the first missing, unexpected and wrongly
-/// shaped entry and counts the others; num_batches_tracked may be missing. What wrappers put before
-/// the names ("module.", "net.") is taken off. Returns the names that stand outside such a prefix
-/// (those of a head, say), which were not used.
+/// shaped entry and counts the others; num_batches_tracked may be missing, and mask_token on either
+/// side. What wrappers put before the names ("module.", "net.") is taken off. Returns the names
+/// that stand outside such a prefix (those of a head, say), which were not used.
 std::vector<std::string> load_state_dict(torch::nn::Module& module, const StateDict& entries);
 std::vector<std::string> load_state_dict(const StateDict& targets, const StateDict& entries);
 

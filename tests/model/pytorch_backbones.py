@@ -1,4 +1,4 @@
-"""PyTorch side of the weight-file tests: IResNet and MobileFaceNet as PyTorch modules, written from their state-dict names.
+"""PyTorch side of the weight-file tests: IResNet, MobileFaceNet and vision transformers as PyTorch modules, written from their state-dict names.
 
   inspect FILE                     one line an entry: name, dtype, shape, sum in float64
   write FILE                       a state dict with all that torch.save can put into one: see special_state_dict
@@ -132,7 +132,85 @@ class MobileFaceNet(nn.Sequential):
             conv_6_sep=ConvolutionBlock(128, 512), output_layer=GlobalDepthwiseOutput()))
 
 
+class Attention(nn.Module):
+    """Scaled dot products written out, as the networks that were published compute them."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x):
+        images, tokens, width = x.shape
+        q, k, v = (part.view(images, tokens, self.heads, -1).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=2))
+        weights = torch.softmax(q @ k.transpose(2, 3) * (width // self.heads) ** -0.5, dim=3)
+        return self.proj((weights @ v).transpose(1, 2).reshape(images, tokens, width))
+
+
+class TransformerBlock(nn.Module):
+    """A branch is dropped, per image, with probability drop_path in training; the others grow by 1 / (1 - drop_path)."""
+
+    def __init__(self, width, heads, hidden, drop_path):
+        super().__init__()
+        self.drop_path = drop_path
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.attn = Attention(width, heads)
+        self.mlp = nn.Sequential(OrderedDict(fc1=nn.Linear(width, hidden), act=nn.ReLU6(), fc2=nn.Linear(hidden, width)))
+
+    def kept(self, branch):
+        if not self.training or self.drop_path == 0:
+            return branch
+        stays = torch.rand(len(branch), 1, 1) >= self.drop_path
+        return branch * (stays / (1 - self.drop_path))
+
+    def forward(self, x):
+        x = x + self.kept(self.attn(self.norm1(x)))
+        return x + self.kept(self.mlp(self.norm2(x)))
+
+
+class VisionTransformer(nn.Module):
+    #        width, depth, heads, hidden, patch, drop_path, mask_ratio, has a mask token
+    SHAPES = {"vit_nano": (64, 2, 2, 256, 9, 0.1, 0.1, True), "vit_t": (256, 12, 8, 1024, 9, 0.1, 0.1, True),
+              "vit_s": (512, 12, 8, 2048, 9, 0.1, 0.1, True), "vit_b": (512, 24, 8, 2048, 9, 0.1, 0.1, True),
+              "vit_l": (768, 24, 8, 3072, 9, 0.05, 0.1, True), "vit_h": (1024, 48, 8, 4096, 9, 0.1, 0, True),
+              "cvlface_vit_s": (512, 12, 8, 2560, 8, 0.1, 0.1, True), "cvlface_vit_b": (512, 24, 16, 1536, 8, 0.1, 0, False)}
+
+    def __init__(self, name, drop_path=None, mask_ratio=None, embedding=512):
+        super().__init__()
+        width, depth, heads, hidden, patch, published_path, published_mask, has_token = self.SHAPES[name]
+        drop_path = published_path if drop_path is None else drop_path
+        side = 112 // patch
+        self.masked = side**2 - int(side**2 * (1 - (published_mask if mask_ratio is None else mask_ratio)))
+        self.pos_embed = nn.Parameter(torch.randn(1, side**2, width) * 0.02)
+        if has_token:
+            self.mask_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(3, width, patch, patch)))
+        rates = [drop_path * i / (depth - 1) for i in range(depth)]
+        self.blocks = nn.Sequential(*[TransformerBlock(width, heads, hidden, rate) for rate in rates])
+        self.norm = nn.LayerNorm(width)
+        self.feature = nn.Sequential(nn.Linear(width * side**2, width, bias=False), nn.BatchNorm1d(width, eps=2e-5),
+                                     nn.Linear(width, embedding, bias=False), nn.BatchNorm1d(embedding, eps=2e-5))
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+
+    def forward(self, faces):
+        x = self.patch_embed(faces).flatten(2).transpose(1, 2) + self.pos_embed
+        if self.training and self.masked > 0:
+            images, tokens, width = x.shape
+            kept = torch.rand(images, tokens).argsort(1)[:, self.masked:, None].expand(-1, -1, width)
+            x = self.norm(self.blocks(x.gather(1, kept)))
+            x = self.mask_token.expand(images, tokens, width).scatter(1, kept, x)
+        else:
+            x = self.norm(self.blocks(x))
+        return self.feature(x.flatten(1))
+
+
 def make_network(name):
+    if name in VisionTransformer.SHAPES:
+        return VisionTransformer(name)
     return MobileFaceNet() if name == "mobilefacenet" else IResNet(name)
 
 

@@ -1,12 +1,13 @@
-// Whole training steps against train_steps.h5: backbone, sharded head, clipping and SGD together,
-// then the scores of the trained model. Network, head, sizes and rates come from the file;
-// tolerances follow the rounding that it shows.
+// Whole training steps against train_steps.h5 and transformer_steps.h5: backbone, sharded head,
+// clipping and optimiser together, then the scores of the trained model. Network, head, sizes and
+// rates come from the file; tolerances follow the rounding that it shows.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "model/margin/elastic.h"
 #include "model/networks/backbone.h"
+#include "model/optim/adamw.h"
 #include "model/optim/gradient_clip.h"
 #include "model/optim/sgd.h"
 #include "model/weights/weights.h"
@@ -30,7 +31,9 @@ class Replay {
         backbone_(model::make_backbone({.name = golden.text(home_of("model"), "model"),
                                         .embedding_dim = dim_,
                                         .dropout = 0.0,
-                                        .seed = 1})),
+                                        .seed = 1,
+                                        .drop_path = 0.0,
+                                        .mask_ratio = 0.0})),
         head_({.num_classes = classes_,
                .embedding_dim = dim_,
                .margin = released(margin_),
@@ -74,10 +77,8 @@ class Replay {
     for (const auto& parameter : backbone_->parameters()) {
       if (parameter.requires_grad()) trained.push_back(parameter);
     }
-    const model::SgdOptions options = {.momentum = number("momentum", 0.9),
-                                       .weight_decay = number("weight_decay", 5e-4)};
-    model::Sgd sgd(trained, options);
-    model::Sgd head_sgd({head_.weight()}, options);
+    const auto optimizer = make_optimizer(trained),
+               head_optimizer = make_optimizer({head_.weight()});
     backbone_->train();
     for (std::int64_t step = 0; step < steps(); ++step) {
       for (auto& parameter : trained) parameter.mutable_grad().reset();
@@ -92,8 +93,8 @@ class Replay {
       head_grad_norm.push_back(head_.weight().grad().norm().item<double>());
       train_prob.push_back(result.probability.cpu());
       const double rate = golden_.number(home_of("lr"), "lr");
-      sgd.step({rate, gradient.finite, {}, gradient.divisor});
-      head_sgd.step(rate);
+      optimizer->step({rate, gradient.finite, {}, gradient.divisor});
+      head_optimizer->step(rate);
     }
   }
 
@@ -129,6 +130,20 @@ class Replay {
   [[nodiscard]] std::int64_t attribute(const std::string& name) const {
     return static_cast<std::int64_t>(golden_.number(home_of(name), name));
   }
+  /// SGD, or what the attribute "optimizer" says.
+  [[nodiscard]] std::unique_ptr<model::Optimizer> make_optimizer(
+      const std::vector<torch::Tensor>& parameters) const {
+    const std::string home = home_of("optimizer");
+    if (golden_.has_attribute(home, "optimizer") && golden_.text(home, "optimizer") == "adamw") {
+      model::AdamWOptions options;
+      options.epsilon = number("epsilon", options.epsilon);
+      options.weight_decay = number("weight_decay", options.weight_decay);
+      return std::make_unique<model::AdamW>(parameters, options);
+    }
+    return std::make_unique<model::Sgd>(
+        parameters, model::SgdOptions{.momentum = number("momentum", 0.9),
+                                      .weight_decay = number("weight_decay", 5e-4)});
+  }
   static model::MarginOptions released(model::MarginOptions options) {
     options.reference = true;
     return options;
@@ -152,8 +167,21 @@ class Replay {
   model::ShardedHead head_;
 };
 
-std::vector<std::string> runs() {
-  return Golden("train_steps.h5").names("/");
+/// A run of a file.
+struct GoldenRun {
+  std::string file, name;
+};
+
+std::vector<std::string> runs_of(const std::string& file) {
+  return Golden(file).names("/");
+}
+
+std::vector<GoldenRun> all_runs() {
+  std::vector<GoldenRun> runs;
+  for (const std::string file : {"train_steps.h5", "transformer_steps.h5"}) {
+    for (const std::string& name : runs_of(file)) runs.push_back({file, name});
+  }
+  return runs;
 }
 
 /// Relative tolerances: scalars of a step and norms to each value, tensors to the largest element.
@@ -173,9 +201,9 @@ constexpr double kGrown = 1e-3;
 /// what the README asks is added.
 constexpr Tolerances kFloor = {1e-5, 2e-4, 1e-4, 2e-4, 1e-6, 2e-5, 5e-5, 2e-4};
 
-class TrainSteps : public ::testing::TestWithParam<std::string> {
+class TrainSteps : public ::testing::TestWithParam<GoldenRun> {
  protected:
-  [[nodiscard]] std::string path(const std::string& leaf) const { return GetParam() + "/" + leaf; }
+  [[nodiscard]] std::string path(const std::string& leaf) const { return run_ + "/" + leaf; }
   [[nodiscard]] torch::Tensor wanted(const std::string& leaf) const {
     return torch::tensor(golden_.reference(path(leaf)), torch::kDouble)
         .reshape(golden_.shape(path(leaf)));
@@ -192,7 +220,8 @@ class TrainSteps : public ::testing::TestWithParam<std::string> {
   void expect_state(Replay& replay);
   void expect_scores(Replay& replay);
 
-  Golden golden_{"train_steps.h5"};
+  const std::string run_ = GetParam().name;
+  Golden golden_{GetParam().file};
   Tolerances tolerances_ = {};
   std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
 };
@@ -213,7 +242,7 @@ void TrainSteps::expect_inputs(const Replay& replay) {
 
 Tolerances TrainSteps::tolerances() const {
   const bool chaotic =
-      golden_.number_or(GetParam(), "lr", golden_.number_or("/", "lr", 0)) > kChaoticRate;
+      golden_.number_or(run_, "lr", golden_.number_or("/", "lr", 0)) > kChaoticRate;
   const Tolerances& published = chaotic ? kPublishedChaotic : kPublished;
   const auto within = [&](const std::string& leaf, std::vector<double> rounding,
                           double Tolerances::*which) {
@@ -259,7 +288,7 @@ Tolerances TrainSteps::tolerances() const {
 /// The first step has seen no update, so the rounding of every run is an example of it.
 double TrainSteps::first_step_tolerance(const std::string& leaf, double Tolerances::*which) const {
   std::vector<double> rounding;
-  for (const auto& run : runs()) {
+  for (const auto& run : runs_of(GetParam().file)) {
     const auto of_run = golden_.elementwise_rounding(run + "/" + leaf);
     if (!of_run.empty()) rounding.push_back(of_run.front());
   }
@@ -344,9 +373,9 @@ void TrainSteps::expect_scores(Replay& replay) {
 
 TEST_P(TrainSteps, AgreeWithTheReference) {
   if (!golden_.has_float64(path("loss")))
-    print_skipped(GetParam() + " in float64",
+    print_skipped(run_ + " in float64",
                   "the set has a float32 run only, which is compared as its README says");
-  Replay replay(golden_, GetParam(), *communicator_);
+  Replay replay(golden_, run_, *communicator_);
   expect_inputs(replay);
   if (HasFatalFailure()) return;
 
@@ -358,11 +387,13 @@ TEST_P(TrainSteps, AgreeWithTheReference) {
 }
 
 TEST(TrainStepsSet, HasRuns) {
-  EXPECT_FALSE(runs().empty()) << "train_steps.h5 has no run";
+  for (const char* file : {"train_steps.h5", "transformer_steps.h5"})
+    EXPECT_FALSE(runs_of(file).empty()) << file << " has no run";
 }
 
-INSTANTIATE_TEST_SUITE_P(Runs, TrainSteps, ::testing::ValuesIn(runs()),
-                         [](const auto& entry) { return entry.param; });
+INSTANTIATE_TEST_SUITE_P(Runs, TrainSteps, ::testing::ValuesIn(all_runs()), [](const auto& entry) {
+  return entry.param.file.substr(0, entry.param.file.find('.')) + "_" + entry.param.name;
+});
 
 }  // namespace
 }  // namespace diffprob::tests

@@ -107,8 +107,9 @@ INSTANTIATE_TEST_SUITE_P(Networks, SyncBatchNorm,
                                            Setting{"tiny", at::kFloat, true, 2e-4, 2e-3},
                                            Setting{"tiny", at::kDouble, false, 1e-9, 1e-9},
                                            Setting{"tiny", at::kDouble, true, 1e-9, 1e-9},
-                                           Setting{"mobilefacenet", at::kDouble, false, 1e-9,
-                                                   1e-9}),
+                                           Setting{"mobilefacenet", at::kDouble, false, 1e-9, 1e-9},
+                                           Setting{"vit_nano", at::kDouble, false, 1e-9, 1e-9},
+                                           Setting{"vit_nano", at::kDouble, true, 1e-9, 1e-9}),
                          [](const auto& entry) {
                            const Setting& s = entry.param;
                            return std::string(s.name) +

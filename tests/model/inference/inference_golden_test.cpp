@@ -1,5 +1,5 @@
 // The inference network against the reference implementation's evaluation, for every network of
-// backbones.h5.
+// backbones.h5 and transformers.h5.
 #include <algorithm>
 #include <cstdio>
 
@@ -13,11 +13,13 @@
 namespace diffprob {
 namespace {
 
-TEST(InferenceNumbers, EvaluationAgreesWithTheReference) {
+class InferenceNumbers : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(InferenceNumbers, EvaluationAgreesWithTheReference) {
   constexpr std::uint64_t kFaces = 1000000;  // streams as the golden README has them
   constexpr double kFloor =
       1e-5;  // of the largest value; folding batch norms rounds weights once more
-  const tests::Golden golden("backbones.h5");
+  const tests::Golden golden(GetParam() + std::string(".h5"));
   const auto seed = static_cast<std::uint64_t>(golden.number("/", "seed"));
   const auto batch = static_cast<std::int64_t>(golden.number("/", "batch"));
   const auto known = model::backbone_names();
@@ -47,6 +49,9 @@ TEST(InferenceNumbers, EvaluationAgreesWithTheReference) {
   }
   EXPECT_GT(compared, 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(Sets, InferenceNumbers, ::testing::Values("backbones", "transformers"),
+                         [](const auto& entry) { return std::string(entry.param); });
 
 }  // namespace
 }  // namespace diffprob

@@ -1,5 +1,6 @@
 // Backbones against the reference implementation: names, order, shapes and counts of every network,
-// numbers of the networks in backbones.h5.
+// numbers of the networks in backbones.h5. Vision transformers likewise, with transformers.json and
+// transformers.h5.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -20,8 +21,12 @@ bool is_known(const std::string& network) {
   return std::find(names.begin(), names.end(), network) != names.end();
 }
 
-TEST(BackboneManifest, NamesOrderShapesAndCountsAreThoseOfTheReference) {
-  const nlohmann::json networks = tests::golden_json("backbones.json");
+/// A set of golden numbers by the name of its files, without their endings.
+class BackboneManifest : public ::testing::TestWithParam<const char*> {};
+class BackboneNumbers : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(BackboneManifest, NamesOrderShapesAndCountsAreThoseOfTheReference) {
+  const nlohmann::json networks = tests::golden_json(GetParam() + std::string(".json"));
   int compared = 0;
   for (const auto& [network, wanted] : networks.items()) {
     if (!is_known(network)) {
@@ -83,7 +88,8 @@ at::Tensor evaluate(model::Backbone& net, const at::Tensor& faces) {
 Run run_network(const std::string& network, std::uint64_t seed, std::int64_t batch,
                 at::ScalarType type) {
   constexpr std::uint64_t kFaces = 1000000, kOutputWeights = 1000001;
-  const auto net = model::make_backbone({.name = network, .dropout = 0.0});
+  const auto net =
+      model::make_backbone({.name = network, .dropout = 0.0, .drop_path = 0.0, .mask_ratio = 0.0});
   tests::fill_network(*net, seed);
   net->to(tests::test_device(), type);
   const at::Tensor faces =
@@ -246,9 +252,9 @@ double macs_of(const nlohmann::json& networks, const std::string& network) {
 }
 
 /// Compares every network of the file that may be compared in `type`; returns how many those are.
-int compare_all(at::ScalarType type, double most_macs) {
-  const tests::Golden golden("backbones.h5");
-  const nlohmann::json networks = tests::golden_json("backbones.json");
+int compare_all(const std::string& set, at::ScalarType type, double most_macs) {
+  const tests::Golden golden(set + ".h5");
+  const nlohmann::json networks = tests::golden_json(set + ".json");
   const auto seed = static_cast<std::uint64_t>(golden.number("/", "seed"));
   const auto batch = static_cast<std::int64_t>(golden.number("/", "batch"));
   int compared = 0;
@@ -270,16 +276,24 @@ int compare_all(at::ScalarType type, double most_macs) {
   return compared;
 }
 
-TEST(BackboneNumbers, Float32AgreesWithTheReference) {
-  EXPECT_GT(compare_all(at::kFloat, 1e300), 0)
-      << "backbones.h5 has no network that this build knows";
+TEST_P(BackboneNumbers, Float32AgreesWithTheReference) {
+  EXPECT_GT(compare_all(GetParam(), at::kFloat, 1e300), 0)
+      << "the set has no network that this build knows";
 }
 
-TEST(BackboneNumbers, Float64AgreesWithTheReferenceTo1e9) {
+TEST_P(BackboneNumbers, Float64AgreesWithTheReferenceTo1e9) {
   constexpr double kMostMacs = 3e9;  // larger networks take minutes in float64 on a CPU
-  if (compare_all(at::kDouble, kMostMacs) == 0)
-    GTEST_SKIP() << "backbones.h5 has no float64 run of a network small enough";
+  if (compare_all(GetParam(), at::kDouble, kMostMacs) == 0)
+    GTEST_SKIP() << "the set has no float64 run of a network small enough";
 }
+
+constexpr auto kSetName = [](const ::testing::TestParamInfo<const char*>& entry) {
+  return std::string(entry.param);
+};
+INSTANTIATE_TEST_SUITE_P(Sets, BackboneManifest, ::testing::Values("backbones", "transformers"),
+                         kSetName);
+INSTANTIATE_TEST_SUITE_P(Sets, BackboneNumbers, ::testing::Values("backbones", "transformers"),
+                         kSetName);
 
 }  // namespace
 }  // namespace diffprob

@@ -65,7 +65,7 @@ TEST(Backbone, InitialWeightsHaveTheDistributionsOfTheReference) {
 }
 
 TEST(Backbone, EveryParameterGetsAGradientAndEmbeddingsHaveTheSizeAskedFor) {
-  for (const char* name : {"tiny", "mobilefacenet"}) {
+  for (const char* name : {"tiny", "mobilefacenet", "vit_nano"}) {
     SCOPED_TRACE(name);
     const auto net = make_backbone({.name = name, .embedding_dim = 48, .dropout = 0.4});
     net->train();

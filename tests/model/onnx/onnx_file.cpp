@@ -3,6 +3,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <optional>
 
 #include "tests/support/protobuf_fields.h"
 
@@ -71,13 +72,47 @@ OnnxEnd read_end(const Fields& fields) {
 }
 
 void read_weights(const Fields& fields, OnnxContent& model) {
-  EXPECT_EQ(number(fields, 2), 1u);  // FLOAT
-  const at::Tensor values = at::empty(integers(fields, 1), at::kFloat);
+  const std::uint64_t type = number(fields, 2);
+  EXPECT_TRUE(type == 1u || type == 7u) << type;  // FLOAT, INT64
+  const at::Tensor values = at::empty(integers(fields, 1), type == 7u ? at::kLong : at::kFloat);
   const auto raw = all(fields, 9);
   ASSERT_EQ(raw.size(), 1u);
   ASSERT_EQ(raw[0].size(), values.nbytes());
   std::memcpy(values.mutable_data_ptr(), raw[0].data(), raw[0].size());
   EXPECT_TRUE(model.weights.emplace(text(fields, 8), values).second);
+}
+
+std::vector<std::int64_t> values_of(const at::Tensor& integers) {
+  const at::Tensor host = integers.to(at::kLong).contiguous();
+  return {host.data_ptr<std::int64_t>(), host.data_ptr<std::int64_t>() + host.numel()};
+}
+
+/// The operators that only vision transformers have.
+std::optional<at::Tensor> run_transformer_node(const OnnxNode& node,
+                                               const std::vector<at::Tensor>& in) {
+  if (node.op == "Sub") return in[0] - in[1];
+  if (node.op == "Div") return in[0] / in[1];
+  if (node.op == "Sqrt") return in[0].sqrt();
+  if (node.op == "MatMul") return in[0].matmul(in[1]);
+  if (node.op == "Transpose") return in[0].permute(node.integers.at("perm"));
+  if (node.op == "Clip") return in[0].clamp(in[1], in[2]);
+  if (node.op == "ReduceMean") return in[0].mean(node.integers.at("axes"), /*keepdim=*/true);
+  if (node.op == "Softmax") {
+    const at::Tensor powers = (in[0] - in[0].amax({-1}, /*keepdim=*/true)).exp();
+    EXPECT_EQ(node.integers.at("axis"), std::vector<std::int64_t>{-1});
+    return powers / powers.sum({-1}, /*keepdim=*/true);
+  }
+  if (node.op == "Reshape") {
+    std::vector<std::int64_t> sizes = values_of(in[1]);
+    for (std::size_t i = 0; i < sizes.size(); ++i)
+      if (sizes[i] == 0) sizes[i] = in[0].size(static_cast<std::int64_t>(i));
+    return in[0].reshape(sizes);
+  }
+  if (node.op == "Slice") {
+    EXPECT_EQ(in.size(), 4u);
+    return in[0].slice(values_of(in[3])[0], values_of(in[1])[0], values_of(in[2])[0]);
+  }
+  return std::nullopt;
 }
 
 at::Tensor run_node(const OnnxNode& node, const std::vector<at::Tensor>& in) {
@@ -88,11 +123,13 @@ at::Tensor run_node(const OnnxNode& node, const std::vector<at::Tensor>& in) {
     return values.view(sizes);
   };
   if (node.op == "Conv") {
-    const auto pads = attribute("pads");
+    const std::vector<std::int64_t> none(4, 0), one = {1};
+    const auto pads = node.integers.contains("pads") ? attribute("pads") : none;
+    const auto groups = node.integers.contains("group") ? attribute("group") : one;
     EXPECT_EQ(pads, std::vector<std::int64_t>(4, pads[0]));
     EXPECT_EQ(attribute("kernel_shape"), in[1].sizes().slice(2).vec());
     return at::conv2d(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor(), attribute("strides"),
-                      {pads[0], pads[1]}, {1, 1}, attribute("group")[0]);
+                      {pads[0], pads[1]}, {1, 1}, groups[0]);
   }
   if (node.op == "BatchNormalization") {
     const at::Tensor scale =
@@ -112,6 +149,7 @@ at::Tensor run_node(const OnnxNode& node, const std::vector<at::Tensor>& in) {
   if (node.op == "Sigmoid") return 1 / (1 + (-in[0]).exp());
   if (node.op == "GlobalAveragePool") return in[0].mean({2, 3}, /*keepdim=*/true);
   if (node.op == "Flatten") return in[0].reshape({in[0].size(0), -1});
+  if (const auto found = run_transformer_node(node, in)) return *found;
   throw std::runtime_error("no operator " + node.op);
 }
 

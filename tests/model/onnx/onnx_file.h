@@ -30,7 +30,7 @@ struct OnnxContent {
   std::map<std::string, std::string> metadata;
   std::vector<OnnxNode> nodes;
   std::vector<OnnxEnd> inputs, outputs;
-  std::map<std::string, at::Tensor> weights;  ///< float32
+  std::map<std::string, at::Tensor> weights;  ///< float32 or int64
 };
 [[nodiscard]] OnnxContent read_onnx(const std::string& path);
 

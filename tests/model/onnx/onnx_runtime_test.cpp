@@ -42,7 +42,8 @@ void settle_batch_norms(Backbone& backbone, const at::Tensor& faces) {
   }
   const at::Tensor variance = backbone.forward(faces).var();
   for (const auto& named : backbone.named_buffers()) {
-    if (named.key() == "features.running_var" || named.key() == "output_layer.bn.running_var")
+    if (named.key() == "features.running_var" || named.key() == "output_layer.bn.running_var" ||
+        named.key() == "feature.3.running_var")
       named.value().mul_(variance);
   }
 }
@@ -81,8 +82,8 @@ class OnnxRuntime : public ::testing::TestWithParam<std::string> {
 
 TEST_P(OnnxRuntime, EmbedsAsTheProgram) {
   const std::string network = GetParam();
-  const bool small =
-      network.starts_with("iresnet18") || network == "mobilefacenet" || network == "tiny";
+  const bool small = network.starts_with("iresnet18") || network == "mobilefacenet" ||
+                     network == "tiny" || network == "vit_nano" || network == "vit_t";
   if (!small && std::getenv("DIFFPROB_ONNX_ALL") == nullptr)
     GTEST_SKIP() << "a large network: set DIFFPROB_ONNX_ALL=1 to run it";
   const at::NoGradGuard no_grad;
