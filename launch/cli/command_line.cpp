@@ -11,7 +11,7 @@ namespace {
 
 /// Keys of the commands that read no configuration, whose values are paths.
 constexpr const char* kPathKeys[] = {"data",   "labels", "subset", "kept",
-                                     "repair", "report", "file"};
+                                     "repair", "report", "file",   "head"};
 
 /// Expands the paths that commands without a configuration take: shells leave "--file=~/x" alone.
 void expand_paths(CommandLine& line, std::vector<std::string>& problems) {

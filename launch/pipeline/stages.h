@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 #include "launch/job/runtime.h"
 #include "launch/observe/metrics.h"
 #include "launch/pipeline/stage.h"
+#include "launch/score/score.h"
 #include "launch/train/train.h"
 #include "prune/lists/index_set.h"
 #include "prune/prune_options.h"
@@ -49,6 +51,11 @@ class PipelineStages {
   [[nodiscard]] TrainedStage train_on(TrainJob job, bool record);
   /// Scores the whole training set (stage score); returns the score file.
   [[nodiscard]] std::string score_with(const std::string& checkpoint);
+  /// Instead of a first training: verifies the network of model.checkpoint, which was trained
+  /// elsewhere (stage given_original). Its result has no checkpoint and no dynamics.
+  [[nodiscard]] TrainedStage verify_given();
+  /// Scores with that network and model.head; after verify_given().
+  [[nodiscard]] std::string score_given();
   /// `dynamics`: file, read when the options need one.
   [[nodiscard]] PrunedStage prune_by(const std::string& stage, const prune::PruneOptions& options,
                                      const std::string& scores, const std::string& dynamics);
@@ -66,6 +73,8 @@ class PipelineStages {
   }
 
  private:
+  [[nodiscard]] std::string score_by(const std::string& fingerprint,
+                                     const std::function<LoadedModel()>& load);
   [[nodiscard]] Stage open_stage(const std::string& name, StageInputs inputs);
   /// SHA-256 of a file that all ranks see. Rank 0 reads it, once.
   [[nodiscard]] const std::string& digest_of(const std::string& file);
@@ -79,7 +88,9 @@ class PipelineStages {
   std::string sets_digest_;
   std::map<std::string, std::string> digests_;  ///< by path
   std::string planted_;
+  std::string given_;  ///< fingerprint of the network that was trained elsewhere
 };
+
 
 /// Throws ConfigError, naming the key that asks for it, when a pruning needs training dynamics that
 /// nobody records or names, or dynunc more epochs than train.epochs.
