@@ -17,6 +17,7 @@
 #include "launch/job/try_folder.h"
 #include "launch/pipeline/pipeline.h"
 #include "launch/pipeline/sweep.h"
+#include "launch/score/given_model.h"
 #include "launch/train/head_groups.h"
 #include "prune/methods/methods.h"
 
@@ -52,6 +53,7 @@ void check_stages(const std::string& command, const Config& config, const Datase
                   Problems& problems) {
   attempt(command, problems,
           [&] { command == "run" ? check_pipeline(config) : check_sweep(config); });
+  if (command == "run" && starts_from_given(config)) check_given(config, dataset.get(), problems);
   if (dataset || is_synthetic(config))
     attempt(command, problems, [&] { check_ratios(command, config, dataset.get(), problems); });
   check_dynamics_file(config, fingerprint_of(dataset), problems);
@@ -115,6 +117,7 @@ void check_files(const std::string& command, const Config& config, const Dataset
     if (dataset) attempt("data.train", problems, [&] { check_identities(*dataset, "train"); });
   }
   if (command == "run") check_ijb(config, problems);
+  if (command == "train") check_initial_head(config, dataset.get(), problems);
   if (command == "run" || command == "sweep") check_stages(command, config, dataset, problems);
   if (command == "score") check_scoring(config, dataset.get(), problems);
   if (command == "prune") check_prune_files(config, fingerprint_of(dataset), problems);
@@ -134,7 +137,11 @@ std::vector<std::pair<std::string, std::string>> shared_inputs(const std::string
   if (trains(command)) add("train.init", config.train.init);
   if (trains(command) || command == "eval")
     for (const auto& path : config.eval.sets) add("eval.sets", path);
-  if (command == "score" || command == "eval") add("model.checkpoint", config.model.checkpoint);
+  const bool given = command == "run" && starts_from_given(config);
+  if (command == "score" || command == "eval" || given)
+    add("model.checkpoint", config.model.checkpoint);
+  if (command == "score" || command == "train" || given)
+    for (const auto& path : config.model.head_files) add("model.head", path);
   if (command == "prune") add("prune.scores", config.prune.scores);
   if (command != "eval" && command != "score") add("prune.dynamics", config.prune.dynamics);
   if (command == "eval" || command == "run")

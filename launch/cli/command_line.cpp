@@ -12,7 +12,7 @@ namespace {
 
 /// Keys of the commands that read no configuration, whose values are paths.
 constexpr const char* kPathKeys[] = {"data",   "labels", "subset", "kept",
-                                     "repair", "report", "file"};
+                                     "repair", "report", "file",   "head"};
 
 /// --dry-run=RANKS: what a job of so many ranks needs, from another one.
 void set_dry_ranks(const std::string& text, CommandLine& line, std::vector<std::string>& problems) {

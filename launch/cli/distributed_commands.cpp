@@ -18,6 +18,7 @@
 #include "launch/pipeline/pruning.h"
 #include "launch/pipeline/sweep.h"
 #include "launch/plan/needs_text.h"
+#include "launch/score/given_model.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"
 #include "prune/methods/methods.h"
@@ -83,8 +84,11 @@ void train_command(const Config& config, Runtime& runtime) {
 
 void score_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
-  LoadedModel model = load_model(config.model.checkpoint, runtime);
   const auto dataset = open_training_set(config, runtime);
+  LoadedModel model = is_given_model(config)
+                          ? load_given_model(config, dataset->num_classes(),
+                                             given_model_fingerprint(config, runtime), runtime)
+                          : load_model(config.model.checkpoint, runtime);
   const std::string path = config.output + "/scores.h5";
   score(dataset, model, config, path, runtime);
   spdlog::info("scores of {} samples: {}", dataset->size(), path);

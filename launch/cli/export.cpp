@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "launch/checkpoint/network.h"
+#include "launch/cli/export_head.h"
 #include "launch/config/without_effect.h"
 #include "launch/job/read_config.h"
 #include "model/onnx/export.h"
@@ -18,14 +19,14 @@ namespace {
 
 constexpr const char* kFoldFlag = "fold-bn";
 
-/// Takes --file=X out of the line: it is no key of the configuration.
-std::string take_file(CommandLine& line) {
-  const auto file = std::find_if(line.overrides.begin(), line.overrides.end(),
-                                 [](const auto& item) { return item.key == "file"; });
-  if (file == line.overrides.end()) throw ConfigError({"usage:\n" + help_text("export")});
-  const std::string path = file->value;
-  line.overrides.erase(file);
-  return path;
+/// Takes --NAME=X out of the line: it is no key of the configuration.
+std::string take(CommandLine& line, const std::string& name) {
+  const auto item = std::find_if(line.overrides.begin(), line.overrides.end(),
+                                 [&](const auto& each) { return each.key == name; });
+  if (item == line.overrides.end()) return {};
+  const std::string value = item->value;
+  line.overrides.erase(item);
+  return value;
 }
 
 void check_request(const std::string& path, const std::string& source, bool folds) {
@@ -44,15 +45,7 @@ void check_request(const std::string& path, const std::string& source, bool fold
   if (!problems.empty()) throw ConfigError(problems);
 }
 
-}  // namespace
-
-int export_command(const CommandLine& given) {
-  CommandLine line = given;
-  const std::string path = take_file(line);
-  const Config config = read_config(line);
-  for (const std::string& key : without_effect("export", config))
-    fmt::print(stderr, "warning: {}\n", key);
-  const bool folds = std::find(line.flags.begin(), line.flags.end(), kFoldFlag) != line.flags.end();
+void export_network(const std::string& path, const Config& config, bool folds) {
   check_request(path, config.model.checkpoint, folds);
   const LoadedNetwork loaded =
       load_network(config.model.checkpoint,
@@ -62,13 +55,28 @@ int export_command(const CommandLine& given) {
   if (path.ends_with(".pth")) {
     const auto file = model::write_pth(path, model::state_dict(*loaded.backbone));
     fmt::print("wrote {}: {} bytes, state dict for torch.load\n", path, file.bytes);
-    return 0;
+    return;
   }
   const auto batch_norm = folds ? model::OnnxBatchNorm::kFolded : model::OnnxBatchNorm::kKept;
   const auto file = model::write_onnx(path, *loaded.backbone, {name, batch_norm});
   fmt::print("wrote {}: {} bytes, opset {}, {} batch norms{}\n", path, file.bytes,
              model::kOnnxOpset, file.batch_norms,
              folds ? " kept, because they precede padded convolutions" : "");
+}
+
+}  // namespace
+
+int export_command(const CommandLine& given) {
+  CommandLine line = given;
+  const std::string path = take(line, "file");
+  const HeadExport head{take(line, "head"), take(line, "head-form"), take(line, "shards")};
+  if (path.empty() && head.path.empty()) throw ConfigError({"usage:\n" + help_text("export")});
+  const Config config = read_config(line);
+  for (const std::string& key : without_effect("export", config))
+    fmt::print(stderr, "warning: {}\n", key);
+  const bool folds = std::find(line.flags.begin(), line.flags.end(), kFoldFlag) != line.flags.end();
+  if (!path.empty()) export_network(path, config, folds);
+  if (!head.path.empty()) export_head(head, config);
   return 0;
 }
 

@@ -23,6 +23,7 @@
 #include "launch/inputs/set_paths.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/pipeline/pruning.h"
+#include "launch/score/given_model.h"
 #include "launch/score/head_labels.h"
 #include "launch/train/optimizers.h"
 #include "launch/train/train.h"
@@ -215,14 +216,39 @@ void check_network(const Config& config, Problems& problems) {
   });
 }
 
+void check_given(const Config& config, const data::Dataset* dataset, Problems& problems) {
+  bool there = attempt("model.checkpoint", problems, [&] { need_there(config.model.checkpoint); });
+  for (const std::string& path : config.model.head_files)
+    there &= attempt("model.head", problems, [&] { need_there(path); });
+  if (!there) return;
+  attempt("model.checkpoint", problems,
+          [&] { check_given_model(config, dataset != nullptr ? dataset->num_classes() : 0); });
+}
+
+void check_initial_head(const Config& config, const data::Dataset* dataset, Problems& problems) {
+  if (config.train.init.empty() || !is_given_model(config)) return;
+  attempt("model.head", problems, [&] {
+    for (const std::string& path : config.model.head_files) need_there(path);
+    const model::HeadFiles head(config.model.head_files, config.model.network.embedding_dim);
+    if (dataset != nullptr) check_head_classes(head, dataset->num_classes());
+  });
+}
+
 void check_scoring(const Config& config, const data::Dataset* dataset, Problems& problems) {
   const std::string& checkpoint = config.model.checkpoint;
   if (checkpoint.empty()) {
     problems.push_back("model.checkpoint: this command needs it");
     return;
   }
+  if (is_given_model(config)) return check_given(config, dataset, problems);
   attempt("model.checkpoint", problems, [&] {
     need_there(checkpoint);
+    if (!fs::is_directory(checkpoint))
+      throw data::DataError(
+          checkpoint +
+          " is a file, and no model.head is given: scores need class centres, too. Give a "
+          "checkpoint folder, or name the file of the centres with --model.head=FILES (the same "
+          "file when it holds both)");
     const Manifest manifest = read_manifest(checkpoint);
     for (const auto& file : manifest.files) need_there(checkpoint + "/" + file.name);
     if (dataset == nullptr) return;

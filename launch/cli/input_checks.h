@@ -33,6 +33,10 @@ void check_ijb(const Config& config, Problems& problems);
 void check_features(const Config& config, Problems& problems);
 /// model.checkpoint as a network, for eval.
 void check_network(const Config& config, Problems& problems);
+/// model.checkpoint and model.head of a network that was trained elsewhere. `dataset` may be null.
+void check_given(const Config& config, const data::Dataset* dataset, Problems& problems);
+/// model.head as the start of a training. `dataset` may be null.
+void check_initial_head(const Config& config, const data::Dataset* dataset, Problems& problems);
 /// model.checkpoint as network and head, for score. `dataset` may be null.
 void check_scoring(const Config& config, const data::Dataset* dataset, Problems& problems);
 /// Files that a pruning reads. `fingerprint` of the data set, or "".

@@ -71,6 +71,7 @@ struct ModelConfig {
   std::string head_group = "0";  ///< head_group_of() reads it
   bool sync_batch_norm = false;
   std::string checkpoint;
+  std::vector<std::string> head_files;
 };
 
 /// Use of a CUDA graph for the steps of a training.

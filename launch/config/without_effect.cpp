@@ -39,10 +39,9 @@ const std::vector<Use>& uses() {
     return keys;
   };
   static const std::vector<Use> all = {
-      {"run", with_common({"data.", "augment.", "synthetic.", "model.", "!model.checkpoint",
-                           "train.", "score.", "prune.", "!prune.scores", "eval.sets", "eval.ijb",
-                           "eval.ijb_variants", "eval.batch_per_rank", "eval.precision",
-                           "eval.folds", "run."})},
+      {"run", with_common({"data.", "augment.", "synthetic.", "model.", "train.", "score.",
+                           "prune.", "!prune.scores", "eval.sets", "eval.ijb", "eval.ijb_variants",
+                           "eval.batch_per_rank", "eval.precision", "eval.folds", "run."})},
       {"sweep",
        with_common({"data.", "augment.", "synthetic.", "model.", "!model.checkpoint", "train.",
                     "score.", "prune.", "!prune.scores", "!prune.method", "!prune.clean",
@@ -52,12 +51,14 @@ const std::vector<Use>& uses() {
                              "eval.sets", "eval.batch_per_rank", "eval.precision", "eval.folds"})},
       {"score", with_common({"data.", "!data.flip", "!data.sampling", "!data.sampling_power",
                              "!data.resident_gib", "!data.cache_gib", "model.checkpoint",
-                             "train.precision", "train.max_time", "score."})},
+                             "model.head", "model.backbone", "model.embedding_dim", "model.loss",
+                             "model.scale", "model.m1", "model.m2", "model.m3", "train.precision",
+                             "train.max_time", "score."})},
       {"prune", with_common({"data.train", "data.root", "data.kept", "data.labels", "prune."})},
       {"eval",
        with_common({"data.train", "data.image_size", "data.decode_threads", "model.checkpoint",
                     "model.backbone", "model.embedding_dim", "train.precision", "eval."})},
-      {"export", {"model.checkpoint", "model.backbone", "model.embedding_dim"}},
+      {"export", {"model.checkpoint", "model.head", "model.backbone", "model.embedding_dim"}},
   };
   return all;
 }
@@ -76,7 +77,31 @@ std::string advice(const std::string& command, const std::string& key) {
   return readers.empty() ? "" : fmt::format("it is read by {}", fmt::join(readers, ", "));
 }
 
-std::string of_another_command(const std::string& command, const std::string& key) {
+/// Keys of a network that was trained elsewhere have an effect only together.
+std::string without_partner(const std::string& command, const std::string& key,
+                            const Config& config) {
+  static const Keys describes = {
+      "model.backbone", "model.embedding_dim", "model.loss", "model.scale", "model.m1", "model.m2",
+      "model.m3"};
+  const bool has_head = !config.model.head_files.empty();
+  if (key == "model.head" && (command == "sweep" || command == "prune" || command == "eval"))
+    return command + " does not read it; it is read by run, train, score, export";
+  if (command == "score" && !has_head && is_among(key, describes))
+    return "score reads it with model.head only; a checkpoint folder names its network and loss";
+  if (command == "train" && key == "model.head" && config.train.init.empty())
+    return "train.init is not given, whose head it is";
+  if (command == "run" && key == "model.head" && config.model.checkpoint.empty())
+    return "model.checkpoint is not given, whose head it is (train.init of a run is the start of "
+           "all its trainings, each with a new head)";
+  if (command == "run" && key == "model.checkpoint" && !has_head)
+    return "model.head is not given, which with it replaces the first training; " +
+           advice(command, key);
+  return {};
+}
+
+std::string of_another_command(const std::string& command, const std::string& key,
+                               const Config& config) {
+  if (const std::string why = without_partner(command, key, config); !why.empty()) return why;
   if (reads_key(command, key)) return {};
   const std::string instead = advice(command, key);
   return fmt::format("{} does not read it{}", command, instead.empty() ? "" : "; " + instead);
@@ -285,7 +310,7 @@ std::vector<std::string> without_effect(const std::string& command, const Config
   std::vector<std::string> lines;
   const auto conditions = conditions_of(command);
   for (const GivenKey& given : config.given) {
-    std::string why = given.is_flag ? of_another_command(command, given.key) : "";
+    std::string why = given.is_flag ? of_another_command(command, given.key, config) : "";
     for (const Condition& each : conditions)
       if (why.empty() && is_among(given.key, each.keys) && !each.holds(config))
         why = each.unless(config);

@@ -8,6 +8,7 @@
 #include "launch/evaluate/results.h"
 #include "launch/observe/json_file.h"
 #include "launch/pipeline/stages.h"
+#include "launch/score/given_model.h"
 
 namespace diffprob::launch {
 namespace {
@@ -29,12 +30,22 @@ std::vector<std::string> lists_of(const std::string& folder) {
 
 nlohmann::json PipelineStages::ijb_with(const std::string& name, const std::string& checkpoint) {
   if (config_.eval.ijb.empty()) return nlohmann::json::array();
+  return ijb_by(name, checkpoint_fingerprint(checkpoint),
+                [&] { return load_network(checkpoint, {}, runtime_.device()); });
+}
+
+nlohmann::json PipelineStages::ijb_given(const std::string& name) {
+  if (config_.eval.ijb.empty()) return nlohmann::json::array();
+  return ijb_by(name, given_, [&] { return load_given_network(config_, runtime_); });
+}
+
+nlohmann::json PipelineStages::ijb_by(const std::string& name, const std::string& fingerprint,
+                                      const std::function<LoadedNetwork()>& load) {
   std::string lists;
   for (const auto& folder : config_.eval.ijb)
     for (const auto& file : lists_of(folder)) lists += digest_of(file) + "\n";
   const std::string inputs = dump_sections(config_, {"eval.ijb_variants", "eval.precision"}) +
-                             "network=" + checkpoint_fingerprint(checkpoint) +
-                             "\nlists=" + data::sha256_hex(lists) + "\n";
+                             "network=" + fingerprint + "\nlists=" + data::sha256_hex(lists) + "\n";
   Stage stage = open_stage(name, {inputs, inputs});
   if (stage.done()) return read_json(stage.path(kResults));
 
@@ -44,7 +55,7 @@ nlohmann::json PipelineStages::ijb_with(const std::string& name, const std::stri
     made.push_back(file_of_parts(kCurves, {set, variant}));
     return stage.path(made.back());
   };
-  const LoadedNetwork network = load_network(checkpoint, {}, runtime_.device());
+  const LoadedNetwork network = load();
   nlohmann::json results = nlohmann::json::array();
   for (const IjbSet& set : open_ijb_sets(config_, runtime_))
     results.push_back(

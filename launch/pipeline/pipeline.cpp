@@ -16,6 +16,7 @@
 #include "launch/pipeline/stages.h"
 #include "launch/pipeline/summary.h"
 #include "launch/report/report.h"
+#include "launch/score/given_model.h"
 #include "prune/methods/methods.h"
 
 namespace diffprob::launch {
@@ -29,11 +30,14 @@ class Pipeline {
   void run() {
     const auto start = std::chrono::steady_clock::now();
     stages_.open_data();
-    const TrainedStage original =
-        train("original", "train_original", stages_.dataset(), 0, /*verify_untrained=*/true);
+    const bool given = starts_from_given(config_);
+    const TrainedStage original = given ? verify_given()
+                                        : train("original", "train_original", stages_.dataset(), 0,
+                                                /*verify_untrained=*/true);
     const std::string dynamics =
         config_.prune.dynamics.empty() ? original.dynamics : config_.prune.dynamics;
-    const std::string scores = stages_.score_with(original.checkpoint);
+    const std::string scores =
+        given ? stages_.score_given() : stages_.score_with(original.checkpoint);
     const prune::IndexSet pruned =
         stages_.prune_by("prune", prune_options(config_), scores, dynamics).set;
     for (std::int64_t s = 0; s < config_.run.seeds; ++s) {
@@ -52,6 +56,13 @@ class Pipeline {
   }
 
  private:
+  TrainedStage verify_given() {
+    TrainedStage verified = stages_.verify_given();
+    add_rows("original", verified.result, *stages_.dataset());
+    rows_.back().ijb = stages_.ijb_given("ijb_original");
+    return verified;
+  }
+
   TrainedStage train(const std::string& row_name, const std::string& stage_name,
                      const std::shared_ptr<const data::Dataset>& dataset, std::int64_t seed_index,
                      bool verify_untrained = false) {
@@ -103,6 +114,10 @@ class Pipeline {
     nlohmann::json summary = {{"models", summary_json(rows_)}, {"seconds", seconds}};
     std::string text = "\nResult of " + config_.output + " (this run took " +
                        format_duration(seconds) + ")\n\n" + summary_table(rows_);
+    if (starts_from_given(config_)) {
+      summary["given"] = given_model_text(config_);
+      text += "\noriginal: " + given_model_text(config_) + ", given and not trained here\n";
+    }
     if (!stages_.planted().empty()) {
       summary["planted"] = judge_planted(stages_.planted(), pruned);
       text += "\n" + planted_text(summary["planted"]);
@@ -125,6 +140,12 @@ class Pipeline {
 void check_pipeline(const Config& config) {
   const auto problems = ijb_variant_problems(config);
   if (!problems.empty()) throw ConfigError(problems);
+  if (starts_from_given(config) && prune::needs_dynamics(prune_options(config)) &&
+      config.prune.dynamics.empty())
+    throw ConfigError(
+        {"prune.method=" + prune::method_name(config.prune.options.method) +
+         " reads training dynamics, and a given network (model.head) is not trained here: name a "
+         "file of dynamics (--prune.dynamics=FILE), or choose another method"});
   check_dynamics(config, prune_options(config),
                  "prune.method=" + prune::method_name(config.prune.options.method));
 }

@@ -9,12 +9,15 @@
 #include "dist/mpi/agreement.h"
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/evaluate/results.h"
+#include "launch/evaluate/verification_file.h"
+#include "launch/evaluate/verify.h"
 #include "launch/inputs/kept_list.h"
 #include "launch/inputs/open_data.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
 #include "launch/observe/json_member.h"
 #include "launch/pipeline/pruning.h"
+#include "launch/score/given_model.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"
 #include "prune/methods/methods.h"
@@ -94,6 +97,7 @@ const std::string& PipelineStages::digest_of(const std::string& file) {
 TrainedStage PipelineStages::train_on(TrainJob job, bool record) {
   Config config = config_;
   config.train.record = record;
+  config.model.head_files.clear();  // the trainings of a run start with a new head
   const std::string inputs =
       training_settings(config) +
       dump_sections(config, {"train.eval_every_epochs", "eval.folds", "eval.precision"}) +
@@ -131,19 +135,50 @@ TrainedStage PipelineStages::train_on(TrainJob job, bool record) {
           stage.result()};
 }
 
+TrainedStage PipelineStages::verify_given() {
+  given_ = given_model_fingerprint(config_, runtime_);
+  const std::string inputs = dump_sections(config_, {"eval.folds", "eval.precision"}) +
+                             "network=" + given_ +
+                             "\nverification_sets=" + data::sha256_hex(sets_digest_) + "\n";
+  Stage stage = open_stage("given_original", inputs_of(inputs));
+  if (!stage.done()) {
+    const LoadedNetwork network = load_given_network(config_, runtime_);
+    const auto reports = verify_sets("given_original " + network.origin, sets_, *network.backbone,
+                                     config_, runtime_);
+    if (runtime_.is_root()) write_verification(stage.path("verification.json"), {}, reports);
+    stage.complete({{"given", given_model_text(config_)},
+                    {"steps", 0},
+                    {"seconds", 0.0},
+                    {"untrained", reports_to_json({})},
+                    {"reports", reports_to_json(reports)}},
+                   {"verification.json"});
+  }
+  return {"", "", stage.result()};
+}
+
 std::string PipelineStages::score_with(const std::string& checkpoint) {
+  return score_by(checkpoint_fingerprint(checkpoint),
+                  [&] { return load_model(checkpoint, runtime_); });
+}
+
+std::string PipelineStages::score_given() {
+  return score_by(
+      given_, [&] { return load_given_model(config_, dataset_->num_classes(), given_, runtime_); });
+}
+
+std::string PipelineStages::score_by(const std::string& fingerprint,
+                                     const std::function<LoadedModel()>& load) {
   const std::string inputs =
       dump_sections(config_, {"score.margin", "score.precision", "data.on_corrupt"}) +
-      dataset_->fingerprint() + checkpoint_fingerprint(checkpoint);
+      dataset_->fingerprint() + fingerprint;
   Stage stage = open_stage(
       "score",
       {inputs, dump_sections(config_, {"score.margin", "score.precision", "data.on_corrupt"}) +
-                   "dataset=" + dataset_->fingerprint() +
-                   "\nnetwork=" + checkpoint_fingerprint(checkpoint) + "\n"});
+                   "dataset=" + dataset_->fingerprint() + "\nnetwork=" + fingerprint + "\n"});
   const std::string path = stage.path("scores.h5");
   if (!stage.done()) {
     const auto start = std::chrono::steady_clock::now();
-    LoadedModel model = load_model(checkpoint, runtime_);
+    LoadedModel model = load();
     score(dataset_, model, config_, path, runtime_);
     stage.complete(
         {{"samples", dataset_->size()},

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,10 +10,12 @@
 
 #include "data/sets/dataset.h"
 #include "eval/embed/resident_set.h"
+#include "launch/checkpoint/network.h"
 #include "launch/config/config.h"
 #include "launch/job/runtime.h"
 #include "launch/observe/metrics.h"
 #include "launch/pipeline/stage.h"
+#include "launch/score/score.h"
 #include "launch/train/train.h"
 #include "prune/lists/index_set.h"
 #include "prune/prune_options.h"
@@ -52,6 +55,13 @@ class PipelineStages {
   /// Evaluates a network on the folders of eval.ijb in a stage of that name, which holds ijb.json
   /// and the ROC curves. Returns a list of what ijb_to_json() gives; empty without eval.ijb.
   [[nodiscard]] nlohmann::json ijb_with(const std::string& stage, const std::string& checkpoint);
+  /// The same for the network that was trained elsewhere; after verify_given().
+  [[nodiscard]] nlohmann::json ijb_given(const std::string& stage);
+  /// Instead of a first training: verifies the network of model.checkpoint, which was trained
+  /// elsewhere (stage given_original). Its result has no checkpoint and no dynamics.
+  [[nodiscard]] TrainedStage verify_given();
+  /// Scores with that network and model.head; after verify_given().
+  [[nodiscard]] std::string score_given();
   /// `dynamics`: file, read when the options need one.
   [[nodiscard]] PrunedStage prune_by(const std::string& stage, const prune::PruneOptions& options,
                                      const std::string& scores, const std::string& dynamics);
@@ -69,6 +79,10 @@ class PipelineStages {
   }
 
  private:
+  [[nodiscard]] std::string score_by(const std::string& fingerprint,
+                                     const std::function<LoadedModel()>& load);
+  [[nodiscard]] nlohmann::json ijb_by(const std::string& stage, const std::string& fingerprint,
+                                      const std::function<LoadedNetwork()>& load);
   [[nodiscard]] Stage open_stage(const std::string& name, StageInputs inputs);
   /// SHA-256 of a file that all ranks see. Rank 0 reads it, once.
   [[nodiscard]] const std::string& digest_of(const std::string& file);
@@ -82,6 +96,7 @@ class PipelineStages {
   std::string sets_digest_;
   std::map<std::string, std::string> digests_;  ///< by path
   std::string planted_;
+  std::string given_;  ///< fingerprint of the network that was trained elsewhere
 };
 
 /// Throws ConfigError, naming the key that asks for it, when a pruning needs training dynamics that

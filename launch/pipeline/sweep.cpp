@@ -156,6 +156,10 @@ prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell,
 }
 
 void check_sweep(const Config& config) {
+  if (!config.model.head_files.empty())
+    throw ConfigError(
+        {"model.head: a sweep trains its original networks itself, one for each seed; use "
+         "`diffprob run` with a given network"});
   const auto cells = sweep_cells(config);
   for (const auto& cell : cells)
     check_dynamics(config, sweep_options(config, cell, 0), "sweep.methods: " + cell.name());

@@ -205,6 +205,12 @@ void write_overview(eval::HtmlWriter& html, const ReportRuns& runs) {
   for (const auto& run : runs) {
     if (runs.size() > 1) html.element("h3", run.name);
     write_tiles(html, run);
+    for (const auto& training : run.trainings) {
+      const std::string given = text_at(training.result, "given");
+      if (!given.empty())
+        html.element("p",
+                     "The original network was given, not trained in this run: " + given + ".");
+    }
     const auto& planted = value_at(run.summary, "planted");
     if (planted.is_object()) {
       html.element(

@@ -60,7 +60,7 @@ void describe_data(const ReportRun& run, ModelRow& row) {
   if (const auto* pruning = pruning_of(run, stage)) {
     row.images = number_at(pruning->summary, "kept");
     row.identities = number_at(pruning->summary, "identities_after");
-  } else if (stage == "train_original" && !run.prunings.empty()) {
+  } else if ((stage == "train_original" || stage == "given_original") && !run.prunings.empty()) {
     row.images = number_at(run.prunings.front().summary, "samples");
     row.identities = number_at(run.prunings.front().summary, "identities_before");
   }

@@ -13,6 +13,7 @@
 #include "launch/inputs/labels.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/report/json.h"
+#include "launch/score/given_model.h"
 #include "prune/lists/index_set.h"
 
 namespace diffprob::launch {
@@ -124,8 +125,10 @@ class Reading {
     for (const auto& name : names) {
       if (belongs(name, "prune")) add_pruning(name);
     }
-    if (std::find(names.begin(), names.end(), "train_original") != names.end())
-      add_training("train_original", in("train_original"));
+    const bool given = run_.config && starts_from_given(*run_.config);
+    const std::string original = given ? "given_original" : "train_original";
+    if (std::find(names.begin(), names.end(), original) != names.end())
+      add_training(original, in(original));
     for (const auto& name : names) {
       if (belongs(name, "train") && name != "train_original") add_training(name, in(name));
     }
@@ -150,6 +153,7 @@ class Reading {
   /// "original", the method of the pruning for "pruned", else what stands between "train_" and "_s"
   /// and the seed.
   [[nodiscard]] std::string model_of(const std::string& stage) const {
+    if (stage == "given_original") return "original";
     std::string name = stage.starts_with("train_") ? stage.substr(6) : "trained";
     const auto seed = name.rfind("_s");
     const bool numbered = seed != std::string::npos && seed + 2 < name.size() &&
@@ -174,13 +178,12 @@ class Reading {
     run_.trainings.push_back(std::move(training));
   }
 
-  /// The evaluation of train_NAME is in ijb_NAME; one of an earlier start is not shown when the
-  /// last one asked for none.
+  /// The evaluation of train_NAME or given_NAME is in ijb_NAME; one of an earlier start is not
+  /// shown when the last one asked for none.
   void read_ijb(ReportTraining& training) {
-    const std::string prefix = "train_";
-    if (!training.stage.starts_with(prefix) || !run_.config || run_.config->eval.ijb.empty())
-      return;
-    const std::string path = in("ijb_" + training.stage.substr(prefix.size()) + "/ijb.json");
+    const auto underscore = training.stage.find('_');
+    if (underscore == std::string::npos || !run_.config || run_.config->eval.ijb.empty()) return;
+    const std::string path = in("ijb" + training.stage.substr(underscore) + "/ijb.json");
     if (is_file(path))
       read_ijb_file(path, training);
     else

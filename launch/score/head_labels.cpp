@@ -29,4 +29,19 @@ std::string check_head_labels(const std::string& checkpoint, const CheckpointInf
       checkpoint, dataset.fingerprint().substr(0, 12), trained_on.substr(0, 12), classes);
 }
 
+void check_head_classes(const model::HeadFiles& head, std::int64_t classes) {
+  const std::int64_t found = head.num_classes();
+  if (found == classes) return;
+  throw ConfigError({fmt::format(
+      "model.head: {} {} {} class centres, but the data set has {} identities, and row k must be "
+      "the centre of identity k. {}",
+      head.text(), head.paths().size() == 1 ? "has" : "have", found, classes,
+      found > classes
+          ? "Give the set that the network was trained on (not a part of it: data.kept, and with "
+            "the same labels: data.labels). If the head was padded with rows that belong to "
+            "nobody, cut them off"
+          : "Are files of further ranks missing? If not, the network was trained on a part of this "
+            "set (data.kept), or on labels that were renumbered (data.labels=dense)")});
+}
+
 }  // namespace diffprob::launch

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "data/sets/dataset.h"
 #include "launch/checkpoint/checkpoint.h"
+#include "model/head_files/head_files.h"
 
 namespace diffprob::launch {
 
@@ -14,5 +16,9 @@ namespace diffprob::launch {
 [[nodiscard]] std::string check_head_labels(const std::string& checkpoint,
                                             const CheckpointInfo& info,
                                             const data::Dataset& dataset);
+
+/// Throws ConfigError when files of class centres (model.head) do not have as many classes as the
+/// data set; the message says what may be the cause.
+void check_head_classes(const model::HeadFiles& head, std::int64_t classes);
 
 }  // namespace diffprob::launch

@@ -19,7 +19,8 @@ namespace {
 /// line more would make every earlier run look different: keys that weights depend on are added
 /// behind it when they are not the default.
 constexpr const char* kNewerKeys[] = {"train.deterministic", "model.head_group",
-                                      "model.embedding_dtype", "train.eval_every_steps"};
+                                      "model.embedding_dtype", "train.eval_every_steps",
+                                      "model.head"};
 
 std::string without_newer_keys(std::string settings) {
   for (const std::string key : kNewerKeys) {
@@ -58,6 +59,7 @@ std::string training_settings(const Config& config) {
   if (config.data.labels != Labels::kAsIs) newer += dump_sections(relevant, {"data.labels"});
   if (config.model.head.embedding_wire != at::kFloat)
     newer += dump_sections(relevant, {"model.embedding_dtype"});
+  if (!config.model.head_files.empty()) newer += dump_sections(relevant, {"model.head"});
   return without_newer_keys(settings) + newer;
 }
 

@@ -7,6 +7,7 @@
 
 #include "data/files/text_lines.h"
 #include "data/sets/set_names.h"
+#include "launch/score/head_labels.h"
 #include "launch/train/averaged_statistics.h"
 
 namespace diffprob::launch {
@@ -137,7 +138,18 @@ void TrainingCheckpoints::check_classes(const std::string& checkpoint,
 void TrainingCheckpoints::start_from_weights() {
   if (config_.train.init.empty()) return;
   load_backbone_weights(config_.train.init, model::state_dict(train_step_.backbone()));
+  if (!config_.model.head_files.empty()) return start_from_head();
   spdlog::info("{}: starts from the network of {} with a new head", job_.name, config_.train.init);
+}
+
+/// The optimiser of the head has just been made: its momenta are zero.
+void TrainingCheckpoints::start_from_head() {
+  model::ShardedHead& head = train_step_.head();
+  const model::HeadFiles files(config_.model.head_files, head.options().embedding_dim);
+  check_head_classes(files, job_.dataset->num_classes());
+  files.read(head.first_class(), head.weight());
+  spdlog::info("{}: starts from the network of {} and the class centres of {}", job_.name,
+               config_.train.init, files.text());
 }
 
 void TrainingCheckpoints::save(const TrainingProgress& progress, double train_seconds) {

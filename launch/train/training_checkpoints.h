@@ -41,6 +41,7 @@ class TrainingCheckpoints {
 
  private:
   void start_from_weights();
+  void start_from_head();
   void resume_at(const CheckpointInfo& info, TrainingProgress& progress);
   void check_classes(const std::string& checkpoint, const CheckpointInfo& info) const;
   [[nodiscard]] std::optional<double> result(const std::vector<eval::SetReport>& reports) const;

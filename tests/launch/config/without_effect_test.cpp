@@ -53,6 +53,22 @@ TEST(WithoutEffect, RunReadsIjbButNoFilesOfAnEvaluation) {
   EXPECT_THAT(lines_of("eval", {{"eval.scores", "s.csv"}, {"eval.roc", "r.csv"}}), IsEmpty());
 }
 
+TEST(WithoutEffect, KeysOfANetworkTrainedElsewhereBelongTogether) {
+  const Override head{"model.head", "header.pth"}, checkpoint{"model.checkpoint", "backbone.pth"},
+      loss{"model.loss", "arcface"}, init{"train.init", "backbone.pth"};
+  EXPECT_THAT(lines_of("score", {checkpoint, head, loss}), IsEmpty());
+  EXPECT_THAT(lines_of("score", {checkpoint, loss}),
+              ElementsAre(HasSubstr("--model.loss has no effect: score reads it with model.head")));
+  EXPECT_THAT(lines_of("run", {checkpoint, head}), IsEmpty());
+  EXPECT_THAT(lines_of("run", {checkpoint}),
+              ElementsAre(AllOf(HasSubstr("model.head is not given"), HasSubstr("train.init"))));
+  EXPECT_THAT(lines_of("run", {head}), ElementsAre(HasSubstr("model.checkpoint is not given")));
+  EXPECT_THAT(lines_of("train", {init, head}), IsEmpty());
+  EXPECT_THAT(lines_of("train", {head}), ElementsAre(HasSubstr("train.init is not given")));
+  EXPECT_THAT(lines_of("eval", {head}), ElementsAre(HasSubstr("it is read by run, train, score")));
+  EXPECT_THAT(lines_of("train", {}, "model: {checkpoint: a.pth, head: [b.pth]}\n"), IsEmpty());
+}
+
 TEST(WithoutEffect, AFileServesAllCommands) {
   EXPECT_THAT(lines_of("train", {}, "prune:\n  keep_ratio: 0.3\nscore:\n  fold: false\n"),
               IsEmpty());

@@ -1,9 +1,12 @@
 #include "launch/score/head_labels.h"
 
+#include <ATen/ops/ones.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "launch/config/config_error.h"
+#include "model/weights/weights.h"
+#include "tests/model/scratch_folder.h"
 
 namespace diffprob::launch {
 namespace {
@@ -49,6 +52,26 @@ TEST(HeadLabels, AnotherNumberOfPeopleIsRefused) {
       EXPECT_THAT(error.what(), HasSubstr("this data set has 3"));
     }
   }
+}
+
+TEST(HeadClasses, AreThoseOfTheDataSet) {
+  const tests::ScratchFolder folder;
+  model::write_pth(folder.file("head.pth"), model::StateDict{{"weight", at::ones({4, 2})}});
+  const model::HeadFiles head({folder.file("head.pth")});
+  const auto problem_with = [&](std::int64_t classes) {
+    try {
+      check_head_classes(head, classes);
+    } catch (const ConfigError& error) {
+      return error.problems().front();
+    }
+    return std::string("none");
+  };
+  EXPECT_EQ(problem_with(4), "none");
+  EXPECT_THAT(problem_with(3), AllOf(HasSubstr("head.pth (weight) has 4 class centres, but the "
+                                               "data set has 3 identities"),
+                                     HasSubstr("padded"), HasSubstr("data.kept")));
+  EXPECT_THAT(problem_with(6), AllOf(HasSubstr("has 4 class centres, but the data set has 6"),
+                                     HasSubstr("files of further ranks missing")));
 }
 
 }  // namespace
