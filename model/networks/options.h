@@ -27,7 +27,7 @@ struct BackboneOptions {
   bool sum_outputs = false;
 };
 
-/// "iresnet18" ... "mobilefacenet", "tiny".
+/// "iresnet18" ... "mobilefacenet", "mbf", "mbf_large", "tiny".
 [[nodiscard]] std::vector<std::string> backbone_names();
 
 }  // namespace diffprob::model

@@ -63,7 +63,8 @@ TEST_P(Inference, EqualsForwardInEvaluation) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, Inference,
-                         ::testing::Values("tiny", "iresnet18", "iresnet34_se", "mobilefacenet"),
+                         ::testing::Values("tiny", "iresnet18", "iresnet34_se", "mobilefacenet",
+                                           "mbf"),
                          [](const auto& network) { return network.param; });
 
 /// The layers as a GPU computes them, here on the CPU: LibTorch's operators in 16 bit.

@@ -1,5 +1,6 @@
 // Counts of parameters and operations against the reference's.
 #include <algorithm>
+#include <filesystem>
 
 #include <gtest/gtest.h>
 
@@ -9,8 +10,17 @@
 namespace diffprob {
 namespace {
 
-TEST(NetworkInfo, CountsAreThoseOfTheReference) {
-  const nlohmann::json networks = tests::golden_json("backbones.json");
+class NetworkCounts : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Files, NetworkCounts,
+                         ::testing::Values("backbones.json", "backbones_arcface_torch.json"),
+                         [](const auto& file) {
+                           return std::string(file.param, std::string(file.param).find('.'));
+                         });
+
+TEST_P(NetworkCounts, AreThoseOfTheReference) {
+  if (!std::filesystem::exists(tests::golden_dir() + "/" + GetParam()))
+    GTEST_SKIP() << "the set has no " << GetParam();
+  const nlohmann::json networks = tests::golden_json(GetParam());
   const auto names = model::backbone_names();
   int compared = 0;
   for (const auto& [network, wanted] : networks.items()) {

@@ -53,7 +53,7 @@ TEST_P(RecomputedNetwork, GradientsAndStatisticsAreBitEqual) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, RecomputedNetwork,
-                         ::testing::Combine(::testing::Values("tiny", "mobilefacenet"),
+                         ::testing::Combine(::testing::Values("tiny", "mobilefacenet", "mbf"),
                                             ::testing::Bool()),
                          [](const auto& entry) {
                            return std::string(std::get<0>(entry.param)) +

@@ -291,7 +291,9 @@ INSTANTIATE_TEST_SUITE_P(Networks, OnnxExport,
                                            Case{"iresnet18_se", OnnxBatchNorm::kKept},
                                            Case{"iresnet18_se", OnnxBatchNorm::kFolded},
                                            Case{"mobilefacenet", OnnxBatchNorm::kKept},
-                                           Case{"mobilefacenet", OnnxBatchNorm::kFolded}),
+                                           Case{"mobilefacenet", OnnxBatchNorm::kFolded},
+                                           Case{"mbf", OnnxBatchNorm::kKept},
+                                           Case{"mbf", OnnxBatchNorm::kFolded}),
                          [](const auto& item) { return name_of(item.param); });
 
 TEST(OnnxExportErrors, UnknownNetworksAndFolders) {

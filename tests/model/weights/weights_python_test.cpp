@@ -159,7 +159,8 @@ TEST_P(Networks, EmbedAlikeInBothDirections) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backbones, Networks,
-                         ::testing::Values("iresnet18", "iresnet18_se", "mobilefacenet"),
+                         ::testing::Values("iresnet18", "iresnet18_se", "mobilefacenet", "mbf",
+                                           "mbf_large"),
                          [](const auto& network) { return std::string(network.param); });
 
 }  // namespace
