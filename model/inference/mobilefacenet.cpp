@@ -5,6 +5,7 @@
 
 #include "model/inference/activation.h"
 #include "model/inference/convolution.h"
+#include "model/inference/mobilefacenet_layers.h"
 #include "model/inference/trunk.h"
 
 namespace diffprob::model {
@@ -24,19 +25,17 @@ struct Layer {
   }
 };
 
-/// The layer `prefix`; 3x3 kernels have padding 1, and one input channel a group means depthwise.
-Layer make_layer(const NamedWeights& weights, const std::string& prefix, std::int64_t side,
-                 std::int64_t stride, const at::TensorOptions& options) {
-  const at::Tensor weight = weights.at(prefix + ".conv.weight");
-  const std::int64_t channels = weight.size(0);
-  const ConvolutionPlace place{.side = side,
-                               .stride = stride,
-                               .padding = weight.size(2) == 3 ? 1 : 0,
-                               .groups = weight.size(1) == 1 ? channels : 1};
-  Layer layer{{fold_after(weight, evaluated_batch_norm(weights, prefix + ".bn")), place, options},
+/// The layer for pictures of `side` pixels a side, which becomes that of its output.
+Layer make_layer(const NamedWeights& weights, const NamedConvolution& named, std::int64_t& side,
+                 const at::TensorOptions& options) {
+  const at::Tensor weight = weights.at(named.convolution + ".weight");
+  const ConvolutionPlace place{
+      .side = side, .stride = named.stride, .padding = named.padding, .groups = named.groups};
+  side = (side + 2 * named.padding - weight.size(2)) / named.stride + 1;
+  Layer layer{{fold_after(weight, evaluated_batch_norm(weights, named.norm)), place, options},
               std::nullopt};
-  if (weights.has(prefix + ".prelu.weight"))
-    layer.prelu.emplace(weights.at(prefix + ".prelu.weight"), channels, options);
+  if (!named.prelu.empty())
+    layer.prelu.emplace(weights.at(named.prelu + ".weight"), weight.size(0), options);
   return layer;
 }
 
@@ -55,21 +54,19 @@ struct Bottleneck {
 
 class MobileFaceNetTrunk : public InferenceTrunk {
  public:
-  MobileFaceNetTrunk(const NamedWeights& weights, const at::TensorOptions& options)
-      : weights_(&weights), options_(options) {
-    add_layer("conv1", 2);
-    add_layer("conv2_dw", 1);
-    add_bottleneck("conv_23", 2);
-    add_stage("conv_3");
-    add_bottleneck("conv_34", 2);
-    add_stage("conv_4");
-    add_bottleneck("conv_45", 2);
-    add_stage("conv_5");
-    tail_.push_back(make_layer(weights, "conv_6_sep", side_, 1, options));
-    tail_.push_back(make_layer(weights, "output_layer.conv_6_dw", side_, 1, options));
-    output_ = fold_after(weights.at("output_layer.linear.weight"),
-                         evaluated_batch_norm(weights, "output_layer.bn"));
-    weights_ = nullptr;
+  MobileFaceNetTrunk(const NamedWeights& weights, const MobileFaceNetLayers& named,
+                     const at::TensorOptions& options) {
+    std::int64_t side = kFaceSide;
+    const auto make = [&](const NamedConvolution& layer) {
+      return make_layer(weights, layer, side, options);
+    };
+    for (const NamedConvolution& layer : named.head) head_.push_back(make(layer));
+    for (const NamedBottleneck& block : named.bottlenecks)
+      bottlenecks_.push_back(
+          {make(block.expand), make(block.depthwise), make(block.project), block.adds_input()});
+    for (const NamedConvolution& layer : named.tail) tail_.push_back(make(layer));
+    output_ =
+        fold_after(weights.at(named.linear + ".weight"), evaluated_batch_norm(weights, named.norm));
   }
 
   at::Tensor run(const at::Tensor& faces) const override {
@@ -81,31 +78,6 @@ class MobileFaceNetTrunk : public InferenceTrunk {
   }
 
  private:
-  void add_layer(const std::string& name, std::int64_t stride) {
-    head_.push_back(make_layer(*weights_, name, side_, stride, options_));
-    side_ = (side_ - 1) / stride + 1;
-  }
-
-  /// With stride 1 it adds its input.
-  void add_bottleneck(const std::string& name, std::int64_t stride) {
-    const std::int64_t after = (side_ - 1) / stride + 1;
-    bottlenecks_.push_back({make_layer(*weights_, name + ".conv", side_, 1, options_),
-                            make_layer(*weights_, name + ".conv_dw", side_, stride, options_),
-                            make_layer(*weights_, name + ".project", after, 1, options_),
-                            stride == 1});
-    side_ = after;
-  }
-
-  void add_stage(const std::string& name) {
-    for (int i = 0; weights_->has(name + ".model." + std::to_string(i) + ".conv.conv.weight");
-         ++i) {
-      add_bottleneck(name + ".model." + std::to_string(i), 1);
-    }
-  }
-
-  const NamedWeights* weights_;  ///< while it is built
-  at::TensorOptions options_;
-  std::int64_t side_ = kFaceSide;
   std::vector<Layer> head_;
   std::vector<Bottleneck> bottlenecks_;
   std::vector<Layer> tail_;
@@ -114,13 +86,13 @@ class MobileFaceNetTrunk : public InferenceTrunk {
 }  // namespace
 
 bool is_mobilefacenet(const NamedWeights& weights) {
-  return weights.has("conv_6_sep.conv.weight") && weights.has("output_layer.linear.weight") &&
-         weights.has("output_layer.bn.running_var");
+  return mobilefacenet_layers(weights).has_value();
 }
 
 std::unique_ptr<InferenceTrunk> make_mobilefacenet_trunk(const NamedWeights& weights,
                                                          const at::TensorOptions& options) {
-  return std::make_unique<MobileFaceNetTrunk>(weights, options);
+  return std::make_unique<MobileFaceNetTrunk>(weights, mobilefacenet_layers(weights).value(),
+                                              options);
 }
 
 }  // namespace diffprob::model

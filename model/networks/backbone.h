@@ -21,7 +21,8 @@ struct StepContext {
 };
 
 /// Faces [b, 3, 112, 112] float, (x / 255 - 0.5) / 0.5, RGB -> embeddings [b, D], not normalised.
-/// State-dict names are those of InsightFace's and the paper's PyTorch models.
+/// State-dict names are those of InsightFace's and the paper's PyTorch models; mobilefacenet is the
+/// paper's, mbf and mbf_large are arcface_torch's.
 class Backbone : public torch::nn::Module {
  public:
   virtual torch::Tensor forward(torch::Tensor faces) = 0;

@@ -1,5 +1,7 @@
 #include "model/networks/mobilefacenet.h"
 
+#include <torch/nn/modules/linear.h>
+
 #include "model/networks/activation_format.h"
 #include "model/networks/fused_linear.h"
 #include "model/networks/initial_weights.h"
@@ -8,17 +10,32 @@
 namespace diffprob::model {
 namespace nn = torch::nn;
 
-ConvolutionBlock::ConvolutionBlock(const ConvolutionShape& shape,
-                                   std::shared_ptr<BatchNormContext> context)
-    : norm_context_(std::move(context)) {
-  conv_ = register_module("conv", nn::Conv2d(nn::Conv2dOptions(shape.in, shape.out, shape.kernel)
-                                                 .stride(shape.stride)
-                                                 .padding(shape.padding)
-                                                 .groups(shape.groups)
-                                                 .bias(false)));
-  bn_ = register_module("bn", nn::BatchNorm2d(shape.out));
+std::optional<MobileFaceNetShape> mobilefacenet_shape(const std::string& name) {
+  if (name == "mobilefacenet") return MobileFaceNetShape{};
+  if (name == "mbf") return MobileFaceNetShape{PartNames::kNumbers, 128, {1, 4, 6, 2}};
+  if (name == "mbf_large") return MobileFaceNetShape{PartNames::kNumbers, 256, {2, 8, 12, 4}};
+  return std::nullopt;
+}
+
+BlockParts::BlockParts(nn::Module& block, PartNames names) : block_(&block) {
+  if (names == PartNames::kNumbers) numbered_ = block.register_module("layers", nn::ModuleList());
+}
+
+void BlockParts::skip() {
+  if (!numbered_.is_empty()) numbered_->push_back(nn::Flatten());
+}
+
+ConvolutionBlock::ConvolutionBlock(const ConvolutionShape& shape, const MobileFaceNetBlocks& common)
+    : norm_context_(common.norms) {
+  BlockParts parts(*this, common.names);
+  conv_ = parts.add("conv", nn::Conv2d(nn::Conv2dOptions(shape.in, shape.out, shape.kernel)
+                                           .stride(shape.stride)
+                                           .padding(shape.padding)
+                                           .groups(shape.groups)
+                                           .bias(false)));
+  bn_ = parts.add("bn", nn::BatchNorm2d(shape.out));
   if (shape.prelu)
-    prelu_ = register_module("prelu", nn::PReLU(nn::PReLUOptions().num_parameters(shape.out)));
+    prelu_ = parts.add("prelu", nn::PReLU(nn::PReLUOptions().num_parameters(shape.out)));
 }
 
 torch::Tensor ConvolutionBlock::forward(const torch::Tensor& x) {
@@ -40,10 +57,11 @@ torch::Tensor ConvolutionBlock::forward_add(const torch::Tensor& x, const torch:
 
 DepthwiseBlock::DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width,
                                std::int64_t stride, Shortcut shortcut,
-                               std::shared_ptr<BatchNormContext> context, bool recompute)
-    : norm_context_(std::move(context)), recompute_(recompute), shortcut_(shortcut) {
+                               const MobileFaceNetBlocks& common)
+    : norm_context_(common.norms), recompute_(common.recompute), shortcut_(shortcut) {
+  BlockParts parts(*this, common.names);
   const auto part = [&](const char* name, const ConvolutionShape& shape) {
-    return register_module(name, std::make_shared<ConvolutionBlock>(shape, norm_context_));
+    return parts.add(name, std::make_shared<ConvolutionBlock>(shape, common));
   };
   conv_ = part("conv", {.in = in, .out = width});
   conv_dw_ = part(
@@ -64,75 +82,86 @@ torch::Tensor DepthwiseBlock::compute(const torch::Tensor& x) {
 }
 
 ResidualStage::ResidualStage(std::int64_t channels, std::int64_t width, std::int64_t blocks,
-                             const std::shared_ptr<BatchNormContext>& context, bool recompute) {
-  nn::Sequential model;
+                             const MobileFaceNetBlocks& common) {
+  nn::Sequential sequence;
   for (std::int64_t i = 0; i < blocks; ++i) {
-    model->push_back(std::make_shared<DepthwiseBlock>(
-        channels, channels, width, 1, DepthwiseBlock::Shortcut::kAddInput, context, recompute));
+    sequence->push_back(std::make_shared<DepthwiseBlock>(
+        channels, channels, width, 1, DepthwiseBlock::Shortcut::kAddInput, common));
   }
-  model_ = register_module("model", model);
+  blocks_ = register_module(common.names == PartNames::kWords ? "model" : "layers", sequence);
 }
 
 torch::Tensor ResidualStage::forward(const torch::Tensor& x) {
-  return model_->forward(x);
+  return blocks_->forward(x);
 }
 
 GlobalDepthwiseOutput::GlobalDepthwiseOutput(std::int64_t channels, std::int64_t embedding_dim,
-                                             std::shared_ptr<BatchNormContext> context)
-    : norm_context_(std::move(context)) {
-  const ConvolutionShape whole_picture = {
+                                             const MobileFaceNetBlocks& common)
+    : norm_context_(common.norms) {
+  BlockParts parts(*this, common.names);
+  const ConvolutionShape shape = {
       .in = channels, .out = channels, .kernel = 7, .groups = channels, .prelu = false};
-  conv_6_dw_ = register_module("conv_6_dw",
-                               std::make_shared<ConvolutionBlock>(whole_picture, norm_context_));
-  linear_ =
-      register_module("linear", nn::Linear(nn::LinearOptions(channels, embedding_dim).bias(false)));
-  bn_ = register_module("bn", nn::BatchNorm1d(nn::BatchNorm1dOptions(embedding_dim).affine(false)));
+  whole_picture_ = parts.add("conv_6_dw", std::make_shared<ConvolutionBlock>(shape, common));
+  parts.skip();  // the flattening
+  linear_ = parts.add("linear", nn::Linear(nn::LinearOptions(channels, embedding_dim).bias(false)));
+  bn_ = parts.add(
+      "bn", nn::BatchNorm1d(
+                nn::BatchNorm1dOptions(embedding_dim).affine(common.names == PartNames::kNumbers)));
 }
 
 torch::Tensor GlobalDepthwiseOutput::forward(const torch::Tensor& x) {
-  return batch_norm(*bn_, linear(*linear_, conv_6_dw_->forward(x).flatten(1)), *norm_context_);
+  return batch_norm(*bn_, linear(*linear_, whole_picture_->forward(x).flatten(1)), *norm_context_);
 }
 
-MobileFaceNet::MobileFaceNet(const BackboneOptions& options)
+MobileFaceNet::MobileFaceNet(const MobileFaceNetShape& shape, const BackboneOptions& options)
     : embedding_dim_(options.embedding_dim),
       norm_context_(std::make_shared<BatchNormContext>(
           BatchNormContext{.sync = options.sync_batch_norm, .fused = options.fused_batch_norm})) {
-  const auto convolution = [&](const char* name, const ConvolutionShape& shape) {
-    return register_module(name, std::make_shared<ConvolutionBlock>(shape, norm_context_));
+  const MobileFaceNetBlocks common{norm_context_, shape.names, options.recompute};
+  constexpr std::int64_t kOutputChannels = 512;
+  const std::int64_t narrow = shape.channels, wide = 2 * shape.channels;
+  BlockParts parts(*this, shape.names);
+  stem_ = parts.add(
+      "conv1", std::make_shared<ConvolutionBlock>(
+                   ConvolutionShape{.in = 3, .out = narrow, .kernel = 3, .stride = 2, .padding = 1},
+                   common));
+  if (shape.blocks[0] == 1) {
+    first_convolution_ = parts.add(
+        "conv2_dw",
+        std::make_shared<ConvolutionBlock>(
+            ConvolutionShape{.in = narrow, .out = narrow, .kernel = 3, .padding = 1, .groups = 64},
+            common));
+  } else {
+    first_stage_ =
+        parts.add("conv_2", std::make_shared<ResidualStage>(narrow, 128, shape.blocks[0], common));
+  }
+  const auto stage = [&](std::size_t i, const char* halving, const char* name, std::int64_t in,
+                         std::int64_t out, std::int64_t halving_width, std::int64_t width) {
+    halvings_[i] =
+        parts.add(halving, std::make_shared<DepthwiseBlock>(
+                               in, out, halving_width, 2, DepthwiseBlock::Shortcut::kNone, common));
+    stages_[i] =
+        parts.add(name, std::make_shared<ResidualStage>(out, width, shape.blocks[i + 1], common));
   };
-  const auto halving = [&](const char* name, std::int64_t in, std::int64_t out,
-                           std::int64_t width) {
-    constexpr auto kNone = DepthwiseBlock::Shortcut::kNone;
-    return register_module(name, std::make_shared<DepthwiseBlock>(
-                                     in, out, width, 2, kNone, norm_context_, options.recompute));
-  };
-  const auto stage = [&](const char* name, std::int64_t channels, std::int64_t width,
-                         std::int64_t blocks) {
-    return register_module(name, std::make_shared<ResidualStage>(channels, width, blocks,
-                                                                 norm_context_, options.recompute));
-  };
-  conv1_ = convolution("conv1", {.in = 3, .out = 64, .kernel = 3, .stride = 2, .padding = 1});
-  conv2_dw_ =
-      convolution("conv2_dw", {.in = 64, .out = 64, .kernel = 3, .padding = 1, .groups = 64});
-  conv_23_ = halving("conv_23", 64, 64, 128);
-  conv_3_ = stage("conv_3", 64, 128, 4);
-  conv_34_ = halving("conv_34", 64, 128, 256);
-  conv_4_ = stage("conv_4", 128, 256, 6);
-  conv_45_ = halving("conv_45", 128, 128, 512);
-  conv_5_ = stage("conv_5", 128, 256, 2);
-  conv_6_sep_ = convolution("conv_6_sep", {.in = 128, .out = 512});
-  output_layer_ = register_module(
-      "output_layer", std::make_shared<GlobalDepthwiseOutput>(512, embedding_dim_, norm_context_));
+  stage(0, "conv_23", "conv_3", narrow, narrow, 128, 128);
+  stage(1, "conv_34", "conv_4", narrow, wide, 256, 256);
+  stage(2, "conv_45", "conv_5", wide, wide, 512, 256);
+  const bool words = shape.names == PartNames::kWords;
+  widening_ = register_module(words ? "conv_6_sep" : "conv_sep",
+                              std::make_shared<ConvolutionBlock>(
+                                  ConvolutionShape{.in = wide, .out = kOutputChannels}, common));
+  output_ = register_module(
+      words ? "output_layer" : "features",
+      std::make_shared<GlobalDepthwiseOutput>(kOutputChannels, embedding_dim_, common));
   initialise_weights(*this, ConvolutionInit::kKaimingFanOut, options.seed);
 }
 
 torch::Tensor MobileFaceNet::forward(torch::Tensor faces) {
-  torch::Tensor x =
-      conv2_dw_->forward(conv1_->forward_faces(prepare_faces(faces, norm_context_->fused)));
-  x = conv_3_->forward(conv_23_->forward(x));
-  x = conv_4_->forward(conv_34_->forward(x));
-  x = conv_5_->forward(conv_45_->forward(x));
-  return output_layer_->forward(conv_6_sep_->forward(x));
+  torch::Tensor x = stem_->forward_faces(prepare_faces(faces, norm_context_->fused));
+  x = first_stage_ ? first_stage_->forward(x) : first_convolution_->forward(x);
+  for (std::size_t i = 0; i < stages_.size(); ++i)
+    x = stages_[i]->forward(halvings_[i]->forward(x));
+  return output_->forward(widening_->forward(x));
 }
 
 }  // namespace diffprob::model

@@ -32,7 +32,7 @@ struct BackboneOptions {
   double mask_ratio = -1;
 };
 
-/// "iresnet18" ... "mobilefacenet", "vit_t" ..., "tiny".
+/// "iresnet18" ... "mobilefacenet", "mbf", "mbf_large", "vit_t" ..., "tiny".
 [[nodiscard]] std::vector<std::string> backbone_names();
 
 /// Returns true for the names of vision transformers, the networks with drop path and masks.

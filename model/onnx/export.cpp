@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "model/inference/folding.h"
+#include "model/inference/mobilefacenet_layers.h"
 #include "model/inference/trunk.h"
 #include "model/onnx/vision_transformer.h"
 #include "model/onnx/writer.h"
@@ -40,8 +41,6 @@ OnnxFile write_transformer(const std::string& path, const VisionTransformer& net
   return {static_cast<std::int64_t>(model.size()), batch_norms};
 }
 
-enum class Groups { kOne, kDepthwise };
-
 /// The layers of the backbones as nodes. Each takes the name of a value and returns that of its
 /// output; weights are made while the file is written.
 class OnnxLayers {
@@ -57,7 +56,7 @@ class OnnxLayers {
   /// A convolution without bias, and the batch norm after it. 3x3 kernels have padding 1.
   std::string convolution_and_norm(const std::string& x, const std::string& name,
                                    const std::string& norm, std::int64_t stride,
-                                   Groups groups = Groups::kOne) {
+                                   std::int64_t groups = 1) {
     const std::string weight = name + ".weight";
     if (!folds_) return batch_norm(convolution({x, stored(weight)}, name, stride, groups), norm);
     const auto folded = [this, weight, norm] {
@@ -90,7 +89,7 @@ class OnnxLayers {
     const auto pointwise = [&](const std::string& input, const std::string& layer) {
       std::vector<std::string> inputs = {input, stored(layer + ".weight")};
       if (weights_.has(layer + ".bias")) inputs.push_back(stored(layer + ".bias"));
-      return convolution(inputs, layer, 1, Groups::kOne);
+      return convolution(inputs, layer, 1, 1);
     };
     std::string y = model_.add_node("GlobalAveragePool", {x}, name + ".mean");
     y = model_.add_node("Relu", {pointwise(y, name + ".fc1")}, name + ".relu");
@@ -133,15 +132,14 @@ class OnnxLayers {
   }
 
   std::string convolution(const std::vector<std::string>& inputs, const std::string& name,
-                          std::int64_t stride, Groups groups) {
+                          std::int64_t stride, std::int64_t groups) {
     const std::vector<std::int64_t> sizes = weights_.sizes(name + ".weight");
     const std::int64_t kernel = sizes.at(2), padding = kernel == 3 ? 1 : 0;
-    return model_.add_node(
-        "Conv", inputs, name,
-        {{"kernel_shape", std::vector<std::int64_t>(2, kernel)},
-         {"strides", std::vector<std::int64_t>(2, stride)},
-         {"pads", std::vector<std::int64_t>(4, padding)},
-         {"group", groups == Groups::kDepthwise ? sizes.at(0) : std::int64_t{1}}});
+    return model_.add_node("Conv", inputs, name,
+                           {{"kernel_shape", std::vector<std::int64_t>(2, kernel)},
+                            {"strides", std::vector<std::int64_t>(2, stride)},
+                            {"pads", std::vector<std::int64_t>(4, padding)},
+                            {"group", groups}});
   }
 
   std::string batch_norm(const std::string& x, const std::string& prefix, const std::string& name) {
@@ -208,37 +206,23 @@ void add_iresnet(OnnxLayers& layers) {
   layers.output(x, "bn2", "fc", "features");
 }
 
-/// Convolution, batch norm and perhaps PReLU, as ConvolutionBlock.
-std::string add_convolution_block(OnnxLayers& layers, const std::string& x, const std::string& name,
-                                  std::int64_t stride, Groups groups = Groups::kOne) {
+/// Convolution, batch norm and perhaps PReLU.
+std::string add_layer(OnnxLayers& layers, const std::string& x, const NamedConvolution& layer) {
   const std::string y =
-      layers.convolution_and_norm(x, name + ".conv", name + ".bn", stride, groups);
-  return layers.weights().has(name + ".prelu.weight") ? layers.prelu(y, name + ".prelu") : y;
+      layers.convolution_and_norm(x, layer.convolution, layer.norm, layer.stride, layer.groups);
+  return layer.prelu.empty() ? y : layers.prelu(y, layer.prelu);
 }
 
-/// As DepthwiseBlock: with stride 1 it adds its input.
-std::string add_bottleneck(OnnxLayers& layers, const std::string& x, const std::string& name,
-                           std::int64_t stride) {
-  std::string y = add_convolution_block(layers, x, name + ".conv", 1);
-  y = add_convolution_block(layers, y, name + ".conv_dw", stride, Groups::kDepthwise);
-  y = add_convolution_block(layers, y, name + ".project", 1);
-  return stride == 1 ? layers.add(x, y, name) : y;
-}
-
-void add_mobilefacenet(OnnxLayers& layers) {
-  std::string x = add_convolution_block(layers, kInput, "conv1", 2);
-  x = add_convolution_block(layers, x, "conv2_dw", 1, Groups::kDepthwise);
-  for (const auto& [halving, stage] :
-       {std::pair("conv_23", "conv_3."), std::pair("conv_34", "conv_4."),
-        std::pair("conv_45", "conv_5.")}) {
-    x = add_bottleneck(layers, x, halving, 2);
-    const std::string blocks = std::string(stage) + "model.";
-    for (int i = 0; layers.weights().has(blocks + std::to_string(i) + ".conv.conv.weight"); ++i)
-      x = add_bottleneck(layers, x, blocks + std::to_string(i), 1);
+void add_mobilefacenet(OnnxLayers& layers, const MobileFaceNetLayers& network) {
+  std::string x = kInput;
+  for (const NamedConvolution& layer : network.head) x = add_layer(layers, x, layer);
+  for (const NamedBottleneck& block : network.bottlenecks) {
+    std::string y = add_layer(layers, add_layer(layers, x, block.expand), block.depthwise);
+    y = add_layer(layers, y, block.project);
+    x = block.adds_input() ? layers.add(x, y, block.name) : y;
   }
-  x = add_convolution_block(layers, x, "conv_6_sep", 1);
-  x = add_convolution_block(layers, x, "output_layer.conv_6_dw", 1, Groups::kDepthwise);
-  layers.output(x, "", "output_layer.linear", "output_layer.bn");
+  for (const NamedConvolution& layer : network.tail) x = add_layer(layers, x, layer);
+  layers.output(x, "", network.linear, network.norm);
 }
 
 }  // namespace
@@ -252,9 +236,10 @@ OnnxFile write_onnx(const std::string& path, const Backbone& backbone, const Onn
   if (is_iresnet(weights)) {
     add_iresnet(layers);
   } else {
-    TORCH_CHECK(is_mobilefacenet(weights), path, ": ", options.network,
+    const auto network = mobilefacenet_layers(weights);
+    TORCH_CHECK(network.has_value(), path, ": ", options.network,
                 " is neither an IResNet nor a MobileFaceNet nor a vision transformer");
-    add_mobilefacenet(layers);
+    add_mobilefacenet(layers, *network);
   }
   return layers.write(path);
 }

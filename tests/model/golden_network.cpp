@@ -9,10 +9,16 @@
 namespace diffprob::tests {
 namespace {
 
+/// mbf and mbf_large number their layers: the PReLU is the third of a block.
+bool is_prelu(const std::string& name, const at::Tensor& tensor) {
+  return name.find("prelu") != std::string::npos ||
+         (name.ends_with(".layers.2.weight") && tensor.dim() == 1);
+}
+
 double filled_value(const std::string& name, const at::Tensor& tensor, double u) {
   if (name.ends_with("running_mean") || name.ends_with("bias")) return (u - 0.5) * 0.125;
   if (name.ends_with("running_var")) return 0.75 + 0.5 * u;
-  if (name.find("prelu") != std::string::npos) return 0.25 + 0.125 * (u - 0.5);
+  if (is_prelu(name, tensor)) return 0.25 + 0.125 * (u - 0.5);
   if (tensor.dim() >= 2)
     return (u - 0.5) * 2 * std::sqrt(3.0 / static_cast<double>(tensor.numel() / tensor.size(0)));
   return 0.75 + 0.5 * u;

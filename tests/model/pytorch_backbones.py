@@ -1,4 +1,4 @@
-"""PyTorch side of the weight-file tests: IResNet, MobileFaceNet and vision transformers as PyTorch modules, written from their state-dict names.
+"""PyTorch side of the weight-file tests: IResNet, the MobileFaceNets and vision transformers as PyTorch modules, written from their state-dict names.
 
   inspect FILE                     one line an entry: name, dtype, shape, sum in float64
   write FILE                       a state dict with all that torch.save can put into one: see special_state_dict
@@ -208,10 +208,66 @@ class VisionTransformer(nn.Module):
         return self.feature(x.flatten(1))
 
 
+class Numbered(nn.Module):
+    """Layers that are called layers.0, layers.1, ... in the state dict."""
+
+    def __init__(self, *layers, shortcut=False):
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        self.shortcut = shortcut
+
+    def forward(self, x):
+        return x + self.layers(x) if self.shortcut else self.layers(x)
+
+
+def numbered_convolution(inputs, outputs, kernel=1, stride=1, padding=0, groups=1, prelu=True):
+    activation = [nn.PReLU(outputs)] if prelu else []
+    return Numbered(nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False), nn.BatchNorm2d(outputs), *activation)
+
+
+def numbered_bottleneck(inputs, outputs, width, stride=2, shortcut=False):
+    return Numbered(
+        numbered_convolution(inputs, width), numbered_convolution(width, width, 3, stride, 1, groups=width),
+        numbered_convolution(width, outputs, prelu=False), shortcut=shortcut)
+
+
+def numbered_stage(channels, width, blocks):
+    return Numbered(*[numbered_bottleneck(channels, channels, width, 1, True) for _ in range(blocks)])
+
+
+class WideMobileFaceNet(nn.Module):
+    """mbf and mbf_large of arcface_torch: as MobileFaceNet, with 2 or 4 times its channels."""
+
+    def __init__(self, channels, blocks):
+        super().__init__()
+        first, *others = blocks
+        wide = 2 * channels
+        self.layers = nn.ModuleList([
+            numbered_convolution(3, channels, 3, 2, 1),
+            numbered_convolution(channels, channels, 3, 1, 1, groups=64) if first == 1 else numbered_stage(channels, 128, first),
+            numbered_bottleneck(channels, channels, 128), numbered_stage(channels, 128, others[0]),
+            numbered_bottleneck(channels, wide, 256), numbered_stage(wide, 256, others[1]),
+            numbered_bottleneck(wide, wide, 512), numbered_stage(wide, 256, others[2])])
+        self.conv_sep = numbered_convolution(wide, 512)
+        self.features = Numbered(
+            numbered_convolution(512, 512, 7, groups=512, prelu=False), nn.Flatten(), nn.Linear(512, 512, bias=False), nn.BatchNorm1d(512))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return self.features(self.conv_sep(x))
+
+
 def make_network(name):
     if name in VisionTransformer.SHAPES:
         return VisionTransformer(name)
-    return MobileFaceNet() if name == "mobilefacenet" else IResNet(name)
+    if name == "mobilefacenet":
+        return MobileFaceNet()
+    if name == "mbf":
+        return WideMobileFaceNet(128, (1, 4, 6, 2))
+    if name == "mbf_large":
+        return WideMobileFaceNet(256, (2, 8, 12, 4))
+    return IResNet(name)
 
 
 def special_state_dict():

@@ -64,7 +64,7 @@ TEST_P(Inference, EqualsForwardInEvaluation) {
 
 INSTANTIATE_TEST_SUITE_P(Networks, Inference,
                          ::testing::Values("tiny", "iresnet18", "iresnet34_se", "mobilefacenet",
-                                           "vit_nano"),
+                                           "mbf", "vit_nano"),
                          [](const auto& network) { return network.param; });
 
 /// The layers as a GPU computes them, here on the CPU: LibTorch's operators in 16 bit.

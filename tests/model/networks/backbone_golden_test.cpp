@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include <gtest/gtest.h>
 
@@ -21,12 +22,23 @@ bool is_known(const std::string& network) {
   return std::find(names.begin(), names.end(), network) != names.end();
 }
 
-/// A set of golden numbers by the name of its files, without their endings.
-class BackboneManifest : public ::testing::TestWithParam<const char*> {};
-class BackboneNumbers : public ::testing::TestWithParam<const char*> {};
+/// Files of networks: those of the paper's code, of arcface_torch, and vision transformers.
+class GoldenBackbones : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(tests::golden_dir() + "/" + file(".json")))
+      GTEST_SKIP() << "the set has no " << file(".json");
+  }
+  [[nodiscard]] static std::string file(const char* extension) {
+    return std::string(GetParam()) + extension;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Files, GoldenBackbones,
+                         ::testing::Values("backbones", "backbones_arcface_torch", "transformers"),
+                         [](const auto& file) { return std::string(file.param); });
 
-TEST_P(BackboneManifest, NamesOrderShapesAndCountsAreThoseOfTheReference) {
-  const nlohmann::json networks = tests::golden_json(GetParam() + std::string(".json"));
+TEST_P(GoldenBackbones, NamesOrderShapesAndCountsAreThoseOfTheReference) {
+  const nlohmann::json networks = tests::golden_json(file(".json"));
   int compared = 0;
   for (const auto& [network, wanted] : networks.items()) {
     if (!is_known(network)) {
@@ -251,10 +263,10 @@ double macs_of(const nlohmann::json& networks, const std::string& network) {
   return networks.contains(network) ? networks.at(network).at("macs_conv_linear").get<double>() : 0;
 }
 
-/// Compares every network of the file that may be compared in `type`; returns how many those are.
-int compare_all(const std::string& set, at::ScalarType type, double most_macs) {
-  const tests::Golden golden(set + ".h5");
-  const nlohmann::json networks = tests::golden_json(set + ".json");
+/// Compares every network of the files that may be compared in `type`; returns how many those are.
+int compare_all(const std::string& files, at::ScalarType type, double most_macs) {
+  const tests::Golden golden(files + ".h5");
+  const nlohmann::json networks = tests::golden_json(files + ".json");
   const auto seed = static_cast<std::uint64_t>(golden.number("/", "seed"));
   const auto batch = static_cast<std::int64_t>(golden.number("/", "batch"));
   int compared = 0;
@@ -276,24 +288,16 @@ int compare_all(const std::string& set, at::ScalarType type, double most_macs) {
   return compared;
 }
 
-TEST_P(BackboneNumbers, Float32AgreesWithTheReference) {
-  EXPECT_GT(compare_all(GetParam(), at::kFloat, 1e300), 0)
-      << "the set has no network that this build knows";
+TEST_P(GoldenBackbones, Float32AgreesWithTheReference) {
+  EXPECT_GT(compare_all(file(""), at::kFloat, 1e300), 0)
+      << file(".h5") << " has no network that this build knows";
 }
 
-TEST_P(BackboneNumbers, Float64AgreesWithTheReferenceTo1e9) {
+TEST_P(GoldenBackbones, Float64AgreesWithTheReferenceTo1e9) {
   constexpr double kMostMacs = 3e9;  // larger networks take minutes in float64 on a CPU
-  if (compare_all(GetParam(), at::kDouble, kMostMacs) == 0)
-    GTEST_SKIP() << "the set has no float64 run of a network small enough";
+  if (compare_all(file(""), at::kDouble, kMostMacs) == 0)
+    GTEST_SKIP() << file(".h5") << " has no float64 run of a network small enough";
 }
-
-constexpr auto kSetName = [](const ::testing::TestParamInfo<const char*>& entry) {
-  return std::string(entry.param);
-};
-INSTANTIATE_TEST_SUITE_P(Sets, BackboneManifest, ::testing::Values("backbones", "transformers"),
-                         kSetName);
-INSTANTIATE_TEST_SUITE_P(Sets, BackboneNumbers, ::testing::Values("backbones", "transformers"),
-                         kSetName);
 
 }  // namespace
 }  // namespace diffprob

@@ -41,6 +41,7 @@ TEST(Backbone, WeightsAreAFunctionOfSeedAndName) {
 TEST(Backbone, InitialWeightsHaveTheDistributionsOfTheReference) {
   const auto iresnet = entries_of({.name = "iresnet18_se"});
   const auto mobile = entries_of({.name = "mobilefacenet"});
+  const auto wide = entries_of({.name = "mbf"});
 
   for (const auto& [name, tensor] : iresnet) {
     if (tensor.dim() != 4 || tensor.numel() < 4096) continue;
@@ -53,19 +54,23 @@ TEST(Backbone, InitialWeightsHaveTheDistributionsOfTheReference) {
     EXPECT_LE(iresnet.at(name).abs().max().item<double>(), bound * (1 + 1e-6)) << name;
     EXPECT_NEAR(iresnet.at(name).std().item<double>(), bound / std::sqrt(3.0), 0.1 * bound) << name;
   }
-  for (const auto& [name, tensor] : mobile) {
-    if (tensor.dim() < 2 || tensor.numel() < 4096) continue;
-    const double area = static_cast<double>(tensor[0].numel() / tensor.size(1));
-    const double deviation = std::sqrt(2.0 / (static_cast<double>(tensor.size(0)) * area));
-    EXPECT_NEAR(tensor.std().item<double>(), deviation, 0.1 * deviation) << name;
+  for (const auto& entries : {mobile, wide}) {
+    for (const auto& [name, tensor] : entries) {
+      if (tensor.dim() < 2 || tensor.numel() < 4096) continue;
+      const double area = static_cast<double>(tensor[0].numel() / tensor.size(1));
+      const double deviation = std::sqrt(2.0 / (static_cast<double>(tensor.size(0)) * area));
+      EXPECT_NEAR(tensor.std().item<double>(), deviation, 0.1 * deviation) << name;
+    }
   }
   EXPECT_TRUE(at::equal(iresnet.at("prelu.weight"), at::full({64}, 0.25)));
   EXPECT_TRUE(at::equal(iresnet.at("features.weight"), at::ones({512})));
   EXPECT_TRUE(at::equal(mobile.at("conv1.bn.bias"), at::zeros({64})));
+  EXPECT_TRUE(at::equal(wide.at("layers.0.layers.2.weight"), at::full({128}, 0.25)));
+  EXPECT_TRUE(at::equal(wide.at("features.layers.3.weight"), at::ones({512})));
 }
 
 TEST(Backbone, EveryParameterGetsAGradientAndEmbeddingsHaveTheSizeAskedFor) {
-  for (const char* name : {"tiny", "mobilefacenet", "vit_nano"}) {
+  for (const char* name : {"tiny", "mobilefacenet", "mbf", "mbf_large", "vit_nano"}) {
     SCOPED_TRACE(name);
     const auto net = make_backbone({.name = name, .embedding_dim = 48, .dropout = 0.4});
     net->train();

@@ -1,5 +1,6 @@
 // Counts of parameters and operations against the reference's.
 #include <algorithm>
+#include <filesystem>
 
 #include <gtest/gtest.h>
 
@@ -10,8 +11,16 @@ namespace diffprob {
 namespace {
 
 class NetworkCounts : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Files, NetworkCounts,
+                         ::testing::Values("backbones.json", "backbones_arcface_torch.json",
+                                           "transformers.json"),
+                         [](const auto& file) {
+                           return std::string(file.param, std::string(file.param).find('.'));
+                         });
 
 TEST_P(NetworkCounts, AreThoseOfTheReference) {
+  if (!std::filesystem::exists(tests::golden_dir() + "/" + GetParam()))
+    GTEST_SKIP() << "the set has no " << GetParam();
   const nlohmann::json networks = tests::golden_json(GetParam());
   const auto names = model::backbone_names();
   int compared = 0;
@@ -33,13 +42,6 @@ TEST_P(NetworkCounts, AreThoseOfTheReference) {
   }
   EXPECT_GT(compared, 0);
 }
-
-INSTANTIATE_TEST_SUITE_P(Sets, NetworkCounts,
-                         ::testing::Values("backbones.json", "transformers.json"),
-                         [](const auto& entry) {
-                           const std::string name = entry.param;
-                           return name.substr(0, name.find('.'));
-                         });
 
 TEST(NetworkInfo, CountsOfATransformerAreThoseOfAFormula) {
   constexpr std::int64_t kTokens = 12 * 12, kWidth = 256, kDepth = 12, kPatch = 3 * 9 * 9;

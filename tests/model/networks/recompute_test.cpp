@@ -53,7 +53,8 @@ TEST_P(RecomputedNetwork, GradientsAndStatisticsAreBitEqual) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, RecomputedNetwork,
-                         ::testing::Combine(::testing::Values("tiny", "mobilefacenet", "vit_nano"),
+                         ::testing::Combine(::testing::Values("tiny", "mobilefacenet", "mbf",
+                                                              "vit_nano"),
                                             ::testing::Bool()),
                          [](const auto& entry) {
                            return std::string(std::get<0>(entry.param)) +

@@ -295,6 +295,8 @@ INSTANTIATE_TEST_SUITE_P(Networks, OnnxExport,
                                            Case{"iresnet18_se", OnnxBatchNorm::kFolded},
                                            Case{"mobilefacenet", OnnxBatchNorm::kKept},
                                            Case{"mobilefacenet", OnnxBatchNorm::kFolded},
+                                           Case{"mbf", OnnxBatchNorm::kKept},
+                                           Case{"mbf", OnnxBatchNorm::kFolded},
                                            Case{"vit_nano", OnnxBatchNorm::kKept},
                                            Case{"vit_nano", OnnxBatchNorm::kFolded}),
                          [](const auto& item) { return name_of(item.param); });

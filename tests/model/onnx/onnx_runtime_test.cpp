@@ -83,7 +83,8 @@ class OnnxRuntime : public ::testing::TestWithParam<std::string> {
 TEST_P(OnnxRuntime, EmbedsAsTheProgram) {
   const std::string network = GetParam();
   const bool small = network.starts_with("iresnet18") || network == "mobilefacenet" ||
-                     network == "tiny" || network == "vit_nano" || network == "vit_t";
+                     network.starts_with("mbf") || network == "tiny" || network == "vit_nano" ||
+                     network == "vit_t";
   if (!small && std::getenv("DIFFPROB_ONNX_ALL") == nullptr)
     GTEST_SKIP() << "a large network: set DIFFPROB_ONNX_ALL=1 to run it";
   const at::NoGradGuard no_grad;

@@ -201,8 +201,8 @@ TEST_P(Networks, EmbedAlikeInBothDirections) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backbones, Networks,
-                         ::testing::Values("iresnet18", "iresnet18_se", "mobilefacenet", "vit_nano",
-                                           "vit_t"),
+                         ::testing::Values("iresnet18", "iresnet18_se", "mobilefacenet", "mbf",
+                                           "mbf_large", "vit_nano", "vit_t"),
                          [](const auto& network) { return std::string(network.param); });
 
 }  // namespace
