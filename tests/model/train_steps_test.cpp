@@ -130,7 +130,7 @@ class Replay {
     return static_cast<std::int64_t>(golden_.number(home_of(name), name));
   }
   static model::MarginOptions released(model::MarginOptions options) {
-    options.reference = true;
+    options.preset = model::LossPreset::kReference;
     return options;
   }
   /// Elastic heads take what the reference drew, margin_drawn [steps, B].
