@@ -27,6 +27,7 @@
 #include "launch/score/head_labels.h"
 #include "launch/train/optimizers.h"
 #include "launch/train/train.h"
+#include "model/margin/margin.h"
 #include "prune/error.h"
 #include "prune/methods/methods.h"
 #include "prune/sample_rows.h"
@@ -84,6 +85,8 @@ void check_head(const Config& config, Problems& problems) {
   if (head.sample_rate < 1 && config.train.accumulate > 1)
     problems.push_back("train.accumulate: model.sample_rate below 1 needs 1, got " +
                        std::to_string(config.train.accumulate));
+  attempt("model.loss", problems,
+          [&] { (void)model::make_margin(model::with_published_values(head.margin), at::kCPU); });
 }
 
 /// The floor of prune.min_kept and prune.min_kept_share, over all identities.

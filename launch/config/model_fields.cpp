@@ -21,9 +21,14 @@ std::vector<Field> model_fields(ModelConfig& m) {
            "operators"),
       one_of("model.loss", &m.head.margin.kind, "margin of the head",
              words(model::margin_names(), model::margin_kind)),
-      one_of("model.loss_preset", &m.head.margin.reference,
-             "'default': as published; 'reference': as in the paper's code",
-             {{"default", false}, {"reference", true}}),
+      one_of(
+          "model.loss_preset", &m.head.margin.preset,
+          "'default': as published; 'reference': as in the paper's code; 'arcface_torch': "
+          "gradients of arcface, combined and adaface as in arcface_torch and CVLface, where the "
+          "slope of a logit is s at every angle",
+          {{"default", model::LossPreset::kPublished},
+           {"reference", model::LossPreset::kReference},
+           {"arcface_torch", model::LossPreset::kArcfaceTorch}}),
       number("model.scale", &m.head.margin.scale, 1, 1000, "s: logits are s * cosine"),
       number("model.margin", &m.head.margin.margin, -1, 2,
              "m of the margin; -1: the published value of the loss"),
@@ -40,8 +45,9 @@ std::vector<Field> model_fields(ModelConfig& m) {
              "AdaFace: weight of the new batch in the norm statistic"),
       number("model.filter_threshold", &m.head.margin.filter_threshold, 0, 1,
              "inter-class filtering: other classes with a larger cosine get logit 0; 0: off"),
-      number("model.sample_rate", &m.head.sample_rate, 0.0001, 1,
-             "share of the classes used per step (Partial FC); 1: all"),
+      number("model.sample_rate", &m.head.sample_rate, 0, 1,
+             "share of the classes used per step (Partial FC), those of the batch always among "
+             "them; 0: those of the batch alone; 1: all"),
       number("model.head_buffer_mib", &m.head_buffer_mib, 1, 1e6,
              "largest buffer of logits per rank; above it the head works in chunks of classes"),
       one_of("model.head_storage", &m.head.storage,

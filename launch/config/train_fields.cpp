@@ -19,12 +19,20 @@ std::vector<Field> optimizer_fields(TrainConfig& t) {
       number("train.lr_gamma", &t.schedule.gamma, 0, 1, "factor applied at each milestone"),
       one_of("train.schedule", &t.schedule.kind, "of the rate",
              words(model::lr_names(), model::lr_kind)),
-      number("train.lr_power", &t.schedule.power, 0.1, 10,
-             "schedule polynomial: exponent of the decay"),
+      number("train.lr_power", &t.schedule.power, 0, 10,
+             "schedule polynomial: exponent of the decay; 0: no decay"),
       number("train.lr_final", &t.schedule.final_lr, 0, 100,
              "schedules polynomial and cosine: final rate, scaled like train.lr"),
       number("train.warmup_epochs", &t.schedule.warmup_epochs, 0, 1e4,
-             "linear warm-up; may be a fraction of an epoch"),
+             "warm-up, in which the rate rises from 0; may be a fraction of an epoch"),
+      one_of("train.warmup_shape", &t.schedule.warmup_shape,
+             "of w updates of warm-up, number s (from 0) has this share of the rate: updates: (s + "
+             "1) / w; epochs: (e + 1) / train.warmup_epochs throughout epoch e (from 0); "
+             "arcface_torch: s / w, but the first update the full rate, as arcface_torch does",
+             words(model::warmup_names(), model::warmup_shape)),
+      number("train.warmup_power", &t.schedule.warmup_power, 0.1, 10,
+             "exponent of that share: 1: linear; 2, with warmup_shape epochs: as the paper's code "
+             "has it"),
       one_of("train.optimizer", &t.optimizer, "update rule of network and head",
              {{"sgd", model::OptimizerKind::kSgd}, {"adamw", model::OptimizerKind::kAdamW}}),
       number("train.momentum", &t.sgd.momentum, 0, 0.9999, "momentum of SGD"),

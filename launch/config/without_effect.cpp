@@ -143,6 +143,16 @@ std::vector<Condition> conditions_of_loss() {
                     : std::string("model.loss is none, which has no margin");
        }},
       {{"model.m1", "model.m2", "model.m3"}, loss_is({Kind::kCombined}), another("combined")},
+      {{"model.m1", "model.m2"},
+       [](const Config& c) {
+         const auto& margin = c.model.head.margin;
+         return margin.preset != model::LossPreset::kArcfaceTorch || margin.m3 == 0;
+       },
+       [](const Config&) {
+         return std::string(
+             "with model.loss_preset=arcface_torch and model.m3 above 0, model.m3 is "
+             "the only margin");
+       }},
       {{"model.elastic_std"},
        loss_is({Kind::kElasticArcFace, Kind::kElasticCosFace, Kind::kElasticArcFacePlus,
                 Kind::kElasticCosFacePlus}),
@@ -150,9 +160,21 @@ std::vector<Condition> conditions_of_loss() {
       {{"model.curricular_momentum"}, loss_is({Kind::kCurricularFace}), another("curricularface")},
       {{"model.adaface_h", "model.adaface_t_alpha"}, loss_is({Kind::kAdaFace}), another("adaface")},
       {{"model.loss_preset"},
-       loss_is({Kind::kAdaFace, Kind::kElasticArcFacePlus, Kind::kElasticCosFacePlus}),
-       another("adaface, elastic_arcface_plus and elastic_cosface_plus, the only losses that the "
-               "paper's code computes in another way")},
+       [=](const Config& c) {
+         return c.model.head.margin.preset == model::LossPreset::kArcfaceTorch
+                    ? loss_is({Kind::kArcFace, Kind::kCombined, Kind::kAdaFace})(c)
+                    : loss_is({Kind::kAdaFace, Kind::kElasticArcFacePlus,
+                               Kind::kElasticCosFacePlus})(c);
+       },
+       [=](const Config& c) {
+         return c.model.head.margin.preset == model::LossPreset::kArcfaceTorch
+                    ? another(
+                          "arcface, combined and adaface, the only losses whose gradients "
+                          "arcface_torch and CVLface compute in another way")(c)
+                    : another(
+                          "adaface, elastic_arcface_plus and elastic_cosface_plus, the only "
+                          "losses that the paper's code computes in another way")(c);
+       }},
       {{"model.dropout"},
        [](const Config& c) { return c.model.network.name.starts_with("iresnet"); },
        [](const Config& c) {
@@ -187,6 +209,9 @@ std::vector<Condition> conditions_of_training() {
       {{"train.milestones", "train.lr_gamma"}, schedule_is({LrKind::kMilestones}), other_schedule},
       {{"train.lr_power"}, schedule_is({LrKind::kPolynomial}), other_schedule},
       {{"train.lr_final"}, schedule_is({LrKind::kPolynomial, LrKind::kCosine}), other_schedule},
+      {{"train.warmup_shape", "train.warmup_power"},
+       [](const Config& c) { return c.train.schedule.warmup_epochs > 0; },
+       [](const Config&) { return std::string("train.warmup_epochs is 0"); }},
       {{"train.momentum", "train.nesterov"},
        optimizer_is(model::OptimizerKind::kSgd),
        other_optimizer},

@@ -18,9 +18,9 @@ namespace {
 /// Keys that came after runs that must still resume. The text is compared as a whole, so that a
 /// line more would make every earlier run look different: keys that weights depend on are added
 /// behind it when they are not the default.
-constexpr const char* kNewerKeys[] = {"train.deterministic", "model.head_group",
-                                      "model.embedding_dtype", "train.eval_every_steps",
-                                      "model.head"};
+constexpr const char* kNewerKeys[] = {
+    "train.deterministic", "model.head_group",   "model.embedding_dtype", "train.eval_every_steps",
+    "model.head",          "train.warmup_shape", "train.warmup_power"};
 
 std::string without_newer_keys(std::string settings) {
   for (const std::string key : kNewerKeys) {
@@ -60,6 +60,10 @@ std::string training_settings(const Config& config) {
   if (config.model.head.embedding_wire != at::kFloat)
     newer += dump_sections(relevant, {"model.embedding_dtype"});
   if (!config.model.head_files.empty()) newer += dump_sections(relevant, {"model.head"});
+  if (train.schedule.warmup_shape != defaults.schedule.warmup_shape)
+    newer += dump_sections(relevant, {"train.warmup_shape"});
+  if (train.schedule.warmup_power != defaults.schedule.warmup_power)
+    newer += dump_sections(relevant, {"train.warmup_power"});
   return without_newer_keys(settings) + newer;
 }
 

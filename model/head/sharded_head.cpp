@@ -25,17 +25,34 @@ constexpr float kInitialDeviation = 0.01f;
 constexpr std::int64_t kHostChunkElements = 512 << 10;
 constexpr std::int64_t kSmallestChunk = 64;
 
+/// A point of the cube [-1, 1]^dim, moved to the sphere of radius 1.
+void fill_direction(float* centre, std::int64_t dim, data::KeyedRandom random) {
+  double square = 0;
+  for (std::int64_t d = 0; d < dim; ++d) {
+    centre[d] = random.uniform(-1.0f, 1.0f);
+    square += static_cast<double>(centre[d]) * centre[d];
+  }
+  const auto inverse = static_cast<float>(1 / std::sqrt(std::max(square, 1e-30)));
+  for (std::int64_t d = 0; d < dim; ++d) centre[d] *= inverse;
+}
+
+void fill_normal(float* centre, std::int64_t dim, data::KeyedRandom random) {
+  for (std::int64_t d = 0; d < dim; ++d) centre[d] = kInitialDeviation * random.normal();
+}
+
 /// Returns [classes, dim]. The centre of class c is a function of only (seed, c).
 at::Tensor initial_centres(const HeadOptions& options, std::int64_t first_class,
                            std::int64_t classes) {
   at::Tensor centres = at::empty({classes, options.embedding_dim}, at::kFloat);
   float* values = centres.mutable_data_ptr<float>();
   const std::uint64_t key = data::combine_key(options.seed, data::key_of_name("head.centre"));
+  const bool unit_norms = options.margin.kind == MarginKind::kAdaFace &&
+                          options.margin.preset == LossPreset::kReference;
+  const auto fill = unit_norms ? &fill_direction : &fill_normal;
   at::parallel_for(0, classes, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
-      data::KeyedRandom random(data::combine_key(key, static_cast<std::uint64_t>(first_class + c)));
-      for (std::int64_t d = 0; d < options.embedding_dim; ++d)
-        values[c * options.embedding_dim + d] = kInitialDeviation * random.normal();
+      fill(values + c * options.embedding_dim, options.embedding_dim,
+           data::KeyedRandom(data::combine_key(key, static_cast<std::uint64_t>(first_class + c))));
     }
   });
   return centres;
@@ -184,8 +201,8 @@ ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator,
               options_.num_classes);
   TORCH_CHECK(options_.embedding_dim > 0, "head: embedding size must be positive, got ",
               options_.embedding_dim);
-  TORCH_CHECK(options_.sample_rate > 0 && options_.sample_rate <= 1,
-              "head: sample rate must be in (0, 1], got ", options_.sample_rate);
+  TORCH_CHECK(options_.sample_rate >= 0 && options_.sample_rate <= 1,
+              "head: sample rate must be in [0, 1], got ", options_.sample_rate);
   TORCH_CHECK(options_.max_buffer_bytes > 0,
               "head: the logit buffer must have a positive size, got ", options_.max_buffer_bytes,
               " bytes");
@@ -233,7 +250,7 @@ StepClasses ShardedHead::step_classes(const at::Tensor& labels, const at::Tensor
   const std::uint64_t sample_key =
       data::combine_key(data::combine_key(options_.seed, data::key_of_name("head.sample")), key);
   const std::int64_t count =
-      sampled_count(options_.sample_rate, local_classes(), all_labels.size(0));
+      sampled_count(options_.sample_rate, all_labels, first_class_, local_classes());
   return StepClasses::sampled(
       weight_, first_class_, labels,
       sample_classes(all_labels, first_class_, local_classes(), count, sample_key));

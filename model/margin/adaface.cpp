@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kInitialMean = 20.0;
 constexpr double kInitialDeviation = 100.0;
-constexpr double kReferenceEpsilon = 1e-3;
+constexpr double kReleasedEpsilon = 1e-3;
 constexpr double kSmallestNorm = 1e-3;
 constexpr double kLargestNorm = 100.0;
 constexpr double kSmallestDeviation = 1e-9;  // equal norms: z = 0, not 0 / 0
@@ -20,8 +20,17 @@ constexpr double kSmallestDeviation = 1e-9;  // equal norms: z = 0, not 0 / 0
 }  // namespace
 
 AdaFaceRules adaface_rules(const MarginOptions& options) {
-  if (!options.reference) return {};
-  return {.epsilon = kReferenceEpsilon, .unit_norms = true, .ignore_alpha = true};
+  switch (options.preset) {
+    case LossPreset::kReference:
+      return {.epsilon = kReleasedEpsilon,
+              .sigma_epsilon = kReleasedEpsilon,
+              .unit_norms = true,
+              .ignore_alpha = true};
+    case LossPreset::kArcfaceTorch:
+      return {.sigma_epsilon = kReleasedEpsilon, .straight_through = true};
+    default:
+      return {};
+  }
 }
 
 AdaFaceMargin::AdaFaceMargin(const MarginOptions& options, const AdaFaceRules& rules,
@@ -45,9 +54,9 @@ void AdaFaceMargin::update_statistics(const at::Tensor& norms) {
 TargetLogits AdaFaceMargin::do_target(const MarginBatch& batch) {
   at::Tensor norms =
       rules_.unit_norms ? at::ones_like(batch.norms, at::kDouble) : batch.norms.to(at::kDouble);
-  if (rules_.epsilon > 0.0) norms = norms.clamp(kSmallestNorm, kLargestNorm);
+  if (rules_.sigma_epsilon > 0.0) norms = norms.clamp(kSmallestNorm, kLargestNorm);
   update_statistics(norms);
-  const at::Tensor divisor = deviation_.add(rules_.epsilon).clamp_min_(kSmallestDeviation);
+  const at::Tensor divisor = deviation_.add(rules_.sigma_epsilon).clamp_min_(kSmallestDeviation);
   scaler_ = norms.sub(mean_).div_(divisor).mul_(options().adaface_h).clamp_(-1.0, 1.0);
 
   const double limit = 1.0 - rules_.epsilon;
@@ -57,6 +66,7 @@ TargetLogits AdaFaceMargin::do_target(const MarginBatch& batch) {
   const at::Tensor kept =
       rules_.epsilon > 0.0 ? angle.clamp(rules_.epsilon, std::numbers::pi - rules_.epsilon) : angle;
   TargetLogits target = logits_at_angle(cosine, kept, 1.0, options().scale);
+  if (rules_.straight_through) target = straight_through(target, options().scale);
   target.logits.sub_(shift.add_(options().margin).mul_(options().scale));
   if (rules_.epsilon > 0.0)
     target.slope.masked_fill_(at::logical_or(batch.target_cosine.abs() > limit, kept != angle),

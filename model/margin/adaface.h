@@ -7,19 +7,23 @@ namespace diffprob::model {
 /// What differs between the published AdaFace and code that calls it.
 struct AdaFaceRules {
   double epsilon = 0.0;  ///< 0: none; else cosines are clamped to +-(1 - epsilon) without gradient
-                         ///< beyond, the angle to [epsilon, pi - epsilon], epsilon is added to
-                         ///< sigma and norms are clamped to [0.001, 100]
-  bool unit_norms = false;    ///< every norm counts as 1
-  bool ignore_alpha = false;  ///< statistics are those of the batch
+                         ///< beyond, and the angle to [epsilon, pi - epsilon]
+  double sigma_epsilon = 0.0;     ///< 0: none; else it is added to sigma, and norms are clamped to
+                                  ///< [0.001, 100]
+  bool straight_through = false;  ///< the gradient passes as if d logit / d cosine = s
+  bool unit_norms = false;        ///< every norm counts as 1
+  bool ignore_alpha = false;      ///< statistics are those of the batch
 };
 
 /// Kim et al., "AdaFace", CVPR 2022. With n the norms of the global batch and a = adaface_t_alpha:
 ///   mu = a mean(n) + (1 - a) mu, sigma = a std(n) + (1 - a) sigma   (std with B - 1; start 20 and
 ///   100; updated before use) z = clip(h (n - mu) / sigma, -1, 1), without gradient target class: s
 ///   (cos(theta - m z) - (m z + m))
-/// A batch of one sample has no deviation and leaves both statistics as they were. `reference` is
-/// what the DiffProb code trains with: the released head (epsilon 1e-3) fed with norms of
-/// normalised embeddings and a = 1, which is CosFace on clamped cosines.
+/// A batch of one sample has no deviation and leaves both statistics as they were.
+/// LossPreset::kReference is what the DiffProb code trains with: the released head (both epsilons
+/// 1e-3) fed with norms of normalised embeddings and a = 1, which is CosFace on clamped cosines.
+/// LossPreset::kArcfaceTorch is CVLface's, in the manner of arcface_torch: sigma_epsilon 1e-3, no
+/// clamped cosines or angles, gradients straight through.
 class AdaFaceMargin final : public Margin {
  public:
   AdaFaceMargin(const MarginOptions& options, const AdaFaceRules& rules, at::Device device);

@@ -17,6 +17,10 @@ TargetLogits logits_at_angle(const at::Tensor& cosine, const at::Tensor& shifted
   return {shifted.cos().mul_(scale), shifted.sin().mul_(scale * factor).div_(sine)};
 }
 
+TargetLogits straight_through(const TargetLogits& target, double scale) {
+  return {target.logits, at::full_like(target.slope, scale)};
+}
+
 TargetLogits additive_logits(const at::Tensor& cosine, const at::Tensor& margin, double scale) {
   return {cosine.sub(margin).mul_(scale), at::full_like(cosine, scale)};
 }

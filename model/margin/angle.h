@@ -21,6 +21,10 @@ inline constexpr double kSmallestSine = 1e-4;
 [[nodiscard]] TargetLogits logits_at_angle(const at::Tensor& cosine, const at::Tensor& shifted,
                                            double factor, double scale);
 
+/// The same logits with the slope s at every angle, as if the margin's arc cosine and cosine were
+/// constants: what code does that moves the angle where no gradient is recorded.
+[[nodiscard]] TargetLogits straight_through(const TargetLogits& target, double scale);
+
 /// s (cos - margin), margin a number or [b].
 [[nodiscard]] TargetLogits additive_logits(const at::Tensor& cosine, const at::Tensor& margin,
                                            double scale);

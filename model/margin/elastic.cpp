@@ -57,8 +57,9 @@ TargetLogits ElasticMargin::do_target(const MarginBatch& batch) {
   TORCH_CHECK(margins.sizes() == cosine.sizes(), "elastic margin: ", margins.size(0),
               " margins for a batch of ", cosine.size(0));
   if (is_plus(options().kind))
-    margins = deal_margins(margins, cosine,
-                           options().reference ? DealRule::kReference : DealRule::kPaper);
+    margins = deal_margins(
+        margins, cosine,
+        options().preset == LossPreset::kReference ? DealRule::kReference : DealRule::kPaper);
   margins = margins.to(cosine.scalar_type());
   if (!is_angular(options().kind)) return additive_logits(cosine, margins, options().scale);
   return logits_at_angle(cosine, angle_of(cosine).add_(margins), 1.0, options().scale);

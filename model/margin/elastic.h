@@ -10,8 +10,8 @@ namespace diffprob::model {
 ///   elastic_cosface        s (cos(theta) - E)
 ///   ..._plus               the E of a batch are dealt by how near a sample is to its class: k-th
 ///   smallest margin to the k-th largest cosine
-/// over the global batch. `reference` deals the Plus margins as the released code does: sample j
-/// gets the order[j]-th smallest, order being the list of samples by falling cosine (the
+/// over the global batch. LossPreset::kReference deals the Plus margins as the released code does:
+/// sample j gets the order[j]-th smallest, order being the list of samples by falling cosine (the
 /// permutation where its inverse is meant).
 class ElasticMargin final : public Margin {
  public:

@@ -33,6 +33,10 @@ void check_options(const MarginOptions& options) {
   check_range("adaface_h", options.adaface_h, 0.0, 10.0);
   check_range("adaface_t_alpha", options.adaface_t_alpha, 0.0, 1.0);
   check_range("filter_threshold", options.filter_threshold, 0.0, 1.0);
+  TORCH_CHECK(options.preset != LossPreset::kArcfaceTorch ||
+                  options.kind != MarginKind::kCombined || options.m1 == 1.0 || options.m3 > 0.0,
+              "margin: arcface_torch has no combined loss with m1 other than 1 (got ", options.m1,
+              ") and m3 0: set m1 to 1 or m3 above 0, or take the default preset");
 }
 
 }  // namespace

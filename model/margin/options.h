@@ -6,8 +6,8 @@
 namespace diffprob::model {
 
 /// How the cosine of a sample to its target class centre changes in training; theta = acos(cosine),
-/// s = scale. Formula and paper of each kind are in its own header: margin_fixed.h,
-/// margin_elastic.h, margin_curricular.h, margin_adaface.h.
+/// s = scale. Formula and paper of each kind are in its own header: fixed.h, elastic.h,
+/// curricular.h, adaface.h.
 enum class MarginKind {
   kNone,
   kCosFace,
@@ -19,6 +19,16 @@ enum class MarginKind {
   kElasticCosFacePlus,
   kCurricularFace,
   kAdaFace
+};
+
+/// Whose code a loss follows where that differs from what its paper says. A kind that a preset does
+/// not name is the published one.
+enum class LossPreset {
+  kPublished,
+  kReference,  ///< the code of the DiffProb paper: AdaFace and the Plus kinds
+  /// arcface_torch, and CVLface, whose losses are built like it: the gradient of ArcFace, combined
+  /// and AdaFace passes as if d logit / d cosine were s at every angle (see fixed.h, adaface.h).
+  kArcfaceTorch
 };
 
 /// Options a kind does not name are not read by it. margin_defaults() has the published values of a
@@ -36,8 +46,7 @@ struct MarginOptions {
   double adaface_h = 0.333;
   /// AdaFace: weight of this batch in the norm statistics, in [0, 1].
   double adaface_t_alpha = 0.01;
-  bool reference = false;  ///< AdaFace and the Plus kinds: what the released code does instead of
-                           ///< what its paper says
+  LossPreset preset = LossPreset::kPublished;
   double filter_threshold = 0.0;  ///< any kind: cosines to non-target classes above it count as 0,
                                   ///< without gradient; 0 switches it off
 };

@@ -1,6 +1,7 @@
 #include "model/optim/lr_schedule.h"
 
 #include <c10/util/Exception.h>
+#include <c10/util/StringUtil.h>
 
 #include <algorithm>
 #include <cmath>
@@ -20,7 +21,26 @@ constexpr std::pair<LrKind, const char*> kKinds[] = {{LrKind::kMilestones, "mile
                                                      {LrKind::kPolynomial, "polynomial"},
                                                      {LrKind::kCosine, "cosine"}};
 
+constexpr std::pair<WarmupShape, const char*> kWarmups[] = {
+    {WarmupShape::kUpdates, "updates"},
+    {WarmupShape::kEpochs, "epochs"},
+    {WarmupShape::kArcfaceTorch, "arcface_torch"}};
+
 }  // namespace
+
+std::vector<std::string> warmup_names() {
+  std::vector<std::string> names;
+  for (const auto& [shape, name] : kWarmups) names.emplace_back(name);
+  return names;
+}
+
+WarmupShape warmup_shape(const std::string& wanted) {
+  for (const auto& [shape, name] : kWarmups) {
+    if (name == wanted) return shape;
+  }
+  TORCH_CHECK(false, "warm-up: expected one of ", c10::Join(", ", warmup_names()), ", got \"",
+              wanted, "\"");
+}
 
 std::vector<std::string> lr_names() {
   std::vector<std::string> names;
@@ -55,8 +75,8 @@ LrSchedule::LrSchedule(LrScheduleOptions options, std::int64_t global_batch,
   TORCH_CHECK(static_cast<double>(options_.total_steps) > warmup_steps_,
               "learning-rate schedule: training for ", options_.total_steps,
               " updates ends within the warm-up of ", warmup_steps_);
-  TORCH_CHECK(options_.kind != LrKind::kPolynomial || options_.power > 0,
-              "learning-rate schedule: the power must be positive, got ", options_.power);
+  TORCH_CHECK(options_.kind != LrKind::kPolynomial || options_.power >= 0,
+              "learning-rate schedule: the power must not be negative, got ", options_.power);
 }
 
 double LrSchedule::milestone_rate(std::int64_t step) const {
@@ -88,8 +108,21 @@ double LrSchedule::at_step(std::int64_t step) const {
            (initial_lr_ - final_lr_) * 0.5 * (1 + std::cos(std::numbers::pi * progress(step)));
       break;
   }
-  const double done = static_cast<double>(step + 1);
-  return done < warmup_steps_ ? lr * done / warmup_steps_ : lr;
+  return warmed_up(lr, step);
+}
+
+double LrSchedule::warmed_up(double lr, std::int64_t step) const {
+  double done = static_cast<double>(step + 1), whole = warmup_steps_;
+  if (options_.warmup_shape == WarmupShape::kEpochs) {
+    done = static_cast<double>(step / steps_per_epoch_ + 1);
+    whole = options_.warmup_epochs;
+  } else if (options_.warmup_shape == WarmupShape::kArcfaceTorch) {
+    if (step == 0) return lr;
+    done = static_cast<double>(step);
+  }
+  if (done >= whole) return lr;
+  return options_.warmup_power == 1 ? lr * done / whole
+                                    : lr * std::pow(done / whole, options_.warmup_power);
 }
 
 }  // namespace diffprob::model

@@ -24,10 +24,16 @@ void fold_(at::Tensor& z, int bits) {
 
 }  // namespace
 
-std::int64_t sampled_count(double rate, std::int64_t local_classes, std::int64_t batch_rows) {
-  const auto wanted =
+std::int64_t sampled_count(double rate, const at::Tensor& labels, std::int64_t first_class,
+                           std::int64_t local_classes) {
+  const auto share =
       static_cast<std::int64_t>(std::ceil(rate * static_cast<double>(local_classes)));
-  return std::min(local_classes, std::max(wanted, batch_rows));
+  const std::int64_t wanted = std::min(local_classes, share);
+  if (wanted >= std::min(local_classes, labels.size(0))) return wanted;
+  const at::Tensor row = labels - first_class;
+  const at::Tensor own =
+      row.masked_select(at::logical_and(row >= 0, row < local_classes));  // waits for a GPU
+  return std::max(wanted, std::get<0>(at::_unique(own)).numel());
 }
 
 at::Tensor keyed_hash(const at::Tensor& ids, std::uint64_t key) {
@@ -44,6 +50,7 @@ at::Tensor keyed_hash(const at::Tensor& ids, std::uint64_t key) {
 
 SampledClasses sample_classes(const at::Tensor& labels, std::int64_t first_class,
                               std::int64_t local_classes, std::int64_t count, std::uint64_t key) {
+  if (count == 0) return {at::empty({0}, labels.options())};
   const at::Tensor ids = at::arange(first_class, first_class + local_classes + 1, labels.options());
   at::Tensor score = keyed_hash(ids, key);
   // Labels of other shards fall on the element after the last, which no one looks at.

@@ -97,7 +97,7 @@ model::MarginOptions GoldenLoss::options() const {
   std::string home = adaface ? path() : case_.group;
   if (!golden_.has_attribute(home, "s") && golden_.has(head)) home = head;
   model::MarginOptions options = golden_margin(golden_, home, head);
-  options.reference = !paper && !adaface;
+  if (!paper && !adaface) options.preset = model::LossPreset::kReference;
   return options;
 }
 

@@ -145,7 +145,7 @@ class Replay {
                                       .weight_decay = number("weight_decay", 5e-4)});
   }
   static model::MarginOptions released(model::MarginOptions options) {
-    options.reference = true;
+    options.preset = model::LossPreset::kReference;
     return options;
   }
   /// Elastic heads take what the reference drew, margin_drawn [steps, B].

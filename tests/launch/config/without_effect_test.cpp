@@ -82,6 +82,23 @@ TEST(WithoutEffect, KeysOfAnotherLossScheduleOrOptimizer) {
   EXPECT_THAT(lines_of("run", {{"model.loss", "combined"}, {"model.margin", "0.4"}}),
               ElementsAre(HasSubstr("m1, m2 and m3")));
   EXPECT_THAT(lines_of("train", {{"model.adaface_h", "0.4"}}), ElementsAre(HasSubstr("adaface")));
+  const auto preset_of = [](const char* loss, const char* preset) {
+    return lines_of("train", {{"model.loss", loss}, {"model.loss_preset", preset}});
+  };
+  EXPECT_THAT(preset_of("arcface", "arcface_torch"), IsEmpty());
+  EXPECT_THAT(preset_of("adaface", "arcface_torch"), IsEmpty());
+  EXPECT_THAT(preset_of("cosface", "arcface_torch"), ElementsAre(HasSubstr("CVLface")));
+  EXPECT_THAT(preset_of("arcface", "reference"), ElementsAre(HasSubstr("paper's code")));
+  EXPECT_THAT(
+      lines_of("train", {{"model.loss", "combined"},
+                         {"model.loss_preset", "arcface_torch"},
+                         {"model.m2", "0.3"},
+                         {"model.m3", "0.4"}}),
+      ElementsAre(HasSubstr("model.m2 has no effect: with model.loss_preset=arcface_torch")));
+  EXPECT_THAT(lines_of("train", {{"train.warmup_power", "2"}}),
+              ElementsAre(HasSubstr("train.warmup_epochs is 0")));
+  EXPECT_THAT(lines_of("train", {{"train.warmup_power", "2"}, {"train.warmup_epochs", "1"}}),
+              IsEmpty());
   EXPECT_THAT(lines_of("train", {{"train.lr_power", "3"}}),
               ElementsAre(HasSubstr("train.schedule is milestones")));
   EXPECT_THAT(lines_of("train", {{"train.adam_beta1", "0.8"}}),

@@ -408,8 +408,8 @@ TEST_F(HeadChunkedTest, WrongOptionsAreNamed) {
     return "no error";
   };
   model::HeadOptions options;
-  options.sample_rate = 0;
-  EXPECT_THAT(message(options), HasSubstr("sample rate must be in (0, 1], got 0"));
+  options.sample_rate = -0.1;
+  EXPECT_THAT(message(options), HasSubstr("sample rate must be in [0, 1], got -0.1"));
   options = {};
   options.max_buffer_bytes = 0;
   EXPECT_THAT(message(options), HasSubstr("got 0 bytes"));

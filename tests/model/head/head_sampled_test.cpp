@@ -42,7 +42,7 @@ std::vector<std::int64_t> as_vector(const torch::Tensor& ids) {
 TEST(ClassSampler, TakesOwnClassesThenTheLargestHashes) {
   const auto labels = torch::tensor({3, 900, 105, 105, 199, 100, 250, 0}, torch::kLong);
   for (const std::uint64_t key : {1ull, 77ull, ~0ull}) {
-    for (const std::int64_t count : {3, 8, 40, 99, 100}) {
+    for (const std::int64_t count : {4, 8, 40, 99, 100}) {
       const auto sample = model::sample_classes(labels, 100, 100, count, key);
       EXPECT_EQ(as_vector(sample.rows), slow_sample(labels, 100, 100, count, key))
           << "key " << key << ", count " << count;
@@ -52,14 +52,22 @@ TEST(ClassSampler, TakesOwnClassesThenTheLargestHashes) {
 
 TEST(ClassSampler, ShardWithoutClassesGivesNone) {
   EXPECT_EQ(model::sample_classes(torch::tensor({1, 2}, torch::kLong), 5, 0, 0, 1).rows.numel(), 0);
+  EXPECT_EQ(model::sample_classes(torch::tensor({1, 2}, torch::kLong), 5, 9, 0, 1).rows.numel(), 0);
 }
 
-TEST(ClassSampler, CountIsFixedByRateShardAndBatch) {
-  EXPECT_EQ(model::sampled_count(0.1, 5000, 64), 500);
-  EXPECT_EQ(model::sampled_count(0.1, 5001, 64), 501);
-  EXPECT_EQ(model::sampled_count(0.1, 5000, 512), 512);
-  EXPECT_EQ(model::sampled_count(0.1, 100, 512), 100);
-  EXPECT_EQ(model::sampled_count(1.0, 0, 512), 0);
+TEST(ClassSampler, CountIsTheShareUnlessTheBatchHasMoreClasses) {
+  const auto labels = torch::arange(1000, 1064, torch::kLong).repeat({8});  // 64 classes, 512 rows
+  EXPECT_EQ(model::sampled_count(0.1, labels, 0, 10000), 1000);
+  EXPECT_EQ(model::sampled_count(0.1, labels, 0, 10001), 1001);
+  EXPECT_EQ(model::sampled_count(0.01, labels, 0, 10000), 100);  // fewer than the batch has rows
+  EXPECT_EQ(model::sampled_count(0.001, labels, 0, 10000), 64);
+  EXPECT_EQ(model::sampled_count(0.0, labels, 0, 10000), 64);
+  EXPECT_EQ(model::sampled_count(0.0, labels, 1060, 10000), 4);  // 1060 ... 1063
+  EXPECT_EQ(model::sampled_count(0.0, labels, 0, 1001), 1);
+  EXPECT_EQ(model::sampled_count(0.0, labels, 2000, 10000), 0);
+  EXPECT_EQ(model::sampled_count(0.001, labels, 2000, 10000), 10);
+  EXPECT_EQ(model::sampled_count(0.1, labels, 1000, 30), 30);
+  EXPECT_EQ(model::sampled_count(1.0, labels, 0, 0), 0);
 }
 
 TEST(ClassSampler, EveryClassIsTakenAsOften) {
@@ -90,11 +98,13 @@ class HeadSampledTest : public ::testing::Test {
       const auto first = model::first_class_of_rank(classes, r, communicator_->world_size());
       const auto local =
           model::first_class_of_rank(classes, r + 1, communicator_->world_size()) - first;
-      for (const auto row :
-           slow_sample(problem.labels, first, local,
-                       model::sampled_count(rate, local, problem.labels.size(0)), sample_key)) {
+      std::set<std::int64_t> own;
+      for (const auto label : as_vector(problem.labels))
+        if (label >= first && label < first + local) own.insert(label);
+      const auto share = static_cast<std::int64_t>(std::ceil(rate * static_cast<double>(local)));
+      const auto count = std::max(share, static_cast<std::int64_t>(own.size()));
+      for (const auto row : slow_sample(problem.labels, first, local, count, sample_key))
         ids.push_back(first + row);
-      }
     }
     return torch::tensor(ids, torch::kLong);
   }
@@ -111,7 +121,7 @@ class HeadSampledTest : public ::testing::Test {
 
 TEST_F(HeadSampledTest, EqualsReplicatedHeadOfTheSampledClasses) {
   const auto problem = mixed_problem(8, 400, 24, 91);
-  for (const double rate : {0.01, 0.1, 0.5, 0.999}) {
+  for (const double rate : {0.0, 0.001, 0.01, 0.1, 0.5, 0.999}) {
     for (const std::uint64_t key : {3ull, 4ull}) {
       SCOPED_TRACE(c10::str("rate ", rate, ", key ", key));
       const auto ids = sampled_ids(problem, rate, key);
@@ -139,6 +149,13 @@ TEST_F(HeadSampledTest, EqualsReplicatedHeadOfTheSampledClasses) {
       EXPECT_TRUE(torch::equal(kept.times, head.own_classes(times)));
     }
   }
+}
+
+TEST_F(HeadSampledTest, RateOfZeroTakesTheClassesOfTheBatchOnAnyNumberOfRanks) {
+  const auto problem = mixed_problem(8, 400, 24, 95);
+  EXPECT_TRUE(torch::equal(sampled_ids(problem, 0.0, 3),
+                           std::get<0>(torch::_unique(problem.labels, /*sorted=*/true))));
+  EXPECT_TRUE(torch::equal(sampled_ids(problem, 0.0, 3), sampled_ids(problem, 0.0, 4)));
 }
 
 TEST_F(HeadSampledTest, RowsThatTakeNoPartKeepEveryBit) {

@@ -91,7 +91,7 @@ TEST(TargetClasses, AreThoseOfASlowLoop) {
 
 TEST(TargetClasses, OfASample) {
   const Case c = make_case(50, at::kFloat);
-  const auto count = sampled_count(0.9, kLocal, 50);
+  const auto count = sampled_count(0.9, c.labels, kFirst, kLocal);
   const Case there = on_device(c);
   const SampledClasses sample = sample_classes(there.labels, kFirst, kLocal, count, 7);
   expect_equal_to_loops(c, StepClasses::sampled(there.weight, kFirst, there.labels, sample));

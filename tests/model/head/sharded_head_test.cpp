@@ -166,6 +166,31 @@ TEST_F(ShardedHeadTest, LabelOutOfRangeIsTheSameErrorOnEveryRank) {
   }
 }
 
+TEST_F(ShardedHeadTest, CentresOfThePapersAdaFaceStartWithNormOne) {
+  model::HeadOptions options;
+  options.num_classes = 90;
+  options.embedding_dim = 512;
+  options.margin = model::margin_defaults(model::MarginKind::kAdaFace);
+  model::ShardedHead published(options, *communicator_);
+  options.margin.preset = model::LossPreset::kReference;
+  model::ShardedHead papers(options, *communicator_);
+  const auto solo = make_solo_communicator();
+  model::ShardedHead whole(options, *solo);
+
+  const auto own = whole.weight().narrow(0, papers.first_class(), papers.local_classes());
+  EXPECT_TRUE(torch::equal(papers.weight().cpu(), own.cpu()));
+  EXPECT_LE(distance(papers.weight().cpu().norm(2, 1), torch::ones({papers.local_classes()})),
+            1e-6);
+  EXPECT_LE(distance(published.weight().cpu().norm(2, 1),
+                     torch::full({published.local_classes()}, 0.226)),
+            0.05);
+  // A coordinate of a direction is uniform before it is divided by about sqrt(512 / 3).
+  const auto coordinates = whole.weight().cpu() * std::sqrt(512.0 / 3);
+  EXPECT_LE(coordinates.abs().max().item<double>(), 1.15);
+  EXPECT_NEAR(coordinates.mean().item<double>(), 0, 0.02);
+  EXPECT_NEAR(coordinates.std().item<double>(), 1 / std::sqrt(3.0), 0.005);
+}
+
 TEST_F(ShardedHeadTest, InitialCentresDependOnTheClassAlone) {
   constexpr std::int64_t kClasses = 211;
   constexpr std::int64_t kDim = 32;

@@ -17,6 +17,7 @@
 namespace diffprob::tests {
 namespace {
 
+using model::LossPreset;
 using model::MarginKind;
 using model::MarginOptions;
 
@@ -32,6 +33,13 @@ struct Row {
   double target = 0.0;
 };
 
+bool is_reference(const MarginOptions& o) {
+  return o.preset == LossPreset::kReference;
+}
+bool is_arcface_torch(const MarginOptions& o) {
+  return o.preset == LossPreset::kArcfaceTorch;
+}
+
 double slow_target(const MarginOptions& o, double c, const Row& row) {
   const double theta = std::acos(c);
   switch (o.kind) {
@@ -42,6 +50,7 @@ double slow_target(const MarginOptions& o, double c, const Row& row) {
     case MarginKind::kArcFace:
       return o.scale * std::cos(theta + o.margin);
     case MarginKind::kCombined:
+      if (is_arcface_torch(o)) return o.scale * (o.m3 > 0 ? c - o.m3 : std::cos(theta + o.m2));
       return o.scale * (std::cos(o.m1 * theta + o.m2) - o.m3);
     case MarginKind::kElasticArcFace:
     case MarginKind::kElasticArcFacePlus:
@@ -54,7 +63,7 @@ double slow_target(const MarginOptions& o, double c, const Row& row) {
       return o.scale * (c - o.margin * std::sin(kPi - o.margin));
     case MarginKind::kAdaFace: {
       const double limit = 1.0 - 1e-3;
-      const double seen = o.reference ? std::max(-limit, std::min(limit, c)) : c;
+      const double seen = is_reference(o) ? std::max(-limit, std::min(limit, c)) : c;
       return o.scale *
              (std::cos(std::acos(seen) - o.margin * row.extra) - (o.margin * row.extra + o.margin));
     }
@@ -67,7 +76,7 @@ double slow_other(const MarginOptions& o, double c, const Row& row) {
   if (o.filter_threshold > 0 && c > o.filter_threshold) return 0.0;
   if (o.kind == MarginKind::kCurricularFace && c > std::cos(std::acos(row.target) + o.margin))
     return c * (row.t + c);
-  if (o.kind == MarginKind::kAdaFace && o.reference)
+  if (o.kind == MarginKind::kAdaFace && is_reference(o))
     return std::max(-(1.0 - 1e-3), std::min(1.0 - 1e-3, c));
   return c;
 }
@@ -96,9 +105,17 @@ std::vector<MarginOptions> all_options() {
     all.push_back(options);
     options.filter_threshold = 0.4;
     all.push_back(options);
-    options.reference = true;
+    options.preset = LossPreset::kReference;
+    all.push_back(options);
+    options.preset = LossPreset::kArcfaceTorch;
     all.push_back(options);
   }
+  // The other branch of its combined loss.
+  MarginOptions angular = make_options(MarginKind::kCombined);
+  angular.preset = LossPreset::kArcfaceTorch;
+  angular.m1 = 1.0;
+  angular.m3 = 0.0;
+  all.push_back(angular);
   return all;
 }
 
@@ -122,10 +139,10 @@ std::vector<Row> slow_rows(const MarginOptions& o, const std::vector<Batch>& bat
                            std::uint64_t key) {
   std::vector<Row> rows(kRows);
   double t = 0, mean = 20, deviation = 100;
-  const double alpha = o.reference ? 1.0 : o.adaface_t_alpha;
+  const double alpha = is_reference(o) ? 1.0 : o.adaface_t_alpha;
   for (const auto& batch : batches) {
     const auto norms =
-        o.reference ? torch::ones({kRows}, torch::kDouble) : batch.norms.to(torch::kDouble);
+        is_reference(o) ? torch::ones({kRows}, torch::kDouble) : batch.norms.to(torch::kDouble);
     t = (1 - o.curricular_momentum) * t +
         o.curricular_momentum * batch.target.mean().item<double>();
     mean = (1 - alpha) * mean + alpha * norms.mean().item<double>();
@@ -135,7 +152,8 @@ std::vector<Row> slow_rows(const MarginOptions& o, const std::vector<Batch>& bat
       Row& row = rows[static_cast<std::size_t>(i)];
       row = {drawn[i].item<double>(), t, batch.target[i].item<double>()};
       if (o.kind == MarginKind::kAdaFace) {
-        const double z = o.adaface_h * (norms[i].item<double>() - mean) / std::max(deviation, 1e-3);
+        const double sigma = is_arcface_torch(o) ? deviation + 1e-3 : std::max(deviation, 1e-3);
+        const double z = o.adaface_h * (norms[i].item<double>() - mean) / sigma;
         row.extra = std::max(-1.0, std::min(1.0, z));
       }
     }
@@ -147,10 +165,16 @@ std::vector<Row> slow_rows(const MarginOptions& o, const std::vector<Batch>& bat
       std::stable_sort(order.begin(), order.end(),
                        [&](auto a, auto b) { return rows[a].target > rows[b].target; });
       for (std::size_t k = 0; k < order.size(); ++k)
-        rows[o.reference ? k : order[k]].extra = margins[o.reference ? order[k] : k];
+        rows[is_reference(o) ? k : order[k]].extra = margins[is_reference(o) ? order[k] : k];
     }
   }
   return rows;
+}
+
+/// The gradient ignores what the margin does.
+bool passes_straight_through(const MarginOptions& o) {
+  return is_arcface_torch(o) && (o.kind == MarginKind::kArcFace ||
+                                 o.kind == MarginKind::kCombined || o.kind == MarginKind::kAdaFace);
 }
 
 class MarginFormula : public ::testing::TestWithParam<MarginOptions> {
@@ -180,7 +204,9 @@ TEST_P(MarginFormula, TargetSlopeIsTheDerivative) {
   for (std::int64_t i = 0; i < kRows; ++i) {
     const Row& row = rows_[static_cast<std::size_t>(i)];
     const double wanted =
-        derivative([&](double c) { return slow_target(options_, c, row); }, row.target);
+        passes_straight_through(options_)
+            ? options_.scale
+            : derivative([&](double c) { return slow_target(options_, c, row); }, row.target);
     EXPECT_NEAR(target_.slope[i].item<double>(), wanted, 1e-6 * (options_.scale + std::abs(wanted)))
         << "row " << i << ", cosine " << row.target;
   }
@@ -213,7 +239,7 @@ TEST_P(MarginFormula, OthersAreThePapersFormulaInBothPrecisions) {
   EXPECT_EQ(changed > 0,
             options_.filter_threshold > 0 || options_.kind == MarginKind::kCurricularFace);
   EXPECT_EQ(margin_->changes_non_targets(),
-            changed > 0 || (options_.kind == MarginKind::kAdaFace && options_.reference));
+            changed > 0 || (options_.kind == MarginKind::kAdaFace && is_reference(options_)));
 }
 
 TEST_P(MarginFormula, ChunksOfClassesAndTheOwnClassAreLeftApart) {
@@ -286,7 +312,9 @@ INSTANTIATE_TEST_SUITE_P(Kinds, MarginFormula, ::testing::ValuesIn(all_options()
                          [](const auto& entry) {
                            return model::margin_name(entry.param.kind) +
                                   (entry.param.filter_threshold > 0 ? "_filtered" : "") +
-                                  (entry.param.reference ? "_reference" : "");
+                                  (is_reference(entry.param) ? "_reference" : "") +
+                                  (is_arcface_torch(entry.param) ? "_arcface_torch" : "") +
+                                  (entry.param.m3 == 0 ? "_angular" : "");
                          });
 
 TEST(Margin, ScoringUsesTheTrainingFormulaWithoutChanceOrState) {
@@ -302,6 +330,31 @@ TEST(Margin, ScoringUsesTheTrainingFormulaWithoutChanceOrState) {
 
     EXPECT_TRUE(torch::allclose(scoring.logits, training.logits, 1e-12, 1e-11)) << name;
     EXPECT_TRUE(torch::allclose(scoring.slope, training.slope, 1e-12, 1e-11)) << name;
+  }
+}
+
+TEST(Margin, ExactSlopeOfArcFaceOverThatOfArcfaceTorch) {
+  const auto angles = torch::tensor({0.2, 0.5, 1.0, 1.4}, torch::kDouble);
+  MarginOptions options = model::margin_defaults(MarginKind::kArcFace);
+  const auto exact = model::apply_margin(angles.cos(), options);
+  options.preset = LossPreset::kArcfaceTorch;
+  const auto straight = model::apply_margin(angles.cos(), options);
+
+  EXPECT_TRUE(torch::equal(exact.logits, straight.logits));
+  const auto ratio = exact.slope / straight.slope;
+  const auto measured = torch::tensor({3.24, 1.76, 1.19, 0.96}, torch::kDouble);
+  EXPECT_LE((ratio - measured).abs().max().item<double>(), 0.006) << ratio;
+}
+
+TEST(Margin, ArcfaceTorchHasNoCombinedLossWithAFactorAlone) {
+  MarginOptions options = make_options(MarginKind::kCombined);
+  options.preset = LossPreset::kArcfaceTorch;
+  options.m3 = 0.0;
+  try {
+    (void)model::make_margin(options, at::kCPU);
+    ADD_FAILURE() << "no error";
+  } catch (const c10::Error& error) {
+    EXPECT_THAT(error.what_without_backtrace(), ::testing::HasSubstr("m1 other than 1 (got 1.3)"));
   }
 }
 

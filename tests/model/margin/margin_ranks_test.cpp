@@ -36,7 +36,7 @@ std::vector<model::MarginOptions> all_options() {
     options.m2 = 0.3;
     options.m3 = 0.1;
     all.push_back(options);
-    options.reference = true;
+    options.preset = model::LossPreset::kReference;
     options.filter_threshold = 0.3;
     all.push_back(options);
   }
@@ -92,16 +92,17 @@ TEST_P(MarginRanks, AgreeWithOneRank) {
     std::printf(
         "[ ranks    ] W=%d %-22s%-10s loss %.1e embedding %.1e weight %.1e probability %.1e\n",
         communicator_->world_size(), model::margin_name(GetParam().kind).c_str(),
-        GetParam().reference ? " reference" : "", worst[0], worst[1], worst[2], worst[3]);
+        GetParam().preset == model::LossPreset::kReference ? " reference" : "", worst[0], worst[1],
+        worst[2], worst[3]);
   }
   for (const double difference : worst) EXPECT_LE(difference, kAllowed);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, MarginRanks, ::testing::ValuesIn(all_options()),
-                         [](const auto& entry) {
-                           return model::margin_name(entry.param.kind) +
-                                  (entry.param.reference ? "_reference" : "");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, MarginRanks, ::testing::ValuesIn(all_options()), [](const auto& entry) {
+      return model::margin_name(entry.param.kind) +
+             (entry.param.preset == model::LossPreset::kReference ? "_reference" : "");
+    });
 
 }  // namespace
 }  // namespace diffprob::tests

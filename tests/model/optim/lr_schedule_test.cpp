@@ -5,6 +5,7 @@
 #include <c10/util/Exception.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "tests/support/golden.h"
 
@@ -126,6 +127,84 @@ TEST(LrSchedule, PolynomialAndCosineFollowTheRule) {
   }
 }
 
+bool has_warmups() {
+  return std::filesystem::exists(golden_dir() + "/lr_warmup.json");
+}
+
+TEST(LrSchedule, AgreesWithArcfaceTorchAtEveryUpdate) {
+  if (!has_warmups()) GTEST_SKIP() << "the set has no lr_warmup.json";
+  const auto golden = golden_json("lr_warmup.json");
+  ASSERT_FALSE(golden.at("polynomial").empty());
+  double worst = 0;
+  for (const auto& entry : golden.at("polynomial")) {
+    model::LrScheduleOptions options;
+    options.base_lr = entry.at("base_lr").get<double>();
+    options.reference_batch = 0;
+    options.kind = model::LrKind::kPolynomial;
+    options.power = entry.at("power").get<double>();
+    options.warmup_epochs = entry.at("warmup_epochs").get<double>();
+    options.warmup_shape = model::WarmupShape::kArcfaceTorch;
+    const auto steps = entry.at("steps_per_epoch").get<std::int64_t>();
+    options.total_steps = steps * entry.at("epochs").get<std::int64_t>();
+    const model::LrSchedule schedule(options, 512, steps);
+
+    const auto rates = entry.at("lr_per_step").get<std::vector<double>>();
+    ASSERT_EQ(static_cast<std::int64_t>(rates.size()), options.total_steps);
+    for (std::size_t step = 0; step < rates.size(); ++step) {
+      const double rate = schedule.at_step(static_cast<std::int64_t>(step));
+      worst = std::max(worst, std::abs(rate - rates[step]) / options.base_lr);
+      EXPECT_NEAR(rate, rates[step], 1e-12 * options.base_lr) << "update " << step;
+    }
+  }
+  std::printf("largest difference, of the base rate: %.1e\n", worst);
+}
+
+TEST(LrSchedule, SquaredWarmupByEpochsIsThatOfThePapersCode) {
+  if (!has_warmups()) GTEST_SKIP() << "the set has no lr_warmup.json";
+  const auto golden = golden_json("lr_warmup.json");
+  ASSERT_FALSE(golden.at("squared_warmup").empty());
+  constexpr std::int64_t kSteps = 9;
+  for (const auto& entry : golden.at("squared_warmup")) {
+    model::LrScheduleOptions options;
+    options.base_lr = entry.at("base_lr").get<double>();
+    options.milestones = entry.at("milestones").get<std::vector<std::int64_t>>();
+    options.warmup_epochs = entry.at("warmup_epochs").get<double>();
+    options.warmup_shape = model::WarmupShape::kEpochs;
+    options.warmup_power = 2;
+    const model::LrSchedule schedule(options, 512, kSteps);
+    const auto rates = entry.at("lr_per_epoch").get<std::vector<double>>();
+    for (std::size_t epoch = 0; epoch < rates.size(); ++epoch) {
+      for (std::int64_t i = 0; i < kSteps; ++i)
+        EXPECT_NEAR(schedule.at_step(static_cast<std::int64_t>(epoch) * kSteps + i), rates[epoch],
+                    1e-12 * options.base_lr)
+            << "epoch " << epoch;
+    }
+  }
+}
+
+TEST(LrSchedule, WarmupPowerBendsTheOtherShapesToo) {
+  model::LrScheduleOptions options;
+  options.milestones.clear();
+  options.warmup_epochs = 2.5;
+  options.warmup_power = 3;
+  const auto rate = [&](model::WarmupShape shape, std::int64_t step) {
+    options.warmup_shape = shape;
+    return model::LrSchedule(options, 512, 10).at_step(step);
+  };
+  using Shape = model::WarmupShape;
+  EXPECT_NEAR(rate(Shape::kUpdates, 4), 0.1 * 0.008, 1e-15);
+  EXPECT_NEAR(rate(Shape::kArcfaceTorch, 5), 0.1 * 0.008, 1e-15);
+  EXPECT_NEAR(rate(Shape::kEpochs, 9), 0.1 * 0.064, 1e-15);
+  EXPECT_NEAR(rate(Shape::kEpochs, 10), 0.1 * 0.512, 1e-15);
+  for (const Shape shape : {Shape::kUpdates, Shape::kArcfaceTorch, Shape::kEpochs}) {
+    EXPECT_EQ(rate(shape, 25), 0.1);
+    EXPECT_LT(rate(shape, 19), 0.1);
+  }
+  for (const std::string& name : model::warmup_names())
+    EXPECT_NO_THROW((void)model::warmup_shape(name));
+  EXPECT_THROW((void)model::warmup_shape("quick"), c10::Error);
+}
+
 TEST(LrSchedule, RefusesWhatIsNoSchedule) {
   model::LrScheduleOptions options;
   options.kind = model::LrKind::kCosine;
@@ -137,6 +216,8 @@ TEST(LrSchedule, RefusesWhatIsNoSchedule) {
   EXPECT_NO_THROW(model::LrSchedule(options, 512, 10));
   options.kind = model::LrKind::kPolynomial;
   options.power = 0;
+  EXPECT_NO_THROW(model::LrSchedule(options, 512, 10));
+  options.power = -1;
   EXPECT_THROW(model::LrSchedule(options, 512, 10), c10::Error);
 
   EXPECT_EQ(model::lr_kind("milestones"), model::LrKind::kMilestones);
