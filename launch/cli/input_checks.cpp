@@ -14,6 +14,7 @@
 #include "eval/embed/resident_set.h"
 #include "eval/ijb/meta.h"
 #include "launch/checkpoint/checkpoint.h"
+#include "launch/checkpoint/list.h"
 #include "launch/checkpoint/manifest.h"
 #include "launch/checkpoint/network.h"
 #include "launch/evaluate/feature_file.h"
@@ -208,11 +209,15 @@ void check_scoring(const Config& config, const data::Dataset* dataset, Problems&
   }
   attempt("model.checkpoint", problems, [&] {
     need_there(checkpoint);
-    const Manifest manifest = read_manifest(checkpoint);
-    for (const auto& file : manifest.files) need_there(checkpoint + "/" + file.name);
-    if (dataset == nullptr) return;
-    const std::string doubt = check_head_labels(checkpoint, manifest.info, *dataset);
-    if (!doubt.empty()) spdlog::warn("{}", doubt);
+    const auto checkpoints = holds_checkpoints(checkpoint) ? list_checkpoints(checkpoint)
+                                                           : std::vector<std::string>{checkpoint};
+    for (const std::string& each : checkpoints) {
+      const Manifest manifest = read_manifest(each);
+      for (const auto& file : manifest.files) need_there(each + "/" + file.name);
+      if (dataset == nullptr) continue;
+      const std::string doubt = check_head_labels(each, manifest.info, *dataset);
+      if (!doubt.empty() && &each == &checkpoints.back()) spdlog::warn("{}", doubt);
+    }
   });
 }
 
