@@ -56,6 +56,7 @@ class Pruning {
       result_.confusions = most_frequent_confusions(std::move(pairs_), kListed, collectives_);
     });
     result_.own_reasons = std::move(reasons_);
+    result_.own_suspects = suspects_.take();
     result_.seconds = seconds_.all();
     return std::move(result_);
   }
@@ -98,25 +99,47 @@ class Pruning {
     problem.throw_together<PruneError>(collectives_);
     if (confident) thresholds.finish(collectives_);
     if (!result_.options.clean) return;
-    std::vector<std::int32_t> top1;
     problem.run([&] {
+      Cleaned cleaned;
       for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
         const SampleRange block = blocks_.own(round);
-        top1.resize(static_cast<std::size_t>(block.size()));
-        rows_.read_top1(block.first, top1);
+        cleaned.resize(static_cast<std::size_t>(block.size()));
+        rows_.read_top1(block.first, cleaned.top1);
+        rows_.read_suspicion(block.first, cleaned.nll, cleaned.log_prob);
         if (reads_log_probs(cleaning)) read_log_probs(block);
         const auto reasons = of_round(reasons_, round);
         const auto labels = of_round(labels_, round);
-        clean({labels, top1, top1_log_prob, own_log_prob}, cleaning, thresholds, reasons);
-        for (std::size_t i = 0; i < reasons.size(); ++i) {
-          if (reasons[i] == Reason::kMislabelled && top1[i] != kUnknownClass)
-            pairs_.push_back(confusion_pair(labels[i], top1[i]));
-        }
+        clean({labels, cleaned.top1, top1_log_prob, own_log_prob}, cleaning, thresholds, reasons);
+        note_mispredicted(block.first, labels, reasons, cleaned);
         report("read", round);
       }
       rows_.throw_if_bad();
     });
     problem.throw_together<PruneError>(collectives_);
+  }
+
+  /// Columns of a block that is cleaned.
+  struct Cleaned {
+    std::vector<std::int32_t> top1;
+    std::vector<float> nll, log_prob;
+    void resize(std::size_t rows) {
+      top1.resize(rows);
+      nll.resize(rows);
+      log_prob.resize(rows);
+    }
+  };
+
+  void note_mispredicted(std::int64_t first, std::span<const std::int32_t> labels,
+                         std::span<const Reason> reasons, const Cleaned& cleaned) {
+    for (std::size_t i = 0; i < reasons.size(); ++i) {
+      const std::int32_t top1 = cleaned.top1[i];
+      if (top1 == labels[i]) continue;
+      const bool dropped = reasons[i] == Reason::kMislabelled;
+      if (dropped && top1 != kUnknownClass) pairs_.push_back(confusion_pair(labels[i], top1));
+      suspects_.add({first + static_cast<std::int64_t>(i), labels[i], top1, cleaned.nll[i],
+                     cleaned.log_prob[i],
+                     dropped ? Suspect::Dropped::kYes : Suspect::Dropped::kNo});
+    }
   }
 
   void count_samples() {
@@ -228,6 +251,7 @@ class Pruning {
   std::vector<std::int32_t> labels_;  // [own rows]
   std::vector<Reason> reasons_;       // [own rows]
   std::vector<std::uint64_t> pairs_;  // confusions of own rows
+  Suspects suspects_;
   SlotKeys keys_;
   StepSeconds seconds_;
   PruneResult result_;

@@ -15,6 +15,7 @@
 #include "prune/select/identity_counts.h"
 #include "prune/select/threshold_search.h"
 #include "prune/tables/score_table.h"
+#include "prune/tables/suspects.h"
 
 namespace diffprob::prune {
 
@@ -47,6 +48,7 @@ struct PruneResult {
 
   RowBlocks blocks;                       ///< which samples this rank has the reasons of
   std::vector<Reason> own_reasons;        ///< [blocks.own_rows()]
+  std::vector<Suspect> own_suspects;      ///< in order; none without cleaning
   IdentityRange own_identities;           ///< that this rank decided
   std::vector<std::int32_t> kept_of_own;  ///< [own_identities]
 
@@ -73,13 +75,17 @@ struct PruneWork {
 [[nodiscard]] PruneResult prune(const PruneFiles& files, const PruneOptions& options,
                                 dist::HostCollectives& collectives, const PruneWork& work = {});
 
-/// index_set.h5, kept_index.txt, label_map.txt and summary.json (prune/tables/SCORES_FORMAT.md) in
-/// an existing folder. `whole`: the data set was a part of another; the texts are then in the
-/// numbers of the whole, and the index set carries both. Rank 0 writes the index set and the
-/// summary, another one, if there is one, the texts. Collective; throws PruneError on all ranks
-/// together.
+/// Name of the list of mispredicted samples in the folder of a pruning.
+inline constexpr const char* kSuspectsFile = "suspects.csv";
+/// index_set.h5, kept_index.txt, label_map.txt, summary.json and, after cleaning, suspects.csv
+/// (prune/tables/SCORES_FORMAT.md) in an existing folder. `describe`: names the samples in
+/// suspects.csv, on rank 0; may be empty. `whole`: the data set was a part of another; the texts
+/// are then in the numbers of the whole, and the index set carries both. Rank 0 writes the index
+/// set and the summary, another one, if there is one, the texts. Collective; throws PruneError on
+/// all ranks together.
 void write_pruning(const std::string& folder, const PruneResult& result,
                    dist::HostCollectives& collectives,
-                   const std::optional<WholeNumbers>& whole = std::nullopt);
+                   const std::optional<WholeNumbers>& whole = std::nullopt,
+                   const DescribeSample& describe = {});
 
 }  // namespace diffprob::prune

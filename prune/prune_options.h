@@ -23,9 +23,10 @@ struct FullMethod {
 
 /// Where DiffProb's score of a sample comes from.
 enum class ScoreKind {
-  kScores,     ///< the score file
-  kLastEpoch,  ///< the last training epoch (dynamics file)
-  kMean,       ///< mean probability over the training epochs (dynamics file)
+  kScores,      ///< the score file
+  kLastEpoch,   ///< the last training epoch (dynamics file)
+  kMean,        ///< mean probability over the training epochs (dynamics file)
+  kScoresMean,  ///< mean probability over all score files of a folder
 };
 
 struct PruneOptions {
@@ -47,8 +48,8 @@ struct PruneOptions {
 
 /// Files that a pruning reads. Either may be empty when the method does not need it.
 struct PruneFiles {
-  std::string scores;               ///< score file
-  std::string dynamics;             ///< dynamics file
+  std::string scores;    ///< score file; with ScoreKind::kScoresMean a folder of them, *.h5
+  std::string dynamics;  ///< dynamics file
   std::string dataset_fingerprint;  ///< when given: scores of another data set are refused
 };
 

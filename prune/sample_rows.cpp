@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <iterator>
 #include <limits>
 
@@ -64,9 +65,10 @@ void SampleRows::open_scores(const std::string& path, const PruneOptions& option
     throw PruneError("prune: " + full_name(options) + " reads a score file: give prune.scores" +
                      (options.clean && !is_in_scores(key_) ? " (or prune.clean=false)" : ""));
   }
-  scores_.emplace(path);
+  scores_.emplace(std::filesystem::is_directory(path) ? open_folder(path) : path);
   scores_->check_format(kScoreFormat, kScoreVersion);
   source_ = read_source(*scores_, path);
+  has_top1_log_prob_ = read_columns(*scores_, path).has("top1_log_prob");
   has_unknown_scores_ = scores_->has_attribute(kUnknownScores);
   samples_ = scores_->integer("num_samples");
   check_extents(path, samples_, source_.num_classes);
@@ -74,12 +76,63 @@ void SampleRows::open_scores(const std::string& path, const PruneOptions& option
     throw PruneError(path + ": num_samples is " + std::to_string(samples_) + ", but there are " +
                      std::to_string(scores_->extent<std::int32_t>("label")) + " labels");
   }
+  for (const HdfReader& other : all_scores_) check_same_pass(path, other);
   need_columns(options);
   need_known_scores(options);
   if (key_ == Key::kEl2n) need_no_margin("EL2N");
   if (options.clean && options.cleaning.rule == CleanRule::kConfident)
     need_no_margin("prune.clean_rule=confident");
   if (options.clean && options.cleaning.margin > 0) need_no_margin("prune.clean_margin");
+}
+
+std::string SampleRows::open_folder(const std::string& folder) {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".h5") paths.push_back(entry.path().string());
+  if (paths.empty())
+    throw PruneError(folder +
+                     ": no score files (*.h5) in this folder; `diffprob score` of a folder "
+                     "of checkpoints writes them");
+  // By step, whatever the number of its digits.
+  std::sort(paths.begin(), paths.end(), [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() < b.size() : a < b;
+  });
+  if (key_ != Key::kScoresMean)
+    throw PruneError(folder + ": a folder of " + std::to_string(paths.size()) +
+                     " score files; choose one of them, such as " + paths.back() +
+                     ", or their mean with --prune.method=diffprob --prune.score=scores_mean");
+  for (const std::string& path : paths) all_scores_.emplace_back(path);
+  return paths.back();
+}
+
+void SampleRows::check_same_pass(const std::string& folder, const HdfReader& other) const {
+  other.check_format(kScoreFormat, kScoreVersion);
+  const ScoreSource source = read_source(other, folder);
+  const bool same_margin =
+      source.margin == source_.margin || (std::isnan(source.margin) && std::isnan(source_.margin));
+  if (other.integer("num_samples") != samples_ || source.num_classes != source_.num_classes ||
+      source.dataset_fingerprint != source_.dataset_fingerprint || !same_margin)
+    throw PruneError(folder +
+                     ": holds score files of different data sets or margins, whose mean "
+                     "means nothing; keep those of one scoring");
+  if (other.has_attribute(kUnknownScores))
+    throw PruneError(folder +
+                     ": a score file has samples that are marked as mispredicted and have "
+                     "no probability, so there is no mean; take the mean of the paper's "
+                     "files with `diffprob convert --epoch=mean`");
+}
+
+void SampleRows::read_mean(std::int64_t first, std::span<double> keys) const {
+  std::fill(keys.begin(), keys.end(), 0.0);
+  std::vector<float> probability(keys.size());
+  const auto add = [&](const HdfReader& file) {
+    read(file, "probability", first, std::span(probability));
+    for (std::size_t i = 0; i < keys.size(); ++i) keys[i] += static_cast<double>(probability[i]);
+  };
+  if (all_scores_.empty()) add(*scores_);
+  for (const HdfReader& file : all_scores_) add(file);
+  const auto files = static_cast<double>(std::max<std::size_t>(all_scores_.size(), 1));
+  for (double& key : keys) key /= files;  // a sum of floats that are at most 1
 }
 
 void SampleRows::need_columns(const PruneOptions& options) const {
@@ -138,15 +191,31 @@ void SampleRows::open_dynamics(const std::string& path, const PruneOptions& opti
                      std::to_string(dynamics_->extent<std::int32_t>("label")) + " labels");
   }
   const std::int64_t epochs = dynamics_->integer("epochs");
-  const std::int64_t window = dynamics_->integer("window");
-  if (needs_full_window(options) && epochs <= window) {
-    throw PruneError(path + ": " + std::to_string(epochs) +
-                     " epochs were recorded, but dynunc needs more than its window of " +
-                     std::to_string(window));
-  }
+  if (needs_full_window(options)) choose_window(options, epochs);
   if (scores_) check_same_data(source_, samples_, source, samples, files_);
   source_ = scores_ ? source_ : source;
   samples_ = samples;
+}
+
+void SampleRows::choose_window(const PruneOptions& options, std::int64_t epochs) {
+  check(options.ranked);
+  const std::int64_t recorded = dynamics_->integer("window");
+  window_ = options.ranked.window != 0 ? options.ranked.window : recorded;
+  if (epochs <= window_) {
+    throw PruneError(files_.dynamics + ": " + std::to_string(epochs) +
+                     " epochs were recorded, but dynunc needs more than its window of " +
+                     std::to_string(window_));
+  }
+  if (window_ == recorded) return;
+  if (!dynamics_->has_attribute(kHistoryEpochs))
+    throw PruneError(files_.dynamics + ": was recorded with a window of " +
+                     std::to_string(recorded) +
+                     " and without the history of the epochs, from "
+                     "which that of prune.window=" +
+                     std::to_string(window_) +
+                     " could be computed; train with --train.record=history, or leave "
+                     "prune.window out");
+  history_.emplace(files_.dynamics);
 }
 
 std::string SampleRows::where() const {
@@ -157,8 +226,8 @@ std::string SampleRows::where() const {
 
 SampleRows::KeyType SampleRows::key_type() const {
   if (key_ == Key::kNone) return KeyType::kNone;
-  const bool wide =
-      key_ == Key::kMeanProbability || key_ == Key::kUncertainty || key_ == Key::kEl2n;
+  const bool wide = key_ == Key::kMeanProbability || key_ == Key::kUncertainty ||
+                    key_ == Key::kEl2n || key_ == Key::kScoresMean;
   return wide ? KeyType::kDouble : KeyType::kFloat;
 }
 
@@ -208,6 +277,13 @@ void SampleRows::read_log_probs(std::int64_t first, std::span<float> top1_log_pr
   }
 }
 
+void SampleRows::read_suspicion(std::int64_t first, std::span<float> nll,
+                                std::span<float> top1_log_prob) const {
+  read(*scores_, "nll", first, nll);
+  std::fill(top1_log_prob.begin(), top1_log_prob.end(), std::numeric_limits<float>::quiet_NaN());
+  if (has_top1_log_prob_) read(*scores_, "top1_log_prob", first, top1_log_prob);
+}
+
 void SampleRows::read_keys(std::int64_t first, std::span<float> keys) {
   const auto check_each = [&](const char* name, float low, float high, const char* expected) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -248,8 +324,19 @@ void SampleRows::read_keys(std::int64_t first, std::span<double> keys) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (!(keys[i] >= 0 && keys[i] <= 1)) bad(row(i), "mean_probability", keys[i], "0 to 1");
     }
+  } else if (key_ == Key::kScoresMean) {
+    read_mean(first, keys);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!(keys[i] >= 0 && keys[i] <= 1)) bad(row(i), "probability", keys[i], "0 to 1");
+    }
   } else if (key_ == Key::kUncertainty) {
-    read(*dynamics_, "uncertainty", first, keys);
+    if (history_) {
+      const auto computed =
+          history_->uncertainty({first, first + static_cast<std::int64_t>(keys.size())}, window_);
+      std::copy(computed.begin(), computed.end(), keys.begin());
+    } else {
+      read(*dynamics_, "uncertainty", first, keys);
+    }
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (!(keys[i] >= 0 && std::isfinite(keys[i])))
         bad(row(i), "uncertainty", keys[i], "a finite number, 0 or more");

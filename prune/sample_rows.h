@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <span>
 #include <string>
@@ -8,6 +9,7 @@
 #include "prune/files/hdf5_file.h"
 #include "prune/methods/key.h"
 #include "prune/prune_options.h"
+#include "prune/tables/dynamics_file.h"
 #include "prune/tables/row_problems.h"
 #include "prune/tables/score_table.h"
 
@@ -35,6 +37,9 @@ class SampleRows {
   void read_top1(std::int64_t first, std::span<std::int32_t> top1);
   void read_log_probs(std::int64_t first, std::span<float> top1_log_prob,
                       std::span<float> own_log_prob);
+  /// What is shown of mispredicted samples: values as they are, NaN where the file has none.
+  void read_suspicion(std::int64_t first, std::span<float> nll,
+                      std::span<float> top1_log_prob) const;
   /// What the method sorts by: -log p of the own label (diffprob, default preset, score file), or
   /// the value of which the largest come first.
   void read_keys(std::int64_t first, std::span<float> keys);
@@ -44,7 +49,12 @@ class SampleRows {
 
  private:
   void open_scores(const std::string& path, const PruneOptions& options);
+  /// Opens the score files of a folder; returns the path of the newest.
+  [[nodiscard]] std::string open_folder(const std::string& folder);
+  void check_same_pass(const std::string& folder, const HdfReader& other) const;
+  void read_mean(std::int64_t first, std::span<double> keys) const;
   void open_dynamics(const std::string& path, const PruneOptions& options);
+  void choose_window(const PruneOptions& options, std::int64_t epochs);
   void check_data_set() const;
   void need_columns(const PruneOptions& options) const;
   void need_no_margin(const std::string& what) const;
@@ -60,11 +70,15 @@ class SampleRows {
   Key key_;
   bool negate_;  // the smallest come first
   PruneFiles files_;
-  std::optional<HdfReader> scores_;
+  std::optional<HdfReader> scores_;   ///< of a folder the newest
+  std::deque<HdfReader> all_scores_;  ///< of a folder
   std::optional<HdfReader> dynamics_;
+  std::optional<DynamicsHistory> history_;  ///< when the uncertainty must be computed
+  std::int64_t window_ = 0;                 ///< of history_
   ScoreSource source_;
   std::int64_t samples_ = 0;
   bool has_unknown_scores_ = false;
+  bool has_top1_log_prob_ = true;
   RowProblems problems_;
 };
 

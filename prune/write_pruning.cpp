@@ -16,11 +16,13 @@ namespace {
 class ResultFiles {
  public:
   ResultFiles(const std::string& folder, const PruneResult& result,
-              dist::HostCollectives& collectives, const std::optional<WholeNumbers>& whole)
+              dist::HostCollectives& collectives, const std::optional<WholeNumbers>& whole,
+              const DescribeSample& describe)
       : folder_(folder),
         result_(result),
         collectives_(collectives),
         whole_(whole),
+        describe_(describe),
         index_set_here_(collectives.rank() == 0),
         text_here_(collectives.rank() == text_rank()) {
     problem_.run([&] { open(); });
@@ -42,6 +44,7 @@ class ResultFiles {
     }
     const auto kept = gather_kept_of_identities();
     problem_.run([&] { finish(kept); });
+    write_suspicious();
     problem_.throw_together<PruneError>(collectives_);
   }
 
@@ -104,6 +107,17 @@ class ResultFiles {
     return collectives_.all_to_all_v(std::span<const std::int32_t>(result_.kept_of_own), counts);
   }
 
+  void write_suspicious() {
+    if (!result_.options.clean) return;
+    const std::vector<Suspect> suspects = gather_suspects(result_.own_suspects, collectives_);
+    problem_.run([&] {
+      if (index_set_here_)
+        write_suspects(folder_ + "/" + kSuspectsFile, suspects, result_.source.margin, describe_,
+                       whole_ ? std::span<const std::int64_t>(whole_->indices)
+                              : std::span<const std::int64_t>());
+    });
+  }
+
   void finish(const std::vector<std::int32_t>& kept) {
     const std::vector<std::int64_t> label_map =
         whole_ && (index_set_ || text_) ? label_map_of_whole(*whole_, label_map_) : label_map_;
@@ -124,6 +138,7 @@ class ResultFiles {
   const PruneResult& result_;
   dist::HostCollectives& collectives_;
   const std::optional<WholeNumbers>& whole_;
+  const DescribeSample& describe_;
   bool index_set_here_;
   bool text_here_;
   std::vector<std::int64_t> label_map_;
@@ -137,8 +152,9 @@ class ResultFiles {
 }  // namespace
 
 void write_pruning(const std::string& folder, const PruneResult& result,
-                   dist::HostCollectives& collectives, const std::optional<WholeNumbers>& whole) {
-  ResultFiles(folder, result, collectives, whole).write();
+                   dist::HostCollectives& collectives, const std::optional<WholeNumbers>& whole,
+                   const DescribeSample& describe) {
+  ResultFiles(folder, result, collectives, whole, describe).write();
 }
 
 }  // namespace diffprob::prune

@@ -58,6 +58,12 @@ void parse_one(const Override& item, ConversionArguments& arguments,
       problems.push_back(std::string("--") + error.what());
     }
   }
+  if (key == "window") {
+    constexpr std::int64_t kMostEpochs = 1000;
+    if (!data::parse_number(value, arguments.window) || arguments.window < 2 ||
+        arguments.window > kMostEpochs)
+      problems.push_back("--window: expected a whole number from 2 to 1000, found '" + value + "'");
+  }
   if (key == "samples") {
     if (!data::parse_number(value, arguments.samples) || arguments.samples < 1)
       problems.push_back("--samples: expected a whole number above 0, found '" + value + "'");
@@ -66,7 +72,9 @@ void parse_one(const Override& item, ConversionArguments& arguments,
 
 void check_kind(const std::string& key, const std::string& name,
                 std::vector<std::string>& problems) {
-  if (key == "to" && (name == "dynamics" || prune::find_label_file_kind(name))) return;
+  if (key == "to" &&
+      (name == "dynamics" || name == "suspects" || prune::find_label_file_kind(name)))
+    return;
   if (name.empty() || prune::find_list_kind(name) || prune::find_score_file_kind(name)) return;
   std::vector<std::string> names;
   for (const auto& info : prune::list_kinds()) names.emplace_back(info.name);

@@ -12,6 +12,7 @@
 #include "prune/foreign/score_file_kinds.h"
 #include "prune/foreign/score_import.h"
 #include "prune/lists/list_file.h"
+#include "prune/tables/dynamics.h"
 
 namespace diffprob::launch {
 
@@ -29,8 +30,9 @@ struct ConversionArguments {
   prune::ScoreValue value = prune::ScoreValue::kProbability;
   prune::EpochChoice epoch;
   std::int64_t samples = 0;
-  data::PackOptions pack;     ///< of `data pack`
-  bool dense_labels = false;  ///< of `data pack`
+  std::int64_t window = prune::DynamicsAccumulator::kWindow;  ///< of the uncertainty
+  data::PackOptions pack;                                     ///< of `data pack`
+  bool dense_labels = false;                                  ///< of `data pack`
 };
 /// From --key=value of the command line. `known`: the keys that this command has. Throws
 /// ConfigError with every problem at once.

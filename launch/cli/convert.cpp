@@ -8,6 +8,7 @@
 #include "data/open_dataset.h"
 #include "data/sets/dataset.h"
 #include "launch/cli/conversion_arguments.h"
+#include "launch/cli/history_conversion.h"
 #include "launch/cli/label_conversion.h"
 #include "prune/error.h"
 #include "prune/files/npy_file.h"
@@ -96,7 +97,7 @@ std::vector<float> numbers_of(const prune::ScoreTable& table, ScoreFileKind kind
 
 void write_numbers(const std::string& path, ScoreFileKind kind, ScoreValue value,
                    const prune::ScoreTable& table) {
-  if (kind == ScoreFileKind::kProbFolder)
+  if (kind == ScoreFileKind::kProbFolder)  // --to=prob-folder is done elsewhere
     throw PruneError(path +
                      ": one score table is one epoch; write it as prob_E.txt "
                      "(--to=prob-text). Folders are written from training dynamics with "
@@ -141,7 +142,7 @@ int convert_scores(const std::string& from, const std::string& to, ScoreFileKind
 int convert_dynamics(const std::string& from, const std::string& to,
                      const ConversionArguments& arguments) {
   const prune::DynamicsTable table =
-      prune::import_dynamics(from, arguments.value, given_labels(arguments));
+      prune::import_dynamics(from, arguments.value, given_labels(arguments), arguments.window);
   prune::write_dynamics(to, table);
   fmt::print(
       "{}: training dynamics of {} samples over {} epochs, from probabilities only: for dynunc, "
@@ -206,12 +207,14 @@ int convert_command(const CommandLine& line) {
   if (line.positional.size() != 2) throw ConfigError({"usage:\n" + help_text("convert")});
   const auto arguments =
       parse_conversion(line, {"kind", "to", "list", "data", "data.root", "labels", "samples",
-                              "base", "to-base", "value", "epoch"});
+                              "base", "to-base", "value", "epoch", "window"});
   const std::string& from = line.positional[0];
   const std::string& to = line.positional[1];
   std::error_code none;
   if (fs::equivalent(from, to, none))
     throw ConfigError({to + ": is the input itself, expected another file"});
+  if (arguments.to == "prob-folder") return convert_to_prob_folder(from, to);
+  if (arguments.to == "suspects") return convert_to_suspects(from, to, arguments);
   if (converts_labels(from, arguments)) return convert_labels(from, to, arguments);
   if (arguments.to == "dynamics") return convert_dynamics(from, to, arguments);
   const auto kind = arguments.kind.empty() ? prune::detect_score_file_kind(from)

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <sstream>
 
+#include "launch/checkpoint/list.h"
 #include "launch/cli/check_inputs.h"
 #include "launch/cli/commands.h"
 #include "launch/config/without_effect.h"
@@ -20,6 +21,7 @@
 #include "launch/plan/needs_text.h"
 #include "launch/score/given_model.h"
 #include "launch/score/score.h"
+#include "launch/score/score_folder.h"
 #include "launch/train/train.h"
 #include "prune/methods/methods.h"
 
@@ -84,6 +86,8 @@ void train_command(const Config& config, Runtime& runtime) {
 
 void score_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
+  if (!is_given_model(config) && holds_checkpoints(config.model.checkpoint))
+    return score_checkpoints(open_training_set(config, runtime), config, runtime);
   const auto dataset = open_training_set(config, runtime);
   LoadedModel model = is_given_model(config)
                           ? load_given_model(config, dataset->num_classes(),
@@ -98,14 +102,16 @@ void prune_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
   prune::PruneFiles files{config.prune.scores, config.prune.dynamics, ""};
   std::optional<prune::WholeNumbers> whole;
+  prune::DescribeSample describe;
   if (!is_synthetic(config)) {
     const auto dataset = open_training_set(without_staging(config), runtime);
     files.dataset_fingerprint = dataset->fingerprint();
     whole = whole_numbers(*dataset);
+    describe = [dataset](std::int64_t sample) { return dataset->describe(sample); };
   }
   const prune::PruneResult result =
       prune::prune(files, prune_options(config), runtime.control(), prune_work());
-  prune::write_pruning(config.output, result, runtime.control(), whole);
+  prune::write_pruning(config.output, result, runtime.control(), whole, describe);
   for (const std::string& warning : pruning_warnings(result))
     if (runtime.is_root()) spdlog::warn("{}", warning);
   spdlog::info(

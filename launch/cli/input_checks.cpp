@@ -14,6 +14,7 @@
 #include "eval/embed/resident_set.h"
 #include "eval/ijb/meta.h"
 #include "launch/checkpoint/checkpoint.h"
+#include "launch/checkpoint/list.h"
 #include "launch/checkpoint/manifest.h"
 #include "launch/checkpoint/network.h"
 #include "launch/checkpoint/network_list.h"
@@ -252,11 +253,15 @@ void check_scoring(const Config& config, const data::Dataset* dataset, Problems&
           " is a file, and no model.head is given: scores need class centres, too. Give a "
           "checkpoint folder, or name the file of the centres with --model.head=FILES (the same "
           "file when it holds both)");
-    const Manifest manifest = read_manifest(checkpoint);
-    for (const auto& file : manifest.files) need_there(checkpoint + "/" + file.name);
-    if (dataset == nullptr) return;
-    const std::string doubt = check_head_labels(checkpoint, manifest.info, *dataset);
-    if (!doubt.empty()) spdlog::warn("{}", doubt);
+    const auto checkpoints = holds_checkpoints(checkpoint) ? list_checkpoints(checkpoint)
+                                                           : std::vector<std::string>{checkpoint};
+    for (const std::string& each : checkpoints) {
+      const Manifest manifest = read_manifest(each);
+      for (const auto& file : manifest.files) need_there(each + "/" + file.name);
+      if (dataset == nullptr) continue;
+      const std::string doubt = check_head_labels(each, manifest.info, *dataset);
+      if (!doubt.empty() && &each == &checkpoints.back()) spdlog::warn("{}", doubt);
+    }
   });
 }
 

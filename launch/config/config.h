@@ -81,6 +81,13 @@ enum class CudaGraph {
   kOff,
 };
 
+/// What is recorded of each sample in each training epoch.
+enum class RecordDynamics {
+  kNo,
+  kYes,      ///< statistics over the epochs
+  kHistory,  ///< and the probability in every epoch
+};
+
 /// Kernels that have not run on a GPU yet.
 enum class UntriedKernel { kSumStatistics, kFaces, kOwnClasses };
 [[nodiscard]] const std::vector<Word<UntriedKernel>>& untried_kernel_words();
@@ -105,7 +112,7 @@ struct TrainConfig {
   std::string init;
   std::vector<std::string> allow_changes;
   bool deterministic = false;
-  bool record = false;
+  RecordDynamics record = RecordDynamics::kNo;
   bool trace_order = false;
   std::int64_t profile_steps = 0;
   bool tensorboard = true;

@@ -78,6 +78,11 @@ std::string file_text(const Field& field) {
 }  // namespace
 
 std::string value_text(const Field& field) {
+  // The words true and false of a key that was a flag once look as they did then.
+  if (const auto* named = std::get_if<EnumTarget>(&field.target)) {
+    const std::string word = named->word();
+    if (word == "true" || word == "false") return word;
+  }
   return std::visit([](const auto& target) { return yaml_text(current(target)); }, field.target);
 }
 

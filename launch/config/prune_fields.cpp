@@ -38,7 +38,8 @@ std::vector<Word<prune::FullMethod>> sweep_methods() {
 
 std::vector<Field> prune_fields(PruneConfig& p) {
   return {
-      path("prune.scores", &p.scores, "score table (.h5) that `diffprob prune` reads"),
+      path("prune.scores", &p.scores,
+           "score table (.h5) that `diffprob prune` reads, or a folder of them (scores_mean)"),
       path("prune.dynamics", &p.dynamics,
            "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch "
            "or mean; with train.record, run uses those of its original training"),
@@ -46,11 +47,12 @@ std::vector<Field> prune_fields(PruneConfig& p) {
              "method of per-identity selection (diffprob help prune)",
              words(prune::method_names(), prune::method_of)),
       one_of("prune.score", &p.options.score,
-             "diffprob: probabilities from the score table, from the last training epoch, or their "
-             "mean over the epochs",
+             "diffprob: probabilities from the score table, from the last training epoch, their "
+             "mean over the epochs, or the mean of the score tables of a folder (prune.scores)",
              {{"scores", prune::ScoreKind::kScores},
               {"last_epoch", prune::ScoreKind::kLastEpoch},
-              {"mean", prune::ScoreKind::kMean}}),
+              {"mean", prune::ScoreKind::kMean},
+              {"scores_mean", prune::ScoreKind::kScoresMean}}),
       flag("prune.clean", &p.options.clean, "drop samples that look mislabelled, before selecting"),
       one_of("prune.clean_rule", &p.options.cleaning.rule,
              "'mispredicted': the margin-free prediction is not the label; 'confident': it also "
@@ -76,6 +78,9 @@ std::vector<Field> prune_fields(PruneConfig& p) {
              "dynunc, el2n, forgetting, aum: which values are kept",
              {{"highest", prune::RankedOptions::Keep::kHighest},
               {"lowest", prune::RankedOptions::Keep::kLowest}}),
+      number("prune.window", &p.options.ranked.window, 0, 1000,
+             "dynunc: epochs of a window, at least 2; 0: as recorded, which is 10; others need "
+             "train.record=history"),
       one_of("prune.draw", &p.options.random.draw,
              "method random: drop samples by seed, or the last ones of each identity "
              "(prune.preset=reference: tail)",

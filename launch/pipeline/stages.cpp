@@ -94,7 +94,7 @@ const std::string& PipelineStages::digest_of(const std::string& file) {
   return digest->second;
 }
 
-TrainedStage PipelineStages::train_on(TrainJob job, bool record) {
+TrainedStage PipelineStages::train_on(TrainJob job, RecordDynamics record) {
   Config config = config_;
   config.train.record = record;
   config.model.head_files.clear();  // the trainings of a run start with a new head
@@ -204,11 +204,15 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
         prune::prune(files, options, runtime_.control(), prune_work());
     for (const std::string& warning : pruning_warnings(result))
       if (runtime_.is_root()) spdlog::warn("{}: {}", name, warning);
-    prune::write_pruning(stage.folder(), result, runtime_.control(), whole_numbers(*dataset_));
+    prune::write_pruning(stage.folder(), result, runtime_.control(), whole_numbers(*dataset_),
+                         [&](std::int64_t sample) { return dataset_->describe(sample); });
+    std::vector<std::string> written = {"index_set.h5", "kept_index.txt", "label_map.txt",
+                                        "summary.json"};
+    if (options.clean) written.emplace_back(prune::kSuspectsFile);
     stage.complete({{"kept", result.kept},
                     {"mislabelled", result.mislabelled},
                     {"threshold", result.threshold()}},
-                   {"index_set.h5", "kept_index.txt", "label_map.txt", "summary.json"});
+                   written);
   }
   PrunedStage pruned{prune::read_index_set(stage.path("index_set.h5"), dataset_->size()),
                      stage.result().at("mislabelled")};
@@ -223,13 +227,20 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
 void check_dynamics(const Config& config, const prune::PruneOptions& options,
                     const std::string& asked_by) {
   if (!prune::needs_dynamics(options) || !config.prune.dynamics.empty()) return;
-  if (!config.train.record) {
+  if (config.train.record == RecordDynamics::kNo) {
     throw ConfigError({asked_by + " reads training dynamics here: record them "
                                   "(--train.record=true) or name a file (--prune.dynamics=FILE)"});
   }
-  constexpr std::int64_t kWindow = prune::DynamicsAccumulator::kWindow;
-  if (prune::needs_full_window(options) && config.train.epochs <= kWindow) {
-    throw ConfigError({asked_by + " needs more than " + std::to_string(kWindow) +
+  if (!prune::needs_full_window(options)) return;
+  constexpr std::int64_t kRecorded = prune::DynamicsAccumulator::kWindow;
+  const std::int64_t window = options.ranked.window == 0 ? kRecorded : options.ranked.window;
+  if (window != kRecorded && config.train.record != RecordDynamics::kHistory) {
+    throw ConfigError({"prune.window: is " + std::to_string(window) + ", but without a history " +
+                       std::to_string(kRecorded) +
+                       " epochs are recorded: set train.record=history, or leave it out"});
+  }
+  if (config.train.epochs <= window) {
+    throw ConfigError({asked_by + " needs more than " + std::to_string(window) +
                        " recorded epochs (its window), but train.epochs is " +
                        std::to_string(config.train.epochs)});
   }

@@ -49,7 +49,7 @@ class PipelineStages {
   /// verification sets. First of all.
   void open_data();
   /// Trains in a stage called job.name; job.folder is the stage's. `record`: as train.record.
-  [[nodiscard]] TrainedStage train_on(TrainJob job, bool record);
+  [[nodiscard]] TrainedStage train_on(TrainJob job, RecordDynamics record);
   /// Scores the whole training set (stage score); returns the score file.
   [[nodiscard]] std::string score_with(const std::string& checkpoint);
   /// Evaluates a network on the folders of eval.ijb in a stage of that name, which holds ijb.json

@@ -64,7 +64,7 @@ class Sweep {
       const std::string name = s == 0 ? "train_original" : "train_original_s" + std::to_string(s);
       const TrainedStage trained = stages_.train_on(
           {name, "", stages_.dataset(), stages_.seed(s), /*verify_untrained=*/s == 0},
-          s == 0 && config_.train.record);
+          s == 0 ? config_.train.record : RecordDynamics::kNo);
       original.runs.push_back(run_of(trained, *stages_.dataset(), s, 0));
       if (s > 0) continue;
       scores_ = stages_.score_with(trained.checkpoint);
@@ -84,7 +84,7 @@ class Sweep {
       if (!pruned || drawn) pruned = stages_.prune_by(prune_stage, options, scores_, dynamics_);
       const auto part = kept_part(stages_.dataset(), pruned->set, prune_stage);
       const TrainedStage trained = stages_.train_on(
-          {cell.folder + "/train" + suffix, "", part, stages_.seed(s)}, /*record=*/false);
+          {cell.folder + "/train" + suffix, "", part, stages_.seed(s)}, RecordDynamics::kNo);
       done.runs.push_back(run_of(trained, *part, s, pruned->mislabelled));
     }
     cells_.push_back(std::move(done));

@@ -188,6 +188,11 @@ class PartByPart {
 
 }  // namespace
 
+std::string score_settings(const Config& config) {
+  return dump_sections(
+      config, {"score.fold", "score.precision", "score.margin", "data.train", "data.on_corrupt"});
+}
+
 LoadedModel load_model(const std::string& checkpoint, Runtime& runtime) {
   const CheckpointInfo info = read_checkpoint_info(checkpoint);
   model::HeadOptions options{info.num_classes, info.embedding_dim,
@@ -218,13 +223,8 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
   PartByPart(model, config, runtime, parts).run(dataset);
 
   prune::ScoreTable table;
-  table.source = {dataset->fingerprint(),
-                  model.fingerprint,
-                  config.score.margin,
-                  head.margin.scale,
-                  dump_sections(config, {"score.fold", "score.precision", "score.margin",
-                                         "data.train", "data.on_corrupt"}),
-                  dataset->num_classes()};
+  table.source = {dataset->fingerprint(), model.fingerprint,      config.score.margin,
+                  head.margin.scale,      score_settings(config), dataset->num_classes()};
   table.records = parts.read_all();
   if (runtime.is_root()) {
     table.source.part_of = part_of(*dataset);

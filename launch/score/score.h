@@ -24,6 +24,9 @@ struct LoadedModel {
 /// Loads the network (load_network) and, onto every rank, its rows of the head. Collective.
 [[nodiscard]] LoadedModel load_model(const std::string& checkpoint, Runtime& runtime);
 
+/// The part of the configuration that a score file holds.
+[[nodiscard]] std::string score_settings(const Config& config);
+
 /// Adds the rows of one batch to `records`. indices: int64 [b], of the samples, on the CPU; scores
 /// are on any device, from where each column comes in one copy. Waits for the device. Not
 /// collective.

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "dist/mpi/agreement.h"
@@ -11,6 +12,7 @@
 #include "launch/inputs/kept_list.h"
 #include "model/weights/find_entry.h"
 #include "prune/error.h"
+#include "prune/tables/dynamics_file.h"
 
 namespace diffprob::launch {
 namespace {
@@ -82,6 +84,12 @@ const std::int64_t* header_of(const model::StateDict& entries, const std::string
 prune::DynamicsState state_from(const model::StateDict& entries, const std::string& path,
                                 prune::SampleRange range, const std::int64_t* header) {
   prune::DynamicsState state(range, header[kWindow], header[kEpochs]);
+  if (model::find_entry(entries, "history.0") != nullptr) {
+    // Every epoch of it is an entry of this file: their number is believed no further than that.
+    TORCH_CHECK(header[kEpochs] <= static_cast<std::int64_t>(entries.size()), path,
+                ": a history of ", header[kEpochs], " epochs in ", entries.size(), " entries");
+    state.start_history();
+  }
   for (const auto& wanted : state.columns()) {
     const at::Tensor values = model::need_entry(entries, wanted.name, path).contiguous();
     TORCH_CHECK(values.scalar_type() == at::kByte &&
@@ -97,12 +105,15 @@ prune::DynamicsState state_from(const model::StateDict& entries, const std::stri
 }  // namespace
 
 DynamicsRecorder::DynamicsRecorder(std::int64_t num_samples, std::int64_t batch_size, Visits visits,
-                                   Runtime& runtime)
+                                   bool keep_history, Runtime& runtime)
     : num_samples_(num_samples),
       batch_size_(batch_size),
       visits_(visits),
+      keep_history_(keep_history),
       runtime_(runtime),
-      accumulator_(prune::samples_of_rank(num_samples, runtime.rank(), runtime.world_size())) {}
+      accumulator_(prune::samples_of_rank(num_samples, runtime.rank(), runtime.world_size())) {
+  if (keep_history_) accumulator_.keep_history();
+}
 
 void DynamicsRecorder::collect() {
   const auto taken = steps_.take();
@@ -170,7 +181,19 @@ void DynamicsRecorder::load(const std::string& checkpoint) {
     if (overlaps) parts.push_back(state_from(entries, files[i], range, header));
     if (takes_rows) append_records(entries, files[i], records_);
   }
-  accumulator_.restore(prune::resplit(parts, own));
+  prune::DynamicsState taken = prune::resplit(parts, own);
+  if (keep_history_ && !taken.keeps_history) {
+    if (taken.epochs > 0)
+      spdlog::warn(
+          "train.record: {} was written without a history; that of its {} epochs stays "
+          "empty",
+          checkpoint, taken.epochs);
+    taken.start_history();
+  } else if (!keep_history_) {
+    taken.keeps_history = false;
+    taken.history.clear();
+  }
+  accumulator_.restore(std::move(taken));
 }
 
 std::vector<std::int64_t> DynamicsRecorder::never_visited() {
@@ -198,9 +221,22 @@ void DynamicsRecorder::write(const std::string& path, const prune::ScoreSource& 
     for (std::int64_t i = 0; i < num_samples_; ++i)
       table.labels.push_back(static_cast<std::int32_t>(dataset.label(i)));
   }
-  dist::together<prune::PruneError>(runtime_.control(), [&] {
-    if (runtime_.is_root()) prune::write_dynamics(path, table);
+  using History = prune::DynamicsWriter::History;
+  dist::FirstProblem problem;
+  std::optional<prune::DynamicsWriter> file;
+  problem.run([&] {
+    if (runtime_.is_root()) file.emplace(path, table, keep_history_ ? History::kYes : History::kNo);
   });
+  for (const auto& own_epoch : accumulator_.state().history) {  // rank 0 holds one at a time
+    const auto epoch = prune::gather_on_root(own_epoch, runtime_.control());
+    problem.run([&] {
+      if (file) file->append_epoch(epoch);
+    });
+  }
+  problem.run([&] {
+    if (file) file->commit();
+  });
+  problem.throw_together<prune::PruneError>(runtime_.control());
 }
 
 }  // namespace diffprob::launch

@@ -16,6 +16,7 @@ namespace diffprob::launch {
 /// Training dynamics of one training (train.record), from the forward passes that it makes anyway.
 /// Each rank collects records of its rows; at the end of an epoch they go to the ranks that own the
 /// samples, which add them up: 77 bytes a sample of the own range, 16 a row of the epoch so far.
+/// With a history 2 bytes more a sample and epoch (train.record=history).
 /// What an epoch records:
 /// - the rows of all updates made. An update that is left out (loss or gradient not finite) leaves
 /// no records;
@@ -28,7 +29,7 @@ class DynamicsRecorder {
  public:
   enum class Visits { kOnceAnEpoch, kAnyNumber };
   DynamicsRecorder(std::int64_t num_samples, std::int64_t batch_size, Visits visits,
-                   Runtime& runtime);
+                   bool keep_history, Runtime& runtime);
 
   /// Where the training steps put their rows.
   [[nodiscard]] StepRecords& steps() noexcept { return steps_; }
@@ -57,6 +58,7 @@ class DynamicsRecorder {
   std::int64_t num_samples_;
   std::int64_t batch_size_;
   Visits visits_;
+  bool keep_history_;
   Runtime& runtime_;
   StepRecords steps_;
   std::vector<prune::EpochRecord> records_;  ///< of this rank's rows of this epoch

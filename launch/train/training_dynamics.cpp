@@ -8,12 +8,13 @@ namespace diffprob::launch {
 
 std::optional<DynamicsRecorder> make_recorder(const TrainJob& job, const Config& config,
                                               Runtime& runtime) {
-  if (!config.train.record) return std::nullopt;
+  if (config.train.record == RecordDynamics::kNo) return std::nullopt;
   using Visits = DynamicsRecorder::Visits;
   const Visits visits = config.data.sampling.kind == data::Sampling::kUniform ? Visits::kOnceAnEpoch
                                                                               : Visits::kAnyNumber;
   return std::optional<DynamicsRecorder>(std::in_place, job.dataset->size(),
-                                         config.train.batch_size, visits, runtime);
+                                         config.train.batch_size, visits,
+                                         config.train.record == RecordDynamics::kHistory, runtime);
 }
 
 std::string write_dynamics(DynamicsRecorder& recorder, TrainStep& train_step, const TrainJob& job,

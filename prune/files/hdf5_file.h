@@ -97,6 +97,7 @@ class HdfWriter {
   static constexpr std::size_t kMaxText = 4096;
 
  private:
+  friend class HdfHalfWriter;
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
   void write_attribute(const std::string& name, hid_t type, const void* value);
   [[nodiscard]] HdfHandle create_dataset(const std::string& name, hid_t type,
@@ -147,6 +148,7 @@ class HdfReader {
   }
 
  private:
+  friend class HdfHalfReader;
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
   [[nodiscard]] HdfHandle open_attribute(const std::string& name) const;
   [[nodiscard]] HdfHandle open_dataset(const std::string& name) const;

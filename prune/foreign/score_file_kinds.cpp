@@ -31,6 +31,10 @@ std::optional<ScoreFileKind> detect_hdf5(const std::string& path) {
   const std::string format = HdfReader(path).text("format");
   if (format == "diffprob-scores") return ScoreFileKind::kScores;
   if (format == "diffprob-index-set") return std::nullopt;
+  if (format == "diffprob-dynamics")
+    throw PruneError(path +
+                     ": training dynamics, which become a folder of prob_E.txt "
+                     "(--to=prob-folder, with a history), label-dict or labels");
   throw PruneError(path + ": format '" + data::printable(format) +
                    "', expected diffprob-scores or diffprob-index-set");
 }

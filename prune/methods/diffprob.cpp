@@ -7,6 +7,7 @@ namespace {
 Key key(const PruneOptions& options) {
   if (options.score == ScoreKind::kMean) return Key::kMeanProbability;
   if (options.score == ScoreKind::kLastEpoch) return Key::kLastProbability;
+  if (options.score == ScoreKind::kScoresMean) return Key::kScoresMean;
   return options.diffprob.preset == Preset::kReference ? Key::kProbability : Key::kNll;
 }
 
@@ -15,9 +16,10 @@ void check_own(const PruneOptions& options) {
 }
 
 void describe(const PruneOptions& options, nlohmann::ordered_json& json) {
-  json["score"] = options.score == ScoreKind::kMean        ? "mean"
-                  : options.score == ScoreKind::kLastEpoch ? "last_epoch"
-                                                           : "scores";
+  json["score"] = options.score == ScoreKind::kMean         ? "mean"
+                  : options.score == ScoreKind::kLastEpoch  ? "last_epoch"
+                  : options.score == ScoreKind::kScoresMean ? "scores_mean"
+                                                            : "scores";
   json["preset"] = preset_name(options.diffprob.preset);
   add_floor(json, options.diffprob.floor);
   json["threshold"] = options.diffprob.threshold;

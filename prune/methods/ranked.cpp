@@ -17,6 +17,8 @@ void describe(const PruneOptions& options, nlohmann::ordered_json& json) {
   add_floor(json, options.ranked.floor);
   json["preset"] = preset_name(options.ranked.preset);
   json["keep"] = options.ranked.keep == RankedOptions::Keep::kLowest ? "lowest" : "highest";
+  if (options.method == Method::kDynUnc && options.ranked.window != 0)
+    json["window"] = options.ranked.window;
 }
 
 void select(Selecting& on) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
+#include "prune/error.h"
 #include "prune/select/fraction.h"
 
 namespace diffprob::prune {
@@ -10,6 +12,9 @@ namespace diffprob::prune {
 void check(const RankedOptions& options) {
   check_fraction("prune", options.fraction);
   check(options.floor);
+  if (options.window != 0 && options.window < 2)
+    throw PruneError("prune: window is " + std::to_string(options.window) +
+                     ", expected at least 2, or 0 for that of the recorded dynamics");
 }
 
 double el2n(float sum_p2, float nll) {

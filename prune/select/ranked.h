@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "prune/select/selection.h"
@@ -15,6 +16,8 @@ struct RankedOptions {
   Preset preset =
       Preset::kDefault;  ///< equal values: kDefault keeps the smaller index, kReference the larger
   enum class Keep { kHighest, kLowest } keep = Keep::kHighest;
+  /// DynUnc: epochs of a window, at least 2; 0: as the dynamics were recorded (10 in the paper).
+  std::int64_t window = 0;
 };
 void check(const RankedOptions& options);
 

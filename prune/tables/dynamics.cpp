@@ -76,18 +76,27 @@ void check_all_came(const std::vector<bool>& seen, SampleRange range, const std:
                    std::to_string(range.first + (hole - seen.begin())));
 }
 
+/// -log p, never -0.
+double nll_of(float probability) {
+  return probability == 1 ? 0.0 : -std::log(static_cast<double>(probability));
+}
+
 template <class T>
-DynamicsColumn column(const char* name, std::vector<T>& values, std::size_t per_sample = 1) {
+DynamicsColumn column(const std::string& name, std::vector<T>& values, std::size_t per_sample = 1) {
   return {name, per_sample * sizeof(T), std::as_writable_bytes(std::span(values))};
 }
 
 void check_state(DynamicsState& state) {
   DynamicsState wanted(state.range, state.window, state.epochs);
+  if (state.keeps_history) wanted.start_history();
   const auto found = state.columns();
   const auto expected = wanted.columns();
+  if (found.size() != expected.size())
+    throw PruneError("training dynamics: a history of " + std::to_string(state.history.size()) +
+                     " epochs, expected " + std::to_string(state.epochs));
   for (std::size_t c = 0; c < found.size(); ++c) {
     if (found[c].bytes.size() == expected[c].bytes.size()) continue;
-    throw PruneError("training dynamics: column " + std::string(found[c].name) + " holds " +
+    throw PruneError("training dynamics: column " + found[c].name + " holds " +
                      std::to_string(found[c].bytes.size()) + " bytes, expected " +
                      std::to_string(expected[c].bytes.size()) + " for the " +
                      range_text(state.range));
@@ -173,15 +182,24 @@ DynamicsState::DynamicsState(SampleRange own_range, std::int64_t own_window,
   learned.resize(samples);
 }
 
+void DynamicsState::start_history() {
+  keeps_history = true;
+  history.resize(static_cast<std::size_t>(epochs),
+                 std::vector<HalfBits>(static_cast<std::size_t>(range.size()), kHalfNaN));
+}
+
 std::vector<DynamicsColumn> DynamicsState::columns() {
-  return {column("recent", recent, static_cast<std::size_t>(window)),
-          column("probability_sum", probability_sum),
-          column("margin_sum", margin_sum),
-          column("uncertainty_sum", uncertainty_sum),
-          column("last_probability", last_probability),
-          column("forgotten", forgotten),
-          column("visits", visits),
-          column("learned", learned)};
+  std::vector<DynamicsColumn> all = {column("recent", recent, static_cast<std::size_t>(window)),
+                                     column("probability_sum", probability_sum),
+                                     column("margin_sum", margin_sum),
+                                     column("uncertainty_sum", uncertainty_sum),
+                                     column("last_probability", last_probability),
+                                     column("forgotten", forgotten),
+                                     column("visits", visits),
+                                     column("learned", learned)};
+  for (std::size_t epoch = 0; epoch < history.size(); ++epoch)
+    all.push_back(column("history." + std::to_string(epoch), history[epoch]));
+  return all;
 }
 
 DynamicsState resplit(std::span<const DynamicsState> parts, SampleRange range) {
@@ -192,6 +210,7 @@ DynamicsState resplit(std::span<const DynamicsState> parts, SampleRange range) {
   std::sort(ordered.begin(), ordered.end(),
             [](const auto* a, const auto* b) { return a->range.first < b->range.first; });
   DynamicsState state(range, parts[0].window, parts[0].epochs);
+  if (parts[0].keeps_history) state.start_history();
   auto to = state.columns();
   std::int64_t next = range.first;
   for (const DynamicsState* part : ordered) {
@@ -205,11 +224,12 @@ DynamicsState resplit(std::span<const DynamicsState> parts, SampleRange range) {
     }
     DynamicsState copy = *part;
     check_state(copy);
-    if (part->window != state.window || part->epochs != state.epochs) {
+    if (part->window != state.window || part->epochs != state.epochs ||
+        part->keeps_history != state.keeps_history) {
       throw PruneError("training dynamics: the part of the " + range_text(part->range) + " saw " +
                        std::to_string(part->epochs) + " epochs with window " +
                        std::to_string(part->window) + ", others " + std::to_string(state.epochs) +
-                       " with " + std::to_string(state.window));
+                       " with " + std::to_string(state.window) + ", or only some keep a history");
     }
     const auto from = copy.columns();
     for (std::size_t c = 0; c < to.size(); ++c) {
@@ -278,6 +298,10 @@ void DynamicsAccumulator::add_epoch(std::span<const EpochRecord> records, Unvisi
     visit(record);
   }
   ++state_.epochs;
+  if (!state_.keeps_history) return;
+  state_.start_history();  // a row that knows nothing yet
+  for (const EpochRecord& record : records)
+    state_.history.back()[row_of(record)] = to_half(nll_of(record.probability));
 }
 
 std::vector<std::int64_t> DynamicsAccumulator::never_visited() const {
@@ -343,6 +367,13 @@ DynamicsRows gather_on_root(const DynamicsRows& own, dist::HostCollectives& coll
   all.last_probability = gather(own.last_probability);
   all.last_correct = gather(own.last_correct);
   return all;
+}
+
+std::vector<HalfBits> gather_on_root(std::span<const HalfBits> own,
+                                     dist::HostCollectives& collectives) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(collectives.world_size()), 0);
+  counts[0] = static_cast<std::int64_t>(own.size());
+  return collectives.all_to_all_v(own, counts);
 }
 
 }  // namespace diffprob::prune

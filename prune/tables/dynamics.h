@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dist/mpi/host_collectives.h"
+#include "prune/files/half.h"
 #include "prune/tables/sample_range.h"
 #include "prune/tables/score_table.h"
 
@@ -36,7 +37,7 @@ struct EpochRecord {
 /// Bytes of one column of a state; rows lie one after the other, so rows [a, b) of the column are
 /// bytes [a, b) * bytes_per_sample.
 struct DynamicsColumn {
-  const char* name;
+  std::string name;
   std::size_t bytes_per_sample;
   std::span<std::byte> bytes;
 };
@@ -47,8 +48,8 @@ struct DynamicsColumn {
 [[nodiscard]] std::vector<EpochRecord> merge_visits(std::vector<EpochRecord> records);
 
 /// All that is known after some epochs of the samples of one range; little-endian plain arrays, for
-/// checkpoints. 4 * window + 37 bytes a sample. Another number of ranks takes other row ranges of
-/// the same columns.
+/// checkpoints. 4 * window + 37 bytes a sample, and 2 an epoch with a history. Another number of
+/// ranks takes other row ranges of the same columns.
 struct DynamicsState {
   DynamicsState() = default;
   /// Zeros of the right sizes. Throws PruneError unless 0 <= first <= last and window >= 2.
@@ -67,6 +68,13 @@ struct DynamicsState {
   std::vector<std::int32_t> visits;     ///< [samples]: epochs that had the sample
   std::vector<std::uint8_t>
       learned;  ///< [samples]: bit 0: correct when last seen; bit 1: correct in any epoch
+
+  /// -log p of every epoch so far as float16, NaN for a sample that the epoch did not have;
+  /// [epochs] of [samples] with keeps_history, else empty.
+  std::vector<std::vector<HalfBits>> history;
+  bool keeps_history = false;
+  /// Keeps every epoch from now on; those seen before are unknown.
+  void start_history();
 
   /// Every column by name, in a fixed order, to write them or to read into them.
   [[nodiscard]] std::vector<DynamicsColumn> columns();
@@ -105,6 +113,8 @@ class DynamicsAccumulator {
   explicit DynamicsAccumulator(DynamicsState state);
 
   enum class Unvisited { kRefuse, kAllow };
+  /// Keeps the probabilities of every epoch from now on.
+  void keep_history() { state_.start_history(); }
   /// Each sample of the range exactly once (at most once with kAllow), in any order; else
   /// PruneError naming the first sample that is twice, missing or foreign, or the value that is NaN
   /// or out of range. Nothing changes then.
@@ -144,6 +154,10 @@ struct DynamicsTable {
 /// Rows of samples_of_rank -> rows of all samples on rank 0, no rows elsewhere. Collective.
 [[nodiscard]] DynamicsRows gather_on_root(const DynamicsRows& own,
                                           dist::HostCollectives& collectives);
+
+/// One column of samples_of_rank -> of all samples on rank 0, nothing elsewhere. Collective.
+[[nodiscard]] std::vector<HalfBits> gather_on_root(std::span<const HalfBits> own,
+                                                   dist::HostCollectives& collectives);
 
 /// HDF5, documented in prune/tables/SCORES_FORMAT.md. Written whole or not at all, by one rank.
 /// Both throw PruneError on wrong sizes, NaN and values out of range (rows named).

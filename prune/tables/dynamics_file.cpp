@@ -1,5 +1,6 @@
 #include "prune/tables/dynamics_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -55,6 +56,11 @@ void check_row(const DynamicsTable& table, std::size_t i, RowProblems& problems)
     bad("last_correct", static_cast<int>(rows.last_correct[i]), "0 or 1");
 }
 
+void need_history(const HdfReader& file, const std::string& path) {
+  if (file.has_attribute(kHistoryEpochs)) return;
+  throw PruneError(path + ": holds no history of the epochs; train with --train.record=history");
+}
+
 }  // namespace
 
 void check_dynamics(const std::string& where, const DynamicsTable& table) {
@@ -69,29 +75,91 @@ void check_dynamics(const std::string& where, const DynamicsTable& table) {
   problems.throw_if_any(where);
 }
 
-void write_dynamics(const std::string& path, const DynamicsTable& table) {
-  check_dynamics(path, table);
-  HdfWriter file(path);
-  file.attribute("format", std::string(kDynamicsFormat));
-  file.attribute("format_version", kDynamicsVersion);
-  file.attribute("num_samples", static_cast<std::int64_t>(table.labels.size()));
-  file.attribute("epochs", table.epochs);
-  file.attribute("window", table.window);
-  write_source(file, table.source);
-  file.dataset<std::int32_t>("label", table.labels);
-  file.dataset<double>("mean_probability", table.rows.mean_probability);
-  file.dataset<double>("uncertainty", table.rows.uncertainty);
+DynamicsWriter::DynamicsWriter(const std::string& path, const DynamicsTable& table, History history)
+    : file_((check_dynamics(path, table), path)) {
+  file_.attribute("format", std::string(kDynamicsFormat));
+  file_.attribute("format_version", kDynamicsVersion);
+  file_.attribute("num_samples", static_cast<std::int64_t>(table.labels.size()));
+  file_.attribute("epochs", table.epochs);
+  file_.attribute("window", table.window);
+  write_source(file_, table.source);
+  file_.dataset<std::int32_t>("label", table.labels);
+  file_.dataset<double>("mean_probability", table.rows.mean_probability);
+  file_.dataset<double>("uncertainty", table.rows.uncertainty);
   if (!table.probabilities_alone) {
-    file.dataset<float>("aum", table.rows.aum);
-    file.dataset<std::int32_t>("forgetting", table.rows.forgetting);
+    file_.dataset<float>("aum", table.rows.aum);
+    file_.dataset<std::int32_t>("forgetting", table.rows.forgetting);
   }
-  file.dataset<float>("last_probability", table.rows.last_probability);
+  file_.dataset<float>("last_probability", table.rows.last_probability);
   if (!table.probabilities_alone) {
-    file.dataset<std::uint8_t>("last_correct", table.rows.last_correct);
+    file_.dataset<std::uint8_t>("last_correct", table.rows.last_correct);
   } else {
-    file.attribute("columns", std::string(kProbabilityColumns));
+    file_.attribute("columns", std::string(kProbabilityColumns));
   }
-  file.commit();
+  if (history == History::kNo) return;
+  file_.attribute(kHistoryEpochs, table.epochs);
+  history_ = std::make_unique<HdfHalfWriter>(
+      file_, kHistory, static_cast<std::size_t>(table.epochs), table.labels.size());
+}
+
+void DynamicsWriter::append_epoch(std::span<const HalfBits> nll) {
+  history_->append(nll);
+}
+
+void DynamicsWriter::commit() {
+  if (history_) history_->finish();
+  file_.commit();
+}
+
+DynamicsHistory::DynamicsHistory(const std::string& path)
+    : path_(path),
+      file_(path),
+      history_(
+          (file_.check_format(kDynamicsFormat, kDynamicsVersion), need_history(file_, path), file_),
+          kHistory) {
+  if (epochs() != file_.integer("epochs") || epochs() != file_.integer(kHistoryEpochs) ||
+      num_samples() != file_.integer("num_samples"))
+    throw PruneError(path + ": " + kHistory + " holds " + std::to_string(epochs()) + " epochs of " +
+                     std::to_string(num_samples()) + " samples, expected " +
+                     std::to_string(file_.integer("epochs")) + " of " +
+                     std::to_string(file_.integer("num_samples")));
+}
+
+void DynamicsHistory::read(std::int64_t epoch, std::int64_t first,
+                           std::span<float> probabilities) const {
+  std::vector<HalfBits> nll(probabilities.size());
+  history_.read(static_cast<std::size_t>(epoch), static_cast<std::size_t>(first), nll);
+  for (std::size_t i = 0; i < nll.size(); ++i) {
+    const double value = from_half(nll[i]);
+    if (value < 0)
+      throw PruneError(path_ + ": " + kHistory + ", epoch " + std::to_string(epoch) + ", sample " +
+                       std::to_string(first + static_cast<std::int64_t>(i)) + " is " +
+                       std::to_string(value) + ", expected -log p, at least 0");
+    probabilities[i] = static_cast<float>(std::exp(-value));
+  }
+}
+
+std::vector<double> DynamicsHistory::uncertainty(SampleRange range, std::int64_t window) const {
+  DynamicsAccumulator accumulator(range, window);
+  std::vector<float> probabilities(static_cast<std::size_t>(range.size()));
+  std::vector<EpochRecord> records;
+  for (std::int64_t epoch = 0; epoch < epochs(); ++epoch) {
+    read(epoch, range.first, probabilities);
+    records.clear();
+    for (std::size_t i = 0; i < probabilities.size(); ++i)
+      if (!std::isnan(probabilities[i]))
+        records.push_back({static_cast<std::uint32_t>(range.first) + static_cast<std::uint32_t>(i),
+                           probabilities[i], 0, 0});
+    accumulator.add_epoch(records, DynamicsAccumulator::Unvisited::kAllow);
+  }
+  std::vector<double> values = accumulator.state().uncertainty_sum;
+  const auto windows = static_cast<double>(std::max<std::int64_t>(epochs() - window, 1));
+  for (double& value : values) value /= windows;
+  return values;
+}
+
+void write_dynamics(const std::string& path, const DynamicsTable& table) {
+  DynamicsWriter(path, table, DynamicsWriter::History::kNo).commit();
 }
 
 DynamicsTable read_dynamics(const std::string& path) {

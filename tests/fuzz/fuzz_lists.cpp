@@ -1,9 +1,10 @@
-// Kept and dropped lists of all kinds, and score files of others: [choice of reader][choice of
+// Kept and dropped lists of all kinds, score files and label files of others: [choice of reader][choice of
 // kind][choice of meaning][content].
 #include <vector>
 
 #include "prune/error.h"
 #include "prune/foreign/dynamics_import.h"
+#include "prune/foreign/label_files.h"
 #include "prune/foreign/score_csv.h"
 #include "prune/foreign/score_import.h"
 #include "prune/lists/list_file.h"
@@ -38,7 +39,7 @@ prune::SampleLabels labels() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Input input(data, size);
-  const unsigned reader = input.choice(5);
+  const unsigned reader = input.choice(7);
   const unsigned kind = input.choice(16);
   const unsigned meaning = input.choice(3);
   const std::string path = fuzz::input_folder().put("list", input.rest());
@@ -53,6 +54,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       (void)prune::read_score_csv(path, meaning == 0 ? prune::SampleLabels{} : labels());
     if (reader == 4)
       (void)prune::import_dynamics(path, prune::ScoreValue::kProbability, labels(), 2);
+    if (reader == 5) (void)prune::read_label_map(path);
+    if (reader == 6) (void)prune::read_label_dict(path);
   });
   return 0;
 }

@@ -3,7 +3,7 @@
 
     make_corpus.py SET TRAINING PRUNING CORPUS
 
-SET: a folder of `diffprob data synth`; TRAINING: output of `train --train.record=true` and `score` on it; PRUNING: output of `prune`. A few people
+SET: a folder of `diffprob data synth`; TRAINING: output of `train --train.record=history` and `score` on it; PRUNING: output of `prune`. A few people
 and images each, or the corpus grows. Seeds without such a file are written here.
 """
 import json
@@ -76,6 +76,7 @@ def main():
     put("pth", "dynamics", next(newest.glob("dynamics.*")).read_bytes())
 
     put("hdf5", "scores", b"\0" + (training / "scores.h5").read_bytes())
+    put("hdf5", "history", b"\3" + (training / "dynamics.h5").read_bytes())
     put("hdf5", "dynamics", b"\1" + (training / "dynamics.h5").read_bytes())
     put("hdf5", "index_set", b"\2" + (pruning / "index_set.h5").read_bytes())
 
@@ -97,6 +98,9 @@ def main():
     put("lists", "npy_mask", any_list + auto + b"\1" + mask)
     put("lists", "text_scores", b"\2\0\1" + b"\n".join(b"0.5" for _ in range(8)))
     put("lists", "csv", b"\3\0\1" + b"index,label,probability\n" + b"".join(b"%d,%d,0.25\n" % (i, (0, 0, 0, 1, 1, 2, 2, 2)[i]) for i in range(8)))
+    put("lists", "label_map", b"\5\0\0" + b"{0: 0, 2: 1}\n")
+    put("lists", "label_map_pickle", b"\5\0\0" + pickle.dumps({0: 0, 2: 1}, 2))
+    put("lists", "label_dict", b"\6\0\0" + pickle.dumps({0: [0, 2], 1: 1}, 4))
     put("lists", "labels", b"\1\0\0" + b"0\n0\n1\n2\n")
     put("lists", "epochs", b"\4\0\0" + b"0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8\n" * 3)
 

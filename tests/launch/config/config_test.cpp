@@ -237,7 +237,7 @@ TEST(Config, HelpOfOneKeyIsAboutThatKey) {
   EXPECT_THAT(config_help("sweep.ratios"),
               HasSubstr("default [0.75, 0.5, 0.25]; a list, each item a number in [1e-06, 1]"));
   EXPECT_THAT(config_help("prune.score"),
-              HasSubstr("default \"scores\"; one of scores last_epoch mean"));
+              HasSubstr("default \"scores\"; one of scores last_epoch mean scores_mean"));
 }
 
 TEST(Config, HelpOfAnUnknownSectionListsTheSections) {

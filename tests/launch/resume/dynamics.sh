@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Training dynamics (train.record): killed or stopped trainings end with the bytes of the unbroken one; 1, 2 and 3 ranks, and a training
+# Training dynamics with a history (train.record): killed or stopped trainings end with the bytes of the unbroken one; 1, 2 and 3 ranks, and a training
 # moved from 2 to 3 ranks in mid-epoch, have the same numbers; recording changes no weight. Every sampling, incomplete last batches.
 # dynamics.sh PROGRAM WORK_FOLDER TABLE_DIFFERENCE_PROGRAM
 set -euo pipefail
@@ -9,7 +9,7 @@ rm -rf "$work"
 . "$here/job.sh"
 # A batch of 20 leaves some samples out of every epoch. Trainings of different numbers of ranks drift apart by rounding, as fast as the rate
 # lets them: what is compared between them has hardly any.
-arguments=(--train.epochs=12 --train.record=true --train.checkpoint_every=4 --train.batch_size=20 --model.sync_batch_norm=true
+arguments=(--train.epochs=12 --train.record=history --train.checkpoint_every=4 --train.batch_size=20 --model.sync_batch_norm=true
   --model.scale=16 --train.lr=1e-7)
 trained=("${arguments[@]}" --train.lr=0.02)
 
