@@ -1,11 +1,11 @@
 #include <algorithm>
 
 #include "launch/cli/commands.h"
-#include "launch/cli/convert.h"
 #include "launch/cli/distributed_commands.h"
 #include "launch/cli/export.h"
 #include "launch/cli/local_commands.h"
 #include "launch/cli/report_command.h"
+#include "launch/conversion/convert.h"
 #include "launch/evaluate/eval_command.h"
 #include "launch/pipeline/pipeline.h"
 #include "launch/pipeline/sweep.h"

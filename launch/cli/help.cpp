@@ -2,9 +2,9 @@
 #include <sstream>
 
 #include "launch/cli/commands.h"
-#include "launch/cli/convert.h"
 #include "launch/cli/help_files.h"
 #include "launch/config/help.h"
+#include "launch/conversion/convert.h"
 #include "prune/methods/methods.h"
 
 namespace diffprob::launch {

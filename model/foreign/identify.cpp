@@ -8,6 +8,7 @@
 #include "model/foreign/ir_names.h"
 #include "model/networks/iresnet.h"
 #include "model/networks/options.h"
+#include "model/transformer/vision_transformer.h"
 
 namespace diffprob::model {
 namespace {
@@ -75,7 +76,7 @@ WeightsIdentity identify_stages(const StateDict& entries) {
   return {"an IResNet with blocks " + c10::str(c10::Join(", ", blocks)), "", last};
 }
 
-/// Vision transformers by the width and number of their blocks, as arcface_torch names them.
+/// Vision transformers by the size of their patches and the width and number of their blocks.
 WeightsIdentity identify_transformer(const StateDict& entries) {
   const auto* const patch = find_end(entries, "patch_embed.proj.weight");
   if (patch == nullptr || patch->second.dim() != 4) return {};
@@ -83,13 +84,15 @@ WeightsIdentity identify_transformer(const StateDict& entries) {
   while (find_end(entries, "blocks." + std::to_string(depth) + ".attn.qkv.weight") != nullptr)
     ++depth;
   const std::int64_t width = patch->second.size(0);
-  const std::string size = width == 256 && depth == 12   ? "vit_t"
-                           : width == 512 && depth == 12 ? "vit_s"
-                           : width == 512 && depth == 24 ? "vit_b"
-                           : width == 768 && depth == 24 ? "vit_l"
-                                                         : "";
-  return {c10::str("a vision transformer with ", depth, " blocks of width ", width),
-          is_known(size) ? size : "", patch->first};
+  std::string name;
+  for (const std::string& candidate : backbone_names()) {
+    const auto shape = vision_transformer_shape(candidate);
+    if (shape && shape->block.width == width && shape->depth == depth &&
+        shape->patch == patch->second.size(2))
+      name = candidate;
+  }
+  return {c10::str("a vision transformer with ", depth, " blocks of width ", width), name,
+          patch->first};
 }
 
 WeightsIdentity identify_mobile(const StateDict& entries) {

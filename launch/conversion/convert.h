@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "launch/cli/commands.h"
+#include "launch/config/command_line.h"
 
 namespace diffprob::launch {
 

@@ -6,8 +6,8 @@
 #include "data/open_dataset.h"
 #include "data/records/pack_records.h"
 #include "data/sets/label_map.h"
-#include "launch/cli/conversion_arguments.h"
-#include "launch/cli/convert.h"
+#include "launch/conversion/arguments.h"
+#include "launch/conversion/convert.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;

@@ -1,4 +1,4 @@
-#include "launch/cli/label_conversion.h"
+#include "launch/conversion/label_files.h"
 
 #include <spdlog/fmt/fmt.h>
 

@@ -1,4 +1,4 @@
-#include "launch/cli/conversion_arguments.h"
+#include "launch/conversion/arguments.h"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "launch/cli/conversion_arguments.h"
+#include "launch/conversion/arguments.h"
 
 namespace diffprob::launch {
 

@@ -1,4 +1,4 @@
-#include "launch/cli/convert.h"
+#include "launch/conversion/convert.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -7,9 +7,9 @@
 
 #include "data/open_dataset.h"
 #include "data/sets/dataset.h"
-#include "launch/cli/conversion_arguments.h"
-#include "launch/cli/history_conversion.h"
-#include "launch/cli/label_conversion.h"
+#include "launch/conversion/arguments.h"
+#include "launch/conversion/history.h"
+#include "launch/conversion/label_files.h"
 #include "prune/error.h"
 #include "prune/files/npy_file.h"
 #include "prune/foreign/dynamics_import.h"

@@ -8,7 +8,7 @@
 
 #include "data/records/pack_records.h"
 #include "data/sets/dataset.h"
-#include "launch/cli/commands.h"
+#include "launch/config/command_line.h"
 #include "prune/foreign/score_file_kinds.h"
 #include "prune/foreign/score_import.h"
 #include "prune/lists/list_file.h"

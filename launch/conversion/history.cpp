@@ -1,4 +1,4 @@
-#include "launch/cli/history_conversion.h"
+#include "launch/conversion/history.h"
 
 #include <spdlog/fmt/fmt.h>
 
