@@ -203,8 +203,8 @@ std::string kinds_text() {
              prune::label_file_kinds(), +[](const prune::LabelFileKindInfo&) { return "labels"; });
 }
 
-int convert_command(const CommandLine& line) {
-  if (line.positional.size() != 2) throw ConfigError({"usage:\n" + help_text("convert")});
+int convert_command(const CommandLine& line, const std::string& usage) {
+  if (line.positional.size() != 2) throw ConfigError({"usage:\n" + usage});
   const auto arguments =
       parse_conversion(line, {"kind", "to", "list", "data", "data.root", "labels", "samples",
                               "base", "to-base", "value", "epoch", "window"});

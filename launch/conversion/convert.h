@@ -7,10 +7,11 @@
 namespace diffprob::launch {
 
 /// `diffprob convert FROM TO ...`: scores and lists of samples from one form to another. Returns
-/// the exit code; throws ConfigError on bad usage, PruneError and DataError on bad files.
-[[nodiscard]] int convert_command(const CommandLine& line);
-/// `diffprob data pack FROM OUT [--subset=LIST ...]`.
-[[nodiscard]] int pack_command(const CommandLine& line);
+/// the exit code; throws ConfigError on bad usage (with `usage`, the help of the command, where
+/// arguments are missing), PruneError and DataError on bad files.
+[[nodiscard]] int convert_command(const CommandLine& line, const std::string& usage);
+/// `diffprob data pack FROM OUT [--subset=LIST ...]`, likewise.
+[[nodiscard]] int pack_command(const CommandLine& line, const std::string& usage);
 
 /// Throws ConfigError when `to` is the folder of the data set `from`: what is read would be
 /// replaced by what is written.

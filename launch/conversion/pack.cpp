@@ -47,8 +47,8 @@ std::string companions(const ConversionArguments& arguments) {
 
 }  // namespace
 
-int pack_command(const CommandLine& line) {
-  if (line.positional.size() != 3) throw ConfigError({"usage:\n" + help_text("data")});
+int pack_command(const CommandLine& line, const std::string& usage) {
+  if (line.positional.size() != 3) throw ConfigError({"usage:\n" + usage});
   const auto arguments = parse_conversion(
       line, {"subset", "kind", "list", "base", "layout", "shuffle", "data.root", "data.labels"});
   const std::string& from = line.positional[1];
