@@ -4,6 +4,7 @@
 
 #include "model/networks/fused_linear.h"
 #include "model/networks/recompute.h"
+#include "model/transformer/fused_perceptron.h"
 
 namespace diffprob::model {
 namespace nn = torch::nn;
@@ -33,9 +34,11 @@ SelfAttention::SelfAttention(std::int64_t width, std::int64_t heads) : heads_(he
 }
 
 torch::Tensor SelfAttention::forward(const Tokens& tokens) {
-  const at::Tensor qkv = linear(*qkv_, tokens.rows)
-                             .view({tokens.images, -1, 3, heads_, qkv_->weight.size(1) / heads_})
-                             .permute({2, 0, 3, 1, 4});  // [3, b, heads, n, C / heads]
+  const std::vector<at::Tensor> qkv =  // [b, heads, n, C / heads] each
+      linear(*qkv_, tokens.rows)
+          .view({tokens.images, -1, 3, heads_, qkv_->weight.size(1) / heads_})
+          .permute({2, 0, 3, 1, 4})
+          .unbind(0);
   const at::Tensor mixed = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
   return linear(*proj_, mixed.transpose(1, 2).reshape({tokens.rows.size(0), -1}));
 }
@@ -46,7 +49,7 @@ Perceptron::Perceptron(std::int64_t width, std::int64_t hidden) {
 }
 
 torch::Tensor Perceptron::forward(const torch::Tensor& x) {
-  return linear(*fc2_, at::relu6(linear(*fc1_, x)));
+  return perceptron(*fc1_, *fc2_, x);
 }
 
 TransformerBlock::TransformerBlock(const BlockShape& shape,

@@ -69,7 +69,7 @@ std::optional<VisionTransformerShape> vision_transformer_shape(const std::string
       {"vit_b", {{512, 8, 2048}, 24}},
       {"vit_l", {{768, 8, 3072}, 24, 9, 0.05}},
       {"vit_h", {{1024, 8, 4096}, 48, 9, 0.1, 0.0}},
-      {"cvlface_vit_s", {{512, 8, 2560}, 12, 8, 0.1, 0.1, false}},
+      {"cvlface_vit_s", {{512, 8, 2560}, 12, 8}},
       {"cvlface_vit_b", {{512, 16, 1536}, 24, 8, 0.1, 0.0, false}}};
   const auto found = kShapes.find(name);
   return found == kShapes.end() ? std::nullopt : std::optional(found->second);

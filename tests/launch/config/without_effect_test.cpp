@@ -107,6 +107,10 @@ TEST(WithoutEffect, KeysOfAnotherLossScheduleOrOptimizer) {
               IsEmpty());
   EXPECT_THAT(lines_of("train", {{"model.backbone", "tiny"}, {"model.dropout", "0.1"}}),
               ElementsAre(HasSubstr("only the iresnet networks")));
+  EXPECT_THAT(lines_of("train", {{"model.backbone", "tiny"}, {"model.drop_path", "0.1"}}),
+              ElementsAre(HasSubstr("only the vision transformers")));
+  EXPECT_THAT(lines_of("train", {{"model.backbone", "vit_t"}, {"model.mask_ratio", "0.05"}}),
+              IsEmpty());
 }
 
 TEST(WithoutEffect, KeysOfAnotherMethodOrOfCleaning) {
