@@ -215,7 +215,7 @@ int convert_command(const CommandLine& line, const std::string& usage) {
     throw ConfigError({to + ": is the input itself, expected another file"});
   if (arguments.to == "prob-folder") return convert_to_prob_folder(from, to);
   if (arguments.to == "suspects") return convert_to_suspects(from, to, arguments);
-  if (converts_labels(from, arguments)) return convert_labels(from, to, arguments);
+  if (converts_labels(from, to, arguments)) return convert_labels(from, to, arguments);
   if (arguments.to == "dynamics") return convert_dynamics(from, to, arguments);
   const auto kind = arguments.kind.empty() ? prune::detect_score_file_kind(from)
                                            : prune::find_score_file_kind(arguments.kind);

@@ -55,9 +55,10 @@ std::vector<std::int32_t> labels_from(const std::string& from,
 
 }  // namespace
 
-bool converts_labels(const std::string& from, const ConversionArguments& arguments) {
-  return prune::find_label_file_kind(arguments.to).has_value() ||
-         (arguments.to.empty() && arguments.kind.empty() && is_label_map(from));
+bool converts_labels(const std::string& from, const std::string& to,
+                     const ConversionArguments& arguments) {
+  if (!arguments.to.empty()) return prune::find_label_file_kind(arguments.to).has_value();
+  return to.ends_with(".pkl") || (arguments.kind.empty() && is_label_map(from));
 }
 
 prune::SampleLabels labels_of(const data::Dataset& dataset) {

@@ -19,9 +19,10 @@ namespace {
 
 constexpr std::array<LabelFileKindInfo, 4> kKinds = {{
     {LabelFileKind::kLabelMap, "label-map",
-     "text {old: new}: renumbering of labels after cleaning"},
+     "text, old label to new label: renumbering after cleaning"},
     {LabelFileKind::kLabelMapPickle, "label-map-pickle", "the same as label_map.pkl of the paper"},
-    {LabelFileKind::kLabelDict, "label-dict", "label_dict.pkl of the paper: {label: [samples]}"},
+    {LabelFileKind::kLabelDict, "label-dict",
+     "label_dict.pkl of the paper: the samples of each label"},
     {LabelFileKind::kLabels, "labels", "labels of the samples: .npy, or text with one per line"},
 }};
 
