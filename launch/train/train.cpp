@@ -19,7 +19,8 @@ namespace {
 /// line more would make every earlier run look different: keys that weights depend on are added
 /// behind it when they are not the default.
 constexpr const char* kNewerKeys[] = {"train.deterministic", "model.head_group",
-                                      "model.embedding_dtype"};
+                                      "model.embedding_dtype", "model.drop_path",
+                                      "model.mask_ratio"};
 
 std::string without_newer_keys(std::string settings) {
   for (const std::string key : kNewerKeys) {
@@ -57,6 +58,8 @@ std::string training_settings(const Config& config) {
   if (config.data.labels != Labels::kAsIs) newer += dump_sections(relevant, {"data.labels"});
   if (config.model.head.embedding_wire != at::kFloat)
     newer += dump_sections(relevant, {"model.embedding_dtype"});
+  if (model::is_vision_transformer(config.model.network.name))
+    newer += dump_sections(relevant, {"model.drop_path", "model.mask_ratio"});
   return without_newer_keys(settings) + newer;
 }
 
