@@ -12,6 +12,12 @@ std::vector<Field> model_fields(ModelConfig& m) {
       number("model.embedding_dim", &m.network.embedding_dim, 2, 8192, "embedding size D"),
       number("model.dropout", &m.network.dropout, 0, 0.95,
              "dropout before the last fully connected layer (IResNet only)"),
+      number("model.drop_path", &m.network.drop_path, -1, 0.95,
+             "share of the residual branches that the last block of a vision transformer drops in "
+             "training (stochastic depth); -1: the published value"),
+      number("model.mask_ratio", &m.network.mask_ratio, -1, 0.95,
+             "share of the patches that a vision transformer leaves out in training; -1: the "
+             "published value"),
       flag("model.recompute", &m.network.recompute,
            "activation checkpointing: saves memory, takes about a third more time"),
       flag("model.sync_batch_norm", &m.sync_batch_norm,

@@ -181,6 +181,12 @@ std::vector<Condition> conditions_of_loss() {
          return fmt::format("model.backbone is {}, and only the iresnet networks have dropout",
                             c.model.network.name);
        }},
+      {{"model.drop_path", "model.mask_ratio"},
+       [](const Config& c) { return model::is_vision_transformer(c.model.network.name); },
+       [](const Config& c) {
+         return fmt::format("model.backbone is {}, and only the vision transformers have it",
+                            c.model.network.name);
+       }},
   };
 }
 

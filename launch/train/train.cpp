@@ -19,8 +19,9 @@ namespace {
 /// line more would make every earlier run look different: keys that weights depend on are added
 /// behind it when they are not the default.
 constexpr const char* kNewerKeys[] = {
-    "train.deterministic", "model.head_group",   "model.embedding_dtype", "train.eval_every_steps",
-    "model.head",          "train.warmup_shape", "train.warmup_power"};
+    "train.deterministic",    "model.head_group", "model.embedding_dtype",
+    "train.eval_every_steps", "model.head",       "train.warmup_shape",
+    "train.warmup_power",     "model.drop_path",  "model.mask_ratio"};
 
 std::string without_newer_keys(std::string settings) {
   for (const std::string key : kNewerKeys) {
@@ -64,6 +65,8 @@ std::string training_settings(const Config& config) {
     newer += dump_sections(relevant, {"train.warmup_shape"});
   if (train.schedule.warmup_power != defaults.schedule.warmup_power)
     newer += dump_sections(relevant, {"train.warmup_power"});
+  if (model::is_vision_transformer(config.model.network.name))
+    newer += dump_sections(relevant, {"model.drop_path", "model.mask_ratio"});
   return without_newer_keys(settings) + newer;
 }
 

@@ -119,6 +119,8 @@ std::string graph_obstacle(const Config& config, const Runtime& runtime) {
   if (config.model.network.embedding_dim % 4 != 0)
     return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
   if (config.model.head.storage != at::kFloat) return "model.head_storage is not fp32";
+  if (model::is_vision_transformer(config.model.network.name))
+    return "masks of model.backbone are drawn on the host";
   if (config.train.record != RecordDynamics::kNo)
     return "train.record needs the values of each step";
   return "";
