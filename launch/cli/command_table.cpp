@@ -20,7 +20,7 @@ const std::vector<Command>& commands() {
       {"score", "record the probabilities of every training sample", score_command},
       {"prune", "select what to keep from a score table", prune_command},
       {"eval", "measure a network, or features, on .bin sets and IJB-B / IJB-C", eval_command},
-      {"export", "write a backbone as .onnx, or as .pth for PyTorch", export_command},
+      {"export", "write a backbone as .onnx, .pth or .safetensors", export_command},
       {"data", "make, pack and inspect data sets", data_command},
       {"convert", "convert foreign scores and lists of samples", convert_command},
       {"report", "make an HTML page of one run, or of several side by side", report_command},

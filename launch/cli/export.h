@@ -4,8 +4,8 @@
 
 namespace diffprob::launch {
 
-/// `diffprob export --model.checkpoint=DIR_OR_PTH --file=X.pth|X.onnx [--fold-bn]`. Returns the
-/// exit code; throws ConfigError on bad usage, c10::Error and DataError on bad files.
+/// `diffprob export --model.checkpoint=DIR_OR_FILE --file=X.onnx|X.pth|X.safetensors [--fold-bn]`.
+/// Returns the exit code; throws ConfigError on bad usage, c10::Error and DataError on bad files.
 [[nodiscard]] int export_command(const CommandLine& line);
 
 }  // namespace diffprob::launch

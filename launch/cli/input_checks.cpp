@@ -126,7 +126,8 @@ void check_training(const Config& config, std::int64_t images, int ranks, Proble
     need_there(config.train.init);
     const auto network = model::make_backbone(
         {config.model.network.name, config.model.network.embedding_dim, 0.0, 1});
-    load_backbone_weights(config.train.init, model::state_dict(*network));
+    (void)load_backbone_weights(config.train.init, model::state_dict(*network),
+                                shape_of_weight_file(config.model));
   });
 }
 
@@ -195,8 +196,7 @@ void check_network(const Config& config, Problems& problems) {
   if (config.model.checkpoint.empty() || !config.eval.features.empty()) return;
   attempt("model.checkpoint", problems, [&] {
     need_there(config.model.checkpoint);
-    (void)load_network(config.model.checkpoint,
-                       {config.model.network.name, config.model.network.embedding_dim}, at::kCPU);
+    (void)load_network(config.model.checkpoint, shape_of_weight_file(config.model), at::kCPU);
   });
 }
 

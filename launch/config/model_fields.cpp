@@ -56,7 +56,11 @@ std::vector<Field> model_fields(ModelConfig& m) {
              "number format in which embeddings travel to the ranks that hold the classes",
              format_words()),
       path("model.checkpoint", &m.checkpoint,
-           "checkpoint folder (score, eval, export) or backbone .pth (eval, export)"),
+           "checkpoint folder (score, eval, export) or weight file (eval, export)"),
+      one_of("model.channel_order", &m.channel_order,
+             "order of the colours in the images that the network of a weight file was trained "
+             "on; bgr: the input channels of its first convolution are reversed when it is read",
+             {{"rgb", model::ChannelOrder::kRgb}, {"bgr", model::ChannelOrder::kBgr}}),
   };
 }
 

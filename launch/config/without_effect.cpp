@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <string_view>
 
@@ -49,13 +50,16 @@ const std::vector<Use>& uses() {
                     "eval.precision", "eval.folds", "run.seeds", "sweep."})},
       {"train", with_common({"data.", "augment.", "model.", "!model.checkpoint", "train.",
                              "eval.sets", "eval.batch_per_rank", "eval.precision", "eval.folds"})},
-      {"score", with_common({"data.", "!data.flip", "!data.sampling", "!data.sampling_power",
-                             "!data.resident_gib", "!data.cache_gib", "model.checkpoint",
-                             "train.precision", "train.max_time", "score."})},
+      {"score",
+       with_common({"data.", "!data.flip", "!data.sampling", "!data.sampling_power",
+                    "!data.resident_gib", "!data.cache_gib", "model.checkpoint",
+                    "model.channel_order", "train.precision", "train.max_time", "score."})},
       {"prune", with_common({"data.train", "data.root", "data.kept", "data.labels", "prune."})},
-      {"eval", with_common({"data.image_size", "data.decode_threads", "model.checkpoint",
-                            "model.backbone", "model.embedding_dim", "train.precision", "eval."})},
-      {"export", {"model.checkpoint", "model.backbone", "model.embedding_dim"}},
+      {"eval",
+       with_common({"data.image_size", "data.decode_threads", "model.checkpoint", "model.backbone",
+                    "model.embedding_dim", "model.channel_order", "train.precision", "eval."})},
+      {"export",
+       {"model.checkpoint", "model.backbone", "model.embedding_dim", "model.channel_order"}},
   };
   return all;
 }
@@ -225,6 +229,24 @@ std::vector<Condition> conditions_of_evaluation() {
   };
 }
 
+/// Our own checkpoints are of networks for RGB images.
+std::vector<Condition> conditions_of_weight_files() {
+  const auto file_of = [](const Config& c) {
+    return c.model.checkpoint.empty() ? c.train.init : c.model.checkpoint;
+  };
+  return {{{"model.channel_order"},
+           [=](const Config& c) {
+             std::error_code none;
+             return !file_of(c).empty() && !std::filesystem::is_directory(file_of(c), none);
+           },
+           [=](const Config& c) {
+             return file_of(c).empty() ? std::string("no weight file is read")
+                                       : file_of(c) +
+                                             " is a checkpoint of this program, whose "
+                                             "networks take RGB images";
+           }}};
+}
+
 std::vector<Condition> conditions_of(const std::string& command) {
   std::vector<Condition> all;
   const auto add = [&](std::vector<Condition> more) {
@@ -237,6 +259,7 @@ std::vector<Condition> conditions_of(const std::string& command) {
   }
   if (command == "run" || command == "prune") add(conditions_of_pruning());
   if (command == "eval") add(conditions_of_evaluation());
+  if (command != "prune") add(conditions_of_weight_files());
   return all;
 }
 

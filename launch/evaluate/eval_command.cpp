@@ -176,10 +176,10 @@ void eval_command(const Config& config, Runtime& runtime) {
   auto sets = open_verification_sets(config, KeepDecoded::kNo);
   std::shared_ptr<model::Backbone> backbone;
   if (config.eval.features.empty()) {
-    backbone = load_network(config.model.checkpoint,
-                            {config.model.network.name, config.model.network.embedding_dim},
-                            runtime.device())
-                   .backbone;
+    const LoadedNetwork loaded =
+        load_network(config.model.checkpoint, shape_of_weight_file(config.model), runtime.device());
+    if (!loaded.remark.empty()) spdlog::info("eval: {}", loaded.remark);
+    backbone = loaded.backbone;
   }
 
   std::vector<eval::SetReport> reports;

@@ -22,6 +22,18 @@ exits 0 diffprob export --model.checkpoint=tiny.pth "${network[@]}" --file=again
 same tiny.onnx again.onnx
 exits 0 diffprob export --model.checkpoint=tiny.pth "${network[@]}" --file=again.pth
 same tiny.pth again.pth
+exits 0 diffprob export --model.checkpoint="$checkpoint" --file=tiny.safetensors
+exits 0 diffprob export --model.checkpoint=tiny.safetensors "${network[@]}" --file=from_safetensors.pth
+same tiny.pth from_safetensors.pth
+# A network for BGR images becomes one for RGB images, and again one for BGR images.
+exits 0 diffprob export --model.checkpoint=tiny.pth "${network[@]}" --model.channel_order=bgr --file=reversed.pth
+says "tiny.pth the input channels of its first convolution are reversed"
+! cmp -s tiny.pth reversed.pth || die "model.channel_order=bgr changes nothing"
+exits 0 diffprob export --model.checkpoint=reversed.pth "${network[@]}" --model.channel_order=bgr --file=twice.pth
+same tiny.pth twice.pth
+exits 0 diffprob export --model.checkpoint="$checkpoint" --model.channel_order=bgr --file=twice.pth
+says "model.channel_order has no effect"
+same tiny.pth twice.pth
 exits 0 diffprob export --model.checkpoint="$checkpoint" --file=folded.onnx --fold-bn
 says "opset 13, 6 batch norms kept"
 ! cmp -s tiny.onnx folded.onnx || die "--fold-bn changes nothing"
@@ -35,7 +47,7 @@ says "usage:"
 exits 2 diffprob export --file=a.onnx
 says "model.checkpoint: this command needs"
 exits 2 diffprob export --model.checkpoint="$checkpoint" --file=a.pt --fold-bn
-says "--file=a.pt: expected a name that ends with .pth or .onnx"
+says "--file=a.pt: expected a name that ends with .onnx, .pth or .safetensors"
 exits 2 diffprob export --model.checkpoint="$checkpoint" --file=a.pth --fold-bn
 says "--fold-bn: only for .onnx"
 exits 2 diffprob export --model.checkpoint="$checkpoint" --file=a.onnx --fold
@@ -48,7 +60,9 @@ exits 1 diffprob export --model.checkpoint=tiny.pth --model.backbone=tiny --mode
 says "tiny.pth: weights do not fit the network"
 says "wrong shape: fc.weight"
 exits 1 diffprob export --model.checkpoint=kept.onnx "${network[@]}" --file=a.onnx
-says "kept.onnx: expected a zip of torch.save"
+says "kept.onnx: expected a weight file"
+exits 1 diffprob export --model.checkpoint=tiny.pth --model.backbone=iresnet18 --model.embedding_dim=32 --file=a.onnx
+says "set model.backbone=tiny"
 exits 1 diffprob export --model.checkpoint=none.pth "${network[@]}" --file=a.onnx
 says "none.pth"
 exits 1 diffprob export --model.checkpoint="$checkpoint" --file=none/a.onnx
