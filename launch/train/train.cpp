@@ -19,7 +19,7 @@ namespace {
 /// line more would make every earlier run look different: keys that weights depend on are added
 /// behind it when they are not the default.
 constexpr const char* kNewerKeys[] = {"train.deterministic", "model.head_group",
-                                      "model.embedding_dtype"};
+                                      "model.embedding_dtype", "model.channel_order"};
 
 std::string without_newer_keys(std::string settings) {
   for (const std::string key : kNewerKeys) {
@@ -57,6 +57,8 @@ std::string training_settings(const Config& config) {
   if (config.data.labels != Labels::kAsIs) newer += dump_sections(relevant, {"data.labels"});
   if (config.model.head.embedding_wire != at::kFloat)
     newer += dump_sections(relevant, {"model.embedding_dtype"});
+  if (config.model.channel_order != model::ChannelOrder::kRgb && !train.init.empty())
+    newer += dump_sections(relevant, {"model.channel_order"});
   return without_newer_keys(settings) + newer;
 }
 
