@@ -198,14 +198,14 @@ std::optional<IrNetwork> from_ir_names(const StateDict& entries) {
 
 std::string describe(const IrNetwork& network) {
   using Blocks = std::array<std::int64_t, 4>;
-  static const std::map<Blocks, std::string> kNames = {{{2, 2, 2, 2}, "18"},
-                                                       {{3, 4, 6, 3}, "34"},
-                                                       {{3, 4, 14, 3}, "50"},
-                                                       {{3, 13, 30, 3}, "101"},
-                                                       {{3, 8, 36, 3}, "152"}};
-  const auto found = kNames.find(network.blocks);
+  static const std::map<Blocks, std::string> names = {{{2, 2, 2, 2}, "18"},
+                                                      {{3, 4, 6, 3}, "34"},
+                                                      {{3, 4, 14, 3}, "50"},
+                                                      {{3, 13, 30, 3}, "101"},
+                                                      {{3, 8, 36, 3}, "152"}};
+  const auto found = names.find(network.blocks);
   std::string name = network.squeeze_excitation ? "an IR-SE network" : "an IR network";
-  if (found != kNames.end()) {
+  if (found != names.end()) {
     name = (network.squeeze_excitation ? "an IR-SE-" : "an IR-") + found->second;
   } else {
     name += " with blocks " + c10::str(c10::Join(", ", network.blocks));

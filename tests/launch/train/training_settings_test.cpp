@@ -28,7 +28,7 @@ TEST(TrainingSettings, NameTheOrderOfColoursWhereAWeightFileIsRead) {
   config.model.channel_order = model::ChannelOrder::kBgr;
   EXPECT_EQ(training_settings(config), training_settings(Config()));
   config.train.init = "a.ckpt";
-  EXPECT_NE(training_settings(config).find("model.channel_order=bgr"), std::string::npos)
+  EXPECT_NE(training_settings(config).find("model.channel_order=\"bgr\""), std::string::npos)
       << training_settings(config);
 }
 
