@@ -102,11 +102,6 @@ struct Retention {
 void load_checkpoint(const std::string& checkpoint, CheckpointState& state,
                      const std::vector<std::string>& may_differ = {});
 
-/// Fine-tuning: the network of a checkpoint folder or of a .pth into `backbone` (model::state_dict
-/// of it). The head, and entries "head.*" of a .pth, are left out; any other entry that is missing,
-/// unexpected or of another shape is listed in a c10::Error.
-void load_backbone_weights(const std::string& path, const model::StateDict& backbone);
-
 /// Lines that differ between the settings of a checkpoint and those of now: "train.lr: was 0.1, is
 /// 0.05". `allowed`: keys
 /// ("train.lr") or sections ("train") that may.

@@ -199,22 +199,4 @@ void load_checkpoint(const std::string& checkpoint, CheckpointState& state,
   Load(checkpoint, state, may_differ).run();
 }
 
-void load_backbone_weights(const std::string& path, const model::StateDict& backbone) {
-  const at::NoGradGuard no_grad;
-  const std::string file =
-      fs::is_directory(path)
-          ? path + "/" + part_file(checkpoint_has(path, "ema") ? "ema" : kBackbonePart)
-          : path;
-  model::StateDict entries = model::read_pth(file);
-  std::erase_if(entries, [](const auto& item) { return item.first.starts_with("head."); });
-  try {
-    const auto others = model::load_state_dict(backbone, entries);
-    if (!others.empty())
-      spdlog::warn("{}: {} entries do not belong to the network and were not used, the first is {}",
-                   file, others.size(), others.front());
-  } catch (const c10::Error& error) {
-    TORCH_CHECK(false, file, ": ", error.what_without_backtrace());
-  }
-}
-
 }  // namespace diffprob::launch

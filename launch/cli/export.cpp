@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kFoldFlag = "fold-bn";
+constexpr const char* kSafetensors = ".safetensors";
 
 /// Takes --NAME=X out of the line: it is no key of the configuration.
 std::string take(CommandLine& line, const std::string& name) {
@@ -31,30 +32,37 @@ std::string take(CommandLine& line, const std::string& name) {
 
 void check_request(const std::string& path, const std::string& source, bool folds) {
   std::vector<std::string> problems;
-  if (!path.ends_with(".pth") && !path.ends_with(".onnx"))
-    problems.push_back("--file=" + path + ": expected a name that ends with .pth or .onnx");
-  if (folds && path.ends_with(".pth"))
+  if (!path.ends_with(".onnx") && !path.ends_with(".pth") && !path.ends_with(kSafetensors))
+    problems.push_back("--file=" + path +
+                       ": expected a name that ends with .onnx, .pth or .safetensors");
+  if (folds && !path.ends_with(".onnx"))
     problems.push_back(
-        "--fold-bn: only for .onnx; a .pth holds the weights of every layer by name");
+        "--fold-bn: only for .onnx; other files hold the weights of every layer by name");
   std::error_code none;
   if (source.empty())
-    problems.push_back(
-        "model.checkpoint: this command needs a checkpoint folder or a backbone .pth");
+    problems.push_back("model.checkpoint: this command needs a checkpoint folder or a weight file");
   else if (fs::equivalent(path, source, none))
     problems.push_back("--file=" + path + ": is the input itself, expected another file");
   if (!problems.empty()) throw ConfigError(problems);
 }
 
+void write_weights(const std::string& path, const model::StateDict& entries) {
+  const bool safetensors = path.ends_with(kSafetensors);
+  const auto file =
+      safetensors ? model::write_safetensors(path, entries) : model::write_pth(path, entries);
+  fmt::print("wrote {}: {} bytes, state dict for {}\n", path, file.bytes,
+             safetensors ? "safetensors' load_file" : "torch.load");
+}
+
 void export_network(const std::string& path, const Config& config, bool folds) {
   check_request(path, config.model.checkpoint, folds);
   const LoadedNetwork loaded =
-      load_network(config.model.checkpoint,
-                   {config.model.network.name, config.model.network.embedding_dim}, at::kCPU);
+      load_network(config.model.checkpoint, shape_of_weight_file(config.model), at::kCPU);
   const std::string& name = loaded.shape.backbone;
   fmt::print("{} with {}-d embeddings {}\n", name, loaded.backbone->embedding_dim(), loaded.origin);
-  if (path.ends_with(".pth")) {
-    const auto file = model::write_pth(path, model::state_dict(*loaded.backbone));
-    fmt::print("wrote {}: {} bytes, state dict for torch.load\n", path, file.bytes);
+  if (!loaded.remark.empty()) fmt::print("{}\n", loaded.remark);
+  if (!path.ends_with(".onnx")) {
+    write_weights(path, model::state_dict(*loaded.backbone));
     return;
   }
   const auto batch_norm = folds ? model::OnnxBatchNorm::kFolded : model::OnnxBatchNorm::kKept;

@@ -86,9 +86,7 @@ model::HeadCompanions companions_of(model::HeadForm form, const Config& config) 
     companions.global_step = info.step;
   }
   companions.backbone = model::state_dict(
-      *load_network(checkpoint, {config.model.network.name, config.model.network.embedding_dim},
-                    at::kCPU)
-           .backbone);
+      *load_network(checkpoint, shape_of_weight_file(config.model), at::kCPU).backbone);
   return companions;
 }
 

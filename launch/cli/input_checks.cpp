@@ -133,7 +133,8 @@ void check_training(const Config& config, std::int64_t images, int ranks, Proble
     need_there(config.train.init);
     const auto network = model::make_backbone(
         {config.model.network.name, config.model.network.embedding_dim, 0.0, 1});
-    load_backbone_weights(config.train.init, model::state_dict(*network));
+    (void)load_backbone_weights(config.train.init, model::state_dict(*network),
+                                shape_of_weight_file(config.model));
   });
 }
 
@@ -215,8 +216,7 @@ void check_network(const Config& config, Problems& problems) {
   attempt("model.checkpoint", problems, [&] {
     need_there(config.model.checkpoint);
     if (list_networks(config.model.checkpoint).is_folder) return;  // bad ones are skipped
-    (void)load_network(config.model.checkpoint,
-                       {config.model.network.name, config.model.network.embedding_dim}, at::kCPU);
+    (void)load_network(config.model.checkpoint, shape_of_weight_file(config.model), at::kCPU);
   });
 }
 

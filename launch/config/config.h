@@ -16,6 +16,7 @@
 #include "launch/config/config_error.h"
 #include "launch/config/precision.h"
 #include "launch/config/words.h"
+#include "model/foreign/channel_order.h"
 #include "model/head/options.h"
 #include "model/inference/options.h"
 #include "model/margin/options.h"
@@ -72,6 +73,7 @@ struct ModelConfig {
   bool sync_batch_norm = false;
   std::string checkpoint;
   std::vector<std::string> head_files;
+  model::ChannelOrder channel_order = model::ChannelOrder::kRgb;
 };
 
 /// Use of a CUDA graph for the steps of a training.

@@ -68,13 +68,17 @@ std::vector<Field> model_fields(ModelConfig& m) {
              "number format in which embeddings travel to the ranks that hold the classes",
              format_words()),
       path("model.checkpoint", &m.checkpoint,
-           "checkpoint folder (score, eval, export) or backbone .pth (eval, export; score and run "
+           "checkpoint folder (score, eval, export) or weight file (eval, export; score and run "
            "with model.head)"),
       path("model.head", &m.head_files,
            "class centres of a network that was trained elsewhere, for the set that it was trained "
            "on: files (the paper's header.pth, arcface_torch's checkpoint_gpu_R.pt or "
            "rank_R_softmax_weight.pt, Lightning .ckpt, .safetensors) or a folder of such; with "
            "model.checkpoint for score and run, with train.init for train"),
+      one_of("model.channel_order", &m.channel_order,
+             "order of the colours in the images that the network of a weight file was trained "
+             "on; bgr: the input channels of its first convolution are reversed when it is read",
+             {{"rgb", model::ChannelOrder::kRgb}, {"bgr", model::ChannelOrder::kBgr}}),
   };
 }
 

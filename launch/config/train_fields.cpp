@@ -85,7 +85,8 @@ std::vector<Field> progress_fields(TrainConfig& t) {
            "on GPUs: identical runs on identical machines, including resumed ones, give bitwise "
            "equal results; may be slower; always the case on CPUs"),
       path("train.init", &t.init,
-           "start from the backbone of this checkpoint folder or .pth (fine-tuning; new head)"),
+           "start from the backbone of this checkpoint folder or weight file (fine-tuning; new "
+           "head)"),
       list("train.allow_changes", &t.allow_changes,
            "keys that may differ from the checkpoint that is resumed, e.g. train.lr,model.loss"),
       one_of("train.record", &t.record,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <string_view>
 
@@ -52,13 +53,15 @@ const std::vector<Use>& uses() {
       {"score", with_common({"data.", "!data.flip", "!data.sampling", "!data.sampling_power",
                              "!data.resident_gib", "!data.cache_gib", "model.checkpoint",
                              "model.head", "model.backbone", "model.embedding_dim", "model.loss",
-                             "model.scale", "model.m1", "model.m2", "model.m3", "train.precision",
-                             "train.max_time", "score."})},
+                             "model.channel_order", "model.scale", "model.m1", "model.m2",
+                             "model.m3", "train.precision", "train.max_time", "score."})},
       {"prune", with_common({"data.train", "data.root", "data.kept", "data.labels", "prune."})},
-      {"eval",
-       with_common({"data.train", "data.image_size", "data.decode_threads", "model.checkpoint",
-                    "model.backbone", "model.embedding_dim", "train.precision", "eval."})},
-      {"export", {"model.checkpoint", "model.head", "model.backbone", "model.embedding_dim"}},
+      {"eval", with_common({"data.train", "data.image_size", "data.decode_threads",
+                            "model.checkpoint", "model.backbone", "model.embedding_dim",
+                            "model.channel_order", "train.precision", "eval."})},
+      {"export",
+       {"model.checkpoint", "model.head", "model.backbone", "model.embedding_dim",
+        "model.channel_order"}},
   };
   return all;
 }
@@ -296,6 +299,25 @@ std::vector<Condition> conditions_of_evaluation() {
   };
 }
 
+/// Our own checkpoints are of networks for RGB images.
+std::vector<Condition> conditions_of_weight_files() {
+  const auto file_of = [](const Config& c) {
+    return c.model.checkpoint.empty() ? c.train.init : c.model.checkpoint;
+  };
+  return {{{"model.channel_order"},
+           [=](const Config& c) {
+             std::error_code none;
+             return !file_of(c).empty() &&
+                    !std::filesystem::exists(file_of(c) + "/manifest.json", none);
+           },
+           [=](const Config& c) {
+             return file_of(c).empty() ? std::string("no weight file is read")
+                                       : file_of(c) +
+                                             " is a checkpoint of this program, whose "
+                                             "networks take RGB images";
+           }}};
+}
+
 std::vector<Condition> conditions_of(const std::string& command) {
   std::vector<Condition> all;
   const auto add = [&](std::vector<Condition> more) {
@@ -312,6 +334,7 @@ std::vector<Condition> conditions_of(const std::string& command) {
     add(conditions_of_ijb());
     add(conditions_of_evaluation());
   }
+  if (command != "prune") add(conditions_of_weight_files());
   return all;
 }
 

@@ -147,9 +147,8 @@ class Evaluation {
     LoadedNetwork network;
     const auto read = [&] {
       if (list_.is_folder && runtime_.is_root()) check_network_digest(file.path);
-      network =
-          load_network(file.path, {config_.model.network.name, config_.model.network.embedding_dim},
-                       runtime_.device());
+      network = load_network(file.path, shape_of_weight_file(config_.model), runtime_.device());
+      if (!network.remark.empty()) spdlog::info("eval: {}", network.remark);
       if (list_.is_folder) check_finite(*network.backbone, file.path);
     };
     if (list_.is_folder)

@@ -16,10 +16,6 @@ namespace diffprob::launch {
 namespace fs = std::filesystem;
 namespace {
 
-NetworkShape shape_of(const Config& config) {
-  return {config.model.network.name, config.model.network.embedding_dim};
-}
-
 /// The files, each once, in a fixed order.
 std::vector<std::string> weight_files(const Config& config) {
   std::vector<std::string> files =
@@ -72,7 +68,8 @@ model::HeadOptions options_of(const Config& config, std::int64_t classes, std::i
 }  // namespace
 
 void check_given_model(const Config& config, std::int64_t classes) {
-  const LoadedNetwork network = load_network(config.model.checkpoint, shape_of(config), at::kCPU);
+  const LoadedNetwork network =
+      load_network(config.model.checkpoint, shape_of_weight_file(config.model), at::kCPU);
   const model::HeadFiles head(config.model.head_files, network.shape.embedding_dim);
   if (classes > 0) check_head_classes(head, classes);
 }
@@ -88,7 +85,10 @@ std::string given_model_fingerprint(const Config& config, Runtime& runtime) {
 }
 
 LoadedNetwork load_given_network(const Config& config, const Runtime& runtime) {
-  return load_network(config.model.checkpoint, shape_of(config), runtime.device());
+  LoadedNetwork network =
+      load_network(config.model.checkpoint, shape_of_weight_file(config.model), runtime.device());
+  if (!network.remark.empty()) spdlog::info("{}", network.remark);
+  return network;
 }
 
 LoadedModel load_given_model(const Config& config, std::int64_t classes,

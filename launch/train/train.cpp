@@ -19,9 +19,9 @@ namespace {
 /// line more would make every earlier run look different: keys that weights depend on are added
 /// behind it when they are not the default.
 constexpr const char* kNewerKeys[] = {
-    "train.deterministic",    "model.head_group", "model.embedding_dtype",
-    "train.eval_every_steps", "model.head",       "train.warmup_shape",
-    "train.warmup_power",     "model.drop_path",  "model.mask_ratio"};
+    "train.deterministic", "model.head_group",   "model.embedding_dtype", "train.eval_every_steps",
+    "model.head",          "train.warmup_shape", "train.warmup_power",    "model.drop_path",
+    "model.mask_ratio",    "model.channel_order"};
 
 std::string without_newer_keys(std::string settings) {
   for (const std::string key : kNewerKeys) {
@@ -67,6 +67,8 @@ std::string training_settings(const Config& config) {
     newer += dump_sections(relevant, {"train.warmup_power"});
   if (model::is_vision_transformer(config.model.network.name))
     newer += dump_sections(relevant, {"model.drop_path", "model.mask_ratio"});
+  if (config.model.channel_order != model::ChannelOrder::kRgb && !train.init.empty())
+    newer += dump_sections(relevant, {"model.channel_order"});
   return without_newer_keys(settings) + newer;
 }
 
@@ -114,7 +116,8 @@ TrainResult verify_again(const TrainJob& job, TrainResult trained, const Config&
   if (job.verify_untrained) {
     TrainStep untrained(config, job.dataset->num_classes(), job.seed, runtime);
     if (!config.train.init.empty())
-      load_backbone_weights(config.train.init, model::state_dict(untrained.backbone()));
+      (void)load_backbone_weights(config.train.init, model::state_dict(untrained.backbone()),
+                                  shape_of_weight_file(config.model));
     const TrainStep::ForEvaluation network(untrained);
     trained.untrained =
         verify_sets(job.name + " untrained", sets, untrained.backbone(), config, runtime);

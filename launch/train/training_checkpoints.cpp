@@ -7,6 +7,7 @@
 
 #include "data/files/text_lines.h"
 #include "data/sets/set_names.h"
+#include "launch/checkpoint/network.h"
 #include "launch/score/head_labels.h"
 #include "launch/train/averaged_statistics.h"
 
@@ -137,7 +138,10 @@ void TrainingCheckpoints::check_classes(const std::string& checkpoint,
 
 void TrainingCheckpoints::start_from_weights() {
   if (config_.train.init.empty()) return;
-  load_backbone_weights(config_.train.init, model::state_dict(train_step_.backbone()));
+  const std::string remark =
+      load_backbone_weights(config_.train.init, model::state_dict(train_step_.backbone()),
+                            shape_of_weight_file(config_.model));
+  if (!remark.empty()) spdlog::info("{}: {}", job_.name, remark);
   if (!config_.model.head_files.empty()) return start_from_head();
   spdlog::info("{}: starts from the network of {} with a new head", job_.name, config_.train.init);
 }

@@ -58,6 +58,7 @@ WeightsIdentity identify_stages(const StateDict& entries) {
   if (probe == nullptr) return {};
   const auto* const prelu = find_end(entries, "layer1.0.prelu.weight");
   if (prelu == nullptr) return {"a ResNet without PReLU, as torchvision has it", "", probe->first};
+  constexpr std::int64_t kMostBlocks = 1000;
   Blocks blocks{};
   std::string last;
   for (std::size_t stage = 0; stage < blocks.size(); ++stage) {
@@ -65,7 +66,7 @@ WeightsIdentity identify_stages(const StateDict& entries) {
                find_end(entries, "layer" + std::to_string(stage + 1) + "." +
                                      std::to_string(blocks[stage]) + ".conv1.weight")) {
       if (stage == 2) last = block->first;
-      ++blocks[stage];
+      if (++blocks[stage] == kMostBlocks) break;
     }
   }
   if (probe->second.dim() == 4 && probe->second.size(0) == 16)

@@ -1,6 +1,7 @@
 #include "model/foreign/ir_names.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <string_view>
@@ -16,7 +17,12 @@ namespace {
 
 constexpr std::array<std::int64_t, 4> kChannels = {64, 128, 256, 512};
 constexpr double kEpsilon = 1e-5;  // of all batch norms, theirs and ours
-constexpr const char* kFirst = "input_layer.0.weight";
+constexpr std::string_view kFirst = "input_layer.0.weight";
+
+bool is_first(std::string_view name) {
+  if (!name.ends_with(kFirst)) return false;
+  return name.size() == kFirst.size() || name[name.size() - kFirst.size() - 1] == '.';
+}
 
 using Names = std::vector<std::pair<std::string_view, std::string_view>>;
 
@@ -74,9 +80,9 @@ class IrReader {
 
  private:
   static std::string find_prefix(const StateDict& entries) {
-    for (const auto& [name, tensor] : entries)
-      if (name == kFirst || name.ends_with(std::string(".") + kFirst))
-        return name.substr(0, name.size() - std::string_view(kFirst).size());
+    for (const auto& [name, tensor] : entries) {
+      if (is_first(name)) return name.substr(0, name.size() - kFirst.size());
+    }
     return "";
   }
 
@@ -137,11 +143,12 @@ class IrReader {
   /// Number of the block and the rest of "body.N.rest"; a number beyond all blocks for other names.
   [[nodiscard]] std::pair<std::size_t, std::string> split_block(const std::string& name) const {
     constexpr std::string_view kBody = "body.";
-    for (std::size_t block = 0; name.starts_with(kBody) && block < stages_.size(); ++block) {
-      const std::string prefix = std::string(kBody) + std::to_string(block) + ".";
-      if (name.starts_with(prefix)) return {block, name.substr(prefix.size())};
-    }
-    return {stages_.size(), ""};
+    std::size_t block = stages_.size();
+    if (!name.starts_with(kBody)) return {block, ""};
+    const char* const end = name.data() + name.size();
+    const auto [dot, error] = std::from_chars(name.data() + kBody.size(), end, block);
+    if (error != std::errc() || dot == end || *dot != '.') return {stages_.size(), ""};
+    return {block, std::string(dot + 1, end)};
   }
 
   void add_norm(const std::string& name, std::int64_t channels) {
@@ -180,9 +187,8 @@ class IrReader {
 }  // namespace
 
 std::optional<IrNetwork> from_ir_names(const StateDict& entries) {
-  const bool named = std::any_of(entries.begin(), entries.end(), [](const auto& entry) {
-    return entry.first == kFirst || entry.first.ends_with(std::string(".") + kFirst);
-  });
+  const bool named = std::any_of(entries.begin(), entries.end(),
+                                 [](const auto& entry) { return is_first(entry.first); });
   const bool body = named && std::any_of(entries.begin(), entries.end(), [](const auto& entry) {
                       return entry.first.ends_with("body.0.res_layer.1.weight");
                     });
@@ -192,14 +198,14 @@ std::optional<IrNetwork> from_ir_names(const StateDict& entries) {
 
 std::string describe(const IrNetwork& network) {
   using Blocks = std::array<std::int64_t, 4>;
-  static const std::map<Blocks, std::string> kNames = {{{2, 2, 2, 2}, "18"},
-                                                       {{3, 4, 6, 3}, "34"},
-                                                       {{3, 4, 14, 3}, "50"},
-                                                       {{3, 13, 30, 3}, "101"},
-                                                       {{3, 8, 36, 3}, "152"}};
-  const auto found = kNames.find(network.blocks);
+  static const std::map<Blocks, std::string> names = {{{2, 2, 2, 2}, "18"},
+                                                      {{3, 4, 6, 3}, "34"},
+                                                      {{3, 4, 14, 3}, "50"},
+                                                      {{3, 13, 30, 3}, "101"},
+                                                      {{3, 8, 36, 3}, "152"}};
+  const auto found = names.find(network.blocks);
   std::string name = network.squeeze_excitation ? "an IR-SE network" : "an IR network";
-  if (found != kNames.end()) {
+  if (found != names.end()) {
     name = (network.squeeze_excitation ? "an IR-SE-" : "an IR-") + found->second;
   } else {
     name += " with blocks " + c10::str(c10::Join(", ", network.blocks));

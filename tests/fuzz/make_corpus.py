@@ -6,6 +6,8 @@
 SET: a folder of `diffprob data synth`; TRAINING: output of `train --train.record=history` and `score` on it; PRUNING: output of `prune`. A few people
 and images each, or the corpus grows. Seeds without such a file are written here.
 """
+import argparse
+import io
 import json
 import pathlib
 import pickle
@@ -51,6 +53,22 @@ def put_checked_sets(put):
     put("data_check", "insightface_list", bytes([any_size + is_list]) + piece(b"") + piece(b"") + b"1\ta\t0\n1\tb\t1\n")
 
 
+def put_weights_of_others(put):
+    """A checkpoint with classes of others and one of before PyTorch 1.6; needs torch."""
+    try:
+        import torch
+    except ImportError:
+        print("no torch: the committed seeds pth/lightning and pth/old stay")
+        return
+    entries = {"net.weight": torch.ones(2, 3), "net.bias": torch.zeros(2)}
+    checkpoint = {"epoch": 2**70, "state_dict": entries, "hyper_parameters": argparse.Namespace(a=1), "names": {"x"},
+                  "optimizer_states": [{"state": {0: {"step": torch.tensor(1.0)}}}]}
+    for name, modern in (("lightning", True), ("old", False)):
+        content = io.BytesIO()
+        torch.save(checkpoint, content, _use_new_zipfile_serialization=modern)
+        put("pth", name, content.getvalue())
+
+
 def main():
     data, training, pruning, corpus = map(pathlib.Path, sys.argv[1:])
 
@@ -73,7 +91,13 @@ def main():
         put("verification_bin", f"protocol{protocol}", pickle.dumps(([b"\xff\xd8\xff\xd9"] * 4, [True, False]), protocol=protocol))
     newest = sorted((training / "checkpoints").glob("step_*"))[-1]
     put("pth", "head", next(newest.glob("head.*")).read_bytes())
+    put_weights_of_others(put)
     put("pth", "dynamics", next(newest.glob("dynamics.*")).read_bytes())
+
+    header = (b'{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},'
+              b'"b":{"dtype":"I64","shape":[],"data_offsets":[8,16]},"c":{"dtype":"BOOL","shape":[0],"data_offsets":[16,16]}}')
+    put("safetensors", "whole", b"\0" + struct.pack("<Q", len(header)) + header + bytes(16))
+    put("safetensors", "header", b"\1" + header + bytes(16))
 
     put("hdf5", "scores", b"\0" + (training / "scores.h5").read_bytes())
     put("hdf5", "history", b"\3" + (training / "dynamics.h5").read_bytes())

@@ -51,6 +51,34 @@ TEST_F(NetworkOfAPth, WithAHeadWhichIsSkipped) {
   expect_loads(entries);
 }
 
+TEST_F(NetworkOfAPth, AsSafetensors) {
+  model::write_safetensors(path_, model::state_dict(*source_));
+  const LoadedNetwork loaded = load_network(path_, shape_, at::kCPU);
+  EXPECT_EQ(loaded.remark, "");
+  const auto want = model::state_dict(*source_), found = model::state_dict(*loaded.backbone);
+  for (std::size_t i = 0; i < want.size(); ++i)
+    EXPECT_TRUE(at::equal(found[i].second, want[i].second)) << want[i].first;
+}
+
+TEST_F(NetworkOfAPth, TrainedOnBgrImagesTakesRgbImages) {
+  model::write_pth(path_, model::state_dict(*source_));
+  NetworkShape shape = shape_;
+  shape.channel_order = model::ChannelOrder::kBgr;
+
+  const LoadedNetwork loaded = load_network(path_, shape, at::kCPU);
+
+  EXPECT_THAT(loaded.remark, HasSubstr(path_ + " the input channels of its first convolution are"));
+  const auto want = model::state_dict(*source_), found = model::state_dict(*loaded.backbone);
+  EXPECT_TRUE(at::equal(found[0].second, want[0].second.flip(1)));
+  for (std::size_t i = 1; i < want.size(); ++i)
+    EXPECT_TRUE(at::equal(found[i].second, want[i].second)) << want[i].first;
+  torch::NoGradGuard no_grad;
+  source_->eval();
+  const at::Tensor faces = at::rand({2, 3, 112, 112});
+  const at::Tensor expected = source_->forward(faces.flip(1));
+  EXPECT_TRUE(at::allclose(loaded.backbone->forward(faces), expected, 1e-4, 1e-5));
+}
+
 TEST_F(NetworkOfAPth, OtherEntriesAreListed) {
   auto entries = model::state_dict(*source_);
   entries.emplace_back("extra", at::zeros({1}));

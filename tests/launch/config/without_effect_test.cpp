@@ -149,5 +149,18 @@ TEST(WithoutEffect, EveryKeyOfTheConfigurationIsReadBySomeCommand) {
   }
 }
 
+TEST(WithoutEffect, TheOrderOfColoursIsForWeightFiles) {
+  EXPECT_THAT(lines_of("eval", {{"model.channel_order", "bgr"}, {"model.checkpoint", "a.ckpt"}}),
+              IsEmpty());
+  EXPECT_THAT(lines_of("train", {{"model.channel_order", "bgr"}, {"train.init", "a.ckpt"}}),
+              IsEmpty());
+  EXPECT_THAT(lines_of("train", {{"model.channel_order", "bgr"}}),
+              ElementsAre(HasSubstr("no weight file is read")));
+  EXPECT_THAT(lines_of("export", {{"model.channel_order", "bgr"}, {"model.checkpoint", "/tmp"}}),
+              ElementsAre(HasSubstr("/tmp is a checkpoint of this program")));
+  EXPECT_THAT(lines_of("prune", {{"model.channel_order", "bgr"}}),
+              ElementsAre(HasSubstr("prune does not read it")));
+}
+
 }  // namespace
 }  // namespace diffprob::launch

@@ -35,5 +35,14 @@ TEST(TrainingSettings, NameNewerKeysWhereTheyAreNotTheDefault) {
   EXPECT_NE(training_settings(config).find("model.loss_preset=arcface_torch\n"), std::string::npos);
 }
 
+TEST(TrainingSettings, NameTheOrderOfColoursWhereAWeightFileIsRead) {
+  Config config;
+  config.model.channel_order = model::ChannelOrder::kBgr;
+  EXPECT_EQ(training_settings(config), training_settings(Config()));
+  config.train.init = "a.ckpt";
+  EXPECT_NE(training_settings(config).find("model.channel_order=\"bgr\""), std::string::npos)
+      << training_settings(config);
+}
+
 }  // namespace
 }  // namespace diffprob::launch

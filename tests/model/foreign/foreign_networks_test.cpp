@@ -101,7 +101,8 @@ at::Tensor read_floats(const std::string& path, at::IntArrayRef sizes) {
   return values;
 }
 
-/// Files that original_classes.py made.
+/// Files that original_classes.py made. DIFFPROB_FOREIGN_EXPORT=FOLDER: writes them there under
+/// InsightFace's names, for trying them in arcface_torch.
 TEST(ForeignFiles, EmbedAsTheOriginalClasses) {
   const char* const folder = std::getenv("DIFFPROB_FOREIGN_FILES");
   if (folder == nullptr || *folder == '\0')
@@ -124,6 +125,8 @@ TEST(ForeignFiles, EmbedAsTheOriginalClasses) {
     std::printf("%s: %s; largest difference %.3g, relative %.3g\n", name.c_str(),
                 read.mapped_from.c_str(), difference, difference / largest);
     EXPECT_LE(difference, 1e-5 * largest) << name;
+    if (const char* const out = std::getenv("DIFFPROB_FOREIGN_EXPORT"))
+      write_pth(std::string(out) + "/" + name + ".pth", state_dict(*network));
   }
 }
 
