@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "launch/config/fields.h"
 
 namespace diffprob::launch {
@@ -156,8 +159,12 @@ TEST(WithoutEffect, TheOrderOfColoursIsForWeightFiles) {
               IsEmpty());
   EXPECT_THAT(lines_of("train", {{"model.channel_order", "bgr"}}),
               ElementsAre(HasSubstr("no weight file is read")));
-  EXPECT_THAT(lines_of("export", {{"model.channel_order", "bgr"}, {"model.checkpoint", "/tmp"}}),
-              ElementsAre(HasSubstr("/tmp is a checkpoint of this program")));
+  const std::string checkpoint = ::testing::TempDir() + "without_effect_checkpoint";
+  std::filesystem::create_directories(checkpoint);
+  std::ofstream(checkpoint + "/manifest.json") << "{}";
+  EXPECT_THAT(
+      lines_of("export", {{"model.channel_order", "bgr"}, {"model.checkpoint", checkpoint}}),
+      ElementsAre(HasSubstr(checkpoint + " is a checkpoint of this program")));
   EXPECT_THAT(lines_of("prune", {{"model.channel_order", "bgr"}}),
               ElementsAre(HasSubstr("prune does not read it")));
 }

@@ -29,10 +29,11 @@ TEST(TrainingSettings, NameNewerKeysWhereTheyAreNotTheDefault) {
   config.train.schedule.warmup_shape = model::WarmupShape::kEpochs;
   config.train.schedule.warmup_power = 2;
   EXPECT_EQ(training_settings(config),
-            training_settings(Config()) + "train.warmup_shape=epochs\ntrain.warmup_power=2\n");
+            training_settings(Config()) + "train.warmup_shape=\"epochs\"\ntrain.warmup_power=2\n");
   config = {};
   config.model.head.margin.preset = model::LossPreset::kArcfaceTorch;
-  EXPECT_NE(training_settings(config).find("model.loss_preset=arcface_torch\n"), std::string::npos);
+  EXPECT_NE(training_settings(config).find("model.loss_preset=\"arcface_torch\"\n"),
+            std::string::npos);
 }
 
 TEST(TrainingSettings, NameTheOrderOfColoursWhereAWeightFileIsRead) {
