@@ -1,5 +1,5 @@
-// Kept and dropped lists of all kinds, score files and label files of others: [choice of reader][choice of
-// kind][choice of meaning][content].
+// Kept and dropped lists of all kinds, score files and label files of others: [choice of
+// reader][choice of kind][choice of meaning][content].
 #include <vector>
 
 #include "prune/error.h"
