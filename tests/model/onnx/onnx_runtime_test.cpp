@@ -116,9 +116,10 @@ TEST_P(OnnxRuntime, EmbedsAsTheProgram) {
         "largest value %.2g\n",
         network.c_str(), path == kept ? "kept" : "folded", static_cast<double>(bytes) / 1e6,
         to_trained, to_evaluated, trained.abs().max().item<double>());
-    EXPECT_LE(to_trained, 1e-4);
-    EXPECT_LE(to_evaluated, 1e-4);
-    EXPECT_NEAR(trained.std().item<double>(), 1, 0.1);
+    const double spread = trained.std().item<double>();  // of a constant network it would be 0
+    EXPECT_GT(spread, 0.01);
+    EXPECT_LE(to_trained, 1e-4 * spread);
+    EXPECT_LE(to_evaluated, 1e-4 * spread);
   }
 }
 
