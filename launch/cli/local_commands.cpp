@@ -66,7 +66,7 @@ int describe_network(const std::string& name, std::int64_t dim) {
   const model::NetworkInfo info = model::network_info({name, dim, 0.0, 1});
   fmt::print(
       "{} with {}-d embeddings\n  parameters    {} ({} trained)\n  MACs          {} per image "
-      "(convolutions and linear layers)\n",
+      "(convolutions, linear layers, attention)\n",
       name, dim, info.parameters, info.trainable_parameters, info.macs);
   return 0;
 }
