@@ -134,7 +134,7 @@ def main():
         images, labels = next(source)
         loss = model(images, labels)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 5)
+        torch.nn.utils.clip_grad_norm_(network.backbone.parameters(), 5)
         optimizer.step()
         optimizer.zero_grad()
     own = {"peak_mib": peak_mib(), "cpu_seconds": cpu_seconds() - start_cpu, "loss": loss.item()}
