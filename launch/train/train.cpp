@@ -116,8 +116,7 @@ TrainResult verify_again(const TrainJob& job, TrainResult trained, const Config&
   if (job.verify_untrained) {
     TrainStep untrained(config, job.dataset->num_classes(), job.seed, runtime);
     if (!config.train.init.empty())
-      (void)load_backbone_weights(config.train.init, model::state_dict(untrained.backbone()),
-                                  shape_of_weight_file(config.model));
+      (void)untrained.start_from(config.train.init, shape_of_weight_file(config.model));
     const TrainStep::ForEvaluation network(untrained);
     trained.untrained =
         verify_sets(job.name + " untrained", sets, untrained.backbone(), config, runtime);

@@ -276,6 +276,12 @@ void TrainStep::replay(const Input& input) {
   runtime_.tensors().watch_replay();
 }
 
+std::string TrainStep::start_from(const std::string& path, const NetworkShape& shape_of_file) {
+  std::string remark = load_backbone_weights(path, model::state_dict(*backbone_), shape_of_file);
+  if (ema_) ema_->restart();
+  return remark;
+}
+
 void TrainStep::step(const data::Batch& batch, std::int64_t step, double learning_rate) {
   runtime_.set_step(step);
   head_groups_.set_step(step);

@@ -8,6 +8,7 @@
 #include "data/loading/loader.h"
 #include "dist/reducer/gradient_reducer.h"
 #include "launch/checkpoint/checkpoint.h"
+#include "launch/checkpoint/network.h"
 #include "launch/config/config.h"
 #include "launch/job/run_ahead.h"
 #include "launch/job/runtime.h"
@@ -48,6 +49,10 @@ class TrainStep {
  public:
   TrainStep(const Config& config, std::int64_t num_classes, std::uint64_t seed, Runtime& runtime);
 
+  /// Takes the weights of the network from a weight file or checkpoint folder, before the first
+  /// step; the average over time starts from them. Returns load_backbone_weights' remark and throws
+  /// what it throws. Not collective.
+  std::string start_from(const std::string& path, const NetworkShape& shape_of_file);
   /// One update on this rank's rows of global batch number `step`. A loss or gradient that is not
   /// finite on any rank leaves weights, momenta and statistics of all ranks as they were. On a GPU,
   /// after a few steps, one that was recorded into a CUDA graph is replayed (train.cuda_graph),

@@ -139,8 +139,7 @@ void TrainingCheckpoints::check_classes(const std::string& checkpoint,
 void TrainingCheckpoints::start_from_weights() {
   if (config_.train.init.empty()) return;
   const std::string remark =
-      load_backbone_weights(config_.train.init, model::state_dict(train_step_.backbone()),
-                            shape_of_weight_file(config_.model));
+      train_step_.start_from(config_.train.init, shape_of_weight_file(config_.model));
   if (!remark.empty()) spdlog::info("{}: {}", job_.name, remark);
   if (!config_.model.head_files.empty()) return start_from_head();
   spdlog::info("{}: starts from the network of {} with a new head", job_.name, config_.train.init);

@@ -21,6 +21,11 @@ void Ema::update() {
   if (!copied.empty()) at::_foreach_copy_(copied, originals);
 }
 
+void Ema::restart() {
+  const at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < values_.size(); ++i) shadows_[i].second.copy_(values_[i].second);
+}
+
 void Ema::swap() {
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i < values_.size(); ++i) {

@@ -16,6 +16,8 @@ class Ema {
 
   /// After each update of the weights, a skipped one too.
   void update();
+  /// Starts again as a copy: the module's values have been replaced.
+  void restart();
   /// Live shadows under the module's state-dict names: what is saved as weights and restored.
   [[nodiscard]] const StateDict& state() const noexcept { return shadows_; }
 

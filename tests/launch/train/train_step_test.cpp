@@ -9,7 +9,9 @@
 #include <functional>
 #include <limits>
 
+#include "model/weights/weights.h"
 #include "tests/launch/job/runtime_under_test.h"
+#include "tests/model/scratch_folder.h"
 
 namespace diffprob::launch {
 namespace {
@@ -277,6 +279,20 @@ TEST_F(TrainerStep, AveragedWeightsAreSwappedInAndOut) {
     EXPECT_FALSE(at::equal(trainer.backbone().parameters().front(), before.front().second));
   }
   expect_equal(snapshot(trainer), before);
+}
+
+TEST_F(TrainerStep, AverageStartsFromGivenWeights) {
+  Config config = small_config();
+  TrainStep given(config, kClasses, 2, *runtime_);
+  const model::StateDict weights = model::state_dict(given.backbone());
+  const tests::ScratchFolder folder;
+  const std::string file = folder.file("given.pth");
+  model::write_pth(file, weights);
+  config.train.ema_decay = 0.9;
+  TrainStep trainer(config, kClasses, 1, *runtime_);
+  EXPECT_EQ(trainer.start_from(file, shape_of_weight_file(config.model)), "");
+  const TrainStep::ForEvaluation network(trainer);
+  expect_equal(model::state_dict(trainer.backbone()), weights);
 }
 
 }  // namespace
