@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <mutex>
+#include <utility>
 
 #include "model/softmax/row_norms.h"
 
@@ -75,13 +76,19 @@ std::int64_t class_of_key(std::int64_t key) {
   return id == kNoClass ? -1 : id;
 }
 
+at::Tensor target_keys(const at::Tensor& cosines) {
+  return keys_of(cosines, at::zeros(cosines.sizes(), cosines.options().dtype(at::kLong)));
+}
+
 int fraction_bits(std::int64_t num_classes) {
   return std::min(kMostFractionBits,
                   62 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(num_classes))));
 }
 
-ScorePass::ScorePass(const at::Tensor& weight, std::int64_t first_class, BlockWorkers* workers)
+ScorePass::ScorePass(const at::Tensor& weight, std::int64_t first_class, BlockWorkers* workers,
+                     at::Tensor absent)
     : weight_(weight),
+      absent_(std::move(absent)),
       first_class_(first_class),
       last_class_(first_class + weight.size(0)),
       workers_(workers),
@@ -129,7 +136,13 @@ at::Tensor ScorePass::make_products(std::int64_t block) {
     at::Tensor out = products.narrow(0, row, rows_of_block());
     at::mm_out(out, x_.narrow(0, row, rows_of_block()), transposed);
   }
-  return inverse_row_norms(centres);
+  at::Tensor inverse_norms = inverse_row_norms(centres);
+  if (absent_.defined()) {
+    const at::Tensor absent = absent_.narrow(0, start - first_class_, count);
+    products.narrow(1, start - block_start(block), count).masked_fill_(absent, -1.0);
+    inverse_norms.narrow(0, start - block_start(block), count).masked_fill_(absent, 1.0);
+  }
+  return inverse_norms;
 }
 
 std::int64_t ScorePass::rows_of_block() const {

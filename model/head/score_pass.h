@@ -19,6 +19,9 @@ namespace diffprob::model {
 /// -1 for the key of no class (cosine -inf).
 [[nodiscard]] std::int64_t class_of_key(std::int64_t key);
 
+/// cosine_key() of cosines [n] float32 to target classes -> [n] int64.
+[[nodiscard]] at::Tensor target_keys(const at::Tensor& cosines);
+
 /// Binary digits behind the point of sums over `num_classes` terms of at most 1, which fit an
 /// int64: 40 up to 4 million classes.
 [[nodiscard]] int fraction_bits(std::int64_t num_classes);
@@ -34,8 +37,9 @@ class ScorePass {
  public:
   /// weight [C_r, D] float32 or bfloat16: rows first_class .. of all classes. workers: for host
   /// tensors, null for those of other devices (LibTorch's operators; on the host tests compare the
-  /// two).
-  ScorePass(const at::Tensor& weight, std::int64_t first_class, BlockWorkers* workers);
+  /// two). absent [C_r] bool, or undefined: classes whose cosine to every row is -1.
+  ScorePass(const at::Tensor& weight, std::int64_t first_class, BlockWorkers* workers,
+            at::Tensor absent = {});
 
   /// Rows per block: 1 where rows are not padded.
   [[nodiscard]] static std::int64_t block_rows(at::Device device);
@@ -80,6 +84,7 @@ class ScorePass {
                                        const at::Tensor& references, double scale, int bits);
 
   at::Tensor weight_;
+  at::Tensor absent_;
   std::int64_t first_class_;
   std::int64_t last_class_;
   BlockWorkers* workers_;

@@ -11,6 +11,7 @@
 #include "dist/communicator.h"
 #include "model/head/head_pass.h"
 #include "model/head/head_replicas.h"
+#include "model/head/identity_centres.h"
 #include "model/head/label_check.h"
 #include "model/head/options.h"
 #include "model/head/pending_scores.h"
@@ -116,6 +117,13 @@ class ShardedHead {
   /// stream: check_labels has something to read.
   void replayed() { label_check_.submitted_by_replay(weight_.device()); }
 
+  /// From now on weight() holds these centres, and score() takes as cosine to the target class
+  /// that to the centre without the sample itself (IdentityCentres::leave_one_out); an identity
+  /// without samples counts as a class at a cosine of -1. The samples scored must be those that the
+  /// centres were made from. For a head that is not trained. Not collective. Throws c10::Error
+  /// unless they are of as many classes and dimensions.
+  void use_centres(std::shared_ptr<const IdentityCentres> centres);
+
   /// Collective. Scores for the same arguments (B may be 0), with the given margin for nll and
   /// probability and its scale for all. Errors as above, but always from this call. Extra memory
   /// O(B * D) + 32 Mi logits (on a CPU those of 64 rows, when that is more). Exchanges three times
@@ -158,6 +166,7 @@ class ShardedHead {
   std::unique_ptr<dist::Work> reduction_;
   LabelCheck label_check_;
   std::unique_ptr<BlockWorkers> workers_;  // for score() on a CPU
+  std::shared_ptr<const IdentityCentres> centres_;
 };
 
 /// First class row of `rank`: C * rank / W.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "model/head/gathered_batch.h"
 #include "model/head/score_pass.h"
@@ -17,6 +18,16 @@ namespace {
 constexpr std::int64_t kCosinesAtOnce = 32 << 20;
 
 }  // namespace
+
+void ShardedHead::use_centres(std::shared_ptr<const IdentityCentres> centres) {
+  TORCH_CHECK(
+      centres->num_classes() == options_.num_classes && centres->dim() == options_.embedding_dim,
+      "head: centres of ", centres->num_classes(), " classes and ", centres->dim(),
+      " dimensions, expected ", options_.num_classes, " and ", options_.embedding_dim);
+  const at::NoGradGuard no_grad;
+  weight_.copy_(centres->centres());
+  centres_ = std::move(centres);
+}
 
 HeadScores ShardedHead::score(const at::Tensor& embeddings, const at::Tensor& labels,
                               const std::vector<std::int64_t>& counts, const MarginOptions& margin,
@@ -40,7 +51,8 @@ PendingScores ShardedHead::begin_score(const at::Tensor& embeddings, const at::T
   }
   const at::Device device = communicator_.device();
   if (device.is_cpu() && !workers_) workers_ = std::make_unique<BlockWorkers>();
-  ScorePass pass(weight_, first_class_, workers_.get());
+  ScorePass pass(weight_, first_class_, workers_.get(),
+                 centres_ ? centres_->absent() : at::Tensor());
   const int bits = fraction_bits(options_.num_classes);
   const at::Tensor statistics =
       at::empty({std::int64_t{kScoreColumns}, batch.rows()}, batch.labels().options());
@@ -51,8 +63,11 @@ PendingScores ShardedHead::begin_score(const at::Tensor& embeddings, const at::T
   for (std::int64_t begin = 0, count = 0; begin < batch.rows(); begin += count, place = 0) {
     count = std::min(at_once - place, batch.rows() - begin);
     const at::Tensor part = statistics.narrow(1, begin, count);
-    const at::Tensor maxima = pass.maxima(batch.normalised().narrow(0, begin, count),
-                                          batch.labels().narrow(0, begin, count), place);
+    const at::Tensor rows = batch.normalised().narrow(0, begin, count);
+    const at::Tensor labels_of_rows = batch.labels().narrow(0, begin, count);
+    const at::Tensor maxima = pass.maxima(rows, labels_of_rows, place);
+    if (centres_)
+      maxima.select(0, 1).copy_(target_keys(centres_->leave_one_out(rows, labels_of_rows)));
     communicator_.all_reduce(maxima, dist::ReduceOp::kMax)->wait_stream();
     const at::Tensor second = pass.second_maxima(maxima.select(0, 0));
     communicator_.all_reduce(second, dist::ReduceOp::kMax)->wait_stream();
