@@ -64,7 +64,8 @@ void check_stages(const std::string& command, const Config& config, const Datase
 /// data.stage_dir rank 0 alone does, to spare the storage that the sets are copied from.
 Dataset open_set(const std::string& command, const Config& config, bool is_root,
                  Problems& problems) {
-  const bool makes_faces = is_synthetic(config) && command != "train" && command != "score";
+  const bool makes_faces =
+      is_synthetic(config) && command != "train" && command != "score" && command != "embed";
   const bool only_root = !config.data.stage_dir.empty();
   if (command == "eval" || makes_faces || (only_root && !is_root)) return nullptr;
   return check_training_set(config, problems);
@@ -120,6 +121,7 @@ void check_files(const std::string& command, const Config& config, const Dataset
   if (command == "train") check_initial_head(config, dataset.get(), problems);
   if (command == "run" || command == "sweep") check_stages(command, config, dataset, problems);
   if (command == "score") check_scoring(config, dataset.get(), problems);
+  if (command == "embed") check_one_network(config, problems);
   if (command == "prune") check_prune_files(config, fingerprint_of(dataset), problems);
 }
 
@@ -138,10 +140,11 @@ std::vector<std::pair<std::string, std::string>> shared_inputs(const std::string
   if (trains(command) || command == "eval")
     for (const auto& path : config.eval.sets) add("eval.sets", path);
   const bool given = command == "run" && starts_from_given(config);
-  if (command == "score" || command == "eval" || given)
+  if (command == "score" || command == "eval" || command == "embed" || given)
     add("model.checkpoint", config.model.checkpoint);
   if (command == "score" || command == "train" || given)
     for (const auto& path : config.model.head_files) add("model.head", path);
+  if (command == "score") add("score.embeddings", config.score.embeddings);
   if (command == "prune") add("prune.scores", config.prune.scores);
   if (command != "eval" && command != "score") add("prune.dynamics", config.prune.dynamics);
   if (command == "eval" || command == "run")

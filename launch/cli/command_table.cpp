@@ -9,6 +9,7 @@
 #include "launch/evaluate/eval_command.h"
 #include "launch/pipeline/pipeline.h"
 #include "launch/pipeline/sweep.h"
+#include "launch/score/embed.h"
 
 namespace diffprob::launch {
 
@@ -18,6 +19,7 @@ const std::vector<Command>& commands() {
       {"sweep", "compare methods, kept ratios and seeds, with intervals", run_sweep},
       {"train", "train one network on a data set or on a kept part of it", train_command},
       {"score", "record the probabilities of every training sample", score_command},
+      {"embed", "write the embeddings of every training sample", embed_command},
       {"prune", "select what to keep from a score table", prune_command},
       {"eval", "measure a network, or features, on .bin sets and IJB-B / IJB-C", eval_command},
       {"export", "write a backbone as .onnx, .pth or .safetensors, and class centres",

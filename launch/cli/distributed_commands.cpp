@@ -84,15 +84,23 @@ void train_command(const Config& config, Runtime& runtime) {
   spdlog::info("trained {} steps; the network is {}", outcome.steps, outcome.checkpoint);
 }
 
+namespace {
+
+LoadedModel load_scored_model(const Config& config, std::int64_t classes, Runtime& runtime) {
+  if (makes_centres(config) && !config.score.embeddings.empty())
+    return load_embedded(config, classes, runtime);
+  if (!is_given_model(config)) return load_model(config.model.checkpoint, runtime);
+  return load_given_model(config, classes, given_model_fingerprint(config, runtime), runtime);
+}
+
+}  // namespace
+
 void score_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
   if (!is_given_model(config) && holds_checkpoints(config.model.checkpoint))
     return score_checkpoints(open_training_set(config, runtime), config, runtime);
   const auto dataset = open_training_set(config, runtime);
-  LoadedModel model = is_given_model(config)
-                          ? load_given_model(config, dataset->num_classes(),
-                                             given_model_fingerprint(config, runtime), runtime)
-                          : load_model(config.model.checkpoint, runtime);
+  LoadedModel model = load_scored_model(config, dataset->num_classes(), runtime);
   const std::string path = config.output + "/scores.h5";
   score(dataset, model, config, path, runtime);
   spdlog::info("scores of {} samples: {}", dataset->size(), path);

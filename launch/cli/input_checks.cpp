@@ -24,6 +24,7 @@
 #include "launch/inputs/set_paths.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/pipeline/pruning.h"
+#include "launch/score/embedding_source.h"
 #include "launch/score/given_model.h"
 #include "launch/score/head_labels.h"
 #include "launch/train/optimizers.h"
@@ -230,7 +231,7 @@ void check_given(const Config& config, const data::Dataset* dataset, Problems& p
 }
 
 void check_initial_head(const Config& config, const data::Dataset* dataset, Problems& problems) {
-  if (config.train.init.empty() || !is_given_model(config)) return;
+  if (config.train.init.empty() || config.model.head_files.empty()) return;
   attempt("model.head", problems, [&] {
     for (const std::string& path : config.model.head_files) need_there(path);
     const model::HeadFiles head(config.model.head_files, config.model.network.embedding_dim);
@@ -238,8 +239,32 @@ void check_initial_head(const Config& config, const data::Dataset* dataset, Prob
   });
 }
 
+void check_one_network(const Config& config, Problems& problems) {
+  const std::string& checkpoint = config.model.checkpoint;
+  if (checkpoint.empty()) {
+    problems.push_back("model.checkpoint: this command needs it");
+    return;
+  }
+  attempt("model.checkpoint", problems, [&] {
+    need_there(checkpoint);
+    if (holds_checkpoints(checkpoint))
+      throw data::DataError(checkpoint +
+                            " is a folder of checkpoints, expected one network: name one of them");
+    (void)load_network(checkpoint, shape_of_weight_file(config.model), at::kCPU);
+  });
+}
+
 void check_scoring(const Config& config, const data::Dataset* dataset, Problems& problems) {
   const std::string& checkpoint = config.model.checkpoint;
+  if (makes_centres(config) && config.score.embeddings.empty())
+    return check_one_network(config, problems);
+  if (makes_centres(config)) {
+    attempt("score.embeddings", problems, [&] {
+      need_there(config.score.embeddings);
+      if (dataset != nullptr) check_embeddings(config.score.embeddings, *dataset);
+    });
+    return;
+  }
   if (checkpoint.empty()) {
     problems.push_back("model.checkpoint: this command needs it");
     return;
@@ -252,7 +277,7 @@ void check_scoring(const Config& config, const data::Dataset* dataset, Problems&
           checkpoint +
           " is a file, and no model.head is given: scores need class centres, too. Give a "
           "checkpoint folder, or name the file of the centres with --model.head=FILES (the same "
-          "file when it holds both)");
+          "file when it holds both), or make them from embeddings (--score.head=centroids)");
     const auto checkpoints = holds_checkpoints(checkpoint) ? list_checkpoints(checkpoint)
                                                            : std::vector<std::string>{checkpoint};
     for (const std::string& each : checkpoints) {

@@ -37,7 +37,9 @@ void check_network(const Config& config, Problems& problems);
 void check_given(const Config& config, const data::Dataset* dataset, Problems& problems);
 /// model.head as the start of a training. `dataset` may be null.
 void check_initial_head(const Config& config, const data::Dataset* dataset, Problems& problems);
-/// model.checkpoint as network and head, for score. `dataset` may be null.
+/// model.checkpoint as one network, for embed and for scores with centres from embeddings.
+void check_one_network(const Config& config, Problems& problems);
+/// model.checkpoint as network and head, or score.embeddings, for score. `dataset` may be null.
 void check_scoring(const Config& config, const data::Dataset* dataset, Problems& problems);
 /// Files that a pruning reads. `fingerprint` of the data set, or "".
 void check_prune_files(const Config& config, const std::string& fingerprint, Problems& problems);

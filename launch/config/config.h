@@ -127,11 +127,26 @@ struct TrainConfig {
   std::int64_t eval_every_steps = 0;
 };
 
+/// Where the class centres of a scoring come from.
+enum class ScoreHead {
+  kTrained,    ///< the head that was trained with the network
+  kCentroids,  ///< embeddings of the data set itself, each sample without itself
+};
+
 struct ScoreConfig {
+  ScoreHead head = ScoreHead::kTrained;
+  std::string embeddings;
+  double keep_gib = 4;
   std::int64_t batch_per_rank = 256;
   model::FaceEmbedderOptions network;
   double margin = 0;
   std::int64_t part_samples = 0;
+};
+
+struct EmbedConfig {
+  at::ScalarType type = at::kFloat;
+  bool mirror = false;
+  bool npy = false;
 };
 
 struct PruneConfig {
@@ -209,6 +224,7 @@ struct Config {
   ModelConfig model;
   TrainConfig train;
   ScoreConfig score;
+  EmbedConfig embed;
   PruneConfig prune;
   EvalConfig eval;
   RunConfig run;

@@ -6,6 +6,15 @@ namespace diffprob::launch {
 
 std::vector<Field> score_fields(ScoreConfig& s) {
   return {
+      one_of("score.head", &s.head,
+             "class centres: 'trained' with the network; 'centroids': mean embedding of each "
+             "identity, without the sample itself (needs no head: diffprob help score)",
+             {{"trained", ScoreHead::kTrained}, {"centroids", ScoreHead::kCentroids}}),
+      path("score.embeddings", &s.embeddings,
+           "centroids: file of `diffprob embed` (.h5), which takes the place of the network"),
+      number("score.keep_gib", &s.keep_gib, 0, 1e6,
+             "centroids: embeddings that fit into so many GiB per rank are kept from the first "
+             "pass for the second; otherwise they are computed twice"),
       number("score.batch_per_rank", &s.batch_per_rank, 1, 1e6,
              "images per rank at a time; on a CPU in blocks of 16, at least one per thread; scores "
              "do not depend on it"),
@@ -22,6 +31,19 @@ std::vector<Field> score_fields(ScoreConfig& s) {
       number("score.part_samples", &s.part_samples, 0, kMany,
              "samples per part on disk, from which a killed run resumes; 0: about a minute of "
              "work, at most 262144"),
+  };
+}
+
+std::vector<Field> embed_fields(EmbedConfig& e) {
+  return {
+      one_of("embed.type", &e.type, "numbers of the file",
+             {{"float32", at::kFloat}, {"float16", at::kHalf}}),
+      flag("embed.mirror", &e.mirror,
+           "write the embedding of the mirror image behind that of the image: 2 D columns"),
+      one_of("embed.format", &e.npy,
+             "'hdf5': embeddings.h5, which says of which set and network; "
+             "'npy': embeddings.npy, plain numbers",
+             {{"hdf5", false}, {"npy", true}}),
   };
 }
 

@@ -41,13 +41,29 @@ const std::vector<Use>& uses() {
   };
   static const std::vector<Use> all = {
       {"run", with_common({"data.", "augment.", "synthetic.", "model.", "train.", "score.",
-                           "prune.", "!prune.scores", "eval.sets", "eval.ijb", "eval.ijb_variants",
-                           "eval.batch_per_rank", "eval.precision", "eval.folds", "run."})},
-      {"sweep",
-       with_common({"data.", "augment.", "synthetic.", "model.", "!model.checkpoint", "train.",
-                    "score.", "prune.", "!prune.scores", "!prune.method", "!prune.clean",
-                    "!prune.keep_ratio", "!prune.threshold", "eval.sets", "eval.batch_per_rank",
-                    "eval.precision", "eval.folds", "run.seeds", "sweep."})},
+                           "!score.embeddings", "prune.", "!prune.scores", "eval.sets", "eval.ijb",
+                           "eval.ijb_variants", "eval.batch_per_rank", "eval.precision",
+                           "eval.folds", "run."})},
+      {"sweep", with_common({"data.",
+                             "augment.",
+                             "synthetic.",
+                             "model.",
+                             "!model.checkpoint",
+                             "train.",
+                             "score.",
+                             "!score.embeddings",
+                             "prune.",
+                             "!prune.scores",
+                             "!prune.method",
+                             "!prune.clean",
+                             "!prune.keep_ratio",
+                             "!prune.threshold",
+                             "eval.sets",
+                             "eval.batch_per_rank",
+                             "eval.precision",
+                             "eval.folds",
+                             "run.seeds",
+                             "sweep."})},
       {"train", with_common({"data.", "augment.", "model.", "!model.checkpoint", "train.",
                              "eval.sets", "eval.batch_per_rank", "eval.precision", "eval.folds"})},
       {"score", with_common({"data.", "!data.flip", "!data.sampling", "!data.sampling_power",
@@ -55,6 +71,11 @@ const std::vector<Use>& uses() {
                              "model.head", "model.backbone", "model.embedding_dim", "model.loss",
                              "model.channel_order", "model.scale", "model.m1", "model.m2",
                              "model.m3", "train.precision", "train.max_time", "score."})},
+      {"embed", with_common({"data.", "!data.flip", "!data.sampling", "!data.sampling_power",
+                             "!data.resident_gib", "!data.cache_gib", "model.checkpoint",
+                             "model.backbone", "model.embedding_dim", "model.channel_order",
+                             "train.precision", "train.max_time", "score.batch_per_rank",
+                             "score.fold", "score.precision", "score.part_samples", "embed."})},
       {"prune", with_common({"data.train", "data.root", "data.kept", "data.labels", "prune."})},
       {"eval", with_common({"data.train", "data.image_size", "data.decode_threads",
                             "model.checkpoint", "model.backbone", "model.embedding_dim",
@@ -86,18 +107,26 @@ std::string without_partner(const std::string& command, const std::string& key,
   static const Keys describes = {
       "model.backbone", "model.embedding_dim", "model.loss", "model.scale", "model.m1", "model.m2",
       "model.m3"};
-  const bool has_head = !config.model.head_files.empty();
+  const bool centroids = config.score.head == ScoreHead::kCentroids;
+  const bool has_head = !config.model.head_files.empty() || centroids;
+  if (key == "model.head" && centroids && (command == "score" || command == "run"))
+    return "score.head is centroids, which are made from embeddings";
+  if (key.starts_with("model.") && command == "score" && !config.score.embeddings.empty() &&
+      (key == "model.checkpoint" || key == "model.channel_order"))
+    return "score.embeddings is given, which needs no network";
   if (key == "model.head" && (command == "sweep" || command == "prune" || command == "eval"))
     return command + " does not read it; it is read by run, train, score, export";
   if (command == "score" && !has_head && is_among(key, describes))
-    return "score reads it with model.head only; a checkpoint folder names its network and loss";
+    return "score reads it with model.head or score.head=centroids only; a checkpoint folder names "
+           "its network and loss";
   if (command == "train" && key == "model.head" && config.train.init.empty())
     return "train.init is not given, whose head it is";
   if (command == "run" && key == "model.head" && config.model.checkpoint.empty())
     return "model.checkpoint is not given, whose head it is (train.init of a run is the start of "
            "all its trainings, each with a new head)";
   if (command == "run" && key == "model.checkpoint" && !has_head)
-    return "model.head is not given, which with it replaces the first training; " +
+    return "model.head (or score.head=centroids) is not given, which with it replaces the first "
+           "training; " +
            advice(command, key);
   return {};
 }
@@ -279,6 +308,19 @@ std::vector<Condition> conditions_of_pruning() {
   };
 }
 
+std::vector<Condition> conditions_of_scoring() {
+  return {
+      {{"score.embeddings", "score.keep_gib"},
+       [](const Config& c) { return c.score.head == ScoreHead::kCentroids; },
+       [](const Config&) { return std::string("score.head is not centroids"); }},
+      {{"score.keep_gib", "score.fold", "score.precision", "score.batch_per_rank"},
+       [](const Config& c) { return c.score.embeddings.empty(); },
+       [](const Config&) {
+         return std::string("score.embeddings is given, which needs no network");
+       }},
+  };
+}
+
 std::vector<Condition> conditions_of_ijb() {
   return {
       {{"eval.ijb_variants"},
@@ -328,6 +370,7 @@ std::vector<Condition> conditions_of(const std::string& command) {
     add(conditions_of_loss());
     add(conditions_of_training());
   }
+  if (command == "run" || command == "sweep" || command == "score") add(conditions_of_scoring());
   if (command == "run" || command == "prune") add(conditions_of_pruning());
   if (command == "run") add(conditions_of_ijb());
   if (command == "eval") {

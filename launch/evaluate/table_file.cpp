@@ -71,7 +71,7 @@ class NpyColumnWriter final : public TableFile::Writer {
   void commit() override { file_.commit(); }
 
  private:
-  prune::NpyWriter file_;
+  prune::NpyWriter<double> file_;
   std::string column_;
 };
 

@@ -144,7 +144,7 @@ void check_pipeline(const Config& config) {
       config.prune.dynamics.empty())
     throw ConfigError(
         {"prune.method=" + prune::method_name(config.prune.options.method) +
-         " reads training dynamics, and a given network (model.head) is not trained here: name a "
+         " reads training dynamics, and a given network (model.checkpoint) is not trained here: name a "
          "file of dynamics (--prune.dynamics=FILE), or choose another method"});
   check_dynamics(config, prune_options(config),
                  "prune.method=" + prune::method_name(config.prune.options.method));

@@ -168,13 +168,12 @@ std::string PipelineStages::score_given() {
 
 std::string PipelineStages::score_by(const std::string& fingerprint,
                                      const std::function<LoadedModel()>& load) {
-  const std::string inputs =
-      dump_sections(config_, {"score.margin", "score.precision", "data.on_corrupt"}) +
-      dataset_->fingerprint() + fingerprint;
+  std::vector<std::string> keys = {"score.margin", "score.precision", "data.on_corrupt"};
+  if (makes_centres(config_)) keys.emplace_back("score.head");
+  const std::string inputs = dump_sections(config_, keys) + dataset_->fingerprint() + fingerprint;
   Stage stage = open_stage(
-      "score",
-      {inputs, dump_sections(config_, {"score.margin", "score.precision", "data.on_corrupt"}) +
-                   "dataset=" + dataset_->fingerprint() + "\nnetwork=" + fingerprint + "\n"});
+      "score", {inputs, dump_sections(config_, keys) + "dataset=" + dataset_->fingerprint() +
+                            "\nnetwork=" + fingerprint + "\n"});
   const std::string path = stage.path("scores.h5");
   if (!stage.done()) {
     const auto start = std::chrono::steady_clock::now();

@@ -11,6 +11,7 @@
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/score/head_labels.h"
 #include "model/head_files/rank_order.h"
+#include "prune/tables/embedding_file.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -65,16 +66,38 @@ model::HeadOptions options_of(const Config& config, std::int64_t classes, std::i
   return options;
 }
 
+std::unique_ptr<model::ShardedHead> head_of(const Config& config, std::int64_t classes,
+                                            std::int64_t dim, Runtime& runtime) {
+  return std::make_unique<model::ShardedHead>(options_of(config, classes, dim), runtime.tensors());
+}
+
 }  // namespace
 
 void check_given_model(const Config& config, std::int64_t classes) {
   const LoadedNetwork network =
       load_network(config.model.checkpoint, shape_of_weight_file(config.model), at::kCPU);
+  if (makes_centres(config)) return;
   const model::HeadFiles head(config.model.head_files, network.shape.embedding_dim);
   if (classes > 0) check_head_classes(head, classes);
 }
 
+std::string network_fingerprint(const Config& config, Runtime& runtime) {
+  if (fs::is_directory(config.model.checkpoint))
+    return checkpoint_fingerprint(config.model.checkpoint);
+  Config network = config;
+  network.model.head_files.clear();
+  runtime.control().set_phase(dist::Phase::kStartup);  // a file of gigabytes
+  std::string text =
+      dump_sections(config, {"model.backbone", "model.embedding_dim", "model.channel_order"});
+  for (const std::string& digest : digests_of(weight_files(network), runtime))
+    text += digest + "\n";
+  runtime.control().set_phase(dist::Phase::kStep);
+  return data::sha256_hex(text);
+}
+
 std::string given_model_fingerprint(const Config& config, Runtime& runtime) {
+  if (makes_centres(config)) return network_fingerprint(config, runtime);
+
   runtime.control().set_phase(dist::Phase::kStartup);  // files of gigabytes
   std::string text = use_of_files(config);
   for (const std::string& digest : digests_of(weight_files(config), runtime)) text += digest + "\n";
@@ -94,12 +117,17 @@ LoadedNetwork load_given_network(const Config& config, const Runtime& runtime) {
 LoadedModel load_given_model(const Config& config, std::int64_t classes,
                              const std::string& fingerprint, Runtime& runtime) {
   const LoadedNetwork network = load_given_network(config, runtime);
+  if (makes_centres(config)) {
+    spdlog::info("{} {}, class centres from its embeddings, scale {:g} (model.scale)",
+                 network.shape.backbone, network.origin, config.model.head.margin.scale);
+    return {network.backbone, head_of(config, classes, network.shape.embedding_dim, runtime),
+            fingerprint};
+  }
   const model::HeadFiles files(config.model.head_files, network.shape.embedding_dim);
   check_head_classes(files, classes);
   LoadedModel loaded;
   loaded.backbone = network.backbone;
-  loaded.head = std::make_unique<model::ShardedHead>(
-      options_of(config, files.num_classes(), files.embedding_dim()), runtime.tensors());
+  loaded.head = head_of(config, files.num_classes(), files.embedding_dim(), runtime);
   dist::together<std::runtime_error>(
       runtime.control(), [&] { files.read(loaded.head->first_class(), loaded.head->weight()); });
   loaded.fingerprint = fingerprint;
@@ -110,7 +138,21 @@ LoadedModel load_given_model(const Config& config, std::int64_t classes,
   return loaded;
 }
 
+LoadedModel load_embedded(const Config& config, std::int64_t classes, Runtime& runtime) {
+  const prune::EmbeddingReader file(config.score.embeddings);
+  spdlog::info("embeddings of {} (network {}), class centres from them, scale {:g} (model.scale)",
+               config.score.embeddings, file.source().model_fingerprint.substr(0, 12),
+               config.model.head.margin.scale);
+  return {
+      nullptr, head_of(config, classes, file.source().dim, runtime),
+      data::sha256_hex(file.source().model_fingerprint + dump_sections(config, {"model.scale"}) +
+                       (file.is_half() ? "float16" : "float32") +
+                       (file.source().mirrored ? " mirrored" : ""))};
+}
+
 std::string given_model_text(const Config& config) {
+  if (makes_centres(config))
+    return config.model.checkpoint + " with class centres from its embeddings";
   std::string heads;
   for (const std::string& file : config.model.head_files)
     heads += (heads.empty() ? "" : ", ") + file;

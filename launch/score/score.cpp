@@ -16,19 +16,14 @@
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/checkpoint/network.h"
 #include "launch/inputs/kept_list.h"
-#include "launch/job/signals.h"
 #include "launch/observe/progress.h"
+#include "launch/score/centroids.h"
+#include "launch/score/embedding_source.h"
+#include "launch/score/part_cutter.h"
 #include "launch/score/score_parts.h"
 #include "launch/score/scoring_pass.h"
 
 namespace diffprob::launch {
-namespace {
-
-constexpr double kPartSeconds = 60;
-constexpr std::int64_t kLargestPart = 262144;
-
-}  // namespace
-
 void append_records(const at::Tensor& indices, const model::HeadScores& scores,
                     std::vector<prune::ScoreRecord>& records) {
   const auto column = [](const at::Tensor& t) { return t.to(at::kCPU, at::kFloat).contiguous(); };
@@ -68,6 +63,12 @@ std::string arithmetic_of(at::Device device) {
   return at::globalContext().allowTF32CuBLAS() ? "device: cuda, tf32\n" : "device: cuda, fp32\n";
 }
 
+/// Nothing for a trained head: files of earlier versions say nothing of it.
+std::string head_settings(const Config& config) {
+  if (config.score.head == ScoreHead::kTrained) return "";
+  return dump_sections(config, {"score.head"});
+}
+
 ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const Config& config,
                   at::Device device) {
   const auto& margin = model.head->options().margin;
@@ -78,7 +79,8 @@ ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const 
           margin.scale,
           dump_sections(config,
                         {"score.fold", "score.precision", "data.on_corrupt", "data.image_size"}) +
-              "loss: " + model::margin_name(margin.kind) + "\n" + arithmetic_of(device)};
+              "loss: " + model::margin_name(margin.kind) + "\n" + head_settings(config) +
+              arithmetic_of(device)};
 }
 
 /// Scores what is missing, part by part.
@@ -92,26 +94,28 @@ class PartByPart {
         margin_(scoring_margin(*model.head, config.score.margin)),
         batch_(scoring_batch(config, runtime)),
         batches_(cut_into_batches(parts.missing(), batch_)),
-        part_samples_(std::max<std::int64_t>(1, config.score.part_samples)),
-        stop_(config.train.max_time, runtime.control()) {}
+        cutter_("score", batches_, {config.score.part_samples}, config.train.max_time, runtime) {}
 
   void run(const std::shared_ptr<const data::Dataset>& dataset) {
     const std::int64_t before = parts_.samples_done();
-    std::int64_t done = before;
-    Progress progress("score", dataset->size(), "images", runtime_.is_root() && ::isatty(2) != 0);
-    progress.resume_at(done);
     if (before > 0)
       spdlog::info("score: resumes after {} of {} images, which an earlier run has scored", before,
                    dataset->size());
+    EmbeddingSource source(dataset, model_.backbone.get(), config_, runtime_);
+    if (config_.score.head == ScoreHead::kCentroids && !batches_.empty()) {
+      const auto all = cut_into_batches({{0, dataset->size()}}, batch_);
+      if (before == 0) source.keep(all, model_.head->options().embedding_dim);
+      use_centroids(source, all, *model_.head, config_, runtime_);
+    }
+    std::int64_t done = before;
+    Progress progress("score", dataset->size(), "images", runtime_.is_root() && ::isatty(2) != 0);
+    progress.resume_at(done);
     const auto start = Clock::now();
-    part_start_ = start;
-    embed_batches(
-        dataset, batches_, *model_.backbone, config_, runtime_, [&](const EmbeddedBatch& batch) {
-          add(batch);
-          done +=
-              std::accumulate(batch.row_counts.begin(), batch.row_counts.end(), std::int64_t{0});
-          if (runtime_.is_root()) progress.advance(done);
-        });
+    source.for_each(batches_, [&](const EmbeddedBatch& batch) {
+      add(batch);
+      done += std::accumulate(batch.row_counts.begin(), batch.row_counts.end(), std::int64_t{0});
+      if (runtime_.is_root()) progress.advance(done);
+    });
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (runtime_.is_root()) progress.finish();
     spdlog::info("scored {} images, {:.2f} per second", done - before,
@@ -130,42 +134,18 @@ class PartByPart {
         {batch.indices, model_.head->begin_score(batch.embeddings, batch.labels, batch.row_counts,
                                                  margin_, batch.samples.first)});
     take_pending(1);  // the GPU is at work on this batch while the host reads the one before
-    if (collected_ == 0) part_first_ = batch.samples.first;
-    collected_ = batch.samples.last - part_first_;
-    ++next_;
-    const bool gap = next_ == batches_.size() || batches_[next_].first != batch.samples.last;
-    const bool stop = next_ < batches_.size() && stop_.agreed();
-    if (collected_ >= part_samples_ || gap || stop) end_part();
-    if (stop)
-      throw Stopped(
-          fmt::format("score: stopped by {} with {} of {} batches remaining; the others are saved",
-                      stop_.reason(), batches_.size() - next_, batches_.size()));
+    if (!cutter_.ends()) return;
+    take_pending(0);
+    model_.head->check_labels();
+    parts_.write(cutter_.part(), records_);
+    records_.clear();
+    cutter_.written();
   }
 
   /// Records of all but the newest `left` batches.
   void take_pending(std::size_t left) {
     for (; pending_.size() > left; pending_.pop_front())
       append_records(pending_.front().indices, pending_.front().scores.finish(), records_);
-  }
-
-  void end_part() {
-    take_pending(0);
-    model_.head->check_labels();
-    parts_.write({part_first_, part_first_ + collected_}, records_);
-    if (config_.score.part_samples == 0 && next_ < batches_.size()) part_samples_ = next_part();
-    records_.clear();
-    collected_ = 0;
-    part_start_ = Clock::now();
-  }
-
-  /// As many samples as rank 0 would score in a minute.
-  [[nodiscard]] std::int64_t next_part() {
-    const double seconds = std::chrono::duration<double>(Clock::now() - part_start_).count();
-    const double samples = kPartSeconds * static_cast<double>(collected_) / std::max(seconds, 1e-6);
-    const auto own =
-        static_cast<std::int64_t>(std::clamp(samples, 1.0, static_cast<double>(kLargestPart)));
-    return runtime_.control().all_reduce(runtime_.is_root() ? own : std::int64_t{0},
-                                         dist::ReduceOp::kMax);
   }
 
   LoadedModel& model_;
@@ -175,22 +155,17 @@ class PartByPart {
   model::MarginOptions margin_;
   std::int64_t batch_;
   std::vector<prune::SampleRange> batches_;
-  std::size_t next_ = 0;       ///< of batches_
-  std::int64_t part_samples_;  ///< a part ends with the batch that reaches it
-  std::int64_t part_first_ = 0;
-  std::int64_t collected_ = 0;  ///< samples of all ranks since part_first_
-  StopAgreement stop_;
+  PartCutter cutter_;
   std::deque<Pending> pending_;
-  std::vector<prune::ScoreRecord>
-      records_;  ///< of the batches since part_first_ that are not pending
-  Clock::time_point part_start_{};
+  std::vector<prune::ScoreRecord> records_;  ///< of this part's batches that are not pending
 };
 
 }  // namespace
 
 std::string score_settings(const Config& config) {
-  return dump_sections(
-      config, {"score.fold", "score.precision", "score.margin", "data.train", "data.on_corrupt"});
+  return dump_sections(config, {"score.fold", "score.precision", "score.margin", "data.train",
+                                "data.on_corrupt"}) +
+         head_settings(config);
 }
 
 LoadedModel load_model(const std::string& checkpoint, Runtime& runtime) {

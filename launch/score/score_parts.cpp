@@ -1,248 +1,51 @@
 #include "launch/score/score_parts.h"
 
-#include <c10/util/Exception.h>
-#include <spdlog/spdlog.h>
-
-#include <algorithm>
-#include <array>
 #include <bit>
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <nlohmann/json.hpp>
-#include <sstream>
-
-#include "data/files/atomic_file.h"
-#include "data/files/input_file.h"
-#include "data/files/sha256.h"
+#include <optional>
+#include <utility>
 
 namespace diffprob::launch {
-namespace fs = std::filesystem;
 namespace {
 
 constexpr int kFormatVersion = 2;
-constexpr std::size_t kDigestSize = 64;
-constexpr std::size_t kRecordSize = sizeof(prune::ScoreRecord);
-constexpr std::int64_t kLongestHeader = std::int64_t{1} << 20;  // bytes, with the digest at the end
-constexpr const char* kFormat = "part.%12lld-%12lld.%5d-of-%5d%n";
-constexpr const char* kTemporaryMark = ".tmp.";
 static_assert(std::endian::native == std::endian::little,
               "records are written as they lie in memory");
 
-/// What differs, one key after the other.
-std::string differences(const nlohmann::json& found, const nlohmann::json& expected) {
-  std::string text;
-  for (const auto& [key, value] : expected.items()) {
-    if (found.contains(key) && found.at(key) == value) continue;
-    text += (text.empty() ? "" : ", ") + key + " " +
-            (found.contains(key) ? found.at(key).dump() : "missing") + ", expected " + value.dump();
-  }
-  return text;
+PartsPlan parts_plan(const ScorePlan& plan) {
+  return {plan.num_samples,
+          static_cast<std::int64_t>(sizeof(prune::ScoreRecord)),
+          {{"format", "diffprob-score-part"},
+           {"format_version", kFormatVersion},
+           {"dataset_fingerprint", plan.dataset_fingerprint},
+           {"model_fingerprint", plan.model_fingerprint},
+           {"margin", plan.margin},
+           {"scale", plan.scale},
+           {"settings", plan.settings}}};
 }
 
 }  // namespace
 
-ScoreParts::ScoreParts(std::string folder, ScorePlan plan, dist::HostCollectives& control)
-    : folder_(std::move(folder)), plan_(std::move(plan)), control_(control) {
-  const std::vector<Part> parts = found();
-  std::vector<std::int32_t> verdicts(parts.size(), 0);
-  const auto ranks = static_cast<std::size_t>(control_.world_size());
-  for (auto i = static_cast<std::size_t>(control_.rank()); i < parts.size(); i += ranks) {
-    verdicts[i] = static_cast<std::int32_t>(judge(parts[i]));
-  }
-  control_.all_reduce(std::span(verdicts), dist::ReduceOp::kMax);
-  std::int64_t covered = 0;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    auto verdict = static_cast<Verdict>(verdicts[i]);
-    if (verdict == Verdict::kWhole && parts[i].first < covered)
-      verdict = Verdict::kForeign;  // another whole part has its samples
-    if (verdict == Verdict::kWhole) {
-      whole_.push_back(parts[i]);
-      covered = parts[i].last;
-    } else if (control_.rank() == 0) {
-      set_aside(parts[i], verdict);
-    }
-  }
-  control_.barrier("parts of an earlier scoring");
-}
-
-std::string ScoreParts::path(const Part& part, int rank) const {
-  return fmt::format("{}/part.{:012d}-{:012d}.{:05d}-of-{:05d}", folder_, part.first, part.last,
-                     rank, part.world_size);
-}
-
-std::string ScoreParts::header(const Part& part, int rank, std::int64_t records) const {
-  const nlohmann::json json = {{"format", "diffprob-score-part"},
-                               {"format_version", kFormatVersion},
-                               {"num_samples", plan_.num_samples},
-                               {"dataset_fingerprint", plan_.dataset_fingerprint},
-                               {"model_fingerprint", plan_.model_fingerprint},
-                               {"margin", plan_.margin},
-                               {"scale", plan_.scale},
-                               {"settings", plan_.settings},
-                               {"first_sample", part.first},
-                               {"last_sample", part.last},
-                               {"rank", rank},
-                               {"world_size", part.world_size},
-                               {"records", records}};
-  return json.dump();
-}
-
-std::vector<ScoreParts::Part> ScoreParts::found() const {
-  std::string names;
-  if (control_.rank() == 0) {
-    fs::create_directories(folder_);
-    for (const auto& item : fs::directory_iterator(folder_)) {
-      const std::string name = item.path().filename();
-      if (name.find(kTemporaryMark) != std::string::npos)
-        fs::remove(item.path());
-      else
-        names += name + "\n";
-    }
-  }
-  std::vector<Part> parts;
-  std::istringstream list(control_.broadcast(names, 0));
-  for (std::string name; std::getline(list, name);) {
-    long long first = 0;
-    long long last = 0;
-    int rank = 0;
-    int length = 0;
-    Part part{};
-    if (std::sscanf(name.c_str(), kFormat, &first, &last, &rank, &part.world_size, &length) != 4)
-      continue;
-    if (static_cast<std::size_t>(length) != name.size() || first < 0 || last <= first || rank < 0 ||
-        rank >= part.world_size)
-      continue;
-    part.first = first;
-    part.last = last;
-    parts.push_back(part);
-  }
-  const auto order = [](const Part& a, const Part& b) {
-    return std::tie(a.first, a.last, a.world_size) < std::tie(b.first, b.last, b.world_size);
-  };
-  std::sort(parts.begin(), parts.end(), order);
-  const auto equal = [&](const Part& a, const Part& b) { return !order(a, b) && !order(b, a); };
-  parts.erase(std::unique(parts.begin(), parts.end(), equal), parts.end());
-  return parts;
-}
-
-std::vector<prune::ScoreRecord> ScoreParts::read(const Part& part, int rank,
-                                                 std::string& foreign) const {
-  const std::string file = path(part, rank);
-  const std::string content = data::read_text_file(
-      file, kLongestHeader + (part.last - part.first) * static_cast<std::int64_t>(kRecordSize));
-  const std::size_t body = content.size() < kDigestSize ? 0 : content.size() - kDigestSize;
-  TORCH_CHECK(body > 0 && data::sha256_hex(std::string_view(content).substr(0, body)) ==
-                              content.substr(body),
-              file, " is corrupted: its SHA-256 does not match");
-  const std::size_t line = content.find('\n');
-  TORCH_CHECK(line < body, file, " is corrupted: no header");
-  const std::size_t bytes = body - line - 1;
-  const auto expected =
-      nlohmann::json::parse(header(part, rank, static_cast<std::int64_t>(bytes / kRecordSize)));
-  const auto found =
-      nlohmann::json::parse(content.substr(0, line), nullptr, /*allow_exceptions=*/false);
-  TORCH_CHECK(found.is_object() && bytes % kRecordSize == 0, file,
-              " is corrupted: no header, or an incomplete record");
-  foreign = differences(found, expected);
-  std::vector<prune::ScoreRecord> records(bytes / kRecordSize);
-  if (bytes > 0) std::memcpy(records.data(), content.data() + line + 1, bytes);
-  return records;
-}
-
-ScoreParts::Verdict ScoreParts::judge(const Part& part) const {
-  for (int rank = 0; rank < part.world_size; ++rank) {
-    if (!fs::exists(path(part, rank))) return Verdict::kIncomplete;
-  }
-  for (int rank = 0; rank < part.world_size; ++rank) {
-    std::string problem;
-    try {
-      std::string foreign;
-      (void)read(part, rank, foreign);
-      if (foreign.empty()) continue;
-      spdlog::warn("{} belongs to another scoring, renamed to *.foreign: {}", path(part, rank),
-                   foreign);
-      return Verdict::kForeign;
-    } catch (const c10::Error& error) {
-      problem = error.what_without_backtrace();
-    } catch (const std::exception& error) {
-      problem = error.what();
-    }
-    spdlog::warn("{}; renamed to *.damaged, and its samples {} to {} are scored again", problem,
-                 part.first, part.last - 1);
-    return Verdict::kDamaged;
-  }
-  return Verdict::kWhole;
-}
-
-void ScoreParts::set_aside(const Part& part, Verdict verdict) const {
-  for (int rank = 0; rank < part.world_size; ++rank) {
-    const std::string file = path(part, rank);
-    std::error_code missing;
-    if (verdict == Verdict::kIncomplete)
-      fs::remove(file, missing);
-    else
-      fs::rename(file, file + (verdict == Verdict::kForeign ? ".foreign" : ".damaged"), missing);
-  }
-}
-
-std::vector<prune::SampleRange> ScoreParts::missing() const {
-  std::vector<Part> parts = whole_;
-  std::sort(parts.begin(), parts.end(),
-            [](const Part& a, const Part& b) { return a.first < b.first; });
-  parts.push_back({plan_.num_samples, plan_.num_samples, 0});
-  std::vector<prune::SampleRange> missing;
-  std::int64_t covered = 0;
-  for (const Part& part : parts) {
-    if (part.first > covered) missing.push_back({covered, part.first});
-    covered = std::max(covered, part.last);
-  }
-  return missing;
-}
-
-std::int64_t ScoreParts::samples_done() const {
-  std::int64_t samples = 0;
-  for (const Part& part : whole_) samples += part.last - part.first;
-  return samples;
-}
+ScoreParts::ScoreParts(std::string folder, const ScorePlan& plan, dist::HostCollectives& control)
+    : num_samples_(plan.num_samples),
+      control_(control),
+      parts_(std::move(folder), parts_plan(plan), control) {}
 
 void ScoreParts::write(prune::SampleRange samples, std::span<const prune::ScoreRecord> records) {
-  const Part part{samples.first, samples.last, control_.world_size()};
-  const auto bytes = std::as_bytes(records);
-  std::string content =
-      header(part, control_.rank(), static_cast<std::int64_t>(records.size())) + "\n";
-  content.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  content += data::sha256_hex(content);
-  data::write_file_atomically(path(part, control_.rank()), content);
-  whole_.push_back(part);
+  parts_.write(samples, std::as_bytes(records));
 }
 
 std::vector<prune::ScoreRecord> ScoreParts::read_all() {
-  control_.barrier("score parts written");
-  if (control_.rank() != 0) return {};
-  prune::ScoreTableBuilder table(plan_.num_samples);
-  for (const Part& part : whole_) {
-    for (int rank = 0; rank < part.world_size; ++rank) {
-      std::string foreign;
-      const auto records = read(part, rank, foreign);
-      TORCH_CHECK(foreign.empty(), path(part, rank),
-                  " was changed while scoring was running: ", foreign);
-      table.add(records, path(part, rank));
-    }
-  }
-  return table.take();
-}
-
-void ScoreParts::remove() {
-  if (control_.rank() == 0) {
-    std::error_code
-        kept;  // what could not be removed is harmless: the next scoring finds it whole, or foreign
-    for (const Part& part : whole_) {
-      for (int rank = 0; rank < part.world_size; ++rank) fs::remove(path(part, rank), kept);
-    }
-    fs::remove(folder_, kept);  // not when something else is in it
-  }
-  control_.barrier("score parts removed");
+  std::optional<prune::ScoreTableBuilder> table;
+  if (control_.rank() == 0) table.emplace(num_samples_);
+  std::vector<prune::ScoreRecord> records;
+  parts_.read_all(
+      [&](prune::SampleRange, std::span<const std::byte> bytes, const std::string& file) {
+        records.resize(bytes.size() / sizeof(prune::ScoreRecord));
+        if (!bytes.empty()) std::memcpy(records.data(), bytes.data(), bytes.size());
+        table->add(records, file);
+      });
+  return table ? table->take() : std::vector<prune::ScoreRecord>();
 }
 
 }  // namespace diffprob::launch

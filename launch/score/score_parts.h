@@ -5,13 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "dist/mpi/host_collectives.h"
-#include "prune/tables/sample_range.h"
+#include "launch/score/sample_parts.h"
 #include "prune/tables/score_table.h"
 
 namespace diffprob::launch {
 
-/// What the records of a scoring depend on: parts of another one are not used.
+/// What the records of a scoring depend on.
 struct ScorePlan {
   std::int64_t num_samples = 0;
   std::string dataset_fingerprint;
@@ -21,52 +20,26 @@ struct ScorePlan {
   std::string settings;  ///< whatever else, as text
 };
 
-/// A scoring on disk, part by part: the records of some consecutive samples, one file a rank
-/// (launch/score/SCORE_PARTS_FORMAT.md). A part counts when the files of all ranks that wrote it
-/// are there and whole; any number of ranks continues from it. All ranks see the folder.
+/// A scoring on disk, part by part (SampleParts).
 class ScoreParts {
  public:
-  /// Collective. Makes the folder and looks through what an earlier run has left. Damaged parts and
-  /// those of another plan are named in a warning and renamed to *.damaged, *.foreign; what a
-  /// killed run was writing is removed.
-  ScoreParts(std::string folder, ScorePlan plan, dist::HostCollectives& control);
+  /// Collective; as SampleParts.
+  ScoreParts(std::string folder, const ScorePlan& plan, dist::HostCollectives& control);
 
-  /// Samples that no whole part has, ascending. The same on every rank.
-  [[nodiscard]] std::vector<prune::SampleRange> missing() const;
-  /// Samples in whole parts.
-  [[nodiscard]] std::int64_t samples_done() const;
-  /// This rank's records of missing samples, any order. Every rank calls it with the same range;
-  /// waits for nobody.
+  [[nodiscard]] std::vector<prune::SampleRange> missing() const { return parts_.missing(); }
+  [[nodiscard]] std::int64_t samples_done() const { return parts_.samples_done(); }
+  /// As SampleParts::write.
   void write(prune::SampleRange samples, std::span<const prune::ScoreRecord> records);
-
   /// The whole table in index order on rank 0, empty elsewhere. Collective. Throws PruneError on a
   /// sample that is missing or twice, and c10::Error on a file that is not whole any more, on rank
   /// 0.
   [[nodiscard]] std::vector<prune::ScoreRecord> read_all();
-  /// Collective. Takes the parts away, and the folder unless something else is in it.
-  void remove();
+  void remove() { parts_.remove(); }
 
  private:
-  /// Samples [first, last), written by so many ranks.
-  struct Part {
-    std::int64_t first = 0;
-    std::int64_t last = 0;
-    int world_size = 0;
-  };
-  [[nodiscard]] std::string path(const Part& part, int rank) const;
-  [[nodiscard]] std::string header(const Part& part, int rank, std::int64_t records) const;
-  [[nodiscard]] std::vector<Part> found() const;
-  /// Records of one file, or c10::Error: damaged. `foreign`: why it is of another scoring, or "".
-  [[nodiscard]] std::vector<prune::ScoreRecord> read(const Part& part, int rank,
-                                                     std::string& foreign) const;
-  enum class Verdict : std::int32_t { kWhole, kIncomplete, kForeign, kDamaged };
-  [[nodiscard]] Verdict judge(const Part& part) const;
-  void set_aside(const Part& part, Verdict verdict) const;
-
-  std::string folder_;
-  ScorePlan plan_;
+  std::int64_t num_samples_;
   dist::HostCollectives& control_;
-  std::vector<Part> whole_;  ///< by first sample until write() adds some; the same on every rank
+  SampleParts parts_;
 };
 
 }  // namespace diffprob::launch

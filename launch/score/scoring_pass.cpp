@@ -11,7 +11,6 @@
 #include "model/inference/face_embedder.h"
 
 namespace diffprob::launch {
-namespace {
 
 std::vector<std::int64_t> rows_per_rank(std::int64_t samples, std::int64_t unit, int world_size) {
   std::vector<std::int64_t> rows;
@@ -21,8 +20,6 @@ std::vector<std::int64_t> rows_per_rank(std::int64_t samples, std::int64_t unit,
   }
   return rows;
 }
-
-}  // namespace
 
 std::int64_t scoring_batch(const Config& config, Runtime& runtime) {
   const std::int64_t busy = runtime.device().is_cpu()
@@ -47,7 +44,7 @@ std::vector<prune::SampleRange> cut_into_batches(const std::vector<prune::Sample
 void embed_batches(const std::shared_ptr<const data::Dataset>& dataset,
                    const std::vector<prune::SampleRange>& batches, model::Backbone& backbone,
                    const Config& config, Runtime& runtime,
-                   const std::function<void(const EmbeddedBatch&)>& use) {
+                   const std::function<void(const EmbeddedBatch&)>& use, MirrorImages mirror) {
   const at::NoGradGuard no_grad;
   const std::int64_t unit = model::embedding_block(runtime.device());
   std::vector<data::RowRange> ranges;
@@ -59,13 +56,19 @@ void embed_batches(const std::shared_ptr<const data::Dataset>& dataset,
   const model::FaceEmbedder embedder(backbone, runtime.device(), config.score.network);
   data::Batch batch;
   for (std::size_t i = 0; loader.next(batch); ++i) {
-    const at::Tensor embeddings = embedder.embed(batch.images);
+    at::Tensor embeddings;
+    if (mirror == MirrorImages::kBehind) {
+      const auto [straight, mirrored] = embedder.embed_with_mirror(batch.images);
+      embeddings = at::cat({straight, mirrored}, 1);
+    } else {
+      embeddings = embedder.embed(batch.images);
+    }
     const at::Tensor labels = batch.labels.to(runtime.device(), /*non_blocking=*/true);
     use({batches[i], batch.indices, embeddings, labels,
          rows_per_rank(batches[i].size(), unit, runtime.world_size())});
   }
   for (const auto& what : loader.replaced())
-    spdlog::warn("score: unreadable image scored as black: {}", what);
+    spdlog::warn("unreadable image, replaced with a black one: {}", what);
 }
 
 }  // namespace diffprob::launch

@@ -24,6 +24,11 @@ struct EmbeddedBatch {
   std::vector<std::int64_t> row_counts;  ///< of every rank
 };
 
+/// Rows of a global batch of `samples` on every rank, whole blocks of `unit` where there are
+/// enough.
+[[nodiscard]] std::vector<std::int64_t> rows_per_rank(std::int64_t samples, std::int64_t unit,
+                                                      int world_size);
+
 /// Returns how many samples a global batch has: score.batch_per_rank of each rank, rounded up to
 /// whole blocks (model::embedding_block) and to at least one block per thread. Scores do not depend
 /// on it. Collective.
@@ -33,6 +38,12 @@ struct EmbeddedBatch {
 [[nodiscard]] std::vector<prune::SampleRange> cut_into_batches(
     const std::vector<prune::SampleRange>& ranges, std::int64_t batch);
 
+/// What else than the image itself is embedded.
+enum class MirrorImages {
+  kNone,
+  kBehind,  ///< the mirror image: its embedding stands behind that of the image, [b, 2 D]
+};
+
 /// Decodes and embeds global batches in order, without augmentation, with the network as score.fold
 /// and score.precision ask for it. `batches`: ascending; each starts at a multiple of a block, so
 /// that (on a CPU) what a sample gives depends on the samples of its block alone. The backbone is
@@ -41,6 +52,7 @@ struct EmbeddedBatch {
 void embed_batches(const std::shared_ptr<const data::Dataset>& dataset,
                    const std::vector<prune::SampleRange>& batches, model::Backbone& backbone,
                    const Config& config, Runtime& runtime,
-                   const std::function<void(const EmbeddedBatch&)>& use);
+                   const std::function<void(const EmbeddedBatch&)>& use,
+                   MirrorImages mirror = MirrorImages::kNone);
 
 }  // namespace diffprob::launch

@@ -97,7 +97,8 @@ class HdfWriter {
   static constexpr std::size_t kMaxText = 4096;
 
  private:
-  friend class HdfHalfWriter;
+  template <class T>
+  friend class HdfMatrixWriter;
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
   void write_attribute(const std::string& name, hid_t type, const void* value);
   [[nodiscard]] HdfHandle create_dataset(const std::string& name, hid_t type,
@@ -148,7 +149,9 @@ class HdfReader {
   }
 
  private:
-  friend class HdfHalfReader;
+  template <class T>
+  friend class HdfMatrixReader;
+  friend bool is_half_matrix(const HdfReader& file, const std::string& name);
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
   [[nodiscard]] HdfHandle open_attribute(const std::string& name) const;
   [[nodiscard]] HdfHandle open_dataset(const std::string& name) const;

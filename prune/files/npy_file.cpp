@@ -28,7 +28,8 @@ struct TypeName {
   NpyType type;
   std::int64_t bytes;
 };
-constexpr std::array<TypeName, 6> kTypes = {{{"<f4", NpyType::kFloat32, 4},
+constexpr std::array<TypeName, 7> kTypes = {{{"<f2", NpyType::kFloat16, 2},
+                                             {"<f4", NpyType::kFloat32, 4},
                                              {"<f8", NpyType::kFloat64, 8},
                                              {"<i4", NpyType::kInt32, 4},
                                              {"<i8", NpyType::kInt64, 8},
@@ -51,9 +52,10 @@ NpyType type_of(const std::string& path, const std::string& descr) {
         ": an array of Python objects (a pickle), which is never loaded; save plain numbers: "
         "numpy.save(file, numpy.asarray(values, dtype='float64')) or dtype='int64'");
   }
-  throw PruneError(path + ": elements of type '" + descr.substr(0, 20) +
-                   "', expected <f4, <f8, <i4, <i8, |u1 or |b1 (numpy: a.astype('float64') or " +
-                   "a.astype('int64'))");
+  throw PruneError(
+      path + ": elements of type '" + descr.substr(0, 20) +
+      "', expected <f2, <f4, <f8, <i4, <i8, |u1 or |b1 (numpy: a.astype('float64') or " +
+      "a.astype('int64'))");
 }
 
 std::int64_t little_endian(const char* bytes, int count) {
@@ -176,6 +178,9 @@ void NpyFile::read_row(std::int64_t row, std::span<double> values) {
   if (row < 0 || row >= rows() || static_cast<std::int64_t>(values.size()) != count)
     fail("row " + std::to_string(row) + " of " + std::to_string(rows()));
   const auto take = [&](std::size_t i, auto value) { values[i] = static_cast<double>(value); };
+  if (type_ == NpyType::kFloat16)
+    return read_as<HalfBits>(row * count, count,
+                             [&](std::size_t i, HalfBits value) { values[i] = from_half(value); });
   if (type_ == NpyType::kFloat32) return read_as<float>(row * count, count, take);
   if (type_ == NpyType::kFloat64) return read_as<double>(row * count, count, take);
   if (type_ == NpyType::kInt32) return read_as<std::int32_t>(row * count, count, take);
@@ -228,7 +233,7 @@ bool is_npy_file(const std::string& path) {
 void read_npy_rows(const std::string& path, const TakeRow& take) {
   NpyFile file(path);
   if (!file.is_float())
-    throw PruneError(path + ": elements are not floats, expected scores (f4 or f8)");
+    throw PruneError(path + ": elements are not floats, expected scores (f2, f4 or f8)");
   if (file.rows() == 0 || file.columns() == 0)
     throw PruneError(path + ": no scores: its shape has a 0");
   std::vector<double> values(static_cast<std::size_t>(file.columns()));
@@ -244,28 +249,45 @@ void read_npy_rows(const std::string& path, const TakeRow& take) {
   }
 }
 
-NpyWriter::NpyWriter(const std::string& path, const std::vector<std::int64_t>& shape)
+namespace {
+
+template <class T>
+const char* descr_of() {
+  if (std::is_same_v<T, HalfBits>) return "<f2";
+  if (std::is_same_v<T, float>) return "<f4";
+  return std::is_same_v<T, double> ? "<f8" : "<i8";
+}
+
+}  // namespace
+
+template <class T>
+NpyWriter<T>::NpyWriter(const std::string& path, const std::vector<std::int64_t>& shape)
     : path_(path),
       file_(path),
       missing_(std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>())) {
-  file_.write(array_head("<f8", shape));
+  file_.write(array_head(descr_of<T>(), shape));
 }
 
-void NpyWriter::append(std::span<const double> values) {
+template <class T>
+void NpyWriter<T>::append(std::span<const T> values) {
   missing_ -= static_cast<std::int64_t>(values.size());
   file_.write(std::as_bytes(values));
 }
 
-void NpyWriter::commit() {
+template <class T>
+void NpyWriter<T>::commit() {
   if (missing_ != 0)
     throw PruneError(path_ + ": " + std::to_string(missing_) + " values fewer than its shape has");
   file_.commit();
 }
 
+template class NpyWriter<HalfBits>;
+template class NpyWriter<float>;
+template class NpyWriter<double>;
+
 template <class T>
 void write_npy(const std::string& path, std::span<const T> values) {
-  const char* descr = std::is_same_v<T, float> ? "<f4" : std::is_same_v<T, double> ? "<f8" : "<i8";
-  write_array(path, descr, values.data(), values.size(), sizeof(T));
+  write_array(path, descr_of<T>(), values.data(), values.size(), sizeof(T));
 }
 template void write_npy<float>(const std::string&, std::span<const float>);
 template void write_npy<double>(const std::string&, std::span<const double>);

@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "data/files/atomic_file.h"
+#include "prune/files/half.h"
 
 namespace diffprob::prune {
 
-enum class NpyType { kFloat32, kFloat64, kInt32, kInt64, kUint8, kBool };
+enum class NpyType { kFloat16, kFloat32, kFloat64, kInt32, kInt64, kUint8, kBool };
 
-/// One array of a .npy file: format 1.0, 2.0 or 3.0, little-endian f4, f8, i4, i8, u1 or b1, C
+/// One array of a .npy file: format 1.0, 2.0 or 3.0, little-endian f2, f4, f8, i4, i8, u1 or b1, C
 /// order, one or two dimensions. The header and the size of the file are checked on opening, so
 /// nothing is allocated for bytes that are not there. Objects (pickles), records, Fortran order,
 /// other types and bytes behind the array are refused. Every member throws PruneError that names
@@ -23,7 +24,7 @@ class NpyFile {
   explicit NpyFile(const std::string& path);
   [[nodiscard]] NpyType type() const noexcept { return type_; }
   [[nodiscard]] bool is_float() const noexcept {
-    return type_ == NpyType::kFloat32 || type_ == NpyType::kFloat64;
+    return type_ == NpyType::kFloat16 || type_ == NpyType::kFloat32 || type_ == NpyType::kFloat64;
   }
   [[nodiscard]] std::size_t dimensions() const noexcept { return shape_.size(); }
   /// [N] is one row of N, [E, N] is E rows of N.
@@ -59,17 +60,19 @@ class NpyFile {
 
 /// Row r of an array of scores, values [N]. The span ends with the call.
 using TakeRow = std::function<void(std::int64_t row, std::span<const double> values)>;
-/// Hands over the rows of a .npy of f4 or f8 ([N]: one row; [E, N]: one row an epoch), in order,
-/// holding one at a time (8 bytes a column). NaN is an error that names row and column. Throws
-/// PruneError, and whatever `take` throws.
+/// Hands over the rows of a .npy of f2, f4 or f8 ([N]: one row; [E, N]: one row an epoch), in
+/// order, holding one at a time (8 bytes a column). NaN is an error that names row and column.
+/// Throws PruneError, and whatever `take` throws.
 void read_npy_rows(const std::string& path, const TakeRow& take);
 
-/// Writes an array of float64, format 1.0 and C order, piece by piece: the file appears whole or
-/// not at all. Every member throws PruneError or data::DataError that names the file.
+/// Writes an array, format 1.0 and C order, piece by piece: the file appears whole or not at all.
+/// T: HalfBits, float or double. Every member throws PruneError or data::DataError that names the
+/// file.
+template <class T>
 class NpyWriter {
  public:
   NpyWriter(const std::string& path, const std::vector<std::int64_t>& shape);
-  void append(std::span<const double> values);
+  void append(std::span<const T> values);
   /// Throws PruneError unless as many values were appended as the shape has.
   void commit();
 

@@ -98,8 +98,9 @@ DynamicsWriter::DynamicsWriter(const std::string& path, const DynamicsTable& tab
   }
   if (history == History::kNo) return;
   file_.attribute(kHistoryEpochs, table.epochs);
-  history_ = std::make_unique<HdfHalfWriter>(
-      file_, kHistory, static_cast<std::size_t>(table.epochs), table.labels.size());
+  history_ = std::make_unique<HdfMatrixWriter<HalfBits>>(
+      file_, kHistory, static_cast<std::size_t>(table.epochs), table.labels.size(),
+      HdfChunks::kPartsOfRows);
 }
 
 void DynamicsWriter::append_epoch(std::span<const HalfBits> nll) {

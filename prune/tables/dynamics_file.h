@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "prune/files/hdf5_half.h"
+#include "prune/files/hdf5_matrix.h"
 #include "prune/tables/dynamics.h"
 
 namespace diffprob::prune {
@@ -34,7 +34,7 @@ class DynamicsWriter {
 
  private:
   HdfWriter file_;
-  std::unique_ptr<HdfHalfWriter> history_;
+  std::unique_ptr<HdfMatrixWriter<HalfBits>> history_;
 };
 
 /// The history in a file of training dynamics, read in parts. Throws PruneError.
@@ -55,7 +55,7 @@ class DynamicsHistory {
  private:
   std::string path_;
   HdfReader file_;
-  HdfHalfReader history_;
+  HdfMatrixReader<HalfBits> history_;
 };
 
 }  // namespace diffprob::prune

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Faces of an InsightFace record set with planted label noise, as an image list.
 
-    flip_labels.py FROM OUT [--share 0.1] [--seed 1]
+    flip_labels.py FROM OUT [--share 0.1] [--seed 1] [--neighbours FILE]
 
 FROM holds train.rec and train.idx. Writes OUT/faces.lst (im2rec form: index, label, path) with its images, and OUT/planted.csv as `diffprob data synth`
 writes it: index,label,true_label,kind,source. The drawn samples exchange their labels so that each of them gets a wrong one: identities keep their
-sizes. Images are in the order of the new labels (then of FROM), which `diffprob data pack` keeps, so `index` is the same in the list and in its pack.
+sizes. With --neighbours (a line an identity: the number of the one that it is most easily taken for) a drawn sample gets the label of the neighbour of its
+identity instead, as people confuse faces. Images are in the order of the new labels (then of FROM), which `diffprob data pack` keeps, so `index` is the same in the list and in its pack.
 """
 import argparse
 import pathlib
@@ -59,16 +60,29 @@ def exchange_labels(labels, share, rng):
     return noisy
 
 
+def flip_to_neighbours(labels, share, neighbours, rng):
+    """Labels after int(share * N + 0.5) drawn samples got that of the identity which theirs is taken for."""
+    noisy = list(labels)
+    for sample in rng.sample(range(len(labels)), int(share * len(labels) + 0.5)):
+        noisy[sample] = neighbours[labels[sample]]
+    return noisy
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--share", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--neighbours", type=pathlib.Path)
     args = parser.parse_args()
     faces = read_faces(args.source)
     labels = [label for label, _ in faces]
-    noisy = exchange_labels(labels, args.share, random.Random(args.seed))
+    rng = random.Random(args.seed)
+    if args.neighbours:
+        noisy = flip_to_neighbours(labels, args.share, [int(line) for line in args.neighbours.read_text().split()], rng)
+    else:
+        noisy = exchange_labels(labels, args.share, rng)
     order = sorted(range(len(faces)), key=lambda i: (noisy[i], i))
     args.out.mkdir(parents=True, exist_ok=True)
     lines, planted = [], ["index,label,true_label,kind,source"]

@@ -63,13 +63,33 @@ TEST(WithoutEffect, KeysOfANetworkTrainedElsewhereBelongTogether) {
   EXPECT_THAT(lines_of("score", {checkpoint, loss}),
               ElementsAre(HasSubstr("--model.loss has no effect: score reads it with model.head")));
   EXPECT_THAT(lines_of("run", {checkpoint, head}), IsEmpty());
-  EXPECT_THAT(lines_of("run", {checkpoint}),
-              ElementsAre(AllOf(HasSubstr("model.head is not given"), HasSubstr("train.init"))));
+  EXPECT_THAT(
+      lines_of("run", {checkpoint}),
+      ElementsAre(AllOf(HasSubstr("is not given, which with it replaces the first training"),
+                        HasSubstr("train.init"))));
   EXPECT_THAT(lines_of("run", {head}), ElementsAre(HasSubstr("model.checkpoint is not given")));
   EXPECT_THAT(lines_of("train", {init, head}), IsEmpty());
   EXPECT_THAT(lines_of("train", {head}), ElementsAre(HasSubstr("train.init is not given")));
   EXPECT_THAT(lines_of("eval", {head}), ElementsAre(HasSubstr("it is read by run, train, score")));
   EXPECT_THAT(lines_of("train", {}, "model: {checkpoint: a.pth, head: [b.pth]}\n"), IsEmpty());
+}
+
+TEST(WithoutEffect, CentresFromEmbeddingsNeedNoHead) {
+  const Override checkpoint{"model.checkpoint", "backbone.pth"},
+      centroids{"score.head", "centroids"}, file{"score.embeddings", "embeddings.h5"};
+  EXPECT_THAT(lines_of("score", {checkpoint, centroids, {"model.scale", "32"}}), IsEmpty());
+  EXPECT_THAT(lines_of("run", {checkpoint, centroids}), IsEmpty());
+  EXPECT_THAT(lines_of("score", {centroids, file}), IsEmpty());
+  EXPECT_THAT(
+      lines_of("score", {checkpoint, centroids, file}),
+      ElementsAre(HasSubstr("--model.checkpoint has no effect: score.embeddings is given")));
+  EXPECT_THAT(lines_of("score", {checkpoint, centroids, {"model.head", "header.pth"}}),
+              ElementsAre(HasSubstr("--model.head has no effect: score.head is centroids")));
+  EXPECT_THAT(
+      lines_of("score", {checkpoint, {"score.keep_gib", "1"}}),
+      ElementsAre(HasSubstr("--score.keep_gib has no effect: score.head is not centroids")));
+  EXPECT_THAT(lines_of("train", {{"embed.type", "float16"}}),
+              ElementsAre(HasSubstr("it is read by embed")));
 }
 
 TEST(WithoutEffect, AFileServesAllCommands) {
@@ -140,7 +160,7 @@ TEST(WithoutEffect, EveryKeyOfTheConfigurationIsReadBySomeCommand) {
   Config config;
   for (const Field& field : config_fields(config)) {
     int readers = 0;
-    for (const auto* command : {"run", "sweep", "train", "score", "prune", "eval"}) {
+    for (const auto* command : {"run", "sweep", "train", "score", "embed", "prune", "eval"}) {
       Config given;
       given.given = {{field.key, true}};
       bool unread = false;

@@ -143,7 +143,7 @@ run() {
   exits 0 ranks 2 run "${run[@]}"
   for stage in given_original score prune; do ls -d job/"$stage".stale-* >/dev/null || die "$stage was not done again"; done
   exits 2 ranks 2 run "${run[@]}" --prune.method=aum
-  says "a given network (model.head) is not trained here"
+  says "a given network (model.checkpoint) is not trained here"
   rm -r job_head
 }
 

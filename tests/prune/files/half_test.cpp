@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "prune/error.h"
-#include "prune/files/hdf5_half.h"
+#include "prune/files/hdf5_matrix.h"
 #include "tests/prune/synthetic.h"
 
 namespace diffprob::prune::tests {
@@ -51,7 +51,7 @@ class HalfRows : public ::testing::Test {
  protected:
   void write(std::size_t rows, std::size_t columns) const {
     HdfWriter file(path_);
-    HdfHalfWriter half(file, "rows", rows, columns);
+    HdfMatrixWriter<HalfBits> half(file, "rows", rows, columns, HdfChunks::kPartsOfRows);
     for (std::size_t row = 0; row < rows; ++row) half.append(row_of(row, columns));
     half.finish();
     file.commit();
@@ -70,7 +70,7 @@ TEST_F(HalfRows, RowsAndRangesComeBack) {
   constexpr std::size_t kColumns = kHdfChunkElements + 1000;
   write(3, kColumns);
   const HdfReader file(path_);
-  const HdfHalfReader half(file, "rows");
+  const HdfMatrixReader<HalfBits> half(file, "rows");
   EXPECT_EQ(half.rows(), 3U);
   EXPECT_EQ(half.columns(), kColumns);
   std::vector<HalfBits> all(kColumns);
@@ -88,7 +88,7 @@ TEST_F(HalfRows, RowsAndRangesComeBack) {
 
 TEST_F(HalfRows, RowsMustBeThoseAnnounced) {
   HdfWriter file(path_);
-  HdfHalfWriter half(file, "rows", 2, 4);
+  HdfMatrixWriter<HalfBits> half(file, "rows", 2, 4, HdfChunks::kPartsOfRows);
   EXPECT_THAT(message_of<PruneError>([&] { half.append(row_of(0, 3)); }),
               HasSubstr("announced 2 rows of 4"));
   half.append(row_of(0, 4));
@@ -112,7 +112,7 @@ TEST_F(HalfRows, DamagedFilesAreRefused) {
     write_bytes(path_, damaged);
     try {
       const HdfReader file(path_);
-      const HdfHalfReader half(file, "rows");
+      const HdfMatrixReader<HalfBits> half(file, "rows");
       std::vector<HalfBits> row(500);
       for (std::size_t r = 0; r < half.rows() && half.columns() == 500; ++r) half.read(r, 0, row);
     } catch (const PruneError& error) {

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# `diffprob embed`, and scores with class centres made from embeddings: centroids.sh DIFFPROB_PROGRAM WORK_FOLDER
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+program=$1 work=$2
+rm -rf "$work" && mkdir -p "$work" && cd "$work"
+log=$work/log
+. "$here/../program.sh"
+common=(--device=cpu --threads=1 --data.decode_threads=1)
+options=(--data.train=faces "${common[@]}")
+recipe=(--model.backbone=tiny --model.embedding_dim=32 --model.scale=32 --model.margin=0.1 --train.batch_size=20 --train.lr=0.05
+  --train.lr_reference_batch=0 --train.milestones=2 --train.tensorboard=false)
+network=(--model.backbone=tiny --model.embedding_dim=32)
+
+exits 0 diffprob data synth faces --synthetic.identities=12 --synthetic.images_per_identity=7 --synthetic.verification_pairs=20 \
+  --synthetic.verification_identities=6
+exits 0 diffprob data synth others --synthetic.identities=6 --synthetic.images_per_identity=4 --seed=7
+exits 0 ranks 2 train "${options[@]}" "${recipe[@]}" --train.epochs=3 --output=trained
+checkpoint=$(ls -d trained/checkpoints/step_* | tail -n 1)
+exits 0 diffprob export --model.checkpoint="$checkpoint" --file=backbone.pth
+given=("${network[@]}" --model.checkpoint=backbone.pth)
+
+# Embeddings: of a weight file and of its checkpoint, any number of ranks, any form.
+exits 0 ranks 1 embed "${options[@]}" --model.checkpoint="$checkpoint" --output=of_checkpoint
+for n in 1 2 3 4; do
+  exits 0 ranks "$n" embed "${options[@]}" "${given[@]}" --output="e$n" --score.batch_per_rank=16 --score.part_samples=$((17 * n))
+  same e1/embeddings.h5 "e$n/embeddings.h5"
+  [ ! -e "e$n/embeddings.parts" ] || die "parts were left behind"
+done
+exits 0 ranks 2 embed "${options[@]}" "${given[@]}" --output=npy --embed.format=npy
+exits 0 ranks 3 embed "${options[@]}" "${given[@]}" --output=mirrored --embed.format=npy --embed.mirror=true
+exits 0 ranks 2 embed "${options[@]}" "${given[@]}" --output=half --embed.format=npy --embed.type=float16
+exits 0 ranks 2 embed "${options[@]}" "${given[@]}" --output=half --embed.type=float16
+python3 - <<'PY' || die "the arrays do not agree"
+import struct
+def npy(path):
+    raw = open(path, "rb").read()
+    length, = struct.unpack("<H", raw[8:10])
+    head, body = eval(raw[10:10 + length]), raw[10 + length:]
+    kind = {"<f4": "f", "<f2": "e"}[head["descr"]]
+    values = struct.unpack(f"<{len(body) // struct.calcsize(kind)}{kind}", body)
+    rows, columns = head["shape"]
+    return [values[i * columns:(i + 1) * columns] for i in range(rows)]
+plain, mirrored, half = (npy(f"{f}/embeddings.npy") for f in ("npy", "mirrored", "half"))
+assert len(plain) == len(mirrored) == len(half) and len(plain[0]) == 32 and len(mirrored[0]) == 64
+for a, b, c in zip(plain, mirrored, half):
+    assert b[:32] == a and b[32:] != a
+    assert all(struct.unpack("<e", struct.pack("<e", x))[0] == y for x, y in zip(a, c))
+PY
+
+# Scores: from the network in one pass and in two, from a file of embeddings, on 1 to 4 ranks. nll of a score file is read as text.
+for n in 1 2 3 4; do
+  exits 0 ranks "$n" score "${options[@]}" "${given[@]}" --score.head=centroids --output="s$n" --score.part_samples=$((19 * n))
+  same s1/scores.h5 "s$n/scores.h5"
+done
+says "class centres from its embeddings"
+exits 0 ranks 2 score "${options[@]}" "${given[@]}" --score.head=centroids --score.keep_gib=0 --output=twice
+says "embeds the data set twice"
+same s1/scores.h5 twice/scores.h5
+table() { exits 0 diffprob convert "$1/scores.h5" "$1/table.csv" --to=csv; }
+exits 0 ranks 3 score "${options[@]}" --score.head=centroids --score.embeddings=e1/embeddings.h5 --output=of_file
+for folder in s1 of_file; do table "$folder"; done
+same s1/table.csv of_file/table.csv
+
+# A run takes the network of model.checkpoint instead of a first training, and every method and cleaning rule has its scores.
+exits 0 ranks 2 run "${options[@]}" "${recipe[@]}" --train.epochs=1 --eval.sets="$(ls "$PWD"/faces/*.bin)" --model.checkpoint=backbone.pth \
+  --score.head=centroids --output=run
+[ ! -e run/train_original ] || die "the original was trained"
+grep -q "class centres from its embeddings, given and not trained here" run/summary.txt || die "the summary does not say what was given"
+exits 0 ranks 1 prune --data.train=faces --prune.scores=s1/scores.h5 --prune.method=el2n --prune.clean_rule=confident --output=pruned
+# Without model.checkpoint it trains the original first.
+exits 0 ranks 2 run "${options[@]}" "${recipe[@]}" --train.epochs=1 --eval.sets="$(ls "$PWD"/faces/*.bin)" --score.head=centroids --output=run2
+[ -e run2/train_original ] && [ -e run2/score/scores.h5 ] || die "no training or no scores"
+
+# What cannot be.
+exits 2 ranks 1 score "${options[@]}" --score.head=centroids --output=x
+says "model.checkpoint: this command needs it"
+exits 2 ranks 1 embed "${options[@]}" --model.checkpoint=trained/checkpoints --output=x
+says "is a folder of checkpoints, expected one network"
+exits 2 ranks 1 score --data.train=others "${common[@]}" --score.head=centroids --score.embeddings=e1/embeddings.h5 --output=x
+says "of another data set than data.train"
+exits 2 ranks 1 score "${options[@]}" --score.head=centroids --score.embeddings=s1/scores.h5 --output=x
+says "s1/scores.h5"
+exits 0 ranks 1 score "${options[@]}" --model.checkpoint="$checkpoint" --score.keep_gib=1 --output=warned
+says "--score.keep_gib has no effect: score.head is not centroids"
+echo "passed"
