@@ -6,7 +6,9 @@
 
 namespace diffprob::launch {
 
-std::vector<Field> model_fields(ModelConfig& m) {
+namespace {
+
+std::vector<Field> network_fields(ModelConfig& m) {
   return {
       text("model.backbone", &m.network.name, "network", model::backbone_names()),
       number("model.embedding_dim", &m.network.embedding_dim, 2, 8192, "embedding size D"),
@@ -25,6 +27,11 @@ std::vector<Field> model_fields(ModelConfig& m) {
       flag("model.fused_batch_norm", &m.network.fused_batch_norm,
            "use fused kernels for batch norm with PReLU and residual sum; false: LibTorch's "
            "operators"),
+  };
+}
+
+std::vector<Field> loss_fields(ModelConfig& m) {
+  return {
       one_of("model.loss", &m.head.margin.kind, "margin of the head",
              words(model::margin_names(), model::margin_kind)),
       one_of(
@@ -51,6 +58,11 @@ std::vector<Field> model_fields(ModelConfig& m) {
              "AdaFace: weight of the new batch in the norm statistic"),
       number("model.filter_threshold", &m.head.margin.filter_threshold, 0, 1,
              "inter-class filtering: other classes with a larger cosine get logit 0; 0: off"),
+  };
+}
+
+std::vector<Field> head_fields(ModelConfig& m) {
+  return {
       number("model.sample_rate", &m.head.sample_rate, 0, 1,
              "share of the classes used per step (Partial FC), those of the batch always among "
              "them; 0: those of the batch alone; 1: all"),
@@ -67,9 +79,14 @@ std::vector<Field> model_fields(ModelConfig& m) {
       one_of("model.embedding_dtype", &m.head.embedding_wire,
              "number format in which embeddings travel to the ranks that hold the classes",
              format_words()),
+  };
+}
+
+std::vector<Field> file_fields(ModelConfig& m) {
+  return {
       path("model.checkpoint", &m.checkpoint,
-           "checkpoint folder (score, eval, export) or weight file (eval, export; score and run "
-           "with model.head)"),
+           "checkpoint folder (score, embed, eval, export) or weight file (embed, eval, export; "
+           "score and run with model.head or score.head=centroids)"),
       path("model.head", &m.head_files,
            "class centres of a network that was trained elsewhere, for the set that it was trained "
            "on: files (the paper's header.pth, arcface_torch's checkpoint_gpu_R.pt or "
@@ -80,6 +97,16 @@ std::vector<Field> model_fields(ModelConfig& m) {
              "on; bgr: the input channels of its first convolution are reversed when it is read",
              {{"rgb", model::ChannelOrder::kRgb}, {"bgr", model::ChannelOrder::kBgr}}),
   };
+}
+
+}  // namespace
+
+std::vector<Field> model_fields(ModelConfig& m) {
+  std::vector<Field> fields;
+  for (const std::vector<Field>& part :
+       {network_fields(m), loss_fields(m), head_fields(m), file_fields(m)})
+    fields.insert(fields.end(), part.begin(), part.end());
+  return fields;
 }
 
 }  // namespace diffprob::launch

@@ -207,6 +207,11 @@ std::vector<Condition> conditions_of_loss() {
                           "adaface, elastic_arcface_plus and elastic_cosface_plus, the only "
                           "losses that the paper's code computes in another way")(c);
        }},
+  };
+}
+
+std::vector<Condition> conditions_of_network() {
+  return {
       {{"model.dropout"},
        [](const Config& c) { return c.model.network.name.starts_with("iresnet"); },
        [](const Config& c) {
@@ -368,6 +373,7 @@ std::vector<Condition> conditions_of(const std::string& command) {
   };
   if (command == "run" || command == "sweep" || command == "train") {
     add(conditions_of_loss());
+    add(conditions_of_network());
     add(conditions_of_training());
   }
   if (command == "run" || command == "sweep" || command == "score") add(conditions_of_scoring());

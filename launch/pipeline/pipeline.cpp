@@ -142,10 +142,10 @@ void check_pipeline(const Config& config) {
   if (!problems.empty()) throw ConfigError(problems);
   if (starts_from_given(config) && prune::needs_dynamics(prune_options(config)) &&
       config.prune.dynamics.empty())
-    throw ConfigError(
-        {"prune.method=" + prune::method_name(config.prune.options.method) +
-         " reads training dynamics, and a given network (model.checkpoint) is not trained here: name a "
-         "file of dynamics (--prune.dynamics=FILE), or choose another method"});
+    throw ConfigError({"prune.method=" + prune::method_name(config.prune.options.method) +
+                       " reads training dynamics, and a given network (model.checkpoint) is not "
+                       "trained here: name a "
+                       "file of dynamics (--prune.dynamics=FILE), or choose another method"});
   check_dynamics(config, prune_options(config),
                  "prune.method=" + prune::method_name(config.prune.options.method));
 }

@@ -159,14 +159,13 @@ class EmbedParts {
                    dataset->size());
     Progress progress("embed", dataset->size(), "images", runtime_.is_root() && ::isatty(2) != 0);
     progress.resume_at(done);
-    embed_batches(
-        dataset, batches_, backbone, config_, runtime_,
-        [&](const EmbeddedBatch& batch) {
-          add(batch);
-          done += batch.samples.size();
-          if (runtime_.is_root()) progress.advance(done);
-        },
-        config_.embed.mirror ? MirrorImages::kBehind : MirrorImages::kNone);
+    const auto mirror = config_.embed.mirror ? MirrorImages::kBehind : MirrorImages::kNone;
+    embed_batches(dataset, batches_, {backbone, mirror}, config_, runtime_,
+                  [&](const EmbeddedBatch& batch) {
+                    add(batch);
+                    done += batch.samples.size();
+                    if (runtime_.is_root()) progress.advance(done);
+                  });
     if (runtime_.is_root()) progress.finish();
   }
 

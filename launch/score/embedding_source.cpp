@@ -70,12 +70,13 @@ void EmbeddingSource::for_each(const std::vector<prune::SampleRange>& batches,
     return;
   }
   kept_.clear();
-  embed_batches(dataset_, batches, *backbone_, config_, runtime_, [&](const EmbeddedBatch& batch) {
-    if (keeps_)
-      kept_.push_back({batch.samples, batch.indices, batch.embeddings.to(at::kCPU),
-                       batch.labels.to(at::kCPU), batch.row_counts});
-    use(batch);
-  });
+  embed_batches(dataset_, batches, {*backbone_}, config_, runtime_,
+                [&](const EmbeddedBatch& batch) {
+                  if (keeps_)
+                    kept_.push_back({batch.samples, batch.indices, batch.embeddings.to(at::kCPU),
+                                     batch.labels.to(at::kCPU), batch.row_counts});
+                  use(batch);
+                });
 }
 
 void EmbeddingSource::read_batches(const std::vector<prune::SampleRange>& batches,

@@ -219,7 +219,7 @@ std::vector<prune::EpochRecord> record_samples(const std::shared_ptr<const data:
   const auto batches = cut_into_batches({{0, part->size()}}, scoring_batch(config, runtime));
   std::vector<prune::EpochRecord> records;
   backbone.eval();
-  embed_batches(part, batches, backbone, config, runtime, [&](const EmbeddedBatch& batch) {
+  embed_batches(part, batches, {backbone}, config, runtime, [&](const EmbeddedBatch& batch) {
     const auto with_margin = head.score(batch.embeddings, batch.labels, batch.row_counts,
                                         head.margin().options(), batch.samples.first);
     std::vector<prune::ScoreRecord> plain;

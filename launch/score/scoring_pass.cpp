@@ -42,9 +42,9 @@ std::vector<prune::SampleRange> cut_into_batches(const std::vector<prune::Sample
 }
 
 void embed_batches(const std::shared_ptr<const data::Dataset>& dataset,
-                   const std::vector<prune::SampleRange>& batches, model::Backbone& backbone,
+                   const std::vector<prune::SampleRange>& batches, EmbeddingNetwork network,
                    const Config& config, Runtime& runtime,
-                   const std::function<void(const EmbeddedBatch&)>& use, MirrorImages mirror) {
+                   const std::function<void(const EmbeddedBatch&)>& use) {
   const at::NoGradGuard no_grad;
   const std::int64_t unit = model::embedding_block(runtime.device());
   std::vector<data::RowRange> ranges;
@@ -53,11 +53,11 @@ void embed_batches(const std::shared_ptr<const data::Dataset>& dataset,
                       std::make_shared<data::RangePlan>(std::move(ranges), unit, runtime.rank(),
                                                         runtime.world_size()),
                       loader_options(config, runtime));
-  const model::FaceEmbedder embedder(backbone, runtime.device(), config.score.network);
+  const model::FaceEmbedder embedder(network.backbone, runtime.device(), config.score.network);
   data::Batch batch;
   for (std::size_t i = 0; loader.next(batch); ++i) {
     at::Tensor embeddings;
-    if (mirror == MirrorImages::kBehind) {
+    if (network.mirror == MirrorImages::kBehind) {
       const auto [straight, mirrored] = embedder.embed_with_mirror(batch.images);
       embeddings = at::cat({straight, mirrored}, 1);
     } else {

@@ -44,15 +44,18 @@ enum class MirrorImages {
   kBehind,  ///< the mirror image: its embedding stands behind that of the image, [b, 2 D]
 };
 
+struct EmbeddingNetwork {
+  model::Backbone& backbone;  ///< in evaluation mode meanwhile
+  MirrorImages mirror = MirrorImages::kNone;
+};
+
 /// Decodes and embeds global batches in order, without augmentation, with the network as score.fold
 /// and score.precision ask for it. `batches`: ascending; each starts at a multiple of a block, so
-/// that (on a CPU) what a sample gives depends on the samples of its block alone. The backbone is
-/// in evaluation mode meanwhile. Collective insofar as `use` is; called for batches without rows of
-/// this rank too.
+/// that (on a CPU) what a sample gives depends on the samples of its block alone. Collective
+/// insofar as `use` is; called for batches without rows of this rank too.
 void embed_batches(const std::shared_ptr<const data::Dataset>& dataset,
-                   const std::vector<prune::SampleRange>& batches, model::Backbone& backbone,
+                   const std::vector<prune::SampleRange>& batches, EmbeddingNetwork network,
                    const Config& config, Runtime& runtime,
-                   const std::function<void(const EmbeddedBatch&)>& use,
-                   MirrorImages mirror = MirrorImages::kNone);
+                   const std::function<void(const EmbeddedBatch&)>& use);
 
 }  // namespace diffprob::launch
