@@ -135,6 +135,7 @@ enum class ScoreHead {
 
 struct ScoreConfig {
   ScoreHead head = ScoreHead::kTrained;
+  std::int64_t folds = 0;
   std::string embeddings;
   double keep_gib = 4;
   std::int64_t batch_per_rank = 256;

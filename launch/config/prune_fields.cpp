@@ -10,6 +10,10 @@ std::vector<Field> score_fields(ScoreConfig& s) {
              "class centres: 'trained' with the network; 'centroids': mean embedding of each "
              "identity, without the sample itself (needs no head: diffprob help score)",
              {{"trained", ScoreHead::kTrained}, {"centroids", ScoreHead::kCentroids}}),
+      number("score.folds", &s.folds, 0, 100,
+             "run: 2 or more: the samples of each identity are dealt to so many folds, and each "
+             "fold is scored by a network trained on the others (out of sample); 0: scores of the "
+             "original network"),
       path("score.embeddings", &s.embeddings,
            "centroids: file of `diffprob embed` (.h5), which takes the place of the network"),
       number("score.keep_gib", &s.keep_gib, 0, 1e6,

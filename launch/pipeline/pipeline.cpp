@@ -36,8 +36,7 @@ class Pipeline {
                                                 /*verify_untrained=*/true);
     const std::string dynamics =
         config_.prune.dynamics.empty() ? original.dynamics : config_.prune.dynamics;
-    const std::string scores =
-        given ? stages_.score_given() : stages_.score_with(original.checkpoint);
+    const std::string scores = score(given, original.checkpoint);
     const prune::IndexSet pruned =
         stages_.prune_by("prune", prune_options(config_), scores, dynamics).set;
     for (std::int64_t s = 0; s < config_.run.seeds; ++s) {
@@ -56,6 +55,11 @@ class Pipeline {
   }
 
  private:
+  std::string score(bool given, const std::string& checkpoint) {
+    if (config_.score.folds > 1) return stages_.score_folds();
+    return given ? stages_.score_given() : stages_.score_with(checkpoint);
+  }
+
   TrainedStage verify_given() {
     TrainedStage verified = stages_.verify_given();
     add_rows("original", verified.result, *stages_.dataset());
@@ -146,6 +150,14 @@ void check_pipeline(const Config& config) {
                        " reads training dynamics, and a given network (model.checkpoint) is not "
                        "trained here: name a "
                        "file of dynamics (--prune.dynamics=FILE), or choose another method"});
+  if (config.score.folds > 1 && is_given_model(config))
+    throw ConfigError(
+        {"score.folds trains networks of its own on this data set, so it cannot be combined with "
+         "model.checkpoint and class centres for it: leave out one of them"});
+  if (config.score.folds > 1 && makes_centres(config))
+    throw ConfigError(
+        {"score.folds scores with the heads that were trained with its networks: leave it out, or "
+         "score.head=centroids"});
   check_dynamics(config, prune_options(config),
                  "prune.method=" + prune::method_name(config.prune.options.method));
 }

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -16,10 +17,12 @@
 #include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
 #include "launch/observe/json_member.h"
+#include "launch/pipeline/folds.h"
 #include "launch/pipeline/pruning.h"
 #include "launch/score/given_model.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"
+#include "prune/error.h"
 #include "prune/methods/methods.h"
 #include "prune/summary.h"
 #include "prune/tables/dynamics.h"
@@ -157,35 +160,74 @@ TrainedStage PipelineStages::verify_given() {
 }
 
 std::string PipelineStages::score_with(const std::string& checkpoint) {
-  return score_by(checkpoint_fingerprint(checkpoint),
+  return score_in("score", dataset_, checkpoint_fingerprint(checkpoint),
                   [&] { return load_model(checkpoint, runtime_); });
 }
 
 std::string PipelineStages::score_given() {
-  return score_by(
-      given_, [&] { return load_given_model(config_, dataset_->num_classes(), given_, runtime_); });
+  return score_in("score", dataset_, given_, [&] {
+    return load_given_model(config_, dataset_->num_classes(), given_, runtime_);
+  });
 }
 
-std::string PipelineStages::score_by(const std::string& fingerprint,
+std::string PipelineStages::score_in(const std::string& name,
+                                     const std::shared_ptr<const data::Dataset>& dataset,
+                                     const std::string& fingerprint,
                                      const std::function<LoadedModel()>& load) {
   std::vector<std::string> keys = {"score.margin", "score.precision", "data.on_corrupt"};
   if (makes_centres(config_)) keys.emplace_back("score.head");
-  const std::string inputs = dump_sections(config_, keys) + dataset_->fingerprint() + fingerprint;
-  Stage stage = open_stage(
-      "score", {inputs, dump_sections(config_, keys) + "dataset=" + dataset_->fingerprint() +
-                            "\nnetwork=" + fingerprint + "\n"});
+  const std::string inputs = dump_sections(config_, keys) + dataset->fingerprint() + fingerprint;
+  Stage stage =
+      open_stage(name, {inputs, dump_sections(config_, keys) + "dataset=" + dataset->fingerprint() +
+                                    "\nnetwork=" + fingerprint + "\n"});
   const std::string path = stage.path("scores.h5");
   if (!stage.done()) {
     const auto start = std::chrono::steady_clock::now();
     LoadedModel model = load();
-    score(dataset_, model, config_, path, runtime_);
+    score(dataset, model, config_, path, runtime_);
     stage.complete(
-        {{"samples", dataset_->size()},
+        {{"samples", dataset->size()},
          {"seconds",
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}},
         {"scores.h5"});
   }
   return path;
+}
+
+std::string PipelineStages::score_folds() {
+  const std::int64_t folds = config_.score.folds;
+  const auto dealt = deal_folds(*dataset_, folds, seed(0));
+  const auto alone = std::count(dealt.begin(), dealt.end(), kEveryFold);
+  if (alone > 0)
+    spdlog::info(
+        "score.folds: {} identities have one sample, which is scored by a network that was trained "
+        "on it",
+        alone);
+  std::vector<std::string> files;
+  std::vector<std::vector<std::int64_t>> scored;
+  std::string inputs = "dataset=" + dataset_->fingerprint() + "\n";
+  for (std::int64_t fold = 0; fold < folds; ++fold) {
+    FoldParts parts = parts_of_fold(dealt, static_cast<std::int32_t>(fold));
+    const std::string suffix = "_fold" + std::to_string(fold);
+    const auto part = [&](const std::vector<std::int64_t>& samples) {
+      return std::make_shared<data::Subset>(dataset_, samples, std::vector<std::int64_t>());
+    };
+    const TrainedStage trained =
+        train_on({"train" + suffix, "", part(parts.trained), seed(0), false}, RecordDynamics::kNo);
+    const std::string network = checkpoint_fingerprint(trained.checkpoint);
+    files.push_back(score_in("score" + suffix, part(parts.scored), network,
+                             [&] { return load_model(trained.checkpoint, runtime_); }));
+    scored.push_back(std::move(parts.scored));
+    inputs += "scores=" + digest_of(files.back()) + "\n";
+  }
+  Stage stage = open_stage("score", inputs_of(inputs));
+  if (!stage.done()) {
+    dist::together<prune::PruneError>(runtime_.control(), [&] {
+      if (runtime_.is_root()) merge_fold_scores(*dataset_, files, scored, stage.path("scores.h5"));
+    });
+    stage.complete({{"samples", dataset_->size()}, {"folds", folds}}, {"scores.h5"});
+  }
+  return stage.path("scores.h5");
 }
 
 PrunedStage PipelineStages::prune_by(const std::string& name, const prune::PruneOptions& options,

@@ -50,6 +50,10 @@ class PipelineStages {
   void open_data();
   /// Trains in a stage called job.name; job.folder is the stage's. `record`: as train.record.
   [[nodiscard]] TrainedStage train_on(TrainJob job, RecordDynamics record);
+  /// Trains a network on all but each fold of score.folds (stages train_fold0, ...), scores the
+  /// fold with it (score_fold0, ...) and puts the scores together (stage score); returns the score
+  /// file.
+  [[nodiscard]] std::string score_folds();
   /// Scores the whole training set (stage score); returns the score file.
   [[nodiscard]] std::string score_with(const std::string& checkpoint);
   /// Evaluates a network on the folders of eval.ijb in a stage of that name, which holds ijb.json
@@ -79,7 +83,10 @@ class PipelineStages {
   }
 
  private:
-  [[nodiscard]] std::string score_by(const std::string& fingerprint,
+  /// Scores a data set in a stage of that name; returns the score file.
+  [[nodiscard]] std::string score_in(const std::string& stage,
+                                     const std::shared_ptr<const data::Dataset>& dataset,
+                                     const std::string& fingerprint,
                                      const std::function<LoadedModel()>& load);
   [[nodiscard]] nlohmann::json ijb_by(const std::string& stage, const std::string& fingerprint,
                                       const std::function<LoadedNetwork()>& load);
