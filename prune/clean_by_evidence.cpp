@@ -19,17 +19,16 @@ struct Block {
 
 class Finder {
  public:
-  Finder(SampleRows& rows, const RowBlocks& blocks, std::span<const std::int32_t> labels,
-         const CleanOptions& options, const ClassThresholds& thresholds,
-         dist::HostCollectives& collectives, std::span<Reason> reasons)
-      : rows_(rows),
-        blocks_(blocks),
-        labels_(labels),
+  Finder(SampleRows& file, const CleanedRows& rows, const CleanOptions& options,
+         const ClassThresholds& thresholds, dist::HostCollectives& collectives)
+      : rows_(file),
+        blocks_(rows.blocks),
+        labels_(rows.labels),
         options_(options),
         thresholds_(thresholds),
         guess_(thresholds),
         collectives_(collectives),
-        reasons_(reasons) {}
+        reasons_(rows.reasons) {}
 
   FoundIssues run() {
     switch (options_.rule) {
@@ -182,11 +181,10 @@ class Finder {
 
 }  // namespace
 
-FoundIssues clean_by_evidence(SampleRows& rows, const RowBlocks& blocks,
-                              std::span<const std::int32_t> labels, const CleanOptions& options,
-                              const ClassThresholds& thresholds, dist::HostCollectives& collectives,
-                              std::span<Reason> reasons) {
-  return Finder(rows, blocks, labels, options, thresholds, collectives, reasons).run();
+FoundIssues clean_by_evidence(SampleRows& file, const CleanedRows& rows,
+                              const CleanOptions& options, const ClassThresholds& thresholds,
+                              dist::HostCollectives& collectives) {
+  return Finder(file, rows, options, thresholds, collectives).run();
 }
 
 }  // namespace diffprob::prune

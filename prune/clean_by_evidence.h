@@ -17,12 +17,18 @@ struct FoundIssues {
   std::int64_t open = 0;
 };
 
-/// Marks what the rule, one of cleanlab's, finds as kMislabelled. `reasons`: all kept on entry.
+/// The rows of this rank.
+struct CleanedRows {
+  const RowBlocks& blocks;
+  std::span<const std::int32_t> labels;
+  std::span<Reason> reasons;  ///< all kept before
+};
+
+/// Marks what the rule, one of cleanlab's, finds as kMislabelled.
 /// `thresholds`: finished. Rows are read once more, block after block. The same result for any
 /// number of ranks. Collective; throws PruneError on all ranks together.
-FoundIssues clean_by_evidence(SampleRows& rows, const RowBlocks& blocks,
-                              std::span<const std::int32_t> labels, const CleanOptions& options,
-                              const ClassThresholds& thresholds, dist::HostCollectives& collectives,
-                              std::span<Reason> reasons);
+FoundIssues clean_by_evidence(SampleRows& file, const CleanedRows& rows,
+                              const CleanOptions& options, const ClassThresholds& thresholds,
+                              dist::HostCollectives& collectives);
 
 }  // namespace diffprob::prune

@@ -108,7 +108,7 @@ class Pruning {
     const bool by_evidence = is_of_cleanlab(cleaning.rule);
     if (by_evidence)
       result_.open_evidence =
-          clean_by_evidence(rows_, blocks_, labels_, cleaning, thresholds, collectives_, reasons_)
+          clean_by_evidence(rows_, {blocks_, labels_, reasons_}, cleaning, thresholds, collectives_)
               .open;
     const ConfidentGuess guess(thresholds);
     NoiseCounts noise_counts(thresholds.num_classes());
