@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "prune/cleaning/class_issues.h"
+
 namespace diffprob::prune {
 namespace {
 
@@ -74,6 +76,8 @@ template void IdentityExchange::send(std::span<const std::int32_t>, std::span<co
                                      std::span<const Reason>, std::vector<float>&);
 template void IdentityExchange::send(std::span<const std::int32_t>, std::span<const double>,
                                      std::span<const Reason>, std::vector<double>&);
+template void IdentityExchange::send(std::span<const std::int32_t>, std::span<const ClassSample>,
+                                     std::span<const Reason>, std::vector<ClassSample>&);
 
 void IdentityExchange::send_back(std::span<const Reason> of_slots,
                                  std::span<const std::int32_t> labels, std::span<Reason> of_rows) {

@@ -1,16 +1,18 @@
 #include "prune/prune.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "data/dense_labels.h"
 #include "dist/mpi/agreement.h"
+#include "prune/clean_by_evidence.h"
+#include "prune/cleaning/rules.h"
 #include "prune/confusions.h"
 #include "prune/error.h"
 #include "prune/identity_exchange.h"
 #include "prune/methods/methods.h"
 #include "prune/methods/row.h"
 #include "prune/sample_rows.h"
-#include "prune/select/cleaning.h"
 
 namespace diffprob::prune {
 namespace {
@@ -77,8 +79,9 @@ class Pruning {
 
   void read_and_clean() {
     const CleanOptions& cleaning = result_.options.cleaning;
-    const bool confident = result_.options.clean && cleaning.rule == CleanRule::kConfident;
-    ClassThresholds thresholds(confident ? result_.source.num_classes : 0);
+    const bool confident = result_.options.clean && cleaning.rule != CleanRule::kMispredicted;
+    const bool noise = result_.options.clean && rows_.can_estimate_noise();
+    ClassThresholds thresholds(confident || noise ? result_.source.num_classes : 0);
     dist::FirstProblem problem;
     std::vector<float> top1_log_prob;
     std::vector<float> own_log_prob;
@@ -90,15 +93,25 @@ class Pruning {
     problem.run([&] {
       for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
         rows_.read_labels(blocks_.own(round).first, of_round(labels_, round));
-        if (!confident) continue;
-        read_log_probs(blocks_.own(round));
+        if (!confident && !noise) continue;
+        if (confident)
+          read_log_probs(blocks_.own(round));
+        else
+          read_known(blocks_.own(round), top1_log_prob, own_log_prob);
         thresholds.add(of_round(labels_, round), own_log_prob);
       }
       rows_.throw_if_bad();
     });
     problem.throw_together<PruneError>(collectives_);
-    if (confident) thresholds.finish(collectives_);
+    if (confident || noise) thresholds.finish(collectives_);
     if (!result_.options.clean) return;
+    const bool by_evidence = is_of_cleanlab(cleaning.rule);
+    if (by_evidence)
+      result_.open_evidence =
+          clean_by_evidence(rows_, {blocks_, labels_, reasons_}, cleaning, thresholds, collectives_)
+              .open;
+    const ConfidentGuess guess(thresholds);
+    NoiseCounts noise_counts(thresholds.num_classes());
     problem.run([&] {
       Cleaned cleaned;
       for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
@@ -109,13 +122,28 @@ class Pruning {
         if (reads_log_probs(cleaning)) read_log_probs(block);
         const auto reasons = of_round(reasons_, round);
         const auto labels = of_round(labels_, round);
-        clean({labels, cleaned.top1, top1_log_prob, own_log_prob}, cleaning, thresholds, reasons);
+        if (!by_evidence)
+          clean({labels, cleaned.top1, top1_log_prob, own_log_prob}, cleaning, thresholds, reasons);
+        if (noise) count_noise(labels, cleaned, guess, noise_counts);
         note_mispredicted(block.first, labels, reasons, cleaned);
         report("read", round);
       }
       rows_.throw_if_bad();
     });
     problem.throw_together<PruneError>(collectives_);
+    if (!noise) return;
+    noise_counts.finish(collectives_);
+    result_.noise = noise_counts.rate();
+  }
+
+  /// The log-probabilities for the estimate alone: what is not a number counts as 0.
+  void read_known(SampleRange block, std::vector<float>& top1_log_prob,
+                  std::vector<float>& own_log_prob) const {
+    top1_log_prob.resize(static_cast<std::size_t>(block.size()));
+    own_log_prob.resize(top1_log_prob.size());
+    rows_.read_suspicion(block.first, own_log_prob, top1_log_prob);
+    for (float& value : own_log_prob)
+      value = value >= 0 ? -value : -std::numeric_limits<float>::infinity();
   }
 
   /// Columns of a block that is cleaned.
@@ -128,6 +156,18 @@ class Pruning {
       log_prob.resize(rows);
     }
   };
+
+  static void count_noise(std::span<const std::int32_t> labels, const Cleaned& cleaned,
+                          const ConfidentGuess& guess, NoiseCounts& counts) {
+    constexpr float kUnknown = -std::numeric_limits<float>::infinity();
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      const bool known = cleaned.top1[i] >= 0 && cleaned.top1[i] < guess.num_classes() &&
+                         cleaned.log_prob[i] <= 1e-3F;
+      if (known)
+        counts.add(evidence_of(labels[i], cleaned.top1[i], cleaned.log_prob[i], kUnknown, kUnknown),
+                   guess);
+    }
+  }
 
   void note_mispredicted(std::int64_t first, std::span<const std::int32_t> labels,
                          std::span<const Reason> reasons, const Cleaned& cleaned) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dist/mpi/host_collectives.h"
+#include "prune/cleaning/noise_rate.h"
 #include "prune/lists/index_set.h"
 #include "prune/prune_options.h"
 #include "prune/row_blocks.h"
@@ -44,6 +45,9 @@ struct PruneResult {
   std::vector<Confusion>
       confusions;         ///< the 100 most frequent; ties: smaller label, then smaller top1
   IdentityCounts counts;  ///< before pruning
+  std::optional<NoiseRate> noise;  ///< after cleaning of scores that tell it
+  /// Of a rule of cleanlab: samples that the record leaves open (FoundIssues).
+  std::optional<std::int64_t> open_evidence;
   std::vector<std::pair<std::string, double>> seconds;  ///< wall time of each step (of this rank)
 
   RowBlocks blocks;                       ///< which samples this rank has the reasons of

@@ -3,8 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "prune/cleaning/rules.h"
 #include "prune/select/ccs.h"
-#include "prune/select/cleaning.h"
 #include "prune/select/diffprob.h"
 #include "prune/select/random.h"
 #include "prune/select/ranked.h"

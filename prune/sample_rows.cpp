@@ -7,10 +7,10 @@
 #include <iterator>
 #include <limits>
 
+#include "prune/cleaning/rules.h"
 #include "prune/error.h"
 #include "prune/methods/methods.h"
 #include "prune/methods/row.h"
-#include "prune/select/cleaning.h"
 #include "prune/tables/dynamics_file.h"
 #include "prune/tables/score_file.h"
 #include "prune/tables/source_attributes.h"
@@ -80,8 +80,8 @@ void SampleRows::open_scores(const std::string& path, const PruneOptions& option
   need_columns(options);
   need_known_scores(options);
   if (key_ == Key::kEl2n) need_no_margin("EL2N");
-  if (options.clean && options.cleaning.rule == CleanRule::kConfident)
-    need_no_margin("prune.clean_rule=confident");
+  if (options.clean && options.cleaning.rule != CleanRule::kMispredicted)
+    need_no_margin("prune.clean_rule=" + clean_rule_name(options.cleaning.rule));
   if (options.clean && options.cleaning.margin > 0) need_no_margin("prune.clean_margin");
 }
 
@@ -143,9 +143,9 @@ void SampleRows::need_columns(const PruneOptions& options) const {
   constexpr const char* kNoCleaning = "prune them without cleaning (--prune.clean=false)";
   if (options.clean) {
     need("top1", "cleaning", kNoCleaning);
-    const bool confident = options.cleaning.rule == CleanRule::kConfident;
-    if (confident || reads_log_probs(options.cleaning))
-      need("top1_log_prob", "this cleaning rule", kNoCleaning);
+    if (reads_log_probs(options.cleaning)) need("top1_log_prob", "this cleaning rule", kNoCleaning);
+    if (is_of_cleanlab(options.cleaning.rule))
+      need("second_log_prob", "this cleaning rule", kNoCleaning);
   }
   if (key_ == Key::kEl2n)
     need("sum_p2", "EL2N", "score the data set with this program, or choose another method");
@@ -275,6 +275,18 @@ void SampleRows::read_log_probs(std::int64_t first, std::span<float> top1_log_pr
       bad(row, "nll", static_cast<double>(own_log_prob[i]), "at least 0");
     own_log_prob[i] = -own_log_prob[i];
   }
+}
+
+void SampleRows::read_second_log_prob(std::int64_t first, std::span<float> second_log_prob) {
+  read(*scores_, "second_log_prob", first, second_log_prob);
+  for (std::size_t i = 0; i < second_log_prob.size(); ++i)
+    if (!(second_log_prob[i] <= 1e-3F))
+      bad(first + static_cast<std::int64_t>(i), "second_log_prob",
+          static_cast<double>(second_log_prob[i]), "at most 0");
+}
+
+bool SampleRows::can_estimate_noise() const {
+  return scores_ && source_.margin == 0 && has_top1_log_prob_ && !has_unknown_scores_;
 }
 
 void SampleRows::read_suspicion(std::int64_t first, std::span<float> nll,

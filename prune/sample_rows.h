@@ -37,6 +37,10 @@ class SampleRows {
   void read_top1(std::int64_t first, std::span<std::int32_t> top1);
   void read_log_probs(std::int64_t first, std::span<float> top1_log_prob,
                       std::span<float> own_log_prob);
+  void read_second_log_prob(std::int64_t first, std::span<float> second_log_prob);
+  /// Whether the file tells how many labels look wrong: probabilities without margin of all
+  /// samples.
+  [[nodiscard]] bool can_estimate_noise() const;
   /// What is shown of mispredicted samples: values as they are, NaN where the file has none.
   void read_suspicion(std::int64_t first, std::span<float> nll,
                       std::span<float> top1_log_prob) const;

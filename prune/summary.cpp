@@ -18,8 +18,7 @@ using Json = nlohmann::ordered_json;
 Json options_json(const PruneOptions& options) {
   Json json = {{"method", method_name(options.method)}, {"clean", options.clean}};
   if (options.clean) {
-    json["clean_rule"] =
-        options.cleaning.rule == CleanRule::kConfident ? "confident" : "mispredicted";
+    json["clean_rule"] = clean_rule_name(options.cleaning.rule);
     json["clean_margin"] = options.cleaning.margin;
   }
   if (options.match_ratio) json["match_ratio"] = true;
@@ -39,6 +38,16 @@ Json reasons_json(const PruneResult& result) {
     if (count > 0) json[reason_name(reason)] = count;
   }
   return json;
+}
+
+Json noise_json(const PruneResult& result) {
+  const NoiseRate& noise = *result.noise;
+  return {{"rate", noise.rate},
+          {"low_95", noise.low},
+          {"high_95", noise.high},
+          {"confident", noise.confident},
+          {"confident_of_another_class", noise.other},
+          {"verdict", verdict(noise, result.mislabelled, result.num_samples)}};
 }
 
 Json search_json(const ThresholdSearch& search) {
@@ -85,6 +94,8 @@ Json head_json(const PruneResult& result) {
   json["ratio_achieved"] = static_cast<double>(result.kept) /
                            static_cast<double>(std::max<std::int64_t>(result.num_samples, 1));
   json["reasons"] = reasons_json(result);
+  if (result.noise) json["noise"] = noise_json(result);
+  if (result.open_evidence) json["open_evidence"] = *result.open_evidence;
   json["identities_before"] = result.identities_before;
   json["identities_after"] = result.identities_after;
   json["identities_at_floor"] = result.identities_at_floor;

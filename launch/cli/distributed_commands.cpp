@@ -122,6 +122,8 @@ void prune_command(const Config& config, Runtime& runtime) {
   prune::write_pruning(config.output, result, runtime.control(), whole, describe);
   for (const std::string& warning : pruning_warnings(result))
     if (runtime.is_root()) spdlog::warn("{}", warning);
+  if (result.noise)
+    spdlog::info("{}", prune::verdict(*result.noise, result.mislabelled, result.num_samples));
   spdlog::info(
       "{} keeps {} of {} samples ({:.2f} %) and {} of {} identities; {} removed by cleaning, {} "
       "redundant, {} identities kept at the floor; threshold {:.6g}; {}/kept_index.txt",

@@ -82,9 +82,9 @@ std::vector<Field> prune_fields(PruneConfig& p) {
       flag("prune.clean", &p.options.clean, "drop samples that look mislabelled, before selecting"),
       one_of("prune.clean_rule", &p.options.cleaning.rule,
              "'mispredicted': the margin-free prediction is not the label; 'confident': it also "
-             "reaches the mean confidence of the predicted class",
-             {{"mispredicted", prune::CleanRule::kMispredicted},
-              {"confident", prune::CleanRule::kConfident}}),
+             "reaches the mean confidence of the predicted class; the others are rules of cleanlab "
+             "(prune/README.md)",
+             words(prune::clean_rule_names(), prune::clean_rule_of)),
       number("prune.clean_margin", &p.options.cleaning.margin, 0, 1000,
              "clean only when the prediction's log-probability (natural) exceeds the label's by "
              "more than this; 0: always"),

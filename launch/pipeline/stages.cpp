@@ -245,6 +245,10 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
         prune::prune(files, options, runtime_.control(), prune_work());
     for (const std::string& warning : pruning_warnings(result))
       if (runtime_.is_root()) spdlog::warn("{}: {}", name, warning);
+    if (result.noise) {
+      spdlog::info("{}: {}", name,
+                   prune::verdict(*result.noise, result.mislabelled, result.num_samples));
+    }
     prune::write_pruning(stage.folder(), result, runtime_.control(), whole_numbers(*dataset_),
                          [&](std::int64_t sample) { return dataset_->describe(sample); });
     std::vector<std::string> written = {"index_set.h5", "kept_index.txt", "label_map.txt",

@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-#include "prune/select/cleaning.h"
+#include "prune/cleaning/rules.h"
 #include "prune/tables/dynamics.h"
 #include "tests/prune/in_memory.h"
 #include "tests/prune/whole_selection.h"

@@ -1,5 +1,5 @@
 // Cleaning rules against obvious ones, and the budgets of CCS.
-#include "prune/select/cleaning.h"
+#include "prune/cleaning/rules.h"
 
 #include <cmath>
 #include <limits>

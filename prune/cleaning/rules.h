@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "dist/mpi/host_collectives.h"
@@ -13,7 +15,21 @@ enum class CleanRule {
   kMispredicted,  ///< the most probable class without margin is not the label
   kConfident,  ///< and its probability reaches the mean probability that samples of that class give
                ///< it (confident learning)
+  // Rules of cleanlab (prune/README.md says where the score record decides them).
+  kPredictedNeqGiven,
+  kConfidentLearning,
+  kLowSelfConfidence,
+  kLowNormalizedMargin,
+  kPruneByClass,
+  kPruneByNoiseRateTop1,  ///< prune_by_noise_rate, where a sample counts for its top1 alone
+  kBothTop1,              ///< what the last two find together
 };
+[[nodiscard]] std::vector<std::string> clean_rule_names();
+[[nodiscard]] std::string clean_rule_name(CleanRule rule);
+/// Throws PruneError, which lists the known names, on an unknown one.
+[[nodiscard]] CleanRule clean_rule_of(std::string_view name);
+/// Whether the rule is one of cleanlab's, which read second_log_prob too.
+[[nodiscard]] bool is_of_cleanlab(CleanRule rule);
 
 struct CleanOptions {
   CleanRule rule = CleanRule::kMispredicted;
@@ -44,6 +60,13 @@ class ClassThresholds {
   void finish(dist::HostCollectives& collectives);
   /// Infinity for a class without samples.
   [[nodiscard]] double of(std::int32_t label) const;
+  [[nodiscard]] std::int64_t num_classes() const {
+    return static_cast<std::int64_t>(counts_.size());
+  }
+  /// Samples of a class.
+  [[nodiscard]] std::int64_t count(std::int64_t label) const {
+    return counts_[static_cast<std::size_t>(label)];
+  }
 
  private:
   std::vector<std::int64_t> sums_;    // [num_classes], in 2^-40
@@ -51,7 +74,8 @@ class ClassThresholds {
 };
 
 /// Marks what the rule says is mislabelled as kMislabelled; leaves samples that are not kept, and
-/// all others, alone. `thresholds`: for CleanRule::kConfident, else unused. Pure.
+/// all others, alone. `thresholds`: for CleanRule::kConfident, else unused. Of the rules, those of
+/// cleanlab are not here: they need all samples (prune/clean_by_evidence.h). Pure.
 void clean(const CleaningColumns& columns, const CleanOptions& options,
            const ClassThresholds& thresholds, std::span<Reason> reasons);
 

@@ -1,4 +1,4 @@
-#include "prune/select/cleaning.h"
+#include "prune/cleaning/rules.h"
 
 #include <cmath>
 #include <limits>
@@ -10,6 +10,22 @@ namespace diffprob::prune {
 namespace {
 
 constexpr double kResolution = 0x1p40;
+
+struct NamedRule {
+  CleanRule rule;
+  const char* name;
+};
+constexpr NamedRule kRules[] = {
+    {CleanRule::kMispredicted, "mispredicted"},
+    {CleanRule::kConfident, "confident"},
+    {CleanRule::kPredictedNeqGiven, "predicted_neq_given"},
+    {CleanRule::kConfidentLearning, "confident_learning"},
+    {CleanRule::kLowSelfConfidence, "low_self_confidence"},
+    {CleanRule::kLowNormalizedMargin, "low_normalized_margin"},
+    {CleanRule::kPruneByClass, "prune_by_class"},
+    {CleanRule::kPruneByNoiseRateTop1, "prune_by_noise_rate_top1"},
+    {CleanRule::kBothTop1, "both_top1"},
+};
 
 void check_sizes(const CleaningColumns& columns, const CleanOptions& options, std::size_t reasons) {
   const std::size_t samples = columns.labels.size();
@@ -25,8 +41,33 @@ void check_sizes(const CleaningColumns& columns, const CleanOptions& options, st
 
 }  // namespace
 
+std::vector<std::string> clean_rule_names() {
+  std::vector<std::string> names;
+  for (const NamedRule& each : kRules) names.emplace_back(each.name);
+  return names;
+}
+
+std::string clean_rule_name(CleanRule rule) {
+  for (const NamedRule& each : kRules)
+    if (each.rule == rule) return each.name;
+  throw PruneError("cleaning: a rule has no name");
+}
+
+CleanRule clean_rule_of(std::string_view name) {
+  std::string known;
+  for (const NamedRule& each : kRules) {
+    if (name == each.name) return each.rule;
+    known += (known.empty() ? "" : ", ") + std::string(each.name);
+  }
+  throw PruneError("unknown cleaning rule '" + std::string(name) + "', expected one of " + known);
+}
+
+bool is_of_cleanlab(CleanRule rule) {
+  return rule != CleanRule::kMispredicted && rule != CleanRule::kConfident;
+}
+
 bool reads_log_probs(const CleanOptions& options) {
-  return options.rule == CleanRule::kConfident || options.margin > 0;
+  return options.rule != CleanRule::kMispredicted || options.margin > 0;
 }
 
 void ClassThresholds::add(std::span<const std::int32_t> labels,
