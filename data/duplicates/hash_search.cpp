@@ -48,15 +48,6 @@ void check_size(std::size_t hashes, std::size_t valid) {
                     std::to_string(hashes) + " hashes");
 }
 
-/// Sorts and keeps the least distance of each (query, found).
-void keep_nearest(std::vector<HashMatch>& matches) {
-  std::ranges::sort(matches);
-  const auto rest = std::ranges::unique(matches, [](const HashMatch& a, const HashMatch& b) {
-    return a.query == b.query && a.found == b.found;
-  });
-  matches.erase(rest.begin(), rest.end());
-}
-
 }  // namespace
 
 HashIndex::HashIndex(std::span<const ImageHash> hashes, std::span<const std::uint8_t> valid)
@@ -109,30 +100,40 @@ void HashIndex::find(const ImageHash& hash, std::uint32_t query,
   for (int bit = 0; bit < band.bits; ++bit) look_into(key ^ (std::uint32_t{1} << bit));
 }
 
-std::vector<HashMatch> search_views(HashIndex& index, std::span<const ViewHashes> queries,
-                                    std::span<const std::uint8_t> valid, int threads) {
+void keep_nearest(std::vector<HashMatch>& matches) {
+  std::ranges::sort(matches);
+  const auto rest = std::ranges::unique(matches, [](const HashMatch& a, const HashMatch& b) {
+    return a.query == b.query && a.found == b.found;
+  });
+  matches.erase(rest.begin(), rest.end());
+}
+
+void search_band(const HashIndex& index, std::span<const ViewHashes> queries,
+                 std::span<const std::uint8_t> valid, std::uint32_t first, int threads,
+                 std::vector<HashMatch>& out) {
   check_size(queries.size(), valid.size());
   const auto count = static_cast<std::int64_t>(queries.size());
-  std::vector<HashMatch> matches;
   std::vector<std::vector<HashMatch>> of_thread(static_cast<std::size_t>(std::max(1, threads)));
+  parallel_for(0, (count + kPiece - 1) / kPiece, threads, [&](std::int64_t piece, int worker) {
+    auto& found = of_thread[static_cast<std::size_t>(worker)];
+    for (std::int64_t q = piece * kPiece; q < std::min(count, (piece + 1) * kPiece); ++q) {
+      const auto at = static_cast<std::size_t>(q);
+      if (!valid.empty() && valid[at] == 0) continue;
+      for (const ImageHash& hash : queries[at]) {
+        index.find(hash, first + static_cast<std::uint32_t>(q), found);
+        index.find(mirrored(hash), first + static_cast<std::uint32_t>(q), found);
+      }
+    }
+  });
+  for (const auto& found : of_thread) out.insert(out.end(), found.begin(), found.end());
+}
+
+std::vector<HashMatch> search_views(HashIndex& index, std::span<const ViewHashes> queries,
+                                    std::span<const std::uint8_t> valid, int threads) {
+  std::vector<HashMatch> matches;
   for (int band = 0; band < HashIndex::kBands; ++band) {
     index.prepare(band);
-    parallel_for(0, (count + kPiece - 1) / kPiece, threads, [&](std::int64_t piece, int worker) {
-      auto& found = of_thread[static_cast<std::size_t>(worker)];
-      for (std::int64_t q = piece * kPiece; q < std::min(count, (piece + 1) * kPiece); ++q) {
-        const auto at = static_cast<std::size_t>(q);
-        if (!valid.empty() && valid[at] == 0) continue;
-        for (const ImageHash& hash : queries[at]) {
-          index.find(hash, static_cast<std::uint32_t>(q), found);
-          index.find(mirrored(hash), static_cast<std::uint32_t>(q), found);
-        }
-      }
-      if (found.size() > 1'000'000) keep_nearest(found);
-    });
-    for (auto& found : of_thread) {
-      matches.insert(matches.end(), found.begin(), found.end());
-      found.clear();
-    }
+    search_band(index, queries, valid, 0, threads, matches);
     keep_nearest(matches);
   }
   return matches;

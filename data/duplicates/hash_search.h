@@ -54,6 +54,15 @@ class HashIndex {
   std::vector<std::uint32_t> order_;  ///< places in hashes_, by bucket
 };
 
+/// Appends the matches of all views of each image, and of their mirror images, that the prepared
+/// band is the first to show; a pair may come several times. `valid`: which queries count, or empty
+/// for all. Query k of `queries` is noted as first + k.
+void search_band(const HashIndex& index, std::span<const ViewHashes> queries,
+                 std::span<const std::uint8_t> valid, std::uint32_t first, int threads,
+                 std::vector<HashMatch>& out);
+/// Sorts matches and keeps the least distance of each (query, found).
+void keep_nearest(std::vector<HashMatch>& matches);
+
 /// For images with several views: matches of all views of each image and of their mirror images
 /// against the index, each (query, found) once with its least distance, sorted. `valid`: which
 /// queries count, or empty for all. Query k of `queries` is noted as k. Deterministic.
