@@ -82,22 +82,27 @@ void HashIndex::prepare(int band) {
   order_.resize(distinct_.size());
   std::vector<std::uint32_t> next(begin_.begin(), begin_.end() - 1);
   for (const std::uint32_t place : distinct_) order_[next[key_of(hashes_[place], bits)]++] = place;
+  ordered_.clear();
+  for (const std::uint32_t place : order_) ordered_.push_back(hashes_[place]);
 }
 
 void HashIndex::find(const ImageHash& hash, std::uint32_t query,
                      std::vector<HashMatch>& out) const {
   const Band& band = kBandsOfHash[static_cast<std::size_t>(band_)];
   const std::uint32_t key = key_of(hash, band);
-  const auto look_into = [&](std::uint32_t bucket) {
-    for (std::uint32_t at = begin_[bucket]; at < begin_[bucket + 1]; ++at) {
-      const std::uint32_t place = order_[at];
-      const int distance = hash_distance(hash, hashes_[place]);
-      if (distance <= kHashRadius && !shown_before(hash, hashes_[place], band_))
-        out.push_back({query, place, distance});
+  // All buckets are asked for before the first is read: each lies elsewhere in memory.
+  std::array<std::uint32_t, 1 + 22> buckets;
+  std::size_t count = 0;
+  buckets[count++] = key;
+  for (int bit = 0; bit < band.bits; ++bit) buckets[count++] = key ^ (std::uint32_t{1} << bit);
+  for (std::size_t i = 0; i < count; ++i) __builtin_prefetch(&begin_[buckets[i]]);
+  for (std::size_t i = 0; i < count; ++i) __builtin_prefetch(ordered_.data() + begin_[buckets[i]]);
+  for (std::size_t i = 0; i < count; ++i)
+    for (std::uint32_t at = begin_[buckets[i]]; at < begin_[buckets[i] + 1]; ++at) {
+      const int distance = hash_distance(hash, ordered_[at]);
+      if (distance <= kHashRadius && !shown_before(hash, ordered_[at], band_))
+        out.push_back({query, order_[at], distance});
     }
-  };
-  look_into(key);
-  for (int bit = 0; bit < band.bits; ++bit) look_into(key ^ (std::uint32_t{1} << bit));
 }
 
 void keep_nearest(std::vector<HashMatch>& matches) {

@@ -27,7 +27,7 @@ struct HashMatch {
 /// at one bit: 134 buckets, with N / 2^21 hashes each on average. Equal hashes are held once, so
 /// that a thousand copies of one image cost a thousand matches, not a million.
 ///
-/// Memory per hash: 4 bytes and the caller's 16; 32 MiB more. One band at a time is prepared.
+/// Memory per hash: 24 bytes and the caller's 16; 32 MiB more. One band at a time is prepared.
 class HashIndex {
  public:
   static constexpr int kBands = 6;
@@ -52,6 +52,8 @@ class HashIndex {
   int band_ = 0;
   std::vector<std::uint32_t> begin_;  ///< [buckets + 1]
   std::vector<std::uint32_t> order_;  ///< places in hashes_, by bucket
+  /// Hashes in that order: a bucket that is read from end to end does not wait for memory.
+  std::vector<ImageHash> ordered_;
 };
 
 /// Appends the matches of all views of each image, and of their mirror images, that the prepared

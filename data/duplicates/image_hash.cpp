@@ -35,13 +35,21 @@ struct View {
 constexpr std::array<View, kImageViews> kViews = {
     {{0, 0}, {1, 1}, {2, 2}, {2, 3}, {2, 4}, {3, 2}, {3, 3}, {3, 4}, {4, 2}, {4, 3}, {4, 4}}};
 
+/// Neighbouring bits are that many coefficients apart, so that every band of a search has low and
+/// high frequencies: low ones are alike in many faces. Of all odd strides this one gives the
+/// fewest comparisons on LFW, half as many as none.
+constexpr std::size_t kStride = 41;
+
 /// Coefficient of each bit, as v * kHashSide + u.
 std::array<int, kHashBits> make_order() {
+  std::array<int, kHashBits> by_frequency{};
+  std::size_t next = 0;
+  for (int sum = kLowestSum; next < by_frequency.size(); ++sum)
+    for (int v = 0; v <= sum && next < by_frequency.size(); ++v)
+      if (v < kHashSide && sum - v < kHashSide) by_frequency[next++] = v * kHashSide + sum - v;
   std::array<int, kHashBits> order{};
-  std::size_t bit = 0;
-  for (int sum = kLowestSum; bit < order.size(); ++sum)
-    for (int v = 0; v <= sum && bit < order.size(); ++v)
-      if (v < kHashSide && sum - v < kHashSide) order[bit++] = v * kHashSide + sum - v;
+  for (std::size_t bit = 0; bit < order.size(); ++bit)
+    order[bit] = by_frequency[kStride * bit % order.size()];
   return order;
 }
 const std::array<int, kHashBits>& bit_order() {

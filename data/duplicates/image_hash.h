@@ -9,7 +9,8 @@
 
 namespace diffprob::data {
 
-/// Signs of 128 coefficients of the cosine transform of a grey image, low frequencies first.
+/// Signs of 128 coefficients of the cosine transform of a grey image: low frequencies, but not the
+/// lowest.
 using ImageHash = std::array<std::uint64_t, 2>;
 inline constexpr int kHashBits = 128;
 

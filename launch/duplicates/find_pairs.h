@@ -22,7 +22,7 @@ struct PairSearch {
   /// pixels or made brighter or darker by a fifth have more than 0.9; other photographs of a person
   /// in LFW have less.
   double least_similarity = 0.9;
-  /// Hashes that are searched at once, on every rank: 20 bytes each.
+  /// Hashes that are searched at once, on every rank: 41 bytes each.
   std::int64_t block = 8'388'608;
 };
 
