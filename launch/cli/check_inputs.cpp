@@ -10,6 +10,7 @@
 
 #include "dist/mpi/agreement.h"
 #include "launch/cli/input_checks.h"
+#include "launch/duplicates/commands.h"
 #include "launch/evaluate/eval_command.h"
 #include "launch/inputs/image_sizes.h"
 #include "launch/inputs/labels.h"
@@ -64,8 +65,9 @@ void check_stages(const std::string& command, const Config& config, const Datase
 /// data.stage_dir rank 0 alone does, to spare the storage that the sets are copied from.
 Dataset open_set(const std::string& command, const Config& config, bool is_root,
                  Problems& problems) {
-  const bool makes_faces =
-      is_synthetic(config) && command != "train" && command != "score" && command != "embed";
+  const bool compares = command == "data dedup" || command == "data leaks";
+  const bool makes_faces = is_synthetic(config) && command != "train" && command != "score" &&
+                           command != "embed" && !compares;
   const bool only_root = !config.data.stage_dir.empty();
   if (command == "eval" || makes_faces || (only_root && !is_root)) return nullptr;
   return check_training_set(config, problems);
@@ -122,6 +124,7 @@ void check_files(const std::string& command, const Config& config, const Dataset
   if (command == "run" || command == "sweep") check_stages(command, config, dataset, problems);
   if (command == "score") check_scoring(config, dataset.get(), problems);
   if (command == "embed") check_one_network(config, problems);
+  if (command == "data leaks") attempt("eval.sets", problems, [&] { check_leak_sets(config); });
   if (command == "prune") check_prune_files(config, fingerprint_of(dataset), problems);
 }
 
@@ -137,7 +140,7 @@ std::vector<std::pair<std::string, std::string>> shared_inputs(const std::string
     add("data.train", path);
   add("data.kept", opens_data ? config.data.kept : "");
   if (trains(command)) add("train.init", config.train.init);
-  if (trains(command) || command == "eval")
+  if (trains(command) || command == "eval" || command == "data leaks")
     for (const auto& path : config.eval.sets) add("eval.sets", path);
   const bool given = command == "run" && starts_from_given(config);
   if (command == "score" || command == "eval" || command == "embed" || given)
@@ -146,7 +149,9 @@ std::vector<std::pair<std::string, std::string>> shared_inputs(const std::string
     for (const auto& path : config.model.head_files) add("model.head", path);
   if (command == "score") add("score.embeddings", config.score.embeddings);
   if (command == "prune") add("prune.scores", config.prune.scores);
-  if (command != "eval" && command != "score") add("prune.dynamics", config.prune.dynamics);
+  const bool compares = command == "data dedup" || command == "data leaks";
+  if (command != "eval" && command != "score" && !compares)
+    add("prune.dynamics", config.prune.dynamics);
   if (command == "eval" || command == "run")
     for (const auto& path : config.eval.ijb) add("eval.ijb", path);
   return inputs;

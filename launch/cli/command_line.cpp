@@ -33,6 +33,18 @@ std::string full_key(const std::string& command, const std::string& key) {
   return key;
 }
 
+/// Makes "data dedup" one command: unlike the other actions of data it runs on ranks, and reads a
+/// configuration.
+void join_command(CommandLine& line) {
+  const bool asks = line.command == "help" && line.positional.size() == 2;
+  if (line.positional.empty() || (line.command != "data" && !asks)) return;
+  const std::string name = asks ? line.positional[0] + ' ' + line.positional[1]
+                                : line.command + ' ' + line.positional[0];
+  if (find_command(name) == nullptr) return;
+  line.positional.erase(line.positional.begin());
+  (asks ? line.positional[0] : line.command) = name;
+}
+
 /// Expands the paths that commands without a configuration take: shells leave "--file=~/x" alone.
 void expand_paths(CommandLine& line, std::vector<std::string>& problems) {
   for (Override& item : line.overrides) {
@@ -72,6 +84,7 @@ CommandLine parse_command_line(int argc, char** argv) {
       line.flags.push_back(word.substr(2));
     }
   }
+  join_command(line);
   for (Override& item : line.overrides) item.key = full_key(line.command, item.key);
   expand_paths(line, problems);
   std::vector<std::string> known = {"help", "dry-run", "print-defaults", "version"};

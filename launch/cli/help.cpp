@@ -11,6 +11,8 @@ namespace diffprob::launch {
 namespace {
 
 constexpr std::size_t kColumns = 80;
+/// Of the list of commands.
+constexpr std::size_t kSummaryColumn = 14;
 
 /// Breaks a line at spaces; what follows the first break is indented.
 std::string wrapped_line(std::string line, std::size_t indent) {
@@ -41,7 +43,7 @@ std::string commands_text() {
   std::string text;
   for (const Command& command : commands()) {
     std::string line = "  " + command.name;
-    line.resize(12, ' ');
+    line.resize(kSummaryColumn, ' ');
     text += line + command.summary + "\n";
   }
   return text;
@@ -53,7 +55,7 @@ void fill_in(std::string& text) {
     const auto at = text.find(line);
     if (at != std::string::npos) text.replace(at, line.size(), wrapped(make(), indent));
   };
-  replace("{commands}\n", commands_text, 12);
+  replace("{commands}\n", commands_text, kSummaryColumn);
   replace("{methods}\n", prune::methods_text, 34);
   replace("{kinds}\n", kinds_text, 25);
   replace("{sections}\n", sections_text, 2);

@@ -47,7 +47,7 @@ void check_reasons(const std::string& where, const IndexSet& set) {
   }
   std::size_t next = 0;
   for (std::size_t i = 0; i < set.reasons.size(); ++i) {
-    if (set.reasons[i] > Reason::kUnreadable) {
+    if (set.reasons[i] > kLastReason) {
       throw PruneError(where + ": sample " + std::to_string(i) + " has the unknown reason code " +
                        std::to_string(static_cast<int>(set.reasons[i])));
     }

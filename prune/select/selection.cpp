@@ -18,6 +18,8 @@ std::string reason_name(Reason reason) {
       return "kept_by_floor";
     case Reason::kUnreadable:
       return "unreadable";
+    case Reason::kLeak:
+      return "leak";
   }
   throw PruneError("unknown reason code " + std::to_string(static_cast<int>(reason)));
 }

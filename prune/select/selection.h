@@ -17,7 +17,9 @@ enum class Reason : std::uint8_t {
   kDuplicate = 3,
   kKeptByFloor = 4,  ///< kept because its identity would fall below the minimum
   kUnreadable = 5,
+  kLeak = 6,  ///< shows an image of a test set
 };
+inline constexpr Reason kLastReason = Reason::kLeak;
 [[nodiscard]] constexpr bool is_kept(Reason reason) noexcept {
   return reason == Reason::kKept || reason == Reason::kKeptByFloor;
 }

@@ -80,7 +80,7 @@ void ScoredSamples::for_each(const std::function<void(const ScoredSample&)>& use
       if (!(probability[i] >= 0 && probability[i] <= 1))
         bad_row(scores_, first + i, "probability " + std::to_string(probability[i]));
       if (!(nll[i] >= 0)) bad_row(scores_, first + i, "nll " + std::to_string(nll[i]));
-      if (reason[i] > static_cast<std::uint8_t>(Reason::kUnreadable)) {
+      if (reason[i] > static_cast<std::uint8_t>(kLastReason)) {
         bad_row(index_set_, first + i, "unknown reason " + std::to_string(reason[i]));
       }
       use({static_cast<std::int64_t>(first + i), label[i], top1[i], nll[i], probability[i],

@@ -63,6 +63,24 @@ TEST_F(IndexSetFile, Hdf5ComesBackAsItWasAlsoUnderAnotherName) {
   EXPECT_EQ(folder_.entries(), 2U);
 }
 
+TEST_F(IndexSetFile, EveryReasonIsReadBackAndTheNextCodeIsRefused) {
+  IndexSet set;
+  set.label_map = {0};
+  for (int code = 0; code <= static_cast<int>(kLastReason); ++code) {
+    const auto reason = static_cast<Reason>(code);
+    if (is_kept(reason)) set.kept.push_back(code);
+    set.reasons.push_back(reason);
+    EXPECT_FALSE(reason_name(reason).empty());
+  }
+  set.num_samples = static_cast<std::int64_t>(set.reasons.size());
+  write_index_set(folder_.file("kept.h5"), set);
+  EXPECT_TRUE(equal(read_index_set(folder_.file("kept.h5"), set.num_samples), set));
+  EXPECT_EQ(reason_name(Reason::kLeak), "leak");
+
+  set.reasons[1] = static_cast<Reason>(static_cast<int>(kLastReason) + 1);
+  EXPECT_ANY_THROW(write_index_set(folder_.file("more.h5"), set));
+}
+
 TEST_F(IndexSetFile, OneOfAPartComesInTheNumbersThatAreAskedFor) {
   // Samples 2, 4, 5, 7, 9 of ten; classes 1, 3 and 4 of the whole are 0, 1 and 2 of the part.
   const WholeNumbers numbers{"whole", 10, {2, 4, 5, 7, 9}, {-1, 0, -1, 1, 2}};
