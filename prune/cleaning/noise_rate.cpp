@@ -58,7 +58,8 @@ NoiseRate NoiseCounts::rate() const {
 }
 
 std::string verdict(const NoiseRate& noise, std::int64_t dropped, std::int64_t samples) {
-  const std::string estimate = percent(noise.rate) + " % of the labels look wrong (95 % interval " +
+  const std::string estimate = "this network is confident that " + percent(noise.rate) +
+                               " % of the labels are wrong (95 % interval of sampling alone " +
                                percent(noise.low) + " to " + percent(noise.high) + " %): ";
   if (noise.confident == 0) return "no sample is confident, so nothing is known of the labels";
   if (noise.high < kLittle)
@@ -67,8 +68,9 @@ std::string verdict(const NoiseRate& noise, std::int64_t dropped, std::int64_t s
       static_cast<double>(dropped) / static_cast<double>(std::max<std::int64_t>(samples, 1));
   if (share > 2 * noise.high)
     return estimate + "cleaning drops " + percent(share) +
-           " %, most of which is sound; a stricter prune.clean_rule or a prune.clean_margin is "
-           "worth more";
+           " %, more than twice as many: sound samples among them (a stricter prune.clean_rule or a "
+           "prune.clean_margin keeps them), or the network knows wrong labels by heart "
+           "(score.head=centroids or score.folds sees more of them)";
   if (noise.low >= kLittle) return estimate + "cleaning is worth it";
   return estimate + "whether cleaning is worth it is open";
 }

@@ -2,7 +2,7 @@
 """Which scores find wrong labels? Real faces with flipped labels; the same network scored by the head that was trained with it, and by class
 centres from its embeddings with the sample left out; and a network of other people. Precision, recall and area under the precision-recall curve.
 
-    DIFFPROB_TEST_DATA=FOLDER tests/bench/evidence.py OUT [--shares 0.05,0.1,0.2,0.4] [--epochs 8] [--sets lfw] [--kinds uniform,confusion] [--seed 1]
+    DIFFPROB_TEST_DATA=FOLDER tests/bench/evidence.py OUT [--shares 0.05,0.1,0.2,0.4] [--epochs 8] [--sets lfw] [--kinds uniform,confusion] [--folds 0] [--seed 1]
 
 FOLDER/data holds lfw and lfw_long (train.rec, train.idx, identities.txt). Flips are uniform (drawn samples exchange their labels) or by confusion (a drawn
 sample gets the label of the identity nearest to its own in the embeddings of the network of other people). That network is trained on the identities of
@@ -118,6 +118,17 @@ def scored(folder, what, *keys):
     return read_scores(target)
 
 
+def score_folds(folder, folds, epochs):
+    """Scores of `diffprob run --score.folds`, whose trainings before and after them are kept as short as can be."""
+    if (folder / "folds" / "scores.h5").exists():
+        return
+    run = folder / "folds_run"
+    program("run", f"--output={run}", f"--data.train={folder / 'data'}", *RECIPE, f"--train.epochs={epochs}", f"--score.folds={folds}",
+            "--prune.method=random", "--prune.clean=false", "--prune.keep_ratio=0.05")
+    (folder / "folds").mkdir()
+    os.link(run / "score" / "scores.h5", folder / "folds" / "scores.h5")
+
+
 def average_precision(order, wrong):
     """Area under the precision-recall curve of samples in this order, most suspicious first."""
     found, total = 0, 0.0
@@ -154,6 +165,7 @@ def main():
     parser.add_argument("--kinds", default="uniform,confusion")
     parser.add_argument("--sets", default="lfw")
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--folds", type=int, default=0, help="out-of-sample scores, too, with so many folds")
     parser.add_argument("--other-epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -171,7 +183,12 @@ def main():
                 own = train(folder / "train", f"--data.train={folder / 'data'}", f"--train.epochs={args.epochs}")
                 for what, keys in (("trained", [f"--model.checkpoint={own}"]),
                                    ("leave_one_out", [f"--model.checkpoint={own}", "--score.head=centroids", "--model.scale=16"]),
-                                   ("other_people", [f"--model.checkpoint={others}", "--score.head=centroids", "--model.scale=16"])):
+                                   ("other_people", [f"--model.checkpoint={others}", "--score.head=centroids", "--model.scale=16"]),
+                                   ("folds", None)):
+                    if what == "folds":
+                        if not args.folds:
+                            continue
+                        score_folds(folder, args.folds, args.epochs)
                     entry = {"set": name, "flips": kind, "share": share, "scores": what, **judge(scored(folder, what, *keys), wrong)}
                     report.append(entry)
                     print(" ".join(f"{key}={value}" for key, value in entry.items()), file=sys.stderr, flush=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `diffprob embed`, and scores with class centres made from embeddings: centroids.sh DIFFPROB_PROGRAM WORK_FOLDER
+# `diffprob embed`, scores with class centres made from embeddings, and out-of-sample scores: centroids.sh DIFFPROB_PROGRAM WORK_FOLDER
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 program=$1 work=$2
@@ -71,6 +71,24 @@ exits 0 ranks 1 prune --data.train=faces --prune.scores=s1/scores.h5 --prune.met
 # Without model.checkpoint it trains the original first.
 exits 0 ranks 2 run "${options[@]}" "${recipe[@]}" --train.epochs=1 --eval.sets="$(ls "$PWD"/faces/*.bin)" --score.head=centroids --output=run2
 [ -e run2/train_original ] && [ -e run2/score/scores.h5 ] || die "no training or no scores"
+
+# Out of sample: a network per fold, in stages of their own; a run that is started again trains none of them again.
+folds() {
+  exits "$1" ranks 2 run "${options[@]}" "${recipe[@]}" --train.epochs=1 --eval.sets="$(ls "$PWD"/faces/*.bin)" --score.folds=3 --prune.clean=false \
+    --output=folds "${@:2}"
+}
+folds 0
+for fold in 0 1 2; do [ -e "folds/train_fold$fold/stage.json" ] && [ -e "folds/score_fold$fold/scores.h5" ] || die "no fold $fold"; done
+table folds/score
+[ "$(wc -l <folds/score/table.csv)" -eq "$(wc -l <s1/table.csv)" ] || die "the folds are not the whole set"
+cp folds/score/scores.h5 before.h5
+folds 0 --prune.keep_ratio=0.6
+same before.h5 folds/score/scores.h5
+[ "$(grep -c 'inputs unchanged: skipped' "$log")" -ge 8 ] || die "folds were made again"
+folds 2 --score.head=centroids
+says "score.folds scores with the heads that were trained with its networks"
+folds 2 --score.head=centroids --model.checkpoint=backbone.pth
+says "score.folds trains networks of its own"
 
 # What cannot be.
 exits 2 ranks 1 score "${options[@]}" --score.head=centroids --output=x
