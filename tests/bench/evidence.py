@@ -189,7 +189,7 @@ def main():
                         if not args.folds:
                             continue
                         score_folds(folder, args.folds, args.epochs)
-                    entry = {"set": name, "flips": kind, "share": share, "scores": what, **judge(scored(folder, what, *keys), wrong)}
+                    entry = {"set": name, "flips": kind, "share": share, "scores": what, **judge(scored(folder, what, *(keys or [])), wrong)}
                     report.append(entry)
                     print(" ".join(f"{key}={value}" for key, value in entry.items()), file=sys.stderr, flush=True)
     print(json.dumps(report, indent=1))
