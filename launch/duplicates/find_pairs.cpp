@@ -10,9 +10,9 @@
 #include "data/duplicates/hash_search.h"
 #include "data/error.h"
 #include "data/files/worker_threads.h"
-#include "data/images/jpeg_decoder.h"
 #include "data/random/splitmix64.h"
 #include "dist/mpi/agreement.h"
+#include "launch/duplicates/image_reader.h"
 #include "launch/observe/progress.h"
 
 namespace diffprob::launch {
@@ -165,18 +165,13 @@ class Comparison {
 
  private:
   struct Worker {
-    data::ImageDecoder decoder;
-    std::vector<std::byte> bytes;
-    std::vector<std::uint8_t> rgb =
-        std::vector<std::uint8_t>(std::size_t{3} * data::kHashedSide * data::kHashedSide);
+    ImageReader reader;
     std::int64_t last = -1;
     data::ImageDescription description;
   };
 
   data::ImageDescription describe(const ImageSource& source, std::int64_t index, Worker& w) const {
-    source.read(index, w.bytes);
-    w.decoder.decode(w.bytes, data::kHashedSide, w.rgb.data());
-    return hasher_.describe(w.rgb);
+    return hasher_.describe(w.reader.read(source, index));
   }
 
   const ImageSource& a_;

@@ -3,14 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <memory>
 #include <mutex>
 #include <stdexcept>
 
 #include "data/error.h"
 #include "data/files/worker_threads.h"
-#include "data/images/jpeg_decoder.h"
 #include "dist/mpi/agreement.h"
+#include "launch/duplicates/image_reader.h"
 #include "launch/observe/progress.h"
 
 namespace diffprob::launch {
@@ -23,17 +22,17 @@ constexpr std::int64_t kPiece = 1024;
 class Hashing {
  public:
   Hashing(const ImageSource& source, int threads, HashedImages& out)
-      : source_(source), threads_(std::max(1, threads)), out_(out) {
-    for (int i = 0; i < threads_; ++i) workers_.push_back(std::make_unique<Worker>());
-  }
+      : source_(source),
+        threads_(std::max(1, threads)),
+        out_(out),
+        readers_(static_cast<std::size_t>(threads_)) {}
 
   void hash(std::int64_t begin, std::int64_t end) {
     data::parallel_for(begin, end, threads_, [&](std::int64_t i, int worker) {
       const auto at = static_cast<std::size_t>(i - out_.first);
-      Worker& w = *workers_[static_cast<std::size_t>(worker)];
+      const std::vector<std::uint8_t>* rgb = nullptr;
       try {
-        source_.read(i, w.bytes);
-        w.decoder.decode(w.bytes, data::kHashedSide, w.rgb.data());
+        rgb = &readers_[static_cast<std::size_t>(worker)].read(source_, i);
       } catch (const data::DataError& error) {
         const std::lock_guard lock(mutex_);
         if (out_.unreadable.empty() || i < *std::ranges::min_element(out_.unreadable))
@@ -41,7 +40,7 @@ class Hashing {
         out_.unreadable.push_back(i);
         return;
       }
-      if (hasher_.hash(w.rgb, out_.views[at])) {
+      if (hasher_.hash(*rgb, out_.views[at])) {
         out_.valid[at] = 1;
       } else {
         const std::lock_guard lock(mutex_);
@@ -51,17 +50,11 @@ class Hashing {
   }
 
  private:
-  struct Worker {
-    data::ImageDecoder decoder;
-    std::vector<std::byte> bytes;
-    std::vector<std::uint8_t> rgb =
-        std::vector<std::uint8_t>(std::size_t{3} * data::kHashedSide * data::kHashedSide);
-  };
   const ImageSource& source_;
   int threads_;
   HashedImages& out_;
   data::ImageHasher hasher_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<ImageReader> readers_;
   std::mutex mutex_;
 };
 

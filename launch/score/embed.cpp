@@ -24,6 +24,7 @@
 #include "prune/error.h"
 #include "prune/files/npy_file.h"
 #include "prune/tables/embedding_file.h"
+#include "prune/tables/source_attributes.h"
 
 namespace diffprob::launch {
 namespace {
@@ -32,7 +33,7 @@ using prune::HalfBits;
 
 constexpr int kFormatVersion = 1;
 constexpr std::int64_t kIndexBytes = sizeof(std::uint32_t);
-constexpr std::int64_t kMostPartBytes = std::int64_t{64} << 20;  // of a rank
+constexpr std::int64_t kMostPartBytes = std::int64_t{256} << 20;  // of all ranks: rank 0 reads it
 
 std::int64_t bytes_of_value(const Config& config) {
   return config.embed.type == at::kHalf ? 2 : 4;
@@ -147,10 +148,10 @@ class EmbedParts {
         runtime_(runtime),
         parts_(parts),
         batches_(cut_into_batches(parts.missing(), scoring_batch(config, runtime))),
-        cutter_("embed", batches_,
-                {config.score.part_samples,
-                 std::max<std::int64_t>(1, kMostPartBytes / record_bytes) * runtime.world_size()},
-                config.train.max_time, runtime) {}
+        cutter_(
+            "embed", batches_,
+            {config.score.part_samples, std::max<std::int64_t>(1, kMostPartBytes / record_bytes)},
+            config.train.max_time, runtime) {}
 
   void run(const std::shared_ptr<const data::Dataset>& dataset, model::Backbone& backbone) {
     std::int64_t done = parts_.samples_done();
@@ -171,12 +172,11 @@ class EmbedParts {
 
  private:
   void add(const EmbeddedBatch& batch) {
-    const at::Tensor rows = batch.embeddings.to(at::kCPU).contiguous();
-    check_finite(rows, batch.indices);
-    const at::Tensor values = rows.to(config_.embed.type);
+    const at::Tensor values = batch.embeddings.to(at::kCPU, config_.embed.type).contiguous();
+    check_finite(values, batch.indices);
     const auto row_bytes = static_cast<std::size_t>(values.size(1) * bytes_of_value(config_));
     const auto* from = static_cast<const std::byte*>(values.const_data_ptr());
-    for (std::int64_t i = 0; i < rows.size(0); ++i, from += row_bytes) {
+    for (std::int64_t i = 0; i < values.size(0); ++i, from += row_bytes) {
       const auto index =
           static_cast<std::uint32_t>(batch.indices.const_data_ptr<std::int64_t>()[i]);
       const auto of_index = std::as_bytes(std::span(&index, 1));
@@ -193,8 +193,9 @@ class EmbedParts {
     const at::Tensor bad = at::logical_not(rows.isfinite().all(1)).nonzero();
     TORCH_CHECK(bad.numel() == 0, "embed: the embedding of image ",
                 bad.numel() == 0 ? 0 : indices[bad[0].item<std::int64_t>()].item<std::int64_t>(),
-                " has a value that is not finite: the weights are corrupted, or values in the "
-                "network overflow float16 (then use score.precision=bf16 or fp32)");
+                " has a value that is not finite: it is beyond float16 (then use "
+                "embed.type=float32), the weights are corrupted, or values in the network overflow "
+                "float16 (then use score.precision=bf16 or fp32)");
   }
 
   const Config& config_;
@@ -210,6 +211,7 @@ class EmbedParts {
 void embed_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
   const auto dataset = open_training_set(config, runtime);
+  prune::check_extents("embed: data.train", dataset->size(), dataset->num_classes());
   const std::string fingerprint = network_fingerprint(config, runtime);
   const LoadedNetwork network = load_given_network(config, runtime);
   spdlog::info("{} {}", network.shape.backbone, network.origin);

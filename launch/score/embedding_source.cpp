@@ -45,10 +45,9 @@ void EmbeddingSource::keep(const std::vector<prune::SampleRange>& batches, std::
   if (backbone_ == nullptr) return;  // the file is read again
   std::int64_t rows = 0;
   for (const prune::SampleRange& batch : batches) {
-    const data::RowRange own =
-        data::rows_of_rank(batch.size(), runtime_.rank(), runtime_.world_size(),
-                           model::embedding_block(runtime_.device()));
-    rows += own.end - own.begin;
+    const auto of_ranks = rows_per_rank(batch.size(), model::embedding_block(runtime_.device()),
+                                        runtime_.world_size());
+    rows += of_ranks[static_cast<std::size_t>(runtime_.rank())];
   }
   const std::int64_t most = runtime_.control().all_reduce(rows, dist::ReduceOp::kMax);
   const double gib = static_cast<double>(most * dim * 4) / kBytesPerGib;

@@ -67,6 +67,8 @@ void IdentityCentres::finish() {
               num_classes_,
               "): the weights are corrupted, or values in the network overflow float16 (then use "
               "score.precision=bf16 or fp32)");
+  const at::Tensor absent = counts_ == 0;
+  if (absent.any().item<bool>()) absent_ = absent;
   at::Tensor singles = (counts_ == 1).sum().view({1});
   communicator_.all_reduce(singles, dist::ReduceOp::kSum)->wait_host();
   singles_ = singles.item<std::int64_t>();

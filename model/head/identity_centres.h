@@ -33,8 +33,8 @@ class IdentityCentres {
   /// [C_r, D] float32: sums of this rank's classes, whose direction is that of the mean. 0 for an
   /// identity without samples.
   [[nodiscard]] at::Tensor centres() const;
-  /// [C_r] bool: identities without samples.
-  [[nodiscard]] at::Tensor absent() const { return counts_ == 0; }
+  /// [C_r] bool: identities without samples; undefined when there are none.
+  [[nodiscard]] const at::Tensor& absent() const noexcept { return absent_; }
   /// Identities of one sample, over all ranks.
   [[nodiscard]] std::int64_t singles() const noexcept { return singles_; }
   /// unit [n, D] float32: normalised embeddings that were added; labels [n] int64 -> [n] float32,
@@ -58,6 +58,7 @@ class IdentityCentres {
   std::int64_t first_class_;
   at::Tensor sums_;    // [C_r, D] int64, in 2^-40
   at::Tensor counts_;  // [C_r] int64
+  at::Tensor absent_;
   at::Tensor spoilt_;  // scalar int64: rows that are not finite, or of no class
   std::int64_t singles_ = 0;
 };

@@ -69,7 +69,6 @@ std::string verdict(const NoiseRate& noise, std::int64_t dropped, std::int64_t s
   if (share > 2 * noise.high)
     return estimate + "cleaning drops " + percent(share) +
            " %, more than twice as many: sound samples among them (a stricter prune.clean_rule or "
-           "a "
            "prune.clean_margin keeps them), or the network knows wrong labels by heart "
            "(score.head=centroids or score.folds sees more of them)";
   if (noise.low >= kLittle) return estimate + "cleaning is worth it";
