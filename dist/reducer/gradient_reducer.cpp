@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "dist/reducer/gradient_buckets.h"
+#include "dist/reducer/gradient_places.h"
 
 namespace diffprob::dist {
 namespace {
@@ -99,7 +100,10 @@ struct GradientReducer::Impl {
     const torch::NoGradGuard no_grad;
     layout =
         make_gradient_buckets(parameters, order, options.first_bucket_bytes, options.bucket_bytes);
-    for (std::size_t i = 0; i < parameters.size(); ++i) restore_view(i);
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      restore_view(i);
+      if (options.places != nullptr) options.places->set(parameters[i], layout.views[i]);
+    }
     narrow.assign(layout.buckets.size(), at::Tensor());
     restart();
   }
@@ -220,11 +224,10 @@ GradientReducer::GradientReducer(std::vector<at::Tensor> parameters, Communicato
 GradientReducer::~GradientReducer() = default;
 
 void GradientReducer::zero_grad() {
-  const torch::NoGradGuard no_grad;
   impl_->restart();
-  for (auto& bucket : impl_->layout.buckets) bucket.flat.zero_();
-  for (std::size_t i = 0; i < impl_->parameters.size(); ++i)
-    impl_->parameters[i].mutable_grad() = impl_->layout.views[i];
+  // The first gradient is written or copied over what a bucket still holds, not added to zeros.
+  for (const auto& parameter : impl_->parameters) parameter.mutable_grad() = at::Tensor();
+  if (impl_->options.places != nullptr) impl_->options.places->release();
 }
 
 void GradientReducer::set_communicate(bool communicate) noexcept {

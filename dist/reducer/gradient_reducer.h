@@ -20,9 +20,10 @@ namespace diffprob::dist {
                                                 at::Device device);
 
 /// Sums or averages gradients over ranks while backward still runs. Gradients are views of flat
-/// buckets, laid out with each parameter's own strides (channels_last included), so nothing is
-/// copied. Buckets follow the true order in which the first backward delivers gradients, agreed on
-/// by all ranks (rank 0's order is broadcast). One per model; parameters must outlive it.
+/// buckets, laid out with each parameter's own strides (channels_last included). What computes a
+/// gradient may write it there (options.places); else it is copied once. Buckets follow the true
+/// order in which the first backward delivers gradients, agreed on by all ranks (rank 0's order is
+/// broadcast). One per model; parameters must outlive it.
 class GradientReducer {
  public:
   /// Collective. `parameters`: those that require a gradient, same order and shapes on all ranks
@@ -33,7 +34,7 @@ class GradientReducer {
   GradientReducer(const GradientReducer&) = delete;
   GradientReducer& operator=(const GradientReducer&) = delete;
 
-  /// Before each backward: zeroes the gradients (one fill a bucket).
+  /// Before each backward, with micro-steps before the first: no parameter has a gradient.
   void zero_grad();
   /// Whether the next backward communicates; false on all but the last micro-step of gradient
   /// accumulation. Gradients of the micro-steps add up where they are; the whole sum is sent once.

@@ -6,6 +6,8 @@
 
 namespace diffprob::dist {
 
+class GradientPlaces;
+
 struct GradientReducerOptions {
   std::int64_t bucket_bytes = 25 << 20;  ///< a bucket is sent when it holds this much
   /// Size of the first bucket: small, so that communication starts early.
@@ -23,6 +25,8 @@ struct GradientReducerOptions {
   /// the reverse order of the parameters: where NCCL adds a number up depends on its place in a
   /// bucket, so only then does a resumed training give equal bits.
   bool reorder = true;
+  /// Told where gradients are to lie; it must outlive the reducer. May be null.
+  GradientPlaces* places = nullptr;
 };
 
 }  // namespace diffprob::dist

@@ -91,7 +91,7 @@ enum class RecordDynamics {
 };
 
 /// Kernels that have not run on a GPU yet.
-enum class UntriedKernel { kSumStatistics, kFaces, kOwnClasses };
+enum class UntriedKernel { kSumStatistics, kFaces, kOwnClasses, kWeights };
 [[nodiscard]] const std::vector<Word<UntriedKernel>>& untried_kernel_words();
 
 struct TrainConfig {

@@ -64,9 +64,12 @@ std::vector<Field> step_fields(TrainConfig& t) {
              {{"auto", CudaGraph::kAuto}, {"true", CudaGraph::kOn}, {"false", CudaGraph::kOff}}),
       list_of("train.untried_kernels", &t.untried_kernels,
               "kernels that are tested on CPUs but have not run on a GPU yet: sum_statistics (the "
-              "batch norm that writes a block's output also sums it up for the next one), faces "
-              "(normalised images in the precision of the step; GPU only), own_classes (the head "
-              "handles target classes on the local rows; GPU only)",
+              "batch norm that writes a block's output, or the gradient of one, also sums it up "
+              "for the "
+              "next), faces (normalised images in the precision of the step; GPU only), "
+              "own_classes (the head handles target classes on the local rows; GPU only), weights "
+              "(convolution weights channels-last, cast at once, gradients written where they are "
+              "reduced; GPU only)",
               untried_kernel_words()),
       number("train.ema_decay", &t.ema_decay, 0, 0.999999,
              "moving average of the weights, used for verification and export; 0: off"),
@@ -125,7 +128,8 @@ const std::vector<Word<UntriedKernel>>& untried_kernel_words() {
   static const std::vector<Word<UntriedKernel>> words = {
       {"sum_statistics", UntriedKernel::kSumStatistics},
       {"faces", UntriedKernel::kFaces},
-      {"own_classes", UntriedKernel::kOwnClasses}};
+      {"own_classes", UntriedKernel::kOwnClasses},
+      {"weights", UntriedKernel::kWeights}};
   return words;
 }
 

@@ -12,6 +12,7 @@
 #include "model/inference/autocast.h"
 #include "model/input/gpu_ops.h"
 #include "model/input/normalize.h"
+#include "model/networks/activation_format.h"
 #include "model/optim/gradient_clip.h"
 
 namespace diffprob::launch {
@@ -32,14 +33,29 @@ bool uses_kernel(const Config& config, UntriedKernel kernel) {
   return std::find(kernels.begin(), kernels.end(), kernel) != kernels.end();
 }
 
+/// What a network in training is given and fills; they outlive it.
+struct NetworkParts {
+  dist::GradientPlaces& places;
+  model::SixteenBitWeights& weights;
+};
+
 std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_t seed,
-                                              Runtime& runtime) {
+                                              Runtime& runtime, const NetworkParts& parts) {
   model::BackboneOptions options = config.model.network;
   options.seed = seed;
   options.sum_outputs = uses_kernel(config, UntriedKernel::kSumStatistics);
   if (config.model.sync_batch_norm) options.sync_batch_norm = &runtime.tensors();
+  const bool on_gpu = runtime.device().is_cuda();
+  const bool own_weights = on_gpu && uses_kernel(config, UntriedKernel::kWeights);
+  if (!on_gpu || own_weights) options.gradient_places = &parts.places;
+  options.sixteen_bit_weights = &parts.weights;
   auto backbone = model::make_backbone(options);
   backbone->to(runtime.device());
+  if (own_weights) {
+    model::lay_out_weights(*backbone);
+    const at::ScalarType type = scalar_type(precision_on(runtime.device(), config.train.precision));
+    if (type != at::kFloat) parts.weights.follow(*backbone, type);
+  }
   backbone->train();
   return backbone;
 }
@@ -61,7 +77,8 @@ model::HeadOptions head_options(const Config& config, std::int64_t num_classes,
 
 namespace {
 
-dist::GradientReducerOptions reducer_options(const Config& config, const Runtime& runtime) {
+dist::GradientReducerOptions reducer_options(const Config& config, const Runtime& runtime,
+                                             dist::GradientPlaces& places) {
   const at::ScalarType type = config.train.reducer.communication_dtype;
   const std::int64_t most = dist::most_ranks_adding_in(type, runtime.device());
   if (runtime.world_size() > most) {
@@ -74,6 +91,7 @@ dist::GradientReducerOptions reducer_options(const Config& config, const Runtime
   dist::GradientReducerOptions options = config.train.reducer;
   options.bucket_bytes = static_cast<std::int64_t>(config.dist.bucket_mib * kBytesPerMebibyte);
   options.reorder = !config.train.deterministic;
+  options.places = &places;
   return options;
 }
 
@@ -131,11 +149,11 @@ TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64
     : config_(config),
       seed_(seed),
       runtime_(runtime),
-      backbone_(make_network(config, seed, runtime)),
+      backbone_(make_network(config, seed, runtime, {places_, weights_})),
       head_groups_(config, num_classes, runtime),
       head_(head_options(config, num_classes, seed), head_groups_.group(), head_groups_.replicas()),
       parameters_(trained_parameters(*backbone_)),
-      reducer_(parameters_, runtime.tensors(), reducer_options(config, runtime)),
+      reducer_(parameters_, runtime.tensors(), reducer_options(config, runtime, places_)),
       optimizer_(make_optimizer(config.train, parameters_, network_decays(config, *backbone_))),
       head_optimizer_(config.train, head_),
       snapshot_(*backbone_),
@@ -218,6 +236,7 @@ model::StepControl TrainStep::decide(const Input& input) {
 
 void TrainStep::update(const Input& input, const data::Batch* records_of) {
   reducer_.zero_grad();
+  weights_.refresh();
   {
     const at::NoGradGuard no_grad;
     snapshot_.save();

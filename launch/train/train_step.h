@@ -6,6 +6,7 @@
 #include <string>
 
 #include "data/loading/loader.h"
+#include "dist/reducer/gradient_places.h"
 #include "dist/reducer/gradient_reducer.h"
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/checkpoint/network.h"
@@ -21,6 +22,7 @@
 #include "launch/train/step_records.h"
 #include "model/head/sharded_head.h"
 #include "model/networks/backbone.h"
+#include "model/networks/sixteen_bit_weights.h"
 #include "model/optim/buffer_snapshot.h"
 #include "model/optim/ema.h"
 #include "model/optim/loss_scaler.h"
@@ -112,6 +114,8 @@ class TrainStep {
   const Config& config_;
   std::uint64_t seed_;
   Runtime& runtime_;
+  dist::GradientPlaces places_;
+  model::SixteenBitWeights weights_;
   std::shared_ptr<model::Backbone> backbone_;
   HeadGroups head_groups_;
   model::ShardedHead head_;

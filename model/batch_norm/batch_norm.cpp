@@ -26,12 +26,21 @@ at::Tensor laid_out_as(const at::Tensor& grad, const at::Tensor& x) {
                                        : at::MemoryFormat::Contiguous);
 }
 
+/// Returns true if both are views of the same numbers, in the same order.
+bool same_values(const at::Tensor& a, const at::Tensor& b) {
+  return a.is_alias_of(b) && a.sizes() == b.sizes() && a.strides() == b.strides() &&
+         a.storage_offset() == b.storage_offset();
+}
+
 /// What one pass has besides tensors that gradients flow to.
 struct Pass {
   BatchStatistics statistics;
   bool fork;  ///< return x as a second output
   dist::Communicator* sync;
-  at::Tensor* sums_of_output;  ///< null: not needed
+  dist::GradientPlaces* places;
+  at::Tensor* sums_of_output;                      ///< null: not needed
+  c10::intrusive_ptr<OutputGradient> of_output{};  ///< null: the next layer does not sum it up
+  c10::intrusive_ptr<OutputGradient> of_input{};   ///< null: the layer before needs no sums
 };
 
 /// Saves only x and recomputes everything else in the backward pass. Tensors that need a gradient
@@ -50,7 +59,10 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
     ctx->saved_data["count"] = statistics.count;
     ctx->saved_data["frozen"] = statistics.frozen;
     ctx->saved_data["residual"] = residual.has_value();
-    ctx->saved_data["sync"] = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(pass.sync));
+    ctx->saved_data["sync"] = as_number(pass.sync);
+    ctx->saved_data["places"] = as_number(pass.places);
+    keep(pass.of_output, "of_output", ctx);
+    keep(pass.of_input, "of_input", ctx);
     return pass.fork ? variable_list{y, x} : variable_list{y};
   }
 
@@ -62,11 +74,19 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
                                         saved[6], ctx->saved_data["frozen"].toBool()};
     const at::Tensor extra = grads.size() > 1 ? grads[1] : at::Tensor();
     const at::Tensor grad = laid_out_as(grads[0].defined() ? grads[0] : at::zeros_like(x), x);
-    const BatchGradientSums local = batch_gradient_sums(grad, x, affine, statistics);
+    const BatchGradientSums local = batch_gradient_sums(
+        grad, x, affine, statistics, places_of(affine, ctx), take_sums(grad, ctx));
     const at::Tensor sums = over_all_ranks(local.sums, ctx, statistics);
-    const at::Tensor grad_x = ctx->needs_input_grad(0)
-                                  ? batch_input_gradient(grad, x, affine, statistics, sums, extra)
-                                  : at::Tensor();
+    at::Tensor grad_x;
+    if (ctx->needs_input_grad(0)) {
+      OutputGradient* input = kept(ctx, "of_input");
+      grad_x = batch_input_gradient(grad, x, affine, statistics, sums, extra,
+                                    input != nullptr ? &input->layer : nullptr);
+      if (input != nullptr) {
+        input->layer.x = at::Tensor();
+        input->written = grad_x;
+      }
+    }
     return {grad_x,
             local.weight,
             local.bias,
@@ -76,10 +96,50 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
   }
 
  private:
+  /// Autograd keeps numbers, but no pointers.
+  template <class T>
+  static std::int64_t as_number(T* pointer) {
+    return static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(pointer));
+  }
+  template <class T>
+  static T* pointer_of(AutogradContext* ctx, const char* name) {
+    return reinterpret_cast<T*>(static_cast<std::intptr_t>(ctx->saved_data[name].toInt()));
+  }
+
+  static void keep(const c10::intrusive_ptr<OutputGradient>& link, const char* name,
+                   AutogradContext* ctx) {
+    if (link) ctx->saved_data[name] = c10::IValue::make_capsule(link);
+  }
+  static OutputGradient* kept(AutogradContext* ctx, const char* name) {
+    const auto found = ctx->saved_data.find(name);
+    if (found == ctx->saved_data.end()) return nullptr;
+    return static_cast<OutputGradient*>(found->second.toCapsule().get());
+  }
+
+  /// Returns the sums that the next layer took of `grad` when it wrote it; undefined if none did,
+  /// or if the gradient of this output has come another way.
+  static at::Tensor take_sums(const at::Tensor& grad, AutogradContext* ctx) {
+    OutputGradient* output = kept(ctx, "of_output");
+    if (output == nullptr) return {};
+    const bool same = output->written.defined() && same_values(output->written, grad);
+    const at::Tensor sums = same ? output->layer.sums : at::Tensor();
+    output->written = output->layer.sums = output->layer.x = at::Tensor();
+    return sums;
+  }
+
+  static BatchAffine places_of(const BatchAffine& affine, AutogradContext* ctx) {
+    auto* places = pointer_of<dist::GradientPlaces>(ctx, "places");
+    const auto place = [places](const at::Tensor& parameter) {
+      return places != nullptr && parameter.defined() && parameter.requires_grad()
+                 ? places->take(parameter)
+                 : at::Tensor();
+    };
+    return {place(affine.weight), place(affine.bias), place(affine.slope)};
+  }
+
   static at::Tensor over_all_ranks(const at::Tensor& local_sums, AutogradContext* ctx,
                                    const BatchStatistics& statistics) {
-    auto* sync = reinterpret_cast<dist::Communicator*>(
-        static_cast<std::intptr_t>(ctx->saved_data["sync"].toInt()));
+    auto* sync = pointer_of<dist::Communicator>(ctx, "sync");
     if (sync == nullptr || statistics.frozen) return local_sums;
     at::Tensor sums = local_sums.slice(0, 0, 2).clone();
     sync->all_reduce(sums)->wait_stream();
@@ -141,9 +201,9 @@ BatchStatistics training_statistics(const Norm& bn, const at::Tensor& x, const a
 }
 
 template <class Norm>
-BatchStatistics statistics_of(Norm& bn, const at::Tensor& x, BatchNormContext& context) {
+BatchStatistics statistics_of(Norm& bn, const at::Tensor& x, const at::Tensor& sums,
+                              BatchNormContext& context) {
   const at::NoGradGuard no_grad;
-  const at::Tensor sums = context.take_sums(x);
   if (context.tape != nullptr && context.repeating) return context.tape->next();
   BatchStatistics statistics =
       bn.is_training() ? training_statistics(bn, x, sums, context.sync) : frozen_statistics(bn);
@@ -184,15 +244,21 @@ template <class Norm>
 variable_list fused_batch_norm(Norm& bn, const at::Tensor& x, const FusedWith& parts,
                                BatchNormContext& context,
                                OutputGoesTo next = OutputGoesTo::kOtherLayer) {
-  const BatchStatistics statistics = statistics_of(bn, x, context);
+  const BatchNormContext::Output input = context.take_output(x);
+  const BatchStatistics statistics = statistics_of(bn, x, input.sums, context);
   const bool summing = context.sum_outputs && next == OutputGoesTo::kBatchNorm &&
-                       bn.is_training() && !context.repeating;
+                       bn.is_training() && !context.repeating && has_batch_kernels(x);
+  Pass pass{statistics, parts.fork, context.sync, context.places, nullptr};
+  if (!parts.slope.defined()) pass.of_input = input.gradient;  // else too many registers
   at::Tensor sums;
+  if (summing) pass.sums_of_output = &sums;
+  if (summing && !parts.slope.defined() && at::GradMode::is_enabled()) {
+    pass.of_output = c10::make_intrusive<OutputGradient>();
+    pass.of_output->layer = {x.detach(), statistics.mean, {}};
+  }
   const variable_list found = BatchNormFunction::apply(
-      x, maybe(bn.weight), maybe(bn.bias), maybe(parts.slope), maybe(parts.residual),
-      Pass{statistics, parts.fork, context.sync, summing ? &sums : nullptr});
-  if (sums.defined()) context.output = found[0].detach();
-  context.output_sums = sums;
+      x, maybe(bn.weight), maybe(bn.bias), maybe(parts.slope), maybe(parts.residual), pass);
+  if (summing) context.output = {found[0].detach(), sums, pass.of_output};
   return found;
 }
 
@@ -211,13 +277,9 @@ const BatchStatistics& StatisticsTape::next() {
   return kept_[next_++];
 }
 
-at::Tensor BatchNormContext::take_sums(const at::Tensor& x) {
-  const bool same = output_sums.defined() && x.is_alias_of(output) && x.sizes() == output.sizes() &&
-                    x.strides() == output.strides() &&
-                    x.storage_offset() == output.storage_offset();
-  at::Tensor sums = same ? output_sums : at::Tensor();
-  output = output_sums = at::Tensor();
-  return sums;
+BatchNormContext::Output BatchNormContext::take_output(const at::Tensor& x) {
+  Output last = std::exchange(output, {});
+  return last.tensor.defined() && same_values(x, last.tensor) ? last : Output{};
 }
 
 at::Tensor batch_norm(torch::nn::BatchNorm2dImpl& bn, const at::Tensor& x,

@@ -5,10 +5,13 @@
 #include <utility>
 #include <vector>
 
+#include <torch/custom_class.h>
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
 
 #include "dist/communicator.h"
+#include "dist/reducer/gradient_places.h"
+#include "model/batch_norm/ops.h"
 #include "model/batch_norm/types.h"
 
 namespace diffprob::model {
@@ -28,25 +31,37 @@ class StatisticsTape {
   std::size_t next_ = 0;
 };
 
+/// Between a batch norm and the one that reads its output, from the forward pass of the first to
+/// its backward pass.
+struct OutputGradient : torch::CustomClassHolder {
+  LayerBefore layer;   ///< the first one; sums are left there by the backward pass of the second
+  at::Tensor written;  ///< the gradient of the output that these sums are of
+};
+
 /// How the batch norms of one network work, and what one of them leaves for the next; shared by the
 /// blocks of the network.
 struct BatchNormContext {
   /// Statistics are taken over the batches of all its ranks; null: over this rank's batch.
   dist::Communicator* sync = nullptr;
   bool fused = true;  ///< use our kernels where they apply (ops.h); false: LibTorch's operators
-  /// Layers whose output goes to another batch norm compute the sums for its statistics, where
-  /// our kernels apply.
+  /// Where our kernels apply, a layer whose output goes to another batch norm computes the sums for
+  /// its statistics, and that one, in the backward pass, the gradient sums of the first.
   bool sum_outputs = false;
+  /// Where gradients of parameters go; null: into new tensors.
+  dist::GradientPlaces* places = nullptr;
   StatisticsTape* tape = nullptr;  ///< set only during a pass that is recorded or repeated
   bool repeating = false;          ///< with a tape: true when the pass is repeated
 
-  /// Returns the sums that the last pass left of `x` if it wrote x, else an undefined tensor.
-  /// Forgets them either way.
-  [[nodiscard]] at::Tensor take_sums(const at::Tensor& x);
-  /// The last output and its sums, until the next layer takes them. The output is held so that its
-  /// memory cannot become another tensor's meanwhile.
-  at::Tensor output{};
-  at::Tensor output_sums{};
+  /// The last output and what is known of it, until the next layer takes that. The output is held
+  /// so that its memory cannot become another tensor's meanwhile.
+  struct Output {
+    at::Tensor tensor{};
+    at::Tensor sums{};
+    c10::intrusive_ptr<OutputGradient> gradient{};  ///< null: sums of it are not needed
+  };
+  Output output{};
+  /// Returns `output` if it is x, else an empty one. Forgets it either way.
+  [[nodiscard]] Output take_output(const at::Tensor& x);
 };
 
 /// Which layer takes the output of a batch norm.

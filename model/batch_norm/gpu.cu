@@ -164,42 +164,59 @@ __global__ void __launch_bounds__(kThreads, kLeastResident)
                            float* partials) {
   constexpr int width = kWidth<T>;
   const ThreadPlace place = thread::place_of<width>(layout, blockIdx.x, threadIdx.x);
-  float sums[3][width] = {};
+  constexpr int quantities = thread::gradient_quantities(with_slope);
+  float sums[quantities][width] = {};
   if (place.channel >= 0) {
     const Channels<width> channels = thread::channels_of<width>(parameters, place.channel);
     thread::add_gradient_sums<T, width, with_slope>(arrays.grad, arrays.x, channels, place, sums);
   }
-  store_block_sums<3, width>(sums, layout, place, partials);
+  store_block_sums<quantities, width>(sums, layout, place, partials);
 }
 
-template <class T, bool with_slope, bool with_residual>
+/// Fills in what the gradient of x gets from statistics that depend on x.
+template <int width>
+__device__ void add_statistics_terms(const ChannelArrays& parameters, const BatchSums& batch,
+                                     int all_channels, const ThreadPlace& place,
+                                     Channels<width>& channels) {
+  if (batch.sums == nullptr) return;
+  const double count = batch.shared_count != nullptr ? *batch.shared_count : batch.count;
+  DIFFPROB_UNROLL(8)
+  for (int i = 0; i < width; ++i) {
+    const int c = place.channel + i;
+    const double scale =
+        parameters.inv_std[c] *
+        (parameters.weight != nullptr ? static_cast<double>(parameters.weight[c]) : 1.0);
+    // The sums were taken with the mean rounded to float32; this makes them those of the mean.
+    const double sum = batch.sums[c];
+    const double product = batch.sums[all_channels + c] +
+                           (static_cast<double>(channels.mean[i]) - parameters.mean[c]) * sum;
+    const auto terms =
+        thread::statistics_gradient(sum, product, scale, parameters.inv_std[c], count);
+    channels.constant[i] = terms.constant;
+    channels.factor[i] = terms.factor;
+  }
+}
+
+template <class T, bool with_slope, bool with_residual, bool with_before>
 __global__ void __launch_bounds__(kThreads, kLeastResident)
     diffprob_input_gradients(TypedArrays<T> arrays, ChannelArrays parameters, BatchSums batch,
-                             ThreadLayout layout) {
+                             BeforeArrays before, ThreadLayout layout) {
   constexpr int width = kWidth<T>;
   const ThreadPlace place = thread::place_of<width>(layout, blockIdx.x, threadIdx.x);
-  if (place.channel < 0) return;
-  Channels<width> channels = thread::channels_of<width>(parameters, place.channel);
-  if (batch.sums != nullptr) {
-    const double count = batch.shared_count != nullptr ? *batch.shared_count : batch.count;
-    DIFFPROB_UNROLL(8)
-    for (int i = 0; i < width; ++i) {
-      const int c = place.channel + i;
-      const double scale =
-          parameters.inv_std[c] *
-          (parameters.weight != nullptr ? static_cast<double>(parameters.weight[c]) : 1.0);
-      // The sums were taken with the mean rounded to float32; this makes them those of the mean.
-      const double sum = batch.sums[c];
-      const double product = batch.sums[layout.channels + c] +
-                             (static_cast<double>(channels.mean[i]) - parameters.mean[c]) * sum;
-      const auto terms =
-          thread::statistics_gradient(sum, product, scale, parameters.inv_std[c], count);
-      channels.constant[i] = terms.constant;
-      channels.factor[i] = terms.factor;
+  float sums[2][width] = {};
+  if (place.channel >= 0) {
+    Channels<width> channels = thread::channels_of<width>(parameters, place.channel);
+    add_statistics_terms<width>(parameters, batch, layout.channels, place, channels);
+    thread::LayerBefore<T, width> layer{static_cast<const T*>(before.x), {}};
+    if constexpr (with_before) {
+      DIFFPROB_UNROLL(8)
+      for (int i = 0; i < width; ++i)
+        layer.mean[i] = static_cast<float>(before.mean[place.channel + i]);
     }
+    thread::input_gradients<T, width, with_slope, with_residual, with_before>(
+        arrays.grad, arrays.x, arrays.residual, channels, place, arrays.out, layer, sums);
   }
-  thread::input_gradients<T, width, with_slope, with_residual>(
-      arrays.grad, arrays.x, arrays.residual, channels, place, arrays.out);
+  if constexpr (with_before) store_block_sums<2, width>(sums, layout, place, before.partials);
 }
 
 /// Adds up the partial sums of one channel over the blocks, in float64 and always in the same
@@ -264,16 +281,16 @@ __global__ void diffprob_finish_moments(const T* x, const float* partials, int b
   if (out.num_batches != nullptr && c == 0) *out.num_batches += 1;
 }
 
+template <bool with_slope>
 __global__ void diffprob_finish_gradient_sums(const float* partials, int blocks, int channels,
                                               ChannelArrays parameters, GradientOutputs out) {
   const int c = blockIdx.x * kFinishChannels + threadIdx.x;
-  double found[3];
+  double found[thread::gradient_quantities(with_slope)];
   sum_partials(partials, blocks, channels, c, found);
   if (threadIdx.y != 0 || c >= channels) return;
-  const double sum = found[0], product = found[1], slope = found[2];
+  const double sum = found[0], product = found[1];
   out.sums[c] = sum;
   out.sums[channels + c] = product;
-  out.sums[2 * channels + c] = slope;
   // The products were taken with the mean rounded to float32; input_gradients() corrects them
   // again, for the sums over all ranks.
   const double rounding =
@@ -281,7 +298,7 @@ __global__ void diffprob_finish_gradient_sums(const float* partials, int blocks,
   if (out.weight != nullptr)
     out.weight[c] = static_cast<float>((product + rounding) * parameters.inv_std[c]);
   if (out.bias != nullptr) out.bias[c] = static_cast<float>(sum);
-  if (out.slope != nullptr) out.slope[c] = static_cast<float>(slope);
+  if constexpr (with_slope) out.slope[c] = static_cast<float>(found[2]);
 }
 
 /// Calls body(T{}, the kernel as a compile-time constant).
@@ -294,6 +311,19 @@ void with_normalize_kernel(Number type, const NormalizeParts& parts, const Body&
       constexpr auto summing = diffprob_normalize<T, slope.value, residual.value, true>;
       parts.moments ? body(zero, std::integral_constant<decltype(summing), summing>{})
                     : body(zero, std::integral_constant<decltype(plain), plain>{});
+    });
+  });
+}
+
+template <class Body>
+void with_input_gradient_kernel(Number type, const InputGradientParts& parts, const Body& body) {
+  with_type(type, [&](auto zero) {
+    using T = decltype(zero);
+    with_constants(parts.slope, parts.residual, [&](auto slope, auto residual) {
+      constexpr auto plain = diffprob_input_gradients<T, slope.value, residual.value, false>;
+      constexpr auto summing = diffprob_input_gradients<T, false, residual.value, true>;
+      parts.before ? body(zero, std::integral_constant<decltype(summing), summing>{})
+                   : body(zero, std::integral_constant<decltype(plain), plain>{});
     });
   });
 }
@@ -384,22 +414,33 @@ void finish_gradient_sums(const Rows& rows, const float* partials, int blocks,
                           const ChannelArrays& channels, const GradientOutputs& outputs,
                           CUstream_st* stream) {
   const dim3 threads(kFinishChannels, kFinishParts);
-  diffprob_finish_gradient_sums<<<finish_blocks(rows), threads, 0, stream>>>(
-      partials, blocks, rows.channels, channels, outputs);
+  const auto launch = [&](auto kernel) {
+    kernel<<<finish_blocks(rows), threads, 0, stream>>>(partials, blocks, rows.channels, channels,
+                                                        outputs);
+  };
+  channels.slope != nullptr ? launch(diffprob_finish_gradient_sums<true>)
+                            : launch(diffprob_finish_gradient_sums<false>);
   check_launch("gradients of the parameters");
 }
 
+int input_gradient_blocks(const Rows& rows, const InputGradientParts& parts, int multiprocessors) {
+  int blocks = 0;
+  with_input_gradient_kernel(rows.type, parts, [&](auto, auto kernel) {
+    blocks = blocks_for(rows, multiprocessors * resident_blocks<kernel.value>());
+  });
+  return blocks;
+}
+
 void input_gradients(const Rows& rows, const Arrays& arrays, const ChannelArrays& channels,
-                     const BatchSums& batch, int multiprocessors, CUstream_st* stream) {
-  with_type(rows.type, [&](auto zero) {
+                     const BatchSums& batch, const BeforeArrays& before, int blocks,
+                     CUstream_st* stream) {
+  const ThreadLayout layout = layout_of(rows, blocks);
+  const InputGradientParts parts = {channels.slope != nullptr, arrays.residual != nullptr,
+                                    before.x != nullptr};
+  with_input_gradient_kernel(rows.type, parts, [&](auto zero, auto kernel) {
     using T = decltype(zero);
-    with_constants(
-        channels.slope != nullptr, arrays.residual != nullptr, [&](auto slope, auto residual) {
-          constexpr auto kernel = diffprob_input_gradients<T, slope.value, residual.value>;
-          const int blocks = blocks_for(rows, multiprocessors * resident_blocks<kernel>());
-          kernel<<<blocks, kThreads, 0, stream>>>(TypedArrays<T>(arrays), channels, batch,
-                                                  layout_of(rows, blocks));
-        });
+    kernel.value<<<blocks, kThreads, parts.before ? shared_bytes(layout) : 0, stream>>>(
+        TypedArrays<T>(arrays), channels, batch, before, layout);
   });
   check_launch("input gradients");
 }

@@ -57,13 +57,15 @@ struct NormalizeParts {
 [[nodiscard]] int normalize_blocks(const Rows& rows, const NormalizeParts& parts,
                                    int multiprocessors);
 
-/// partials [blocks, 3, channels] <- sums of g, of g (x - mean), gradient of the slope.
+/// partials [blocks, 2 or 3, channels] <- sums of g, of g (x - mean) and, with a slope, its
+/// gradient.
 void sum_gradients(const Rows& rows, const Arrays& arrays, const ChannelArrays& channels,
                    float* partials, int blocks, CUstream_st* stream);
 
-/// What finish_gradient_sums() writes. Gradients of the parameters, [channels] each, may be null.
+/// What finish_gradient_sums() writes. Gradients of weight and bias, [channels] each, may be null;
+/// that of a slope that there is may not.
 struct GradientOutputs {
-  double* sums;  ///< [3, channels], the partial sums of all blocks added up
+  double* sums;  ///< [2, channels], the partial sums of g and g (x - mean) added up
   float* weight;
   float* bias;
   float* slope;
@@ -74,12 +76,28 @@ void finish_gradient_sums(const Rows& rows, const float* partials, int blocks,
 
 /// What the gradient of x needs to know of the whole batch.
 struct BatchSums {
-  const double* sums;          ///< [2 or 3, channels], over all ranks; null: statistics are frozen
+  const double* sums;          ///< [2, channels], over all ranks; null: statistics are frozen
   double count;                ///< values per channel
   const double* shared_count;  ///< over all ranks, on the device; null: use count
 };
-/// out = gradient of x + residual.
+/// The layer without PReLU whose output x is; x null: it takes no part, as it has to be where the
+/// layer of x has a slope.
+struct BeforeArrays {
+  const void* x;       ///< its input, of the shape and type of the batch
+  const double* mean;  ///< [channels]
+  float* partials;     ///< [blocks, 2, channels] <- what sum_gradients() would find for it
+};
+/// out = gradient of x + residual. blocks: input_gradient_blocks().
 void input_gradients(const Rows& rows, const Arrays& arrays, const ChannelArrays& channels,
-                     const BatchSums& batch, int multiprocessors, CUstream_st* stream);
+                     const BatchSums& batch, const BeforeArrays& before, int blocks,
+                     CUstream_st* stream);
+/// The optional parts of a call of input_gradients().
+struct InputGradientParts {
+  bool slope;
+  bool residual;
+  bool before;
+};
+[[nodiscard]] int input_gradient_blocks(const Rows& rows, const InputGradientParts& parts,
+                                        int multiprocessors);
 
 }  // namespace diffprob::model::gpu

@@ -30,14 +30,15 @@ at::Tensor batch_normalize(const at::Tensor& /*x*/, const BatchAffine& /*affine*
 
 BatchGradientSums batch_gradient_sums(const at::Tensor& /*grad*/, const at::Tensor& /*x*/,
                                       const BatchAffine& /*affine*/,
-                                      const BatchStatistics& /*statistics*/) {
+                                      const BatchStatistics& /*statistics*/,
+                                      const BatchAffine& /*places*/, const at::Tensor& /*known*/) {
   absent();
 }
 
 at::Tensor batch_input_gradient(const at::Tensor& /*grad*/, const at::Tensor& /*x*/,
                                 const BatchAffine& /*affine*/,
                                 const BatchStatistics& /*statistics*/, const at::Tensor& /*sums*/,
-                                const at::Tensor& /*extra*/) {
+                                const at::Tensor& /*extra*/, LayerBefore* /*before*/) {
   absent();
 }
 

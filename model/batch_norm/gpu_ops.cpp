@@ -54,6 +54,17 @@ at::Tensor moment_sums(const at::Tensor& x, const at::Tensor& known) {
   return partials;
 }
 
+/// Returns [blocks, 2 or 3, C], what sum_gradients() finds.
+at::Tensor gradient_partials(const at::Tensor& grad, const at::Tensor& x,
+                             const ChannelArrays& parameters) {
+  const int blocks = gradient_blocks(rows_of(x), multiprocessors_of(x));
+  const int quantities = thread::gradient_quantities(parameters.slope != nullptr);
+  const at::Tensor partials = at::empty({blocks, quantities, x.size(1)}, options_of(x, at::kFloat));
+  sum_gradients(rows_of(x), {x.const_data_ptr(), grad.const_data_ptr()}, parameters,
+                partials.mutable_data_ptr<float>(), blocks, stream_of(x));
+  return partials;
+}
+
 int blocks_of(const at::Tensor& partials) {
   return static_cast<int>(partials.size(0));
 }
@@ -118,27 +129,24 @@ at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine,
 }
 
 BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x,
-                                      const BatchAffine& affine,
-                                      const BatchStatistics& statistics) {
+                                      const BatchAffine& affine, const BatchStatistics& statistics,
+                                      const BatchAffine& places, const at::Tensor& known) {
   const c10::cuda::CUDAGuard guard(x.device());
   const Rows rows = rows_of(x);
-  const int blocks = gradient_blocks(rows, multiprocessors_of(x));
   const ChannelArrays parameters = parameters_of(affine, statistics);
-  const at::Tensor partials = at::empty({blocks, 3, x.size(1)}, options_of(x, at::kFloat));
-  sum_gradients(rows, {x.const_data_ptr(), grad.const_data_ptr()}, parameters,
-                partials.mutable_data_ptr<float>(), blocks, stream_of(x));
+  const at::Tensor partials = known.defined() ? known : gradient_partials(grad, x, parameters);
   BatchGradientSums found;
-  found.sums = at::empty({3, x.size(1)}, options_of(x, at::kDouble));
-  const auto like = [](const at::Tensor& parameter) {
-    return parameter.defined() ? at::empty_like(parameter) : at::Tensor();
+  found.sums = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
+  const auto place_of = [](const at::Tensor& parameter, const at::Tensor& place) {
+    return place.defined() || !parameter.defined() ? place : at::empty_like(parameter);
   };
-  found.weight = like(affine.weight);
-  found.bias = like(affine.bias);
-  found.slope = like(affine.slope);
+  found.weight = place_of(affine.weight, places.weight);
+  found.bias = place_of(affine.bias, places.bias);
+  found.slope = place_of(affine.slope, places.slope);
   const auto floats = [](const at::Tensor& tensor) {
     return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr;
   };
-  finish_gradient_sums(rows, partials.const_data_ptr<float>(), blocks, parameters,
+  finish_gradient_sums(rows, partials.const_data_ptr<float>(), blocks_of(partials), parameters,
                        {found.sums.mutable_data_ptr<double>(), floats(found.weight),
                         floats(found.bias), floats(found.slope)},
                        stream_of(x));
@@ -147,7 +155,8 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
 
 at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
                                 const BatchAffine& affine, const BatchStatistics& statistics,
-                                const at::Tensor& sums, const at::Tensor& extra) {
+                                const at::Tensor& sums, const at::Tensor& extra,
+                                LayerBefore* before) {
   const c10::cuda::CUDAGuard guard(x.device());
   const at::Tensor other = beside(extra, x);
   const at::Tensor grad_x = at::empty_like(x);
@@ -155,10 +164,19 @@ at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
       statistics.frozen ? nullptr : sums.const_data_ptr<double>(), statistics.count,
       statistics.shared_count.defined() ? statistics.shared_count.const_data_ptr<double>()
                                         : nullptr};
+  const int blocks = input_gradient_blocks(
+      rows_of(x), {affine.slope.defined(), other.defined(), before != nullptr},
+      multiprocessors_of(x));
+  BeforeArrays layer{nullptr, nullptr, nullptr};
+  if (before != nullptr) {
+    before->sums = at::empty({blocks, 2, x.size(1)}, options_of(x, at::kFloat));
+    layer = {before->x.const_data_ptr(), before->mean.const_data_ptr<double>(),
+             before->sums.mutable_data_ptr<float>()};
+  }
   input_gradients(
       rows_of(x),
       {x.const_data_ptr(), grad.const_data_ptr(), data_or_null(other), grad_x.mutable_data_ptr()},
-      parameters_of(affine, statistics), batch, multiprocessors_of(x), stream_of(x));
+      parameters_of(affine, statistics), batch, layer, blocks, stream_of(x));
   return grad_x;
 }
 

@@ -19,10 +19,13 @@ namespace diffprob::model::gpu {
                                          const at::Tensor& residual, at::Tensor* sums_of_output);
 [[nodiscard]] BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x,
                                                     const BatchAffine& affine,
-                                                    const BatchStatistics& statistics);
+                                                    const BatchStatistics& statistics,
+                                                    const BatchAffine& places,
+                                                    const at::Tensor& known);
 [[nodiscard]] at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
                                               const BatchAffine& affine,
                                               const BatchStatistics& statistics,
-                                              const at::Tensor& sums, const at::Tensor& extra);
+                                              const at::Tensor& sums, const at::Tensor& extra,
+                                              LayerBefore* before);
 
 }  // namespace diffprob::model::gpu

@@ -218,9 +218,10 @@ at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine,
 
 namespace {
 
-/// Returns [2, C] or, with a slope, [3, C]: the third row is the gradient of the slope.
+/// Returns [2, C] or, with a slope, [3, C]: the third row is the gradient of the slope. known:
+/// sums of the kernels, taken before.
 at::Tensor gradient_sums(const at::Tensor& grad, const at::Tensor& x, const BatchAffine& affine,
-                         const BatchStatistics& statistics) {
+                         const BatchStatistics& statistics, const at::Tensor& known) {
   const bool with_slope = affine.slope.defined();
   if (!has_host_kernels(x)) {
     const auto dims = all_but_channels(x);
@@ -237,12 +238,12 @@ at::Tensor gradient_sums(const at::Tensor& grad, const at::Tensor& x, const Batc
   const FloatTerms terms(affine, statistics);
   const host::Arrays arrays = {x.const_data_ptr<float>(), grad.const_data_ptr<float>()};
   const std::int64_t quantities = with_slope ? 3 : 2;
-  const at::Tensor sums =
-      sum_of_chunks(rows_of(x), quantities, [&](std::int64_t at, host::Rows rows, double* out) {
-        host::add_gradient_sums(
-            from_element(arrays, at), terms.pointers(), rows,
-            {out, out + rows.channels, with_slope ? out + 2 * rows.channels : nullptr});
-      });
+  const auto read = [&](std::int64_t at, host::Rows rows, double* out) {
+    host::add_gradient_sums(
+        from_element(arrays, at), terms.pointers(), rows,
+        {out, out + rows.channels, with_slope ? out + 2 * rows.channels : nullptr});
+  };
+  const at::Tensor sums = known.defined() ? known : sum_of_chunks(rows_of(x), quantities, read);
   // The kernels took the mean rounded to float32; this makes the products those of the mean.
   sums[1].add_((terms.mean.to(at::kDouble) - statistics.mean) * sums[0]);
   return sums;
@@ -251,24 +252,28 @@ at::Tensor gradient_sums(const at::Tensor& grad, const at::Tensor& x, const Batc
 }  // namespace
 
 BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x,
-                                      const BatchAffine& affine,
-                                      const BatchStatistics& statistics) {
-  if (gpu::has_batch_kernels(x)) return gpu::batch_gradient_sums(grad, x, affine, statistics);
-  const at::Tensor sums = gradient_sums(grad, x, affine, statistics);
-  const auto as = [](const at::Tensor& values, const at::Tensor& like) {
-    return values.to(like.scalar_type());
+                                      const BatchAffine& affine, const BatchStatistics& statistics,
+                                      const BatchAffine& places, const at::Tensor& known) {
+  if (gpu::has_batch_kernels(x))
+    return gpu::batch_gradient_sums(grad, x, affine, statistics, places, known);
+  const at::Tensor sums = gradient_sums(grad, x, affine, statistics, known);
+  const auto stored = [](const at::Tensor& values, const at::Tensor& parameter, at::Tensor place) {
+    return place.defined() ? place.copy_(values) : values.to(parameter.scalar_type());
   };
-  return {sums,
-          affine.weight.defined() ? as(sums[1] * statistics.inv_std, affine.weight) : at::Tensor(),
-          affine.bias.defined() ? as(sums[0], affine.bias) : at::Tensor(),
-          affine.slope.defined() ? as(sums[2], affine.slope) : at::Tensor()};
+  BatchGradientSums found = {sums, {}, {}, {}};
+  if (affine.weight.defined())
+    found.weight = stored(sums[1] * statistics.inv_std, affine.weight, places.weight);
+  if (affine.bias.defined()) found.bias = stored(sums[0], affine.bias, places.bias);
+  if (affine.slope.defined()) found.slope = stored(sums[2], affine.slope, places.slope);
+  return found;
 }
 
 at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
                                 const BatchAffine& affine, const BatchStatistics& statistics,
-                                const at::Tensor& sums, const at::Tensor& extra) {
+                                const at::Tensor& sums, const at::Tensor& extra,
+                                LayerBefore* before) {
   if (gpu::has_batch_kernels(x))
-    return gpu::batch_input_gradient(grad, x, affine, statistics, sums, extra);
+    return gpu::batch_input_gradient(grad, x, affine, statistics, sums, extra, before);
   const at::Tensor scale = scale_of(affine, statistics);
   at::Tensor constant = at::zeros_like(scale);
   at::Tensor factor = constant;
@@ -295,8 +300,21 @@ at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
   const at::Tensor grad_x = at::empty_like(x);
   const host::Arrays arrays = {x.const_data_ptr<float>(), grad.const_data_ptr<float>(),
                                data_or_null(other), grad_x.data_ptr<float>()};
-  for_chunks(rows_of(x), [&](std::int64_t at, host::Rows rows) {
+  const auto write = [&](std::int64_t at, host::Rows rows) {
     host::input_gradients(from_element(arrays, at), terms.pointers(), rows);
+  };
+  if (before == nullptr) {
+    for_chunks(rows_of(x), write);
+    return grad_x;
+  }
+  const at::Tensor mean = before->mean.to(at::kFloat);
+  host::ChannelTerms layer{};
+  layer.mean = mean.const_data_ptr<float>();
+  const host::Arrays layer_arrays = {before->x.const_data_ptr<float>(), arrays.out};
+  before->sums = sum_of_chunks(rows_of(x), 2, [&](std::int64_t at, host::Rows rows, double* out) {
+    write(at, rows);
+    host::add_gradient_sums(from_element(layer_arrays, at), layer, rows,
+                            {out, out + rows.channels, nullptr});
   });
   return grad_x;
 }

@@ -35,20 +35,34 @@ void update_running(const RunningStatistics& running, const at::Tensor& mean,
 
 /// Sums of the backward pass, with g the gradient of BN's output.
 struct BatchGradientSums {
-  at::Tensor sums;  ///< [2, C] float64 (or more rows): sums of g, of g (x - mean)
+  at::Tensor sums;  ///< [2, C] float64: sums of g, of g (x - mean)
   /// Gradients of the parameters, in the parameters' types; undefined for parameters that are.
   at::Tensor weight, bias, slope;
 };
+/// Gradients of parameters are computed into `places`, where these are defined. `known`: what
+/// batch_input_gradient() left in its LayerBefore when it wrote `grad`; undefined: grad and x are
+/// read once more.
 [[nodiscard]] BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x,
                                                     const BatchAffine& affine,
-                                                    const BatchStatistics& statistics);
+                                                    const BatchStatistics& statistics,
+                                                    const BatchAffine& places = {},
+                                                    const at::Tensor& known = {});
+
+/// The batch norm without PReLU whose output x is, of x's type and layout.
+struct LayerBefore {
+  at::Tensor x;     ///< its input
+  at::Tensor mean;  ///< [C] float64, of its statistics
+  at::Tensor sums;  ///< written: what its gradient sums follow from
+};
 
 /// Returns the gradient of x, plus `extra`. sums: those of batch_gradient_sums, added up over all
-/// ranks when the statistics are.
+/// ranks when the statistics are. before: may be null; else x must have batch kernels, and
+/// the layer no slope.
 [[nodiscard]] at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
                                               const BatchAffine& affine,
                                               const BatchStatistics& statistics,
-                                              const at::Tensor& sums, const at::Tensor& extra);
+                                              const at::Tensor& sums, const at::Tensor& extra,
+                                              LayerBefore* before = nullptr);
 
 /// Returns true if the kernels of this room apply to x.
 [[nodiscard]] bool has_batch_kernels(const at::Tensor& x);

@@ -198,12 +198,17 @@ DIFFPROB_HOST_DEVICE void normalize(const T* __restrict__ x, const T* __restrict
   }
 }
 
+/// How many sums the backward pass needs: that of the slope's gradient only with a PReLU.
+constexpr int gradient_quantities(bool with_slope) {
+  return with_slope ? 3 : 2;
+}
+
 /// Adds the rows of this thread, with g the gradient of BN's output: sums[0] += g, sums[1] +=
 /// g (x - mean), sums[2] += gradient of the PReLU's slope.
 template <class T, int kWidth, bool with_slope>
-DIFFPROB_HOST_DEVICE void add_gradient_sums(const T* __restrict__ grad, const T* __restrict__ x,
-                                            const Channels<kWidth>& channels,
-                                            const ThreadPlace& place, float (&sums)[3][kWidth]) {
+DIFFPROB_HOST_DEVICE void add_gradient_sums(
+    const T* __restrict__ grad, const T* __restrict__ x, const Channels<kWidth>& channels,
+    const ThreadPlace& place, float (&sums)[gradient_quantities(with_slope)][kWidth]) {
   constexpr int kAhead = rows_ahead(2, with_slope);
   for (std::int64_t top = place.row; top < place.rows; top += kAhead * place.step) {
     Pack<T, kWidth> values[kAhead];
@@ -222,7 +227,7 @@ DIFFPROB_HOST_DEVICE void add_gradient_sums(const T* __restrict__ grad, const T*
       for (int i = 0; i < kWidth; ++i) {
         const float value = static_cast<float>(values[k].value[i]);
         float g = static_cast<float>(grads[k].value[i]);
-        if (with_slope) {
+        if constexpr (with_slope) {
           const float z =
               normalized_float(value, channels.mean[i], channels.scale[i], channels.shift[i]);
           if (!(z > 0.0f)) {
@@ -250,18 +255,30 @@ DIFFPROB_HOST_DEVICE StatisticsGradient statistics_gradient(double sum, double p
           static_cast<float>(scale * inv_std * inv_std * product / count)};
 }
 
+/// The layer whose output x is, without PReLU: its input, and the mean of that.
+template <class T, int kWidth>
+struct LayerBefore {
+  const T* x;
+  float mean[kWidth];
+};
+
 /// Writes the gradient of x, plus `residual` (the gradient that comes around this layer), over the
-/// rows of this thread, from the last to the first.
-template <class T, int kWidth, bool with_slope, bool with_residual>
+/// rows of this thread, from the last to the first. With the layer before, also adds what
+/// add_gradient_sums() would find for it: what is written, as it is stored, is the gradient of its
+/// output.
+template <class T, int kWidth, bool with_slope, bool with_residual, bool with_before>
 DIFFPROB_HOST_DEVICE void input_gradients(const T* __restrict__ grad, const T* __restrict__ x,
                                           const T* __restrict__ residual,
                                           const Channels<kWidth>& channels,
-                                          const ThreadPlace& place, T* __restrict__ grad_x) {
-  constexpr int kAhead = rows_ahead(with_residual ? 3 : 2, with_slope);
+                                          const ThreadPlace& place, T* __restrict__ grad_x,
+                                          const LayerBefore<T, kWidth>& before,
+                                          float (&sums)[2][kWidth]) {
+  constexpr int kAhead = with_before ? 2 : rows_ahead(with_residual ? 3 : 2, with_slope);
   for (std::int64_t top = place.rows - 1 - place.row; top >= 0; top -= kAhead * place.step) {
     Pack<T, kWidth> values[kAhead];
     Pack<T, kWidth> grads[kAhead];
     Pack<T, kWidth> others[kAhead];
+    Pack<T, kWidth> below[kAhead];
     DIFFPROB_UNROLL(kAhead)
     for (int k = 0; k < kAhead; ++k) {
       const std::int64_t r = top - k * place.step;
@@ -269,6 +286,7 @@ DIFFPROB_HOST_DEVICE void input_gradients(const T* __restrict__ grad, const T* _
       values[k] = load<T, kWidth>(x + r * place.channels + place.channel);
       grads[k] = load<T, kWidth>(grad + r * place.channels + place.channel);
       if (with_residual) others[k] = load<T, kWidth>(residual + r * place.channels + place.channel);
+      if (with_before) below[k] = load<T, kWidth>(before.x + r * place.channels + place.channel);
     }
     DIFFPROB_UNROLL(kAhead)
     for (int k = 0; k < kAhead; ++k) {
@@ -288,6 +306,11 @@ DIFFPROB_HOST_DEVICE void input_gradients(const T* __restrict__ grad, const T* _
                        (value - channels.mean[i]) * channels.factor[i];
         if (with_residual) result += static_cast<float>(others[k].value[i]);
         out.value[i] = static_cast<T>(result);
+        if (with_before) {
+          const float stored = static_cast<float>(out.value[i]);
+          sums[0][i] += stored;
+          sums[1][i] += stored * (static_cast<float>(below[k].value[i]) - before.mean[i]);
+        }
       }
       store<T, kWidth>(grad_x + r * place.channels + place.channel, out);
     }

@@ -29,12 +29,20 @@ at::Tensor prepare_faces(const at::Tensor& faces, bool channels_last_on_cpu) {
   return faces.contiguous(format_for(faces, channels_last_on_cpu));
 }
 
-at::Tensor stem_convolution(torch::nn::Conv2dImpl& convolution, const at::Tensor& faces) {
-  const std::int64_t more = faces.size(1) - convolution.weight.size(1);
-  if (more == 0) return convolution.forward(faces);
-  const at::Tensor weight = at::constant_pad_nd(convolution.weight, {0, 0, 0, 0, 0, more});
-  const auto& padding = std::get<torch::ExpandingArray<2>>(convolution.options.padding());
-  return at::conv2d(faces, weight, convolution.bias, *convolution.options.stride(), *padding);
+void lay_out_weights(torch::nn::Module& network) {
+  for (const auto& parameter : network.parameters()) {
+    if (parameter.dim() == 4 && parameter.is_cuda())
+      at::Tensor(parameter).set_data(parameter.detach().contiguous(at::MemoryFormat::ChannelsLast));
+  }
+}
+
+at::Tensor stem_convolution(torch::nn::Conv2dImpl& layer, const at::Tensor& faces,
+                            const ConvolutionContext& context) {
+  const std::int64_t more = faces.size(1) - layer.weight.size(1);
+  if (more == 0) return convolution(layer, faces, context);
+  const at::Tensor weight = at::constant_pad_nd(layer.weight, {0, 0, 0, 0, 0, more});
+  const auto& padding = std::get<torch::ExpandingArray<2>>(layer.options.padding());
+  return at::conv2d(faces, weight, layer.bias, *layer.options.stride(), *padding);
 }
 
 }  // namespace diffprob::model

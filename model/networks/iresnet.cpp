@@ -72,9 +72,8 @@ torch::Tensor SqueezeExcitation::forward(const torch::Tensor& x) {
 }
 
 IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride,
-                           bool squeeze_excitation, std::shared_ptr<BatchNormContext> context,
-                           bool recompute)
-    : norm_context_(std::move(context)), recompute_(recompute) {
+                           const IResNetBlocks& common)
+    : common_(common) {
   bn1_ = register_module("bn1", nn::BatchNorm2d(in));
   conv1_ = register_module("conv1", conv3x3(in, out, 1));
   bn2_ = register_module("bn2", nn::BatchNorm2d(out));
@@ -86,41 +85,47 @@ IResNetBlock::IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t strid
     downsample_bn_ = nn::BatchNorm2d(out);
     register_module("downsample", nn::Sequential(downsample_conv_, downsample_bn_));
   }
-  if (squeeze_excitation)
+  if (common.squeeze_excitation)
     se_ = register_module("se_block", std::make_shared<SqueezeExcitation>(out));
 }
 
 torch::Tensor IResNetBlock::forward(const torch::Tensor& x) {
-  if (!recompute_) return compute(x);
+  if (!common_.recompute) return compute(x);
   return recomputed([this](const torch::Tensor& input) { return compute(input); }, x,
-                    norm_context_);
+                    common_.norms);
 }
 
 torch::Tensor IResNetBlock::compute(const torch::Tensor& x) {
-  auto [y, shortcut] = batch_norm_fork(*bn1_, x, *norm_context_);
-  y = conv2_->forward(batch_norm_prelu(*bn2_, *prelu_, conv1_->forward(y), *norm_context_));
-  if (!downsample_bn_.is_empty())
-    shortcut = batch_norm(*downsample_bn_, downsample_conv_->forward(shortcut), *norm_context_);
-  if (!se_) return batch_norm_add(*bn3_, y, shortcut, *norm_context_, OutputGoesTo::kBatchNorm);
-  return se_->forward(batch_norm(*bn3_, y, *norm_context_)).add_(shortcut);
+  BatchNormContext& norms = *common_.norms;
+  const ConvolutionContext& convolutions = common_.convolutions;
+  auto [y, shortcut] = batch_norm_fork(*bn1_, x, norms);
+  y = batch_norm_prelu(*bn2_, *prelu_, convolution(*conv1_, y, convolutions), norms);
+  y = convolution(*conv2_, y, convolutions);
+  if (!downsample_bn_.is_empty()) {
+    shortcut = convolution(*downsample_conv_, shortcut, convolutions);
+    shortcut = batch_norm(*downsample_bn_, shortcut, norms);
+  }
+  if (!se_) return batch_norm_add(*bn3_, y, shortcut, norms, OutputGoesTo::kBatchNorm);
+  return se_->forward(batch_norm(*bn3_, y, norms)).add_(shortcut);
 }
 
 IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
     : embedding_dim_(options.embedding_dim),
       dropout_(options.dropout),
       channels_last_on_cpu_(shape.channels.back() <= kFewChannels),
-      norm_context_(std::make_shared<BatchNormContext>(
-          BatchNormContext{.sync = options.sync_batch_norm,
-                           .fused = options.fused_batch_norm,
-                           .sum_outputs = options.sum_outputs})) {
+      common_{
+          std::make_shared<BatchNormContext>(BatchNormContext{.sync = options.sync_batch_norm,
+                                                              .fused = options.fused_batch_norm,
+                                                              .sum_outputs = options.sum_outputs,
+                                                              .places = options.gradient_places}),
+          convolutions_of(options), shape.squeeze_excitation, options.recompute} {
   std::int64_t channels = shape.channels[0];
   conv1_ = register_module("conv1", conv3x3(3, channels, shape.stem_stride));
   bn1_ = register_module("bn1", nn::BatchNorm2d(channels));
   prelu_ = register_module("prelu", prelu(channels));
   for (std::size_t i = 0; i < stages_.size(); ++i) {
     stages_[i] = register_module("layer" + std::to_string(i + 1),
-                                 make_stage(channels, shape.channels[i], shape.blocks[i],
-                                            shape.squeeze_excitation, options.recompute));
+                                 make_stage(channels, shape.channels[i], shape.blocks[i]));
     channels = shape.channels[i];
   }
   bn2_ = register_module("bn2", nn::BatchNorm2d(channels));
@@ -131,26 +136,23 @@ IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
   initialise_weights(*this, ConvolutionInit::kNormal, options.seed);
 }
 
-nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks,
-                                   bool squeeze_excitation, bool recompute) {
+nn::Sequential IResNet::make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks) const {
   nn::Sequential stage;
-  stage->push_back(
-      std::make_shared<IResNetBlock>(in, out, 2, squeeze_excitation, norm_context_, recompute));
-  for (std::int64_t i = 1; i < blocks; ++i) {
-    stage->push_back(
-        std::make_shared<IResNetBlock>(out, out, 1, squeeze_excitation, norm_context_, recompute));
-  }
+  stage->push_back(std::make_shared<IResNetBlock>(in, out, 2, common_));
+  for (std::int64_t i = 1; i < blocks; ++i)
+    stage->push_back(std::make_shared<IResNetBlock>(out, out, 1, common_));
   return stage;
 }
 
 torch::Tensor IResNet::forward(torch::Tensor faces) {
-  torch::Tensor x = batch_norm_prelu(
-      *bn1_, *prelu_, stem_convolution(*conv1_, prepare_faces(faces, channels_last_on_cpu_)),
-      *norm_context_, OutputGoesTo::kBatchNorm);
+  BatchNormContext& norms = *common_.norms;
+  torch::Tensor x = prepare_faces(faces, channels_last_on_cpu_);
+  x = stem_convolution(*conv1_, x, common_.convolutions);
+  x = batch_norm_prelu(*bn1_, *prelu_, x, norms, OutputGoesTo::kBatchNorm);
   for (auto& stage : stages_) x = stage->forward(x);
-  x = batch_norm(*bn2_, x, *norm_context_).flatten(1);
+  x = batch_norm(*bn2_, x, norms).flatten(1);
   if (is_training() && dropout_ > 0.0) x = keyed_dropout(x, dropout_, context_);
-  return batch_norm(*features_, linear(*fc_, x), *norm_context_);
+  return batch_norm(*features_, linear(*fc_, x), norms);
 }
 
 }  // namespace diffprob::model

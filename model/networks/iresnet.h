@@ -13,6 +13,7 @@
 
 #include "model/batch_norm/batch_norm.h"
 #include "model/networks/backbone.h"
+#include "model/networks/convolution.h"
 
 namespace diffprob::model {
 
@@ -36,18 +37,24 @@ class SqueezeExcitation : public torch::nn::Module {
   torch::nn::Conv2d fc1_{nullptr}, fc2_{nullptr};
 };
 
+/// What the blocks of one network have in common.
+struct IResNetBlocks {
+  std::shared_ptr<BatchNormContext> norms;
+  ConvolutionContext convolutions{};
+  bool squeeze_excitation = false;
+  bool recompute = false;
+};
+
 /// BN, 3x3, BN, PReLU, 3x3 with stride, BN, plus the (downsampled) input.
 class IResNetBlock : public torch::nn::Module {
  public:
-  IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, bool squeeze_excitation,
-               std::shared_ptr<BatchNormContext> context, bool recompute);
+  IResNetBlock(std::int64_t in, std::int64_t out, std::int64_t stride, const IResNetBlocks& common);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
   torch::Tensor compute(const torch::Tensor& x);
 
-  std::shared_ptr<BatchNormContext> norm_context_;
-  bool recompute_;
+  IResNetBlocks common_;
   torch::nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr}, bn3_{nullptr};
   torch::nn::Conv2d conv1_{nullptr}, conv2_{nullptr};
   torch::nn::PReLU prelu_{nullptr};
@@ -65,13 +72,13 @@ class IResNet : public Backbone {
   [[nodiscard]] std::int64_t embedding_dim() const override { return embedding_dim_; }
 
  private:
-  torch::nn::Sequential make_stage(std::int64_t in, std::int64_t out, std::int64_t blocks,
-                                   bool squeeze_excitation, bool recompute);
+  [[nodiscard]] torch::nn::Sequential make_stage(std::int64_t in, std::int64_t out,
+                                                 std::int64_t blocks) const;
 
   std::int64_t embedding_dim_;
   double dropout_;
   bool channels_last_on_cpu_;
-  std::shared_ptr<BatchNormContext> norm_context_;
+  IResNetBlocks common_;
   torch::nn::Conv2d conv1_{nullptr};
   torch::nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr};
   torch::nn::PReLU prelu_{nullptr};

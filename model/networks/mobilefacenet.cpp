@@ -26,7 +26,7 @@ void BlockParts::skip() {
 }
 
 ConvolutionBlock::ConvolutionBlock(const ConvolutionShape& shape, const MobileFaceNetBlocks& common)
-    : norm_context_(common.norms) {
+    : norm_context_(common.norms), convolutions_(common.convolutions) {
   BlockParts parts(*this, common.names);
   conv_ = parts.add("conv", nn::Conv2d(nn::Conv2dOptions(shape.in, shape.out, shape.kernel)
                                            .stride(shape.stride)
@@ -39,11 +39,11 @@ ConvolutionBlock::ConvolutionBlock(const ConvolutionShape& shape, const MobileFa
 }
 
 torch::Tensor ConvolutionBlock::forward(const torch::Tensor& x) {
-  return normalized(conv_->forward(x));
+  return normalized(convolution(*conv_, x, convolutions_));
 }
 
 torch::Tensor ConvolutionBlock::forward_faces(const torch::Tensor& faces) {
-  return normalized(stem_convolution(*conv_, faces));
+  return normalized(stem_convolution(*conv_, faces, convolutions_));
 }
 
 torch::Tensor ConvolutionBlock::normalized(const torch::Tensor& y) {
@@ -52,7 +52,7 @@ torch::Tensor ConvolutionBlock::normalized(const torch::Tensor& y) {
 }
 
 torch::Tensor ConvolutionBlock::forward_add(const torch::Tensor& x, const torch::Tensor& residual) {
-  return batch_norm_add(*bn_, conv_->forward(x), residual, *norm_context_);
+  return batch_norm_add(*bn_, convolution(*conv_, x, convolutions_), residual, *norm_context_);
 }
 
 DepthwiseBlock::DepthwiseBlock(std::int64_t in, std::int64_t out, std::int64_t width,
@@ -115,9 +115,12 @@ torch::Tensor GlobalDepthwiseOutput::forward(const torch::Tensor& x) {
 
 MobileFaceNet::MobileFaceNet(const MobileFaceNetShape& shape, const BackboneOptions& options)
     : embedding_dim_(options.embedding_dim),
-      norm_context_(std::make_shared<BatchNormContext>(
-          BatchNormContext{.sync = options.sync_batch_norm, .fused = options.fused_batch_norm})) {
-  const MobileFaceNetBlocks common{norm_context_, shape.names, options.recompute};
+      norm_context_(
+          std::make_shared<BatchNormContext>(BatchNormContext{.sync = options.sync_batch_norm,
+                                                              .fused = options.fused_batch_norm,
+                                                              .places = options.gradient_places})) {
+  const MobileFaceNetBlocks common{norm_context_, convolutions_of(options), shape.names,
+                                   options.recompute};
   constexpr std::int64_t kOutputChannels = 512;
   const std::int64_t narrow = shape.channels, wide = 2 * shape.channels;
   BlockParts parts(*this, shape.names);

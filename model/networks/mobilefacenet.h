@@ -15,6 +15,7 @@
 
 #include "model/batch_norm/batch_norm.h"
 #include "model/networks/backbone.h"
+#include "model/networks/convolution.h"
 
 namespace diffprob::model {
 
@@ -38,6 +39,7 @@ struct MobileFaceNetShape {
 /// What the blocks of one network have in common.
 struct MobileFaceNetBlocks {
   std::shared_ptr<BatchNormContext> norms;
+  ConvolutionContext convolutions{};
   PartNames names = PartNames::kWords;
   bool recompute = false;
 };
@@ -85,6 +87,7 @@ class ConvolutionBlock : public torch::nn::Module {
   torch::Tensor normalized(const torch::Tensor& y);
 
   std::shared_ptr<BatchNormContext> norm_context_;
+  ConvolutionContext convolutions_;
   torch::nn::Conv2d conv_{nullptr};
   torch::nn::BatchNorm2d bn_{nullptr};
   torch::nn::PReLU prelu_{nullptr};

@@ -7,9 +7,12 @@
 
 namespace diffprob::dist {
 class Communicator;
+class GradientPlaces;
 }  // namespace diffprob::dist
 
 namespace diffprob::model {
+
+class SixteenBitWeights;
 
 struct BackboneOptions {
   std::string name = "iresnet50";    ///< one of backbone_names()
@@ -30,6 +33,11 @@ struct BackboneOptions {
   /// (stochastic depth), and share of the patches that are left out; -1: the published value.
   double drop_path = -1;
   double mask_ratio = -1;
+  /// Convolutions and batch norms write gradients of their parameters there; may be null. It must
+  /// outlive the network, as must the next one.
+  dist::GradientPlaces* gradient_places = nullptr;
+  /// Convolutions take their weights in 16 bit from there, where it has them; may be null.
+  const SixteenBitWeights* sixteen_bit_weights = nullptr;
 };
 
 /// "iresnet18" ... "mobilefacenet", "mbf", "mbf_large", "vit_t" ..., "tiny".

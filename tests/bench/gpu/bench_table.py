@@ -2,8 +2,8 @@
 """Markdown table of JSON lines of the GPU benchmarks and their peers: ours, eager PyTorch, ratios.
 
     bench_table.py FILE.jsonl...
-Each line of ours stands beside the eager line of the same case: the one of the same precision, else fp16, else the first. A case that one
-side could not do (memory) has a dash there. Memory is the peak of allocated MiB.
+Each line of ours stands beside the eager lines of the same case, NCHW and, where it ran, NHWC: those of the same precision, else fp16, else
+the first. A case that one side could not do (memory) has a dash there. Memory is the peak of allocated MiB, the peer's that of NCHW.
 """
 import json
 import sys
@@ -25,7 +25,8 @@ def read(paths):
     return cases
 
 
-def peer_of(run, eager):
+def peer_of(run, eager, layout="NCHW"):
+    eager = [other for other in eager if other.get("layout", "NCHW") == layout]
     for precision in (run["precision"], PRECISION_OF_PEER):
         for other in eager:
             if other["precision"] == precision:
@@ -53,25 +54,31 @@ def ratio(ours, eager, key):
     return f"{ours[key] / eager[key]:.2f}"
 
 
+def peers_of(run, eager):
+    return peer_of(run, eager), peer_of(run, eager, "NHWC")
+
+
 def rows(cases):
     for case, sides in cases.items():
         if not sides["ours"]:
-            yield case, None, peer_of({"precision": PRECISION_OF_PEER}, sides["eager"])
+            yield case, None, *peers_of({"precision": PRECISION_OF_PEER}, sides["eager"])
         for run in sides["ours"]:
-            yield case, run, peer_of(run, sides["eager"])
+            yield case, run, *peers_of(run, sides["eager"])
 
 
 def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
-    print("| case | precision | ours img/s | eager img/s | ratio | ours MiB | eager MiB | ratio |")
-    print("|---|---|---|---|---|---|---|---|")
-    for case, ours, eager in rows(read(sys.argv[1:])):
+    print("| case | precision | ours img/s | eager img/s | ratio | NHWC eager img/s | ratio | ours MiB | eager MiB | ratio |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for case, ours, eager, eager_nhwc in rows(read(sys.argv[1:])):
         precisions = [run["precision"] for run in (ours, eager) if run is not None]
         kernels = "".join(f" + {name}" for name in (ours or {}).get("untried_kernels", []))
         cells = [name_of(case) + kernels, " / ".join(dict.fromkeys(precisions))]
-        for key, form in (("images_per_second", ".1f"), ("peak_mib", ".0f")):
-            cells += [number(ours, key, form), number(eager, key, form), ratio(ours, eager, key)]
+        speed, memory = "images_per_second", "peak_mib"
+        cells += [number(ours, speed, ".1f"), number(eager, speed, ".1f"), ratio(ours, eager, speed)]
+        cells += [number(eager_nhwc, speed, ".1f"), ratio(ours, eager_nhwc, speed)]
+        cells += [number(ours, memory, ".0f"), number(eager, memory, ".0f"), ratio(ours, eager, memory)]
         print("| " + " | ".join(cells) + " |")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Packs the program, the tests of the label gpu and the GPU benchmarks with the libraries that a bare machine with CUDA 13 and PyTorch 2.11
-# lacks, into build/gpu/pack.tar.gz (at most 64 MiB; plain JPEG alone). There, in a checkout of the same commit with that file:
+# lacks, into build/gpu/pack.tar.xz (at most 64 MiB; plain JPEG alone). There, in a checkout of the same commit with that file:
 #   tests/bench/gpu/run.sh tests          all gpu tests
 #   tests/bench/gpu/run.sh benches        all benchmarks (--quick: a few of each)
 set -euo pipefail
@@ -22,7 +22,7 @@ while read -r program; do
   cp launch/bundle/start.sh "$stage/bin/$program"
 done <build/gpu/gpu_programs.txt
 cp build/gpu/gpu_programs.txt "$stage/"
-tar -C build/gpu --owner=0 --group=0 --sort=name -czf build/gpu/pack.tar.gz pack
-size=$(stat -c %s build/gpu/pack.tar.gz)
-printf 'build/gpu/pack.tar.gz: %s MiB\n' "$((size >> 20))"
+tar -C build/gpu --owner=0 --group=0 --sort=name -cf - pack | xz -T0 -5 >build/gpu/pack.tar.xz
+size=$(stat -c %s build/gpu/pack.tar.xz)
+printf 'build/gpu/pack.tar.xz: %s MiB\n' "$((size >> 20))"
 [ "$size" -le "$limit" ] || { echo "pack.sh: more than 64 MiB" >&2; exit 1; }

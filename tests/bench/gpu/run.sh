@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# On the machine with the GPU: unpacks build/gpu/pack.tar.gz (made by pack.sh) and runs what it is asked to.
+# On the machine with the GPU: unpacks build/gpu/pack.tar.xz (made by pack.sh) and runs what it is asked to.
 #   run.sh tests [NAME...]     tests of the label gpu on the first GPU, side by side; last line: "N passed, N failed"
 #   run.sh tests2 [NAME...]    the same with two ranks that share the GPU, by NCCL over sockets: those of the tests that take two
 #   run.sh tests4 [NAME...]    the same with four ranks
+#   run.sh backlog             what no GPU has run yet, in about 8 minutes: tests on one and two ranks, a step with each kernel of
+#                              train.untried_kernels, cuDNN's plans, both eager peers, kernels of a step, the quickstart's whole job
 #   run.sh faults              trainings of two ranks on the GPU, captured steps and plain ones; one rank is stopped or killed on its way:
 #                              how long until all have ended. A line of JSON each; the deadline of a step is 20 s
 #   run.sh benches [--quick] [train] [head] [score]
@@ -21,7 +23,7 @@ DIFFPROB_LIBTORCH=${DIFFPROB_LIBTORCH:-$(python3 -c 'import torch; print(torch._
 export DIFFPROB_LIBTORCH
 if [ ! -e "$pack/gpu_programs.txt" ]; then
   mkdir -p "$(dirname "$pack")"
-  tar -C "$(dirname "$pack")" -xzf build/gpu/pack.tar.gz || exit 1
+  python3 -m tarfile -e build/gpu/pack.tar.xz "$(dirname "$pack")" || exit 1  # the machine may lack xz
 fi
 
 # NCCL refuses two ranks on one GPU unless it takes them for two hosts.
@@ -109,12 +111,15 @@ peer() { # SCRIPT ARGUMENTS...
   bench 150 python3 "$script" "$@"
 }
 
+untried=faces,sum_statistics,own_classes,weights
+
 train_case() { # NETWORK BATCH CLASSES
   # First with the kernels that have not run on a GPU yet.
   ours train_bench --model.backbone="$1" --train.batch_size="$2" --classes="$3" --train.precision=fp16 \
-    --train.untried_kernels=faces,sum_statistics,own_classes
+    --train.untried_kernels="$untried"
   ours train_bench --model.backbone="$1" --train.batch_size="$2" --classes="$3" --train.precision=fp16
   peer peer_train.py --network "$1" --batch "$2" --classes "$3"
+  peer peer_train.py --network "$1" --batch "$2" --classes "$3" --channels-last
 }
 train_jpeg_case() { # NETWORK BATCH
   local workers=${DIFFPROB_BENCH_WORKERS:-8}
@@ -185,7 +190,29 @@ run_benches() {
   python3 tests/bench/gpu/bench_table.py "${files[@]}" | tee "$out/benches.md"
 }
 
+step_of_backlog() { # ARGUMENTS...
+  ours train_bench --model.backbone=iresnet50 --train.batch_size=256 --train.precision=fp16 "$@"
+}
+run_backlog() {
+  local kernel shares="$out/kernels.json"
+  "$0" tests
+  for kernel in '' faces sum_statistics own_classes weights "$untried"; do step_of_backlog --train.untried_kernels="$kernel"; done
+  step_of_backlog --train.untried_kernels="$untried" --cudnn_plans=0
+  step_of_backlog --train.untried_kernels="$untried" --train.batch_size=512
+  peer peer_train.py --network iresnet50 --batch 256
+  peer peer_train.py --network iresnet50 --batch 256 --channels-last
+  step_of_backlog --train.untried_kernels="$untried" --trace="$shares"
+  python3 tests/bench/gpu/kernel_shares.py "$shares" --top 40 | cut -c1-160
+  rm -f "$shares"
+  timeout 120 "$pack/bin/mpirun" -np 1 --bind-to none "$pack/bin/diffprob" run launch/configs/quickstart.yaml --device=cuda \
+    --output="$(mktemp -d)/run" >"$out/quickstart.log" 2>&1
+  printf 'quickstart: exit code %d\n' $?
+  tail -n 20 "$out/quickstart.log" | cut -c1-160
+  "$0" tests2
+}
+
 case ${1:-} in
+  backlog) run_backlog | tee "$out/backlog.txt" ;;
   tests) shift; run_tests "$@" ;;
   tests2 | tests4)
     ranks=${1#tests}
@@ -197,5 +224,5 @@ case ${1:-} in
   faults) run_faults ;;
   benches) shift; run_benches "$@" ;;
   exec) shift; program=$1; shift; exec "$pack/bin/$program" "$@" ;;
-  *) sed -n '2,13p' "$0"; exit 2 ;;
+  *) sed -n '2,15p' "$0"; exit 2 ;;
 esac

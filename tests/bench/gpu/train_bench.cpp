@@ -4,8 +4,10 @@
 // "data_wait_share": of the time, how much the host waited for images. The peer is peer_train.py,
 // run.sh runs both.
 //   train_bench [--warmup=10] [--steps=40] [--classes=93431 | --data=FOLDER] [--trace=FILE.json]
-//   [--section.key=value ...]
+//   [--cudnn_plans=10] [--section.key=value ...]
+// cudnn_plans: how many plans cuDNN times for each convolution; 0: all it has.
 // Keys are those of the configuration (--train.precision, --data.decode_threads ...).
+#include <ATen/Context.h>
 #include <torch/types.h>
 
 #include <chrono>
@@ -37,6 +39,7 @@ struct Options {
   std::int64_t warmup = 10;
   std::int64_t steps = 40;
   std::int64_t classes = 93431;
+  std::int64_t cudnn_plans = 10;
   std::string data;
   std::string trace;
   std::vector<launch::Override> config = {
@@ -45,10 +48,12 @@ struct Options {
 
 Options parse(int argc, char** argv) {
   Options options;
-  bench::Arguments{
-      {{"warmup", &options.warmup}, {"steps", &options.steps}, {"classes", &options.classes}},
-      {{"data", &options.data}, {"trace", &options.trace}},
-      options.config}
+  bench::Arguments{{{"warmup", &options.warmup},
+                    {"steps", &options.steps},
+                    {"classes", &options.classes},
+                    {"cudnn_plans", &options.cudnn_plans}},
+                   {{"data", &options.data}, {"trace", &options.trace}},
+                   options.config}
       .parse(argc, argv);
   options.config.push_back({"data.train", options.data.empty() ? "synthetic" : options.data});
   return options;
@@ -162,6 +167,7 @@ class Steps {
 
 nlohmann::ordered_json measure(const Options& options, const launch::Config& config,
                                launch::Runtime& runtime) {
+  at::globalContext().setBenchmarkLimitCuDNN(static_cast<int>(options.cudnn_plans));
   const auto source = make_source(options, config, runtime);
   Steps steps(config, *source, runtime);
   launch::TrainStep& trainer = steps.trainer();

@@ -1,5 +1,8 @@
 #include "dist/reducer/gradient_reducer.h"
 
+#include <torch/autograd.h>
+
+#include "dist/reducer/gradient_places.h"
 #include "tests/dist/reducer/small_net.h"
 
 namespace diffprob::dist {
@@ -131,6 +134,53 @@ TEST_P(GradientReducerTest, GradientsReplacedByOthersAreStillReduced) {
     reducer.finish();
 
     expect_equal_gradients(net, reference(GetParam(), {step}), "step " + std::to_string(step));
+  }
+}
+
+/// Writes the gradient of a parameter p in sum(factor * p) to its place, where it has one.
+struct SumFunction : torch::autograd::Function<SumFunction> {
+  static torch::Tensor forward(torch::autograd::AutogradContext* ctx, const torch::Tensor& p,
+                               double factor, GradientPlaces* places) {
+    ctx->save_for_backward({p});
+    ctx->saved_data["factor"] = factor;
+    ctx->saved_data["places"] = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(places));
+    return p.sum() * factor;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 const torch::autograd::variable_list&) {
+    const torch::Tensor p = ctx->get_saved_variables()[0];
+    const double factor = ctx->saved_data["factor"].toDouble();
+    auto* places = reinterpret_cast<GradientPlaces*>(
+        static_cast<std::intptr_t>(ctx->saved_data["places"].toInt()));
+    torch::Tensor place = places->take(p);
+    return {place.defined() ? place.fill_(factor) : torch::full_like(p, factor), {}, {}};
+  }
+};
+
+/// With micro-steps and two uses of a parameter in one backward; no place is given twice.
+TEST_P(GradientReducerTest, GradientsMayBeWrittenToTheirPlaces) {
+  auto net = make_net(GetParam());
+  GradientPlaces places;
+  auto options = small_buckets(GradientReducerOptions::Combine::kSum);
+  options.places = &places;
+  GradientReducer reducer(net->parameters(), *comm_, options);
+  const auto use = [&](double factor) {
+    torch::Tensor loss = torch::zeros({});
+    for (const auto& p : net->parameters()) loss = loss + SumFunction::apply(p, factor, &places);
+    return loss;
+  };
+  for (int step = 0; step < 3; ++step) {
+    reducer.zero_grad();
+    for (const auto& p : net->parameters()) EXPECT_FALSE(p.grad().defined());
+    reducer.set_communicate(false);
+    (use(1) + use(2)).backward();
+    reducer.set_communicate(true);
+    use(4).backward();
+    reducer.finish();
+    for (const auto& p : net->parameters()) {
+      EXPECT_TRUE(torch::equal(p.grad(), torch::full_like(p, 7.0 * world_size())));
+      EXPECT_FALSE(places.take(p).defined());
+    }
   }
 }
 

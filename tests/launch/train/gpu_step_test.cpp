@@ -205,21 +205,28 @@ TEST_F(GpuStep, ResidentBatchesNeverWaitForTheDevice) {
   EXPECT_TRUE(std::isfinite(trainer.take_means().loss));
 }
 
-TEST_F(GpuStep, FacesByTheirOwnKernelTrainTheSame) {
+void expect_same_training(Precision precision, UntriedKernel kernel) {
+  SCOPED_TRACE(word_of(precision_words(), precision) + ", " +
+               word_of(untried_kernel_words(), kernel));
+  Config config = small_config();
+  config.train.precision = precision;
+  Config own = config;
+  own.train.untried_kernels = {kernel};
+  const Outcome a = train(config, 12);
+  const Outcome b = train(own, 12);
+  const bool fp32 = precision == Precision::kFp32;
+  EXPECT_NEAR(b.losses[0], a.losses[0], (fp32 ? 1e-4 : 1e-2) * std::abs(a.losses[0]));
+  for (std::size_t i = 1; i < a.losses.size(); ++i) {
+    EXPECT_NEAR(b.losses[i], a.losses[i], (fp32 ? 2e-2 : 1e-1) * (1 + std::abs(a.losses[i])))
+        << "step " << i;
+  }
+}
+
+TEST_F(GpuStep, UntriedKernelsTrainTheSame) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kFp16}) {
-    Config config = small_config();
-    config.train.precision = precision;
-    Config own = config;
-    own.train.untried_kernels = {UntriedKernel::kFaces};
-    const Outcome a = train(config, 12);
-    const Outcome b = train(own, 12);
-    const bool fp32 = precision == Precision::kFp32;
-    EXPECT_NEAR(b.losses[0], a.losses[0], (fp32 ? 1e-4 : 1e-2) * std::abs(a.losses[0]))
-        << word_of(precision_words(), precision);
-    for (std::size_t i = 1; i < a.losses.size(); ++i) {
-      EXPECT_NEAR(b.losses[i], a.losses[i], (fp32 ? 2e-2 : 1e-1) * (1 + std::abs(a.losses[i])))
-          << word_of(precision_words(), precision) << ", step " << i;
-    }
+    for (const UntriedKernel kernel :
+         {UntriedKernel::kFaces, UntriedKernel::kSumStatistics, UntriedKernel::kWeights})
+      expect_same_training(precision, kernel);
   }
 }
 

@@ -144,7 +144,8 @@ TEST(BatchNorm, AgreesWithFloat64ForAllKindsAndSizes) {
 /// is what the second finds by itself.
 TEST(BatchNorm, SumsLeftByOneLayerServeTheNext) {
   for (const auto type : {at::kFloat, at::kHalf}) {
-    for (const auto& wanted : {kCases[0], kCases[4]}) {
+    for (const auto& [wanted, with_prelu] :
+         {std::pair(kCases[0], false), std::pair(kCases[4], false), std::pair(kCases[0], true)}) {
       std::vector<Results> found;
       for (const bool summing : {false, true}) {
         Layers first(wanted, type), second(wanted, type);
@@ -154,11 +155,17 @@ TEST(BatchNorm, SumsLeftByOneLayerServeTheNext) {
         const at::Tensor x = leaf.contiguous(at::MemoryFormat::ChannelsLast);
         const at::Tensor middle =
             batch_norm_add(*first.bn, x, residual, context, OutputGoesTo::kBatchNorm);
-        EXPECT_EQ(context.output_sums.defined(), summing && has_batch_kernels(x)) << type;
-        const at::Tensor y = batch_norm_prelu(*second.bn, *second.prelu, middle, context);
-        EXPECT_FALSE(context.output_sums.defined());
-        EXPECT_FALSE(context.output.defined());
+        EXPECT_EQ(context.output.sums.defined(), summing && has_batch_kernels(x)) << type;
+        const auto link = context.output.gradient;
+        EXPECT_EQ(static_cast<bool>(link), summing && has_batch_kernels(x)) << type;
+        const at::Tensor y = with_prelu
+                                 ? batch_norm_prelu(*second.bn, *second.prelu, middle, context)
+                                 : batch_norm_fork(*second.bn, middle, context).first;
+        EXPECT_FALSE(context.output.sums.defined());
+        EXPECT_FALSE(context.output.tensor.defined());
         (y * second.grad).sum().backward();
+        // Nothing is held longer than it is needed.
+        EXPECT_FALSE(link && (link->layer.x.defined() || link->written.defined()));
         Results results;
         backward_and_collect(second, y, leaf, residual, results);
         results["grad_weight"] = first.bn->weight.grad();
@@ -181,19 +188,47 @@ TEST(BatchNorm, SumsOfOneBatchAreNotTakenForAnother) {
   const at::Tensor x = layers.x.contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor y =
       batch_norm_add(*layers.bn, x, layers.residual, context, OutputGoesTo::kBatchNorm);
-  const at::Tensor kept = context.output, sums = context.output_sums;
-  EXPECT_FALSE(context.take_sums(y.clone(at::MemoryFormat::ChannelsLast)).defined());
+  const BatchNormContext::Output kept = context.output;
+  EXPECT_FALSE(context.take_output(y.clone(at::MemoryFormat::ChannelsLast)).sums.defined());
   for (const at::Tensor& other : {y.narrow(0, 0, 2), y.narrow(0, 2, 2), y.transpose(2, 3)}) {
     context.output = kept;
-    context.output_sums = sums;
-    EXPECT_FALSE(context.take_sums(other).defined());
+    const auto taken = context.take_output(other);
+    EXPECT_FALSE(taken.sums.defined() || taken.gradient);
   }
   context.output = kept;
-  context.output_sums = sums;
-  EXPECT_TRUE(context.take_sums(y).defined());
+  const auto taken = context.take_output(y);
+  EXPECT_TRUE(taken.sums.defined() && taken.gradient);
   layers.bn->eval();
   (void)batch_norm_add(*layers.bn, x, layers.residual, context, OutputGoesTo::kBatchNorm);
-  EXPECT_FALSE(context.output_sums.defined());  // nobody wants statistics in evaluation
+  EXPECT_FALSE(context.output.sums.defined());  // nobody wants statistics in evaluation
+}
+
+/// The pass that writes the gradient of a layer's output leaves what that layer's own pass over it
+/// would find.
+TEST(BatchNorm, GradientSumsLeftForTheLayerBefore) {
+  for (const auto& wanted : {kCases[0], kCases[4]}) {
+    Layers first(wanted, at::kFloat), second(wanted, at::kFloat);
+    const at::Tensor x = first.x.contiguous(at::MemoryFormat::ChannelsLast);
+    const BatchAffine affine = {first.bn->weight.detach(), first.bn->bias.detach(), {}};
+    const BatchStatistics statistics = batch_statistics(x, 1e-5, {});
+    const at::Tensor middle = batch_normalize(x, affine, statistics, {});
+    const BatchStatistics later = batch_statistics(middle, 1e-5, {});
+    const at::Tensor grad = second.grad.contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor sums = batch_gradient_sums(grad, middle, affine, later).sums;
+    LayerBefore before = {x, statistics.mean, {}};
+    const at::Tensor extra = second.residual.contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor of_middle =
+        batch_input_gradient(grad, middle, affine, later, sums, extra, &before);
+    EXPECT_TRUE(
+        at::equal(of_middle, batch_input_gradient(grad, middle, affine, later, sums, extra)));
+    const BatchGradientSums left =
+        batch_gradient_sums(of_middle, x, affine, statistics, {}, before.sums);
+    const BatchGradientSums own = batch_gradient_sums(of_middle, x, affine, statistics);
+    const double allowed = tests::test_device().is_cuda() ? 1e-4 : 0;
+    EXPECT_LE(distance(left.sums, own.sums), allowed);
+    EXPECT_LE(distance(left.weight, own.weight), allowed);
+    EXPECT_LE(distance(left.bias, own.bias), allowed);
+  }
 }
 
 /// As under autocast: inputs, outputs and their gradients in 16 bits. Compared with float64 on the

@@ -204,17 +204,18 @@ TYPED_TEST(BatchNormThreads, BackwardSums) {
     for (const bool with_slope : {false, true}) {
       const at::Tensor sums = at::zeros({3, problem.channels}, at::kDouble);
       for_threads<T>(c.layout, [&](const auto& place) {
-        float own[3][kWidth<T>] = {};
         const auto channels =
             gpu::thread::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
-        with_slope ? gpu::thread::add_gradient_sums<T, kWidth<T>, true>(c.data(c.grad), c.data(c.x),
-                                                                        channels, place, own)
-                   : gpu::thread::add_gradient_sums<T, kWidth<T>, false>(
-                         c.data(c.grad), c.data(c.x), channels, place, own);
-        for (int q = 0; q < 3; ++q) {
-          for (int i = 0; i < kWidth<T>; ++i)
-            sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
-        }
+        with_constants(with_slope, false, [&](auto slope, auto) {
+          constexpr int quantities = gpu::thread::gradient_quantities(slope.value);
+          float own[quantities][kWidth<T>] = {};
+          gpu::thread::add_gradient_sums<T, kWidth<T>, slope.value>(c.data(c.grad), c.data(c.x),
+                                                                    channels, place, own);
+          for (int q = 0; q < quantities; ++q) {
+            for (int i = 0; i < kWidth<T>; ++i)
+              sums.data_ptr<double>()[q * problem.channels + place.channel + i] += own[q][i];
+          }
+        });
       });
       const at::Tensor g = c.gradient_of_normalized(with_slope);
       const double size = std::sqrt(static_cast<double>(problem.rows));
@@ -243,7 +244,10 @@ TYPED_TEST(BatchNormThreads, InputGradients) {
         const at::Tensor away = c.x.to(at::kDouble) - c.mean;
         const at::Tensor sum = g.sum(0), product = (g * away).sum(0), scale = c.inv_std * c.weight;
         const auto count = static_cast<double>(problem.rows);
-        const at::Tensor grad_x = at::full_like(c.x, NAN);
+        const at::Tensor grad_x = at::full_like(c.x, NAN), again = at::full_like(c.x, NAN);
+        const at::Tensor before = c.other * 0.5 + 3;  // input of the layer before
+        const at::Tensor before_mean = before.to(at::kDouble).mean(0).to(at::kFloat);
+        const at::Tensor before_sums = at::zeros({2, problem.channels}, at::kDouble);
         for_threads<T>(c.layout, [&](const auto& place) {
           auto channels = gpu::thread::channels_of<kWidth<T>>(c.arrays(with_slope), place.channel);
           for (int i = 0; i < kWidth<T>; ++i) {
@@ -256,10 +260,31 @@ TYPED_TEST(BatchNormThreads, InputGradients) {
           }
           const T* extra = with_extra ? c.data(c.other) : nullptr;
           with_constants(with_slope, with_extra, [&](auto slope, auto add) {
-            gpu::thread::input_gradients<T, kWidth<T>, slope.value, add.value>(
-                c.data(c.grad), c.data(c.x), extra, channels, place, grad_x.template data_ptr<T>());
+            gpu::thread::LayerBefore<T, kWidth<T>> layer{c.data(before), {}};
+            for (int i = 0; i < kWidth<T>; ++i)
+              layer.mean[i] = before_mean.const_data_ptr<float>()[place.channel + i];
+            float own[2][kWidth<T>] = {}, none[2][kWidth<T>] = {};
+            gpu::thread::input_gradients<T, kWidth<T>, slope.value, add.value, false>(
+                c.data(c.grad), c.data(c.x), extra, channels, place, grad_x.template data_ptr<T>(),
+                layer, none);
+            gpu::thread::input_gradients<T, kWidth<T>, slope.value, add.value, true>(
+                c.data(c.grad), c.data(c.x), extra, channels, place, again.template data_ptr<T>(),
+                layer, own);
+            for (int q = 0; q < 2; ++q) {
+              for (int i = 0; i < kWidth<T>; ++i)
+                before_sums.data_ptr<double>()[q * problem.channels + place.channel + i] +=
+                    own[q][i];
+            }
           });
         });
+        EXPECT_TRUE(at::equal(again, grad_x));
+        const at::Tensor stored = again.to(at::kDouble);
+        const at::Tensor products = stored * (before.to(at::kDouble) - before_mean);
+        const double most = 2e-6 * static_cast<double>(problem.rows);
+        EXPECT_LE((before_sums[0] - stored.sum(0)).abs().max().template item<double>(),
+                  most * std::max(1.0, stored.abs().max().template item<double>()));
+        EXPECT_LE((before_sums[1] - products.sum(0)).abs().max().template item<double>(),
+                  most * std::max(1.0, products.abs().max().template item<double>()));
         at::Tensor wanted = scale * (g - sum / count - away * c.inv_std.square() * product / count);
         if (with_extra) wanted = wanted + c.other.to(at::kDouble);
         EXPECT_LE((grad_x.to(at::kDouble) - wanted).abs().max().template item<double>(),
