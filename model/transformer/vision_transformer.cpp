@@ -124,7 +124,7 @@ void VisionTransformer::initialise(std::uint64_t seed) {
 
 torch::Tensor VisionTransformer::embed_patches(const torch::Tensor& faces) {
   const at::Tensor patches =  // [b, C, side, side]
-      stem_convolution(*patch_proj_, prepare_faces(faces, norm_context_->fused));
+      stem_convolution(*patch_proj_, prepare_faces(faces, norm_context_->fused), {});
   return (patches.flatten(2).transpose(1, 2) + pos_embed_).flatten(0, 1);
 }
 
