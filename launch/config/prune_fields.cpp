@@ -11,7 +11,8 @@ std::vector<Field> score_fields(ScoreConfig& s) {
              "identity, without the sample itself (needs no head: diffprob help score)",
              {{"trained", ScoreHead::kTrained}, {"centroids", ScoreHead::kCentroids}}),
       number("score.folds", &s.folds, 0, 100,
-             "run: 2 or more: the samples of each identity are dealt to so many folds, and each "
+             "run, sweep: 2 or more: the samples of each identity are dealt to so many folds, and "
+             "each "
              "fold is scored by a network trained on the others (out of sample); 0: scores of the "
              "original network"),
       path("score.embeddings", &s.embeddings,

@@ -56,8 +56,7 @@ class Pipeline {
 
  private:
   std::string score(bool given, const std::string& checkpoint) {
-    if (config_.score.folds > 1) return stages_.score_folds();
-    return given ? stages_.score_given() : stages_.score_with(checkpoint);
+    return given ? stages_.score_given() : stages_.score_original(checkpoint);
   }
 
   TrainedStage verify_given() {
@@ -150,14 +149,7 @@ void check_pipeline(const Config& config) {
                        " reads training dynamics, and a given network (model.checkpoint) is not "
                        "trained here: name a "
                        "file of dynamics (--prune.dynamics=FILE), or choose another method"});
-  if (config.score.folds > 1 && is_given_model(config))
-    throw ConfigError(
-        {"score.folds trains networks of its own on this data set, so it cannot be combined with "
-         "model.checkpoint and class centres for it: leave out one of them"});
-  if (config.score.folds > 1 && makes_centres(config))
-    throw ConfigError(
-        {"score.folds scores with the heads that were trained with its networks: leave it out, or "
-         "score.head=centroids"});
+  check_folds(config);
   check_dynamics(config, prune_options(config),
                  "prune.method=" + prune::method_name(config.prune.options.method));
 }

@@ -269,6 +269,21 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
   return pruned;
 }
 
+std::string PipelineStages::score_original(const std::string& checkpoint) {
+  return config_.score.folds > 1 ? score_folds() : score_with(checkpoint);
+}
+
+void check_folds(const Config& config) {
+  if (config.score.folds > 1 && is_given_model(config))
+    throw ConfigError(
+        {"score.folds trains networks of its own on this data set, so it cannot be combined with "
+         "model.checkpoint and class centres for it: leave out one of them"});
+  if (config.score.folds > 1 && makes_centres(config))
+    throw ConfigError(
+        {"score.folds scores with the heads that were trained with its networks: leave it out, or "
+         "score.head=centroids"});
+}
+
 void check_dynamics(const Config& config, const prune::PruneOptions& options,
                     const std::string& asked_by) {
   if (!prune::needs_dynamics(options) || !config.prune.dynamics.empty()) return;

@@ -50,6 +50,9 @@ class PipelineStages {
   void open_data();
   /// Trains in a stage called job.name; job.folder is the stage's. `record`: as train.record.
   [[nodiscard]] TrainedStage train_on(TrainJob job, RecordDynamics record);
+  /// Scores the whole training set with the original network or, with score.folds, each fold with
+  /// a network that was trained without it; returns the score file.
+  [[nodiscard]] std::string score_original(const std::string& checkpoint);
   /// Trains a network on all but each fold of score.folds (stages train_fold0, ...), scores the
   /// fold with it (score_fold0, ...) and puts the scores together (stage score); returns the score
   /// file.
@@ -106,6 +109,8 @@ class PipelineStages {
   std::string given_;  ///< fingerprint of the network that was trained elsewhere
 };
 
+/// Throws ConfigError when score.folds meets a network or centres that it does not use.
+void check_folds(const Config& config);
 /// Throws ConfigError, naming the key that asks for it, when a pruning needs training dynamics that
 /// nobody records or names, or dynunc more epochs than train.epochs.
 void check_dynamics(const Config& config, const prune::PruneOptions& options,

@@ -67,7 +67,7 @@ class Sweep {
           s == 0 ? config_.train.record : RecordDynamics::kNo);
       original.runs.push_back(run_of(trained, *stages_.dataset(), s, 0));
       if (s > 0) continue;
-      scores_ = stages_.score_with(trained.checkpoint);
+      scores_ = stages_.score_original(trained.checkpoint);
       dynamics_ = config_.prune.dynamics.empty() ? trained.dynamics : config_.prune.dynamics;
     }
     cells_.push_back(std::move(original));
@@ -156,6 +156,7 @@ prune::PruneOptions sweep_options(const Config& config, const SweepCell& cell,
 }
 
 void check_sweep(const Config& config) {
+  check_folds(config);
   if (!config.model.head_files.empty())
     throw ConfigError(
         {"model.head: a sweep trains its original networks itself, one for each seed; use "
@@ -176,8 +177,10 @@ void check_sweep(const Config& config) {
 std::string sweep_plan(const Config& config) {
   const auto cells = sweep_cells(config);
   const std::int64_t seeds = config.run.seeds;
-  std::string text = fmt::format("\n  cell 0: {} training{} on all images, scores\n", seeds,
-                                 seeds == 1 ? "" : "s");
+  const std::int64_t folds = config.score.folds > 1 ? config.score.folds : 0;
+  std::string text = fmt::format(
+      "\n  cell 0: {} training{} on all images, {}scores\n", seeds, seeds == 1 ? "" : "s",
+      folds > 0 ? fmt::format("{} on all but a fold, ", folds) : std::string());
   std::int64_t sets = 0;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const std::int64_t drawn =
@@ -189,7 +192,8 @@ std::string sweep_plan(const Config& config) {
   }
   return text +
          fmt::format("  {} trainings and {} index sets in total; those already in {} are skipped\n",
-                     seeds * static_cast<std::int64_t>(cells.size() + 1), sets, config.output);
+                     seeds * static_cast<std::int64_t>(cells.size() + 1) + folds, sets,
+                     config.output);
 }
 
 void run_sweep(const Config& config, Runtime& runtime) {

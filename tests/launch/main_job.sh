@@ -47,6 +47,11 @@ sweep() {  # a cell as a job of its own, the rest at once, all again: skipped, a
   exits 0 ranks 1 sweep "${job[@]}" --dry-run
   says "cell 3: random at 0.5: 2 index sets, 2 trainings, in sweep/random_r0.5"
   says "8 trainings and 4 index sets in total"
+  exits 0 ranks 1 sweep "${job[@]}" --score.folds=3 --dry-run
+  says "cell 0: 2 trainings on all images, 3 on all but a fold, scores"
+  says "11 trainings and 4 index sets in total"
+  exits 2 ranks 2 sweep "${job[@]}" --score.folds=3 --score.head=centroids
+  says "score.folds scores with the heads that were trained with its networks"
   exits 2 ranks 2 sweep "${job[@]}" --sweep.cell=4
   says "sweep.cell: expected 0 to 3, got 4"
   exits 2 ranks 2 sweep "${job[@]}" --train.record=false
@@ -72,6 +77,10 @@ sweep() {  # a cell as a job of its own, the rest at once, all again: skipped, a
   # The draws of two seeds differ; deterministic methods have one set.
   cmp -s "$out"/sweep/random_r0.5/prune_s{0,1}/kept_index.txt && die "both seeds drew the same"
   [ -s "$out/sweep/aum_r0.5/prune/kept_index.txt" ] || die "no index set of aum"
+  # Out of sample: the originals stay, the folds are trained and scored, and cells are pruned anew.
+  exits 0 ranks 2 sweep "${job[@]}" --score.folds=2 --run.seeds=1
+  [ -e "$out/score_fold1/scores.h5" ] || die "no scores of the second fold"
+  says "train_original: inputs unchanged: skipped"
 }
 
 world_sizes() {
