@@ -80,7 +80,7 @@ sweep() {  # a cell as a job of its own, the rest at once, all again: skipped, a
   # Out of sample: the originals stay, the folds are trained and scored, and cells are pruned anew.
   exits 0 ranks 2 sweep "${job[@]}" --score.folds=2 --run.seeds=1
   [ -e "$out/score_fold1/scores.h5" ] || die "no scores of the second fold"
-  says "train_original: inputs unchanged: skipped"
+  says "stage train_original: done before, inputs unchanged: skipped"
 }
 
 world_sizes() {
