@@ -11,7 +11,7 @@
 
 namespace diffprob::launch {
 
-/// The recorder that train.record asks for, or nothing.
+/// The recorder that train.record or train.prune asks for, or nothing.
 [[nodiscard]] std::optional<DynamicsRecorder> make_recorder(const TrainJob& job,
                                                             const Config& config, Runtime& runtime);
 
