@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "data/random/keyed_random.h"
 #include "tests/data/memory_set.h"
 #include "tests/support/mpi_world.h"
 
