@@ -1,5 +1,5 @@
 // Which places of an epoch train.prune leaves out, on any number of ranks.
-#include "launch/train/epoch_pruning.h"
+#include "launch/train/dynamics/epoch_pruning.h"
 
 #include <gtest/gtest.h>
 

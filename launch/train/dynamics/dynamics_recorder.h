@@ -7,7 +7,7 @@
 
 #include "data/sets/dataset.h"
 #include "launch/job/runtime.h"
-#include "launch/train/step_records.h"
+#include "launch/train/dynamics/step_records.h"
 #include "model/weights/weights.h"
 #include "prune/tables/dynamics.h"
 

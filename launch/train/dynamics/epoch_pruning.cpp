@@ -1,4 +1,4 @@
-#include "launch/train/epoch_pruning.h"
+#include "launch/train/dynamics/epoch_pruning.h"
 
 #include <ATen/ATen.h>
 #include <spdlog/spdlog.h>
