@@ -57,6 +57,8 @@ class Pruning {
       constexpr std::size_t kListed = 100;
       result_.confusions = most_frequent_confusions(std::move(pairs_), kListed, collectives_);
     });
+    result_.fairness = fairness_of(result_.counts, result_.own_identities.first,
+                                   result_.kept_of_own, collectives_);
     result_.own_reasons = std::move(reasons_);
     result_.own_suspects = suspects_.take();
     result_.seconds = seconds_.all();

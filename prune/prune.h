@@ -10,6 +10,7 @@
 
 #include "dist/mpi/host_collectives.h"
 #include "prune/cleaning/noise_rate.h"
+#include "prune/fairness.h"
 #include "prune/lists/index_set.h"
 #include "prune/prune_options.h"
 #include "prune/row_blocks.h"
@@ -45,6 +46,7 @@ struct PruneResult {
   std::vector<Confusion>
       confusions;         ///< the 100 most frequent; ties: smaller label, then smaller top1
   IdentityCounts counts;  ///< before pruning
+  Fairness fairness;      ///< who loses by it
   std::optional<NoiseRate> noise;  ///< after cleaning of scores that tell it
   /// Of a rule of cleanlab: samples that the record leaves open (FoundIssues).
   std::optional<std::int64_t> open_evidence;

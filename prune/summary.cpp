@@ -67,6 +67,36 @@ Json confusions_json(const std::vector<Confusion>& confusions) {
   return json;
 }
 
+Json group_json(const FairnessGroup& group) {
+  return {{"identities", group.identities},
+          {"samples", group.samples},
+          {"usable", group.usable},
+          {"kept", group.kept},
+          {"share", group.share()}};
+}
+
+/// Groups with identities in them, the smallest first.
+Json fairness_json(const Fairness& fairness, bool cleaned) {
+  Json by_size = Json::array(), by_mislabelled = Json::array();
+  for (std::size_t i = 0; i < fairness.by_size.size(); ++i) {
+    if (fairness.by_size[i].identities == 0) continue;
+    Json group = {{"from", Fairness::kSizes[i]}};
+    if (i + 1 < fairness.by_size.size()) group["to"] = Fairness::kSizes[i + 1] - 1;
+    group.update(group_json(fairness.by_size[i]));
+    by_size.push_back(std::move(group));
+  }
+  for (std::size_t i = 0; cleaned && i < fairness.by_mislabelled.size(); ++i) {
+    if (fairness.by_mislabelled[i].identities == 0) continue;
+    Json group = i == 0 ? Json{{"mislabelled_percent", 0}}
+                        : Json{{"mislabelled_percent_above", Fairness::kMislabelled[i]}};
+    group.update(group_json(fairness.by_mislabelled[i]));
+    by_mislabelled.push_back(std::move(group));
+  }
+  Json json = {{"by_size", std::move(by_size)}};
+  if (cleaned) json["by_mislabelled"] = std::move(by_mislabelled);
+  return json;
+}
+
 /// Numbers on one line: millions of identities would take a JSON library seconds.
 template <class At>
 std::string compact(std::int64_t count, const At& at) {
@@ -100,6 +130,7 @@ Json head_json(const PruneResult& result) {
   json["identities_after"] = result.identities_after;
   json["identities_at_floor"] = result.identities_at_floor;
   json["search"] = result.search ? search_json(*result.search) : Json(nullptr);
+  json["fairness"] = fairness_json(result.fairness, result.options.clean);
   json["confusions"] = confusions_json(result.confusions);
   return json;
 }

@@ -10,9 +10,10 @@ namespace diffprob::data {
 /// Rows of one rank. Images and labels may be on a device already (all work that makes them is on
 /// its current stream); indices are on the host.
 struct Batch {
-  at::Tensor images;   ///< uint8 [b, image_size, image_size, 3], RGB
-  at::Tensor labels;   ///< int64 [b]
-  at::Tensor indices;  ///< int64 [b], indices into the dataset
+  at::Tensor images;     ///< uint8 [b, image_size, image_size, 3], RGB
+  at::Tensor labels;     ///< int64 [b]
+  at::Tensor indices;    ///< int64 [b], indices into the dataset
+  at::Tensor weights{};  ///< float32 [b], of the losses; undefined, as streams give it: 1
 };
 
 /// Batches in the order of a plan. One consumer thread.

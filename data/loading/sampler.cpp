@@ -76,6 +76,10 @@ void ShuffledPlan::indices(std::int64_t batch, std::vector<std::int64_t>& out) c
     out.push_back(permutation_(batch * global_batch_ + row));
 }
 
+std::uint64_t ShuffledPlan::augment_key_at(std::int64_t /*place*/, std::int64_t index) const {
+  return augment_key(0, 0, index);
+}
+
 SequentialPlan::SequentialPlan(std::int64_t size, std::int64_t global_batch, int rank,
                                int world_size)
     : size_(size), global_batch_(global_batch), rank_(rank), world_size_(world_size) {

@@ -50,8 +50,20 @@ class BatchPlan {
                                                   std::int64_t index) const;
 };
 
+/// A plan of one epoch of training, whose samples are known place by place: global batch k has the
+/// places from k B on.
+class EpochPlan : public BatchPlan {
+ public:
+  /// Those of the incomplete last batch count.
+  [[nodiscard]] virtual std::int64_t places() const = 0;
+  [[nodiscard]] virtual std::int64_t sample_at(std::int64_t place) const = 0;
+  /// augment_key() of the row that has this place.
+  [[nodiscard]] virtual std::uint64_t augment_key_at(std::int64_t place,
+                                                     std::int64_t index) const = 0;
+};
+
 /// Training: a fresh permutation an epoch, the incomplete last batch dropped.
-class ShuffledPlan final : public BatchPlan {
+class ShuffledPlan final : public EpochPlan {
  public:
   /// Throws DataError when size < global_batch.
   ShuffledPlan(std::int64_t size, std::int64_t global_batch, std::uint64_t seed, std::int64_t epoch,
@@ -59,6 +71,11 @@ class ShuffledPlan final : public BatchPlan {
   [[nodiscard]] std::int64_t num_batches() const override;
   void indices(std::int64_t batch, std::vector<std::int64_t>& out) const override;
   [[nodiscard]] std::uint64_t key() const override { return key_; }
+  [[nodiscard]] std::int64_t places() const override { return size_; }
+  [[nodiscard]] std::int64_t sample_at(std::int64_t place) const override {
+    return permutation_(place);
+  }
+  [[nodiscard]] std::uint64_t augment_key_at(std::int64_t place, std::int64_t index) const override;
 
  private:
   Permutation permutation_;

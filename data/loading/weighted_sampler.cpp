@@ -73,8 +73,12 @@ void WithReplacementPlan::indices(std::int64_t batch, std::vector<std::int64_t>&
 
 std::uint64_t WithReplacementPlan::augment_key(std::int64_t batch, std::int64_t row,
                                                std::int64_t index) const {
-  const auto place = static_cast<std::uint64_t>(place_of(batch, row));
-  return combine_key(combine_key(augment_key_, static_cast<std::uint64_t>(index)), place);
+  return augment_key_at(place_of(batch, row), index);
+}
+
+std::uint64_t WithReplacementPlan::augment_key_at(std::int64_t place, std::int64_t index) const {
+  return combine_key(combine_key(augment_key_, static_cast<std::uint64_t>(index)),
+                     static_cast<std::uint64_t>(place));
 }
 
 AliasTable::AliasTable(std::span<const float> weights) {

@@ -25,7 +25,7 @@ struct PassOptions {
 /// Plans that draw each place of an epoch on its own, by (seed, epoch, place): a sample may come
 /// several times an epoch, or not at all. Augmentation is keyed by the place too, so that such
 /// copies differ.
-class WithReplacementPlan : public BatchPlan {
+class WithReplacementPlan : public EpochPlan {
  public:
   /// Throws DataError when epoch_samples < global_batch, or a number is out of range.
   explicit WithReplacementPlan(const PassOptions& pass);
@@ -34,6 +34,9 @@ class WithReplacementPlan : public BatchPlan {
   [[nodiscard]] std::uint64_t key() const final { return augment_key_; }
   [[nodiscard]] std::uint64_t augment_key(std::int64_t batch, std::int64_t row,
                                           std::int64_t index) const final;
+  [[nodiscard]] std::int64_t places() const final { return epoch_samples_; }
+  [[nodiscard]] std::int64_t sample_at(std::int64_t place) const final { return draw(place); }
+  [[nodiscard]] std::uint64_t augment_key_at(std::int64_t place, std::int64_t index) const final;
 
  protected:
   [[nodiscard]] std::uint64_t order_key() const noexcept { return order_key_; }

@@ -24,6 +24,7 @@
 #include "model/optim/lr_schedule.h"
 #include "model/optim/options.h"
 #include "prune/prune_options.h"
+#include "prune/while_training/options.h"
 
 namespace diffprob::launch {
 
@@ -115,6 +116,7 @@ struct TrainConfig {
   std::vector<std::string> allow_changes;
   bool deterministic = false;
   RecordDynamics record = RecordDynamics::kNo;
+  prune::EpochPruningOptions epoch_pruning;  ///< train.prune, prune_ratio, prune_until
   bool trace_order = false;
   std::int64_t profile_steps = 0;
   bool tensorboard = true;

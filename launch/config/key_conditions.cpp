@@ -128,6 +128,11 @@ std::vector<Condition> conditions_of_training() {
       {{"train.adam_beta1", "train.adam_beta2"},
        optimizer_is(model::OptimizerKind::kAdamW),
        other_optimizer},
+      {{"train.prune_ratio", "train.prune_until"},
+       [](const Config& c) {
+         return c.train.epoch_pruning.rule != prune::EpochPruningOptions::Rule::kNone;
+       },
+       [](const Config&) { return std::string("train.prune is false"); }},
       {{"train.eval_every_steps"},
        [](const Config& c) { return !c.eval.sets.empty() || is_synthetic_set(c); },
        [](const Config&) { return std::string("eval.sets is empty"); }},

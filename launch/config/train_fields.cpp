@@ -98,6 +98,17 @@ std::vector<Field> progress_fields(TrainConfig& t) {
              {{"false", RecordDynamics::kNo},
               {"true", RecordDynamics::kYes},
               {"history", RecordDynamics::kHistory}}),
+      one_of("train.prune", &t.epoch_pruning.rule,
+             "leave easy samples out of most epochs (diffprob help train): infobatch: those whose "
+             "last loss is below the mean; identity: below the mean of their identity",
+             {{"false", prune::EpochPruningOptions::Rule::kNone},
+              {"infobatch", prune::EpochPruningOptions::Rule::kInfoBatch},
+              {"identity", prune::EpochPruningOptions::Rule::kIdentity}}),
+      number("train.prune_ratio", &t.epoch_pruning.ratio, 0, 0.99,
+             "with train.prune: share of the easy samples that an epoch leaves out; the losses of "
+             "the others count 1 / (1 - ratio) times"),
+      number("train.prune_until", &t.epoch_pruning.until, 0, 1,
+             "with train.prune: share of the epochs after which all samples are trained on"),
       flag("train.trace_order", &t.trace_order,
            "write the sample indices of every batch to order.rankNNNNN.jsonl"),
       number("train.profile_steps", &t.profile_steps, 0, 10000,

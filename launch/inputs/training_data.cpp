@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "data/loading/filtered_plan.h"
 #include "launch/inputs/resident_batches.h"
 
 namespace diffprob::launch {
@@ -76,14 +77,27 @@ bool TrainingData::wants_resident() const {
   return false;
 }
 
-std::shared_ptr<const data::BatchPlan> TrainingData::plan(std::int64_t epoch, int rank,
-                                                          int world_size) const {
+std::shared_ptr<const data::EpochPlan> TrainingData::whole_epoch(std::int64_t epoch, int rank,
+                                                                 int world_size) const {
   const data::PassOptions pass{dataset_->size(), config_.train.batch_size, seed_, epoch, rank,
                                world_size};
   if (weights_) return std::make_shared<data::WeightedPlan>(weights_, pass);
   if (by_class_) return std::make_shared<data::ClassBalancedPlan>(by_class_, pass);
   return std::make_shared<data::ShuffledPlan>(pass.epoch_samples, pass.global_batch, seed_, epoch,
                                               rank, world_size);
+}
+
+std::shared_ptr<const data::BatchPlan> TrainingData::plan(std::int64_t epoch, int rank,
+                                                          int world_size) const {
+  auto whole = whole_epoch(epoch, rank, world_size);
+  if (!kept_) return whole;
+  return std::make_shared<data::FilteredPlan>(std::move(whole), kept_, config_.train.batch_size,
+                                              rank, world_size);
+}
+
+std::int64_t TrainingData::keep(std::shared_ptr<const data::KeptPlaces> places) {
+  kept_ = std::move(places);
+  return kept_ ? kept_->count() / config_.train.batch_size : steps_per_epoch_;
 }
 
 std::unique_ptr<data::BatchStream> TrainingData::loader(std::int64_t epoch,

@@ -5,6 +5,7 @@
 
 #include "data/loading/batch_stream.h"
 #include "data/loading/decoded_cache.h"
+#include "data/loading/kept_places.h"
 #include "data/loading/loader.h"
 #include "data/loading/weighted_sampler.h"
 #include "launch/config/config.h"
@@ -30,6 +31,13 @@ class TrainingData {
   /// stay on the device, and throws as ResidentImages does.
   [[nodiscard]] std::unique_ptr<data::BatchStream> loader(std::int64_t epoch,
                                                           std::int64_t first_batch);
+  /// The order of an epoch with all samples. Not collective.
+  [[nodiscard]] std::shared_ptr<const data::EpochPlan> whole_epoch(std::int64_t epoch) const {
+    return whole_epoch(epoch, runtime_.rank(), runtime_.world_size());
+  }
+  /// Epochs that loader() and global_batch() are asked for from now on have these places alone;
+  /// null: all. Returns their number of batches. The same on every rank; not collective.
+  std::int64_t keep(std::shared_ptr<const data::KeptPlaces> places);
   /// Samples of global batch number `batch`, of all ranks.
   [[nodiscard]] std::vector<std::int64_t> global_batch(std::int64_t epoch,
                                                        std::int64_t batch) const;
@@ -38,6 +46,8 @@ class TrainingData {
   /// Returns true if images stay in memory of the device; logs the reason when that was asked for
   /// and is not possible.
   [[nodiscard]] bool wants_resident() const;
+  [[nodiscard]] std::shared_ptr<const data::EpochPlan> whole_epoch(std::int64_t epoch, int rank,
+                                                                   int world_size) const;
   [[nodiscard]] std::shared_ptr<const data::BatchPlan> plan(std::int64_t epoch, int rank,
                                                             int world_size) const;
 
@@ -48,6 +58,7 @@ class TrainingData {
   data::LoaderOptions options_;
   std::shared_ptr<const data::AliasTable> weights_;   ///< data.sampling=weighted
   std::shared_ptr<const data::ClassIndex> by_class_;  ///< data.sampling=balanced
+  std::shared_ptr<const data::KeptPlaces> kept_;      ///< null: all
   std::int64_t steps_per_epoch_;
   bool use_resident_;
   std::shared_ptr<const ResidentImages> resident_;  ///< null before the first epoch

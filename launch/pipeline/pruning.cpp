@@ -46,8 +46,23 @@ namespace {
 constexpr double kMuchCleaned = 0.2;  // share of mislabelled samples that no real set has
 constexpr double kMissed = 0.01;      // of all samples: the ratio was not reached
 
+/// Identities below so many samples count as small.
+constexpr std::int64_t kSmall = 10;
+constexpr double kUnfair = 0.05;  // by so much less of them is kept
+
 double share(std::int64_t part, std::int64_t whole) {
   return static_cast<double>(part) / static_cast<double>(std::max<std::int64_t>(whole, 1));
+}
+
+std::string loss_of_small_identities(const prune::PruneResult& result) {
+  const prune::FairnessGroup small = result.fairness.smaller_than(kSmall);
+  const double all = result.fairness.all.share();
+  if (small.identities == 0 || small.share() >= all - kUnfair) return "";
+  return fmt::format(
+      "small identities lose most: of {} with fewer than {} images, {:.1f} % of the images are "
+      "kept, of all {:.1f} %. Raise prune.min_kept or prune.min_kept_share, and compare accuracy "
+      "on the people who matter (summary.json, fairness)",
+      small.identities, kSmall, 100 * small.share(), 100 * all);
 }
 
 }  // namespace
@@ -61,6 +76,8 @@ std::vector<std::string> pruning_warnings(const prune::PruneResult& result) {
         "the set calls most labels wrong: look at its accuracy, train it longer, or set "
         "--prune.clean=false",
         result.mislabelled, result.num_samples, 100 * cleaned));
+  if (const std::string loss = loss_of_small_identities(result); !loss.empty())
+    warnings.push_back(loss);
   const auto& wanted = result.options.keep_ratio;
   if (!wanted) return warnings;
   const double reached = share(result.kept, result.num_samples);

@@ -268,6 +268,7 @@ void write_pruning(eval::HtmlWriter& html, const ReportRuns& runs) {
     html.element("p", "Without scores there is no distribution of probabilities.",
                  {{"class", "note"}});
   eval::write_table(html, table);
+  write_fairness(html, runs);
   for (const auto& run : runs) {
     if (!run.prunings.empty()) write_confusions(html, runs, run);
   }

@@ -19,6 +19,8 @@ void write_verification_plots(eval::HtmlWriter& html, const ReportRuns& runs);
 /// Belongs to the part "Verification"; writes nothing when no run was evaluated on IJB.
 void write_ijb(eval::HtmlWriter& html, const ReportRuns& runs);
 void write_pruning(eval::HtmlWriter& html, const ReportRuns& runs);
+/// Belongs to the part "Cleaning and pruning"; writes nothing when no pruning says who loses.
+void write_fairness(eval::HtmlWriter& html, const ReportRuns& runs);
 /// `most_bytes`: of images as they are, before base64 makes them a third larger.
 void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes);
 void write_training_curves(eval::HtmlWriter& html, const ReportRuns& runs);

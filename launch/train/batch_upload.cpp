@@ -7,8 +7,12 @@
 namespace diffprob::launch {
 namespace {
 
-/// Puts `from` into `to`, which is made when it does not fit.
+/// Puts `from` into `to`, which is made when it does not fit; undefined where `from` is.
 void copy_into(at::Tensor& to, const at::Tensor& from, c10::Device device) {
+  if (!from.defined()) {
+    to = from;
+    return;
+  }
   if (!to.defined() || to.sizes() != from.sizes())
     to = at::empty(from.sizes(), from.options().device(device));
   to.copy_(from, /*non_blocking=*/from.is_pinned());
@@ -26,7 +30,9 @@ BatchUpload::BatchUpload(c10::Device device) : device_(device) {
 }
 
 BatchUpload::Batch BatchUpload::upload(const data::Batch& batch) {
-  if (!stream_ || batch.images.device() == device_) return {batch.images, batch.labels.to(device_)};
+  if (!stream_ || batch.images.device() == device_)
+    return {batch.images, batch.labels.to(device_),
+            batch.weights.defined() ? batch.weights.to(device_, at::kFloat, true) : at::Tensor()};
   current_ = 1 - current_;
   Slot& slot = slots_[current_];
   const c10::Stream compute = c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
@@ -35,6 +41,7 @@ BatchUpload::Batch BatchUpload::upload(const data::Batch& batch) {
     const c10::StreamGuard guard(*stream_);
     copy_into(slot.batch.images, batch.images, device_);
     copy_into(slot.batch.labels, batch.labels, device_);
+    copy_into(slot.batch.weights, batch.weights, device_);
     slot.copied->record(*stream_);
   }
   slot.copied->block(compute);

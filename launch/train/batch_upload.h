@@ -19,8 +19,9 @@ class BatchUpload {
   explicit BatchUpload(c10::Device device);
 
   struct Batch {
-    at::Tensor images;  ///< uint8 [b, 112, 112, 3] on the device
-    at::Tensor labels;  ///< int64 [b] on the device
+    at::Tensor images;     ///< uint8 [b, 112, 112, 3] on the device
+    at::Tensor labels;     ///< int64 [b] on the device
+    at::Tensor weights{};  ///< float32 [b] on the device, or undefined
   };
   /// Work put on the current stream from now on finds the batch in place; the host does not wait
   /// when `batch` is in pinned memory. The tensors are good until the second next call.

@@ -19,9 +19,10 @@ namespace {
 /// line more would make every earlier run look different: keys that weights depend on are added
 /// behind it when they are not the default.
 constexpr const char* kNewerKeys[] = {
-    "train.deterministic", "model.head_group",   "model.embedding_dtype", "train.eval_every_steps",
-    "model.head",          "train.warmup_shape", "train.warmup_power",    "model.drop_path",
-    "model.mask_ratio",    "model.channel_order"};
+    "train.deterministic", "model.head_group",    "model.embedding_dtype", "train.eval_every_steps",
+    "model.head",          "train.warmup_shape",  "train.warmup_power",    "model.drop_path",
+    "model.mask_ratio",    "model.channel_order", "train.prune",           "train.prune_ratio",
+    "train.prune_until"};
 
 std::string without_newer_keys(std::string settings) {
   for (const std::string key : kNewerKeys) {
@@ -67,6 +68,8 @@ std::string training_settings(const Config& config) {
     newer += dump_sections(relevant, {"train.warmup_power"});
   if (model::is_vision_transformer(config.model.network.name))
     newer += dump_sections(relevant, {"model.drop_path", "model.mask_ratio"});
+  if (train.epoch_pruning.rule != prune::EpochPruningOptions::Rule::kNone)
+    newer += dump_sections(relevant, {"train.prune", "train.prune_ratio", "train.prune_until"});
   if (config.model.channel_order != model::ChannelOrder::kRgb && !train.init.empty())
     newer += dump_sections(relevant, {"model.channel_order"});
   return without_newer_keys(settings) + newer;

@@ -141,6 +141,8 @@ std::string graph_obstacle(const Config& config, const Runtime& runtime) {
     return "masks of model.backbone are drawn on the host";
   if (config.train.record != RecordDynamics::kNo)
     return "train.record needs the values of each step";
+  if (config.train.epoch_pruning.rule != prune::EpochPruningOptions::Rule::kNone)
+    return "train.prune needs the values of each step";
   return "";
 }
 
@@ -203,6 +205,8 @@ void TrainStep::micro_step(const Input& input, std::int64_t micro, const data::B
   options.weight = 1.0 / static_cast<double>(config_.train.accumulate);
   options.centre_gradients = head_optimizer_.gradients(micro);
   if (scaler_) options.loss_scale = scaler_->scale();
+  if (input.batch.weights.defined())
+    options.row_weights = input.batch.weights.narrow(0, micro * rows, rows);
   const model::HeadStep head =
       head_.forward_backward(embeddings.detach(), labels, micro_rows_, options);
 

@@ -8,7 +8,7 @@
 #include "launch/checkpoint/writer.h"
 #include "launch/config/config.h"
 #include "launch/job/runtime.h"
-#include "launch/train/dynamics_recorder.h"
+#include "launch/train/dynamics/dynamics_recorder.h"
 #include "launch/train/train.h"
 #include "launch/train/train_step.h"
 #include "launch/train/training_progress.h"

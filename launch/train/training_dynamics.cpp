@@ -8,7 +8,9 @@ namespace diffprob::launch {
 
 std::optional<DynamicsRecorder> make_recorder(const TrainJob& job, const Config& config,
                                               Runtime& runtime) {
-  if (config.train.record == RecordDynamics::kNo) return std::nullopt;
+  if (config.train.record == RecordDynamics::kNo &&
+      config.train.epoch_pruning.rule == prune::EpochPruningOptions::Rule::kNone)
+    return std::nullopt;
   using Visits = DynamicsRecorder::Visits;
   const Visits visits = config.data.sampling.kind == data::Sampling::kUniform ? Visits::kOnceAnEpoch
                                                                               : Visits::kAnyNumber;

@@ -5,13 +5,13 @@
 
 #include "launch/config/config.h"
 #include "launch/job/runtime.h"
-#include "launch/train/dynamics_recorder.h"
+#include "launch/train/dynamics/dynamics_recorder.h"
 #include "launch/train/train.h"
 #include "launch/train/train_step.h"
 
 namespace diffprob::launch {
 
-/// The recorder that train.record asks for, or nothing.
+/// The recorder that train.record or train.prune asks for, or nothing.
 [[nodiscard]] std::optional<DynamicsRecorder> make_recorder(const TrainJob& job,
                                                             const Config& config, Runtime& runtime);
 

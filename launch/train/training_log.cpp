@@ -124,9 +124,11 @@ void TrainingLog::check_skipped(TrainingProgress& progress, const std::string& l
   const auto found = train_step_.take_skipped();
   progress.skipped = found.total;
   for (const auto skipped : found.steps) {
-    const std::int64_t place = skipped - progress.ahead;
-    const auto indices =
-        data_.global_batch(place / data_.steps_per_epoch(), place % data_.steps_per_epoch());
+    // Checks fall into the epoch that they are of, or are its last.
+    const std::int64_t back = progress.step() - skipped;
+    const auto indices = back <= progress.batch
+                             ? data_.global_batch(progress.epoch, progress.batch - back)
+                             : std::vector<std::int64_t>();
     metrics_.write(
         {{"stage", job_.name}, {"kind", "skipped"}, {"step", skipped}, {"indices", indices}});
     std::vector<std::int64_t> shown(

@@ -29,6 +29,8 @@ TrainingLoop::TrainingLoop(const TrainJob& job, const Config& config,
       stop_(config.train.max_time, runtime.control()),
       progress_{config.train.epochs, data_.steps_per_epoch()} {
   if (recorder_) train_step_.record_into(recorder_->steps());
+  if (config.train.epoch_pruning.rule != prune::EpochPruningOptions::Rule::kNone)
+    pruning_.emplace(config, job.dataset, job.seed, runtime);
   checkpoints_.resume(progress_);
   const std::int64_t step = progress_.step();
   log_.open(step);
@@ -44,6 +46,7 @@ TrainResult TrainingLoop::run() {
   if (job_.verify_untrained && progress_.step() == 0) outcome.untrained = verify();
   if (progress_.step() > 0 && !config_.train.best_set.empty()) verify_resumed(outcome);
   while (progress_.epoch < progress_.epochs) {
+    begin_epoch();
     train_epoch();
     next_epoch();
     end_epoch(outcome);
@@ -55,12 +58,19 @@ TrainResult TrainingLoop::run() {
     write_verification(job_.folder + "/verification.json", outcome.untrained, outcome.reports);
   outcome.checkpoint = checkpoints_.newest();
   // Last, because samples that no epoch had are recorded with the network as it is verified.
-  if (recorder_)
+  if (recorder_ && config_.train.record != RecordDynamics::kNo)
     outcome.dynamics =
         write_dynamics(*recorder_, train_step_, job_, config_, outcome.checkpoint, runtime_);
   outcome.steps = progress_.step();
   outcome.seconds = progress_.seconds;
   return outcome;
+}
+
+void TrainingLoop::begin_epoch() {
+  if (!pruning_) return;
+  const auto whole = data_.whole_epoch(progress_.epoch);
+  progress_.set_batches(
+      data_.keep(pruning_->begin_epoch(progress_.epoch, *whole, recorder_->dynamics())));
 }
 
 void TrainingLoop::train_epoch() {
@@ -73,6 +83,7 @@ void TrainingLoop::train_epoch() {
     const double learning_rate = schedule_.at_step(progress_.place());
     trace_->before_step(progress_.step());
     if (order_) order_->write(progress_.step(), batch.indices);
+    if (pruning_) batch.weights = pruning_->weights_of(batch.indices);
     train_step_.step(batch, progress_.step(), learning_rate);
     ++progress_.batch;
     const std::int64_t step = progress_.step();

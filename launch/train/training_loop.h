@@ -13,7 +13,8 @@
 #include "launch/observe/metrics.h"
 #include "launch/observe/order_trace.h"
 #include "launch/observe/profile_trace.h"
-#include "launch/train/dynamics_recorder.h"
+#include "launch/train/dynamics/dynamics_recorder.h"
+#include "launch/train/dynamics/epoch_pruning.h"
 #include "launch/train/train.h"
 #include "launch/train/train_step.h"
 #include "launch/train/training_checkpoints.h"
@@ -35,6 +36,8 @@ class TrainingLoop {
 
  private:
   void train_epoch();
+  /// Decides which samples the epoch has, and how many batches.
+  void begin_epoch();
   void end_epoch(TrainResult& outcome);
   /// Checkpoint and verification between two steps of an epoch, where they are due.
   void within_epoch();
@@ -58,7 +61,8 @@ class TrainingLoop {
   TrainingData data_;
   TrainStep train_step_;
   model::LrSchedule schedule_;
-  std::optional<DynamicsRecorder> recorder_;  ///< with train.record
+  std::optional<DynamicsRecorder> recorder_;  ///< with train.record or train.prune
+  std::optional<EpochPruning> pruning_;       ///< with train.prune
   TrainingCheckpoints checkpoints_;
   TrainingLog log_;
   StopAgreement stop_;

@@ -108,6 +108,10 @@ RowSoftmax exchange_softmax(const ShardSoftmax& shard, const at::Tensor& target_
 struct CosineGradients {
   at::Tensor factor;
   at::Tensor target;
+  void multiply(const at::Tensor& weights) const {
+    at::Tensor(factor).mul_(weights);
+    at::Tensor(target).mul_(weights);
+  }
 };
 CosineGradients cosine_gradients(const RowSoftmax& rows, const at::Tensor& target_slope,
                                  double scale, double row_weight) {
@@ -223,12 +227,13 @@ ShardedHead::ShardedHead(HeadOptions options, dist::Communicator& communicator,
 }
 
 GatheredBatch ShardedHead::gather(const at::Tensor& embeddings, const at::Tensor& labels,
-                                  const std::vector<std::int64_t>& counts, at::ScalarType wire) {
+                                  const std::vector<std::int64_t>& counts, at::ScalarType wire,
+                                  const at::Tensor& weights) {
   if (!dist::is_recording(weight_.device())) label_check_.settle();
   TORCH_CHECK(embeddings.dim() == 2 && embeddings.size(1) == options_.embedding_dim,
               "head: embeddings of sizes ", embeddings.sizes(), ", expected [rows, ",
               options_.embedding_dim, "]");
-  return GatheredBatch(embeddings, labels, counts, communicator_, wire);
+  return GatheredBatch(embeddings, labels, counts, communicator_, wire, weights);
 }
 
 void ShardedHead::check_step(const HeadStepOptions& step, std::int64_t rows) const {
@@ -288,7 +293,8 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
                                        const HeadStepOptions& step_options) {
   const at::NoGradGuard no_grad;
   const HeadReplicas::Share share = replicas_.share_of(counts);
-  GatheredBatch batch = gather(embeddings, labels, share.counts, options_.embedding_wire);
+  GatheredBatch batch =
+      gather(embeddings, labels, share.counts, options_.embedding_wire, step_options.row_weights);
   check_step(step_options, batch.rows());
   batch.wait();
   label_check_.submit(batch.labels(), options_.num_classes, share.counts, share.first_rank);
@@ -311,6 +317,7 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
                                            options_.num_classes, communicator_);
   const CosineGradients gradients = cosine_gradients(
       rows, target.slope, scale, step_options.weight / static_cast<double>(share.all_rows));
+  if (batch.weights().defined()) gradients.multiply(batch.weights().to(at::kDouble));
 
   HeadStep step;
   const at::Tensor all_grads = embedding_gradients(shard, targets, rows, gradients, scale);
@@ -326,7 +333,8 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
                           batch.local_inverse_norms());
   if (step_options.loss_scale.defined()) step.grad_embeddings.mul_(step_options.loss_scale);
 
-  const at::Tensor losses = at::log_sigmoid(rows.gap.neg()).neg_();
+  at::Tensor losses = at::log_sigmoid(rows.gap.neg()).neg_();
+  if (batch.weights().defined()) losses.mul_(batch.weights());
   step.loss = replicas_.several()
                   ? losses.sum().div_(static_cast<double>(share.all_rows)).to(at::kFloat)
                   : losses.mean().to(at::kFloat);

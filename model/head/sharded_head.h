@@ -37,12 +37,16 @@ struct HeadStepOptions {
   at::Tensor loss_scale{};  ///< scalar on the head's device or undefined: multiplies
                             ///< grad_embeddings, no other gradient
   CentreGradients centre_gradients = CentreGradients::kWrite;
+  /// [b] float32, of this rank's rows: multiply their losses, in the reported loss as well.
+  /// Undefined, on all ranks alike: 1.
+  at::Tensor row_weights{};
 };
 
 /// What one training step yields. B = global batch, b = this rank's rows.
 struct HeadStep {
-  /// scalar float32, mean over B, the same on every rank; with several copies of the head the part
-  /// of the own group: the parts of all groups add up to the mean.
+  /// scalar float32, mean over B (weighted rows divided by B, too), the same on every rank; with
+  /// several copies of the head the part of the own group: the parts of all groups add up to the
+  /// mean.
   at::Tensor loss;
   at::Tensor grad_embeddings;  ///< [b, D] float32, d loss / d embeddings (un-normalised)
   at::Tensor probability;      ///< [b] float32, softmax probability of the label, with margin
@@ -143,7 +147,8 @@ class ShardedHead {
   /// counts: rows of every rank of the group.
   [[nodiscard]] GatheredBatch gather(const at::Tensor& embeddings, const at::Tensor& labels,
                                      const std::vector<std::int64_t>& counts,
-                                     at::ScalarType wire = at::kFloat);
+                                     at::ScalarType wire = at::kFloat,
+                                     const at::Tensor& weights = {});
   void check_step(const HeadStepOptions& step, std::int64_t rows) const;
   /// labels of the group's rows; all_labels of the global batch.
   [[nodiscard]] StepClasses step_classes(const at::Tensor& labels, const at::Tensor& all_labels,

@@ -19,7 +19,10 @@ SlowHead slow_head(const HeadProblem& problem, const model::MarginOptions& margi
   const auto own = torch::one_hot(problem.labels, problem.weight.size(0)).to(torch::kDouble);
   const double m = margin.kind == model::MarginKind::kCosFace ? margin.margin : 0.0;
   const auto logits = margin.scale * (cosines - m * own);
-  const auto loss = F::cross_entropy(logits, problem.labels);
+  auto losses = F::cross_entropy(logits, problem.labels,
+                                 F::CrossEntropyFuncOptions().reduction(torch::kNone));
+  if (problem.row_weights.defined()) losses = losses * problem.row_weights.to(torch::kDouble);
+  const auto loss = losses.mean();
   loss.backward();
   return {loss.detach(), e.grad(), w.grad(), (logits.softmax(1) * own).sum(1).detach(),
           cosines.detach()};

@@ -17,9 +17,10 @@ namespace diffprob::tests {
 
 /// A whole batch and all class centres, the same on every rank.
 struct HeadProblem {
-  torch::Tensor embeddings;  ///< [B, D] float32
-  torch::Tensor labels;      ///< [B] int64
-  torch::Tensor weight;      ///< [C, D] float32
+  torch::Tensor embeddings;     ///< [B, D] float32
+  torch::Tensor labels;         ///< [B] int64
+  torch::Tensor weight;         ///< [C, D] float32
+  torch::Tensor row_weights{};  ///< [B] float32, of the losses; undefined: 1
 };
 
 /// Loss, gradients and probabilities of a replicated head by autograd in float64, from the
@@ -67,6 +68,7 @@ class HeadUnderTest {
   [[nodiscard]] model::HeadStep step(std::uint64_t key = 0) {
     model::HeadStepOptions options;
     options.key = key;
+    if (problem_.row_weights.defined()) options.row_weights = on_device(own(problem_.row_weights));
     return on_host(head_.forward_backward(on_device(own(problem_.embeddings)),
                                           on_device(own(problem_.labels)), counts_, options));
   }

@@ -24,6 +24,36 @@ using ::testing::HasSubstr;
 
 using Prune = PruneTest;
 
+/// Every identity by hand, in the group of its size.
+void expect_fair_counts(const Fairness& fairness, const ScoreTable& table, const IndexSet& set) {
+  std::map<std::int32_t, FairnessGroup> identities;
+  for (std::size_t i = 0; i < set.reasons.size(); ++i) {
+    FairnessGroup& one = identities[table.labels[i]];
+    one.samples += 1;
+    one.usable += set.reasons[i] == Reason::kMislabelled ? 0 : 1;
+    one.kept += set.reasons[i] == Reason::kKept || set.reasons[i] == Reason::kKeptByFloor ? 1 : 0;
+  }
+  for (std::size_t g = 0; g < Fairness::kSizes.size(); ++g) {
+    const std::int64_t from = Fairness::kSizes[g];
+    const std::int64_t to =
+        g + 1 < Fairness::kSizes.size() ? Fairness::kSizes[g + 1] : std::int64_t{1} << 40;
+    FairnessGroup wanted;
+    for (const auto& [identity, one] : identities) {
+      if (one.samples < from || one.samples >= to) continue;
+      wanted.identities += 1;
+      wanted.samples += one.samples;
+      wanted.usable += one.usable;
+      wanted.kept += one.kept;
+    }
+    EXPECT_EQ(fairness.by_size[g].identities, wanted.identities);
+    EXPECT_EQ(fairness.by_size[g].samples, wanted.samples);
+    EXPECT_EQ(fairness.by_size[g].usable, wanted.usable);
+    EXPECT_EQ(fairness.by_size[g].kept, wanted.kept);
+  }
+  EXPECT_EQ(fairness.all.samples, set.num_samples);
+  EXPECT_EQ(fairness.all.kept, static_cast<std::int64_t>(set.kept.size()));
+}
+
 TEST_F(Prune, EveryMethodEqualsTheObviousOneAndFilesAreTheSameBytesForAnyNumberOfRanks) {
   // 2 identities: fewer than ranks.
   for (const std::int64_t identities : {2, 60, 200}) {
@@ -91,7 +121,23 @@ TEST_F(Prune, CountsAreThoseOfTheIndexSet) {
         one.options.cleaning.margin == 0) {
       EXPECT_GT(result.mislabelled, 0);
     }
+    expect_fair_counts(result.fairness, table, set);
   }
+}
+
+TEST_F(Prune, FairnessGroupsByTheirBorders) {
+  Fairness fairness;
+  for (const std::int64_t size : {0, 1, 2, 3, 4, 5, 9, 10, 99, 100, 5000})
+    fairness.add(size, size, size / 2);
+  std::vector<std::int64_t> identities;
+  for (const auto& group : fairness.by_size) identities.push_back(group.identities);
+  EXPECT_EQ(identities, (std::vector<std::int64_t>{2, 2, 2, 1, 0, 1, 2}));
+  EXPECT_EQ(fairness.smaller_than(10).samples, 1 + 2 + 3 + 4 + 5 + 9);
+  Fairness cleaned;
+  for (const std::int64_t usable : {100, 99, 95, 94, 80, 79, 0}) cleaned.add(100, usable, usable);
+  identities.clear();
+  for (const auto& group : cleaned.by_mislabelled) identities.push_back(group.identities);
+  EXPECT_EQ(identities, (std::vector<std::int64_t>{1, 2, 2, 2}));
 }
 
 TEST_F(Prune, WantedRatioIsOfAllSamples) {

@@ -46,5 +46,37 @@ TEST(TrainingProgress, WhatIsNoWholeBatchOfTheEpochEndsIt) {
   EXPECT_EQ(progress.step(), 26);
 }
 
+/// Epochs of 30 batches, of which some have fewer: the schedule goes through all of each.
+TEST(TrainingProgress, EpochsOfFewerBatchesHaveTheWholeSchedule) {
+  TrainingProgress progress = of(30);
+  std::int64_t updates = 0;
+  for (const std::int64_t batches : {30, 20, 7, 30, 30}) {
+    progress.set_batches(batches);
+    EXPECT_EQ(progress.place(), 30 * progress.epoch);
+    std::int64_t before = -1;
+    for (std::int64_t k = 0; k < batches; ++k) {
+      EXPECT_FALSE(progress.at_end_of_epoch());
+      EXPECT_EQ(progress.step(), updates++);
+      EXPECT_EQ(progress.place(), 30 * progress.epoch + 30 * k / batches);
+      EXPECT_GT(progress.place(), before);
+      before = progress.place();
+      ++progress.batch;
+    }
+    EXPECT_TRUE(progress.at_end_of_epoch());
+    progress.next_epoch();
+  }
+  EXPECT_EQ(progress.step(), 117);
+  EXPECT_EQ(progress.all_steps(), 117);
+}
+
+TEST(TrainingProgress, ResumesWithinAnEpochOfFewerBatches) {
+  TrainingProgress progress = of(30);
+  progress.resume_at(2, 5, 32, 32, 55);  // the second epoch had 20 batches
+  progress.set_batches(7);
+  EXPECT_EQ(progress.step(), 55);
+  EXPECT_EQ(progress.place(), 60 + 30 * 5 / 7);
+  EXPECT_EQ(progress.all_steps() - progress.step(), 2 + 2 * 30);
+}
+
 }  // namespace
 }  // namespace diffprob::launch

@@ -47,6 +47,25 @@ class ShardedHeadTest : public ::testing::Test {
   std::unique_ptr<dist::Communicator> communicator_ = make_test_communicator();
 };
 
+/// Weights of the losses, one of them 0; all of 1 give the bits of none.
+TEST_F(ShardedHeadTest, WeighsTheLossesOfRows) {
+  for (const auto deal : {Deal::kEven, Deal::kUneven, Deal::kFirstEmpty, Deal::kAllOnLast}) {
+    SCOPED_TRACE(c10::str("deal ", static_cast<int>(deal)));
+    const model::MarginOptions margin{model::MarginKind::kCosFace, 16.0, 0.2};
+    auto problem = mixed_problem(24, 50, 32, 77);
+    HeadUnderTest plain(problem, margin, *communicator_, deal);
+    const auto without = plain.step();
+    problem.row_weights = torch::ones({24});
+    HeadUnderTest ones(problem, margin, *communicator_, deal);
+    const auto with = ones.step();
+    EXPECT_TRUE(torch::equal(with.loss, without.loss));
+    EXPECT_TRUE(torch::equal(with.grad_embeddings, without.grad_embeddings));
+    EXPECT_TRUE(torch::equal(ones.head().weight().grad(), plain.head().weight().grad()));
+    problem.row_weights = torch::arange(24, torch::kFloat) / 8;
+    expect_replicated(problem, margin, deal);
+  }
+}
+
 TEST_F(ShardedHeadTest, EqualsReplicatedHeadForAnySizes) {
   struct Sizes {
     std::int64_t rows, classes, dim;

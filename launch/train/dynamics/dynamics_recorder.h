@@ -7,7 +7,7 @@
 
 #include "data/sets/dataset.h"
 #include "launch/job/runtime.h"
-#include "launch/train/step_records.h"
+#include "launch/train/dynamics/step_records.h"
 #include "model/weights/weights.h"
 #include "prune/tables/dynamics.h"
 
@@ -44,6 +44,8 @@ class DynamicsRecorder {
   /// starts here. Not collective.
   void load(const std::string& checkpoint);
 
+  /// Of the own samples, from the epochs that have ended. Not collective.
+  [[nodiscard]] const prune::DynamicsState& dynamics() const { return accumulator_.state(); }
   /// Recorded so far. Not collective.
   [[nodiscard]] std::int64_t epochs() const noexcept { return accumulator_.state().epochs; }
   /// Of all ranks, ascending.

@@ -1,4 +1,4 @@
-#include "launch/train/dynamics_recorder.h"
+#include "launch/train/dynamics/dynamics_recorder.h"
 
 #include <ATen/ATen.h>
 #include <spdlog/spdlog.h>

@@ -1,4 +1,4 @@
-#include "launch/train/step_records.h"
+#include "launch/train/dynamics/step_records.h"
 
 #include <ATen/ATen.h>
 
