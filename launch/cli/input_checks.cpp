@@ -290,7 +290,13 @@ void check_scoring(const Config& config, const data::Dataset* dataset, Problems&
   });
 }
 
+void check_cleaning(const Config& config, Problems& problems) {
+  if (!config.prune.options.clean) return;
+  attempt("prune.clean", problems, [&] { prune::check(config.prune.options.cleaning); });
+}
+
 void check_prune_files(const Config& config, const std::string& fingerprint, Problems& problems) {
+  check_cleaning(config, problems);
   const PruneConfig& p = config.prune;
   if (p.scores.empty() && p.dynamics.empty()) {
     problems.push_back(

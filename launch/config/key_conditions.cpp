@@ -174,7 +174,7 @@ std::vector<Condition> conditions_of_pruning() {
       {{"prune.min_kept", "prune.min_kept_share"},
        [](const Config& c) { return c.prune.options.method != Method::kNone; },
        other_method},
-      {{"prune.clean_rule", "prune.clean_margin"},
+      {{"prune.clean_rule", "prune.clean_margin", "prune.clean_precision", "prune.clean_floor"},
        [](const Config& c) { return c.prune.options.clean; },
        [](const Config&) { return std::string("prune.clean is false"); }},
   };
