@@ -94,6 +94,10 @@ std::vector<Field> prune_fields(PruneConfig& p) {
       number("prune.clean_floor", &p.options.cleaning.floor, 0, 1e6,
              "fewest samples that cleaning leaves to an identity, the least suspicious ones; 0: "
              "identities may vanish"),
+      flag(
+          "prune.proposals", &p.proposals,
+          "write proposals.csv: labels to change, identities to merge and to split (embeddings for "
+          "these: score.embeddings); diffprob data apply-proposals applies it"),
       number("prune.keep_ratio", &p.keep_ratio, 0, 1, "share of all samples to keep"),
       number("prune.threshold", &p.threshold, 0, 1e6,
              "DiffProb's threshold t, which overrides prune.keep_ratio; 0: search for the t that "
