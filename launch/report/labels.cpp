@@ -81,7 +81,7 @@ void write_proposals(eval::HtmlWriter& html, const ReportRun& run, std::size_t m
 void write_labels(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes) {
   write_heading(html, "labels", "Labels");
   eval::Table table{"Labels that look wrong",
-                    {"run", "estimated wrong", "images", "removed by cleaning",
+                    {"run", "estimated wrong", "that is, images", "removed by cleaning",
                      "confident predictions", "of another identity"},
                     {}};
   for (const auto& run : runs)

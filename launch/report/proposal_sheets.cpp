@@ -98,13 +98,14 @@ class Sheets {
                                     : fmt::format("{} ({})", question, all));
   }
 
-  /// `count` faces of an identity for which `takes`, side by side.
+  /// The first `count` faces of an identity for which takes() is true, side by side.
   template <class Takes>
-  void write_faces_of(std::int64_t identity, std::size_t count, const Takes& takes) {
+  void write_faces_of(std::int64_t identity, std::size_t count, const char* style,
+                      const Takes& takes) {
     for (const prune::ScoredSample& sample : of_label_[identity]) {
       if (!takes(sample)) continue;
       if (count-- == 0) return;
-      images_.write(sample.index, {"kept", fmt::format("label {}", identity),
+      images_.write(sample.index, {style, fmt::format("label {}", identity),
                                    fmt::format("image {}, label {}", sample.index, identity)});
     }
   }
@@ -121,7 +122,8 @@ class Sheets {
                             fmt::format("image {}, label {}, looks like identity {}", p.index,
                                         identity_text(p.identity, line.name),
                                         identity_text(p.proposed, line.proposed_name))});
-    write_faces_of(p.proposed, kBeside, [&](const auto& each) { return !is_named(each.index); });
+    write_faces_of(p.proposed, kBeside, "kept",
+                   [&](const auto& each) { return !is_named(each.index); });
     html_.close("div");
   }
 
@@ -133,7 +135,8 @@ class Sheets {
     html_.open("div", {{"class", "sheet"}});
     for (const std::int64_t identity : {p.identity, p.proposed}) {
       html_.open("div", {{"class", "group"}});
-      write_faces_of(identity, kOfGroup, [&](const auto& each) { return !is_named(each.index); });
+      write_faces_of(identity, kOfGroup, identity == p.identity ? "cleaned" : "kept",
+                     [&](const auto& each) { return !is_named(each.index); });
       html_.close("div");
     }
     html_.close("div");
@@ -148,7 +151,7 @@ class Sheets {
     html_.open("div", {{"class", "sheet"}});
     for (const bool apart : {false, true}) {
       html_.open("div", {{"class", "group"}});
-      write_faces_of(p.identity, kOfGroup, [&](const auto& each) {
+      write_faces_of(p.identity, kOfGroup, apart ? "cleaned" : "kept", [&](const auto& each) {
         return (members.count(each.index) > 0) == apart && !is_named(each.index);
       });
       html_.close("div");
