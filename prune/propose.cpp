@@ -32,14 +32,18 @@ class Proposing {
       : result_(result), sources_(sources), options_(options), collectives_(collectives) {}
 
   Proposals run() {
+    if (!result_.noise)
+      leave_out(
+          "scores with margin or from elsewhere do not tell which predictions are confident: no "
+          "labels to change are looked for");
     relabel();
     const std::vector<Pair> pairs = candidate_pairs();
     std::vector<Proposal> merges, splits;
     if (sources_.embeddings.empty()) {
       merges = merges_by_confusions(pairs);
-      found_.left_out =
+      leave_out(
           "no embeddings (score.embeddings): identities of two persons are not looked for, and "
-          "identities of one person only by samples that are mistaken both ways";
+          "identities of one person only by samples that are mistaken both ways");
     } else {
       dist::FirstProblem problem;
       problem.run([&] {
@@ -56,6 +60,10 @@ class Proposing {
   }
 
  private:
+  void leave_out(const std::string& what) {
+    found_.left_out += (found_.left_out.empty() ? "" : "; ") + what;
+  }
+
   /// Fills relabelled_, too, on every rank.
   void relabel() {
     for (const Suspect& each : result_.own_suspects)

@@ -136,6 +136,19 @@ TEST_F(Propose, WithoutEmbeddingsSaysWhatIsLeftOut) {
   EXPECT_EQ(found.splits, 0);
 }
 
+TEST_F(Propose, ScoresWithMarginHaveNoConfidentPredictions) {
+  PlantedSet set = planted();
+  set.table.source.margin = 0.3;
+  const PruneFiles files = files_of(set.table);
+  const PruneResult result = prune(files, with("none", true, {}), collectives_, work());
+
+  const Proposals found = propose(result, {files.scores, ""}, collectives_);
+
+  EXPECT_THAT(found.left_out, HasSubstr("no labels to change are looked for; no embeddings"));
+  EXPECT_EQ(found.relabels, 0);
+  EXPECT_EQ(found.merges, 1);
+}
+
 TEST_F(Propose, EmbeddingsOfAnotherSetAreRefused) {
   PlantedSet set = planted();
   const std::string path = folder_.file("other.h5");
