@@ -1,12 +1,10 @@
 #include "prune/prune.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "data/dense_labels.h"
 #include "dist/mpi/agreement.h"
-#include "prune/clean_by_evidence.h"
-#include "prune/cleaning/rules.h"
+#include "prune/clean_rows.h"
 #include "prune/confusions.h"
 #include "prune/error.h"
 #include "prune/identity_exchange.h"
@@ -51,16 +49,19 @@ class Pruning {
       select(method, exchange.slots(), decided);
       count_decided(exchange, decided);
       seconds_.time("return", [&] { exchange.send_back(decided, labels_, reasons_); });
+      count_given_back();
     }
     labels_ = {};
     seconds_.time("confusions", [&] {
       constexpr std::size_t kListed = 100;
-      result_.confusions = most_frequent_confusions(std::move(pairs_), kListed, collectives_);
+      result_.confusions =
+          most_frequent_confusions(std::move(cleaning_.pairs), kListed, collectives_);
     });
     result_.fairness = fairness_of(result_.counts, result_.own_identities.first,
                                    result_.kept_of_own, collectives_);
     result_.own_reasons = std::move(reasons_);
-    result_.own_suspects = suspects_.take();
+    result_.own_suspects = std::move(cleaning_.suspects);
+    result_.own_mispredicted = std::move(cleaning_.mispredicted);
     result_.seconds = seconds_.all();
     return std::move(result_);
   }
@@ -80,108 +81,22 @@ class Pruning {
   }
 
   void read_and_clean() {
-    const CleanOptions& cleaning = result_.options.cleaning;
-    const bool confident = result_.options.clean && cleaning.rule != CleanRule::kMispredicted;
-    const bool noise = result_.options.clean && rows_.can_estimate_noise();
-    ClassThresholds thresholds(confident || noise ? result_.source.num_classes : 0);
     dist::FirstProblem problem;
-    std::vector<float> top1_log_prob;
-    std::vector<float> own_log_prob;
-    const auto read_log_probs = [&](SampleRange block) {
-      top1_log_prob.resize(static_cast<std::size_t>(block.size()));
-      own_log_prob.resize(top1_log_prob.size());
-      rows_.read_log_probs(block.first, top1_log_prob, own_log_prob);
-    };
     problem.run([&] {
-      for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
+      for (std::int64_t round = 0; round < blocks_.rounds(); ++round)
         rows_.read_labels(blocks_.own(round).first, of_round(labels_, round));
-        if (!confident && !noise) continue;
-        if (confident)
-          read_log_probs(blocks_.own(round));
-        else
-          read_known(blocks_.own(round), top1_log_prob, own_log_prob);
-        thresholds.add(of_round(labels_, round), own_log_prob);
-      }
-      rows_.throw_if_bad();
     });
     problem.throw_together<PruneError>(collectives_);
-    if (confident || noise) thresholds.finish(collectives_);
     if (!result_.options.clean) return;
-    const bool by_evidence = is_of_cleanlab(cleaning.rule);
-    if (by_evidence)
-      result_.open_evidence =
-          clean_by_evidence(rows_, {blocks_, labels_, reasons_}, cleaning, thresholds, collectives_)
-              .open;
-    const ConfidentGuess guess(thresholds);
-    NoiseCounts noise_counts(thresholds.num_classes());
-    problem.run([&] {
-      Cleaned cleaned;
-      for (std::int64_t round = 0; round < blocks_.rounds(); ++round) {
-        const SampleRange block = blocks_.own(round);
-        cleaned.resize(static_cast<std::size_t>(block.size()));
-        rows_.read_top1(block.first, cleaned.top1);
-        rows_.read_suspicion(block.first, cleaned.nll, cleaned.log_prob);
-        if (reads_log_probs(cleaning)) read_log_probs(block);
-        const auto reasons = of_round(reasons_, round);
-        const auto labels = of_round(labels_, round);
-        if (!by_evidence)
-          clean({labels, cleaned.top1, top1_log_prob, own_log_prob}, cleaning, thresholds, reasons);
-        if (noise) count_noise(labels, cleaned, guess, noise_counts);
-        note_mispredicted(block.first, labels, reasons, cleaned);
-        report("read", round);
-      }
-      rows_.throw_if_bad();
-    });
-    problem.throw_together<PruneError>(collectives_);
-    if (!noise) return;
-    noise_counts.finish(collectives_);
-    result_.noise = noise_counts.rate();
-  }
-
-  /// The log-probabilities for the estimate alone: what is not a number counts as 0.
-  void read_known(SampleRange block, std::vector<float>& top1_log_prob,
-                  std::vector<float>& own_log_prob) const {
-    top1_log_prob.resize(static_cast<std::size_t>(block.size()));
-    own_log_prob.resize(top1_log_prob.size());
-    rows_.read_suspicion(block.first, own_log_prob, top1_log_prob);
-    for (float& value : own_log_prob)
-      value = value >= 0 ? -value : -std::numeric_limits<float>::infinity();
-  }
-
-  /// Columns of a block that is cleaned.
-  struct Cleaned {
-    std::vector<std::int32_t> top1;
-    std::vector<float> nll, log_prob;
-    void resize(std::size_t rows) {
-      top1.resize(rows);
-      nll.resize(rows);
-      log_prob.resize(rows);
-    }
-  };
-
-  static void count_noise(std::span<const std::int32_t> labels, const Cleaned& cleaned,
-                          const ConfidentGuess& guess, NoiseCounts& counts) {
-    constexpr float kUnknown = -std::numeric_limits<float>::infinity();
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-      const bool known = cleaned.top1[i] >= 0 && cleaned.top1[i] < guess.num_classes() &&
-                         cleaned.log_prob[i] <= 1e-3F;
-      if (known)
-        counts.add(evidence_of(labels[i], cleaned.top1[i], cleaned.log_prob[i], kUnknown, kUnknown),
-                   guess);
-    }
-  }
-
-  void note_mispredicted(std::int64_t first, std::span<const std::int32_t> labels,
-                         std::span<const Reason> reasons, const Cleaned& cleaned) {
-    for (std::size_t i = 0; i < reasons.size(); ++i) {
-      const std::int32_t top1 = cleaned.top1[i];
-      if (top1 == labels[i]) continue;
-      const bool dropped = reasons[i] == Reason::kMislabelled;
-      if (dropped && top1 != kUnknownClass) pairs_.push_back(confusion_pair(labels[i], top1));
-      suspects_.add({first + static_cast<std::int64_t>(i), labels[i], top1, cleaned.nll[i],
-                     cleaned.log_prob[i],
-                     dropped ? Suspect::Dropped::kYes : Suspect::Dropped::kNo});
-    }
+    cleaning_ =
+        clean_rows(rows_, {blocks_, labels_, reasons_}, result_.options.cleaning, collectives_,
+                   [&](std::string_view step, std::int64_t round) { report(step, round); });
+    result_.noise = cleaning_.noise;
+    result_.open_evidence = cleaning_.open_evidence;
+    result_.precision = cleaning_.precision;
+    result_.clean_floor = cleaning_.floor;
+    for (std::size_t i = 0; i < reasons_.size(); ++i)
+      if (reasons_[i] == Reason::kKeptByFloor) given_back_.push_back(i);
   }
 
   void count_samples() {
@@ -204,8 +119,22 @@ class Pruning {
     }
   }
 
+  /// Selection has decided anew about the samples that the floor of cleaning gave back: those that
+  /// it keeps are kept by a floor.
+  void count_given_back() {
+    std::int64_t kept = 0;
+    for (const std::size_t row : given_back_) {
+      if (reasons_[row] != Reason::kKept) continue;
+      reasons_[row] = Reason::kKeptByFloor;
+      ++kept;
+    }
+    if (result_.clean_floor)
+      result_.kept_by_floor += collectives_.all_reduce(kept, dist::ReduceOp::kSum);
+  }
+
   void decide_by_cleaning_alone() {
     result_.kept = result_.usable;
+    if (result_.clean_floor) result_.kept_by_floor = result_.clean_floor->samples;
     std::vector<std::int64_t> before(static_cast<std::size_t>(result_.counts.num_classes()) + 1, 0);
     for (std::size_t c = 1; c < before.size(); ++c)
       before[c] = before[c - 1] + result_.counts.usable(static_cast<std::int64_t>(c) - 1);
@@ -290,10 +219,10 @@ class Pruning {
   dist::HostCollectives& collectives_;
   const PruneWork& work_;
   RowBlocks blocks_;
-  std::vector<std::int32_t> labels_;  // [own rows]
-  std::vector<Reason> reasons_;       // [own rows]
-  std::vector<std::uint64_t> pairs_;  // confusions of own rows
-  Suspects suspects_;
+  std::vector<std::int32_t> labels_;     // [own rows]
+  std::vector<Reason> reasons_;          // [own rows]
+  std::vector<std::size_t> given_back_;  // own rows that the floor of cleaning kept
+  Cleaning cleaning_;
   SlotKeys keys_;
   StepSeconds seconds_;
   PruneResult result_;

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "dist/mpi/host_collectives.h"
+#include "prune/clean_floor.h"
 #include "prune/cleaning/noise_rate.h"
+#include "prune/cleaning/precision.h"
 #include "prune/fairness.h"
 #include "prune/lists/index_set.h"
 #include "prune/prune_options.h"
@@ -50,13 +52,16 @@ struct PruneResult {
   std::optional<NoiseRate> noise;  ///< after cleaning of scores that tell it
   /// Of a rule of cleanlab: samples that the record leaves open (FoundIssues).
   std::optional<std::int64_t> open_evidence;
+  std::optional<PrecisionChoice> precision;             ///< with prune.clean_precision
+  std::optional<FloorKept> clean_floor;                 ///< with prune.clean_floor
   std::vector<std::pair<std::string, double>> seconds;  ///< wall time of each step (of this rank)
 
-  RowBlocks blocks;                       ///< which samples this rank has the reasons of
-  std::vector<Reason> own_reasons;        ///< [blocks.own_rows()]
-  std::vector<Suspect> own_suspects;      ///< in order; none without cleaning
-  IdentityRange own_identities;           ///< that this rank decided
-  std::vector<std::int32_t> kept_of_own;  ///< [own_identities]
+  RowBlocks blocks;                             ///< which samples this rank has the reasons of
+  std::vector<Reason> own_reasons;              ///< [blocks.own_rows()]
+  std::vector<Suspect> own_suspects;            ///< in order; none without cleaning
+  std::vector<std::uint64_t> own_mispredicted;  ///< confusion_pair() of each, after cleaning
+  IdentityRange own_identities;                 ///< that this rank decided
+  std::vector<std::int32_t> kept_of_own;        ///< [own_identities]
 
   /// 0 when the method has none.
   [[nodiscard]] double threshold() const {

@@ -83,6 +83,7 @@ void SampleRows::open_scores(const std::string& path, const PruneOptions& option
   if (options.clean && options.cleaning.rule != CleanRule::kMispredicted)
     need_no_margin("prune.clean_rule=" + clean_rule_name(options.cleaning.rule));
   if (options.clean && options.cleaning.margin > 0) need_no_margin("prune.clean_margin");
+  if (options.clean && options.cleaning.precision > 0) need_estimate();
 }
 
 std::string SampleRows::open_folder(const std::string& folder) {
@@ -144,7 +145,7 @@ void SampleRows::need_columns(const PruneOptions& options) const {
   if (options.clean) {
     need("top1", "cleaning", kNoCleaning);
     if (reads_log_probs(options.cleaning)) need("top1_log_prob", "this cleaning rule", kNoCleaning);
-    if (is_of_cleanlab(options.cleaning.rule))
+    if (is_of_cleanlab(options.cleaning.rule) || options.cleaning.precision > 0)
       need("second_log_prob", "this cleaning rule", kNoCleaning);
   }
   if (key_ == Key::kEl2n)
@@ -158,6 +159,15 @@ void SampleRows::need_no_margin(const std::string& what) const {
       " needs the probability of the label without margin, but the file was scored with margin " +
       shortest(source_.margin) +
       ", from which it cannot be derived; score again with score.margin=0");
+}
+
+void SampleRows::need_estimate() const {
+  need_no_margin("prune.clean_precision");
+  if (can_estimate_noise()) return;
+  throw PruneError(files_.scores +
+                   ": prune.clean_precision estimates how many labels are wrong, which needs "
+                   "probabilities of all samples and of their most probable classes; score the "
+                   "data set with this program, or give prune.clean_margin");
 }
 
 void SampleRows::need_known_scores(const PruneOptions& options) const {

@@ -62,6 +62,7 @@ class SampleRows {
   void check_data_set() const;
   void need_columns(const PruneOptions& options) const;
   void need_no_margin(const std::string& what) const;
+  void need_estimate() const;
   void need_known_scores(const PruneOptions& options) const;
   /// Puts 0 in place of the unknown keys, NaN, of samples that cleaning has dropped.
   void fill_unknown(std::int64_t first, std::span<float> keys) const;

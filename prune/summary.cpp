@@ -20,6 +20,8 @@ Json options_json(const PruneOptions& options) {
   if (options.clean) {
     json["clean_rule"] = clean_rule_name(options.cleaning.rule);
     json["clean_margin"] = options.cleaning.margin;
+    if (options.cleaning.precision > 0) json["clean_precision"] = options.cleaning.precision;
+    if (options.cleaning.floor > 0) json["clean_floor"] = options.cleaning.floor;
   }
   if (options.match_ratio) json["match_ratio"] = true;
   row_of(options.method).describe(options, json);
@@ -48,6 +50,17 @@ Json noise_json(const PruneResult& result) {
           {"confident", noise.confident},
           {"confident_of_another_class", noise.other},
           {"verdict", verdict(noise, result.mislabelled, result.num_samples)}};
+}
+
+Json precision_json(const PrecisionChoice& choice) {
+  return {{"wanted", choice.wanted},
+          {"expected_wrong_labels", choice.wrong},
+          {"shift", choice.shift},
+          {"suspects", choice.suspects},
+          {"margin", choice.reached ? Json(choice.margin) : Json(nullptr)},
+          {"dropped", choice.dropped},
+          {"expected_precision", choice.reached ? Json(choice.estimate) : Json(nullptr)},
+          {"why", explanation(choice)}};
 }
 
 Json search_json(const ThresholdSearch& search) {
@@ -125,6 +138,10 @@ Json head_json(const PruneResult& result) {
                            static_cast<double>(std::max<std::int64_t>(result.num_samples, 1));
   json["reasons"] = reasons_json(result);
   if (result.noise) json["noise"] = noise_json(result);
+  if (result.precision) json["clean_precision"] = precision_json(*result.precision);
+  if (result.clean_floor)
+    json["clean_floor"] = {{"samples", result.clean_floor->samples},
+                           {"identities", result.clean_floor->identities}};
   if (result.open_evidence) json["open_evidence"] = *result.open_evidence;
   json["identities_before"] = result.identities_before;
   json["identities_after"] = result.identities_after;

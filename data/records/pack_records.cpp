@@ -89,4 +89,15 @@ PackedSet pack_subset(std::shared_ptr<const Dataset> dataset, const std::vector<
   return {subset.size(), subset.num_classes()};
 }
 
+PackedSet pack_relabelled(const Dataset& dataset, const std::vector<std::int64_t>& label_map,
+                          const std::string& folder, const PackOptions& options) {
+  const auto order = written_order(dataset, options);
+  RecordWriter writer(folder, kImageSize, options.layout);
+  writer.add_companion("label_map.txt", label_map_text(label_map));
+  writer.add_companion("source_index.txt", lines_of(order));
+  add_images(dataset, order, writer);
+  writer.finish();
+  return {dataset.size(), dataset.num_classes()};
+}
+
 }  // namespace diffprob::data

@@ -39,4 +39,9 @@ PackedSet pack_subset(std::shared_ptr<const Dataset> dataset, const std::vector<
                       std::vector<std::int64_t> label_map, const std::string& folder,
                       const PackOptions& options = {});
 
+/// The same of a whole set whose labels have changed (data/sets/relabelled.h), with label_map.txt
+/// and source_index.txt beside them. label_map[old] = new label, or -1. Throws DataError.
+PackedSet pack_relabelled(const Dataset& dataset, const std::vector<std::int64_t>& label_map,
+                          const std::string& folder, const PackOptions& options = {});
+
 }  // namespace diffprob::data

@@ -57,6 +57,7 @@ void check_stages(const std::string& command, const Config& config, const Datase
   if (command == "run" && starts_from_given(config)) check_given(config, dataset.get(), problems);
   if (dataset || is_synthetic(config))
     attempt(command, problems, [&] { check_ratios(command, config, dataset.get(), problems); });
+  check_cleaning(config, problems);
   check_dynamics_file(config, fingerprint_of(dataset), problems);
 }
 

@@ -16,6 +16,7 @@
 #include "launch/inputs/synthetic.h"
 #include "launch/job/output_folder.h"
 #include "launch/pipeline/pipeline.h"
+#include "launch/pipeline/proposals.h"
 #include "launch/pipeline/pruning.h"
 #include "launch/pipeline/sweep.h"
 #include "launch/plan/needs_text.h"
@@ -111,8 +112,9 @@ void prune_command(const Config& config, Runtime& runtime) {
   prune::PruneFiles files{config.prune.scores, config.prune.dynamics, ""};
   std::optional<prune::WholeNumbers> whole;
   prune::DescribeSample describe;
+  std::shared_ptr<const data::Dataset> dataset;
   if (!is_synthetic(config)) {
-    const auto dataset = open_training_set(without_staging(config), runtime);
+    dataset = open_training_set(without_staging(config), runtime);
     files.dataset_fingerprint = dataset->fingerprint();
     whole = whole_numbers(*dataset);
     describe = [dataset](std::int64_t sample) { return dataset->describe(sample); };
@@ -120,6 +122,9 @@ void prune_command(const Config& config, Runtime& runtime) {
   const prune::PruneResult result =
       prune::prune(files, prune_options(config), runtime.control(), prune_work());
   prune::write_pruning(config.output, result, runtime.control(), whole, describe);
+  if (config.prune.proposals && config.prune.options.clean)
+    write_label_proposals(config.output, result, {config.prune.scores, config.score.embeddings},
+                          dataset, runtime);
   for (const std::string& warning : pruning_warnings(result))
     if (runtime.is_root()) spdlog::warn("{}", warning);
   if (result.noise)

@@ -23,6 +23,7 @@
 #include "launch/inputs/labels.h"
 #include "launch/inputs/set_paths.h"
 #include "launch/inputs/synthetic.h"
+#include "launch/pipeline/proposals.h"
 #include "launch/pipeline/pruning.h"
 #include "launch/score/embedding_source.h"
 #include "launch/score/given_model.h"
@@ -290,7 +291,14 @@ void check_scoring(const Config& config, const data::Dataset* dataset, Problems&
   });
 }
 
+void check_cleaning(const Config& config, Problems& problems) {
+  if (!config.prune.options.clean) return;
+  attempt("prune.clean", problems, [&] { prune::check(config.prune.options.cleaning); });
+  attempt("prune.proposals", problems, [&] { check_proposals(config); });
+}
+
 void check_prune_files(const Config& config, const std::string& fingerprint, Problems& problems) {
+  check_cleaning(config, problems);
   const PruneConfig& p = config.prune;
   if (p.scores.empty() && p.dynamics.empty()) {
     problems.push_back(

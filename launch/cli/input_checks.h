@@ -41,6 +41,8 @@ void check_initial_head(const Config& config, const data::Dataset* dataset, Prob
 void check_one_network(const Config& config, Problems& problems);
 /// model.checkpoint as network and head, or score.embeddings, for score. `dataset` may be null.
 void check_scoring(const Config& config, const data::Dataset* dataset, Problems& problems);
+/// Numbers of prune.clean_*.
+void check_cleaning(const Config& config, Problems& problems);
 /// Files that a pruning reads. `fingerprint` of the data set, or "".
 void check_prune_files(const Config& config, const std::string& fingerprint, Problems& problems);
 /// prune.dynamics for the pruning of a run, whose scores are made later.

@@ -88,6 +88,7 @@ int data_command(const CommandLine& line) {
   if (action == "info" && words.size() == 2) return show_data(words[1], list_root_of(line));
   if (action == "check") return check_command(line);
   if (action == "pack") return pack_command(line, help_text("data"));
+  if (action == "apply-proposals") return apply_proposals_command(line, help_text("data"));
   if (action == "synth" && words.size() == 2) {
     const Config config = parse_config("", "", line.overrides);
     fs::create_directories(words[1]);

@@ -160,6 +160,7 @@ struct PruneConfig {
   double keep_ratio = 0.5;
   double threshold = 0;
   prune::Floor floor;  ///< for every method
+  bool proposals = false;
   prune::Preset preset = prune::Preset::kDefault;
 };
 

@@ -176,10 +176,16 @@ std::vector<Condition> conditions_of_pruning() {
          return by_threshold(c) ? std::string("prune.threshold is given, which decides alone")
                                 : other_method(c);
        }},
+      {{"score.embeddings"},
+       [](const Config& c) { return c.prune.proposals || c.score.head == ScoreHead::kCentroids; },
+       [](const Config&) {
+         return std::string("prune.proposals is false, and nothing else of a pruning reads it");
+       }},
       {{"prune.min_kept", "prune.min_kept_share"},
        [](const Config& c) { return c.prune.options.method != Method::kNone; },
        other_method},
-      {{"prune.clean_rule", "prune.clean_margin"},
+      {{"prune.clean_rule", "prune.clean_margin", "prune.clean_precision", "prune.clean_floor",
+        "prune.proposals"},
        [](const Config& c) { return c.prune.options.clean; },
        [](const Config&) { return std::string("prune.clean is false"); }},
   };

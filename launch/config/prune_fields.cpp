@@ -89,6 +89,16 @@ std::vector<Field> prune_fields(PruneConfig& p) {
       number("prune.clean_margin", &p.options.cleaning.margin, 0, 1000,
              "clean only when the prediction's log-probability (natural) exceeds the label's by "
              "more than this; 0: always"),
+      number("prune.clean_precision", &p.options.cleaning.precision, 0, 1,
+             "clean only above the margin at which this share of the dropped samples is expected "
+             "to have wrong labels, from the noise estimate; 0: prune.clean_margin says"),
+      number("prune.clean_floor", &p.options.cleaning.floor, 0, 1e6,
+             "fewest samples that cleaning leaves to an identity, the least suspicious ones; 0: "
+             "identities may vanish"),
+      flag(
+          "prune.proposals", &p.proposals,
+          "write proposals.csv: labels to change, identities to merge and to split (embeddings for "
+          "these: score.embeddings); diffprob data apply-proposals applies it"),
       number("prune.keep_ratio", &p.keep_ratio, 0, 1, "share of all samples to keep"),
       number("prune.threshold", &p.threshold, 0, 1e6,
              "DiffProb's threshold t, which overrides prune.keep_ratio; 0: search for the t that "

@@ -32,6 +32,7 @@ void parse_one(const Override& item, ConversionArguments& arguments,
   if (key == "data") arguments.data = value;
   if (key == "data.root") arguments.root = value;
   if (key == "data.labels") choose(arguments.dense_labels, "as_is", false, "dense", true);
+  if (key == "records") choose(arguments.writes_records, "true", true, "false", false);
   if (key == "labels") arguments.labels = value;
   if (key == "subset") arguments.subset = value;
   if (key == "list")

@@ -33,6 +33,7 @@ struct ConversionArguments {
   std::int64_t window = prune::DynamicsAccumulator::kWindow;  ///< of the uncertainty
   data::PackOptions pack;                                     ///< of `data pack`
   bool dense_labels = false;                                  ///< of `data pack`
+  bool writes_records = false;                                ///< of `data apply-proposals`
 };
 /// From --key=value of the command line. `known`: the keys that this command has. Throws
 /// ConfigError with every problem at once.

@@ -13,6 +13,9 @@ namespace diffprob::launch {
 /// `diffprob data pack FROM OUT [--subset=LIST ...]`, likewise.
 [[nodiscard]] int pack_command(const CommandLine& line, const std::string& usage);
 
+/// `diffprob data apply-proposals FROM PROPOSALS OUT`, likewise.
+[[nodiscard]] int apply_proposals_command(const CommandLine& line, const std::string& usage);
+
 /// Throws ConfigError when `to` is the folder of the data set `from`: what is read would be
 /// replaced by what is written.
 void refuse_same_folder(const std::string& from, const std::string& to);

@@ -18,6 +18,7 @@
 #include "launch/job/output_folder.h"
 #include "launch/observe/json_member.h"
 #include "launch/pipeline/folds.h"
+#include "launch/pipeline/proposals.h"
 #include "launch/pipeline/pruning.h"
 #include "launch/score/given_model.h"
 #include "launch/score/score.h"
@@ -236,10 +237,12 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
                                 dataset_->fingerprint()};
   const std::string inputs = prune::describe(options) + digest_of(scores) +
                              (files.dynamics.empty() ? "" : digest_of(files.dynamics));
+  const bool proposes = config_.prune.proposals && options.clean;
   Stage stage = open_stage(
-      name, {inputs, "options=" + prune::describe(options) + "\nscores=" + digest_of(scores) +
-                         "\ndynamics=" + (files.dynamics.empty() ? "" : digest_of(files.dynamics)) +
-                         "\n"});
+      name, {inputs + (proposes ? "proposals" : ""),
+             "options=" + prune::describe(options) + "\nscores=" + digest_of(scores) +
+                 "\ndynamics=" + (files.dynamics.empty() ? "" : digest_of(files.dynamics)) +
+                 (proposes ? "\nproposals=true\n" : "\n")});
   if (!stage.done()) {
     const prune::PruneResult result =
         prune::prune(files, options, runtime_.control(), prune_work());
@@ -254,6 +257,10 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
     std::vector<std::string> written = {"index_set.h5", "kept_index.txt", "label_map.txt",
                                         "summary.json"};
     if (options.clean) written.emplace_back(prune::kSuspectsFile);
+    if (proposes) {
+      write_label_proposals(stage.folder(), result, {scores, ""}, dataset_, runtime_);
+      written.emplace_back(kProposalsFile);
+    }
     stage.complete({{"kept", result.kept},
                     {"mislabelled", result.mislabelled},
                     {"threshold", result.threshold()}},

@@ -6,62 +6,25 @@
 #include <algorithm>
 #include <map>
 
-#include "eval/page/image_uri.h"
+#include "launch/report/images.h"
 #include "launch/report/sections.h"
 
 namespace diffprob::launch {
 namespace {
 
 constexpr std::size_t kIdentitiesOfAKind = 4;
-constexpr std::size_t kMostImageBytes = 60 * 1000;  // of one image
 
-/// Puts images into the page until its share of bytes is used up.
-class Images {
- public:
-  Images(eval::HtmlWriter& html, const data::Dataset& dataset, std::size_t most_bytes)
-      : html_(html), dataset_(dataset), left_(most_bytes) {}
-
-  void write(const prune::ScoredSample& sample, const char* outcome) {
-    const std::string probability = probability_text(sample);
-    std::string caption = "p " + probability;
-    std::string text =
-        fmt::format("image {}, {}, probability {}", sample.index, outcome, probability);
-    if (outcome_of(sample.reason) == SampleOutcome::kCleaned && sample.top1 >= 0) {
-      caption += fmt::format(", looks like {}", sample.top1);
-      text += fmt::format(", looks like identity {}", sample.top1);
-    }
-    html_.open("figure", {{"class", fmt::format("face {}", outcome)}});
-    if (const auto uri = uri_of(sample.index)) {
-      html_.empty("img", {{"src", *uri}, {"alt", text}, {"title", text}, {"loading", "lazy"}});
-    } else {
-      html_.element("div", why_not_,
-                    {{"class", "none"}, {"role", "img"}, {"aria-label", text + ": " + why_not_}});
-    }
-    html_.element("figcaption", caption).close("figure");
+void write_image(PageImages& images, const prune::ScoredSample& sample, const char* outcome) {
+  const std::string probability = probability_text(sample);
+  std::string caption = "p " + probability;
+  std::string text =
+      fmt::format("image {}, {}, probability {}", sample.index, outcome, probability);
+  if (outcome_of(sample.reason) == SampleOutcome::kCleaned && sample.top1 >= 0) {
+    caption += fmt::format(", looks like {}", sample.top1);
+    text += fmt::format(", looks like identity {}", sample.top1);
   }
-
- private:
-  std::optional<std::string> uri_of(std::int64_t index) {
-    try {
-      dataset_.read(index, bytes_);
-    } catch (const std::exception&) {
-      why_not_ = "unreadable";
-      return std::nullopt;
-    }
-    why_not_ = "too large";
-    if (bytes_.size() > std::min(kMostImageBytes, left_)) return std::nullopt;
-    why_not_ = "neither JPEG nor PNG";
-    auto uri = eval::image_uri(bytes_);
-    if (uri) left_ -= bytes_.size();
-    return uri;
-  }
-
-  eval::HtmlWriter& html_;
-  const data::Dataset& dataset_;
-  std::size_t left_;
-  std::string why_not_;
-  std::vector<std::byte> bytes_;
-};
+  images.write(sample.index, {outcome, caption, text});
+}
 
 std::vector<FaceSheet> sheets_of(const ReportRun& run, std::size_t identities_of_a_kind) {
   const auto& [samples, overview] = *run.scored;
@@ -81,7 +44,7 @@ std::vector<FaceSheet> sheets_of(const ReportRun& run, std::size_t identities_of
   return sheets;
 }
 
-void write_sheet(eval::HtmlWriter& html, Images& images, const FaceSheet& sheet) {
+void write_sheet(eval::HtmlWriter& html, PageImages& images, const FaceSheet& sheet) {
   const auto& counts = sheet.counts.samples;
   html.element("h4",
                fmt::format("Identity {}: {} kept, {} pruned, {} removed by cleaning{}",
@@ -92,29 +55,16 @@ void write_sheet(eval::HtmlWriter& html, Images& images, const FaceSheet& sheet)
   html.open("div", {{"class", "sheet"}});
   for (const auto& group : sheet.groups) {
     html.open("div", {{"class", "group"}});
-    images.write(group.kept, "kept");
-    for (const auto& sample : group.pruned) images.write(sample, "pruned");
+    write_image(images, group.kept, "kept");
+    for (const auto& sample : group.pruned) write_image(images, sample, "pruned");
     html.close("div");
   }
   if (!sheet.cleaned.empty()) {
     html.open("div", {{"class", "group"}});
-    for (const auto& sample : sheet.cleaned) images.write(sample, "cleaned");
+    for (const auto& sample : sheet.cleaned) write_image(images, sample, "cleaned");
     html.close("div");
   }
   html.close("div");
-}
-
-/// Why the images of this data set are not those of the scores; "" when they are.
-std::string mismatch(const ReportRun& run) {
-  const prune::ScoredSamples& samples = run.scored->samples;
-  if (run.dataset->size() != samples.size()) {
-    return fmt::format("the data set has {} images, but the scores are of {}", run.dataset->size(),
-                       samples.size());
-  }
-  const std::string& wanted = samples.dataset_fingerprint();
-  return wanted.empty() || wanted == run.dataset->fingerprint()
-             ? ""
-             : "the data set has changed since it was scored";
 }
 
 }  // namespace
@@ -137,7 +87,7 @@ void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t mos
       any = true;
       continue;
     }
-    Images images(html, *run.dataset, most_bytes / runs.size());
+    PageImages images(html, *run.dataset, most_bytes / runs.size());
     std::string why;
     for (const auto& sheet :
          sheets_of(run, std::max<std::size_t>(1, kIdentitiesOfAKind / runs.size()))) {

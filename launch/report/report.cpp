@@ -50,12 +50,17 @@ void write_navigation(eval::HtmlWriter& html) {
   html.open("nav", {{"aria-label", "Contents"}}).open("ul");
   for (const auto& [id, text] :
        {std::pair{"#models", "Models"}, std::pair{"#pruning", "Pruning"},
-        std::pair{"#faces", "Faces"}, std::pair{"#verification", "Verification"},
-        std::pair{"#training", "Training"}, std::pair{"#costs", "Time and memory"},
-        std::pair{"#configuration", "Configuration"}}) {
+        std::pair{"#labels", "Labels"}, std::pair{"#faces", "Faces"},
+        std::pair{"#verification", "Verification"}, std::pair{"#training", "Training"},
+        std::pair{"#costs", "Time and memory"}, std::pair{"#configuration", "Configuration"}}) {
     html.open("li").element("a", text, {{"href", id}}).close("li");
   }
   html.close("ul").close("nav");
+}
+
+bool any_proposals(const ReportRuns& runs) {
+  return std::any_of(runs.begin(), runs.end(),
+                     [](const ReportRun& run) { return !run.proposals.empty(); });
 }
 
 std::string title_of(const ReportRuns& runs) {
@@ -82,7 +87,10 @@ std::string render(const ReportRuns& runs, std::size_t face_bytes) {
   write_overview(html, runs);
   write_models(html, runs);
   write_pruning(html, runs);
-  write_faces(html, runs, face_bytes);
+  // A run without proposals leaves the share of their faces to the others.
+  const std::size_t proposal_bytes = any_proposals(runs) ? face_bytes / 2 : 0;
+  write_labels(html, runs, proposal_bytes);
+  write_faces(html, runs, face_bytes - proposal_bytes);
   write_verification_plots(html, runs);
   write_training_curves(html, runs);
   write_costs(html, runs);

@@ -49,6 +49,7 @@ class Reading {
     note_earlier_trainings();
     read_metrics_file();
     read_scores();
+    read_proposals();
     open_dataset();
     const bool empty = run_.config_text.empty() && run_.trainings.empty() &&
                        run_.prunings.empty() && run_.scores.empty();
@@ -138,6 +139,9 @@ class Reading {
     for (const std::string& path : {in("score/scores.h5"), in("scores.h5")}) {
       if (run_.scores.empty() && is_file(path)) run_.scores = path;
     }
+    // A pruning alone names the scores that it read.
+    if (run_.scores.empty() && run_.config && is_file(run_.config->prune.scores))
+      run_.scores = run_.config->prune.scores;
     run_.scoring = value_at(json_of(in("score/stage.json")), "result");
   }
 
@@ -241,6 +245,12 @@ class Reading {
         run_.notes.push_back(path + ": " + std::to_string(file.bad_lines) +
                              " lines that are not metrics were skipped");
     });
+  }
+
+  void read_proposals() {
+    if (run_.prunings.empty()) return;
+    const std::string path = run_.prunings.front().folder + "/proposals.csv";
+    if (is_file(path)) noted([&] { run_.proposals = prune::read_proposals(path); });
   }
 
   void read_scores() {

@@ -11,6 +11,7 @@
 #include "launch/evaluate/verification_file.h"
 #include "launch/report/metrics.h"
 #include "launch/report/scores.h"
+#include "prune/proposals/proposal_file.h"
 
 namespace diffprob::launch {
 
@@ -50,8 +51,9 @@ struct ReportRun {
   nlohmann::json summary;  ///< of the pipeline; null while it is not finished
   nlohmann::json scoring;  ///< what score/stage.json says
   std::vector<ReportTraining> trainings;
-  std::vector<ReportPruning> prunings;  ///< the run's own first
-  std::string scores;                   ///< score file, or ""
+  std::vector<ReportPruning> prunings;         ///< the run's own first
+  std::string scores;                          ///< score file, or ""
+  std::vector<prune::ProposalLine> proposals;  ///< of the first pruning
   std::optional<ReportScores> scored;
   std::shared_ptr<const data::Dataset> dataset;  ///< the training set, or null
   std::vector<std::string> notes;

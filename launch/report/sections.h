@@ -18,6 +18,9 @@ void write_models(eval::HtmlWriter& html, const ReportRuns& runs);
 void write_verification_plots(eval::HtmlWriter& html, const ReportRuns& runs);
 /// Belongs to the part "Verification"; writes nothing when no run was evaluated on IJB.
 void write_ijb(eval::HtmlWriter& html, const ReportRuns& runs);
+/// What the scores say of the labels: how many look wrong, what cleaning chose, proposals with
+/// faces. Writes nothing when no run was cleaned.
+void write_labels(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes);
 void write_pruning(eval::HtmlWriter& html, const ReportRuns& runs);
 /// Belongs to the part "Cleaning and pruning"; writes nothing when no pruning says who loses.
 void write_fairness(eval::HtmlWriter& html, const ReportRuns& runs);

@@ -68,8 +68,8 @@ std::string verdict(const NoiseRate& noise, std::int64_t dropped, std::int64_t s
       static_cast<double>(dropped) / static_cast<double>(std::max<std::int64_t>(samples, 1));
   if (share > 2 * noise.high)
     return estimate + "cleaning drops " + percent(share) +
-           " %, more than twice as many: sound samples among them (a stricter prune.clean_rule or "
-           "prune.clean_margin keeps them), or the network knows wrong labels by heart "
+           " %, more than twice as many: sound samples among them (prune.clean_precision or a "
+           "stricter prune.clean_rule keeps them), or the network knows wrong labels by heart "
            "(score.head=centroids or score.folds sees more of them)";
   if (noise.low >= kLittle) return estimate + "cleaning is worth it";
   return estimate + "whether cleaning is worth it is open";

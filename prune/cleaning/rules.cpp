@@ -67,7 +67,23 @@ bool is_of_cleanlab(CleanRule rule) {
 }
 
 bool reads_log_probs(const CleanOptions& options) {
-  return options.rule != CleanRule::kMispredicted || options.margin > 0;
+  return options.rule != CleanRule::kMispredicted || options.margin > 0 || options.precision > 0;
+}
+
+void check(const CleanOptions& options) {
+  if (!(options.margin >= 0 && std::isfinite(options.margin)))
+    throw PruneError("prune: clean_margin is " + std::to_string(options.margin) +
+                     ", expected a finite number, 0 or more");
+  if (!(options.precision >= 0 && options.precision <= 1))
+    throw PruneError("prune: clean_precision is " + std::to_string(options.precision) +
+                     ", expected 0 (off) or a share up to 1");
+  if (options.precision > 0 && options.margin > 0)
+    throw PruneError(
+        "prune: clean_precision chooses the margin that clean_margin gives; expected only one of "
+        "them above 0, leave one out");
+  if (options.floor < 0)
+    throw PruneError("prune: clean_floor is " + std::to_string(options.floor) +
+                     ", expected 0 or more samples");
 }
 
 void ClassThresholds::add(std::span<const std::int32_t> labels,

@@ -35,6 +35,10 @@ struct CleanOptions {
   CleanRule rule = CleanRule::kMispredicted;
   double margin = 0;  ///< natural log: above 0, the most probable class must exceed the own label
                       ///< by more than this
+  /// Above 0, at most 1: the margin is chosen so that this share of the dropped samples is expected
+  /// to have wrong labels (prune/cleaning/precision.h). Needs margin 0.
+  double precision = 0;
+  std::int64_t floor = 0;  ///< fewest samples that cleaning leaves to an identity that has them
 };
 
 /// What cleaning needs of some samples, all without margin. The last two may be empty when the rule
@@ -45,6 +49,8 @@ struct CleaningColumns {
   std::span<const float> top1_log_prob;  ///< of that class
   std::span<const float> own_log_prob;   ///< of the label
 };
+/// Throws PruneError on numbers outside their ranges, and on a margin with a precision.
+void check(const CleanOptions& options);
 /// Whether the rule reads top1_log_prob and own_log_prob.
 [[nodiscard]] bool reads_log_probs(const CleanOptions& options);
 

@@ -1,5 +1,4 @@
 #include <array>
-#include <cmath>
 #include <string>
 
 #include "prune/error.h"
@@ -90,10 +89,7 @@ void check(const PruneOptions& options) {
     throw PruneError(method + " (" + row.what + ") has no keep_ratio");
   if (!options.keep_ratio && row.keep_ratio == MethodRow::KeepRatio::kNeeded)
     throw PruneError(method + " needs a keep_ratio");
-  if (!(options.cleaning.margin >= 0 && std::isfinite(options.cleaning.margin))) {
-    throw PruneError("prune: clean_margin is " + std::to_string(options.cleaning.margin) +
-                     ", expected a finite number, 0 or more");
-  }
+  if (options.clean) check(options.cleaning);
   row.check(options);
 }
 

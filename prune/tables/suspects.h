@@ -12,7 +12,7 @@
 
 namespace diffprob::prune {
 
-/// A sample whose most probable class is not its label: 24 bytes.
+/// A sample whose most probable class is not its label: 32 bytes.
 struct Suspect {
   std::int64_t index = 0;
   std::int32_t label = 0;
@@ -20,6 +20,7 @@ struct Suspect {
   float nll = 0;               ///< of the label; NaN when unknown
   float top1_log_prob = 0;     ///< NaN when unknown
   enum class Dropped : std::uint8_t { kNo, kYes, kUnsaid } dropped = Dropped::kUnsaid;
+  bool is_proposed = false;  ///< cleaning found it, and `suggested` is confident
 };
 
 /// The most suspicious samples seen so far, at most kMost of them. The order: falling -log p of the

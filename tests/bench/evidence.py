@@ -2,11 +2,11 @@
 """Which scores find wrong labels? Real faces with flipped labels; the same network scored by the head that was trained with it, and by class
 centres from its embeddings with the sample left out; and a network of other people. Precision, recall and area under the precision-recall curve.
 
-    DIFFPROB_TEST_DATA=FOLDER tests/bench/evidence.py OUT [--shares 0.05,0.1,0.2,0.4] [--epochs 8] [--sets lfw] [--kinds uniform,confusion] [--folds 0] [--seed 1]
+    DIFFPROB_TEST_DATA=FOLDER tests/bench/evidence.py OUT [--shares 0.05,0.1,0.2,0.4] [--epochs 8] [--sets lfw] [--kinds uniform,confusion] [--folds 0] [--seed 1] [--cleaning]
 
 FOLDER/data holds lfw and lfw_long (train.rec, train.idx, identities.txt). Flips are uniform (drawn samples exchange their labels) or by confusion (a drawn
 sample gets the label of the identity nearest to its own in the embeddings of the network of other people). That network is trained on the identities of
-the other set that are in neither name list twice. Goes on with OUT when it was cut off. Tables on stderr, JSON on stdout. Standard library alone.
+the other set that are in neither name list twice. --cleaning: also what `diffprob prune` drops with each rule and with several prune.clean_precision. Goes on with OUT when it was cut off. Tables on stderr, JSON on stdout. Standard library alone.
 DIFFPROB=build/release/diffprob, RANKS=2.
 """
 import argparse
@@ -158,6 +158,28 @@ def judge(rows, wrong):
     return {key: round(value, 4) for key, value in result.items()}
 
 
+RULES = ["mispredicted", "confident", "predicted_neq_given", "low_self_confidence", "low_normalized_margin", "confident_learning", "prune_by_class",
+         "prune_by_noise_rate_top1", "both_top1"]
+PRECISIONS = ["0.5", "0.7", "0.8", "0.9", "0.95"]
+
+
+def cleaned(folder, what, wrong):
+    """Precision and recall of what `diffprob prune` drops, by rule and by precision that was asked for."""
+    result = {}
+    keys = [(rule, [f"--prune.clean_rule={rule}"]) for rule in RULES]
+    keys += [(f"precision {p}", [f"--prune.clean_precision={p}"]) for p in PRECISIONS]
+    keys += [(f"confident, precision {p}", ["--prune.clean_rule=confident", f"--prune.clean_precision={p}"]) for p in PRECISIONS]
+    for name, options in keys:
+        target = folder / f"prune_{what}_{name.replace(' ', '_').replace(',', '')}"
+        subprocess.run([PROGRAM, "prune", f"--output={target}", f"--prune.scores={folder / what / 'scores.h5'}", "--prune.method=none", *options],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(target / "suspects.csv", newline="") as file:
+            dropped = [int(row["index"]) for row in csv.DictReader(file) if row["dropped"] == "1"]
+        hits = sum(wrong[i] for i in dropped)
+        result[name] = {"dropped": len(dropped), "precision": round(hits / max(len(dropped), 1), 3), "recall": round(hits / sum(wrong), 3)}
+    return result
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
@@ -168,6 +190,7 @@ def main():
     parser.add_argument("--folds", type=int, default=0, help="out-of-sample scores, too, with so many folds")
     parser.add_argument("--other-epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cleaning", action="store_true")
     args = parser.parse_args()
     data = pathlib.Path(os.environ["DIFFPROB_TEST_DATA"]).resolve() / "data"
     args.out.mkdir(parents=True, exist_ok=True)
@@ -190,8 +213,12 @@ def main():
                             continue
                         score_folds(folder, args.folds, args.epochs)
                     entry = {"set": name, "flips": kind, "share": share, "scores": what, **judge(scored(folder, what, *(keys or [])), wrong)}
+                    if args.cleaning:
+                        entry["cleaning"] = cleaned(folder, what, wrong)
                     report.append(entry)
-                    print(" ".join(f"{key}={value}" for key, value in entry.items()), file=sys.stderr, flush=True)
+                    print(" ".join(f"{key}={value}" for key, value in entry.items() if key != "cleaning"), file=sys.stderr, flush=True)
+                    for rule, value in entry.get("cleaning", {}).items():
+                        print(f"    {rule:28} dropped {value['dropped']:5} precision {value['precision']:.3f} recall {value['recall']:.3f}", file=sys.stderr)
     print(json.dumps(report, indent=1))
 
 

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
+#include "prune/cleaning/noise_rate.h"
 #include "prune/methods/methods.h"
 #include "prune/prune.h"
 #include "prune/select/identity_stream.h"
@@ -35,6 +37,8 @@ class Obvious {
     if (is_ranked(method)) ranked();
     if (method == "random") random();
     if (method == "ccs") ccs();
+    for (const std::size_t i : given_back_)
+      if (reasons_[i] == Reason::kKept) reasons_[i] = Reason::kKeptByFloor;
   }
   [[nodiscard]] const std::vector<Reason>& reasons() const { return reasons_; }
 
@@ -61,6 +65,79 @@ class Obvious {
                     found->second.first / found->second.second;
       }
       if (wrong) reasons_[i] = Reason::kMislabelled;
+    }
+    if (options_.cleaning.precision > 0) keep_below_precision();
+    if (options_.cleaning.floor > 0) keep_clean_floor();
+  }
+  /// log p of the best other class minus log p of the label.
+  [[nodiscard]] double margin(std::size_t i) const {
+    const ScoreRecord& record = scores_.records[i];
+    const float other =
+        record.top1 == scores_.labels[i] ? record.second_log_prob : record.top1_log_prob;
+    return static_cast<double>(other) + static_cast<double>(record.nll);
+  }
+  [[nodiscard]] double expected_wrong() const {
+    ClassThresholds thresholds(scores_.source.num_classes);
+    for (std::size_t i = 0; i < n_; ++i) {
+      const float own = -scores_.records[i].nll;
+      thresholds.add(std::span(&scores_.labels[i], 1), std::span(&own, 1));
+    }
+    const ConfidentGuess guess(thresholds);
+    NoiseCounts noise(scores_.source.num_classes);
+    for (std::size_t i = 0; i < n_; ++i) {
+      const ScoreRecord& r = scores_.records[i];
+      noise.add(evidence_of(scores_.labels[i], r.top1, r.top1_log_prob, r.second_log_prob, -r.nll),
+                guess);
+    }
+    return noise.rate().rate * static_cast<double>(n_);
+  }
+  /// Every sample as if it lay in the middle of its step of 1/64; tries every step as the margin.
+  void keep_below_precision() {
+    const auto step = [&](std::size_t i) { return std::ceil(margin(i) * 64) - 1; };
+    const auto wrong = [&](std::size_t i, double shift) {
+      return 1 / (1 + std::exp(-((step(i) + 0.5) / 64 + shift)));
+    };
+    const auto sum_of_all = [&](double shift) {
+      double sum = 0;
+      for (std::size_t i = 0; i < n_; ++i) sum += wrong(i, shift);
+      return sum;
+    };
+    const double expected = expected_wrong();
+    double shift = 0;  // the largest of a fine grid that does not expect more
+    for (const double size : {16.0, 1.0, 1.0 / 16, 1.0 / 256, 0x1p-12, 0x1p-16, 0x1p-20, 0x1p-24}) {
+      while (sum_of_all(shift) > expected) shift -= size;
+      if (shift < 0) shift += size;
+    }
+    double least = std::numeric_limits<double>::infinity();
+    for (int edge = 64 * 16; edge >= -64 * 16; --edge) {
+      double sum = 0, count = 0;
+      for (std::size_t i = 0; i < n_; ++i) {
+        if (reasons_[i] != Reason::kMislabelled || step(i) < edge) continue;
+        sum += wrong(i, shift);
+        ++count;
+      }
+      if (count > 0 && sum >= options_.cleaning.precision * count) least = edge;
+    }
+    for (std::size_t i = 0; i < n_; ++i)
+      if (reasons_[i] == Reason::kMislabelled && step(i) < least) reasons_[i] = Reason::kKept;
+  }
+  /// One sample after the other comes back until the identity has enough.
+  void keep_clean_floor() {
+    for (std::int32_t c = 0; c < scores_.source.num_classes; ++c) {
+      while (true) {
+        std::int64_t kept = 0;
+        std::optional<std::size_t> next;
+        for (std::size_t i = 0; i < n_; ++i) {
+          if (scores_.labels[i] != c) continue;
+          kept += is_kept(reasons_[i]) ? 1 : 0;
+          if (reasons_[i] == Reason::kMislabelled &&
+              (!next || scores_.records[i].nll < scores_.records[*next].nll))
+            next = i;
+        }
+        if (kept >= options_.cleaning.floor || !next) break;
+        reasons_[*next] = Reason::kKeptByFloor;
+        given_back_.push_back(*next);
+      }
     }
   }
   /// What is kept first is larger.
@@ -244,6 +321,7 @@ class Obvious {
   std::size_t n_;
   std::vector<Reason> reasons_;
   std::int64_t usable_ = 0;
+  std::vector<std::size_t> given_back_;                       // by the floor of cleaning
   std::map<std::int32_t, std::vector<std::size_t>> members_;  // usable ones
 };
 

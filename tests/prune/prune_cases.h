@@ -82,6 +82,20 @@ inline std::vector<Case> cases() {
   sure.cleaning.margin = 0.7;
   sure.diffprob.floor = {3, 0.5};
   all.push_back({"clean margin, share as floor", sure});
+  for (const char* method : {"none", "diffprob", "random"}) {
+    const std::optional<double> ratio =
+        method_of(method) == Method::kRandom ? std::optional<double>(0.5) : std::nullopt;
+    PruneOptions precise = with(method, true, ratio);
+    precise.cleaning.precision = 0.1;
+    all.push_back({std::string("precision, ") + method, precise});
+    precise.cleaning.precision = 0;
+    precise.cleaning.floor = 9;
+    all.push_back({std::string("clean floor, ") + method, precise});
+    precise.cleaning.rule = CleanRule::kConfident;
+    precise.cleaning.precision = 0.05;
+    precise.cleaning.floor = 1000;
+    all.push_back({std::string("confident, precision, all back, ") + method, precise});
+  }
   return all;
 }
 

@@ -45,6 +45,13 @@ TEST_F(PruneRefusals, BadOptionsAndScoresAreRefusedOnAllRanks) {
       refused([](auto& o) { o.method = Method::kCcs, o.keep_ratio = 0.5, o.ccs.strata = 0; }),
       HasSubstr("0 strata"));
   EXPECT_THAT(refused([](auto& o) { o.cleaning.margin = -1; }), HasSubstr("clean_margin is -1"));
+  for (const double precision : {-0.1, 1.1, std::nan("")}) {
+    EXPECT_THAT(refused([&](auto& o) { o.cleaning.precision = precision; }),
+                HasSubstr("clean_precision is"));
+  }
+  EXPECT_THAT(refused([](auto& o) { o.cleaning.precision = 0.9, o.cleaning.margin = 1; }),
+              HasSubstr("expected only one of them above 0"));
+  EXPECT_THAT(refused([](auto& o) { o.cleaning.floor = -1; }), HasSubstr("clean_floor is -1"));
   ScoreTable wrong = good;
   for (std::size_t i = 0; i < wrong.labels.size(); ++i)
     wrong.records[i].top1 = (wrong.labels[i] + 1) % 20;
@@ -130,6 +137,9 @@ TEST_F(PruneRefusals, FilesThatCannotGiveWhatIsAskedAreRefused) {
   EXPECT_THAT(refused({margin, "", ""}, with("el2n", false, 0.5)),
               HasSubstr("scored with margin 0.35"));
   EXPECT_THAT(refused({margin, "", ""}, confident), HasSubstr("score again with score.margin=0"));
+  PruneOptions precise = with("none", true, {});
+  precise.cleaning.precision = 0.9;
+  EXPECT_THAT(refused({margin, "", ""}, precise), HasSubstr("score again with score.margin=0"));
   EXPECT_EQ(refused({margin, "", ""}, with("diffprob", true, 0.5)), "");
   DynamicsTable dynamics = synthetic_dynamics(table);
   dynamics.epochs = 10;

@@ -12,6 +12,7 @@
 
 #include "data/open_dataset.h"
 #include "data/records/record_io.h"
+#include "data/sets/relabelled.h"
 #include "tests/data/raw_records.h"
 
 namespace diffprob::data {
@@ -116,6 +117,34 @@ TEST_F(PackRecords, TheLabelMapOfAnIndexSetIsUsed) {
   pack_subset(source_, some(), {0, 1, -1, 2, 3, -1, 4}, folder_ / "out");
   EXPECT_EQ(open_dataset(folder_ / "out")->num_classes(), 5);
   EXPECT_EQ(test::read_file(folder_ / "out/label_map.txt"), "{0: 0, 1: 1, 3: 2, 4: 3, 6: 4}\n");
+}
+
+TEST_F(PackRecords, NewLabelsArePackedWithTheirSources) {
+  const auto new_label = [](std::int64_t i) { return (label(i) + i % 2) % 3; };
+  std::vector<std::int64_t> labels;
+  for (std::int64_t i = 0; i < kImages; ++i) labels.push_back(new_label(i));
+  const Relabelled relabelled(source_, labels, 3);
+
+  const PackedSet packed = pack_relabelled(relabelled, {0, 1, 2, -1, 0, 1, 2}, folder_ / "out");
+
+  EXPECT_EQ(packed.images, kImages);
+  EXPECT_EQ(packed.identities, 3);
+  EXPECT_NE(relabelled.fingerprint(), source_->fingerprint());
+  const auto read = open_dataset(folder_ / "out");
+  const auto sources = source_index();
+  ASSERT_EQ(sources.size(), static_cast<std::size_t>(kImages));
+  std::vector<std::byte> bytes;
+  for (std::int64_t k = 0; k < kImages; ++k) {
+    read->read(k, bytes);
+    EXPECT_EQ(test::text_of(bytes), image(sources[static_cast<std::size_t>(k)]));
+    EXPECT_EQ(read->label(k), new_label(sources[static_cast<std::size_t>(k)]));
+  }
+  EXPECT_EQ(test::read_file(folder_ / "out/label_map.txt"),
+            "{0: 0, 1: 1, 2: 2, 4: 0, 5: 1, 6: 2}\n");
+  labels.pop_back();
+  EXPECT_THAT(test::error_of([&] { Relabelled(source_, labels, 3); }), HasSubstr("39 samples"));
+  labels.push_back(3);
+  EXPECT_THAT(test::error_of([&] { Relabelled(source_, labels, 3); }), HasSubstr("new label 3"));
 }
 
 TEST_F(PackRecords, AWholeSetIsPackedByLabel) {

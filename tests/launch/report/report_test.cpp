@@ -375,6 +375,27 @@ TEST_F(ReportTest, SaysTheSameIntervalAsTheSweep) {
   EXPECT_THAT(page, HasSubstr("+4.43 \u00b1 27.81"));
 }
 
+TEST_F(ReportScoresTest, LabelsShowTheEstimateAndProposals) {
+  const std::string run = "run";
+  put(run + "/summary.json",
+      R"({"method":"clean","samples":200,"usable":180,"kept":180,
+          "noise":{"rate":0.0512,"low_95":0.04,"high_95":0.061,"confident":150,
+                   "confident_of_another_class":8,"verdict":"cleaning <is> worth it"},
+          "clean_precision":{"why":"ten are dropped"},"clean_floor":{"samples":3,"identities":2}})");
+  put(run + "/proposals.csv",
+      "kind,index,identity,proposed,agreement\nrelabel,1,2,3,\nmerge,,4,5,0.98\nsplit,7,6,,0.2\n");
+  make_files(path(run + "/scores.h5"), path(run + "/index_set.h5"), 200, "data");
+
+  const ReportRun read = read_report_run(path(run));
+  const std::string page = report_html({read});
+
+  EXPECT_EQ(read.proposals.size(), 3U);
+  for (const char* text : {"5.12 %", "4.00 % to 6.10 %", "Cleaning &lt;is&gt; worth it.",
+                           "Ten are dropped.", "left 3 suspicious images to 2 identities",
+                           "No faces: they need scores, an index set and the data set"})
+    EXPECT_THAT(page, HasSubstr(text));
+}
+
 TEST_F(ReportTest, HostileFilesAreEscapedOrLeftOut) {
   const std::string evil = "<script>alert('x')</script>\"'&\xFF";
   const std::string run = "<b>run&";
