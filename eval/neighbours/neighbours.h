@@ -23,7 +23,7 @@ struct Neighbours {
 /// image is a stray that is near the other's centre. Identities are shared out over the ranks; the
 /// result has the same bytes for any number of ranks and threads. Memory per rank: its centres (4
 /// bytes a number), 8,192 centres of all ranks, up to 32,768 strays, four blocks of 8,192 rows, and
-/// 8 bytes per identity (12 more per sample of a set that is not in the order of its identities).
+/// 8 bytes per identity (4 more per sample of a set that is not in the order of its identities).
 /// Collective. Throws data::DataError on all ranks.
 [[nodiscard]] Neighbours find_neighbours(const EmbeddedSet& set, const NeighbourOptions& options,
                                          dist::HostCollectives& control);

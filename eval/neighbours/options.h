@@ -12,8 +12,8 @@ using NeighbourProgress =
 
 /// Least cosines, each above 0 and at most 1.
 struct NeighbourOptions {
-  double near = 0.9;    ///< of two images of one identity
-  double across = 0.9;  ///< of two images of two identities, or of two sets
+  double near = 0.95;    ///< of two images of one identity
+  double across = 0.95;  ///< of two images of two identities, or of two sets
   /// Of the centres of two identities, from which on their images are compared.
   double centre = 0.7;
   /// An image is a stray when its cosine with the other images of its identity is lower. It is

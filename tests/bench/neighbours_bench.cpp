@@ -213,6 +213,7 @@ int run(const std::string& path, const Sizes& sizes, int threads) {
   StepTimes steps;
   eval::NeighbourOptions options;
   options.threads = threads;
+  options.near = options.across = 0.9;
   options.progress = [&](const std::string& what, std::int64_t done, std::int64_t total) {
     steps.advance(what, done, total);
   };
