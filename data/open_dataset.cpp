@@ -9,14 +9,15 @@
 #include "data/records/record_io.h"
 #include "data/sets/concatenated_dataset.h"
 #include "data/sets/image_folder.h"
+#include "data/sets/verification_images.h"
 
 namespace diffprob::data {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kUnderstood =
-    "supported: a folder with train.rec, a .rec file, a list (.lst, .list or .txt), or a folder "
-    "with one sub-folder per class";
+    "supported: a folder with train.rec, a .rec file, a list (.lst, .list or .txt), a folder with "
+    "one sub-folder per class, or a verification set (.bin)";
 
 std::shared_ptr<const Dataset> open_folder(const std::string& path) {
   const fs::path records = fs::path(path) / "train.rec";
@@ -42,6 +43,7 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& path, const std::
   if (fs::is_directory(status)) return open_folder(path);
   const auto extension = fs::path(path).extension();
   if (extension == ".rec") return open_record_file(path);
+  if (extension == ".bin") return open_verification_images(path);
   if (is_image_list(path)) return open_image_list(path, list_root);
   throw DataError(path + ": a file that ends in \"" + extension.string() + "\"; " + kUnderstood);
 }

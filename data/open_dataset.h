@@ -9,8 +9,9 @@
 namespace diffprob::data {
 
 /// Opens whatever `path` is: a folder with train.rec (InsightFace or im2rec layout), a .rec file, a
-/// list (.lst, .list or .txt), or a folder of one sub-folder a class. The images of a list are
-/// looked up in `list_root`, or in its folder when that is empty. Throws DataError that says what
+/// list (.lst, .list or .txt), a folder of one sub-folder a class, or a .bin, whose images have one
+/// class each. The images of a list are looked up in `list_root`, or in its folder when that is
+/// empty. Throws DataError that says what
 /// was found and what is understood.
 [[nodiscard]] std::shared_ptr<const Dataset> open_dataset(const std::string& path,
                                                           const std::string& list_root = "");

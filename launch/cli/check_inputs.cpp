@@ -11,6 +11,7 @@
 #include "dist/mpi/agreement.h"
 #include "launch/cli/input_checks.h"
 #include "launch/duplicates/commands.h"
+#include "launch/duplicates/overlap.h"
 #include "launch/evaluate/eval_command.h"
 #include "launch/inputs/image_sizes.h"
 #include "launch/inputs/labels.h"
@@ -66,7 +67,7 @@ void check_stages(const std::string& command, const Config& config, const Datase
 /// data.stage_dir rank 0 alone does, to spare the storage that the sets are copied from.
 Dataset open_set(const std::string& command, const Config& config, bool is_root,
                  Problems& problems) {
-  const bool compares = command == "data dedup" || command == "data leaks";
+  const bool compares = command.starts_with("data ");
   const bool makes_faces = is_synthetic(config) && command != "train" && command != "score" &&
                            command != "embed" && !compares;
   const bool only_root = !config.data.stage_dir.empty();
@@ -94,6 +95,16 @@ void warn_about_expected(const Config& config, const data::Dataset& dataset) {
   }
 }
 
+/// The people of a .bin are not known.
+void refuse_verification_sets(const Config& config, Problems& problems) {
+  for (const std::string& path : config.data.train)
+    if (fs::path(path).extension() == ".bin")
+      problems.push_back(fmt::format(
+          "data.train: {} is a verification set, in which each image counts as an identity of its "
+          "own: expected a training set (eval.sets takes verification sets)",
+          path));
+}
+
 void warn_about_sizes(const Config& config, const data::Dataset& dataset) {
   const std::string resized =
       resized_warning(dataset, config.data.loader.image_size,
@@ -113,6 +124,7 @@ void check_files(const std::string& command, const Config& config, const Dataset
   if (dataset && command != "prune") warn_about_expected(config, *dataset);
   if (dataset && command != "prune")
     attempt("data.train", problems, [&] { warn_about_sizes(config, *dataset); });
+  if (trains(command) || command == "score") refuse_verification_sets(config, problems);
   if (trains(command)) {
     const std::int64_t unknown = config.train.batch_size;  // a size with which nothing is wrong
     attempt("train", problems,
@@ -125,7 +137,10 @@ void check_files(const std::string& command, const Config& config, const Dataset
   if (command == "run" || command == "sweep") check_stages(command, config, dataset, problems);
   if (command == "score") check_scoring(config, dataset.get(), problems);
   if (command == "embed") check_one_network(config, problems);
-  if (command == "data leaks") attempt("eval.sets", problems, [&] { check_leak_sets(config); });
+  if (command == "data leaks" || command == "data dedup")
+    attempt(command, problems, [&] { check_duplicate_inputs(command, config); });
+  if (command == "data overlap")
+    attempt("neighbours.other", problems, [&] { check_overlap_inputs(config); });
   if (command == "prune") check_prune_files(config, fingerprint_of(dataset), problems);
 }
 
@@ -136,6 +151,7 @@ std::vector<std::pair<std::string, std::string>> shared_inputs(const std::string
   const auto add = [&](const std::string& key, const std::string& path) {
     if (!path.empty()) inputs.emplace_back(key, path);
   };
+  const bool compares = command.starts_with("data ");
   const bool opens_data = command != "eval" && !is_synthetic(config);
   for (const auto& path : opens_data ? config.data.train : std::vector<std::string>())
     add("data.train", path);
@@ -150,10 +166,16 @@ std::vector<std::pair<std::string, std::string>> shared_inputs(const std::string
     for (const auto& path : config.model.head_files) add("model.head", path);
   if (command == "score") add("score.embeddings", config.score.embeddings);
   if (command == "prune") add("prune.scores", config.prune.scores);
-  const bool compares = command == "data dedup" || command == "data leaks";
+  if (compares) add("neighbours.embeddings", config.neighbours.embeddings);
+  if (command == "data overlap" || command == "data leaks")
+    for (const auto& path : config.neighbours.other_embeddings)
+      add("neighbours.other_embeddings", path);
+  for (const auto& path :
+       command == "data overlap" ? config.neighbours.other : std::vector<std::string>())
+    add("neighbours.other", path);
   if (command != "eval" && command != "score" && !compares)
     add("prune.dynamics", config.prune.dynamics);
-  if (command == "eval" || command == "run")
+  if (command == "eval" || command == "run" || command == "data leaks")
     for (const auto& path : config.eval.ijb) add("eval.ijb", path);
   return inputs;
 }

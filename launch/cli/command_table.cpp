@@ -7,6 +7,7 @@
 #include "launch/cli/report_command.h"
 #include "launch/conversion/convert.h"
 #include "launch/duplicates/commands.h"
+#include "launch/duplicates/overlap.h"
 #include "launch/evaluate/eval_command.h"
 #include "launch/pipeline/pipeline.h"
 #include "launch/pipeline/sweep.h"
@@ -23,16 +24,16 @@ const std::vector<Command>& commands() {
       {"embed", "write the embeddings of every training sample", embed_command},
       {"prune", "select what to keep from a score table", prune_command},
       {"eval", "measure a network, or features, on .bin sets and IJB-B / IJB-C", eval_command},
-      {"export", "write a backbone as .onnx, .pth or .safetensors, and class centres",
-       export_command},
+      {"export", "write a backbone (.onnx, .pth, .safetensors) and class centres", export_command},
       {"data", "make, pack and inspect data sets", data_command},
-      {"data dedup", "find copies of images in a training set, by pixels", dedup_command},
-      {"data leaks", "find images of test sets in a training set, by pixels", leaks_command},
+      {"data dedup", "find copies of images in a training set", dedup_command},
+      {"data leaks", "find images of test sets in a training set", leaks_command},
+      {"data overlap", "find people who are in two data sets", overlap_command},
       {"convert", "convert foreign scores and lists of samples",
        [](const CommandLine& line) { return convert_command(line, help_text("convert")); }},
       {"report", "make an HTML page of one run, or of several side by side", report_command},
-      {"config", "show configuration keys and defaults, check a configuration", config_command},
-      {"info", "describe this build and its devices, or a network's size and cost", info_command},
+      {"config", "show keys and defaults, check a configuration", config_command},
+      {"info", "describe this build and its devices, or the cost of a network", info_command},
       {"help", "show this text, or that of one command", help_command},
   };
   return table;

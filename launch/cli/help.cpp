@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kColumns = 80;
 /// Of the list of commands.
-constexpr std::size_t kSummaryColumn = 14;
+constexpr std::size_t kSummaryColumn = 16;
 
 /// Breaks a line at spaces; what follows the first break is indented.
 std::string wrapped_line(std::string line, std::size_t indent) {

@@ -13,6 +13,7 @@
 #include "dist/gpu/device_request.h"
 #include "dist/reducer/options.h"
 #include "eval/embed/options.h"
+#include "eval/neighbours/options.h"
 #include "launch/config/config_error.h"
 #include "launch/config/precision.h"
 #include "launch/config/words.h"
@@ -152,6 +153,17 @@ struct EmbedConfig {
   bool npy = false;
 };
 
+/// Duplicates, leaks and shared identities by embedding. The least cosines are those of
+/// eval::NeighbourOptions.
+struct NeighboursConfig {
+  std::string embeddings;
+  std::vector<std::string> other;
+  std::vector<std::string> other_embeddings;
+  eval::NeighbourOptions options;
+  double shared = 0.7;
+  bool pixels = true;
+};
+
 struct PruneConfig {
   std::string scores;
   std::string dynamics;
@@ -229,6 +241,7 @@ struct Config {
   TrainConfig train;
   ScoreConfig score;
   EmbedConfig embed;
+  NeighboursConfig neighbours;
   PruneConfig prune;
   EvalConfig eval;
   RunConfig run;

@@ -55,6 +55,33 @@ std::vector<Field> data_fields(DataConfig& d) {
   };
 }
 
+std::vector<Field> neighbours_fields(NeighboursConfig& n) {
+  return {
+      path("neighbours.embeddings", &n.embeddings,
+           "embeddings of data.train (`diffprob embed`, or a .npy with one row per sample): `data "
+           "dedup` and `data leaks` then find pairs by them as well as by pixels"),
+      path("neighbours.other", &n.other,
+           "`data overlap`: the data set that data.train is compared with"),
+      path("neighbours.other_embeddings", &n.other_embeddings,
+           "embeddings by the same network of what data.train is compared with: `data leaks` takes "
+           "one file for each of eval.sets and then of eval.ijb, `data overlap` that of "
+           "neighbours.other"),
+      number("neighbours.near", &n.options.near, 0.01, 1,
+             "least cosine of near-duplicates inside an identity"),
+      number("neighbours.across", &n.options.across, 0.01, 1,
+             "least cosine of near-duplicates of two identities, or of two sets"),
+      number("neighbours.centre", &n.options.centre, 0.01, 1,
+             "identities whose centres have at least this cosine have their images compared"),
+      number("neighbours.stray", &n.options.stray, 0, 1,
+             "an image whose cosine with the rest of its identity is lower is compared with the "
+             "images of every identity whose centre has at least this cosine with it; 0: none is"),
+      number("neighbours.shared", &n.shared, 0.01, 1,
+             "`data overlap`: least cosine of the centres of one person in two sets"),
+      flag("neighbours.pixels", &n.pixels,
+           "false: `data dedup` and `data leaks` find pairs by embedding only"),
+  };
+}
+
 std::vector<Field> augment_fields(AugmentConfig& a) {
   return {
       one_of("augment.preset", &a.preset,

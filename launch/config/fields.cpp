@@ -90,8 +90,8 @@ std::vector<Field> config_fields(Config& c) {
   for (const std::vector<Field>& section :
        {data_fields(c.data), augment_fields(c.augment), synthetic_fields(c.synthetic),
         model_fields(c.model), train_fields(c.train), score_fields(c.score), embed_fields(c.embed),
-        prune_fields(c.prune), eval_fields(c.eval), run_fields(c.run), sweep_fields(c.sweep),
-        dist_fields(c.dist)})
+        neighbours_fields(c.neighbours), prune_fields(c.prune), eval_fields(c.eval),
+        run_fields(c.run), sweep_fields(c.sweep), dist_fields(c.dist)})
     fields.insert(fields.end(), section.begin(), section.end());
   return fields;
 }

@@ -204,6 +204,15 @@ std::vector<Condition> conditions_of_scoring() {
   };
 }
 
+std::vector<Condition> conditions_of_neighbours() {
+  return {
+      {{"neighbours.near", "neighbours.across", "neighbours.centre", "neighbours.stray",
+        "neighbours.shared", "neighbours.other_embeddings"},
+       [](const Config& c) { return !c.neighbours.embeddings.empty(); },
+       [](const Config&) { return std::string("neighbours.embeddings is not given"); }},
+  };
+}
+
 std::vector<Condition> conditions_of_ijb() {
   return {
       {{"eval.ijb_variants"},
@@ -268,6 +277,7 @@ std::vector<Condition> conditions_of(const std::string& command) {
   }
   if (command == "run" || command == "sweep" || command == "score") add(conditions_of_scoring());
   if (command == "run" || command == "prune") add(conditions_of_pruning());
+  if (command.starts_with("data ")) add(conditions_of_neighbours());
   if (command == "run") add(conditions_of_ijb());
   if (command == "eval") {
     add(conditions_of_ijb());

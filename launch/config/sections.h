@@ -14,6 +14,7 @@ namespace diffprob::launch {
 [[nodiscard]] std::vector<Field> train_fields(TrainConfig& config);
 [[nodiscard]] std::vector<Field> score_fields(ScoreConfig& config);
 [[nodiscard]] std::vector<Field> embed_fields(EmbedConfig& config);
+[[nodiscard]] std::vector<Field> neighbours_fields(NeighboursConfig& config);
 [[nodiscard]] std::vector<Field> prune_fields(PruneConfig& config);
 [[nodiscard]] std::vector<Field> eval_fields(EvalConfig& config);
 [[nodiscard]] std::vector<Field> run_fields(RunConfig& config);

@@ -9,13 +9,15 @@
 
 namespace diffprob::launch {
 
-/// Finds images of the training set that show one photograph: OUTPUT/duplicates.csv, and the index
-/// set OUTPUT/without_duplicates.h5, which keeps the first of each group. Collective.
+/// Finds images of the training set that show one photograph, by pixels and, with
+/// neighbours.embeddings, by embedding: OUTPUT/duplicates.csv, and the index set
+/// OUTPUT/without_duplicates.h5, which keeps the first of each group. Collective.
 void dedup_command(const Config& config, Runtime& runtime);
-/// Finds images of the training set that are in the .bin sets of eval.sets: OUTPUT/leaks.csv, and
-/// the index set OUTPUT/without_leaks.h5. Collective.
+/// Finds images of the training set that are in the test sets of eval.sets and eval.ijb, likewise:
+/// OUTPUT/leaks.csv, and the index set OUTPUT/without_leaks.h5. Collective.
 void leaks_command(const Config& config, Runtime& runtime);
-/// Throws unless the sets of eval.sets are there and can be read.
-void check_leak_sets(const Config& config);
+/// Throws unless the files that "data dedup" or "data leaks" reads beside the training set are
+/// there and fit together. One rank.
+void check_duplicate_inputs(const std::string& command, const Config& config);
 
 }  // namespace diffprob::launch

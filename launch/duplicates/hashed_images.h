@@ -11,13 +11,16 @@
 
 namespace diffprob::launch {
 
-/// Encoded images by number, the same on every rank. Both functions are called from several
+/// Images by number, the same on every rank. All functions are called from several
 /// threads.
 struct ImageSource {
   std::string name;  ///< for progress: "images", "test images"
   std::int64_t size = 0;
   /// Throws DataError on an image that cannot be read.
   std::function<void(std::int64_t index, std::vector<std::byte>& bytes)> read;
+  /// Instead of read, for images that have to be aligned first: returns false for an image that
+  /// read gives encoded, else RGB bytes [112, 112, 3]. May be empty. Throws DataError likewise.
+  std::function<bool(std::int64_t index, std::vector<std::uint8_t>& rgb)> read_aligned{};
 };
 
 /// Images [first, first + views.size()) of a source: the share of one rank.

@@ -16,6 +16,7 @@ class ImageReader {
   /// RGB bytes [112, 112, 3], good until the next call. Throws data::DataError.
   [[nodiscard]] const std::vector<std::uint8_t>& read(const ImageSource& source,
                                                       std::int64_t index) {
+    if (source.read_aligned && source.read_aligned(index, rgb_)) return rgb_;
     source.read(index, bytes_);
     decoder_.decode(bytes_, data::kHashedSide, rgb_.data());
     return rgb_;

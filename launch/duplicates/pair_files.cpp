@@ -4,34 +4,55 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "data/error.h"
 #include "data/files/atomic_file.h"
 #include "data/sets/label_map.h"
 #include "launch/inputs/kept_list.h"
+#include "launch/observe/csv_field.h"
 #include "prune/lists/index_set.h"
 
 namespace diffprob::launch {
 namespace {
 
-/// A field of a CSV file (RFC 4180).
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + '"';
+std::string sample_fields(const data::Dataset& dataset, std::int64_t index) {
+  return fmt::format("{},{},{}", index, dataset.label(index), csv_field(dataset.describe(index)));
 }
 
-std::string sample_fields(const data::Dataset& dataset, std::int64_t index) {
-  return fmt::format("{},{},{}", index, dataset.label(index), quoted(dataset.describe(index)));
+/// By what a pair was found, the similarity and distance of its pixels, and the cosine; fields of
+/// what did not find it are empty.
+std::string finding_fields(const FoundPair& pair) {
+  const char* by = !pair.by_embedding ? "pixels" : pair.by_pixels ? "both" : "embedding";
+  std::string text = by;
+  text += pair.by_pixels ? fmt::format(",{:.4f},{}", pair.similarity, pair.distance) : ",,";
+  return text + (pair.by_embedding ? fmt::format(",{:.4f}", std::min(pair.cosine, 1.0F)) : ",");
 }
 
 }  // namespace
 
-std::vector<std::int64_t> all_but_first(const std::vector<ImagePair>& pairs, std::int64_t size) {
+std::vector<FoundPair> found_pairs(const std::vector<ImagePair>& by_pixels,
+                                   const std::vector<eval::NeighbourPair>& by_embedding) {
+  std::vector<FoundPair> found;
+  auto near = by_embedding.begin();
+  const auto key = [](const auto& pair) { return std::pair(pair.a, pair.b); };
+  const auto take_near = [&](const auto& is_wanted) {
+    for (; near != by_embedding.end() && is_wanted(key(*near)); ++near)
+      found.push_back({near->a, near->b, 0, 0, near->cosine, false, true});
+  };
+  for (const ImagePair& pair : by_pixels) {
+    take_near([&](const auto& of_near) { return of_near < key(pair); });
+    FoundPair& both = found.emplace_back();
+    both = {pair.a, pair.b, pair.distance, pair.similarity, 0, true, false};
+    if (near == by_embedding.end() || key(*near) != key(pair)) continue;
+    both.cosine = near++->cosine;
+    both.by_embedding = true;
+  }
+  take_near([](const auto&) { return true; });
+  return found;
+}
+
+std::vector<std::int64_t> all_but_first(const std::vector<FoundPair>& pairs, std::int64_t size) {
   std::vector<std::int64_t> first(static_cast<std::size_t>(size));
   std::iota(first.begin(), first.end(), std::int64_t{0});
   const auto root = [&](std::int64_t i) {
@@ -52,26 +73,27 @@ std::vector<std::int64_t> all_but_first(const std::vector<ImagePair>& pairs, std
   return rest;
 }
 
-void write_duplicate_pairs(const std::string& path, const std::vector<ImagePair>& pairs,
+void write_duplicate_pairs(const std::string& path, const std::vector<FoundPair>& pairs,
                            const data::Dataset& dataset) {
   data::AtomicFile file(path);
-  file.write("kind,similarity,distance,index_a,identity_a,sample_a,index_b,identity_b,sample_b\n");
+  file.write(
+      "kind,by,similarity,distance,cosine,index_a,identity_a,sample_a,index_b,identity_b,"
+      "sample_b\n");
   for (const auto& pair : pairs)
-    file.write(fmt::format("{},{:.4f},{},{},{}\n",
-                           dataset.label(pair.a) == dataset.label(pair.b) ? "near" : "across",
-                           pair.similarity, pair.distance, sample_fields(dataset, pair.a),
-                           sample_fields(dataset, pair.b)));
+    file.write(fmt::format(
+        "{},{},{},{}\n", dataset.label(pair.a) == dataset.label(pair.b) ? "near" : "across",
+        finding_fields(pair), sample_fields(dataset, pair.a), sample_fields(dataset, pair.b)));
   file.commit();
 }
 
-void write_leak_pairs(const std::string& path, const std::vector<ImagePair>& pairs,
+void write_leak_pairs(const std::string& path, const std::vector<FoundPair>& pairs,
                       const data::Dataset& dataset,
                       const std::function<std::string(std::int64_t)>& describe_test) {
   data::AtomicFile file(path);
-  file.write("similarity,distance,index,identity,sample,test_image\n");
+  file.write("by,similarity,distance,cosine,index,identity,sample,test_image\n");
   for (const auto& pair : pairs)
-    file.write(fmt::format("{:.4f},{},{},{}\n", pair.similarity, pair.distance,
-                           sample_fields(dataset, pair.a), quoted(describe_test(pair.b))));
+    file.write(fmt::format("{},{},{}\n", finding_fields(pair), sample_fields(dataset, pair.a),
+                           csv_field(describe_test(pair.b))));
   file.commit();
 }
 

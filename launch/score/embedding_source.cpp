@@ -7,7 +7,6 @@
 #include "data/loading/sampler.h"
 #include "model/inference/face_embedder.h"
 #include "prune/error.h"
-#include "prune/tables/embedding_file.h"
 
 namespace diffprob::launch {
 namespace {
@@ -26,11 +25,14 @@ bool same_batches(const std::vector<EmbeddedBatch>& kept,
 }  // namespace
 
 void check_embeddings(const std::string& path, const data::Dataset& dataset) {
-  const prune::EmbeddingReader file(path);
-  const prune::EmbeddingSourceInfo& source = file.source();
+  check_embeddings(prune::EmbeddingReader(path).source(), path, dataset, "data.train");
+}
+
+void check_embeddings(const prune::EmbeddingSourceInfo& source, const std::string& path,
+                      const data::Dataset& dataset, const std::string& set) {
   if (source.dataset_fingerprint != dataset.fingerprint() || source.num_samples != dataset.size())
     throw prune::PruneError(path + ": embeddings of " + std::to_string(source.num_samples) +
-                            " samples of another data set than data.train (of " +
+                            " samples of another data set than " + set + " (of " +
                             std::to_string(dataset.size()) +
                             "): make them from this one (diffprob embed)");
 }

@@ -11,12 +11,16 @@
 #include "launch/job/runtime.h"
 #include "launch/score/scoring_pass.h"
 #include "model/networks/backbone.h"
+#include "prune/tables/embedding_file.h"
 #include "prune/tables/sample_range.h"
 
 namespace diffprob::launch {
 
-/// Throws prune::PruneError unless the file holds embeddings of all samples of this data set.
+/// Throws prune::PruneError unless the file holds embeddings of all samples of data.train.
 void check_embeddings(const std::string& path, const data::Dataset& dataset);
+/// The same for a file that is open, and for any data set; `set` is its name in messages.
+void check_embeddings(const prune::EmbeddingSourceInfo& source, const std::string& path,
+                      const data::Dataset& dataset, const std::string& set);
 
 /// Embeddings of a data set, batch by batch, as often as they are asked for: from the network, or
 /// from a file of `diffprob embed` (score.embeddings).

@@ -3,6 +3,7 @@
 
     planted_copies.py plant DATA OUT [SEED]     DATA: folder with train.rec. OUT: a folder per identity, and planted.csv
     planted_copies.py judge OUT/planted.csv DUPLICATES.csv [KNOWN.csv]
+    planted_copies.py curve OUT/planted.csv DUPLICATES.csv [KNOWN.csv]    recall and wrong pairs by least cosine of embeddings
 
 Every image has at most one copy. KNOWN.csv: duplicates.csv of DATA itself, whose pairs are no mistakes. Needs cv2 and numpy.
 """
@@ -92,26 +93,53 @@ def rows(path):
         yield from csv.DictReader(file)
 
 
+class Truth:
+    """A pair is right when its images come from one source, or from two that KNOWN pairs."""
+
+    def __init__(self, planted, known):
+        self.source_of, self.kind_of = {}, {}
+        for row in rows(planted):
+            self.kind_of[frozenset((row["source"], row["copy"]))] = row["kind"]
+            self.source_of[row["copy"]] = row["source"]
+        self.alike = {frozenset((int(row["index_a"]), int(row["index_b"]))) for row in rows(known)} if known else set()
+
+    def kind(self, row):
+        """Of a planted pair, "other" for another one that is right, None for a wrong one."""
+        pair = frozenset((short(row["sample_a"]), short(row["sample_b"])))
+        numbers = frozenset(int(pathlib.Path(self.source_of.get(name, name)).stem) for name in pair)
+        return self.kind_of.get(pair) or ("other" if len(numbers) == 1 or numbers in self.alike else None)
+
+
+def curve(planted, found, known):
+    """Pairs inside identities and across them, from each least cosine on."""
+    truth = Truth(planted, known)
+    is_across = lambda kind: kind.startswith("other_label")
+    total = collections.Counter(is_across(kind) for kind in truth.kind_of.values())
+    pairs = [(float(row["cosine"]), row["kind"] == "across", truth.kind(row)) for row in rows(found) if row["cosine"]]
+    print("least cosine | inside: recall, wrong pairs | across: recall, wrong pairs")
+    for percent in [*range(60, 96, 5), 96, 97, 98, 99]:
+        line = [f"{percent / 100:.2f}"]
+        for across in (False, True):
+            kinds = [kind for cosine, where, kind in pairs if cosine >= percent / 100 and where == across]
+            right = sum(kind not in (None, "other") for kind in kinds)
+            line.append(f"{right / max(1, total[across]):.4f}  {kinds.count(None):6}")
+        print(" | ".join(line))
+
+
 def judge(planted, found, known):
-    """A pair counts as right when its images come from one source, or from two that KNOWN pairs."""
-    source_of = {}
-    kind_of = {}
-    for row in rows(planted):
-        kind_of[frozenset((row["source"], row["copy"]))] = row["kind"]
-        source_of[row["copy"]] = row["source"]
-    alike = {frozenset((int(row["index_a"]), int(row["index_b"]))) for row in rows(known)} if known else set()
-    number = lambda name: int(pathlib.Path(source_of.get(name, name)).stem)
+    truth = Truth(planted, known)
+    kind_of = truth.kind_of
     planted_of, right, wrong = collections.Counter(kind_of.values()), collections.Counter(), []
     other = 0
     for row in rows(found):
-        pair = frozenset((short(row["sample_a"]), short(row["sample_b"])))
-        numbers = frozenset(map(number, pair))
-        if pair in kind_of:
-            right[kind_of[pair]] += 1
-        elif len(numbers) == 1 or numbers in alike:
+        kind = truth.kind(row)
+        if kind == "other":
             other += 1
+        elif kind:
+            right[kind] += 1
         else:
-            wrong.append((*sorted(pair), row["similarity"], row["distance"]))
+            names = sorted((short(row["sample_a"]), short(row["sample_b"])))
+            wrong.append((*names, row["similarity"], row["distance"], row["cosine"]))
     for kind, count in planted_of.items():
         print(f"{kind:20} {right[kind]:5} of {count:5}  recall {right[kind] / count:.4f}")
     total, hits = sum(planted_of.values()), sum(right.values())
@@ -124,7 +152,7 @@ def judge(planted, found, known):
 if __name__ == "__main__":
     if len(sys.argv) >= 4 and sys.argv[1] == "plant":
         plant(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), int((sys.argv + ["1"])[4]))
-    elif len(sys.argv) >= 4 and sys.argv[1] == "judge":
-        judge(sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None)
+    elif len(sys.argv) >= 4 and sys.argv[1] in ("judge", "curve"):
+        (judge if sys.argv[1] == "judge" else curve)(sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None)
     else:
         sys.exit(__doc__)

@@ -5,6 +5,7 @@
 
 #include <sys/resource.h>
 
+#include "data/open_dataset.h"
 #include "tests/data/test_files.h"
 
 namespace diffprob::data {
@@ -281,6 +282,28 @@ TEST_F(VerificationSetTest, ByteFlipsNeitherCrashNorTakeMuchMemory) {
     }
   }
   EXPECT_GT(errors, static_cast<int>(content.size()));
+}
+
+TEST_F(VerificationSetTest, ItsImagesAreADataSetInItsOrder) {
+  VerificationSet set;
+  set.images = {{std::byte{1}}, {std::byte{2}}, {std::byte{1}}, {std::byte{3}}};
+  set.same = {true, false};
+  write_verification_bin(folder_ / "lfw.bin", set);
+
+  const auto images = open_dataset(folder_ / "lfw.bin");
+  std::vector<std::byte> bytes;
+  images->read(3, bytes);
+
+  EXPECT_EQ(bytes, set.images[3]);
+  EXPECT_EQ(images->size(), 4);
+  EXPECT_EQ(images->num_classes(), 4);
+  EXPECT_EQ(images->label(2), 2);
+  EXPECT_EQ(images->describe(3), "lfw image 3 (pair 1)");
+  EXPECT_THAT(error_of([&] { images->read(4, bytes); }), HasSubstr("lfw: image 4 of 4"));
+  const std::string before = images->fingerprint();
+  set.images[1] = {std::byte{9}};
+  write_verification_bin(folder_ / "lfw.bin", set);
+  EXPECT_NE(open_dataset(folder_ / "lfw.bin")->fingerprint(), before);
 }
 
 }  // namespace

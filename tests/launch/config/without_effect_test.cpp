@@ -50,7 +50,7 @@ TEST(WithoutEffect, RunReadsIjbButNoFilesOfAnEvaluation) {
   EXPECT_THAT(lines_of("run", {{"eval.ijb_variants", "F1N1D1"}}),
               ElementsAre(HasSubstr("eval.ijb is not given")));
   EXPECT_THAT(lines_of("sweep", {{"eval.ijb", "IJBC"}}),
-              ElementsAre(HasSubstr("it is read by run, eval")));
+              ElementsAre(HasSubstr("it is read by run, data leaks, eval")));
   EXPECT_THAT(lines_of("run", {{"eval.scores", "s.csv"}}),
               ElementsAre(HasSubstr("run does not read it; it is read by eval")));
   EXPECT_THAT(lines_of("eval", {{"eval.scores", "s.csv"}, {"eval.roc", "r.csv"}}), IsEmpty());
@@ -160,7 +160,8 @@ TEST(WithoutEffect, EveryKeyOfTheConfigurationIsReadBySomeCommand) {
   Config config;
   for (const Field& field : config_fields(config)) {
     int readers = 0;
-    for (const auto* command : {"run", "sweep", "train", "score", "embed", "prune", "eval"}) {
+    for (const auto* command : {"run", "sweep", "train", "score", "embed", "prune", "eval",
+                                "data dedup", "data leaks", "data overlap"}) {
       Config given;
       given.given = {{field.key, true}};
       bool unread = false;

@@ -90,6 +90,31 @@ says "score.folds scores with the heads that were trained with its networks"
 folds 2 --score.head=centroids --model.checkpoint=backbone.pth
 says "score.folds trains networks of its own"
 
+# Embeddings of a verification set, in its order, and leaks by them: a test image that is a training image is found.
+python3 - <<'PY2'
+import pickle, struct
+rec = open("faces/train.rec", "rb").read()
+offsets = {int(k): int(o) for k, o in (line.split("\t") for line in open("faces/train.idx"))}
+length, = struct.unpack_from("<I", rec, offsets[5] + 4)
+payload = rec[offsets[5] + 8:offsets[5] + 8 + length]
+flag, = struct.unpack_from("<I", payload)
+images, same = pickle.load(open("faces/synthetic_verification.bin", "rb"), encoding="bytes")
+images = list(images)
+images[6] = payload[24 + 4 * flag:]
+pickle.dump((images, list(same)), open("leaky.bin", "wb"), protocol=2)
+PY2
+for n in 1 2; do
+  exits 0 ranks $n embed --data.train=leaky.bin "${common[@]}" "${given[@]}" --output="bin$n"
+  says "embeddings of 40 samples, 32 columns"
+  same bin1/embeddings.h5 "bin$n/embeddings.h5"
+done
+exits 0 ranks 2 data leaks "${options[@]}" --eval.sets=leaky.bin --neighbours.embeddings=e1/embeddings.h5 \
+  --neighbours.other_embeddings=bin1/embeddings.h5 --neighbours.across=0.9999 --neighbours.centre=0.1 --output=leaks
+grep -q "both,1.0000,0,1.0000,.*,leaky image 6 (pair 3)" leaks/leaks.csv || die "the planted leak was not found by both"
+exits 2 ranks 1 data leaks "${options[@]}" --eval.sets=leaky.bin --neighbours.embeddings=of_checkpoint/embeddings.h5 \
+  --neighbours.other_embeddings=e1/scores.h5 --output=x
+says "e1/scores.h5"
+
 # What cannot be.
 exits 2 ranks 1 score "${options[@]}" --score.head=centroids --output=x
 says "model.checkpoint: this command needs it"
