@@ -15,7 +15,6 @@ constexpr std::int64_t kProductsAThread = std::int64_t{1} << 16;  // a thread ta
 struct Strip {
   const RowBlock& a;
   const RowBlock& b;
-  std::int64_t stride;
   BlockPairs which;
   float least;
 
@@ -23,6 +22,7 @@ struct Strip {
             std::vector<BlockMatch>& out) const {
     products.resize(static_cast<std::size_t>((end - begin) * std::min(kPanel, b.rows)));
     const bool ascending = which == BlockPairs::kAscending;
+    const std::int64_t stride = a.stride;
     for (std::int64_t first = ascending ? begin + 1 : 0; first < b.rows; first += kPanel) {
       const std::int64_t columns = std::min(kPanel, b.rows - first);
       row_products(a.values + begin * stride, end - begin, b.values + first * stride, columns,
@@ -41,9 +41,9 @@ struct Strip {
 
 }  // namespace
 
-void find_matches(const RowBlock& a, const RowBlock& b, std::int64_t stride, BlockPairs which,
-                  float least, int threads, std::vector<BlockMatch>& out) {
-  const Strip strip{a, b, stride, which, least};
+void find_matches(const RowBlock& a, const RowBlock& b, BlockPairs which, float least, int threads,
+                  std::vector<BlockMatch>& out) {
+  const Strip strip{a, b, which, least};
   const std::int64_t strips = (a.rows + kStrip - 1) / kStrip;
   const int useful = static_cast<int>(
       std::clamp<std::int64_t>(a.rows * b.rows / kProductsAThread, 1, std::max(1, threads)));

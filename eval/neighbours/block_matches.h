@@ -9,6 +9,7 @@ namespace diffprob::eval {
 struct RowBlock {
   const float* values = nullptr;
   std::int64_t rows = 0;
+  std::int64_t stride = 0;  ///< of row_products.h
 };
 
 /// Two rows, by their numbers in their blocks, and the cosine between them.
@@ -25,8 +26,8 @@ enum class BlockPairs {
 };
 
 /// Appends the pairs with a cosine of at least `least`, in an order that does not depend on the
-/// number of threads. Blocks have fewer than 2^31 rows.
-void find_matches(const RowBlock& a, const RowBlock& b, std::int64_t stride, BlockPairs which,
-                  float least, int threads, std::vector<BlockMatch>& out);
+/// number of threads. Blocks have one stride, and fewer than 2^31 rows.
+void find_matches(const RowBlock& a, const RowBlock& b, BlockPairs which, float least, int threads,
+                  std::vector<BlockMatch>& out);
 
 }  // namespace diffprob::eval

@@ -73,7 +73,7 @@ class TileSearch {
     std::vector<Segment> segments;
     const float* values = values_.data();
     for (std::size_t r = 0; r < counts.size(); values += counts[r++])
-      segments.push_back({static_cast<int>(r), tile * rows_, {values, counts[r] / stride}});
+      segments.push_back({static_cast<int>(r), tile * rows_, {values, counts[r] / stride, stride}});
     return segments;
   }
 
@@ -85,8 +85,8 @@ class TileSearch {
     if (begin >= end || from >= to) return;
     const std::int64_t stride = centres_.own.stride;
     matches_.clear();
-    find_matches({queries_.row(begin), end - begin},
-                 {segment.block.values + from * stride, to - from}, stride, BlockPairs::kAll,
+    find_matches(queries_.block(begin, end),
+                 {segment.block.values + from * stride, to - from, stride}, BlockPairs::kAll,
                  static_cast<float>(search_.least), search_.threads, matches_);
     for (BlockMatch match : matches_) {
       match.b += static_cast<std::int32_t>(from);

@@ -88,7 +88,7 @@ class IdentityPass {
     data::parallel_for(0, tasks, threads, [&](std::int64_t task, int worker) {
       const std::int64_t first = next_ + task * kIdentitiesATask;
       for (std::int64_t id = first; id < std::min(end, first + kIdentitiesATask); ++id)
-        take_identity(id, {block.row(rows_.begin(id) - begin), rows_.count(id)},
+        take_identity(id, block.block(rows_.begin(id) - begin, rows_.begin(id + 1) - begin),
                       workers[static_cast<std::size_t>(worker)]);
     });
     for (const OfWorker& worker : workers) {
@@ -107,8 +107,8 @@ class IdentityPass {
     list_strays(identity, place, block, out.sum, out.strays);
     if (!options_.near) return;
     out.matches.clear();
-    find_matches(block, block, stride_, BlockPairs::kAscending, static_cast<float>(*options_.near),
-                 1, out.matches);
+    find_matches(block, block, BlockPairs::kAscending, static_cast<float>(*options_.near), 1,
+                 out.matches);
     add_pairs(out.matches, place, place, out.pairs);
   }
 
@@ -121,7 +121,7 @@ class IdentityPass {
     if (left >= end) return step_in_strays(begin, end);
     if (left_ == right_) {
       left_block_ = reader_.read(left, std::min(end, left + kBlock));
-      add({left_block_.values.data(), left_block_.count()}, sum_);
+      add(left_block_.block(), sum_);
     }
     compare_large(left, begin + right_ * kBlock, end);
     ++right_;
@@ -133,14 +133,13 @@ class IdentityPass {
   void compare_large(std::int64_t left, std::int64_t right, std::int64_t end) {
     if (!options_.near) return;
     matches_.clear();
-    const RowBlock a = {left_block_.values.data(), left_block_.count()};
+    const RowBlock a = left_block_.block();
     const auto least = static_cast<float>(*options_.near);
     if (left == right) {
-      find_matches(a, a, stride_, BlockPairs::kAscending, least, options_.threads, matches_);
+      find_matches(a, a, BlockPairs::kAscending, least, options_.threads, matches_);
     } else {
       const UnitRows other = again_.read(right, std::min(end, right + kBlock));
-      find_matches(a, {other.values.data(), other.count()}, stride_, BlockPairs::kAll, least,
-                   options_.threads, matches_);
+      find_matches(a, other.block(), BlockPairs::kAll, least, options_.threads, matches_);
     }
     add_pairs(matches_, left, right, out_.pairs);
   }
@@ -149,7 +148,7 @@ class IdentityPass {
     const std::int64_t place = begin + stray_block_ * kBlock;
     if (options_.stray && place < end) {
       const UnitRows block = again_.read(place, std::min(end, place + kBlock));
-      list_strays(next_, place, {block.values.data(), block.count()}, sum_, out_.strays);
+      list_strays(next_, place, block.block(), sum_, out_.strays);
       ++stray_block_;
       return;
     }

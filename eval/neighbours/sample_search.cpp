@@ -90,8 +90,8 @@ class IdentityPairs {
     const UnitRows& a = left_.read(left, work);
     const UnitRows& b = right_.read(right, work);
     matches_.clear();
-    find_matches({a.values.data(), a.count()}, {b.values.data(), b.count()}, a.stride,
-                 BlockPairs::kAll, static_cast<float>(search_.least), search_.threads, matches_);
+    find_matches(a.block(), b.block(), BlockPairs::kAll, static_cast<float>(search_.least),
+                 search_.threads, matches_);
     for (const BlockMatch& match : matches_)
       found.push_back(
           {left_.row_at(left.begin + match.a), right_.row_at(right.begin + match.b), match.cosine});
@@ -140,12 +140,12 @@ class RowPairs {
       const float* const row = unit_.row(near_[end++].a);
       queries.insert(queries.end(), row, row + unit_.stride);
     }
-    const RowBlock a = {queries.data(), static_cast<std::int64_t>(end - next_)};
+    const RowBlock a = {queries.data(), static_cast<std::int64_t>(end - next_), unit_.stride};
     for (const Places& places : blocks_of(second_.rows, identity)) {
       const UnitRows& b = right_.read(places, work);
       matches_.clear();
-      find_matches(a, {b.values.data(), b.count()}, b.stride, BlockPairs::kAll,
-                   static_cast<float>(search_.least), search_.threads, matches_);
+      find_matches(a, b.block(), BlockPairs::kAll, static_cast<float>(search_.least),
+                   search_.threads, matches_);
       for (const BlockMatch& match : matches_) {
         const std::int64_t query = near_[next_ + static_cast<std::size_t>(match.a)].a;
         found.push_back({rows_[static_cast<std::size_t>(query)].row,

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "eval/neighbours/block_matches.h"
 #include "eval/neighbours/embedded_set.h"
 #include "eval/neighbours/identity_rows.h"
 
@@ -18,6 +19,11 @@ struct UnitRows {
     return stride == 0 ? 0 : static_cast<std::int64_t>(values.size()) / stride;
   }
   [[nodiscard]] const float* row(std::int64_t i) const { return values.data() + i * stride; }
+  /// Rows [first, last), good while the rows are.
+  [[nodiscard]] RowBlock block(std::int64_t first, std::int64_t last) const {
+    return {row(first), last - first, stride};
+  }
+  [[nodiscard]] RowBlock block() const { return block(0, count()); }
 };
 
 /// Reads the rows of a set by place and makes them unit rows.

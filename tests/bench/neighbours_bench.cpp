@@ -142,8 +142,9 @@ double own_rate(int threads) {
   double best = 0;
   for (int i = 0; i < 6; ++i) {
     const double start = now();
-    eval::find_matches({a.const_data_ptr<float>(), 2048}, {b.const_data_ptr<float>(), 8192}, kDim,
-                       eval::BlockPairs::kAll, 1e9F, threads, none);
+    eval::find_matches({a.const_data_ptr<float>(), 2048, kDim},
+                       {b.const_data_ptr<float>(), 8192, kDim}, eval::BlockPairs::kAll, 1e9F,
+                       threads, none);
     best = std::max(best, 2048.0 * 8192 / (now() - start));
   }
   return best;

@@ -91,8 +91,8 @@ TEST(BlockMatches, AreThePairsOfPlainLoopsForAnyNumberOfThreads) {
     const auto a = random_rows(rows, kDim, 5), b = random_rows(columns, kDim, 6);
     for (const BlockPairs which : {BlockPairs::kAll, BlockPairs::kAscending}) {
       const bool ascending = which == BlockPairs::kAscending;
-      const RowBlock left = {a.data(), rows};
-      const RowBlock right = ascending ? left : RowBlock{b.data(), columns};
+      const RowBlock left = {a.data(), rows, stride};
+      const RowBlock right = ascending ? left : RowBlock{b.data(), columns, stride};
       std::size_t expected = 0;
       for (std::int64_t r = 0; r < left.rows; ++r)
         for (std::int64_t c = ascending ? r + 1 : 0; c < right.rows; ++c) {
@@ -102,7 +102,7 @@ TEST(BlockMatches, AreThePairsOfPlainLoopsForAnyNumberOfThreads) {
         }
       for (const int threads : {1, 3}) {
         std::vector<BlockMatch> matches;
-        find_matches(left, right, stride, which, 2, threads, matches);
+        find_matches(left, right, which, 2, threads, matches);
         EXPECT_EQ(matches.size(), expected) << rows << ' ' << columns << ' ' << ascending;
         for (const BlockMatch& match : matches) {
           EXPECT_TRUE(!ascending || match.a < match.b);
