@@ -13,8 +13,8 @@ count() { awk -v name="$1" '$1 == name {print $2}' "$work/holds"; }
 sections=("Original and pruned" "Cleaning and pruning" "Face sheets" "Verification" "Training" "Time and memory" "Configuration")
 
 # What the run itself has written, and the same again.
-holds "$base/report.html" "${sections[@]}" untrained original random "planted near-duplicates" "Identities:" synthetic_verification
-[ "$(count sections)" -eq 7 ] || die "$(count sections) parts"
+holds "$base/report.html" "${sections[@]}" "Labels that look wrong" untrained original random "planted near-duplicates" "Identities:" synthetic_verification
+[ "$(count sections)" -eq 8 ] || die "$(count sections) parts"
 [ "$(count plots)" -ge 12 ] || die "$(count plots) plots"
 [ "$(count faces)" -ge 40 ] || die "$(count faces) faces"
 cp "$base/report.html" "$work/first.html"
@@ -35,7 +35,7 @@ grep train_original "$base/metrics.jsonl" | head -n 5 >"$work/killed/metrics.jso
 printf '{"stage":"train_orig' >>"$work/killed/metrics.jsonl"
 exits 0 diffprob report "$work/killed"
 says "lines that are not metrics"
-holds "$work/killed/report.html" "${sections[@]}" "not finished" "No pruning in this run" "No face sheets"
+holds "$work/killed/report.html" "${sections[@]}" "not finished" "No pruning in this run" "Nothing is known of the labels" "No face sheets"
 
 # Files cut in half, one after the other: left out, and said.
 for file in metrics.jsonl summary.json config.yaml score/scores.h5 prune/index_set.h5 prune/summary.json train_original/stage.json \
