@@ -61,25 +61,8 @@ std::vector<Word<prune::FullMethod>> sweep_methods() {
   return words;
 }
 
-}  // namespace
-
-std::vector<Field> prune_fields(PruneConfig& p) {
+std::vector<Field> cleaning_fields(PruneConfig& p) {
   return {
-      path("prune.scores", &p.scores,
-           "score table (.h5) that `diffprob prune` reads, or a folder of them (scores_mean)"),
-      path("prune.dynamics", &p.dynamics,
-           "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch "
-           "or mean; with train.record, run uses those of its original training"),
-      one_of("prune.method", &p.options.method,
-             "method of per-identity selection (diffprob help prune)",
-             words(prune::method_names(), prune::method_of)),
-      one_of("prune.score", &p.options.score,
-             "diffprob: probabilities from the score table, from the last training epoch, their "
-             "mean over the epochs, or the mean of the score tables of a folder (prune.scores)",
-             {{"scores", prune::ScoreKind::kScores},
-              {"last_epoch", prune::ScoreKind::kLastEpoch},
-              {"mean", prune::ScoreKind::kMean},
-              {"scores_mean", prune::ScoreKind::kScoresMean}}),
       flag("prune.clean", &p.options.clean, "drop samples that look mislabelled, before selecting"),
       one_of("prune.clean_rule", &p.options.cleaning.rule,
              "'mispredicted': the margin-free prediction is not the label; 'confident': it also "
@@ -99,6 +82,11 @@ std::vector<Field> prune_fields(PruneConfig& p) {
           "prune.proposals", &p.proposals,
           "write proposals.csv: labels to change, identities to merge and to split (embeddings for "
           "these: score.embeddings); diffprob data apply-proposals applies it"),
+  };
+}
+
+std::vector<Field> selection_fields(PruneConfig& p) {
+  return {
       number("prune.keep_ratio", &p.keep_ratio, 0, 1, "share of all samples to keep"),
       number("prune.threshold", &p.threshold, 0, 1e6,
              "DiffProb's threshold t, which overrides prune.keep_ratio; 0: search for the t that "
@@ -130,6 +118,33 @@ std::vector<Field> prune_fields(PruneConfig& p) {
       number("prune.ccs_strata", &p.options.ccs.strata, 1, 10000,
              "ccs: number of equal parts of the range of scores"),
   };
+}
+
+}  // namespace
+
+std::vector<Field> prune_fields(PruneConfig& p) {
+  const std::vector<Field> cleaning = cleaning_fields(p);
+  const std::vector<Field> selection = selection_fields(p);
+  std::vector<Field> fields = {
+      path("prune.scores", &p.scores,
+           "score table (.h5) that `diffprob prune` reads, or a folder of them (scores_mean)"),
+      path("prune.dynamics", &p.dynamics,
+           "training dynamics (.h5): for dynunc, forgetting, aum, ccs, and prune.score=last_epoch "
+           "or mean; with train.record, run uses those of its original training"),
+      one_of("prune.method", &p.options.method,
+             "method of per-identity selection (diffprob help prune)",
+             words(prune::method_names(), prune::method_of)),
+      one_of("prune.score", &p.options.score,
+             "diffprob: probabilities from the score table, from the last training epoch, their "
+             "mean over the epochs, or the mean of the score tables of a folder (prune.scores)",
+             {{"scores", prune::ScoreKind::kScores},
+              {"last_epoch", prune::ScoreKind::kLastEpoch},
+              {"mean", prune::ScoreKind::kMean},
+              {"scores_mean", prune::ScoreKind::kScoresMean}}),
+  };
+  for (auto* more : {&cleaning, &selection})
+    fields.insert(fields.end(), more->begin(), more->end());
+  return fields;
 }
 
 std::vector<Field> sweep_fields(SweepConfig& s) {
