@@ -16,13 +16,14 @@ struct Use {
   Keys keys;
 };
 
-const std::vector<Use>& uses() {
-  static const Keys common = {"output", "seed", "device", "threads", "dist."};
-  static const auto with_common = [](Keys keys) {
-    keys.insert(keys.end(), common.begin(), common.end());
-    return keys;
-  };
-  static const std::vector<Use> all = {
+Keys with_common(Keys keys) {
+  for (const std::string_view key : {"output", "seed", "device", "threads", "dist."})
+    keys.emplace_back(key);
+  return keys;
+}
+
+std::vector<Use> uses_of_training() {
+  return {
       {"run", with_common({"data.", "augment.", "synthetic.", "model.", "train.", "score.",
                            "!score.embeddings", "prune.", "!prune.scores", "eval.sets", "eval.ijb",
                            "eval.ijb_variants", "eval.batch_per_rank", "eval.precision",
@@ -49,6 +50,11 @@ const std::vector<Use>& uses() {
                              "sweep."})},
       {"train", with_common({"data.", "augment.", "model.", "!model.checkpoint", "train.",
                              "eval.sets", "eval.batch_per_rank", "eval.precision", "eval.folds"})},
+  };
+}
+
+std::vector<Use> uses_of_networks_and_scores() {
+  return {
       {"score", with_common({"data.",
                              "!data.flip",
                              "!data.sampling",
@@ -76,6 +82,17 @@ const std::vector<Use>& uses() {
                              "score.fold", "score.precision", "score.part_samples", "embed."})},
       {"prune", with_common({"data.train", "data.root", "data.kept", "data.labels",
                              "score.embeddings", "prune."})},
+      {"eval", with_common({"data.train", "data.image_size", "data.decode_threads",
+                            "model.checkpoint", "model.backbone", "model.embedding_dim",
+                            "model.channel_order", "train.precision", "eval."})},
+      {"export",
+       {"model.checkpoint", "model.head", "model.backbone", "model.embedding_dim",
+        "model.channel_order"}},
+  };
+}
+
+std::vector<Use> uses_of_data_commands() {
+  return {
       {"data dedup",
        with_common({"data.train", "data.root", "data.kept", "data.labels", "data.stage_dir",
                     "data.decode_threads", "neighbours.", "!neighbours.other",
@@ -88,13 +105,16 @@ const std::vector<Use>& uses() {
        with_common({"data.train", "data.root", "data.kept", "data.labels", "data.stage_dir",
                     "data.decode_threads", "neighbours.embeddings", "neighbours.other",
                     "neighbours.other_embeddings", "neighbours.shared"})},
-      {"eval", with_common({"data.train", "data.image_size", "data.decode_threads",
-                            "model.checkpoint", "model.backbone", "model.embedding_dim",
-                            "model.channel_order", "train.precision", "eval."})},
-      {"export",
-       {"model.checkpoint", "model.head", "model.backbone", "model.embedding_dim",
-        "model.channel_order"}},
   };
+}
+
+const std::vector<Use>& uses() {
+  static const std::vector<Use> all = [] {
+    std::vector<Use> found = uses_of_training();
+    for (const auto& part : {uses_of_networks_and_scores(), uses_of_data_commands()})
+      found.insert(found.end(), part.begin(), part.end());
+    return found;
+  }();
   return all;
 }
 

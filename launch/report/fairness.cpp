@@ -34,8 +34,8 @@ std::string mislabelled_name(const nlohmann::json& group) {
 
 /// The same group of another pruning; null when it has none.
 const nlohmann::json& same_group(const nlohmann::json& groups, const nlohmann::json& wanted) {
-  static const nlohmann::json kNone;
-  if (!groups.is_array()) return kNone;
+  static const nlohmann::json none;
+  if (!groups.is_array()) return none;
   for (const auto& group : groups) {
     if (value_at(group, "from") == value_at(wanted, "from") &&
         value_at(group, "mislabelled_percent") == value_at(wanted, "mislabelled_percent") &&
@@ -43,7 +43,7 @@ const nlohmann::json& same_group(const nlohmann::json& groups, const nlohmann::j
             value_at(wanted, "mislabelled_percent_above"))
       return group;
   }
-  return kNone;
+  return none;
 }
 
 /// A row per group of the run's first pruning, a column per pruning.

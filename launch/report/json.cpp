@@ -3,10 +3,10 @@
 namespace diffprob::launch {
 
 const nlohmann::json& value_at(const nlohmann::json& json, const char* key) {
-  static const nlohmann::json kNull;
-  if (!json.is_object()) return kNull;
+  static const nlohmann::json null;
+  if (!json.is_object()) return null;
   const auto found = json.find(key);
-  return found == json.end() ? kNull : *found;
+  return found == json.end() ? null : *found;
 }
 
 double number_at(const nlohmann::json& json, const char* key, double otherwise) {
