@@ -50,7 +50,7 @@ TEST(WithoutEffect, RunReadsIjbButNoFilesOfAnEvaluation) {
   EXPECT_THAT(lines_of("run", {{"eval.ijb_variants", "F1N1D1"}}),
               ElementsAre(HasSubstr("eval.ijb is not given")));
   EXPECT_THAT(lines_of("sweep", {{"eval.ijb", "IJBC"}}),
-              ElementsAre(HasSubstr("it is read by run, data leaks, eval")));
+              ElementsAre(HasSubstr("it is read by run, eval, data leaks")));
   EXPECT_THAT(lines_of("run", {{"eval.scores", "s.csv"}}),
               ElementsAre(HasSubstr("run does not read it; it is read by eval")));
   EXPECT_THAT(lines_of("eval", {{"eval.scores", "s.csv"}, {"eval.roc", "r.csv"}}), IsEmpty());
