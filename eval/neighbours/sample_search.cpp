@@ -54,6 +54,17 @@ class LastBlock {
   UnitRows unit_;
 };
 
+/// Compares pairs from `next` on until they end or a round's work is done. `compare_next`
+/// adds its work to what it is given, and moves `next` on when a pair is done.
+template <class CompareNext>
+Rounds::Done one_round(const std::size_t& next, std::size_t pairs,
+                       const std::vector<NeighbourPair>& found, const CompareNext& compare_next) {
+  const std::size_t before = next;
+  for (std::int64_t work = 0; next < pairs && work < kRoundWork;) compare_next(work);
+  return {static_cast<std::int64_t>(next - before), static_cast<std::int64_t>(found.size()),
+          next < pairs};
+}
+
 /// Pairs of identities, one after the other, each block by block.
 class IdentityPairs {
  public:
@@ -67,10 +78,8 @@ class IdentityPairs {
         right_(second, search.threads) {}
 
   Rounds::Done step() {
-    const std::size_t before = next_;
-    for (std::int64_t work = 0; next_ < near_.size() && work < kRoundWork;) compare_next(work);
-    return {static_cast<std::int64_t>(next_ - before), static_cast<std::int64_t>(found.size()),
-            next_ < near_.size()};
+    return one_round(next_, near_.size(), found,
+                     [this](std::int64_t& work) { compare_next(work); });
   }
 
   std::vector<NeighbourPair> found;
@@ -123,10 +132,8 @@ class RowPairs {
         right_(second, search.threads) {}
 
   Rounds::Done step() {
-    const std::size_t before = next_;
-    for (std::int64_t work = 0; next_ < near_.size() && work < kRoundWork;) compare_next(work);
-    return {static_cast<std::int64_t>(next_ - before), static_cast<std::int64_t>(found.size()),
-            next_ < near_.size()};
+    return one_round(next_, near_.size(), found,
+                     [this](std::int64_t& work) { compare_next(work); });
   }
 
   std::vector<NeighbourPair> found;

@@ -19,7 +19,7 @@ namespace diffprob::launch {
 /// the best on train.best_set. One per rank; members are collective unless they say otherwise.
 class TrainingCheckpoints {
  public:
-  /// `recorder`: null without train.record.
+  /// `recorder`: null without train.record and train.prune.
   TrainingCheckpoints(const TrainJob& job, const Config& config, TrainStep& train_step,
                       DynamicsRecorder* recorder, Runtime& runtime);
 

@@ -124,7 +124,7 @@ void TrainingLog::check_skipped(TrainingProgress& progress, const std::string& l
   const auto found = train_step_.take_skipped();
   progress.skipped = found.total;
   for (const auto skipped : found.steps) {
-    // Checks fall into the epoch that they are of, or are its last.
+    // The last step of every epoch is checked, so these updates are of the current one.
     const std::int64_t back = progress.step() - skipped;
     const auto indices = back <= progress.batch
                              ? data_.global_batch(progress.epoch, progress.batch - back)

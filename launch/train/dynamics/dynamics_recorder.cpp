@@ -125,7 +125,7 @@ void DynamicsRecorder::end_epoch() {
   collect();
   const auto rows = runtime_.control().all_reduce(static_cast<std::int64_t>(records_.size()),
                                                   dist::ReduceOp::kSum);
-  TORCH_CHECK(rows == expected_, "train.record: the ranks hold records of ", rows,
+  TORCH_CHECK(rows == expected_, "training dynamics: the ranks hold records of ", rows,
               " rows of this epoch, expected ", expected_);
   auto own = prune::exchange_epoch(records_, num_samples_, runtime_.control());
   if (visits_ == Visits::kAnyNumber) own = prune::merge_visits(std::move(own));
@@ -161,8 +161,9 @@ model::StateDict DynamicsRecorder::state() {
 void DynamicsRecorder::load(const std::string& checkpoint) {
   const auto files = checkpoint_rank_files(checkpoint, "dynamics");
   if (files.empty()) {
-    spdlog::warn("train.record: {} was written without it; only this and later epochs are recorded",
-                 checkpoint);
+    spdlog::warn(
+        "training dynamics: {} was written without them; only this and later epochs are recorded",
+        checkpoint);
     return;
   }
   const prune::SampleRange own = accumulator_.state().range;
@@ -185,7 +186,7 @@ void DynamicsRecorder::load(const std::string& checkpoint) {
   if (keep_history_ && !taken.keeps_history) {
     if (taken.epochs > 0)
       spdlog::warn(
-          "train.record: {} was written without a history; that of its {} epochs stays "
+          "training dynamics: {} was written without a history; that of its {} epochs stays "
           "empty",
           checkpoint, taken.epochs);
     taken.start_history();
