@@ -13,11 +13,11 @@
 
 namespace diffprob::launch {
 
-/// Training dynamics of one training (train.record, train.prune), from the forward passes that it makes anyway.
-/// Each rank collects records of its rows; at the end of an epoch they go to the ranks that own the
-/// samples, which add them up: 77 bytes a sample of the own range, 16 a row of the epoch so far.
-/// With a history 2 bytes more a sample and epoch (train.record=history).
-/// What an epoch records:
+/// Training dynamics of one training (train.record, train.prune), from the forward passes that it
+/// makes anyway. Each rank collects records of its rows; at the end of an epoch they go to the
+/// ranks that own the samples, which add them up: 77 bytes a sample of the own range, 16 a row of
+/// the epoch so far. With a history 2 bytes more a sample and epoch (train.record=history). What an
+/// epoch records:
 /// - the rows of all updates made. An update that is left out (loss or gradient not finite) leaves
 /// no records;
 /// - uniform sampling: every sample at most once. Those of the dropped incomplete last batch are
