@@ -47,6 +47,7 @@ struct Pass {
 /// are arguments of their own: autograd does not look into structs.
 struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
   /// Returns {y} or, with `fork`, {y, x}.
+  // NOLINTNEXTLINE(readability-function-size): autograd wants every tensor as an argument
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& weight,
                                const MaybeTensor& bias, const MaybeTensor& slope,
                                const MaybeTensor& residual, const Pass& pass) {
@@ -80,7 +81,7 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
     at::Tensor grad_x;
     if (ctx->needs_input_grad(0)) {
       OutputGradient* input = kept(ctx, "of_input");
-      grad_x = batch_input_gradient(grad, x, affine, statistics, sums, extra,
+      grad_x = batch_input_gradient({grad, extra}, x, affine, statistics, sums,
                                     input != nullptr ? &input->layer : nullptr);
       if (input != nullptr) {
         input->layer.x = at::Tensor();

@@ -35,10 +35,10 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& /*grad*/, const at::Tens
   absent();
 }
 
-at::Tensor batch_input_gradient(const at::Tensor& /*grad*/, const at::Tensor& /*x*/,
+at::Tensor batch_input_gradient(const GivenGradients& /*given*/, const at::Tensor& /*x*/,
                                 const BatchAffine& /*affine*/,
                                 const BatchStatistics& /*statistics*/, const at::Tensor& /*sums*/,
-                                const at::Tensor& /*extra*/, LayerBefore* /*before*/) {
+                                LayerBefore* /*before*/) {
   absent();
 }
 

@@ -153,12 +153,11 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
   return found;
 }
 
-at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
+at::Tensor batch_input_gradient(const GivenGradients& given, const at::Tensor& x,
                                 const BatchAffine& affine, const BatchStatistics& statistics,
-                                const at::Tensor& sums, const at::Tensor& extra,
-                                LayerBefore* before) {
+                                const at::Tensor& sums, LayerBefore* before) {
   const c10::cuda::CUDAGuard guard(x.device());
-  const at::Tensor other = beside(extra, x);
+  const at::Tensor other = beside(given.around, x);
   const at::Tensor grad_x = at::empty_like(x);
   const BatchSums batch = {
       statistics.frozen ? nullptr : sums.const_data_ptr<double>(), statistics.count,
@@ -173,10 +172,10 @@ at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
     layer = {before->x.const_data_ptr(), before->mean.const_data_ptr<double>(),
              before->sums.mutable_data_ptr<float>()};
   }
-  input_gradients(
-      rows_of(x),
-      {x.const_data_ptr(), grad.const_data_ptr(), data_or_null(other), grad_x.mutable_data_ptr()},
-      parameters_of(affine, statistics), batch, layer, blocks, stream_of(x));
+  input_gradients(rows_of(x),
+                  {x.const_data_ptr(), given.of_output.const_data_ptr(), data_or_null(other),
+                   grad_x.mutable_data_ptr()},
+                  parameters_of(affine, statistics), batch, layer, blocks, stream_of(x));
   return grad_x;
 }
 

@@ -22,10 +22,9 @@ namespace diffprob::model::gpu {
                                                     const BatchStatistics& statistics,
                                                     const BatchAffine& places,
                                                     const at::Tensor& known);
-[[nodiscard]] at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
+[[nodiscard]] at::Tensor batch_input_gradient(const GivenGradients& given, const at::Tensor& x,
                                               const BatchAffine& affine,
                                               const BatchStatistics& statistics,
-                                              const at::Tensor& sums, const at::Tensor& extra,
-                                              LayerBefore* before);
+                                              const at::Tensor& sums, LayerBefore* before);
 
 }  // namespace diffprob::model::gpu

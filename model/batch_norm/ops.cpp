@@ -268,38 +268,55 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
   return found;
 }
 
-at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
-                                const BatchAffine& affine, const BatchStatistics& statistics,
-                                const at::Tensor& sums, const at::Tensor& extra,
-                                LayerBefore* before) {
-  if (gpu::has_batch_kernels(x))
-    return gpu::batch_input_gradient(grad, x, affine, statistics, sums, extra, before);
+namespace {
+
+/// What the gradient of x gets from statistics that depend on x, [C] float64 each: grad_x =
+/// g scale - constant - (x - mean) factor.
+struct StatisticsTerms {
+  at::Tensor constant, factor;
+};
+StatisticsTerms statistics_terms(const at::Tensor& scale, const BatchStatistics& statistics,
+                                 const at::Tensor& sums) {
+  if (statistics.frozen) return {at::zeros_like(scale), at::zeros_like(scale)};
+  return {divided_by_count(scale * sums[0], statistics),
+          divided_by_count(scale * statistics.inv_std.square() * sums[1], statistics)};
+}
+
+/// batch_input_gradient() by LibTorch's operators.
+at::Tensor composed_input_gradient(const GivenGradients& given, const at::Tensor& x,
+                                   const BatchAffine& affine, const BatchStatistics& statistics,
+                                   const at::Tensor& sums) {
+  const at::Tensor wide = widened(x);
+  const auto channel = [&](const at::Tensor& values) {
+    return beside(values.to(wide.scalar_type()), x);
+  };
   const at::Tensor scale = scale_of(affine, statistics);
-  at::Tensor constant = at::zeros_like(scale);
-  at::Tensor factor = constant;
-  if (!statistics.frozen) {
-    constant = divided_by_count(scale * sums[0], statistics);
-    factor = divided_by_count(scale * statistics.inv_std.square() * sums[1], statistics);
-  }
-  if (!has_host_kernels(x)) {
-    const at::Tensor wide = widened(x);
-    const auto channel = [&](const at::Tensor& values) {
-      return beside(values.to(wide.scalar_type()), x);
-    };
-    const at::Tensor g = through_prelu(grad, x, affine, statistics).first;
-    at::Tensor grad_x = g * channel(scale) - channel(constant) -
-                        (wide - channel(statistics.mean)) * channel(factor);
-    if (extra.defined()) grad_x = grad_x + extra;
-    return grad_x.to(x.scalar_type());
-  }
+  const StatisticsTerms terms = statistics_terms(scale, statistics, sums);
+  const at::Tensor g = through_prelu(given.of_output, x, affine, statistics).first;
+  at::Tensor grad_x = g * channel(scale) - channel(terms.constant) -
+                      (wide - channel(statistics.mean)) * channel(terms.factor);
+  if (given.around.defined()) grad_x = grad_x + given.around;
+  return grad_x.to(x.scalar_type());
+}
+
+}  // namespace
+
+at::Tensor batch_input_gradient(const GivenGradients& given, const at::Tensor& x,
+                                const BatchAffine& affine, const BatchStatistics& statistics,
+                                const at::Tensor& sums, LayerBefore* before) {
+  if (gpu::has_batch_kernels(x))
+    return gpu::batch_input_gradient(given, x, affine, statistics, sums, before);
+  if (!has_host_kernels(x)) return composed_input_gradient(given, x, affine, statistics, sums);
+  const auto [constant, factor] = statistics_terms(scale_of(affine, statistics), statistics, sums);
   FloatTerms terms(affine, statistics);
   terms.factor = factor.to(at::kFloat);
   terms.constant =
       (constant + (terms.mean.to(at::kDouble) - statistics.mean) * factor).to(at::kFloat);
-  const at::Tensor other = extra.defined() ? extra.contiguous(format_of(x)) : extra;
+  const at::Tensor around =
+      given.around.defined() ? given.around.contiguous(format_of(x)) : given.around;
   const at::Tensor grad_x = at::empty_like(x);
-  const host::Arrays arrays = {x.const_data_ptr<float>(), grad.const_data_ptr<float>(),
-                               data_or_null(other), grad_x.data_ptr<float>()};
+  const host::Arrays arrays = {x.const_data_ptr<float>(), given.of_output.const_data_ptr<float>(),
+                               data_or_null(around), grad_x.data_ptr<float>()};
   const auto write = [&](std::int64_t at, host::Rows rows) {
     host::input_gradients(from_element(arrays, at), terms.pointers(), rows);
   };

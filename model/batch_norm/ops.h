@@ -55,13 +55,19 @@ struct LayerBefore {
   at::Tensor sums;  ///< written: what its gradient sums follow from
 };
 
-/// Returns the gradient of x, plus `extra`. sums: those of batch_gradient_sums, added up over all
-/// ranks when the statistics are. before: may be null; else x must have batch kernels, and
-/// the layer no slope.
-[[nodiscard]] at::Tensor batch_input_gradient(const at::Tensor& grad, const at::Tensor& x,
+/// What the backward pass of a layer is given.
+struct GivenGradients {
+  at::Tensor of_output;
+  at::Tensor around;  ///< what reaches x on another way; undefined: nothing does
+};
+
+/// Returns the gradient of x, with what reaches x around the layer. sums: those of
+/// batch_gradient_sums, added up over all ranks when the statistics are. before: may be null; else
+/// x must have batch kernels, and the layer no slope.
+[[nodiscard]] at::Tensor batch_input_gradient(const GivenGradients& given, const at::Tensor& x,
                                               const BatchAffine& affine,
                                               const BatchStatistics& statistics,
-                                              const at::Tensor& sums, const at::Tensor& extra,
+                                              const at::Tensor& sums,
                                               LayerBefore* before = nullptr);
 
 /// Returns true if the kernels of this room apply to x.

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <c10/util/BFloat16.h>
+
 #include <cstdint>
+#include <type_traits>
 
 #include "model/kernels/host_device.h"
 #include "model/kernels/pack.h"
@@ -267,13 +270,17 @@ struct LayerBefore {
 /// add_gradient_sums() would find for it: what is written, as it is stored, is the gradient of its
 /// output.
 template <class T, int kWidth, bool with_slope, bool with_residual, bool with_before>
+// NOLINTNEXTLINE(readability-function-size): arrays must be parameters, as said above
 DIFFPROB_HOST_DEVICE void input_gradients(const T* __restrict__ grad, const T* __restrict__ x,
                                           const T* __restrict__ residual,
                                           const Channels<kWidth>& channels,
                                           const ThreadPlace& place, T* __restrict__ grad_x,
                                           const LayerBefore<T, kWidth>& before,
                                           float (&sums)[2][kWidth]) {
-  constexpr int kAhead = with_before ? 2 : rows_ahead(with_residual ? 3 : 2, with_slope);
+  constexpr int kArrays = 2 + (with_residual ? 1 : 0) + (with_before ? 1 : 0);
+  // To round to bfloat16 takes more registers than to round to the others.
+  constexpr bool kTight = kArrays == 4 && std::is_same_v<T, c10::BFloat16>;
+  constexpr int kAhead = kTight ? 1 : rows_ahead(kArrays, with_slope);
   for (std::int64_t top = place.rows - 1 - place.row; top >= 0; top -= kAhead * place.step) {
     Pack<T, kWidth> values[kAhead];
     Pack<T, kWidth> grads[kAhead];

@@ -218,9 +218,9 @@ TEST(BatchNorm, GradientSumsLeftForTheLayerBefore) {
     LayerBefore before = {x, statistics.mean, {}};
     const at::Tensor extra = second.residual.contiguous(at::MemoryFormat::ChannelsLast);
     const at::Tensor of_middle =
-        batch_input_gradient(grad, middle, affine, later, sums, extra, &before);
+        batch_input_gradient({grad, extra}, middle, affine, later, sums, &before);
     EXPECT_TRUE(
-        at::equal(of_middle, batch_input_gradient(grad, middle, affine, later, sums, extra)));
+        at::equal(of_middle, batch_input_gradient({grad, extra}, middle, affine, later, sums)));
     const BatchGradientSums left =
         batch_gradient_sums(of_middle, x, affine, statistics, {}, before.sums);
     const BatchGradientSums own = batch_gradient_sums(of_middle, x, affine, statistics);
