@@ -85,20 +85,9 @@ void train_command(const Config& config, Runtime& runtime) {
   spdlog::info("trained {} steps; the network is {}", outcome.steps, outcome.checkpoint);
 }
 
-namespace {
-
-LoadedModel load_scored_model(const Config& config, std::int64_t classes, Runtime& runtime) {
-  if (makes_centres(config) && !config.score.embeddings.empty())
-    return load_embedded(config, classes, runtime);
-  if (!is_given_model(config)) return load_model(config.model.checkpoint, runtime);
-  return load_given_model(config, classes, given_model_fingerprint(config, runtime), runtime);
-}
-
-}  // namespace
-
 void score_command(const Config& config, Runtime& runtime) {
   const FolderLock lock = make_output_folder(config, runtime);
-  if (!is_given_model(config) && holds_checkpoints(config.model.checkpoint))
+  if (scores_folder(config))
     return score_checkpoints(open_training_set(config, runtime), config, runtime);
   const auto dataset = open_training_set(config, runtime);
   LoadedModel model = load_scored_model(config, dataset->num_classes(), runtime);

@@ -255,10 +255,19 @@ void check_one_network(const Config& config, Problems& problems) {
   });
 }
 
+/// Every network of a folder of checkpoints, for class centres from their embeddings.
+void check_networks(const Config& config, Problems& problems) {
+  attempt("model.checkpoint", problems, [&] {
+    for (const std::string& each : list_checkpoints(config.model.checkpoint))
+      (void)load_network(each, shape_of_weight_file(config.model), at::kCPU);
+  });
+}
+
 void check_scoring(const Config& config, const data::Dataset* dataset, Problems& problems) {
   const std::string& checkpoint = config.model.checkpoint;
   if (makes_centres(config) && config.score.embeddings.empty())
-    return check_one_network(config, problems);
+    return holds_checkpoints(checkpoint) ? check_networks(config, problems)
+                                         : check_one_network(config, problems);
   if (makes_centres(config)) {
     attempt("score.embeddings", problems, [&] {
       need_there(config.score.embeddings);

@@ -150,6 +150,13 @@ LoadedModel load_embedded(const Config& config, std::int64_t classes, Runtime& r
                        (file.source().mirrored ? " mirrored" : ""))};
 }
 
+LoadedModel load_scored_model(const Config& config, std::int64_t classes, Runtime& runtime) {
+  if (makes_centres(config) && !config.score.embeddings.empty())
+    return load_embedded(config, classes, runtime);
+  if (!is_given_model(config)) return load_model(config.model.checkpoint, runtime);
+  return load_given_model(config, classes, given_model_fingerprint(config, runtime), runtime);
+}
+
 std::string given_model_text(const Config& config) {
   if (makes_centres(config))
     return config.model.checkpoint + " with class centres from its embeddings";

@@ -50,6 +50,11 @@ void check_given_model(const Config& config, std::int64_t classes);
 [[nodiscard]] LoadedModel load_embedded(const Config& config, std::int64_t classes,
                                         Runtime& runtime);
 
+/// The network and the head that `score` uses, whatever the configuration makes them of.
+/// Collective. Throws as the functions above.
+[[nodiscard]] LoadedModel load_scored_model(const Config& config, std::int64_t classes,
+                                            Runtime& runtime);
+
 /// "NETWORK with the class centres of HEAD", for logs and reports.
 [[nodiscard]] std::string given_model_text(const Config& config);
 

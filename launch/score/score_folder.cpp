@@ -9,6 +9,7 @@
 #include "dist/mpi/agreement.h"
 #include "launch/checkpoint/checkpoint.h"
 #include "launch/checkpoint/list.h"
+#include "launch/score/given_model.h"
 #include "launch/score/score.h"
 #include "prune/error.h"
 #include "prune/tables/source_attributes.h"
@@ -52,6 +53,12 @@ bool is_done(const std::string& path, const std::string& checkpoint, const data:
 
 }  // namespace
 
+bool scores_folder(const Config& config) {
+  const bool needs_head = !config.model.head_files.empty() && !makes_centres(config);
+  return !needs_head && config.score.embeddings.empty() &&
+         holds_checkpoints(config.model.checkpoint);
+}
+
 void score_checkpoints(const std::shared_ptr<const data::Dataset>& dataset, const Config& config,
                        Runtime& runtime) {
   const std::string folder = config.output + "/scores";
@@ -74,8 +81,10 @@ void score_checkpoints(const std::shared_ptr<const data::Dataset>& dataset, cons
       spdlog::info("{} is there from an earlier run", path);
       continue;
     }
-    LoadedModel model = load_model(checkpoint, runtime);
-    score(dataset, model, config, path, runtime);
+    Config one = config;
+    one.model.checkpoint = checkpoint;
+    LoadedModel model = load_scored_model(one, dataset->num_classes(), runtime);
+    score(dataset, model, one, path, runtime);
     spdlog::info("scores of {} samples: {}", dataset->size(), path);
   }
   spdlog::info("prune with their mean: --prune.scores={} --prune.score=scores_mean", folder);

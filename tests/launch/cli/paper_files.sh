@@ -48,6 +48,11 @@ for n in 1 2; do exits 0 ranks $n prune --prune.scores=scored/scores --prune.sco
 same mean1/index_set.h5 mean2/index_set.h5
 exits 2 ranks 1 prune --prune.scores=scored/scores --output=no_choice
 says "--prune.score=scores_mean"
+exits 0 ranks 2 score "${tiny[@]}" --model.checkpoint=trained/checkpoints --score.head=centroids --output=centres
+exits 0 ranks 1 score "${tiny[@]}" --model.checkpoint="trained/checkpoints/$(basename "$last" .h5)" --score.head=centroids --output=centres_of_last
+exits 0 diffprob convert "centres/scores/$(basename "$last")" of_folder.txt
+exits 0 diffprob convert centres_of_last/scores.h5 of_one.txt
+same of_folder.txt of_one.txt
 exits 0 diffprob convert scored/scores pred_prob_fixed --to=prob-folder
 exits 0 diffprob convert pred_prob_fixed three.h5 --epoch=3 --data=faces
 exits 0 diffprob convert three.h5 three.txt
