@@ -96,9 +96,13 @@ function(diffprob_add_test name)
   if(arg_RANKS)
     target_link_libraries(${name} PRIVATE diffprob_mpi_test_main)
     foreach(ranks IN LISTS arg_RANKS)
+      set(processors 2)
+      if(ranks EQUAL 1)
+        set(processors 1)
+      endif()
       add_test(NAME ${name}.ranks${ranks} COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} --oversubscribe --bind-to none
                --mca mpi_yield_when_idle 1 $<TARGET_FILE:${name}>)
-      set_tests_properties(${name}.ranks${ranks} PROPERTIES PROCESSORS 2 TIMEOUT ${arg_TIMEOUT} LABELS "mpi;${arg_LABELS}"
+      set_tests_properties(${name}.ranks${ranks} PROPERTIES PROCESSORS ${processors} TIMEOUT ${arg_TIMEOUT} LABELS "mpi;${arg_LABELS}"
         SKIP_REGULAR_EXPRESSION "DIFFPROB_TEST_SKIPPED_ENTIRELY"
         ENVIRONMENT "${environment};DIFFPROB_TEST_RANKS=${ranks};OMP_NUM_THREADS=1")
     endforeach()

@@ -6,7 +6,8 @@ centres from its embeddings with the sample left out; and a network of other peo
 
 FOLDER/data holds lfw and lfw_long (train.rec, train.idx, identities.txt). Flips are uniform (drawn samples exchange their labels) or by confusion (a drawn
 sample gets the label of the identity nearest to its own in the embeddings of the network of other people). That network is trained on the identities of
-the other set that are in neither name list twice. --cleaning: also what `diffprob prune` drops with each rule and with several prune.clean_precision. Goes on with OUT when it was cut off. Tables on stderr, JSON on stdout. Standard library alone.
+the other set that this one has not; where there are none (lfw_long holds all people of lfw), the neighbours are those of a network of the set's own
+true labels, and scores of other people are left out. --cleaning: also what `diffprob prune` drops with each rule and with several prune.clean_precision. Goes on with OUT when it was cut off. Tables on stderr, JSON on stdout. Standard library alone.
 DIFFPROB=build/release/diffprob, RANKS=2.
 """
 import argparse
@@ -66,6 +67,8 @@ def other_people(data, name, out, epochs):
     kept_list = folder.with_suffix(".txt")
     kept_list.write_text(f"kept_index = {kept}\n")
     print(f"{other}: {len(kept)} images of {len(foreign)} people that are not in {name}", file=sys.stderr)
+    if not kept:
+        return None
     return train(folder, f"--data.train={data / other}", f"--data.kept={kept_list}", "--data.labels=dense", f"--train.epochs={epochs}")
 
 
@@ -99,7 +102,7 @@ def noisy_set(data, name, share, kind, seed, nearest, out):
         options = ["--neighbours", nearest] if kind == "confusion" else []
         subprocess.run([sys.executable, HERE / "flip_labels.py", data / name, folder / "flipped", "--share", str(share), "--seed", str(seed), *options],
                        check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([PROGRAM, "data", "pack", folder / "flipped" / "faces.lst", folder / "data"], check=True, stdout=subprocess.DEVNULL,
+        subprocess.run([PROGRAM, "data", "pack", folder / "flipped" / "faces.lst", folder / "data", "--data.labels=dense"], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
     return folder
 
@@ -197,7 +200,8 @@ def main():
     report = []
     for name in args.sets.split(","):
         others = other_people(data, name, args.out, args.other_epochs)
-        nearest = neighbours(data, name, others, args.out)
+        judge_network = others or train(args.out / f"true_labels_of_{name}", f"--data.train={data / name}", f"--train.epochs={args.epochs}")
+        nearest = neighbours(data, name, judge_network, args.out)
         for kind in args.kinds.split(","):
             for share in map(float, args.shares.split(",")):
                 folder = noisy_set(data, name, share, kind, args.seed, nearest, args.out)
@@ -208,6 +212,8 @@ def main():
                                    ("leave_one_out", [f"--model.checkpoint={own}", "--score.head=centroids", "--model.scale=16"]),
                                    ("other_people", [f"--model.checkpoint={others}", "--score.head=centroids", "--model.scale=16"]),
                                    ("folds", None)):
+                    if what == "other_people" and others is None:
+                        continue
                     if what == "folds":
                         if not args.folds:
                             continue

@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""Which samples should be kept? Selections of many kinds on real faces, each retrained from the start and judged by pairs of other people.
+
+    DIFFPROB_TEST_DATA=FOLDER tests/bench/selection_study.py OUT [--sets lfw] [--seeds 1,2,3] [--ratios 0.75,0.5,0.25,0.1] [--variants NAME,...]
+
+For each seed: a network is trained on all data, scored and embedded; each variant chooses from these what to keep; a network is trained on that
+with the same seed and as many epochs. OUT/results.jsonl has a line per training (set, seed, variant, ratio, kept, accuracy, auc); goes on where
+it was cut off. `--table` prints mean differences to `random` with 95 % intervals (t over seeds). Needs numpy. DIFFPROB=build/release/diffprob.
+
+Variants are BUDGET_ORDER: how many samples each identity keeps, and which. VARIANTS names them; `all` trains on everything, and `infobatch` and
+`identity` do so with that train.prune (--while-training; `images` says how many were trained of all epochs together).
+"""
+import argparse
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PROGRAM = os.environ.get("DIFFPROB", str(ROOT / "build/release/diffprob"))
+
+
+def program(*words):
+    done = subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, words))}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+
+
+def train(folder, data, seed, *keys):
+    if not (folder / "verification.json").exists():
+        pairs = data.parent / "lfw" / "lfw_dev.bin"
+        program("train", ROOT / "launch/configs/lfw.yaml", f"--data.train={data}", f"--eval.sets={pairs}", f"--output={folder}", f"--seed={seed}",
+                "--train.eval_every_epochs=0", "--train.tensorboard=false", *keys)
+    report = json.loads((folder / "verification.json").read_text())["trained"][0]
+    return report["accuracy"], report["auc"]
+
+
+def images_of(folder):
+    """Images trained, in whole batches."""
+    return 64 * max(int(path.name.removeprefix("step_")) for path in (folder / "checkpoints").glob("step_*"))
+
+
+class Evidence:
+    """What one trained network says of each sample."""
+
+    def __init__(self, folder, data):
+        network = sorted((folder / "checkpoints").glob("step_*"))[-1]
+        scores, rows = folder / "score", folder / "embed"
+        if not (scores / "scores.csv").exists():
+            program("score", f"--output={scores}", f"--data.train={data}", f"--model.checkpoint={network}", "--data.decode_threads=1")
+            program("convert", scores / "scores.h5", scores / "scores.csv", "--to=csv")
+        if not (rows / "embeddings.npy").exists():
+            program("embed", f"--output={rows}", f"--data.train={data}", f"--model.checkpoint={network}", "--embed.format=npy")
+        self.score_file = scores / "scores.h5"
+        with open(scores / "scores.csv", newline="") as file:
+            table = list(csv.DictReader(file))
+        self.labels = np.array([int(r["label"]) for r in table])
+        self.nll = np.array([float(r["nll"]) for r in table])
+        self.cosine = np.array([float(r["cosine"]) for r in table])
+        self.norm = np.array([float(r["norm"]) for r in table])
+        self.mispredicted = np.array([r["top1"] != r["label"] for r in table])
+        unit = np.load(rows / "embeddings.npy").astype(np.float64)
+        self.unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
+        self.members = [np.flatnonzero(self.labels == c) for c in range(self.labels.max() + 1)]
+
+
+# --- which samples of an identity come first: a permutation of its samples, and what each adds
+
+def random_order(e, m, rng):
+    return rng.permutation(len(m)), None
+
+
+def facility_order(e, m, rng, weights=None, floor=0.0):
+    """Greedy facility location: each sample is represented by the kept one most similar to it."""
+    likeness = np.maximum(e.unit[m] @ e.unit[m].T, floor)
+    weights = np.ones(len(m)) if weights is None else weights
+    covered, order, gains, left = np.full(len(m), floor), [], [], list(range(len(m)))
+    while left:
+        gain = (weights[:, None] * np.maximum(likeness[:, left] - covered[:, None], 0)).sum(0)
+        best = int(np.argmax(gain))
+        order.append(left.pop(best))
+        gains.append(gain[best])
+        covered = np.maximum(covered, likeness[:, order[-1]])
+    return np.array(order), np.array(gains)
+
+
+def herding_order(e, m, rng):
+    """The running mean stays as near to the identity's mean as it can."""
+    x = e.unit[m]
+    mean, total, order, left = x.mean(0), np.zeros(x.shape[1]), [], list(range(len(m)))
+    while left:
+        distance = np.linalg.norm(mean - (total + x[left]) / (len(order) + 1), axis=1)
+        best = int(np.argmin(distance))
+        order.append(left.pop(best))
+        total = total + x[order[-1]]
+    return np.array(order), None
+
+
+def farthest_order(e, m, rng):
+    """k-centre: from the medoid on, always the sample least like the kept ones."""
+    likeness = e.unit[m] @ e.unit[m].T
+    order = [int(np.argmax(likeness.sum(1)))]
+    nearest = likeness[order[0]].copy()
+    while len(order) < len(m):
+        nearest[order] = np.inf
+        order.append(int(np.argmin(nearest)))
+        nearest = np.minimum(nearest, likeness[order[-1]])
+    return np.array(order), None
+
+
+def easy_order(e, m, rng):
+    return np.argsort(e.nll[m], kind="stable"), None
+
+
+def hard_order(e, m, rng):
+    return np.argsort(-e.nll[m], kind="stable"), None
+
+
+def right_then(order):
+    """Samples that the network takes for another identity come last."""
+    def choose(e, m, rng):
+        right = np.flatnonzero(~e.mispredicted[m])
+        wrong = np.flatnonzero(e.mispredicted[m])
+        first, _ = order(e, m[right], rng) if len(right) else (np.array([], int), None)
+        return np.concatenate([right[first], wrong[np.argsort(e.nll[m][wrong])]]), None
+    return choose
+
+
+# --- how many each identity keeps
+
+def levelled(sizes, total, power, least=1):
+    """Budgets min(n, c n^power) that add up to the total (water level): power 1 keeps shares, 0 fills identities evenly."""
+    sizes = np.asarray(sizes)
+    low, high = 0.0, float(sizes.max()) + 1
+    for _ in range(100):
+        c = (low + high) / 2
+        if np.minimum(sizes, np.maximum(np.minimum(least, sizes), c * sizes ** power)).sum() < total:
+            low = c
+        else:
+            high = c
+    exact = np.minimum(sizes, np.maximum(np.minimum(least, sizes), high * sizes ** power))
+    whole = np.floor(exact + 1e-9).astype(int)
+    by_rest = np.argsort(-(exact - whole), kind="stable")
+    for c in by_rest[: max(0, total - whole.sum())]:
+        whole[c] += 1
+    return whole
+
+
+def by_budget(order, power, least=1):
+    def choose(e, total, rng):
+        budgets = levelled([len(m) for m in e.members], total, power, least)
+        return [i for m, k in zip(e.members, budgets) for i in m[order(e, m, rng)[0][:k]]]
+    return choose
+
+
+def by_gain(order, power, least=1):
+    """One threshold on what a sample adds, divided by n^power."""
+    def choose(e, total, rng):
+        entries, kept = [], []
+        for m in e.members:
+            places, gains = order(e, m, rng)
+            kept += list(m[places[:least]])
+            entries += [(-g / len(m) ** power, i) for g, i in zip(gains[least:], m[places[least:]])]
+        entries.sort()
+        return kept + [i for _, i in entries[: max(0, total - len(kept))]]
+    return choose
+
+
+def few_identities(order, each):
+    """The identities with the most samples, `each` samples of each (all get the same more when there are too few of them)."""
+    def choose(e, total, rng):
+        largest = sorted(e.members, key=lambda m: (-len(m), m[0]))
+        number = 1
+        while number < len(largest) and sum(min(len(m), each) for m in largest[:number + 1]) <= total:
+            number += 1
+        budgets = levelled([len(m) for m in largest[:number]], total, 0.0)
+        return [i for m, k in zip(largest, budgets) for i in m[order(e, m, rng)[0][:k]]]
+    return choose
+
+
+def pruned(method):
+    """What `diffprob prune` keeps."""
+    def choose(e, total, rng):
+        ratio = total / len(e.labels)
+        folder = e.score_file.parent / f"prune_{method}_{ratio:.4f}"
+        if not (folder / "kept_index.txt").exists():
+            program("prune", f"--output={folder}", f"--prune.scores={e.score_file}", f"--prune.method={method}", f"--prune.keep_ratio={ratio}",
+                    "--prune.clean=false", "--prune.min_kept=1", "--prune.min_kept_share=0", f"--seed={rng.integers(1 << 30)}")
+        text = (folder / "kept_index.txt").read_text()
+        return json.loads(text[text.index("["):])
+    return choose
+
+
+VARIANTS = {
+    "random": by_budget(random_order, 1.0), "random5": by_budget(random_order, 1.0, 5), "diffprob": pruned("diffprob"),
+    "sqrt_random": by_budget(random_order, 0.5), "flat_random": by_budget(random_order, 0.0),
+    "share_facility": by_budget(facility_order, 1.0), "sqrt_facility": by_budget(facility_order, 0.5),
+    "flat_facility": by_budget(facility_order, 0.0),
+    "gain0_facility": by_gain(facility_order, 0.0), "gain5_facility": by_gain(facility_order, 0.5), "gain10_facility": by_gain(facility_order, 1.0),
+    "flat_herding": by_budget(herding_order, 0.0), "flat_farthest": by_budget(farthest_order, 0.0),
+    "flat_easy": by_budget(easy_order, 0.0), "flat_hard": by_budget(hard_order, 0.0),
+    "flat_right_random": by_budget(right_then(random_order), 0.0), "flat_right_facility": by_budget(right_then(facility_order), 0.0),
+    "flat_right_hard": by_budget(right_then(hard_order), 0.0), "flat_right_farthest": by_budget(right_then(farthest_order), 0.0),
+    "ids4_random": few_identities(random_order, 4), "ids8_random": few_identities(random_order, 8),
+    "sqrt_hard": by_budget(hard_order, 0.5), "sqrt_farthest": by_budget(farthest_order, 0.5), "share_hard": by_budget(hard_order, 1.0),
+}
+
+
+def study(args, data, results):
+    done = {(r["set"], r["seed"], r["variant"], r["ratio"]) for r in read(results)}
+    for seed in args.seeds:
+        for name in args.sets:
+            folder = args.out / name / f"seed_{seed}"
+            whole = folder / "all"
+            accuracy, auc = train(whole, data / name, seed)
+            evidence = Evidence(whole, data / name)
+            number = len(evidence.labels)
+            entries = [("all", 1.0)] + [(rule, 1.0) for rule in args.while_training] + [(v, r) for r in args.ratios for v in args.variants]
+            for variant, ratio in entries:
+                if (name, seed, variant, ratio) in done:
+                    continue
+                kept, target = list(range(number)), whole
+                if variant in args.while_training:
+                    target = folder / variant
+                    accuracy, auc = train(target, data / name, seed, f"--train.prune={variant}")
+                elif variant != "all":
+                    rng = np.random.default_rng([seed, int(ratio * 1000)])
+                    kept = sorted(int(i) for i in VARIANTS[variant](evidence, round(ratio * number), rng))
+                    assert len(set(kept)) == len(kept)
+                    target = folder / f"{variant}_{ratio}"
+                    target.mkdir(parents=True, exist_ok=True)
+                    (target / "kept.txt").write_text(f"kept_index = {kept}\n")
+                    accuracy, auc = train(target / "train", data / name, seed, f"--data.kept={target / 'kept.txt'}")
+                    target = target / "train"
+                line = {"set": name, "seed": seed, "variant": variant, "ratio": ratio, "kept": len(kept), "accuracy": accuracy, "auc": auc, "images": images_of(target)}
+                with open(results, "a") as file:
+                    file.write(json.dumps(line) + "\n")
+                print(line, file=sys.stderr, flush=True)
+
+
+def read(results):
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+def table(rows):
+    for name in dict.fromkeys(r["set"] for r in rows):
+        here = [r for r in rows if r["set"] == name]
+        full = [r["accuracy"] for r in here if r["variant"] == "all"]
+        print(f"\n{name}: all data {100 * np.mean(full):.2f} ({len(full)} seeds)")
+        for ratio in sorted({r["ratio"] for r in here if r["variant"] != "all"}, reverse=True):
+            base = {r["seed"]: r for r in here if r["variant"] == "random" and r["ratio"] == ratio}
+            print(f"ratio {ratio}: {'variant':24} {'acc':>6} {'auc':>6} {'acc-random':>18} {'auc-random':>18}")
+            for variant in dict.fromkeys(r["variant"] for r in here if r["ratio"] == ratio):
+                mine = [r for r in here if r["variant"] == variant and r["ratio"] == ratio]
+                texts = []
+                for key in ("accuracy", "auc"):
+                    difference = np.array([100 * (r[key] - base[r["seed"]][key]) for r in mine if r["seed"] in base])
+                    k = len(difference)
+                    half = T95.get(k - 1, 2.1) * difference.std(ddof=1) / k ** 0.5 if k > 1 else float("nan")
+                    texts.append(f"{difference.mean():+7.2f} +- {half:5.2f} ({k})" if k else "")
+                print(f"           {variant:24} {100 * np.mean([r['accuracy'] for r in mine]):6.2f} {100 * np.mean([r['auc'] for r in mine]):6.2f} {texts[0]:>18} {texts[1]:>18}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--sets", type=lambda s: s.split(","), default=["lfw"])
+    parser.add_argument("--seeds", type=lambda s: [int(x) for x in s.split(",")], default=[1, 2, 3])
+    parser.add_argument("--ratios", type=lambda s: [float(x) for x in s.split(",")], default=[0.75, 0.5, 0.25, 0.1])
+    parser.add_argument("--variants", type=lambda s: s.split(","), default=list(VARIANTS))
+    parser.add_argument("--while-training", type=lambda s: s.split(","), default=[])
+    parser.add_argument("--table", action="store_true")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    results = args.out / "results.jsonl"
+    if not args.table:
+        study(args, pathlib.Path(os.environ["DIFFPROB_TEST_DATA"]).resolve() / "data", results)
+    table(read(results))
+
+
+if __name__ == "__main__":
+    main()
