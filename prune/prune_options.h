@@ -4,6 +4,7 @@
 #include <string>
 
 #include "prune/cleaning/rules.h"
+#include "prune/select/balanced.h"
 #include "prune/select/ccs.h"
 #include "prune/select/diffprob.h"
 #include "prune/select/random.h"
@@ -12,7 +13,7 @@
 namespace diffprob::prune {
 
 /// How samples of an identity are selected. prune/methods/table.cpp has a row for each.
-enum class Method { kDiffProb, kRandom, kDynUnc, kEl2n, kForgetting, kAum, kCcs, kNone };
+enum class Method { kDiffProb, kRandom, kDynUnc, kEl2n, kForgetting, kAum, kCcs, kBalanced, kNone };
 
 /// A method, after cleaning or without it: "diffprob", "clean+diffprob", ...
 struct FullMethod {
@@ -33,7 +34,7 @@ struct PruneOptions {
   Method method = Method::kDiffProb;
   bool clean = true;                 ///< drop mislabelled samples first
   std::optional<double> keep_ratio;  ///< of all N samples, above 0 to 1. diffprob: the threshold is
-                                     ///< searched. ccs needs it
+                                     ///< searched. ccs and balanced need it
   /// random and the ranked methods: the fraction is searched so that keep_ratio is met as nearly as
   /// floors and rounding allow, for comparisons at equal size. Otherwise it is keep_ratio of the
   /// usable samples, rounded down in each identity, as the paper has it.
@@ -44,6 +45,7 @@ struct PruneOptions {
   RandomOptions random;
   RankedOptions ranked;
   CcsOptions ccs;
+  BalancedOptions balanced;
 };
 
 /// Files that a pruning reads. Either may be empty when the method does not need it.

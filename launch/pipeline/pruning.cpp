@@ -14,12 +14,13 @@ namespace diffprob::launch {
 prune::PruneOptions prune_options(const Config& config) {
   const PruneConfig& p = config.prune;
   prune::PruneOptions options = p.options;
-  options.random.seed = options.ccs.seed = static_cast<std::uint64_t>(config.seed);
+  options.random.seed = options.ccs.seed = options.balanced.seed =
+      static_cast<std::uint64_t>(config.seed);
   options.diffprob.preset = options.ranked.preset = p.preset;
   if (p.preset == prune::Preset::kReference)
     options.random.draw = prune::RandomOptions::Draw::kTail;
   options.diffprob.floor = options.random.floor = options.ranked.floor = options.ccs.floor =
-      p.floor;
+      options.balanced.floor = p.floor;
   if (options.method == prune::Method::kDiffProb && p.threshold > 0)
     options.diffprob.threshold = p.threshold;
   else if (prune::has_keep_ratio(options.method))

@@ -16,8 +16,9 @@ const MethodRow kNoneRow{.method = Method::kNone,
 namespace {
 
 /// In the order of the help text.
-constexpr std::array kTable = {&kDiffProbRow,   &kRandomRow, &kDynUncRow, &kEl2nRow,
-                               &kForgettingRow, &kAumRow,    &kCcsRow,    &kNoneRow};
+constexpr std::array kTable = {&kDiffProbRow, &kRandomRow,     &kDynUncRow,
+                               &kEl2nRow,     &kForgettingRow, &kAumRow,
+                               &kCcsRow,      &kBalancedRow,   &kNoneRow};
 
 constexpr std::string_view kClean = "clean+";
 
@@ -121,6 +122,8 @@ const Floor& floor_of(const PruneOptions& options) {
       return options.random.floor;
     case Method::kCcs:
       return options.ccs.floor;
+    case Method::kBalanced:
+      return options.balanced.floor;
     default:
       return options.ranked.floor;
   }

@@ -12,7 +12,7 @@ double matched_fraction(const IdentityCounts& counts, const Floor& floor, std::i
   const auto kept = [&](double fraction) {
     std::int64_t sum = 0;
     for (const auto& [size, identities] : identities_of_size)
-      sum += identities * FractionOf(size, fraction, floor).in_all;
+      sum += identities * fraction_of(size, fraction, floor).in_all;
     return sum;
   };
   double low = 0, high = 1;  // what is kept never falls as the fraction rises

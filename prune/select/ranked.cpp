@@ -27,7 +27,7 @@ void select_ranked(const SortedIdentities& sorted, const RankedOptions& options,
   check(options);
   for (std::int64_t c = 0; c < sorted.identities(); ++c) {
     const auto slots = sorted.slots(c);
-    FractionOf(static_cast<std::int64_t>(slots.size()), options.fraction, options.floor)
+    fraction_of(static_cast<std::int64_t>(slots.size()), options.fraction, options.floor)
         .write(slots, reasons);
   }
 }

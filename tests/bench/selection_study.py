@@ -121,6 +121,21 @@ def hard_order(e, m, rng):
     return np.argsort(-e.nll[m], kind="stable"), None
 
 
+def spread_order(e, m, rng):
+    """Ranks of the probability, halved again and again: the middle, the quarters, the eighths, ... of the samples from easy to hard."""
+    by_ease = np.argsort(e.nll[m], kind="stable")
+    place, step = [], 1.0
+    while len(place) < len(m):
+        step /= 2
+        for k in range(1, round(1 / step), 2):
+            i = min(len(m) - 1, int(k * step * len(m)))
+            if i not in place:
+                place.append(i)
+        if step * len(m) < 0.25:
+            place += [i for i in range(len(m)) if i not in place]
+    return by_ease[place[:len(m)]], None
+
+
 def right_then(order):
     """Samples that the network takes for another identity come last."""
     def choose(e, m, rng):
@@ -203,7 +218,8 @@ VARIANTS = {
     "flat_facility": by_budget(facility_order, 0.0),
     "gain0_facility": by_gain(facility_order, 0.0), "gain5_facility": by_gain(facility_order, 0.5), "gain10_facility": by_gain(facility_order, 1.0),
     "flat_herding": by_budget(herding_order, 0.0), "flat_farthest": by_budget(farthest_order, 0.0),
-    "flat_easy": by_budget(easy_order, 0.0), "flat_hard": by_budget(hard_order, 0.0),
+    "flat_spread": by_budget(spread_order, 0.0), "flat_right_spread": by_budget(right_then(spread_order), 0.0),
+    "cube_random": by_budget(random_order, 1 / 3), "flat_easy": by_budget(easy_order, 0.0), "flat_hard": by_budget(hard_order, 0.0),
     "flat_right_random": by_budget(right_then(random_order), 0.0), "flat_right_facility": by_budget(right_then(facility_order), 0.0),
     "flat_right_hard": by_budget(right_then(hard_order), 0.0), "flat_right_farthest": by_budget(right_then(farthest_order), 0.0),
     "ids4_random": few_identities(random_order, 4), "ids8_random": few_identities(random_order, 8),

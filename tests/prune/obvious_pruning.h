@@ -37,6 +37,7 @@ class Obvious {
     if (is_ranked(method)) ranked();
     if (method == "random") random();
     if (method == "ccs") ccs();
+    if (method == "balanced") balanced();
     for (const std::size_t i : given_back_)
       if (reasons_[i] == Reason::kKept) reasons_[i] = Reason::kKeptByFloor;
   }
@@ -255,6 +256,49 @@ class Obvious {
     for (auto& [label, order] : members_) {
       std::reverse(order.begin(), order.end());
       keep_front(order, options.fraction, options.floor);
+    }
+  }
+
+  /// Tries every level; the largest identities get what is left of the target, one each.
+  void balanced() {
+    const Floor& floor = options_.balanced.floor;
+    const auto size = [&](std::int32_t label) {
+      return static_cast<std::int64_t>(members_.at(label).size());
+    };
+    const auto missing = [&](std::int64_t level) {
+      auto left = static_cast<std::int64_t>(target());
+      for (const auto& [label, members] : members_)
+        left -= std::min(size(label), std::max(level, floor.of(size(label))));
+      return left;
+    };
+    std::int64_t level = 0;
+    while (level < usable_ && missing(level + 1) >= 0) ++level;
+    std::int64_t left = missing(level);
+    std::vector<std::int32_t> largest;
+    for (const auto& [label, members] : members_) largest.push_back(label);
+    std::stable_sort(largest.begin(), largest.end(),
+                     [&](std::int32_t a, std::int32_t b) { return size(a) > size(b); });
+    for (const std::int32_t label : largest) {
+      const bool more = left > 0 && size(label) > level && floor.of(size(label)) <= level;
+      left -= more ? 1 : 0;
+      draw(label, level + (more ? 1 : 0), floor.of(size(label)), options_.balanced.seed);
+    }
+  }
+
+  /// Draws `count` samples of an identity, and then more up to the floor.
+  void draw(std::int32_t label, std::int64_t count, std::int64_t minimum, std::uint64_t seed) {
+    std::vector<std::size_t> order = members_.at(label);
+    const std::size_t wanted = order.size() <= static_cast<std::size_t>(std::max(count, minimum))
+                                   ? static_cast<std::size_t>(count)
+                                   : static_cast<std::size_t>(std::max(count, minimum));
+    IdentityStream stream(seed, label);
+    for (std::size_t k = 0; wanted < order.size() && k < wanted; ++k)
+      std::swap(order[k], order[k + stream.below(order.size() - k)]);
+    for (std::size_t k = 0; k < order.size(); ++k) {
+      const auto place = static_cast<std::int64_t>(k);
+      reasons_[order[k]] = place < count     ? Reason::kKept
+                           : place < minimum ? Reason::kKeptByFloor
+                                             : Reason::kRedundant;
     }
   }
 

@@ -70,6 +70,11 @@ inline std::vector<Case> cases() {
     options.ccs.beta = 0.4;
     all.push_back({"ccs, few", options});
   }
+  for (const double ratio : {0.02, 0.3, 0.45, 0.9, 1.0}) {
+    PruneOptions options = with("balanced", ratio == 0.45, ratio);
+    if (ratio > 0.3) options.balanced.floor = {2, ratio == 0.9 ? 0.5 : 0.0};
+    all.push_back({"balanced " + std::to_string(ratio), options});
+  }
   for (const char* method : {"random", "el2n"}) {
     PruneOptions matched = with(method, true, 0.3);
     matched.match_ratio = true;

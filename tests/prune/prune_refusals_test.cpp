@@ -37,6 +37,8 @@ TEST_F(PruneRefusals, BadOptionsAndScoresAreRefusedOnAllRanks) {
               HasSubstr("fraction is 2"));
   EXPECT_THAT(refused([](auto& o) { o.method = Method::kEl2n, o.ranked.fraction = -1; }),
               HasSubstr("fraction is -1"));
+  EXPECT_THAT(refused([](auto& o) { o.method = Method::kBalanced; }),
+              HasSubstr("prune: method balanced needs a keep_ratio"));
   EXPECT_THAT(refused([](auto& o) { o.method = Method::kCcs; }),
               HasSubstr("ccs needs a keep_ratio"));
   EXPECT_THAT(refused([](auto& o) { o.method = Method::kCcs, o.keep_ratio = 0.5, o.ccs.beta = 1; }),
