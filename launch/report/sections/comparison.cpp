@@ -8,7 +8,7 @@
 #include "launch/observe/progress.h"
 #include "launch/report/json.h"
 #include "launch/report/models.h"
-#include "launch/report/sections.h"
+#include "launch/report/sections/page_parts.h"
 
 namespace diffprob::launch {
 namespace {
