@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "data/files/atomic_file.h"
 #include "eval/page/page_style.h"
@@ -14,14 +15,17 @@ namespace {
 constexpr std::size_t kMostFaceBytes = 2800 * 1000;  // 3.8 MB as base64
 constexpr std::size_t kMostBytes = 5000 * 1000 - 1;
 
-void write_navigation(eval::HtmlWriter& html) {
+void write_navigation(eval::HtmlWriter& html, const ReportRuns& runs) {
   html.open("nav", {{"aria-label", "Contents"}}).open("ul");
+  const bool sweep =
+      std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run.sweep.is_null(); });
   for (const auto& [id, text] :
-       {std::pair{"#models", "Models"}, std::pair{"#pruning", "Pruning"},
-        std::pair{"#labels", "Labels"}, std::pair{"#faces", "Faces"},
-        std::pair{"#verification", "Verification"}, std::pair{"#training", "Training"},
-        std::pair{"#costs", "Time and memory"}, std::pair{"#configuration", "Configuration"}}) {
-    html.open("li").element("a", text, {{"href", id}}).close("li");
+       {std::pair{"models", "Models"}, std::pair{"sweep", "Sweep"}, std::pair{"pruning", "Pruning"},
+        std::pair{"labels", "Labels"}, std::pair{"faces", "Faces"},
+        std::pair{"verification", "Verification"}, std::pair{"training", "Training"},
+        std::pair{"costs", "Time and memory"}, std::pair{"configuration", "Configuration"}}) {
+    if (id == std::string_view("sweep") && !sweep) continue;
+    html.open("li").element("a", text, {{"href", std::string("#") + id}}).close("li");
   }
   html.close("ul").close("nav");
 }
@@ -50,10 +54,11 @@ std::string render(const ReportRuns& runs, std::size_t face_bytes) {
                fmt::format("Written by diffprob {}. This file needs no network and no script.",
                            DIFFPROB_VERSION),
                {{"class", "lead"}});
-  write_navigation(html);
+  write_navigation(html, runs);
   html.close("header").open("main");
   write_overview(html, runs);
   write_models(html, runs);
+  write_sweep(html, runs);
   write_pruning(html, runs);
   // A run without proposals leaves the share of their faces to the others.
   const std::size_t proposal_bytes = any_proposals(runs) ? face_bytes / 2 : 0;

@@ -253,6 +253,7 @@ void write_costs(eval::HtmlWriter& html, const ReportRuns& runs) {
                           format_duration(all));
     if (!text.empty()) html.element("p", (runs.size() > 1 ? run.name + ": " : "") + text);
   }
+  write_pruning_cost(html, runs);
   for (const auto& run : runs) write_phases(html, runs, run);
 }
 
