@@ -173,6 +173,9 @@ class RecordDataset final : public Dataset {
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override {
     records_.read_image(entry(index).offset, bytes);
   }
+  std::optional<std::int64_t> encoded_bytes(std::int64_t index) const override {
+    return records_.head(entry(index).offset).image_length();
+  }
   std::string describe(std::int64_t index) const override {
     return name_record(records_, entry(index));
   }

@@ -42,6 +42,11 @@ void ConcatenatedDataset::read(std::int64_t index, std::vector<std::byte>& bytes
   parts_[part].dataset->read(inside, bytes);
 }
 
+std::optional<std::int64_t> ConcatenatedDataset::encoded_bytes(std::int64_t index) const {
+  const auto [part, inside] = place_of(index);
+  return parts_[part].dataset->encoded_bytes(inside);
+}
+
 std::string ConcatenatedDataset::describe(std::int64_t index) const {
   const auto [part, inside] = place_of(index);
   return parts_[part].name + ": " + parts_[part].dataset->describe(inside);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ class ConcatenatedDataset final : public Dataset {
   [[nodiscard]] std::int64_t num_classes() const override { return class_ends_.back(); }
   [[nodiscard]] std::int64_t label(std::int64_t index) const override;
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override;
+  [[nodiscard]] std::optional<std::int64_t> encoded_bytes(std::int64_t index) const override;
   [[nodiscard]] std::string describe(std::int64_t index) const override;
   /// Of the parts' fingerprints in their order; names do not count.
   [[nodiscard]] std::string fingerprint() const override;

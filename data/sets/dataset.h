@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,11 @@ class Dataset {
   [[nodiscard]] virtual std::int64_t label(std::int64_t index) const = 0;
   /// Puts the encoded image into `bytes` (resized; its capacity is reused). Throws DataError.
   virtual void read(std::int64_t index, std::vector<std::byte>& bytes) const = 0;
+  /// Bytes of the encoded image, without reading it; none where the set cannot tell. Sets of
+  /// records and of files read a head or a file's size for it. Throws DataError, as read() would.
+  [[nodiscard]] virtual std::optional<std::int64_t> encoded_bytes(std::int64_t /*index*/) const {
+    return std::nullopt;
+  }
   /// For messages: "train.rec record 17 (offset 123456)".
   [[nodiscard]] virtual std::string describe(std::int64_t index) const = 0;
   /// Folder of the set, for messages; "" when describe() names it.
@@ -51,6 +57,9 @@ class Subset final : public Dataset {
   [[nodiscard]] std::int64_t num_classes() const override;
   [[nodiscard]] std::int64_t label(std::int64_t index) const override;
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override;
+  [[nodiscard]] std::optional<std::int64_t> encoded_bytes(std::int64_t index) const override {
+    return parent_->encoded_bytes(parent_index(index));
+  }
   [[nodiscard]] std::string describe(std::int64_t index) const override;
   [[nodiscard]] std::string fingerprint() const override;
   [[nodiscard]] std::string folder() const override { return parent_->folder(); }

@@ -61,6 +61,18 @@ void ImageFiles::read(std::int64_t index, std::vector<std::byte>& bytes) const {
   if (bytes.empty()) throw DataError(file + ": expected an image, found an empty file");
 }
 
+std::int64_t ImageFiles::bytes_of(const std::string& file) const {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(file, error);
+  if (error == std::errc::no_such_file_or_directory) fail_missing(file);
+  if (error) throw DataError(file + ": " + error.message());
+  return static_cast<std::int64_t>(bytes);
+}
+
+std::optional<std::int64_t> ImageFiles::encoded_bytes(std::int64_t index) const {
+  return bytes_of(path(checked(index)));
+}
+
 std::string ImageFiles::describe(std::int64_t index) const {
   return std::string(name(checked(index)));
 }
@@ -71,12 +83,8 @@ std::string ImageFiles::fingerprint() const {
   digest.update(size());
   digest.update(num_classes_);
   for (std::size_t i = 0; i < labels_.size(); ++i) {
-    std::error_code error;
-    const auto bytes = std::filesystem::file_size(path(i), error);
-    if (error == std::errc::no_such_file_or_directory) fail_missing(path(i));
-    if (error) throw DataError(path(i) + ": " + error.message());
     digest.update(std::int64_t{labels_[i]});
-    digest.update(static_cast<std::int64_t>(bytes));
+    digest.update(bytes_of(path(i)));
     digest.update(static_cast<std::int64_t>(name(i).size()));
     digest.update(name(i));
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,7 @@ class ImageFiles final : public Dataset {
     return labels_[checked(index)];
   }
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override;
+  [[nodiscard]] std::optional<std::int64_t> encoded_bytes(std::int64_t index) const override;
   [[nodiscard]] std::string describe(std::int64_t index) const override;
   [[nodiscard]] std::string folder() const override { return folder_; }
   /// Reads the size of every file.
@@ -38,6 +40,7 @@ class ImageFiles final : public Dataset {
 
  private:
   [[noreturn]] void fail_missing(const std::string& file) const;
+  [[nodiscard]] std::int64_t bytes_of(const std::string& file) const;
   [[nodiscard]] std::size_t checked(std::int64_t index) const;
   [[nodiscard]] std::string_view name(std::size_t index) const;
   [[nodiscard]] std::string path(std::size_t index) const;

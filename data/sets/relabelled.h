@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ class Relabelled final : public Dataset {
   [[nodiscard]] std::int64_t label(std::int64_t index) const override;
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override {
     parent_->read(index, bytes);
+  }
+  [[nodiscard]] std::optional<std::int64_t> encoded_bytes(std::int64_t index) const override {
+    return parent_->encoded_bytes(index);
   }
   [[nodiscard]] std::string describe(std::int64_t index) const override {
     return parent_->describe(index);

@@ -59,6 +59,7 @@ svg .marker { stroke: var(--ink); stroke-width: 1.3; stroke-dasharray: 2 3; }
 svg .line { fill: none; stroke-width: 2.2; stroke-linejoin: round; }
 svg .thin { stroke-width: 1.1; opacity: 0.75; }
 svg .dashed { stroke-dasharray: 7 4; }
+svg .bar { stroke-width: 1.4; opacity: 0.8; }
 svg .area { stroke: none; opacity: 0.18; }
 .s0 { stroke: var(--s0); } .s1 { stroke: var(--s1); } .s2 { stroke: var(--s2); } .s3 { stroke: var(--s3); } .s4 { stroke: var(--s4); } .s5 { stroke: var(--s5); }
 .area.s0, .fill.s0, .dot.s0 { fill: var(--s0); } .area.s1, .fill.s1, .dot.s1 { fill: var(--s1); } .area.s2, .fill.s2, .dot.s2 { fill: var(--s2); }

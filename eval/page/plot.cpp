@@ -14,6 +14,7 @@ namespace {
 
 // The drawing's own units; the page scales it.
 constexpr double kWidth = 480, kHeight = 306, kLeft = 56, kRight = 456, kTop = 12, kBottom = 252;
+constexpr double kCap = 3.5;  // half the width of a bar's cap
 constexpr int kTicksX = 6, kTicksY = 5;
 
 std::string coordinate(double value) {
@@ -32,12 +33,16 @@ class Drawing {
                                                 plot.title, series.name, series.x.size(),
                                                 series.y.size()));
       }
+      check_bars(series);
       for (std::size_t i = 0; i < series.y.size(); ++i) {
         if (!drawable(plot.x, series.x[i]) || !drawable(plot.y, series.y[i])) continue;
         any_ = true;
         xs.push_back(series.x[i]);
         ys.push_back(series.y[i]);
         if (series.kind == Series::Kind::kStep) xs.push_back(series.x[i + 1]);
+        if (!has_bar(series, i)) continue;
+        ys.push_back(series.bar_low[i]);
+        ys.push_back(series.bar_high[i]);
       }
     }
     x_ = with_limits(range_of(xs, plot.x.log), plot.x);
@@ -58,6 +63,22 @@ class Drawing {
 
  private:
   static bool drawable(const Axis& axis, double value) { return can_be_drawn(value, axis.log); }
+
+  void check_bars(const Series& series) const {
+    if (series.bar_low.empty() && series.bar_high.empty()) return;
+    if (series.kind == Series::Kind::kLine && series.bar_low.size() == series.y.size() &&
+        series.bar_high.size() == series.y.size())
+      return;
+    throw std::invalid_argument(fmt::format(
+        "plot '{}': series '{}' has {} and {} ends of bars "
+        "for {} y",
+        plot_.title, series.name, series.bar_low.size(), series.bar_high.size(), series.y.size()));
+  }
+
+  [[nodiscard]] bool has_bar(const Series& series, std::size_t i) const {
+    return !series.bar_low.empty() && drawable(plot_.y, series.bar_low[i]) &&
+           drawable(plot_.y, series.bar_high[i]);
+  }
 
   static AxisRange with_limits(AxisRange range, const Axis& axis) {
     AxisRange limited = range;
@@ -96,6 +117,7 @@ class Drawing {
 
   void label(double x, double y, std::string_view anchor, std::string_view style,
              const std::string& text) {
+    if (text.empty()) return;
     html_.element(
         "text", text,
         {{"x", coordinate(x)}, {"y", coordinate(y)}, {"text-anchor", anchor}, {"class", style}});
@@ -151,10 +173,7 @@ class Drawing {
       if (series.kind == Series::Kind::kStep) {
         if (drawable(plot_.x, series.x[i + 1])) point(at_x(series.x[i + 1]), at_y(series.y[i]));
       } else if (alone) {
-        html_.empty("circle", {{"cx", coordinate(at_x(series.x[i]))},
-                               {"cy", coordinate(at_y(series.y[i]))},
-                               {"r", "3"},
-                               {"class", fmt::format("dot s{}", series.colour % kColours)}});
+        dot(at_x(series.x[i]), at_y(series.y[i]), series.colour);
       }
     }
     end_run();
@@ -167,6 +186,30 @@ class Drawing {
                 {{"d", path},
                  {"class", fmt::format("line s{}{}{}", series.colour % kColours,
                                        dashes ? " dashed" : "", series.thin ? " thin" : "")}});
+    if (series.kind == Series::Kind::kLine) write_dots_and_bars(series);
+  }
+
+  void dot(double x, double y, std::size_t colour) {
+    html_.empty("circle", {{"cx", coordinate(x)},
+                           {"cy", coordinate(y)},
+                           {"r", "3"},
+                           {"class", fmt::format("dot s{}", colour % kColours)}});
+  }
+
+  void write_dots_and_bars(const Series& series) {
+    const std::string style = fmt::format("bar s{}", series.colour % kColours);
+    const double rounding = 1e-9 * (y_.high - y_.low);
+    for (std::size_t i = 0; i < series.y.size(); ++i) {
+      if (!drawable(plot_.x, series.x[i]) || !drawable(plot_.y, series.y[i])) continue;
+      const double x = at_x(series.x[i]);
+      if (has_bar(series, i)) {
+        const double low = series.bar_low[i], high = series.bar_high[i];
+        line(x, at_y(low), x, at_y(high), style);
+        if (low >= y_.low - rounding) line(x - kCap, at_y(low), x + kCap, at_y(low), style);
+        if (high <= y_.high + rounding) line(x - kCap, at_y(high), x + kCap, at_y(high), style);
+      }
+      if (series.dots) dot(x, at_y(series.y[i]), series.colour);
+    }
   }
 
   void write_marker(const Marker& marker) {

@@ -24,6 +24,11 @@ struct Series {
   bool dashed = false;
   bool filled = false;
   bool thin = false;
+  bool dots = false;  ///< a dot at each point of a line
+  /// Ends of a bar at each point of a line, an interval of its y; NaN: no bar. Empty: no bars at
+  /// all. A bar that leaves the plot is cut at its edge and has no cap there.
+  std::vector<double> bar_low{};
+  std::vector<double> bar_high{};
 };
 inline constexpr std::size_t kColours = 6;
 
@@ -39,7 +44,7 @@ struct Marker {
   enum class Of { kX, kY };
   Of of = Of::kX;
   double at = 0;
-  std::string label;
+  std::string label;  ///< may be empty
 };
 
 struct Plot {
@@ -53,7 +58,7 @@ struct Plot {
 
 /// <figure class="plot"> with a caption, an inline SVG (role "img", title and description) and a
 /// legend. It scales with its container; colours come from page_style(). Without a point to draw it
-/// says so. Throws std::invalid_argument when x and y of a series do not fit.
+/// says so. Throws std::invalid_argument when x, y and bars of a series do not fit.
 void write_plot(HtmlWriter& html, const Plot& plot);
 
 /// At most `most` (>= 1) points: means of x and y over runs of neighbours, without those that are

@@ -11,6 +11,7 @@
 #include "launch/job/output_folder.h"
 #include "launch/observe/json_file.h"
 #include "launch/observe/progress.h"
+#include "launch/pipeline/image_bytes.h"
 #include "launch/pipeline/planted_report.h"
 #include "launch/pipeline/pruning.h"
 #include "launch/pipeline/stages.h"
@@ -50,7 +51,7 @@ class Pipeline {
       (void)train("random", "train" + suffix, kept_part(stages_.dataset(), set, "prune" + suffix),
                   s);
     }
-    summarise(pruned,
+    summarise(pruned, cost_inputs(pruned),
               std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
 
@@ -112,7 +113,21 @@ class Pipeline {
     return options;
   }
 
-  void summarise(const prune::IndexSet& pruned, double seconds) {
+  /// Collective.
+  [[nodiscard]] CostInputs cost_inputs(const prune::IndexSet& pruned) {
+    auto& control = runtime_.control();
+    control.set_phase(dist::Phase::kStartup);  // heads of millions of records take a while
+    const auto bytes = image_bytes(*stages_.dataset(), pruned, control);
+    control.set_phase(dist::Phase::kStep);
+    return {stages_.finished(),
+            config_.train.batch_size,
+            config_.train.epochs,
+            starts_from_given(config_),
+            config_.train.epoch_pruning.rule != prune::EpochPruningOptions::Rule::kNone,
+            bytes};
+  }
+
+  void summarise(const prune::IndexSet& pruned, const CostInputs& inputs, double seconds) {
     if (!runtime_.is_root()) return;
     nlohmann::json summary = {{"models", summary_json(rows_)}, {"seconds", seconds}};
     std::string text = "\nResult of " + config_.output + " (this run took " +
@@ -125,6 +140,9 @@ class Pipeline {
       summary["planted"] = judge_planted(stages_.planted(), pruned);
       text += "\n" + planted_text(summary["planted"]);
     }
+    const RunCost cost = run_cost(inputs);
+    summary["cost"] = cost_json(inputs, cost);
+    text += "\n" + cost_text(inputs, cost);
     write_json(config_.output + "/summary.json", summary);
     data::write_file_atomically(config_.output + "/summary.txt", text);
     fmt::print("{}\n", text);

@@ -148,6 +148,9 @@ bool Stage::take_over(const std::string& digest, const std::string& text) {
 }
 
 void Stage::complete(nlohmann::json result, const std::vector<std::string>& files) {
+  if (!result.contains("seconds"))
+    result["seconds"] =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - opened_).count();
   if (runtime_.is_root()) {
     nlohmann::json sizes = nlohmann::json::object();
     for (const auto& file : files) sizes[file] = fs::file_size(folder_ + "/" + file);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -45,8 +46,8 @@ class Stage {
   /// Digest of inputs, for stages that depend on this one.
   [[nodiscard]] const std::string& digest() const noexcept { return digest_; }
 
-  /// `files`: relative names that must be there for the stage to count as done. Collective; rank 0
-  /// writes.
+  /// `files`: relative names that must be there for the stage to count as done. A result without
+  /// `seconds` gets those since the stage was opened. Collective; rank 0 writes.
   void complete(nlohmann::json result, const std::vector<std::string>& files);
 
  private:
@@ -62,6 +63,7 @@ class Stage {
   std::string digest_;
   nlohmann::json result_;
   nlohmann::json before_;
+  std::chrono::steady_clock::time_point opened_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace diffprob::launch

@@ -134,6 +134,7 @@ TrainedStage PipelineStages::train_on(TrainJob job, RecordDynamics record) {
                     {"reports", reports_to_json(trained.reports)}},
                    files);
   }
+  finished_.push_back({job.name, job.dataset->size(), stage.result()});
   const std::string dynamics = stage.result().value("dynamics", "");
   return {stage.path(stage.result().at("checkpoint")), dynamics.empty() ? "" : stage.path(dynamics),
           stage.result()};
@@ -185,13 +186,14 @@ std::string PipelineStages::score_in(const std::string& name,
   if (!stage.done()) {
     const auto start = std::chrono::steady_clock::now();
     LoadedModel model = load();
-    score(dataset, model, config_, path, runtime_);
-    stage.complete(
-        {{"samples", dataset->size()},
-         {"seconds",
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()}},
-        {"scores.h5"});
+    const std::chrono::duration<double> loading = std::chrono::steady_clock::now() - start;
+    const ScoringCost cost = score(dataset, model, config_, path, runtime_);
+    stage.complete({{"samples", dataset->size()},
+                    {"images", cost.images},
+                    {"seconds", loading.count() + cost.seconds}},
+                   {"scores.h5"});
   }
+  finished_.push_back({name, dataset->size(), stage.result()});
   return path;
 }
 
@@ -226,8 +228,9 @@ std::string PipelineStages::score_folds() {
     dist::together<prune::PruneError>(runtime_.control(), [&] {
       if (runtime_.is_root()) merge_fold_scores(*dataset_, files, scored, stage.path("scores.h5"));
     });
-    stage.complete({{"samples", dataset_->size()}, {"folds", folds}}, {"scores.h5"});
+    stage.complete({{"samples", dataset_->size()}, {"images", 0}, {"folds", folds}}, {"scores.h5"});
   }
+  finished_.push_back({"score", dataset_->size(), stage.result()});
   return stage.path("scores.h5");
 }
 
@@ -266,6 +269,7 @@ PrunedStage PipelineStages::prune_by(const std::string& name, const prune::Prune
                     {"threshold", result.threshold()}},
                    written);
   }
+  finished_.push_back({name, dataset_->size(), stage.result()});
   PrunedStage pruned{prune::read_index_set(stage.path("index_set.h5"), dataset_->size()),
                      stage.result().at("mislabelled")};
   const auto& set = pruned.set;

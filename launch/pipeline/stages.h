@@ -14,6 +14,7 @@
 #include "launch/config/config.h"
 #include "launch/job/runtime.h"
 #include "launch/observe/metrics.h"
+#include "launch/pipeline/cost.h"
 #include "launch/pipeline/stage.h"
 #include "launch/score/score.h"
 #include "launch/train/train.h"
@@ -78,6 +79,8 @@ class PipelineStages {
     return dataset_;
   }
   [[nodiscard]] const std::vector<eval::ResidentSet>& sets() const noexcept { return sets_; }
+  /// Trainings, scorings and prunings so far, in their order, those that were done before as well.
+  [[nodiscard]] const std::vector<FinishedStage>& finished() const noexcept { return finished_; }
   /// planted.csv of the synthetic faces, or "".
   [[nodiscard]] const std::string& planted() const noexcept { return planted_; }
   /// Of the trainings and draws number `index` of run.seeds.
@@ -105,6 +108,7 @@ class PipelineStages {
   std::vector<eval::ResidentSet> sets_;
   std::string sets_digest_;
   std::map<std::string, std::string> digests_;  ///< by path
+  std::vector<FinishedStage> finished_;
   std::string planted_;
   std::string given_;  ///< fingerprint of the network that was trained elsewhere
 };

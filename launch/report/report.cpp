@@ -3,13 +3,11 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <map>
+#include <string_view>
 
 #include "data/files/atomic_file.h"
 #include "eval/page/page_style.h"
-#include "eval/page/table.h"
-#include "launch/config/fields.h"
-#include "launch/report/sections.h"
+#include "launch/report/sections/page_parts.h"
 
 namespace diffprob::launch {
 namespace {
@@ -17,43 +15,17 @@ namespace {
 constexpr std::size_t kMostFaceBytes = 2800 * 1000;  // 3.8 MB as base64
 constexpr std::size_t kMostBytes = 5000 * 1000 - 1;
 
-/// "section.key" -> value, of the keys whose value is not empty.
-std::map<std::string, std::string> keys_of(Config config) {
-  std::map<std::string, std::string> keys;
-  for (const Field& field : config_fields(config)) {
-    const std::string value = value_text(field);
-    if (!value.empty()) keys[field.key] = value;
-  }
-  return keys;
-}
-
-void write_changed_keys(eval::HtmlWriter& html, const ReportRuns& runs) {
-  eval::Table table{"Configuration keys that differ", {"key"}, {}};
-  std::vector<std::map<std::string, std::string>> all;
-  for (const auto& run : runs) {
-    if (!run.config) return;
-    table.head.push_back(run.name);
-    all.push_back(keys_of(*run.config));
-  }
-  for (const auto& [key, value] : all.front()) {
-    const bool same = std::all_of(all.begin(), all.end(),
-                                  [&, k = key, v = value](auto& keys) { return keys[k] == v; });
-    if (same) continue;
-    std::vector<eval::TableCell> cells = {{key, "", ""}};
-    for (auto& keys : all) cells.push_back({keys[key], "", "wrap"});
-    table.rows.push_back(std::move(cells));
-  }
-  eval::write_table(html, table);
-}
-
-void write_navigation(eval::HtmlWriter& html) {
+void write_navigation(eval::HtmlWriter& html, const ReportRuns& runs) {
   html.open("nav", {{"aria-label", "Contents"}}).open("ul");
+  const bool sweep =
+      std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run.sweep.is_null(); });
   for (const auto& [id, text] :
-       {std::pair{"#models", "Models"}, std::pair{"#pruning", "Pruning"},
-        std::pair{"#labels", "Labels"}, std::pair{"#faces", "Faces"},
-        std::pair{"#verification", "Verification"}, std::pair{"#training", "Training"},
-        std::pair{"#costs", "Time and memory"}, std::pair{"#configuration", "Configuration"}}) {
-    html.open("li").element("a", text, {{"href", id}}).close("li");
+       {std::pair{"models", "Models"}, std::pair{"sweep", "Sweep"}, std::pair{"pruning", "Pruning"},
+        std::pair{"labels", "Labels"}, std::pair{"faces", "Faces"},
+        std::pair{"verification", "Verification"}, std::pair{"training", "Training"},
+        std::pair{"costs", "Time and memory"}, std::pair{"configuration", "Configuration"}}) {
+    if (id == std::string_view("sweep") && !sweep) continue;
+    html.open("li").element("a", text, {{"href", std::string("#") + id}}).close("li");
   }
   html.close("ul").close("nav");
 }
@@ -82,10 +54,11 @@ std::string render(const ReportRuns& runs, std::size_t face_bytes) {
                fmt::format("Written by diffprob {}. This file needs no network and no script.",
                            DIFFPROB_VERSION),
                {{"class", "lead"}});
-  write_navigation(html);
+  write_navigation(html, runs);
   html.close("header").open("main");
   write_overview(html, runs);
   write_models(html, runs);
+  write_sweep(html, runs);
   write_pruning(html, runs);
   // A run without proposals leaves the share of their faces to the others.
   const std::size_t proposal_bytes = any_proposals(runs) ? face_bytes / 2 : 0;
@@ -100,27 +73,6 @@ std::string render(const ReportRuns& runs, std::size_t face_bytes) {
 }
 
 }  // namespace
-
-std::string run_suffix(const ReportRuns& runs, const ReportRun& run) {
-  return runs.size() > 1 ? " \u2013 " + run.name : "";
-}
-
-void write_heading(eval::HtmlWriter& html, const std::string& id, const std::string& text) {
-  html.element("h2", text, {{"id", id}});
-}
-
-void write_configuration(eval::HtmlWriter& html, const ReportRuns& runs) {
-  write_heading(html, "configuration", "Configuration");
-  if (runs.size() > 1) write_changed_keys(html, runs);
-  for (const auto& run : runs) {
-    if (run.config_text.empty()) {
-      html.element("p", "No configuration in " + run.name + ".", {{"class", "note"}});
-      continue;
-    }
-    html.open("details").element("summary", "All keys of " + run.path);
-    html.open("pre").element("code", run.config_text).close("pre").close("details");
-  }
-}
 
 std::string report_html(const std::vector<ReportRun>& runs) {
   std::string page = render(runs, kMostFaceBytes);

@@ -45,6 +45,7 @@ class Reading {
   ReportRun run() {
     read_config();
     read_root_summary();
+    run_.sweep = json_of(in("sweep.json"));
     read_stages();
     note_earlier_trainings();
     read_metrics_file();
@@ -52,7 +53,7 @@ class Reading {
     read_proposals();
     open_dataset();
     const bool empty = run_.config_text.empty() && run_.trainings.empty() &&
-                       run_.prunings.empty() && run_.scores.empty();
+                       run_.prunings.empty() && run_.scores.empty() && run_.sweep.is_null();
     if (empty)
       throw std::runtime_error(run_.path +
                                ": not the output of a diffprob run: it holds no config.yaml, "

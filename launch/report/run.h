@@ -49,6 +49,7 @@ struct ReportRun {
   std::string config_text;
   std::optional<Config> config;
   nlohmann::json summary;  ///< of the pipeline; null while it is not finished
+  nlohmann::json sweep;    ///< sweep.json; null where there is none
   nlohmann::json scoring;  ///< what score/stage.json says
   std::vector<ReportTraining> trainings;
   std::vector<ReportPruning> prunings;         ///< the run's own first

@@ -73,6 +73,7 @@ void EmbeddingSource::for_each(const std::vector<prune::SampleRange>& batches,
   kept_.clear();
   embed_batches(dataset_, batches, {*backbone_}, config_, runtime_,
                 [&](const EmbeddedBatch& batch) {
+                  images_embedded_ += batch.samples.size();
                   if (keeps_)
                     kept_.push_back({batch.samples, batch.indices, batch.embeddings.to(at::kCPU),
                                      batch.labels.to(at::kCPU), batch.row_counts});

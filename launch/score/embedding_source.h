@@ -37,6 +37,8 @@ class EmbeddingSource {
   /// embed_batches() of scoring_pass.h.
   void for_each(const std::vector<prune::SampleRange>& batches,
                 const std::function<void(const EmbeddedBatch&)>& use);
+  /// Images that went through the network so far, on all ranks; 0 with embeddings of a file.
+  [[nodiscard]] std::int64_t images_embedded() const noexcept { return images_embedded_; }
 
  private:
   void read_batches(const std::vector<prune::SampleRange>& batches,
@@ -47,6 +49,7 @@ class EmbeddingSource {
   const Config& config_;
   Runtime& runtime_;
   bool keeps_ = false;
+  std::int64_t images_embedded_ = 0;
   std::vector<EmbeddedBatch> kept_;  ///< on the host
 };
 

@@ -18,6 +18,7 @@
 #include "launch/inputs/kept_list.h"
 #include "launch/observe/progress.h"
 #include "launch/score/centroids.h"
+#include "launch/score/cost_file.h"
 #include "launch/score/embedding_source.h"
 #include "launch/score/part_cutter.h"
 #include "launch/score/score_parts.h"
@@ -86,11 +87,13 @@ ScorePlan plan_of(const data::Dataset& dataset, const LoadedModel& model, const 
 /// Scores what is missing, part by part.
 class PartByPart {
  public:
-  PartByPart(LoadedModel& model, const Config& config, Runtime& runtime, ScoreParts& parts)
+  PartByPart(LoadedModel& model, const Config& config, Runtime& runtime, ScoreParts& parts,
+             const ScoringCostFile& cost_file)
       : model_(model),
         config_(config),
         runtime_(runtime),
         parts_(parts),
+        cost_file_(cost_file),
         margin_(scoring_margin(*model.head, config.score.margin)),
         batch_(scoring_batch(config, runtime)),
         batches_(cut_into_batches(parts.missing(), batch_)),
@@ -102,6 +105,8 @@ class PartByPart {
       spdlog::info("score: resumes after {} of {} images, which an earlier run has scored", before,
                    dataset->size());
     EmbeddingSource source(dataset, model_.backbone.get(), config_, runtime_);
+    source_ = &source;
+    if (runtime_.is_root() && before > 0) earlier_ = cost_file_.read();
     if (config_.score.head == ScoreHead::kCentroids && !batches_.empty()) {
       const auto all = cut_into_batches({{0, dataset->size()}}, batch_);
       if (before == 0) source.keep(all, model_.head->options().embedding_dim);
@@ -120,6 +125,15 @@ class PartByPart {
     if (runtime_.is_root()) progress.finish();
     spdlog::info("scored {} images, {:.2f} per second", done - before,
                  static_cast<double>(done - before) / std::max(seconds, 1e-9));
+    embedded_ = source.images_embedded();
+    source_ = nullptr;
+  }
+
+  /// Up to now, over all restarts.
+  [[nodiscard]] ScoringCost cost() const {
+    const std::int64_t embedded = source_ == nullptr ? embedded_ : source_->images_embedded();
+    return {earlier_.seconds + std::chrono::duration<double>(Clock::now() - begin_).count(),
+            earlier_.images + embedded};
   }
 
  private:
@@ -139,6 +153,7 @@ class PartByPart {
     model_.head->check_labels();
     parts_.write(cutter_.part(), records_);
     records_.clear();
+    if (runtime_.is_root()) cost_file_.write(cost());
     cutter_.written();
   }
 
@@ -152,6 +167,11 @@ class PartByPart {
   const Config& config_;
   Runtime& runtime_;
   ScoreParts& parts_;
+  const ScoringCostFile& cost_file_;
+  Clock::time_point begin_ = Clock::now();
+  ScoringCost earlier_;                      ///< of the runs before; rank 0
+  const EmbeddingSource* source_ = nullptr;  ///< while run() is at work
+  std::int64_t embedded_ = 0;                ///< after that
   model::MarginOptions margin_;
   std::int64_t batch_;
   std::vector<prune::SampleRange> batches_;
@@ -185,17 +205,19 @@ LoadedModel load_model(const std::string& checkpoint, Runtime& runtime) {
   return loaded;
 }
 
-void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model,
-           const Config& config, const std::string& path, Runtime& runtime) {
+ScoringCost score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model,
+                  const Config& config, const std::string& path, Runtime& runtime) {
   const auto& head = model.head->options();
   TORCH_CHECK(dataset->size() <= std::numeric_limits<std::uint32_t>::max(),
               "score: ", dataset->size(), " samples; at most 2^32 - 1");
   TORCH_CHECK(dataset->num_classes() == head.num_classes, "score: the data set has ",
               dataset->num_classes(), " identities, but the head of the checkpoint has ",
               head.num_classes, ": it was trained on a different set");
-  ScoreParts parts(std::filesystem::path(path).replace_extension(".parts"),
-                   plan_of(*dataset, model, config, runtime.device()), runtime.control());
-  PartByPart(model, config, runtime, parts).run(dataset);
+  const std::string folder = std::filesystem::path(path).replace_extension(".parts");
+  ScoreParts parts(folder, plan_of(*dataset, model, config, runtime.device()), runtime.control());
+  const ScoringCostFile cost_file(folder);
+  PartByPart scoring(model, config, runtime, parts, cost_file);
+  scoring.run(dataset);
 
   prune::ScoreTable table;
   table.source = {dataset->fingerprint(), model.fingerprint,      config.score.margin,
@@ -208,7 +230,9 @@ void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& mod
     prune::write_scores(path, table);
   }
   runtime.control().barrier("scores written");
+  if (runtime.is_root()) cost_file.remove();
   parts.remove();
+  return scoring.cost();
 }
 
 std::vector<prune::EpochRecord> record_samples(const std::shared_ptr<const data::Dataset>& dataset,

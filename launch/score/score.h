@@ -7,6 +7,7 @@
 #include "data/sets/dataset.h"
 #include "launch/config/config.h"
 #include "launch/job/runtime.h"
+#include "launch/score/cost_file.h"
 #include "model/head/sharded_head.h"
 #include "model/networks/backbone.h"
 #include "prune/tables/dynamics.h"
@@ -36,9 +37,10 @@ void append_records(const at::Tensor& indices, const model::HeadScores& scores,
 /// Every sample exactly once, in evaluation mode, without augmentation, into the score file `path`,
 /// which rank 0 writes. Finished parts lie beside it in NAME.parts until it is there (ScoreParts):
 /// a killed scoring started again goes on behind them, on any number of ranks, and on the same
-/// number ends with the same bytes. Ranks other than 0 hold one part at a time. Collective.
-void score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model,
-           const Config& config, const std::string& path, Runtime& runtime);
+/// number ends with the same bytes. Ranks other than 0 hold one part at a time. Returns the cost
+/// over all restarts, as rank 0 has measured it; other ranks know that of this run. Collective.
+ScoringCost score(const std::shared_ptr<const data::Dataset>& dataset, LoadedModel& model,
+                  const Config& config, const std::string& path, Runtime& runtime);
 
 /// What a training step would record of some samples, from the network as it is: evaluation mode
 /// (the backbone stays in it), no augmentation, probability with the head's margin. This rank's

@@ -62,6 +62,9 @@ inline std::string text_of(const std::vector<std::byte>& bytes) {
 inline std::string image(const Dataset& set, std::int64_t index) {
   std::vector<std::byte> bytes;
   set.read(index, bytes);
+  const auto announced = set.encoded_bytes(index);
+  EXPECT_TRUE(!announced || *announced == static_cast<std::int64_t>(bytes.size()))
+      << "image " << index << " has " << bytes.size() << " bytes, announced " << *announced;
   return text_of(bytes);
 }
 

@@ -20,6 +20,7 @@ score: {batch_per_rank: 16}
 YAML
 }
 
+cost() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1] + "/summary.json"))["cost"], indent=1))' "$1"; }
 network() { ls -d "$base"/train_original/checkpoints/step_* | tail -n 1; }
 
 pipeline() {
@@ -31,8 +32,13 @@ pipeline() {
     [ -s "$base/$file" ] || die "no $file"
   done
   [ ! -e "$base/score/scores.parts" ] || die "parts of the scoring are left"
+  says "cost: original training 288 images in"  # 2 epochs of 6 batches of 24
+  says "; scoring 152 images in"
+  says "kept images take"
+  cost "$base" >"$work/cost"
   exits 0 ranks 2 run "$work/config.yaml" --output="$base" --run.compare_random=true
   [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 7 ] || die "the second run did not skip all 7 stages"
+  cost "$base" | cmp - "$work/cost" || die "stages that were done before have another cost"
   exits 0 ranks 2 run "$work/config.yaml" --output="$base" --prune.keep_ratio=0.4
   says "moved to"
   ls -d "$base"/prune.stale-* >/dev/null || die "the old pruning is gone"
@@ -70,6 +76,9 @@ sweep() {  # a cell as a job of its own, the rest at once, all again: skipped, a
     [ -s "$out/$file" ] || die "no $file"
     cp "$out/$file" "$work/first_$file"
   done
+  exits 0 diffprob report "$out"
+  python3 "$here/report/check_report.py" "$out/report.html" Sweep "synthetic_verification: difference to random" "all images" >/dev/null ||
+    die "the report does not draw the sweep"
   [ "$(wc -l <"$out/sweep.csv")" -eq 9 ] || die "expected a line for each of 8 trainings"
   exits 0 ranks 2 sweep "${job[@]}"
   [ "$(grep -c 'inputs unchanged: skipped' "$log")" -eq 14 ] || die "the second run did not skip all 14 stages"

@@ -44,6 +44,13 @@ TEST_F(SubsetTest, KeepsOrderAndMapsLabels) {
   EXPECT_THROW(static_cast<void>(subset.label(3)), DataError);
 }
 
+TEST_F(SubsetTest, KnowsTheBytesOfItsImages) {
+  const Subset subset(parent_, {4, 0}, {});
+
+  EXPECT_EQ(subset.encoded_bytes(0), std::int64_t{7});  // "image 4"
+  EXPECT_THROW(static_cast<void>(subset.encoded_bytes(2)), DataError);
+}
+
 TEST_F(SubsetTest, WithoutMapLabelsStay) {
   const Subset subset(parent_, {2}, {});
   EXPECT_EQ(subset.num_classes(), 3);

@@ -41,6 +41,7 @@ TEST(ImageFolder, ClassesAndImagesAreSorted) {
     EXPECT_EQ(image(*set, i), expected[i].second);
   }
   EXPECT_EQ(set->describe(1), "bob/10.jpg");
+  EXPECT_EQ(set->encoded_bytes(1), std::int64_t{3});
   EXPECT_THROW(static_cast<void>(set->label(5)), DataError);
 }
 

@@ -94,6 +94,31 @@ TEST(Plot, PointsAreWhereTheyBelong) {
   EXPECT_THAT(html, HasSubstr(">description</desc>"));
 }
 
+TEST(Plot, BarsHaveCapsWhereTheyEndInsideThePlot) {
+  Series series{"s", {0, 10}, {1, 2}};
+  series.bar_low = {0, kNan};
+  series.bar_high = {4, kNan};
+  const auto lines_of = [](const std::string& svg) {
+    const std::regex bar(R"(class="bar s0")");
+    return std::distance(std::sregex_iterator(svg.begin(), svg.end(), bar), {});
+  };
+
+  const std::string svg = drawn(plot_of(series));
+  EXPECT_EQ(lines_of(svg), 3);  // one bar with two caps; the other has none
+  EXPECT_THAT(svg, HasSubstr(R"(x1="56.0" y1="252.0" x2="56.0" y2="12.0" class="bar s0")"));
+  EXPECT_THAT(svg, Not(HasSubstr("<circle")));
+
+  Plot cut = plot_of(series);
+  cut.y.low = 0.5;
+  EXPECT_EQ(lines_of(drawn(cut)), 2);  // the lower end is cut
+
+  series.dots = true;
+  EXPECT_THAT(drawn(plot_of(series)), HasSubstr("<circle"));
+
+  series.bar_high = {4};
+  EXPECT_THROW((void)drawn(plot_of(series)), std::invalid_argument);
+}
+
 TEST(Plot, EmptyOnePointAndNotFinite) {
   EXPECT_THAT(drawn(plot_of({"s", {}, {}})), HasSubstr("Nothing to draw"));
   EXPECT_THAT(drawn(plot_of({"s", {kNan, 1}, {1, kInfinity}})), HasSubstr("Nothing to draw"));

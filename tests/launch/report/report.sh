@@ -13,7 +13,7 @@ count() { awk -v name="$1" '$1 == name {print $2}' "$work/holds"; }
 sections=("Original and pruned" "Cleaning and pruning" "Face sheets" "Verification" "Training" "Time and memory" "Configuration")
 
 # What the run itself has written, and the same again.
-holds "$base/report.html" "${sections[@]}" "Labels that look wrong" untrained original random "planted near-duplicates" "Identities:" synthetic_verification
+holds "$base/report.html" "${sections[@]}" "Labels that look wrong" untrained original random "planted near-duplicates" "What the pruning costs" "Identities:" synthetic_verification
 [ "$(count sections)" -eq 8 ] || die "$(count sections) parts"
 [ "$(count plots)" -ge 12 ] || die "$(count plots) plots"
 [ "$(count faces)" -ge 40 ] || die "$(count faces) faces"

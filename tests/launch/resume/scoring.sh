@@ -38,6 +38,7 @@ kill_after() {
   ends_with any
   [ "$job_code" -ne 0 ] || die "the scoring was over when the signal came"
   [ ! -e "$output/$file" ] || die "a killed scoring left $file"
+  [ "$kind" = embeddings ] || grep -q '"seconds": *[0-9.]*[1-9]' "$output/$parts/cost.json" || die "what it took so far is not kept"
 }
 same() { cmp "$1" "$2" || die "$2 does not have the bytes of the unbroken scoring"; }
 
@@ -64,6 +65,7 @@ for files in 2 7 13; do
   score 2 "$work/killed"
   ends_with 0
   grep -q "$says: resumes after" "$log" || die "it did not go on from the parts"
+  [ ! -e "$work/killed/$parts" ] || die "parts were left behind"
   same "$work/w2/$file" "$work/killed/$file"
   echo "killed with $files files of parts: the same bytes; $(grep -o 'resumes after.*' "$log" | head -n 1)"
 done

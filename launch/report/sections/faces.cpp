@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <map>
 
-#include "launch/report/images.h"
-#include "launch/report/sections.h"
+#include "launch/report/sections/images.h"
+#include "launch/report/sections/page_parts.h"
 
 namespace diffprob::launch {
 namespace {

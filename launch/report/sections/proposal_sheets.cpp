@@ -1,4 +1,4 @@
-#include "launch/report/proposal_sheets.h"
+#include "launch/report/sections/proposal_sheets.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -8,7 +8,7 @@
 #include <tuple>
 #include <vector>
 
-#include "launch/report/images.h"
+#include "launch/report/sections/images.h"
 
 namespace diffprob::launch {
 namespace {

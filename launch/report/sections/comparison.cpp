@@ -8,7 +8,7 @@
 #include "launch/observe/progress.h"
 #include "launch/report/json.h"
 #include "launch/report/models.h"
-#include "launch/report/sections.h"
+#include "launch/report/sections/page_parts.h"
 
 namespace diffprob::launch {
 namespace {
@@ -223,7 +223,7 @@ void write_overview(eval::HtmlWriter& html, const ReportRuns& runs) {
                       100 * number_at(planted, "pruned_near_duplicates"),
                       100 * number_at(planted, "usable_near_duplicates")));
     }
-    if (run.summary.is_null() && !run.trainings.empty()) {
+    if (run.summary.is_null() && run.sweep.is_null() && !run.trainings.empty()) {
       html.element(
           "p", "The run has no final summary: it is not finished, or consisted of a single step.",
           {{"class", "note"}});

@@ -10,7 +10,7 @@
 #include "launch/observe/progress.h"
 #include "launch/report/json.h"
 #include "launch/report/models.h"
-#include "launch/report/sections.h"
+#include "launch/report/sections/page_parts.h"
 
 namespace diffprob::launch {
 namespace {
@@ -253,6 +253,7 @@ void write_costs(eval::HtmlWriter& html, const ReportRuns& runs) {
                           format_duration(all));
     if (!text.empty()) html.element("p", (runs.size() > 1 ? run.name + ": " : "") + text);
   }
+  write_pruning_cost(html, runs);
   for (const auto& run : runs) write_phases(html, runs, run);
 }
 

@@ -15,6 +15,8 @@ using ReportRuns = std::vector<ReportRun>;
 
 void write_overview(eval::HtmlWriter& html, const ReportRuns& runs);
 void write_models(eval::HtmlWriter& html, const ReportRuns& runs);
+/// Table and plots of what a sweep has compared; writes nothing when no run is a sweep.
+void write_sweep(eval::HtmlWriter& html, const ReportRuns& runs);
 void write_verification_plots(eval::HtmlWriter& html, const ReportRuns& runs);
 /// Belongs to the part "Verification"; writes nothing when no run was evaluated on IJB.
 void write_ijb(eval::HtmlWriter& html, const ReportRuns& runs);
@@ -27,6 +29,9 @@ void write_fairness(eval::HtmlWriter& html, const ReportRuns& runs);
 /// `most_bytes`: of images as they are, before base64 makes them a third larger.
 void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes);
 void write_training_curves(eval::HtmlWriter& html, const ReportRuns& runs);
+/// Belongs to the part "Time and memory": what the pruning cost and saves; writes nothing when no
+/// run says it.
+void write_pruning_cost(eval::HtmlWriter& html, const ReportRuns& runs);
 void write_costs(eval::HtmlWriter& html, const ReportRuns& runs);
 void write_configuration(eval::HtmlWriter& html, const ReportRuns& runs);
 

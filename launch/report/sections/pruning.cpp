@@ -9,7 +9,7 @@
 #include "eval/page/plot.h"
 #include "eval/page/table.h"
 #include "launch/report/json.h"
-#include "launch/report/sections.h"
+#include "launch/report/sections/page_parts.h"
 
 namespace diffprob::launch {
 namespace {

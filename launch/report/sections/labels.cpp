@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "eval/page/table.h"
-#include "launch/report/images.h"
 #include "launch/report/json.h"
-#include "launch/report/proposal_sheets.h"
-#include "launch/report/sections.h"
+#include "launch/report/sections/images.h"
+#include "launch/report/sections/page_parts.h"
+#include "launch/report/sections/proposal_sheets.h"
 
 namespace diffprob::launch {
 namespace {

@@ -1,4 +1,4 @@
-#include "launch/report/images.h"
+#include "launch/report/sections/images.h"
 
 #include <spdlog/fmt/fmt.h>
 
