@@ -4,8 +4,8 @@
     check_links.py ROOT
 
 Fails, naming page and line, on a relative link to a file that does not exist, on an anchor that no heading of the page yields, on
-a reference without a definition, and on a line of more than 120 columns in README.md and launch/docs. Links into the web are not
-followed.
+a reference without a definition, and on a line of more than 120 columns in README.md and launch/docs. Pages that the program's help,
+its keys and the recipes name must exist, too. Links into the web are not followed.
 """
 import pathlib
 import re
@@ -15,6 +15,8 @@ import tempfile
 WIDEST = 120
 NARROW = ("README.md", "launch/docs/")  # pages for users, read in a terminal and on paper as well
 SKIPPED = ("build/", ".git/")
+NAMING = ("launch/cli/help/*.txt", "launch/config/*.cpp", "launch/configs/*.yaml")  # texts for users that name pages
+NAMED = re.compile(r"[\w./-]+/[\w-]+\.md\b")
 FENCE = re.compile(r" {0,3}(```|~~~)")
 HEADING = re.compile(r" {0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 CODE = re.compile(r"`[^`]*`")
@@ -82,7 +84,15 @@ class Pages:
             if name not in defined:
                 yield f"reference [{name}]: the page has no line [{name}]: TARGET"
 
+    def faults_of_texts(self):
+        for text in sorted(path for pattern in NAMING for path in self.root.glob(pattern)):
+            for number, line in enumerate(text.read_text().splitlines(), 1):
+                for name in NAMED.findall(line):
+                    if not (self.root / name).is_file():
+                        yield f"{self.name(text)}:{number}: names {name}, which does not exist"
+
     def faults(self):
+        yield from self.faults_of_texts()
         for page in self.pages:
             text = page.read_text()
             defined = {found.group(1) for found in (DEFINITION.match(line) for _, line in prose(text)) if found}
@@ -100,12 +110,14 @@ def check_the_check():
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         (root / "launch/docs").mkdir(parents=True)
+        (root / "launch/cli/help").mkdir(parents=True)
+        (root / "launch/cli/help/a.txt").write_text("see launch/docs/a.md\nand launch/docs/b.md.\n")
         (root / "good.md").write_text("# One `x_y`: two\n[a](#one-x_y-two) [b](launch/docs/a.md#a-1) [c](https://nowhere.invalid)\n"
                                       "`[code](no.md)`\n\n    [code](no.md)\n")
         (root / "launch/docs/a.md").write_text("# A\n# A\n[up](../../good.md) [missing](no.md) [anchor](../../good.md#two)\n" +
                                                '<img src="no.svg">\n' + "x" * 121 + "\n[t][b] [t][c]\n\n[b]: ../../no.md\n")
         found = list(Pages(root).faults())
-        if [fault.split(": ")[0].rpartition(":")[2] for fault in found] != ["3", "3", "4", "6", "8", "5"]:
+        if [fault.split(": ")[0].rpartition(":")[2] for fault in found] != ["2", "3", "3", "4", "6", "8", "5"]:
             sys.exit(f"check_links.py does not find what it should: {found}")
 
 
