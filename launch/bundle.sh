@@ -171,7 +171,7 @@ write_description() {
     printf '    export DIFFPROB_LIBTORCH=/path/to/site-packages/torch   # unless libtorch is here\n'
     printf '    . launch/environment.sh\n'
     printf '    bin/mpirun -np 2 --bind-to none --oversubscribe bin/diffprob run launch/configs/quickstart.yaml\n\n'
-    printf 'More: launch/README.md, "Shipping". Licences of the libraries: share/doc/diffprob/licenses.\n\nLibraries from:\n'
+    printf 'More: share/doc/diffprob/launch/docs/building_and_testing.md. Licences of the libraries: share/doc/diffprob/licenses.\n\nLibraries from:\n'
     sed 's/^/  /' "$stage/../packages.txt"
   } >"$stage/BUNDLE.txt"
 }

@@ -8,11 +8,15 @@ install(TARGETS diffprob RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 set(scripts ${CMAKE_INSTALL_DATADIR}/diffprob/launch)
 install(DIRECTORY launch/configs DESTINATION ${scripts} FILES_MATCHING PATTERN "*.yaml")
 install(DIRECTORY launch/slurm DESTINATION ${scripts} USE_SOURCE_PERMISSIONS OPTIONAL)
-install(FILES launch/environment.sh launch/README.md DESTINATION ${scripts} OPTIONAL)
+install(FILES launch/environment.sh DESTINATION ${scripts} OPTIONAL)
 install(PROGRAMS launch/supervise.sh DESTINATION ${scripts} OPTIONAL)
 
-# With the folders of the source, so that links from one page to another hold.
+# With the folders of the source, so that links from one page to another hold; the tests have pages and a list that others link to.
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES launch/docs/report.png launch/docs/architecture.svg DESTINATION ${CMAKE_INSTALL_DOCDIR}/launch/docs)
+install(FILES tests/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/tests)
+install(FILES tests/golden/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/tests/golden)
+install(FILES tests/rooms/rooms.txt DESTINATION ${CMAKE_INSTALL_DOCDIR}/tests/rooms)
 foreach(folder data prune launch model eval dist)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "configs" EXCLUDE
           PATTERN "cmake" EXCLUDE PATTERN "bundle" EXCLUDE PATTERN "containers" EXCLUDE PATTERN "slurm" EXCLUDE)

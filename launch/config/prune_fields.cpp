@@ -67,7 +67,7 @@ std::vector<Field> cleaning_fields(PruneConfig& p) {
       one_of("prune.clean_rule", &p.options.cleaning.rule,
              "'mispredicted': the margin-free prediction is not the label; 'confident': it also "
              "reaches the mean confidence of the predicted class; the others are rules of cleanlab "
-             "(prune/README.md)",
+             "(launch/docs/scoring_and_pruning.md)",
              words(prune::clean_rule_names(), prune::clean_rule_of)),
       number("prune.clean_margin", &p.options.cleaning.margin, 0, 1000,
              "clean only when the prediction's log-probability (natural) exceeds the label's by "
