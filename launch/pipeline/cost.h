@@ -70,7 +70,7 @@ struct RunCost {
 /// middle they are only as good as that. Not collective.
 [[nodiscard]] RunCost run_cost(const CostInputs& inputs);
 
-/// Member `cost` of summary.json (launch/README.md).
+/// Member `cost` of summary.json (launch/docs/scoring_and_pruning.md).
 [[nodiscard]] nlohmann::json cost_json(const CostInputs& inputs, const RunCost& cost);
 /// Up to five lines for the terminal and summary.txt.
 [[nodiscard]] std::string cost_text(const CostInputs& inputs, const RunCost& cost);
