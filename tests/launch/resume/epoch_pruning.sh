@@ -23,24 +23,22 @@ for rule in infobatch identity; do
     counts=${epoch#*:}
     [ "${counts%/*}" -lt "${counts#*/}" ] || die "$rule: epoch $epoch leaves nothing out"
   done
-  steps=(00000024)  # in the second epoch
-  [ "$rule" = identity ] || steps+=(00000044)
-  for step in "${steps[@]}"; do
-    rm -rf "$work/broken"
-    start 2 "$work/broken" "${arguments[@]}" --train.prune="$rule"
-    for _ in $(seq 6000); do
-      [ -e "$work/broken/checkpoints/step_$step/manifest.json" ] && break
-      kill -0 "$job" 2>/dev/null || die "the training ended before it could be interrupted"
-      sleep 0.01
-    done
-    kill -KILL "$(random_rank 2)"
-    ends_with any
-    [ "$job_code" -ne 0 ] || die "the training was over when the signal came"
-    start 2 "$work/broken" "${arguments[@]}" --train.prune="$rule"
-    ends_with 0
-    grep -q ': continues ' "$log" || die "it did not continue"
-    same_weights "$(last_checkpoint "$work/whole_$rule")" "$(last_checkpoint "$work/broken")"
+  step=00000024  # in the second epoch
+  [ "$rule" = identity ] || step=00000044
+  rm -rf "$work/broken"
+  start 2 "$work/broken" "${arguments[@]}" --train.prune="$rule"
+  for _ in $(seq 6000); do
+    [ -e "$work/broken/checkpoints/step_$step/manifest.json" ] && break
+    kill -0 "$job" 2>/dev/null || die "the training ended before it could be interrupted"
+    sleep 0.01
   done
+  kill -KILL "$(random_rank 2)"
+  ends_with any
+  [ "$job_code" -ne 0 ] || die "the training was over when the signal came"
+  start 2 "$work/broken" "${arguments[@]}" --train.prune="$rule"
+  ends_with 0
+  grep -q ': continues ' "$log" || die "it did not continue"
+  same_weights "$(last_checkpoint "$work/whole_$rule")" "$(last_checkpoint "$work/broken")"
 done
 
 start 1 "$work/micro" "${arguments[@]}" --train.prune=infobatch --train.accumulate=2
