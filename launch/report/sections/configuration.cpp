@@ -1,4 +1,4 @@
-// The part "Configuration", and what all parts of the page share.
+// The part "Configuration".
 #include <algorithm>
 #include <map>
 
@@ -39,14 +39,6 @@ void write_changed_keys(eval::HtmlWriter& html, const ReportRuns& runs) {
 }
 
 }  // namespace
-
-std::string run_suffix(const ReportRuns& runs, const ReportRun& run) {
-  return runs.size() > 1 ? " \u2013 " + run.name : "";
-}
-
-void write_heading(eval::HtmlWriter& html, const std::string& id, const std::string& text) {
-  html.element("h2", text, {{"id", id}});
-}
 
 void write_configuration(eval::HtmlWriter& html, const ReportRuns& runs) {
   write_heading(html, "configuration", "Configuration");
