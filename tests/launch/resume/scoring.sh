@@ -25,12 +25,14 @@ score() {
   job=$!
 }
 whole_parts() { find "$1/$parts" -name "part.*-of-[0-9][0-9][0-9][0-9][0-9]" 2>/dev/null | wc -l || true; }
+# What the passes took so far is written after a part, so that a kill between the two finds none beside the first.
+costs_are_kept() { [ "$kind" = embeddings ] || grep -qs '"seconds": *[0-9.]*[1-9]' "$1/$parts/cost.json"; }
 # kill_after PARTS RANKS OUTPUT: SIGKILL of a random rank once so many files of parts are there.
 kill_after() {
   local wanted=$1 ranks=$2 output=$3 victim
   victim=$(random_rank "$ranks")
   for _ in $(seq 6000); do
-    [ "$(whole_parts "$output")" -ge "$wanted" ] && break
+    [ "$(whole_parts "$output")" -ge "$wanted" ] && costs_are_kept "$output" && break
     kill -0 "$job" 2>/dev/null || die "the scoring ended before it could be killed"
     sleep 0.01
   done
@@ -38,7 +40,7 @@ kill_after() {
   ends_with any
   [ "$job_code" -ne 0 ] || die "the scoring was over when the signal came"
   [ ! -e "$output/$file" ] || die "a killed scoring left $file"
-  [ "$kind" = embeddings ] || grep -q '"seconds": *[0-9.]*[1-9]' "$output/$parts/cost.json" || die "what it took so far is not kept"
+  costs_are_kept "$output" || die "what it took so far is not kept"
 }
 same() { cmp "$1" "$2" || die "$2 does not have the bytes of the unbroken scoring"; }
 
