@@ -6,10 +6,11 @@
 #include <stdexcept>
 #include <vector>
 
+#include "eval/metrics/nan.h"
+
 namespace diffprob::eval {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kTail = 0.05;  // on both sides together
 

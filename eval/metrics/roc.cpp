@@ -9,10 +9,10 @@
 
 #include <c10/util/Exception.h>
 
+#include "eval/metrics/nan.h"
+
 namespace diffprob::eval {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// How many of the descending scores are above / not below a score.
 std::int64_t count_above(const std::vector<double>& scores, double score) {

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <utility>
 
 #include <c10/util/Exception.h>
+
+#include "eval/metrics/nan.h"
 
 namespace diffprob::eval {
 namespace {
@@ -199,7 +200,6 @@ ValAtFar val_at_far(std::span<const double> distances, const std::vector<bool>& 
     const Accepted training = counts.training(fold);
     // As the reference, which stops with a division by zero here: a mean over fewer folds would not
     // be comparable.
-    constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
     if (std::min({test.same_pairs, test.different_pairs, training.same_pairs,
                   training.different_pairs}) == 0)
       return {kNan, kNan, kNan};

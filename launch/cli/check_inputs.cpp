@@ -29,10 +29,6 @@ namespace fs = std::filesystem;
 
 using Dataset = std::shared_ptr<const data::Dataset>;
 
-bool trains(const std::string& command) {
-  return command == "train" || command == "run" || command == "sweep";
-}
-
 std::string fingerprint_of(const Dataset& dataset) {
   return dataset ? dataset->fingerprint() : "";
 }

@@ -9,6 +9,7 @@
 #include "launch/checkpoint/list.h"
 #include "launch/cli/check_inputs.h"
 #include "launch/cli/commands.h"
+#include "launch/cli/input_checks.h"
 #include "launch/config/without_effect.h"
 #include "launch/inputs/kept_list.h"
 #include "launch/inputs/open_data.h"
@@ -47,10 +48,6 @@ void warn_about_fp16_on_cpu(const std::string& command, const Config& config) {
           "use fp32, or a GPU",
           key);
   }
-}
-
-bool trains(const std::string& command) {
-  return command == "train" || command == "run" || command == "sweep";
 }
 
 /// What a training needs, also where its data set is not there yet.

@@ -103,6 +103,10 @@ std::int64_t floor_of(const data::Dataset& dataset, const prune::Floor& floor) {
 
 }  // namespace
 
+bool trains(const std::string& command) {
+  return command == "train" || command == "run" || command == "sweep";
+}
+
 std::shared_ptr<const data::Dataset> check_training_set(const Config& config, Problems& problems) {
   if (is_synthetic(config)) {
     problems.push_back(

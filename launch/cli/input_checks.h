@@ -13,6 +13,8 @@ namespace diffprob::launch {
 /// Each adds what is wrong to the list, "KEY: what", and throws nothing. Not collective.
 using Problems = std::vector<std::string>;
 
+/// Whether the command trains a network.
+[[nodiscard]] bool trains(const std::string& command);
 /// data.train and data.kept, in place. Null when there is a problem.
 [[nodiscard]] std::shared_ptr<const data::Dataset> check_training_set(const Config& config,
                                                                       Problems& problems);

@@ -31,6 +31,7 @@ namespace diffprob::launch {
 
 /// Units of keys that differ from those of the modules' options.
 inline constexpr double kBytesPerMebibyte = 1 << 20;
+inline constexpr double kBytesPerGibibyte = 1 << 30;
 [[nodiscard]] constexpr double mebibytes(std::int64_t bytes) {
   return static_cast<double>(bytes) / kBytesPerMebibyte;
 }

@@ -8,8 +8,6 @@
 namespace diffprob::launch {
 namespace {
 
-constexpr double kGib = 1 << 30;
-
 data::AugmentOptions augmentation(const AugmentConfig& config) {
   data::AugmentOptions options = data::augmentation(config.preset);
   const auto replace = [](float& probability, double given) {
@@ -49,7 +47,7 @@ TrainingData::TrainingData(const Config& config, std::shared_ptr<const data::Dat
     spdlog::info(
         "decoded images are kept in memory: {:.2f} GiB per rank when full",
         static_cast<double>(data::DecodedCache::bytes_for(dataset_->size(), options_.image_size)) /
-            kGib);
+            kBytesPerGibibyte);
   }
   const data::SamplingOptions& sampling = config.data.sampling;
   if (sampling.kind == data::Sampling::kWeighted) {
@@ -70,7 +68,8 @@ bool TrainingData::wants_resident() const {
     return false;
   }
   const double needed =
-      static_cast<double>(ResidentImages::bytes_for(dataset_->size(), options_.image_size)) / kGib;
+      static_cast<double>(ResidentImages::bytes_for(dataset_->size(), options_.image_size)) /
+      kBytesPerGibibyte;
   if (needed <= config_.data.resident_gib) return true;
   spdlog::info("data.resident_gib={:g} is not used: {} decoded images are {:.2f} GiB",
                config_.data.resident_gib, dataset_->size(), needed);

@@ -11,7 +11,7 @@
 namespace diffprob::launch {
 namespace {
 
-constexpr std::chrono::seconds kPatience{10};  // for the ranks of a job that is being ended
+constexpr std::chrono::seconds kLockPatience{10};  // for the ranks of a job that is being ended
 
 /// A job of one cell of a sweep shares the folder with those of other cells.
 bool shares_folder(const Config& config) {
@@ -31,7 +31,7 @@ FolderLock lock_folder(const std::string& folder, FolderLock::Mode mode, Runtime
   runtime.control().set_phase(dist::Phase::kStartup);
   if (runtime.is_root()) {
     std::filesystem::create_directories(folder);
-    lock = FolderLock(folder, mode, kPatience);
+    lock = FolderLock(folder, mode, kLockPatience);
   }
   runtime.control().barrier("output folder");
   runtime.control().set_phase(dist::Phase::kStep);

@@ -15,7 +15,7 @@ namespace diffprob::launch {
 namespace {
 namespace fs = std::filesystem;
 
-constexpr auto kPatience = std::chrono::seconds(5);  // for a network file system
+constexpr auto kFileSystemPatience = std::chrono::seconds(5);  // for a network file system
 constexpr auto kPause = std::chrono::milliseconds(50);
 
 /// Folders of a path that are not there yet, innermost first. A folder that may not be searched
@@ -60,7 +60,7 @@ std::string write_file(const std::string& path) {
 }
 
 bool appears(const std::string& path) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
+  const auto end = std::chrono::steady_clock::now() + kFileSystemPatience;
   while (!std::ifstream(path)) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(kPause);

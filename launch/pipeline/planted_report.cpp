@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/files/text_lines.h"
+#include "launch/pipeline/share.h"
 
 namespace diffprob::launch {
 namespace {
@@ -32,10 +33,6 @@ std::vector<std::string> read_kinds(const std::string& path, std::int64_t num_sa
     kinds[static_cast<std::size_t>(index)] = cells[3];
   }
   return kinds;
-}
-
-double share(std::int64_t part, std::int64_t whole) {
-  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
 }
 
 }  // namespace

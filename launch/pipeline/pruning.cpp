@@ -7,6 +7,7 @@
 #include <cmath>
 #include <memory>
 
+#include "launch/pipeline/share.h"
 #include "prune/methods/methods.h"
 
 namespace diffprob::launch {
@@ -50,10 +51,6 @@ constexpr double kMissed = 0.01;      // of all samples: the ratio was not reach
 /// Identities below so many samples count as small.
 constexpr std::int64_t kSmall = 10;
 constexpr double kUnfair = 0.05;  // by so much less of them is kept
-
-double share(std::int64_t part, std::int64_t whole) {
-  return static_cast<double>(part) / static_cast<double>(std::max<std::int64_t>(whole, 1));
-}
 
 std::string loss_of_small_identities(const prune::PruneResult& result) {
   const prune::FairnessGroup small = result.fairness.smaller_than(kSmall);

@@ -9,7 +9,6 @@ namespace {
 
 constexpr double kFloat = 4;
 constexpr double kImage = 112 * 112 * 3;
-constexpr double kGibibyte = 1 << 30;
 
 double size_of(at::ScalarType type) {
   return static_cast<double>(c10::elementSize(type));
@@ -84,7 +83,7 @@ void add_disk(const Config& config, const NetworkMemory& network, const DataSize
 /// All images if they fit into `gib`, as the loader decides, else nothing.
 double images_bytes(const DataSize& data, double gib) {
   const double bytes = static_cast<double>(data.images) * kImage;
-  return bytes <= gib * kGibibyte ? bytes : 0;
+  return bytes <= gib * kBytesPerGibibyte ? bytes : 0;
 }
 
 }  // namespace

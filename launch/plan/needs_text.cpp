@@ -10,9 +10,8 @@ namespace {
 constexpr double kScoreBytes = 44;  // a sample, in scores.h5
 
 std::string bytes_text(double bytes) {
-  constexpr double kGibibyte = 1 << 30;
-  return bytes >= kGibibyte ? fmt::format("{:.1f} GiB", bytes / kGibibyte)
-                            : fmt::format("{:.0f} MiB", bytes / kBytesPerMebibyte);
+  return bytes >= kBytesPerGibibyte ? fmt::format("{:.1f} GiB", bytes / kBytesPerGibibyte)
+                                    : fmt::format("{:.0f} MiB", bytes / kBytesPerMebibyte);
 }
 
 std::string row(const std::string& name, const std::string& value) {

@@ -31,7 +31,7 @@ namespace {
 
 using prune::HalfBits;
 
-constexpr int kFormatVersion = 1;
+constexpr int kEmbeddingsFormat = 1;
 constexpr std::int64_t kIndexBytes = sizeof(std::uint32_t);
 constexpr std::int64_t kMostPartBytes = std::int64_t{256} << 20;  // of all ranks: rank 0 reads it
 
@@ -58,7 +58,7 @@ PartsPlan parts_plan(const prune::EmbeddingSourceInfo& info, const Config& confi
   return {info.num_samples,
           kIndexBytes + info.columns() * bytes_of_value(config),
           {{"format", "diffprob-embedding-part"},
-           {"format_version", kFormatVersion},
+           {"format_version", kEmbeddingsFormat},
            {"dataset_fingerprint", info.dataset_fingerprint},
            {"model_fingerprint", info.model_fingerprint},
            {"columns", info.columns()},

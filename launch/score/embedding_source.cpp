@@ -11,8 +11,6 @@
 namespace diffprob::launch {
 namespace {
 
-constexpr double kBytesPerGib = 1 << 30;
-
 bool same_batches(const std::vector<EmbeddedBatch>& kept,
                   const std::vector<prune::SampleRange>& batches) {
   return kept.size() == batches.size() &&
@@ -52,7 +50,7 @@ void EmbeddingSource::keep(const std::vector<prune::SampleRange>& batches, std::
     rows += of_ranks[static_cast<std::size_t>(runtime_.rank())];
   }
   const std::int64_t most = runtime_.control().all_reduce(rows, dist::ReduceOp::kMax);
-  const double gib = static_cast<double>(most * dim * 4) / kBytesPerGib;
+  const double gib = static_cast<double>(most * dim * 4) / kBytesPerGibibyte;
   keeps_ = gib <= config_.score.keep_gib;
   if (!keeps_)
     spdlog::info(

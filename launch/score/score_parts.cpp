@@ -8,7 +8,7 @@
 namespace diffprob::launch {
 namespace {
 
-constexpr int kFormatVersion = 2;
+constexpr int kScorePartsFormat = 2;
 static_assert(std::endian::native == std::endian::little,
               "records are written as they lie in memory");
 
@@ -16,7 +16,7 @@ PartsPlan parts_plan(const ScorePlan& plan) {
   return {plan.num_samples,
           static_cast<std::int64_t>(sizeof(prune::ScoreRecord)),
           {{"format", "diffprob-score-part"},
-           {"format_version", kFormatVersion},
+           {"format_version", kScorePartsFormat},
            {"dataset_fingerprint", plan.dataset_fingerprint},
            {"model_fingerprint", plan.model_fingerprint},
            {"margin", plan.margin},

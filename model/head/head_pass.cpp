@@ -3,17 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
+#include "model/head/minus_infinity.h"
 #include "model/softmax/row_norms.h"
 
 namespace diffprob::model {
-namespace {
-
-constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
-
-}  // namespace
+namespace {}  // namespace
 
 HeadPass::HeadPass(StepClasses classes, at::Tensor x, const Margin& margin, LogitBuffer buffer)
     : classes_(std::move(classes)),

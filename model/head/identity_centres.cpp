@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "model/head/gathered_batch.h"
+#include "model/head/minus_infinity.h"
 #include "model/head/sharded_head.h"
 
 namespace diffprob::model {
@@ -86,8 +86,7 @@ at::Tensor IdentityCentres::centres() const {
 
 at::Tensor IdentityCentres::leave_one_out(const at::Tensor& unit, const at::Tensor& labels) const {
   const at::NoGradGuard no_grad;
-  at::Tensor cosines =
-      at::full({unit.size(0)}, -std::numeric_limits<double>::infinity(), unit.options());
+  at::Tensor cosines = at::full({unit.size(0)}, kMinusInfinity, unit.options());
   if (local_classes() == 0 || unit.size(0) == 0) return cosines;
   const at::Tensor own = labels - first_class_;
   if (unit.is_cpu())
@@ -137,7 +136,7 @@ void IdentityCentres::leave_one_out_on_device(const at::Tensor& unit, const at::
   at::Tensor found = others.mul(unit.to(at::kDouble)).sum(1).div_(lengths).clamp_(-1.0, 1.0);
   found.masked_fill_(lengths < kShortest, 0.0);
   found.masked_fill_(counts_.index_select(0, place) <= 1, 1.0);
-  cosines.copy_(at::where(here, found, -std::numeric_limits<double>::infinity()));
+  cosines.copy_(at::where(here, found, kMinusInfinity));
 }
 
 }  // namespace diffprob::model

@@ -10,12 +10,12 @@
 #include <mutex>
 #include <utility>
 
+#include "model/head/minus_infinity.h"
 #include "model/softmax/row_norms.h"
 
 namespace diffprob::model {
 namespace {
 
-constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 constexpr std::int64_t kNoClass = std::numeric_limits<std::int32_t>::max();
 /// Rows per matrix product. MKL packs the classes of a block again for each product, so there
 /// should be few.

@@ -2,16 +2,14 @@
 
 #include <ATen/ATen.h>
 
-#include <limits>
 #include <utility>
 
+#include "model/head/minus_infinity.h"
 #include "model/softmax/gpu_ops.h"
 #include "model/softmax/row_norms.h"
 
 namespace diffprob::model {
 namespace {
-
-constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
 at::Tensor cosines(const at::Tensor& centres, const at::Tensor& x) {
   const at::Tensor c = centres.to(at::kDouble);

@@ -10,8 +10,6 @@
 namespace diffprob::model {
 namespace {
 
-constexpr std::int64_t kFaceSide = 112;
-
 /// Side after a 3x3 convolution with padding 1.
 std::int64_t side_after(std::int64_t side, std::int64_t stride) {
   return (side - 1) / stride + 1;

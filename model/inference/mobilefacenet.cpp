@@ -11,8 +11,6 @@
 namespace diffprob::model {
 namespace {
 
-constexpr std::int64_t kFaceSide = 112;
-
 /// Convolution, batch norm and perhaps PReLU.
 struct Layer {
   InferenceConvolution convolution;

@@ -8,6 +8,9 @@
 
 namespace diffprob::model {
 
+/// Pixels of a side of the faces that a trunk takes.
+inline constexpr std::int64_t kFaceSide = 112;
+
 /// The folded layers before the last linear map.
 class InferenceTrunk {
  public:

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "model/weights/limits.h"
 #include "model/weights/pickled_tensors.h"
 
 namespace diffprob::model {
@@ -12,8 +13,7 @@ namespace {
 
 // A damaged file may hold itself, or share dictionaries so that they multiply.
 constexpr int kMostLevels = 8;
-constexpr std::size_t kMostVisits = std::size_t{1} << 22, kMostEntries = std::size_t{1} << 16,
-                      kLongestName = 1024;
+constexpr std::size_t kMostVisits = std::size_t{1} << 22;
 
 bool is_mapping(const data::PickleValue& value) {
   return value.is(data::PickleKind::kDict) || value.is_call("collections.OrderedDict");

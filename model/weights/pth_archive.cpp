@@ -9,13 +9,12 @@
 
 #include "model/weights/little_endian.h"
 #include "model/weights/stored_zip.h"
+#include "model/weights/zip_format.h"
 
 namespace diffprob::model {
 namespace {
 
-constexpr std::uint64_t kAlignment = 64;
-constexpr std::uint64_t kLocalHeader = 30, kExtraHead = 4;
-constexpr std::uint32_t kInZip64 = 0xffffffffu;  // the number is in the zip64 field
+constexpr std::uint64_t kRecordAlignment = 64, kExtraHead = 4;
 constexpr std::size_t kPiece = std::size_t{1}
                                << 18;  // stays in the cache between the CRC and the sink
 constexpr const char* kFolder = "archive/";
@@ -133,16 +132,16 @@ std::string PthArchive::local_header(const Record& record) {
   std::string extra = zip64_field(record.size, 0, record.header_offset);
   const std::uint64_t begin =
       record.header_offset + kLocalHeader + name.size() + extra.size() + kExtraHead;
-  const std::uint64_t padding = (kAlignment - begin % kAlignment) % kAlignment;
+  const std::uint64_t padding = (kRecordAlignment - begin % kRecordAlignment) % kRecordAlignment;
   extra += "FB" + packed(u16(padding)) + std::string(padding, 'Z');
-  return packed(std::uint32_t{0x04034b50}, std::uint16_t{0}, flags_of(record.size),
-                std::uint16_t{0}, std::uint32_t{0},  //
+  return packed(kLocalMagic, std::uint16_t{0}, flags_of(record.size), std::uint16_t{0},
+                std::uint32_t{0},  //
                 std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}, u16(name.size()),
                 u16(extra.size()), name, extra);
 }
 
 std::string PthArchive::descriptor(const Record& record) {
-  const std::string head = packed(std::uint32_t{0x08074b50}, record.crc);
+  const std::string head = packed(kDescriptorMagic, record.crc);
   const bool wide = is_wide(record.size) || is_wide(record.header_offset);
   return head +
          (wide ? packed(record.size, record.size) : packed(u32(record.size), u32(record.size)));
@@ -152,10 +151,9 @@ std::string PthArchive::central_header(const Record& record) {
   const std::string name = kFolder + record.name;
   const std::string extra = zip64_field(record.size, record.size, record.header_offset);
   const std::uint16_t none = 0;  // versions, method, comment, disk, attributes
-  return packed(std::uint32_t{0x02014b50}, none, none, flags_of(record.size), none,
-                std::uint32_t{0}, record.crc, u32(record.size), u32(record.size), u16(name.size()),
-                u16(extra.size()), none, none, none, std::uint32_t{0}, u32(record.header_offset),
-                name, extra);
+  return packed(kCentralMagic, none, none, flags_of(record.size), none, std::uint32_t{0},
+                record.crc, u32(record.size), u32(record.size), u16(name.size()), u16(extra.size()),
+                none, none, none, std::uint32_t{0}, u32(record.header_offset), name, extra);
 }
 
 /// The zip64 end record, its locator, and the end record.
@@ -163,11 +161,11 @@ std::string PthArchive::end_of_directory(std::uint64_t directory_size) const {
   const std::uint64_t count = records_.size();
   const std::uint64_t offset = size_ - directory_size;
   const std::uint32_t disk = 0;
-  return packed(std::uint32_t{0x06064b50}, std::uint64_t{44}, std::uint16_t{0x031e},
-                std::uint16_t{45}, disk, disk, count, count, directory_size, offset) +
-         packed(std::uint32_t{0x07064b50}, disk, size_, std::uint32_t{1}) +
-         packed(std::uint32_t{0x06054b50}, std::uint16_t{0}, std::uint16_t{0}, u16(count),
-                u16(count), u32(directory_size), u32(offset), std::uint16_t{0});
+  return packed(kZip64EndMagic, std::uint64_t{44}, std::uint16_t{0x031e}, std::uint16_t{45}, disk,
+                disk, count, count, directory_size, offset) +
+         packed(kZip64LocatorMagic, disk, size_, std::uint32_t{1}) +
+         packed(kEndMagic, std::uint16_t{0}, std::uint16_t{0}, u16(count), u16(count),
+                u32(directory_size), u32(offset), std::uint16_t{0});
 }
 
 }  // namespace diffprob::model

@@ -6,13 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "data/error.h"
+#include "model/weights/limits.h"
 
 namespace diffprob::model {
 namespace {
 
 using Json = nlohmann::json;
-constexpr std::size_t kMostEntries = std::size_t{1} << 16, kMostDimensions = 64,
-                      kLongestName = 1024;
+constexpr std::size_t kMostDimensions = 64;
 constexpr const char* kMetadata = "__metadata__";
 
 /// Takes the events of the parser; no tree is built, and nothing deeper than the format has is

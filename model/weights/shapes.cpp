@@ -14,15 +14,15 @@
 namespace diffprob::model {
 namespace {
 
-enum class Form { kZip, kLegacy, kOther };
+enum class PickledForm { kZip, kLegacy, kOther };
 
-Form form_of(const std::string& path) {
+PickledForm pickled_form(const std::string& path) {
   const data::InputFile file(path);
   std::string start(legacy_magic().size(), '\0');
-  if (file.size() < static_cast<std::int64_t>(start.size())) return Form::kOther;
+  if (file.size() < static_cast<std::int64_t>(start.size())) return PickledForm::kOther;
   file.read(0, std::as_writable_bytes(std::span(start)));
-  if (start.starts_with("PK")) return Form::kZip;
-  return start == legacy_magic() ? Form::kLegacy : Form::kOther;
+  if (start.starts_with("PK")) return PickledForm::kZip;
+  return start == legacy_magic() ? PickledForm::kLegacy : PickledForm::kOther;
 }
 
 at::Tensor shape_of_storage(const std::string& key, at::ScalarType type, std::int64_t elements,
@@ -34,14 +34,15 @@ at::Tensor shape_of_storage(const std::string& key, at::ScalarType type, std::in
 }  // namespace
 
 StateDict read_weight_shapes(const std::string& path) {
-  const Form form = form_of(path);
+  const PickledForm form = pickled_form(path);
   StateDict result;
-  if (form == Form::kOther) {  // safetensors, of which the values are read, or an error
+  if (form == PickledForm::kOther) {  // safetensors, of which the values are read, or an error
     for (const auto& [name, tensor] : read_weight_entries(path))
       result.emplace_back(name, tensor.to(at::kMeta));
     return result;
   }
-  const PickledFile file = form == Form::kZip ? open_zip_weights(path) : open_legacy_weights(path);
+  const PickledFile file =
+      form == PickledForm::kZip ? open_zip_weights(path) : open_legacy_weights(path);
   PickledTensors shapes(shape_of_storage);
   for (const auto& [name, value] : pickled_entries(file.pickle.root()))
     result.emplace_back(name, shapes.read(name, *value));

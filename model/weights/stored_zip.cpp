@@ -6,17 +6,10 @@
 #include <vector>
 
 #include "data/error.h"
+#include "model/weights/zip_format.h"
 
 namespace diffprob::model {
 namespace {
-
-constexpr std::size_t kLocalHeader = 30, kCentralHeader = 46, kEnd = 22, kZip64Locator = 20,
-                      kZip64End = 56;
-constexpr std::uint32_t kLocalMagic = 0x04034b50, kCentralMagic = 0x02014b50,
-                        kEndMagic = 0x06054b50, kZip64LocatorMagic = 0x07064b50,
-                        kZip64EndMagic = 0x06064b50;
-/// A 32-bit field that lies in the zip64 extra field instead.
-constexpr std::uint32_t kInZip64 = 0xffffffffu;
 
 std::uint64_t little_endian(std::span<const std::byte> bytes, std::size_t offset,
                             std::size_t width) {

@@ -154,7 +154,7 @@ eval::Series series_of(const Sweep& sweep, std::size_t method, const std::string
   return series;
 }
 
-std::string spoken(const eval::Series& series) {
+std::string spoken_points(const eval::Series& series) {
   std::string text = " " + series.name + ":";
   for (std::size_t i = 0; i < series.x.size(); ++i)
     text += fmt::format(" {:.2f} at {:g} %{}", series.y[i], series.x[i],
@@ -214,7 +214,7 @@ eval::Plot plot_of(const Sweep& sweep, const std::string& title, const std::stri
   for (std::size_t method = 0; method < sweep.methods.size(); ++method) {
     eval::Series series = series_of(sweep, method, set, value);
     if (series.x.empty()) continue;
-    plot.description += spoken(series);
+    plot.description += spoken_points(series);
     plot.series.push_back(std::move(series));
   }
   move_apart(plot);

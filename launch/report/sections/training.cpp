@@ -7,6 +7,7 @@
 
 #include "eval/page/plot.h"
 #include "eval/page/table.h"
+#include "launch/config/config.h"
 #include "launch/observe/progress.h"
 #include "launch/report/json.h"
 #include "launch/report/models.h"
@@ -42,7 +43,7 @@ constexpr std::array<Quantity, 5> kQuantities = {{
 }};
 
 /// Ends of a curve in words, for those who cannot see it.
-std::string spoken(const eval::Series& series) {
+std::string spoken_ends(const eval::Series& series) {
   if (series.name.empty() || series.y.empty()) return "";
   return fmt::format(" {}: from {:.4g} to {:.4g}.", series.name, series.y.front(), series.y.back());
 }
@@ -67,7 +68,7 @@ eval::Plot plot_of(const Quantity& quantity, const ReportRuns& runs, const Repor
       for (const double value : curves.*quantity.values) series.y.push_back(quantity.scale * value);
       series.colour = row.colour;
       series.thin = training != row.trainings.front();
-      plot.description += spoken(series);
+      plot.description += spoken_ends(series);
       plot.series.push_back(eval::thinned(std::move(series), kMostPoints));
     }
   }
@@ -94,7 +95,7 @@ eval::Plot verification_plot(const std::string& set, const ReportRuns& runs, con
       if (series.y.empty()) continue;
       series.colour = row.colour;
       series.thin = training != row.trainings.front();
-      plot.description += spoken(series);
+      plot.description += spoken_ends(series);
       plot.series.push_back(eval::thinned(std::move(series), kMostPoints));
     }
   }
@@ -169,10 +170,10 @@ void add_costs(eval::Table& table, const std::string& run, const ReportTraining&
        {or_dash(speed, fmt::format("{:.1f}", speed)), "", ""},
        {std::isfinite(wait) ? fmt::format("{:.1f} %", 100 * wait) : "-", "", ""},
        {or_dash(curves.host_peak_bytes,
-                fmt::format("{:.2f} GiB", curves.host_peak_bytes / (1 << 30))),
+                fmt::format("{:.2f} GiB", curves.host_peak_bytes / kBytesPerGibibyte)),
         "", ""},
        {or_dash(curves.device_peak_bytes,
-                fmt::format("{:.2f} GiB", curves.device_peak_bytes / (1 << 30))),
+                fmt::format("{:.2f} GiB", curves.device_peak_bytes / kBytesPerGibibyte)),
         "", ""},
        {std::to_string(curves.skipped_updates), "", ""}});
 }
