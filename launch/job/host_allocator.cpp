@@ -13,11 +13,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define DIFFPROB_SANITIZED 1
-#else
-#define DIFFPROB_SANITIZED 0
-#endif
+#include "launch/job/sanitized.h"
 
 namespace diffprob::launch {
 namespace {
@@ -165,8 +161,7 @@ bool is_installed() {
 }  // namespace
 
 void install_host_allocator() {
-  if constexpr (DIFFPROB_SANITIZED == 0)
-    c10::SetCPUAllocator(&HostAllocator::instance(), /*priority=*/1);
+  if constexpr (!kSanitized) c10::SetCPUAllocator(&HostAllocator::instance(), /*priority=*/1);
 }
 
 HostAllocations host_allocations() {
