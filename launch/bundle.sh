@@ -158,9 +158,14 @@ minimal_glibc() {
   own_binaries | xargs readelf -W --version-info | grep -o 'GLIBC_2\.[0-9]*' | sort -uV | tail -n 1 | sed 's/GLIBC_//'
 }
 
+# What the bundle is made of, for those who must know it: packages with versions, in SPDX.
+write_sbom() {
+  local wheels=()
+  if $with_libtorch; then wheels=(launch/packaging/libtorch.txt); fi
+  launch/bundle/sbom.py "$name" "$version" "$stage/../packages.txt" "${torch_version:-unknown}" "${wheels[@]}" >"$stage/SBOM.spdx.json"
+}
+
 write_description() {
-  local torch_version
-  torch_version=$(sed -n "s/^__version__ = '\(.*\)'/\1/p" "$libtorch/version.py" 2>/dev/null || cat "$libtorch/build-version" 2>/dev/null || true)
   {
     printf '%s\n' "$name"
     printf 'commit     %s\n' "$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)"
@@ -194,6 +199,8 @@ copy_libraries
 set_paths
 copy_licenses
 if $with_libtorch; then copy_libtorch; fi
+torch_version=$(sed -n "s/^__version__ = '\(.*\)'/\1/p" "$libtorch/version.py" 2>/dev/null || cat "$libtorch/build-version" 2>/dev/null || true)
+write_sbom
 write_description
 
 output=${output:-$PWD/build/bundle/$name.tar.gz}

@@ -11,7 +11,7 @@
 # DIFFPROB_CACHE=DIR      where the wheel's virtual environment lives (default: ${XDG_CACHE_HOME:-~/.cache}/diffprob)
 set -euo pipefail
 
-readonly torch_version=2.11.0
+readonly torch_version=2.11.0  # with what belongs to it in packaging/libtorch.txt
 readonly numpy_version=2.2.6
 readonly onnx_version=1.23.2
 readonly onnxruntime_version=1.32.0
@@ -70,11 +70,13 @@ install_libtorch() {
   flock -w 1800 9 || die "another setup has held $cache/.lock for 30 minutes"
   [ -e "$venv/.complete" ] && return 0
   say "installing LibTorch $torch_version (wheel from PyPI, about 4.7 GB on disk) into $venv"
-  local log=$cache/pip.log
+  local log=$cache/pip.log wheels=(--require-hashes -r "$(dirname "$0")/packaging/libtorch.txt")
+  if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    say "hashes are pinned for Python 3.11 and later, this is $(python3 -V): the wheels are installed by version alone"
+    wheels=("torch==$torch_version" "numpy==$numpy_version")
+  fi
   rm -rf "$venv"
-  if ! { python3 -m venv "$venv" &&
-         "$venv/bin/python" -m pip -q --disable-pip-version-check install \
-           "torch==$torch_version" "numpy==$numpy_version"; } >"$log" 2>&1; then
+  if ! { python3 -m venv "$venv" && "$venv/bin/python" -m pip -q --disable-pip-version-check install "${wheels[@]}"; } >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     die "pip could not install torch==$torch_version; its whole output is in $log"
   fi
