@@ -4,6 +4,7 @@
 #include "launch/cli/distributed_commands.h"
 #include "launch/cli/export.h"
 #include "launch/cli/local_commands.h"
+#include "launch/cli/manual/completion.h"
 #include "launch/cli/report_command.h"
 #include "launch/conversion/convert.h"
 #include "launch/duplicates/commands.h"
@@ -34,6 +35,8 @@ const std::vector<Command>& commands() {
       {"report", "make an HTML page of one run, or of several side by side", report_command},
       {"config", "show keys and defaults, check a configuration", config_command},
       {"info", "describe this build and its devices, or the cost of a network", info_command},
+      {"completion", "print a completion script for bash or zsh, or the manual page",
+       completion_command},
       {"help", "show this text, or that of one command", help_command},
   };
   return table;

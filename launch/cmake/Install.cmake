@@ -11,6 +11,18 @@ install(DIRECTORY launch/slurm DESTINATION ${scripts} USE_SOURCE_PERMISSIONS OPT
 install(FILES launch/environment.sh DESTINATION ${scripts} OPTIONAL)
 install(PROGRAMS launch/supervise.sh DESTINATION ${scripts} OPTIONAL)
 
+# What the program prints itself: completion of bash and zsh, the manual page.
+foreach(kind_and_file "bash bash-completion/completions/diffprob" "zsh zsh/site-functions/_diffprob" "man man/man1/diffprob.1")
+  string(REPLACE " " ";" pair ${kind_and_file})
+  list(GET pair 0 kind)
+  list(GET pair 1 file)
+  install(CODE "
+    set(file \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/${file}\")
+    cmake_path(GET file PARENT_PATH folder)
+    file(MAKE_DIRECTORY \"\${folder}\")
+    execute_process(COMMAND \"$<TARGET_FILE:diffprob>\" completion ${kind} OUTPUT_FILE \"\${file}\" COMMAND_ERROR_IS_FATAL ANY)")
+endforeach()
+
 # With the folders of the source, so that links from one page to another hold; the tests have pages and a list that others link to.
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES launch/docs/report.png launch/docs/architecture.svg DESTINATION ${CMAKE_INSTALL_DOCDIR}/launch/docs)

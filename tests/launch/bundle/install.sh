@@ -10,7 +10,8 @@ die() { echo "FAILED: $*"; tail -n 20 "$log"; exit 1; }
 "$cmake" --install "$build" --prefix "$work/usr" >"$log" 2>&1 || die "cmake --install"
 for file in bin/diffprob share/diffprob/launch/environment.sh share/diffprob/launch/configs/quickstart.yaml share/doc/diffprob/README.md \
   share/doc/diffprob/LICENSE share/doc/diffprob/data/FORMATS.md share/doc/diffprob/prune/README.md share/doc/diffprob/launch/checkpoint/CHECKPOINT_FORMAT.md \
-  share/doc/diffprob/launch/docs/training.md share/doc/diffprob/launch/docs/report.png share/doc/diffprob/launch/docs/architecture.svg; do
+  share/doc/diffprob/launch/docs/training.md share/doc/diffprob/launch/docs/report.png share/doc/diffprob/launch/docs/architecture.svg \
+  share/bash-completion/completions/diffprob share/zsh/site-functions/_diffprob share/man/man1/diffprob.1; do
   [ -s "$work/usr/$file" ] || die "no $file"
 done
 [ -z "$(find "$work/usr" -name '*.cpp' -o -name '*.h' -o -name '*.a' -o -name CMakeLists.txt)" ] || die "sources or build products were installed"
