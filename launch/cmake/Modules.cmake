@@ -3,6 +3,9 @@
 add_library(diffprob_warnings INTERFACE)
 target_compile_options(diffprob_warnings INTERFACE $<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-Wall;-Wextra;-Wshadow;-Wnon-virtual-dtor;-Woverloaded-virtual;-Wimplicit-fallthrough>
   $<$<AND:$<BOOL:${DIFFPROB_WERROR}>,$<NOT:$<COMPILE_LANGUAGE:CUDA>>>:-Werror>)
+if(DIFFPROB_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(diffprob_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)  # takes the included sources for headers
+endif()
 if(DIFFPROB_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(diffprob_warnings INTERFACE -Wno-maybe-uninitialized)  # false alarms in instrumented std::function and LibTorch
 endif()
@@ -28,11 +31,17 @@ endif()
 # every translation unit anew, which took 16 s of CPU each, against 5 s with these. Sources include the narrow headers that they use.
 file(WRITE ${PROJECT_BINARY_DIR}/pch/torch_pch.cpp.in "// holds the shared precompiled header\n")
 configure_file(${PROJECT_BINARY_DIR}/pch/torch_pch.cpp.in ${PROJECT_BINARY_DIR}/pch/torch_pch.cpp COPYONLY)
+set(torch_headers <torch/types.h> <torch/csrc/autograd/custom_function.h> <torch/nn/module.h> <algorithm> <chrono> <filesystem>
+  <functional> <memory> <optional> <span> <string> <vector>)
 add_library(diffprob_torch_pch STATIC ${PROJECT_BINARY_DIR}/pch/torch_pch.cpp)
 target_link_libraries(diffprob_torch_pch PUBLIC diffprob_flags diffprob_dep::torch)
-target_precompile_headers(diffprob_torch_pch PRIVATE <torch/types.h> <torch/csrc/autograd/custom_function.h>
-  <torch/nn/module.h> <algorithm> <chrono> <filesystem> <functional> <memory> <optional>
-  <span> <string> <vector>)
+target_precompile_headers(diffprob_torch_pch PRIVATE ${torch_headers})
+if(DIFFPROB_BUILD_TESTS)  # GoogleTest's with them, for the tests: a sixth of the time of each
+  find_package(GTest REQUIRED)
+  add_library(diffprob_test_pch STATIC ${PROJECT_BINARY_DIR}/pch/torch_pch.cpp)
+  target_link_libraries(diffprob_test_pch PUBLIC diffprob_flags diffprob_dep::torch GTest::gtest GTest::gmock)
+  target_precompile_headers(diffprob_test_pch PRIVATE ${torch_headers} <gtest/gtest.h> <gmock/gmock.h>)
+endif()
 
 # A library of one folder; its rooms add their sources with diffprob_add_room.
 function(diffprob_add_module name)
@@ -43,17 +52,28 @@ function(diffprob_add_module name)
   if(arg_TORCH_PCH)
     target_precompile_headers(diffprob_${name} REUSE_FROM diffprob_torch_pch)
   endif()
+  set_target_properties(diffprob_${name} PROPERTIES UNITY_BUILD ${DIFFPROB_UNITY} UNITY_BUILD_MODE GROUP)
 endfunction()
 
-# diffprob_add_room(MODULE [TORCH ...] [PLAIN ...] [VECTOR ...] [KERNELS ...]): the sources of a room, each named once.
-# TORCH: compiled with LibTorch's precompiled header. PLAIN: without it, which saves seconds per file. VECTOR: without it, and
+# diffprob_add_room(MODULE [TORCH ...] [ALONE ...] [PLAIN ...] [VECTOR ...] [KERNELS ...]): the sources of a room, each named once.
+# TORCH: compiled with LibTorch's precompiled header. ALONE: likewise, but always a translation unit of its own, because
+# tests/launch/faults wraps calls to it, which the linker can only do between units. PLAIN: without it, which saves seconds per file. VECTOR: without it, and
 # with -O3, because -O2 leaves their loops scalar. KERNELS: for nvcc, which warns of registers that spill to memory.
+# With DIFFPROB_UNITY, the sources of a room with TORCH are one translation unit: what LibTorch's headers leave to be
+# instantiated in each one (3.6 s with GCC 12) is then done once a room. Names in unnamed namespaces differ within a room for that.
 function(diffprob_add_room module)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "TORCH;PLAIN;VECTOR;KERNELS")
-  target_sources(diffprob_${module} PRIVATE ${arg_TORCH} ${arg_PLAIN} ${arg_VECTOR} ${arg_KERNELS})
-  if(arg_PLAIN OR arg_VECTOR)
-    set_source_files_properties(${arg_PLAIN} ${arg_VECTOR} TARGET_DIRECTORY diffprob_${module}
-      PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "TORCH;ALONE;PLAIN;VECTOR;KERNELS")
+  target_sources(diffprob_${module} PRIVATE ${arg_TORCH} ${arg_ALONE} ${arg_PLAIN} ${arg_VECTOR} ${arg_KERNELS})
+  set(without_header ${arg_VECTOR})
+  if(DIFFPROB_UNITY AND arg_TORCH)
+    cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE room)
+    string(REPLACE "/" "_" room ${room})
+    set_source_files_properties(${arg_TORCH} ${arg_PLAIN} TARGET_DIRECTORY diffprob_${module} PROPERTIES UNITY_GROUP ${room})
+  else()
+    list(APPEND without_header ${arg_PLAIN})
+  endif()
+  if(without_header)
+    set_source_files_properties(${without_header} TARGET_DIRECTORY diffprob_${module} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
   endif()
   if(arg_VECTOR)
     set_source_files_properties(${arg_VECTOR} TARGET_DIRECTORY diffprob_${module}
@@ -69,11 +89,11 @@ function(diffprob_add_room module)
   endif()
 endfunction()
 
-# Executables are compiled as libraries are (-fPIC, not -fPIE): the precompiled header is made that way.
-function(diffprob_match_pch name)
+# diffprob_match_pch(NAME torch|test): the program uses that precompiled header, and is compiled as it is (-fPIC, not -fPIE).
+function(diffprob_match_pch name header)
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   target_compile_options(${name} PRIVATE -fPIC)
-  target_precompile_headers(${name} REUSE_FROM diffprob_torch_pch)
+  target_precompile_headers(${name} REUSE_FROM diffprob_${header}_pch)
 endfunction()
 
 # diffprob_add_test(NAME SRCS ... DEPS ... [LABELS ...] [RANKS 1 2 3 4] [TIMEOUT s] [TORCH_PCH] [GPU])
@@ -88,7 +108,7 @@ function(diffprob_add_test name)
   target_link_libraries(${name} PRIVATE diffprob_flags diffprob_warnings ${arg_DEPS} diffprob_test_support)
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)  # a fifth less time in the compiler
   if(arg_TORCH_PCH)
-    diffprob_match_pch(${name})
+    diffprob_match_pch(${name} test)
   endif()
   set(environment DIFFPROB_SOURCE_DIR=${PROJECT_SOURCE_DIR} DIFFPROB_BINARY_DIR=${PROJECT_BINARY_DIR} OMP_NUM_THREADS=2
     OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_base_warn_component_unused=0
@@ -146,6 +166,6 @@ function(diffprob_add_bench name)
   add_executable(${name} EXCLUDE_FROM_ALL ${arg_SRCS})
   target_link_libraries(${name} PRIVATE diffprob_flags diffprob_warnings ${arg_DEPS})
   if(arg_TORCH_PCH)
-    diffprob_match_pch(${name})
+    diffprob_match_pch(${name} torch)
   endif()
 endfunction()

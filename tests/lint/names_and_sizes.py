@@ -71,9 +71,18 @@ def precompile(header, arguments, folder):
     return target
 
 
+def sources_of(entry):
+    """The source of a command, or those of a room that DIFFPROB_UNITY has made one."""
+    path = pathlib.Path(entry["file"])
+    if not path.name.startswith("unity_"):
+        return [str(path)]
+    return [line.split('"')[1] for line in path.read_text().splitlines() if line.startswith("#include")]
+
+
 def commands(build, root, rooms, folder):
-    for entry in json.loads((build / "compile_commands.json").read_text()):
-        name = os.path.relpath(entry["file"], root)
+    entries = json.loads((build / "compile_commands.json").read_text())
+    for source, entry in [(source, entry) for entry in entries for source in sources_of(entry)]:
+        name = os.path.relpath(source, root)
         if not name.endswith(".cpp") or name.split("/")[0] not in FOLDERS:
             continue
         if rooms != {"all"} and os.path.dirname(name) not in rooms:
