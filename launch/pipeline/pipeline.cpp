@@ -131,7 +131,8 @@ class Pipeline {
     if (!runtime_.is_root()) return;
     nlohmann::json summary = {{"models", summary_json(rows_)}, {"seconds", seconds}};
     std::string text = "\nResult of " + config_.output + " (this run took " +
-                       format_duration(seconds) + ")\n\n" + summary_table(rows_);
+                       format_duration(seconds) + ")\n\n" + summary_table(rows_) +
+                       summary_sentence(rows_);
     if (starts_from_given(config_)) {
       summary["given"] = given_model_text(config_);
       text += "\noriginal: " + given_model_text(config_) + ", given and not trained here\n";

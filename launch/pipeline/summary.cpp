@@ -157,7 +157,56 @@ nlohmann::json ijb_summary(const SummaryRow& row) {
   return list;
 }
 
+/// Mean accuracy in % of all sets and seeds, and mean number of images.
+struct Level {
+  double accuracy = 0;
+  double images = 0;
+};
+
+Level level_of(const Group& group) {
+  Level level;
+  double values = 0;
+  for (const auto* row : group.rows) {
+    level.images += static_cast<double>(row->images) / static_cast<double>(group.rows.size());
+    for (const double accuracy : row->accuracy) {
+      level.accuracy += 100 * accuracy;
+      ++values;
+    }
+  }
+  level.accuracy /= values;
+  return level;
+}
+
+/// "2.80 points below original".
+std::string difference_text(const Level& mine, const Level& other, const std::string& name) {
+  const double points = mine.accuracy - other.accuracy;
+  return fmt::format("{:.2f} points {} {}", std::abs(points), points < 0 ? "below" : "above", name);
+}
+
 }  // namespace
+
+std::string summary_sentence(const std::vector<SummaryRow>& rows) {
+  if (rows.empty() || rows[0].sets.empty()) return "";
+  const std::vector<Group> groups = group_by_name(rows);
+  const auto find = [&](const std::string& name) {
+    return std::ranges::find_if(groups, [&](const Group& group) { return group.name == name; });
+  };
+  const auto original = find("original"), random = find("random");
+  if (original == groups.end()) return "";
+  std::string text;
+  for (const Group& group : groups) {
+    if (group.name == "untrained" || group.name == "original" || group.name == "random") continue;
+    const Level mine = level_of(group), all = level_of(*original);
+    text += fmt::format("  {} trained on {:.1f} % of the images: accuracy {}", group.name,
+                        100 * mine.images / all.images, difference_text(mine, all, "original"));
+    if (random != groups.end())
+      text += ",\n  and " + difference_text(mine, level_of(*random), "as many images at random");
+    text += ".\n";
+  }
+  if (!text.empty() && groups.back().rows.size() == 1)
+    text += "  With one seed, a point or two may be chance: diffprob sweep gives intervals.\n";
+  return text.empty() ? "" : "\n" + text;
+}
 
 std::string summary_table(const std::vector<SummaryRow>& rows) {
   std::vector<std::vector<std::string>> lines = {{"model", "images", "identities", "training"}};

@@ -30,6 +30,30 @@ TEST(Summary, SeedsOfOneNameMakeOneRowWithDeviation) {
   EXPECT_EQ(summary_json(rows).size(), 3u);
 }
 
+TEST(Summary, ASentenceSaysWhatTheTableMeans) {
+  std::vector<SummaryRow> rows = {{"untrained", 0, 0, 0, {"lfw", "cfp"}, {0.60, 0.50}},
+                                  {"original", 200, 10, 60, {"lfw", "cfp"}, {0.90, 0.80}},
+                                  {"diffprob", 50, 10, 60, {"lfw", "cfp"}, {0.88, 0.79}}};
+
+  EXPECT_EQ(summary_sentence(rows),
+            "\n  diffprob trained on 25.0 % of the images: accuracy 1.50 points below original.\n"
+            "  With one seed, a point or two may be chance: diffprob sweep gives intervals.\n");
+
+  rows.push_back({"random", 50, 10, 60, {"lfw", "cfp"}, {0.82, 0.78}});
+  EXPECT_THAT(summary_sentence(rows),
+              HasSubstr(",\n  and 3.50 points above as many images at random.\n"));
+  rows.push_back({"random", 50, 10, 60, {"lfw", "cfp"}, {0.92, 0.88}});  // mean now 85
+  EXPECT_THAT(summary_sentence(rows), HasSubstr("1.50 points below as many images at random"));
+  EXPECT_THAT(summary_sentence(rows), Not(HasSubstr("one seed")));
+}
+
+TEST(Summary, WithoutAnOriginalOrASetThereIsNoSentence) {
+  EXPECT_EQ(summary_sentence({}), "");
+  EXPECT_EQ(summary_sentence({{"random", 50, 10, 60, {"lfw"}, {0.8}}}), "");
+  EXPECT_EQ(summary_sentence({{"original", 50, 10, 60, {}, {}}, {"diffprob", 5, 1, 6, {}, {}}}),
+            "");
+}
+
 nlohmann::json ijb_result(double tar) {
   const auto at = [&](double far, bool meaningful) {
     return nlohmann::json{{"far", far}, {"tar_nearest", tar}, {"meaningful", meaningful}};
