@@ -49,19 +49,18 @@ def main():
     name, version, list_of_packages, torch_version = sys.argv[1:5]
     names = sorted(set(open(list_of_packages).read().split()))
     program = package("diffprob", version, f"pkg:generic/diffprob@{version}")
-    parts = list(debian_packages(names)) if names else []
+    contained = list(debian_packages(names)) if names else []
+    needed = []
     if len(sys.argv) == 6:
-        parts += wheels(sys.argv[5])
-        kind = "CONTAINS"
+        contained += wheels(sys.argv[5])
     else:
-        parts.append(package("torch", torch_version, f"pkg:pypi/torch@{torch_version}"))
-        kind = "DEPENDS_ON"  # LibTorch alone, which is the last
+        needed.append(package("torch", torch_version, f"pkg:pypi/torch@{torch_version}"))
     # The same bundle has the same list: builds of distributions set this variable.
     created = datetime.datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", datetime.datetime.now().timestamp())), datetime.timezone.utc)
     relations = [{"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": program["SPDXID"]}]
-    for part in parts:
-        relations.append({"spdxElementId": program["SPDXID"], "relationshipType": kind if part is parts[-1] else "CONTAINS",
-                          "relatedSpdxElement": part["SPDXID"]})
+    for kind, parts in (("CONTAINS", contained), ("DEPENDS_ON", needed)):
+        for part in parts:
+            relations.append({"spdxElementId": program["SPDXID"], "relationshipType": kind, "relatedSpdxElement": part["SPDXID"]})
     json.dump({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
@@ -69,7 +68,7 @@ def main():
         "name": name,
         "documentNamespace": f"https://spdx.org/spdxdocs/{name}-{created:%Y%m%dT%H%M%SZ}",
         "creationInfo": {"created": f"{created:%Y-%m-%dT%H:%M:%SZ}", "creators": [f"Tool: diffprob-bundle-{version}"]},
-        "packages": [program, *parts],
+        "packages": [program, *contained, *needed],
         "relationships": relations,
     }, sys.stdout, indent=1)
     print()

@@ -9,8 +9,6 @@
 #include "model/softmax/row_norms.h"
 
 namespace diffprob::model {
-namespace {}  // namespace
-
 HeadPass::HeadPass(StepClasses classes, at::Tensor x, const Margin& margin, LogitBuffer buffer)
     : classes_(std::move(classes)),
       x_(std::move(x)),
