@@ -16,32 +16,18 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/random/splitmix64.h"
 #include "dist/mpi/environment.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/prune.h"
 #include "prune/tables/score_file.h"
 #include "prune/tables/source_attributes.h"
+#include "tests/bench/long_tail.h"
 
 namespace {
 
 using namespace diffprob;
 
 constexpr double kThreshold = 0.01;
-
-double uniform(std::uint64_t stream, std::uint64_t i) {
-  return static_cast<double>(data::splitmix64(data::splitmix64(stream) + i) >> 11U) * 0x1p-53;
-}
-
-/// One sample each, the rest where v^2 falls: a few large identities, many small ones.
-std::vector<std::int64_t> long_tailed_sizes(std::int64_t samples, std::int64_t identities) {
-  std::vector<std::int64_t> sizes(static_cast<std::size_t>(identities), 1);
-  for (std::int64_t j = identities; j < samples; ++j) {
-    const double v = uniform(1, static_cast<std::uint64_t>(j));
-    ++sizes[static_cast<std::size_t>(v * v * static_cast<double>(identities))];
-  }
-  return sizes;
-}
 
 std::vector<std::int32_t> make_labels(std::int64_t samples, std::int64_t identities,
                                       bool shuffled) {
