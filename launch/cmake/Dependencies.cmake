@@ -20,9 +20,12 @@ endif()
 set(torch_lib ${DIFFPROB_LIBTORCH}/lib)
 cmake_path(GET DIFFPROB_LIBTORCH PARENT_PATH site_packages)
 
-# The wheel's own fmt must not shadow the system's, which spdlog was built with.
+# LibTorch's own fmt must not shadow the one that spdlog was built with. A spdlog without one has a copy inside.
+find_path(DIFFPROB_FMT_INCLUDE fmt/core.h)
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/system_fmt)
-file(CREATE_LINK /usr/include/fmt ${PROJECT_BINARY_DIR}/system_fmt/fmt SYMBOLIC)
+if(DIFFPROB_FMT_INCLUDE)
+  file(CREATE_LINK ${DIFFPROB_FMT_INCLUDE}/fmt ${PROJECT_BINARY_DIR}/system_fmt/fmt SYMBOLIC)
+endif()
 add_library(diffprob_system_fmt INTERFACE)
 target_include_directories(diffprob_system_fmt SYSTEM BEFORE INTERFACE ${PROJECT_BINARY_DIR}/system_fmt)
 
