@@ -14,4 +14,5 @@ if [ -n "${DIFFPROB_FUZZ_SECONDS:-}" ]; then
   ctest --preset fuzz -j "$(nproc)"
 fi
 ./launch/build.sh
-ctest --preset release -j "$(nproc)" "$@"
+# Many tests wait for processes to start or for time to pass, so more of them than cores are run at once.
+ctest --preset release -j "$(($(nproc) + 2))" "$@"
