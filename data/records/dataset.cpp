@@ -9,6 +9,7 @@
 #include "data/records/index.h"
 #include "data/records/reader.h"
 #include "data/records/record_io.h"
+#include "data/records/saved_index.h"
 #include "data/records/table.h"
 #include "data/sets/class_count.h"
 
@@ -147,28 +148,25 @@ void check_layout(const RecordReader& records, const std::vector<RecordEntry>& i
 
 class RecordDataset final : public Dataset {
  public:
-  explicit RecordDataset(const std::string& path) : records_(path) {
-    const auto idx_path = std::filesystem::path(path).replace_extension(".idx");
-    auto entries = std::filesystem::exists(idx_path)
-                       ? read_record_index(idx_path.string(), records_)
-                       : scan_records(records_);
-    HeadScan scan(records_, entries);
-    scan.run();
-    std::ranges::sort(entries, {}, &RecordEntry::key);
-    check_keys(records_, entries);
-    const auto without_image =
-        std::erase_if(entries, [](const RecordEntry& entry) { return entry.label == kNoImage; });
-    check_layout(records_, entries, scan, without_image);
-    count_classes(entries, std::filesystem::path(path).parent_path().string());
-    table_ = RecordTable(entries);
-    scan.digest().update("records of images");
-    scan.digest().update(size());
-    scan.digest().update(num_classes_);
-    fingerprint_ = scan.digest().hex();
+  RecordDataset(const std::string& path, std::int64_t least_indexed_bytes) : records_(path) {
+    const std::filesystem::path rec(path);
+    const auto announced = read_property(rec.parent_path().string());
+    const std::string idx_path = std::filesystem::path(rec).replace_extension(".idx").string();
+    if (records_.file().size() < least_indexed_bytes) {
+      opened_ = read_records(idx_path, announced);
+      return;
+    }
+    const IndexedFiles files = indexed_files(path, idx_path, announced);
+    if (auto saved = read_saved_index(records_, files)) {
+      opened_ = std::move(*saved);
+      return;
+    }
+    opened_ = read_records(idx_path, announced);
+    save_index(path, files, opened_);
   }
 
-  std::int64_t size() const override { return table_.size(); }
-  std::int64_t num_classes() const override { return num_classes_; }
+  std::int64_t size() const override { return opened_.table.size(); }
+  std::int64_t num_classes() const override { return opened_.num_classes; }
   std::int64_t label(std::int64_t index) const override { return entry(index).label; }
   void read(std::int64_t index, std::vector<std::byte>& bytes) const override {
     records_.read_image(entry(index).offset, bytes);
@@ -182,31 +180,48 @@ class RecordDataset final : public Dataset {
   std::string folder() const override {
     return std::filesystem::path(records_.file().path()).parent_path().string();
   }
-  std::string fingerprint() const override { return fingerprint_; }
+  std::string fingerprint() const override { return opened_.fingerprint; }
 
  private:
   RecordEntry entry(std::int64_t index) const {
     if (index < 0 || index >= size())
       throw DataError(records_.file().path() + ": sample " + std::to_string(index) + " of " +
                       std::to_string(size()));
-    return table_[index];
+    return opened_.table[index];
   }
 
-  void count_classes(const std::vector<RecordEntry>& entries, const std::string& folder) {
+  /// Reads the head of every record.
+  SavedIndex read_records(const std::string& idx_path,
+                          std::optional<std::int64_t> announced) const {
+    auto entries = std::filesystem::exists(idx_path) ? read_record_index(idx_path, records_)
+                                                     : scan_records(records_);
+    HeadScan scan(records_, entries);
+    scan.run();
+    std::ranges::sort(entries, {}, &RecordEntry::key);
+    check_keys(records_, entries);
+    const auto without_image =
+        std::erase_if(entries, [](const RecordEntry& entry) { return entry.label == kNoImage; });
+    check_layout(records_, entries, scan, without_image);
+    SavedIndex opened{RecordTable(entries), count_classes(entries, announced), ""};
+    scan.digest().update("records of images");
+    scan.digest().update(opened.table.size());
+    scan.digest().update(opened.num_classes);
+    opened.fingerprint = scan.digest().hex();
+    return opened;
+  }
+
+  std::int64_t count_classes(const std::vector<RecordEntry>& entries,
+                             std::optional<std::int64_t> announced) const {
     const auto& largest = *std::ranges::max_element(entries, {}, &RecordEntry::label);
-    num_classes_ = std::int64_t{largest.label} + 1;
-    const auto announced = read_property(folder);
-    if (!announced.has_value()) return;
-    if (*announced < num_classes_)
+    const std::int64_t classes = std::int64_t{largest.label} + 1;
+    if (announced.has_value() && *announced < classes)
       throw DataError(name_record(records_, largest) + ": label " + std::to_string(largest.label) +
                       ", but the property file says " + std::to_string(*announced) + " classes");
-    num_classes_ = *announced;
+    return announced.value_or(classes);
   }
 
   RecordReader records_;
-  RecordTable table_;
-  std::int64_t num_classes_ = 0;
-  std::string fingerprint_;
+  SavedIndex opened_;
 };
 
 }  // namespace
@@ -218,8 +233,25 @@ bool is_record_file(const std::string& path) {
              : std::filesystem::path(path).extension() == ".rec";
 }
 
-std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path) {
-  return std::make_shared<RecordDataset>(rec_path);
+std::string slow_opening(const std::string& path) {
+  if (!is_record_file(path)) return "";
+  const std::filesystem::path rec = std::filesystem::is_directory(path)
+                                        ? std::filesystem::path(path) / "train.rec"
+                                        : std::filesystem::path(path);
+  std::error_code error;
+  const std::string index = saved_index_path(rec.string());
+  const auto bytes = std::filesystem::file_size(rec, error);
+  if (error || bytes < static_cast<std::uintmax_t>(kLeastIndexedBytes) ||
+      std::filesystem::exists(index, error))
+    return "";
+  return "there is no " + index +
+         ", so each start reads the head of every record: run `diffprob data info " + path +
+         "` once as somebody who may write there";
+}
+
+std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path,
+                                                std::int64_t least_indexed_bytes) {
+  return std::make_shared<RecordDataset>(rec_path, least_indexed_bytes);
 }
 
 }  // namespace diffprob::data

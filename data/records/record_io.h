@@ -12,15 +12,24 @@
 
 namespace diffprob::data {
 
+/// Record files of at least so many bytes have a saved index: smaller ones are opened in moments.
+inline constexpr std::int64_t kLeastIndexedBytes = std::int64_t{256} << 20;
+
 /// A .rec file as InsightFace or im2rec writes it (data/FORMATS.md). The .idx beside it is used
 /// when there (in any order), else the file is scanned. Header and identity records of the
 /// InsightFace layout are recognised and are not samples; sample i is the i-th image in key order.
-/// Labels are read once, on opening. Reads are pread: thread-safe, no limits trusted from the file.
-/// Throws DataError.
-[[nodiscard]] std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path);
+/// Labels are read once, on opening; of a file of at least `least_indexed_bytes`, what was found is
+/// saved beside it and read by the next opening in their place (data/records/saved_index.h). Reads
+/// are pread: thread-safe, no limits trusted from the file. Throws DataError.
+[[nodiscard]] std::shared_ptr<const Dataset> open_record_file(
+    const std::string& rec_path, std::int64_t least_indexed_bytes = kLeastIndexedBytes);
 
 /// Returns true if `path` is a .rec file, or a folder with train.rec.
 [[nodiscard]] bool is_record_file(const std::string& path);
+
+/// Says why each opening of the large record file at `path`, which has been opened before, takes
+/// its time: no index could be saved beside it. "" when there is one, and for every other set.
+[[nodiscard]] std::string slow_opening(const std::string& path);
 
 enum class RecordLayout : std::uint8_t {
   /// Images under keys 1..N grouped by label (face2rec2 order: images, key 0, identities). Labels

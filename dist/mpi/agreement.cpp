@@ -1,7 +1,9 @@
 #include "dist/mpi/agreement.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <future>
 #include <span>
 
 namespace diffprob::dist {
@@ -16,6 +18,17 @@ std::optional<std::string> FirstProblem::agreed_message(HostCollectives& control
   // A problem that all ranks share, such as a bad option, belongs to none of them.
   const bool all_failed = std::find(failed.begin(), failed.end(), 0) == failed.end();
   return all_failed ? message : "rank " + std::to_string(rank) + ": " + message;
+}
+
+void in_rounds(HostCollectives& control, const std::function<void()>& work,
+               std::source_location where) {
+  auto done = std::async(std::launch::async, work);
+  std::int32_t at_work = 1;
+  while (at_work != 0) {
+    at_work = done.wait_for(std::chrono::seconds(1)) == std::future_status::ready ? 0 : 1;
+    at_work = control.all_reduce(at_work, ReduceOp::kMax, where);
+  }
+  done.get();
 }
 
 std::vector<std::string> gather_texts(HostCollectives& control, const std::string& text,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <exception>
+#include <functional>
 #include <optional>
 #include <source_location>
 #include <string>
@@ -55,6 +56,13 @@ void together(HostCollectives& control, const Work& work,
   problem.run(work);
   problem.throw_together<Error>(control, where);
 }
+
+/// Runs work() on this rank, for as long as it takes: the ranks meet every second until all have
+/// done theirs, so that none waits beyond its deadline for one that reads a large file. What work()
+/// throws is thrown after that, on this rank alone. Collective; work(), which runs on a thread of
+/// its own, must not be.
+void in_rounds(HostCollectives& control, const std::function<void()>& work,
+               std::source_location where = std::source_location::current());
 
 /// Gathers one text per rank; every rank gets all of them in rank order. Collective.
 [[nodiscard]] std::vector<std::string> gather_texts(

@@ -58,16 +58,13 @@ void check_stages(const std::string& command, const Config& config, const Datase
   check_dynamics_file(config, fingerprint_of(dataset), problems);
 }
 
-/// The training set of a command that reads one. Every rank opens it, as it will for the command:
-/// a folder of millions of files takes minutes, for which the others would wait in vain. With
-/// data.stage_dir rank 0 alone does, to spare the storage that the sets are copied from.
+/// The training set of a command that reads one, on rank 0; the others open it for the command.
 Dataset open_set(const std::string& command, const Config& config, bool is_root,
                  Problems& problems) {
   const bool compares = command.starts_with("data ");
   const bool makes_faces = is_synthetic(config) && command != "train" && command != "score" &&
                            command != "embed" && !compares;
-  const bool only_root = !config.data.stage_dir.empty();
-  if (command == "eval" || makes_faces || (only_root && !is_root)) return nullptr;
+  if (command == "eval" || makes_faces || !is_root) return nullptr;
   return check_training_set(config, problems);
 }
 
@@ -214,8 +211,11 @@ Problems of_all_ranks(const Problems& own, Runtime& runtime) {
 CheckedInputs check_inputs(const std::string& command, const Config& config, bool dry_run,
                            Runtime& runtime) {
   Problems problems;
-  runtime.control().set_phase(dist::Phase::kStartup);  // opening a large set takes a while
-  const Dataset dataset = open_set(command, config, runtime.is_root(), problems);
+  runtime.control().set_phase(dist::Phase::kStartup);
+  Dataset dataset;
+  dist::in_rounds(runtime.control(), [&] {  // a large set takes minutes
+    dataset = open_set(command, config, runtime.is_root(), problems);
+  });
   if (runtime.is_root()) check_files(command, config, dataset, runtime.world_size(), problems);
   if (trains(command) || command == "eval")
     check_verification_sets(config, runtime.rank(), runtime.world_size(), problems);

@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "data/open_dataset.h"
+#include "data/records/record_io.h"
 #include "data/sets/set_names.h"
+#include "dist/mpi/agreement.h"
 #include "launch/inputs/labels.h"
 #include "launch/inputs/stage_data.h"
 #include "launch/inputs/synthetic.h"
@@ -19,6 +21,23 @@ void warn_about_left_out(const data::Dataset& dataset, const std::string& name) 
   if (rest.count > 0)
     spdlog::warn("{}: {} entries are left out, the first is {}. `diffprob data check` lists all",
                  name, rest.count, rest.first);
+}
+
+/// On every rank. Records are read by the first rank of each node, which leaves their index for the
+/// others (data/records/saved_index.h). Collective.
+std::shared_ptr<const data::Dataset> open_together(const std::vector<std::string>& paths,
+                                                   const std::string& root, const NodePlace& place,
+                                                   dist::HostCollectives& control) {
+  std::shared_ptr<const data::Dataset> dataset;
+  const auto open = [&] {
+    if (dataset == nullptr) dataset = data::open_datasets(paths, root);
+  };
+  if (std::ranges::any_of(paths, data::is_record_file))
+    dist::in_rounds(control, [&] {
+      if (place.local_rank == 0) open();
+    });
+  dist::in_rounds(control, open);
+  return dataset;
 }
 
 }  // namespace
@@ -34,12 +53,15 @@ std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Run
       config.data.stage_dir.empty()
           ? config.data.train
           : stage_datasets(config.data.train, config.data.stage_dir, place, runtime.control());
-  auto dataset = data::open_datasets(paths, config.data.root);
+  auto dataset = open_together(paths, config.data.root, place, runtime.control());
   const std::string name = c10::Join(", ", config.data.train);
   check_same_dataset(*dataset, name, place, runtime.control());
   spdlog::info("training set {}: {} images, {} identities", name, dataset->size(),
                dataset->num_classes());
   if (runtime.is_root()) warn_about_left_out(*dataset, name);
+  for (const std::string& path : runtime.is_root() ? paths : std::vector<std::string>())
+    if (const std::string reason = data::slow_opening(path); !reason.empty())
+      spdlog::info("{}: {}", path, reason);
   auto trained = trained_part(config, dataset);
   if (!runtime.is_root()) return trained;
   const std::string warning = empty_class_warning(config, *trained, name);

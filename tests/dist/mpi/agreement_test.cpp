@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <set>
 #include <stdexcept>
+#include <thread>
 
 #include "dist/mpi/environment.h"
 #include "tests/dist/ranks.h"
@@ -88,6 +90,32 @@ TEST_F(AgreementTest, FirstProblemKeepsTheFirstAndSkipsLaterWork) {
 
   EXPECT_EQ(runs, world_rank() == 0 ? 1 : 2);
   EXPECT_EQ(message, "no room on disk 0");  // all ranks have a problem: rank 0 speaks for them
+}
+
+TEST(InRounds, OutlastsTheDeadline) {
+  constexpr std::chrono::milliseconds kDeadline = std::chrono::seconds(4);
+  HostCollectives impatient({kDeadline, kDeadline});
+  bool done = false;
+  in_rounds(impatient, [&] {
+    if (world_rank() == world_size() - 1) std::this_thread::sleep_for(kDeadline * 3 / 2);
+    done = true;
+  });
+  EXPECT_TRUE(done);
+  EXPECT_EQ(impatient.all_reduce(std::int64_t{1}, ReduceOp::kSum), world_size());
+}
+
+TEST(InRounds, ThrowsWhereWorkDid) {
+  HostCollectives host;
+  std::string message;
+  try {
+    in_rounds(host, [] {
+      if (world_rank() == 0) throw Refused("not readable");
+    });
+  } catch (const Refused& error) {
+    message = error.what();
+  }
+  EXPECT_EQ(message, world_rank() == 0 ? "not readable" : "");
+  EXPECT_EQ(host.all_reduce(std::int64_t{1}, ReduceOp::kSum), world_size());
 }
 
 TEST_F(AgreementTest, GathersTextsInRankOrder) {
