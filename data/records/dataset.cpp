@@ -233,20 +233,15 @@ bool is_record_file(const std::string& path) {
              : std::filesystem::path(path).extension() == ".rec";
 }
 
-std::string slow_opening(const std::string& path) {
-  if (!is_record_file(path)) return "";
+bool lacks_index(const std::string& path) {
+  if (!is_record_file(path)) return false;
   const std::filesystem::path rec = std::filesystem::is_directory(path)
                                         ? std::filesystem::path(path) / "train.rec"
                                         : std::filesystem::path(path);
   std::error_code error;
-  const std::string index = saved_index_path(rec.string());
   const auto bytes = std::filesystem::file_size(rec, error);
-  if (error || bytes < static_cast<std::uintmax_t>(kLeastIndexedBytes) ||
-      std::filesystem::exists(index, error))
-    return "";
-  return "there is no " + index +
-         ", so each start reads the head of every record: run `diffprob data info " + path +
-         "` once as somebody who may write there";
+  return !error && bytes >= static_cast<std::uintmax_t>(kLeastIndexedBytes) &&
+         !std::filesystem::exists(saved_index_path(rec.string()), error);
 }
 
 std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path,

@@ -27,9 +27,9 @@ inline constexpr std::int64_t kLeastIndexedBytes = std::int64_t{256} << 20;
 /// Returns true if `path` is a .rec file, or a folder with train.rec.
 [[nodiscard]] bool is_record_file(const std::string& path);
 
-/// Says why each opening of the large record file at `path`, which has been opened before, takes
-/// its time: no index could be saved beside it. "" when there is one, and for every other set.
-[[nodiscard]] std::string slow_opening(const std::string& path);
+/// Returns true if `path` is a large record file without a saved index: opening it reads the head
+/// of every record, minutes for tens of millions.
+[[nodiscard]] bool lacks_index(const std::string& path);
 
 enum class RecordLayout : std::uint8_t {
   /// Images under keys 1..N grouped by label (face2rec2 order: images, key 0, identities). Labels

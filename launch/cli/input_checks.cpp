@@ -9,6 +9,7 @@
 
 #include "data/error.h"
 #include "data/open_dataset.h"
+#include "data/records/record_io.h"
 #include "data/sets/set_names.h"
 #include "data/sets/verification_set.h"
 #include "eval/embed/resident_set.h"
@@ -114,6 +115,10 @@ std::shared_ptr<const data::Dataset> check_training_set(const Config& config, Pr
         "or generate faces with `diffprob data synth FOLDER` and give --data.train=FOLDER");
     return nullptr;
   }
+  for (const std::string& path : config.data.train)
+    if (data::lacks_index(path))
+      spdlog::info("{}: reads the heads of all records, which takes minutes for tens of millions",
+                   path);
   std::shared_ptr<const data::Dataset> dataset;
   if (!attempt("data.train", problems,
                [&] { dataset = data::open_datasets(config.data.train, config.data.root); })) {

@@ -59,9 +59,11 @@ std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Run
   spdlog::info("training set {}: {} images, {} identities", name, dataset->size(),
                dataset->num_classes());
   if (runtime.is_root()) warn_about_left_out(*dataset, name);
-  for (const std::string& path : runtime.is_root() ? paths : std::vector<std::string>())
-    if (const std::string reason = data::slow_opening(path); !reason.empty())
-      spdlog::info("{}: {}", path, reason);
+  if (runtime.is_root() && std::ranges::any_of(paths, data::lacks_index))
+    spdlog::info(
+        "{}: no index could be saved beside the records, so each start reads the heads of all of "
+        "them: run `diffprob data info` on them once as somebody who may write there",
+        name);
   auto trained = trained_part(config, dataset);
   if (!runtime.is_root()) return trained;
   const std::string warning = empty_class_warning(config, *trained, name);

@@ -207,9 +207,11 @@ void TrainStep::micro_step(const Input& input, std::int64_t micro, const data::B
   if (scaler_) options.loss_scale = scaler_->scale();
   if (input.batch.weights.defined())
     options.row_weights = input.batch.weights.narrow(0, micro * rows, rows);
+  // The head computes its own gradients, so autograd ends at the embeddings and goes on from there.
   const model::HeadStep head =
       head_.forward_backward(embeddings.detach(), labels, micro_rows_, options);
 
+  // Copies of the head sum their gradients while the network's backward pass runs.
   if (micro + 1 == config_.train.accumulate) head_.begin_reduction();
 
   timer_.enter(StepPhase::kBackward);
@@ -227,6 +229,7 @@ model::StepControl TrainStep::decide(const Input& input) {
   if (scaler_) options.loss_scale = scaler_->scale();
   const model::GradientNorm gradient =
       model::gradient_norm(model::gradients_of(parameters_), options);
+  // A loss is of one rank's rows. All ranks skip the update, or their weights would part ways.
   const at::Tensor apply =
       at::mul(gradient.finite, loss_.isfinite().to(gradient.finite.scalar_type()));
   runtime_.tensors().all_reduce(apply, dist::ReduceOp::kMin)->wait_stream();

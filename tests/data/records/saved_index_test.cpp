@@ -177,6 +177,13 @@ TEST_F(SavedIndexTest, OnlyOfLargeFiles) {
   write();
   static_cast<void>(open_record_file(rec_));
   EXPECT_FALSE(fs::exists(index_));
+  EXPECT_FALSE(lacks_index(rec_));
+
+  fs::resize_file(rec_, kLeastIndexedBytes);  // takes no room on the disk
+  EXPECT_TRUE(lacks_index(rec_));
+  EXPECT_TRUE(lacks_index(folder_.path()));
+  write_file(index_, "");
+  EXPECT_FALSE(lacks_index(rec_));
 }
 
 }  // namespace
