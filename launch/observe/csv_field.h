@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace diffprob::launch {
 
@@ -13,6 +15,24 @@ namespace diffprob::launch {
     out += c;
   }
   return out + '"';
+}
+
+/// The fields of a line, without their quotes. A quote that is not closed lasts to the end.
+[[nodiscard]] inline std::vector<std::string> csv_fields(std::string_view line) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const bool doubled = quoted && line[i] == '"' && i + 1 < line.size() && line[i + 1] == '"';
+    if (doubled)
+      fields.back() += line[i++];
+    else if (line[i] == '"')
+      quoted = !quoted;
+    else if (line[i] == ',' && !quoted)
+      fields.emplace_back();
+    else
+      fields.back() += line[i];
+  }
+  return fields;
 }
 
 }  // namespace diffprob::launch

@@ -19,12 +19,15 @@ void write_navigation(eval::HtmlWriter& html, const ReportRuns& runs) {
   html.open("nav", {{"aria-label", "Contents"}}).open("ul");
   const bool sweep =
       std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run.sweep.is_null(); });
+  const bool copies =
+      std::any_of(runs.begin(), runs.end(), [](const auto& run) { return run.found_copies; });
   for (const auto& [id, text] :
        {std::pair{"models", "Models"}, std::pair{"sweep", "Sweep"}, std::pair{"pruning", "Pruning"},
-        std::pair{"labels", "Labels"}, std::pair{"faces", "Faces"},
+        std::pair{"labels", "Labels"}, std::pair{"copies", "Copies"}, std::pair{"faces", "Faces"},
         std::pair{"verification", "Verification"}, std::pair{"training", "Training"},
         std::pair{"costs", "Time and memory"}, std::pair{"configuration", "Configuration"}}) {
     if (id == std::string_view("sweep") && !sweep) continue;
+    if (id == std::string_view("copies") && !copies) continue;
     html.open("li").element("a", text, {{"href", std::string("#") + id}}).close("li");
   }
   html.close("ul").close("nav");
@@ -63,6 +66,7 @@ std::string render(const ReportRuns& runs, std::size_t face_bytes) {
   // A run without proposals leaves the share of their faces to the others.
   const std::size_t proposal_bytes = any_proposals(runs) ? face_bytes / 2 : 0;
   write_labels(html, runs, proposal_bytes);
+  write_copies(html, runs, (face_bytes - proposal_bytes) / 2);
   write_faces(html, runs, face_bytes - proposal_bytes);
   write_verification_plots(html, runs);
   write_training_curves(html, runs);

@@ -30,6 +30,8 @@ std::string read_text(const std::string& path, std::int64_t limit) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+constexpr std::size_t kPairsOfAKind = 24;
+
 class Reading {
  public:
   Reading(const std::string& path, std::shared_ptr<const data::Dataset> dataset) {
@@ -51,6 +53,7 @@ class Reading {
     read_metrics_file();
     read_scores();
     read_proposals();
+    read_pairs();
     open_dataset();
     const bool empty = run_.config_text.empty() && run_.trainings.empty() &&
                        run_.prunings.empty() && run_.scores.empty() && run_.sweep.is_null();
@@ -254,6 +257,15 @@ class Reading {
     if (is_file(path)) noted([&] { run_.proposals = prune::read_proposals(path); });
   }
 
+  void read_pairs() {
+    for (const char* name : {"/duplicates.csv", "/leaks.csv"}) {
+      const std::string path = run_.path + name;
+      if (!is_file(path)) continue;
+      run_.found_copies = true;
+      noted([&] { run_.copies.merge(read_copies(path, kPairsOfAKind)); });
+    }
+  }
+
   void read_scores() {
     if (run_.scores.empty() || run_.prunings.empty()) return;
     noted([&] {
@@ -264,7 +276,7 @@ class Reading {
   }
 
   void open_dataset() {
-    if (run_.dataset || !run_.scored || !run_.config) return;
+    if (run_.dataset || !run_.config || (!run_.scored && run_.copies.empty())) return;
     noted([&] {
       const auto& config = *run_.config;
       const auto whole = is_synthetic(config)

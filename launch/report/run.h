@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "data/sets/dataset.h"
 #include "launch/config/config.h"
 #include "launch/evaluate/verification_file.h"
+#include "launch/report/copies.h"
 #include "launch/report/metrics.h"
 #include "launch/report/scores.h"
 #include "prune/proposals/proposal_file.h"
@@ -55,6 +57,8 @@ struct ReportRun {
   std::vector<ReportPruning> prunings;         ///< the run's own first
   std::string scores;                          ///< score file, or ""
   std::vector<prune::ProposalLine> proposals;  ///< of the first pruning
+  bool found_copies = false;                   ///< by data dedup or data leaks
+  std::map<std::string, CopyPairs> copies;     ///< by kind
   std::optional<ReportScores> scored;
   std::shared_ptr<const data::Dataset> dataset;  ///< the training set, or null
   std::vector<std::string> notes;

@@ -26,6 +26,8 @@ void write_labels(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t mo
 void write_pruning(eval::HtmlWriter& html, const ReportRuns& runs);
 /// Belongs to the part "Cleaning and pruning"; writes nothing when no pruning says who loses.
 void write_fairness(eval::HtmlWriter& html, const ReportRuns& runs);
+/// Pairs of duplicates.csv and leaks.csv, with their images; writes nothing when no run has such.
+void write_copies(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes);
 /// `most_bytes`: of images as they are, before base64 makes them a third larger.
 void write_faces(eval::HtmlWriter& html, const ReportRuns& runs, std::size_t most_bytes);
 void write_training_curves(eval::HtmlWriter& html, const ReportRuns& runs);

@@ -68,6 +68,15 @@ exits 0 diffprob data dedup --data.train=planted --data.kept=one/without_duplica
 says "0 unreadable: 0 pairs inside an identity, 0 across identities; 0 copies dropped"
 exits 0 diffprob data pack planted packed --subset=again/without_duplicates.h5
 
+# The report shows the pairs: two figures each.
+figures() { grep -o "<figure" "$1" | wc -l; }
+exits 0 diffprob report one --file=pairs.html
+grep -q "Copies inside an identity (2)" pairs.html || die "the report does not count the copies inside an identity"
+grep -q "Copies under two labels (1)" pairs.html || die "the report does not count the copies under two labels"
+[ "$(figures pairs.html)" -eq 6 ] || die "the report shows $(figures pairs.html) images of 3 pairs"
+exits 0 diffprob report clean --file=none.html
+grep -q "No pairs were found" none.html || die "the report does not say that there are no copies"
+
 # Test images of other people are no leak; one that is planted is found, and the training loses that image alone.
 exits 0 diffprob data leaks --data.train=planted --eval.sets=faces/synthetic_verification.bin --output=none
 says "0 pairs; 0 training images dropped"
@@ -86,6 +95,9 @@ done
 same leaks1/leaks.csv leaks3/leaks.csv
 same leaks1/without_leaks.h5 leaks3/without_leaks.h5
 grep -q "0031.jpg,leaky image 7 (pair 3)" leaks1/leaks.csv || die "the planted leak is not named"
+exits 0 diffprob report leaks1 --file=leaks.html
+grep -q "Images of test sets (4)" leaks.html || die "the report does not count the leaks"
+[ "$(figures leaks.html)" -eq 8 ] || die "the report shows $(figures leaks.html) images of 4 leaks"
 exits 0 diffprob data leaks --data.train=planted --data.kept=leaks1/without_leaks.h5 --eval.sets=leaky.bin --output=gone
 says "0 pairs; 0 training images dropped"
 
