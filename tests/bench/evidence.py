@@ -121,13 +121,13 @@ def scored(folder, what, *keys):
     return read_scores(target)
 
 
-def score_folds(folder, folds, epochs, own):
-    """Scores of `diffprob run --score.folds`, which is spared the training before them and nearly the one after."""
+def score_folds(folder, folds, epochs):
+    """Scores of `diffprob run --score.folds`, whose trainings before and after them are kept as short as can be."""
     if (folder / "folds" / "scores.h5").exists():
         return
     run = folder / "folds_run"
     program("run", f"--output={run}", f"--data.train={folder / 'data'}", *RECIPE, f"--train.epochs={epochs}", f"--score.folds={folds}",
-            f"--model.checkpoint={own}", "--prune.method=random", "--prune.clean=false", "--prune.keep_ratio=0.05")
+            "--prune.method=random", "--prune.clean=false", "--prune.keep_ratio=0.05")
     (folder / "folds").mkdir()
     os.link(run / "score" / "scores.h5", folder / "folds" / "scores.h5")
 
@@ -217,7 +217,7 @@ def main():
                     if what == "folds":
                         if not args.folds:
                             continue
-                        score_folds(folder, args.folds, args.epochs, own)
+                        score_folds(folder, args.folds, args.epochs)
                     entry = {"set": name, "flips": kind, "share": share, "scores": what, **judge(scored(folder, what, *(keys or [])), wrong)}
                     if args.cleaning:
                         entry["cleaning"] = cleaned(folder, what, wrong)
