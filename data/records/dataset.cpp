@@ -224,20 +224,24 @@ class RecordDataset final : public Dataset {
   SavedIndex opened_;
 };
 
+/// The .rec itself, or where it would be in a folder.
+std::filesystem::path record_path(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error) ? std::filesystem::path(path) / "train.rec"
+                                                    : std::filesystem::path(path);
+}
+
 }  // namespace
 
 bool is_record_file(const std::string& path) {
+  const std::filesystem::path rec = record_path(path);
   std::error_code error;
-  return std::filesystem::is_directory(path, error)
-             ? std::filesystem::exists(std::filesystem::path(path) / "train.rec", error)
-             : std::filesystem::path(path).extension() == ".rec";
+  return rec.extension() == ".rec" && (rec == path || std::filesystem::exists(rec, error));
 }
 
 bool lacks_index(const std::string& path) {
   if (!is_record_file(path)) return false;
-  const std::filesystem::path rec = std::filesystem::is_directory(path)
-                                        ? std::filesystem::path(path) / "train.rec"
-                                        : std::filesystem::path(path);
+  const std::filesystem::path rec = record_path(path);
   std::error_code error;
   const auto bytes = std::filesystem::file_size(rec, error);
   return !error && bytes >= static_cast<std::uintmax_t>(kLeastIndexedBytes) &&

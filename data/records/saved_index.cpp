@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include "data/error.h"
@@ -43,7 +44,7 @@ std::int64_t time_of_change(const std::string& path, std::int64_t& bytes) {
   return status.st_mtim.tv_sec * kNanoseconds + status.st_mtim.tv_nsec;
 }
 
-/// The bytes of the parts of an index in the order of the file.
+/// Calls use() with each column, in the order of the file.
 template <class Columns, class Use>
 void for_columns(Columns& columns, const Use& use) {
   use(std::span(columns.low_words));
