@@ -2,7 +2,7 @@
 # A set with the counts of WebFace42M (42,474,557 samples, 2,059,906 identities, long-tailed) made of small JPEGs, and every stage that needs no network
 # on it: time and peak memory of each.
 #
-#   tests/bench/rehearsal.sh [--scale=0.1] [--shards=2]        --scale=1 needs 25 GB of disk
+#   tests/bench/rehearsal.sh [--scale=0.1] [--shards=2]        --scale=1 needs 44 GB of disk
 #
 # The set is SHARDS record files that are used as one. No two images are the same bytes, but for every 1000th, whose copy data check must find. Scores
 # and training dynamics are made up. Wrong results end it; so does a report of more than 5 MB. Table on stdout, JSON lines in OUT/table.jsonl.
