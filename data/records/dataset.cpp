@@ -31,11 +31,15 @@ class HeadScan {
   HeadScan(const RecordReader& records, std::vector<RecordEntry>& entries)
       : records_(records), entries_(entries) {}
 
-  void run() {
+  /// Says now and then how many bytes of the file are passed.
+  void run(const std::function<void(std::int64_t)>& passed) {
     std::int64_t expected = 0;
     scalar_labels_ = has_scalar_labels_mark();
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-      if (i % kReadAhead == 0) read_ahead(i);
+      if (i % kReadAhead == 0) {
+        read_ahead(i);
+        if (passed) passed(expected);
+      }
       if (entries_[i].offset != expected) fail_gap(i, expected);
       expected = scan(entries_[i]);
     }
@@ -148,12 +152,14 @@ void check_layout(const RecordReader& records, const std::vector<RecordEntry>& i
 
 class RecordDataset final : public Dataset {
  public:
-  RecordDataset(const std::string& path, std::int64_t least_indexed_bytes) : records_(path) {
+  RecordDataset(const std::string& path, std::int64_t least_indexed_bytes,
+                const HeadProgress& progress)
+      : records_(path) {
     const std::filesystem::path rec(path);
     const auto announced = read_property(rec.parent_path().string());
     const std::string idx_path = std::filesystem::path(rec).replace_extension(".idx").string();
     if (records_.file().size() < least_indexed_bytes) {
-      opened_ = read_records(idx_path, announced);
+      opened_ = read_records(idx_path, announced, progress);
       return;
     }
     const IndexedFiles files = indexed_files(path, idx_path, announced);
@@ -161,7 +167,7 @@ class RecordDataset final : public Dataset {
       opened_ = std::move(*saved);
       return;
     }
-    opened_ = read_records(idx_path, announced);
+    opened_ = read_records(idx_path, announced, progress);
     save_index(path, files, opened_);
   }
 
@@ -190,13 +196,22 @@ class RecordDataset final : public Dataset {
     return opened_.table[index];
   }
 
-  /// Reads the head of every record.
-  SavedIndex read_records(const std::string& idx_path,
-                          std::optional<std::int64_t> announced) const {
-    auto entries = std::filesystem::exists(idx_path) ? read_record_index(idx_path, records_)
-                                                     : scan_records(records_);
+  /// Reads the head of every record, once to find them when there is no .idx, and once for labels.
+  SavedIndex read_records(const std::string& idx_path, std::optional<std::int64_t> announced,
+                          const HeadProgress& progress) const {
+    const bool indexed = std::filesystem::exists(idx_path);
+    const std::int64_t bytes = records_.file().size();
+    const auto passed_after = [&](std::int64_t before) -> std::function<void(std::int64_t)> {
+      if (!progress) return {};
+      const std::int64_t total = indexed ? bytes : 2 * bytes;
+      return [&, before, total](std::int64_t passed) {
+        progress(records_.file().path(), before + passed, total);
+      };
+    };
+    auto entries =
+        indexed ? read_record_index(idx_path, records_) : scan_records(records_, passed_after(0));
     HeadScan scan(records_, entries);
-    scan.run();
+    scan.run(passed_after(indexed ? 0 : bytes));
     std::ranges::sort(entries, {}, &RecordEntry::key);
     check_keys(records_, entries);
     const auto without_image =
@@ -249,8 +264,9 @@ bool lacks_index(const std::string& path) {
 }
 
 std::shared_ptr<const Dataset> open_record_file(const std::string& rec_path,
-                                                std::int64_t least_indexed_bytes) {
-  return std::make_shared<RecordDataset>(rec_path, least_indexed_bytes);
+                                                std::int64_t least_indexed_bytes,
+                                                const HeadProgress& progress) {
+  return std::make_shared<RecordDataset>(rec_path, least_indexed_bytes, progress);
 }
 
 }  // namespace diffprob::data

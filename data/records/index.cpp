@@ -55,9 +55,12 @@ std::vector<RecordEntry> read_record_index(const std::string& idx_path,
   return entries;
 }
 
-std::vector<RecordEntry> scan_records(const RecordReader& records) {
+std::vector<RecordEntry> scan_records(const RecordReader& records,
+                                      const std::function<void(std::int64_t)>& passed) {
+  constexpr std::size_t kBetweenCalls = 512;
   std::vector<RecordEntry> entries;
   for (std::int64_t offset = 0; offset < records.file().size();) {
+    if (passed && entries.size() % kBetweenCalls == 0) passed(offset);
     const auto head = records.head(offset);
     if (head.id > kLargestKey)
       throw DataError(records.file().path() + ", record at offset " + std::to_string(offset) +

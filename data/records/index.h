@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +26,10 @@ struct RecordEntry {
 [[nodiscard]] std::vector<RecordEntry> read_record_index(const std::string& idx_path,
                                                          const RecordReader& records);
 
-/// The same from the .rec alone: keys are the ids in the record headers.
-[[nodiscard]] std::vector<RecordEntry> scan_records(const RecordReader& records);
+/// The same from the .rec alone: keys are the ids in the record headers. Says now and then how many
+/// bytes are passed.
+[[nodiscard]] std::vector<RecordEntry> scan_records(
+    const RecordReader& records, const std::function<void(std::int64_t)>& passed = {});
 
 /// What to do about a broken .idx, which only says what the .rec says as well, as the end of a
 /// message.

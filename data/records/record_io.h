@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +16,11 @@ namespace diffprob::data {
 /// Record files of at least so many bytes have a saved index: smaller ones are opened in moments.
 inline constexpr std::int64_t kLeastIndexedBytes = std::int64_t{256} << 20;
 
+/// Called now and then while the heads of all records are read: bytes of the .rec that are passed,
+/// and of how many. Without an .idx the file is passed twice, and `total` is twice its size.
+using HeadProgress =
+    std::function<void(const std::string& rec_path, std::int64_t done, std::int64_t total)>;
+
 /// A .rec file as InsightFace or im2rec writes it (data/FORMATS.md). The .idx beside it is used
 /// when there (in any order), else the file is scanned. Header and identity records of the
 /// InsightFace layout are recognised and are not samples; sample i is the i-th image in key order.
@@ -22,7 +28,8 @@ inline constexpr std::int64_t kLeastIndexedBytes = std::int64_t{256} << 20;
 /// saved beside it and read by the next opening in their place (data/records/saved_index.h). Reads
 /// are pread: thread-safe, no limits trusted from the file. Throws DataError.
 [[nodiscard]] std::shared_ptr<const Dataset> open_record_file(
-    const std::string& rec_path, std::int64_t least_indexed_bytes = kLeastIndexedBytes);
+    const std::string& rec_path, std::int64_t least_indexed_bytes = kLeastIndexedBytes,
+    const HeadProgress& progress = {});
 
 /// Returns true if `path` is a .rec file, or a folder with train.rec.
 [[nodiscard]] bool is_record_file(const std::string& path);

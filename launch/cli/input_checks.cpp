@@ -8,8 +8,6 @@
 #include <map>
 
 #include "data/error.h"
-#include "data/open_dataset.h"
-#include "data/records/record_io.h"
 #include "data/sets/set_names.h"
 #include "data/sets/verification_set.h"
 #include "eval/embed/resident_set.h"
@@ -22,6 +20,7 @@
 #include "launch/evaluate/feature_file.h"
 #include "launch/inputs/image_sizes.h"
 #include "launch/inputs/labels.h"
+#include "launch/inputs/open_with_progress.h"
 #include "launch/inputs/set_paths.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/pipeline/proposals.h"
@@ -115,13 +114,9 @@ std::shared_ptr<const data::Dataset> check_training_set(const Config& config, Pr
         "or generate faces with `diffprob data synth FOLDER` and give --data.train=FOLDER");
     return nullptr;
   }
-  for (const std::string& path : config.data.train)
-    if (data::lacks_index(path))
-      spdlog::info("{}: reads the heads of all records, which takes minutes for tens of millions",
-                   path);
   std::shared_ptr<const data::Dataset> dataset;
   if (!attempt("data.train", problems,
-               [&] { dataset = data::open_datasets(config.data.train, config.data.root); })) {
+               [&] { dataset = open_with_progress(config.data.train, config.data.root); })) {
     if (!config.data.kept.empty())
       attempt("data.kept", problems, [&] { need_there(config.data.kept); });
     return nullptr;

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "data/open_dataset.h"
 #include "data/records/record_io.h"
 #include "data/sets/dataset.h"
 #include "dist/gpu/device.h"
@@ -15,6 +14,7 @@
 #include "launch/cli/data_check.h"
 #include "launch/config/help.h"
 #include "launch/conversion/convert.h"
+#include "launch/inputs/open_with_progress.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/job/read_config.h"
 #include "model/networks/backbone.h"
@@ -33,7 +33,7 @@ bool has_flag(const CommandLine& line, const std::string& flag) {
 }
 
 int show_data(const std::string& path, const std::string& list_root = "") {
-  const auto dataset = data::open_dataset(path, list_root);
+  const auto dataset = open_with_progress({path}, list_root);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset->num_classes()), 0);
   for (std::int64_t i = 0; i < dataset->size(); ++i)
     ++counts[static_cast<std::size_t>(dataset->label(i))];

@@ -3,11 +3,11 @@
 #include <filesystem>
 
 #include "data/files/atomic_file.h"
-#include "data/open_dataset.h"
 #include "data/records/pack_records.h"
 #include "data/sets/relabelled.h"
 #include "launch/conversion/arguments.h"
 #include "launch/conversion/convert.h"
+#include "launch/inputs/open_with_progress.h"
 #include "prune/lists/kept_index_writer.h"
 #include "prune/proposals/apply.h"
 
@@ -41,7 +41,7 @@ int apply_proposals_command(const CommandLine& line, const std::string& usage) {
   const std::string& to = line.positional[3];
   check_options(line, arguments);
   refuse_same_folder(from, to);
-  const auto dataset = data::open_dataset(from, arguments.root);
+  const auto dataset = open_with_progress({from}, arguments.root);
   std::vector<std::int64_t> labels;
   for (std::int64_t i = 0; i < dataset->size(); ++i) labels.push_back(dataset->label(i));
   const prune::AppliedProposals applied = prune::apply_proposals(

@@ -5,11 +5,11 @@
 #include <cmath>
 #include <filesystem>
 
-#include "data/open_dataset.h"
 #include "data/sets/dataset.h"
 #include "launch/conversion/arguments.h"
 #include "launch/conversion/history.h"
 #include "launch/conversion/label_files.h"
+#include "launch/inputs/open_with_progress.h"
 #include "prune/error.h"
 #include "prune/files/npy_file.h"
 #include "prune/foreign/dynamics_import.h"
@@ -28,7 +28,7 @@ using prune::ScoreFileKind;
 using prune::ScoreValue;
 
 std::shared_ptr<const data::Dataset> open_given(const ConversionArguments& arguments) {
-  return arguments.data.empty() ? nullptr : data::open_dataset(arguments.data, arguments.root);
+  return arguments.data.empty() ? nullptr : open_with_progress({arguments.data}, arguments.root);
 }
 
 prune::SampleLabels given_labels(const ConversionArguments& arguments) {

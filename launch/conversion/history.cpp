@@ -6,7 +6,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "data/open_dataset.h"
+#include "launch/inputs/open_with_progress.h"
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/foreign/prob_folder.h"
@@ -88,7 +88,7 @@ int convert_to_suspects(const std::string& from, const std::string& to,
   const prune::ScoreTable table = prune::read_scores(from);
   prune::DescribeSample describe;
   if (!arguments.data.empty()) {
-    const auto dataset = data::open_dataset(arguments.data, arguments.root);
+    const auto dataset = open_with_progress({arguments.data}, arguments.root);
     if (dataset->size() != static_cast<std::int64_t>(table.records.size()) ||
         dataset->fingerprint() != table.source.dataset_fingerprint)
       throw PruneError(from + ": these scores belong to another data set than " + arguments.data);

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "data/open_dataset.h"
+#include "launch/inputs/open_with_progress.h"
 #include "prune/error.h"
 #include "prune/files/hdf5_file.h"
 #include "prune/foreign/label_files.h"
@@ -33,7 +33,7 @@ std::vector<std::int64_t> label_map_from(const std::string& from,
                                          const ConversionArguments& arguments) {
   if (is_label_map(from)) return prune::read_label_map(from);
   const auto dataset =
-      arguments.data.empty() ? nullptr : data::open_dataset(arguments.data, arguments.root);
+      arguments.data.empty() ? nullptr : open_with_progress({arguments.data}, arguments.root);
   const prune::IndexSet set = read_foreign_list(from, arguments, dataset);
   const auto& map = set.whole ? set.whole->label_map : set.label_map;
   if (map.empty())
@@ -49,7 +49,7 @@ std::vector<std::int32_t> labels_from(const std::string& from,
   std::error_code none;
   const bool data_set =
       fs::is_directory(from, none) || from.ends_with(".rec") || from.ends_with(".lst");
-  return data_set ? labels_of(*data::open_dataset(from, arguments.root)).labels
+  return data_set ? labels_of(*open_with_progress({from}, arguments.root)).labels
                   : prune::read_labels(from).labels;
 }
 

@@ -3,11 +3,11 @@
 #include <filesystem>
 #include <numeric>
 
-#include "data/open_dataset.h"
 #include "data/records/pack_records.h"
 #include "data/sets/label_map.h"
 #include "launch/conversion/arguments.h"
 #include "launch/conversion/convert.h"
+#include "launch/inputs/open_with_progress.h"
 
 namespace diffprob::launch {
 namespace fs = std::filesystem;
@@ -55,7 +55,7 @@ int pack_command(const CommandLine& line, const std::string& usage) {
   const std::string& to = line.positional[2];
   check_pack_options(line, arguments);
   refuse_same_folder(from, to);
-  const auto dataset = data::open_dataset(from, arguments.root);
+  const auto dataset = open_with_progress({from}, arguments.root);
   if (arguments.subset.empty() && arguments.dense_labels) {
     std::vector<std::int64_t> all(static_cast<std::size_t>(dataset->size()));
     std::iota(all.begin(), all.end(), std::int64_t{0});

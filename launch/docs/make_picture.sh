@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes launch/docs/report.png, the picture of the report in README.md, from the synthetic faces.
+# Makes launch/docs/report.png, the picture of the report in README.md, from the synthetic faces: accuracies and the first face sheet.
 #   make_picture.sh          runs the job of launch/configs/quickstart.yaml first (a few minutes on two cores)
 #   make_picture.sh RUN      takes the finished run in the folder RUN
 # DIFFPROB names the program (build/release/diffprob). Needs chromium: apt-get install chromium.
@@ -19,11 +19,14 @@ else
   run=runs/quickstart
   mpirun -np "$(($(nproc) > 1 ? 2 : 1))" --oversubscribe "$diffprob" run launch/configs/quickstart.yaml --output="$run"
 fi
-"$diffprob" report "$run" --file="$work/report.html"
+"$diffprob" report "$run" --file="$work/whole.html"
+# The parts between the models and the faces are left out.
+sed '/<h2 id="pruning"/,/<h2 id="faces"/{/<h2 id="faces"/!d}' "$work/whole.html" >"$work/report.html"
+grep -q '<h2 id="faces"' "$work/report.html" || { echo "make_picture.sh: the report of $run has no face sheets" >&2; exit 1; }
 
 # A user folder of its own: a browser that is running elsewhere is not disturbed.
 timeout 120 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$work/browser" --hide-scrollbars \
-  --force-device-scale-factor=1 --window-size="${WINDOW:-1100,1490}" --screenshot="$work/report.png" "file://$work/report.html" >"$work/log" 2>&1 ||
+  --force-device-scale-factor=1 --window-size="${WINDOW:-1100,1612}" --screenshot="$work/report.png" "file://$work/report.html" >"$work/log" 2>&1 ||
   { tail -n 5 "$work/log" >&2; exit 1; }
 
 # Fewer colours where a tool for it is installed.

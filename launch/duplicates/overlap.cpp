@@ -9,13 +9,13 @@
 #include <unordered_set>
 #include <utility>
 
-#include "data/open_dataset.h"
 #include "dist/mpi/agreement.h"
 #include "launch/duplicates/by_embedding/embedded_sets.h"
 #include "launch/duplicates/by_embedding/search.h"
 #include "launch/duplicates/by_embedding/shared_identities.h"
 #include "launch/duplicates/pair_files.h"
 #include "launch/inputs/open_data.h"
+#include "launch/inputs/open_with_progress.h"
 #include "launch/job/output_folder.h"
 
 namespace diffprob::launch {
@@ -107,8 +107,8 @@ void overlap_command(const Config& config, Runtime& runtime) {
   const Dataset ours = open_training_set(config, runtime);
   Dataset theirs;
   std::pair<IdentityNames, IdentityNames> names;
+  theirs = open_together(config.neighbours.other, "", runtime);
   dist::together<std::runtime_error>(runtime.control(), [&] {
-    theirs = data::open_datasets(config.neighbours.other);
     if (runtime.is_root()) names = common_names(config, ours, theirs);
   });
   const auto centres = by_centres(config) ? near_identities(config, ours, theirs, runtime)
@@ -127,7 +127,7 @@ void check_overlap_inputs(const Config& config) {
         {fmt::format("neighbours.embeddings and neighbours.other_embeddings: expected one file "
                      "each, or none, got {} and {}",
                      n.embeddings.empty() ? 0 : 1, n.other_embeddings.size())});
-  const Dataset theirs = data::open_datasets(n.other);
+  const Dataset theirs = open_with_progress(n.other);
   if (by_centres(config))
     check_same_network(EmbeddingRows(n.embeddings), EmbeddingRows(n.other_embeddings.front()));
 }

@@ -10,6 +10,7 @@
 #include "data/sets/set_names.h"
 #include "dist/mpi/agreement.h"
 #include "launch/inputs/labels.h"
+#include "launch/inputs/open_with_progress.h"
 #include "launch/inputs/stage_data.h"
 #include "launch/inputs/synthetic.h"
 
@@ -23,24 +24,24 @@ void warn_about_left_out(const data::Dataset& dataset, const std::string& name) 
                  name, rest.count, rest.first);
 }
 
-/// On every rank. Records are read by the first rank of each node, which leaves their index for the
-/// others (data/records/saved_index.h). Collective.
+}  // namespace
+
 std::shared_ptr<const data::Dataset> open_together(const std::vector<std::string>& paths,
-                                                   const std::string& root, const NodePlace& place,
-                                                   dist::HostCollectives& control) {
+                                                   const std::string& root, Runtime& runtime) {
   std::shared_ptr<const data::Dataset> dataset;
   const auto open = [&] {
-    if (dataset == nullptr) dataset = data::open_datasets(paths, root);
+    if (dataset != nullptr) return;
+    dataset =
+        runtime.is_root() ? open_with_progress(paths, root) : data::open_datasets(paths, root);
   };
+  const bool first_of_node = node_place(runtime.mpi()).local_rank == 0;
   if (std::ranges::any_of(paths, data::is_record_file))
-    dist::in_rounds(control, [&] {
-      if (place.local_rank == 0) open();
+    dist::in_rounds(runtime.control(), [&] {
+      if (first_of_node) open();
     });
-  dist::in_rounds(control, open);
+  dist::in_rounds(runtime.control(), open);
   return dataset;
 }
-
-}  // namespace
 
 std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Runtime& runtime) {
   if (is_synthetic(config)) {
@@ -53,7 +54,7 @@ std::shared_ptr<const data::Dataset> open_training_set(const Config& config, Run
       config.data.stage_dir.empty()
           ? config.data.train
           : stage_datasets(config.data.train, config.data.stage_dir, place, runtime.control());
-  auto dataset = open_together(paths, config.data.root, place, runtime.control());
+  auto dataset = open_together(paths, config.data.root, runtime);
   const std::string name = c10::Join(", ", config.data.train);
   check_same_dataset(*dataset, name, place, runtime.control());
   spdlog::info("training set {}: {} images, {} identities", name, dataset->size(),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "data/sets/dataset.h"
@@ -17,6 +18,12 @@ namespace diffprob::launch {
                                                                      Runtime& runtime);
 /// kYes: decoded images stay in memory for the next evaluation.
 enum class KeepDecoded : bool { kNo, kYes };
+/// Opens sets on every rank. Records are read by the first rank of each node, which leaves their
+/// index for the others (data/records/saved_index.h). What is
+/// thrown is thrown on the rank that meets it. Collective.
+[[nodiscard]] std::shared_ptr<const data::Dataset> open_together(
+    const std::vector<std::string>& paths, const std::string& root, Runtime& runtime);
+
 /// Reads the .bin files of eval.sets.
 [[nodiscard]] std::vector<eval::ResidentSet> open_verification_sets(const Config& config,
                                                                     KeepDecoded keep);

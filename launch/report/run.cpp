@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "data/files/input_file.h"
-#include "data/open_dataset.h"
 #include "data/sets/concatenated_dataset.h"
 #include "launch/inputs/labels.h"
+#include "launch/inputs/open_with_progress.h"
 #include "launch/inputs/synthetic.h"
 #include "launch/report/json.h"
 #include "launch/score/given_model.h"
@@ -280,8 +280,8 @@ class Reading {
     noted([&] {
       const auto& config = *run_.config;
       const auto whole = is_synthetic(config)
-                             ? data::open_dataset(in("data"))
-                             : data::open_datasets(config.data.train, config.data.root);
+                             ? open_with_progress({in("data")})
+                             : open_with_progress(config.data.train, config.data.root);
       run_.dataset = trained_part(config, whole);
     });
     if (!run_.dataset)

@@ -136,6 +136,40 @@ def spread_order(e, m, rng):
     return by_ease[place[:len(m)]], None
 
 
+def dispersed(values, number):
+    """Places of `number` values whose smallest distance is as large as can be (greedy from the largest value: optimal on a line)."""
+    falling = np.argsort(-values, kind="stable")
+
+    def walk(gap):
+        kept = [falling[0]]
+        for i in falling[1:]:
+            if values[kept[-1]] - values[i] > gap:
+                kept.append(i)
+        return kept
+
+    low, high = -1.0, float(values.max() - values.min()) + 1e-12
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if len(walk(middle)) >= number else (low, middle)
+    return np.array(walk(low)[:number])
+
+
+def by_dispersion(power, of):
+    """Budgets by size as in by_budget; inside an identity, values of the own label that lie as far apart as can be."""
+    def choose(e, total, rng):
+        budgets = levelled([len(m) for m in e.members], total, power)
+        return [i for m, k in zip(e.members, budgets) if k for i in m[dispersed(of(e.nll[m]), k)]]
+    return choose
+
+
+def probability(nll):
+    return np.expm1(-nll)
+
+
+def log_odds(nll):
+    return -nll - np.log(-np.expm1(-np.maximum(nll, 1e-12)))
+
+
 def right_then(order):
     """Samples that the network takes for another identity come last."""
     def choose(e, m, rng):
@@ -198,14 +232,15 @@ def few_identities(order, each):
     return choose
 
 
-def pruned(method):
-    """What `diffprob prune` keeps."""
+def pruned(method, floor=0.0):
+    """What `diffprob prune` keeps, at least the share `floor` of what even budgets give the largest identity."""
     def choose(e, total, rng):
         ratio = total / len(e.labels)
-        folder = e.score_file.parent / f"prune_{method}_{ratio:.4f}"
+        least = max(1, int(floor * levelled([len(m) for m in e.members], total, 0.0).max()))
+        folder = e.score_file.parent / f"prune_{method}{least if floor else ''}_{ratio:.4f}"
         if not (folder / "kept_index.txt").exists():
             program("prune", f"--output={folder}", f"--prune.scores={e.score_file}", f"--prune.method={method}", f"--prune.keep_ratio={ratio}",
-                    "--prune.clean=false", "--prune.min_kept=1", "--prune.min_kept_share=0", f"--seed={rng.integers(1 << 30)}")
+                    "--prune.clean=false", f"--prune.min_kept={least}", "--prune.min_kept_share=0", f"--seed={rng.integers(1 << 30)}")
         text = (folder / "kept_index.txt").read_text()
         return json.loads(text[text.index("["):])
     return choose
@@ -224,6 +259,9 @@ VARIANTS = {
     "flat_right_hard": by_budget(right_then(hard_order), 0.0), "flat_right_farthest": by_budget(right_then(farthest_order), 0.0),
     "ids4_random": few_identities(random_order, 4), "ids8_random": few_identities(random_order, 8),
     "sqrt_hard": by_budget(hard_order, 0.5), "sqrt_farthest": by_budget(farthest_order, 0.5), "share_hard": by_budget(hard_order, 1.0),
+    "flat_dispersed": by_dispersion(0.0, probability), "flat_dispersed_odds": by_dispersion(0.0, log_odds),
+    "sqrt_dispersed": by_dispersion(0.5, probability), "share_dispersed": by_dispersion(1.0, probability),
+    "diffprob_floor": pruned("diffprob", 0.5),
 }
 
 

@@ -28,9 +28,9 @@ std::int64_t label_of(std::int64_t image) {
 /// Records whose files were last changed an hour ago.
 class SavedIndexTest : public ::testing::Test {
  protected:
-  void write(std::uint64_t step_of_keys = 1) {
+  void write(std::uint64_t step_of_keys = 1, std::int64_t images = kImages) {
     test::RawRecords records;
-    for (std::int64_t i = 0; i < kImages; ++i)
+    for (std::int64_t i = 0; i < images; ++i)
       records.add_image(1 + static_cast<std::uint64_t>(i) * step_of_keys,
                         static_cast<float>(label_of(i)), "image " + std::to_string(i));
     offsets_ = records.entries;
@@ -103,6 +103,36 @@ TEST_F(SavedIndexTest, IsReadInPlaceOfTheRecords) {
   EXPECT_TRUE(std::ranges::count(noticed, 0) == 1 && std::ranges::count(noticed, kImages - 1) == 1)
       << "the first and the last record are always looked at";
   EXPECT_LT(noticed.size(), 5U) << "the index is not used";
+}
+
+TEST_F(SavedIndexTest, ReadingOfAllHeadsSaysHowFarItIs) {
+  constexpr std::int64_t kMany = 1300;
+  write(1, kMany);
+  const auto size = static_cast<std::int64_t>(fs::file_size(rec_));
+  using Call = std::pair<std::int64_t, std::int64_t>;
+  std::vector<Call> calls, passes;
+  const auto record = [&](const std::string& path, std::int64_t done, std::int64_t total) {
+    EXPECT_EQ(path, rec_);
+    calls.emplace_back(done, total);
+  };
+  const auto pass = [&](std::int64_t before, std::int64_t total) {
+    for (const std::size_t i : {0, 512, 1024})
+      passes.emplace_back(before + static_cast<std::int64_t>(offsets_[i].second), total);
+  };
+  static_cast<void>(open_record_file(rec_, kAlways, record));
+  pass(0, size);
+  EXPECT_EQ(calls, passes);
+
+  calls.clear();
+  static_cast<void>(open_record_file(rec_, kAlways, record));
+  EXPECT_EQ(calls, std::vector<Call>()) << "the saved index is read instead";
+
+  fs::remove(folder_ / "train.idx");
+  passes.clear();
+  static_cast<void>(open_record_file(rec_, kNever, record));
+  pass(0, 2 * size);
+  pass(size, 2 * size);
+  EXPECT_EQ(calls, passes);
 }
 
 TEST_F(SavedIndexTest, OfRecordsWhoseKeysHaveGaps) {
