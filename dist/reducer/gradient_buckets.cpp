@@ -2,6 +2,9 @@
 
 #include <torch/types.h>
 
+#include <iterator>
+#include <utility>
+
 namespace diffprob::dist {
 namespace {
 
@@ -28,17 +31,35 @@ void allocate(const std::vector<at::Tensor>& parameters, GradientBuckets& result
   }
 }
 
+/// Nothing of backward is left to hide the last bucket: most of it goes into one of its own before.
+void make_last_small(const std::vector<at::Tensor>& parameters,
+                     std::vector<GradientBucket>& buckets, std::int64_t bytes) {
+  if (buckets.empty()) return;
+  auto& members = buckets.back().members;
+  auto first = std::prev(members.end());
+  const auto size = [&](std::size_t i) {
+    return static_cast<std::int64_t>(parameters[i].nbytes());
+  };
+  std::int64_t held = size(*first);
+  while (first != members.begin() && (held += size(*std::prev(first))) <= bytes) --first;
+  if (first == members.begin()) return;
+  GradientBucket last;
+  last.members.assign(first, members.end());
+  members.erase(first, members.end());
+  buckets.push_back(std::move(last));
+}
+
 }  // namespace
 
 GradientBuckets make_gradient_buckets(const std::vector<at::Tensor>& parameters,
                                       const std::vector<std::size_t>& order,
-                                      std::int64_t first_bytes, std::int64_t bytes) {
+                                      const BucketBytes& bytes) {
   GradientBuckets result;
   result.bucket_of.resize(parameters.size());
   result.views.resize(parameters.size());
   std::int64_t held = 0;
   for (const auto i : order) {
-    const std::int64_t limit = result.buckets.size() <= 1 ? first_bytes : bytes;
+    const std::int64_t limit = result.buckets.size() <= 1 ? bytes.first : bytes.others;
     const bool full = result.buckets.empty() || held >= limit ||
                       parameters[result.buckets.back().members.back()].scalar_type() !=
                           parameters[i].scalar_type();
@@ -49,6 +70,7 @@ GradientBuckets make_gradient_buckets(const std::vector<at::Tensor>& parameters,
     result.buckets.back().members.push_back(i);
     held += static_cast<std::int64_t>(parameters[i].nbytes());
   }
+  make_last_small(parameters, result.buckets, bytes.last);
   for (std::size_t b = 0; b < result.buckets.size(); ++b) allocate(parameters, result, b);
   return result;
 }

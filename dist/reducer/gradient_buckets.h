@@ -22,10 +22,16 @@ struct GradientBuckets {
       views;  ///< by parameter: sizes and strides of the parameter, memory of its bucket
 };
 
-/// Fills buckets in the given order of parameters; a bucket is full at the given size (the first:
-/// first_bytes) or where the dtype changes.
+/// Bytes of gradients in a bucket.
+struct BucketBytes {
+  std::int64_t first;   ///< the first one is full from here on
+  std::int64_t others;  ///< the others are full from here on
+  std::int64_t last;    ///< most of the last one, unless a single parameter has more
+};
+
+/// Fills buckets in the given order of parameters; a bucket is also full where the dtype changes.
 [[nodiscard]] GradientBuckets make_gradient_buckets(const std::vector<at::Tensor>& parameters,
                                                     const std::vector<std::size_t>& order,
-                                                    std::int64_t first_bytes, std::int64_t bytes);
+                                                    const BucketBytes& bytes);
 
 }  // namespace diffprob::dist

@@ -98,8 +98,9 @@ struct GradientReducer::Impl {
   /// New buckets in this order; gradients keep their values.
   void install(const std::vector<std::size_t>& order) {
     const torch::NoGradGuard no_grad;
-    layout =
-        make_gradient_buckets(parameters, order, options.first_bucket_bytes, options.bucket_bytes);
+    layout = make_gradient_buckets(
+        parameters, order,
+        {options.first_bucket_bytes, options.bucket_bytes, options.last_bucket_bytes});
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       restore_view(i);
       if (options.places != nullptr) options.places->set(parameters[i], layout.views[i]);

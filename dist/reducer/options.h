@@ -12,6 +12,8 @@ struct GradientReducerOptions {
   std::int64_t bucket_bytes = 25 << 20;  ///< a bucket is sent when it holds this much
   /// Size of the first bucket: small, so that communication starts early.
   std::int64_t first_bucket_bytes = 1 << 20;
+  /// Size of the last bucket: small, since backward has ended when it is sent.
+  std::int64_t last_bucket_bytes = 1 << 20;
   /// kAverage divides by world_size; kSum is exact for losses that are already means over the
   /// global batch.
   enum class Combine { kAverage, kSum } combine = Combine::kSum;

@@ -121,6 +121,15 @@ def hard_order(e, m, rng):
     return np.argsort(-e.nll[m], kind="stable"), None
 
 
+def trimmed_order(share):
+    """Drawn from the easiest `share` of the samples; then the others, easy ones first."""
+    def order(e, m, rng):
+        by_ease = np.argsort(e.nll[m], kind="stable")
+        easy = int(np.ceil(share * len(m)))
+        return np.concatenate([rng.permutation(by_ease[:easy]), by_ease[easy:]]), None
+    return order
+
+
 def spread_order(e, m, rng):
     """Ranks of the probability, halved again and again: the middle, the quarters, the eighths, ... of the samples from easy to hard."""
     by_ease = np.argsort(e.nll[m], kind="stable")
@@ -262,6 +271,7 @@ VARIANTS = {
     "flat_dispersed": by_dispersion(0.0, probability), "flat_dispersed_odds": by_dispersion(0.0, log_odds),
     "sqrt_dispersed": by_dispersion(0.5, probability), "share_dispersed": by_dispersion(1.0, probability),
     "diffprob_floor": pruned("diffprob", 0.5),
+    "flat_trim": by_budget(trimmed_order(2 / 3), 0.0), "flat_trim_half": by_budget(trimmed_order(0.5), 0.0),
 }
 
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <torch/nn.h>
 
+#include "dist/reducer/gradient_buckets.h"
 #include "dist/reducer/gradient_reducer.h"
 #include "tests/dist/ranks.h"
 
@@ -78,6 +79,36 @@ class RecordingCommunicator final : public Communicator {
 
   std::vector<std::string>& log_;
 };
+
+/// Elements of the float32 parameters of each bucket.
+std::vector<std::vector<std::int64_t>> filled(const std::vector<std::int64_t>& elements,
+                                              const BucketBytes& bytes) {
+  std::vector<at::Tensor> parameters;
+  std::vector<std::size_t> order;
+  for (const std::int64_t n : elements) {
+    order.push_back(parameters.size());
+    parameters.push_back(torch::zeros({n}));
+  }
+  std::vector<std::vector<std::int64_t>> sizes;
+  for (const auto& bucket : make_gradient_buckets(parameters, order, bytes).buckets) {
+    sizes.emplace_back();
+    for (const std::size_t i : bucket.members) sizes.back().push_back(elements[i]);
+  }
+  return sizes;
+}
+
+TEST(GradientBuckets, FirstAndLastAreSmall) {
+  using Sizes = std::vector<std::vector<std::int64_t>>;
+  EXPECT_EQ(filled({10, 10, 30, 30, 30, 30, 2, 3, 4}, {40, 240, 36}),
+            (Sizes{{10}, {10, 30, 30}, {30, 30}, {2, 3, 4}}));
+  EXPECT_EQ(filled({10, 10, 30, 30, 30, 30, 2, 3, 4}, {40, 1000, 35}),
+            (Sizes{{10}, {10, 30, 30, 30, 30, 2}, {3, 4}}));
+  EXPECT_EQ(filled({10, 50, 60}, {40, 1000, 0}), (Sizes{{10}, {50}, {60}}))
+      << "one parameter stays whole";
+  EXPECT_EQ(filled({10, 5, 6}, {1000, 1000, 84}), (Sizes{{10, 5, 6}})) << "all of it is small";
+  EXPECT_EQ(filled({7}, {1, 1, 1}), (Sizes{{7}}));
+  EXPECT_EQ(filled({}, {1, 1, 1}), Sizes());
+}
 
 TEST(GradientReducerOverlap, SilentMicroStepsSendNothing) {
   std::vector<std::string> log;

@@ -84,7 +84,10 @@ inline void expect_equal_gradients(SmallNet& net, const std::vector<at::Tensor>&
 }
 
 inline GradientReducerOptions small_buckets(GradientReducerOptions::Combine combine) {
-  return {.bucket_bytes = 1500, .first_bucket_bytes = 100, .combine = combine};
+  return {.bucket_bytes = 1500,
+          .first_bucket_bytes = 100,
+          .last_bucket_bytes = 100,
+          .combine = combine};
 }
 
 /// Tests that run with contiguous and with channels_last parameters.
