@@ -4,8 +4,9 @@
     DIFFPROB_TEST_DATA=FOLDER tests/bench/selection_study.py OUT [--sets lfw] [--seeds 1,2,3] [--ratios 0.75,0.5,0.25,0.1] [--variants NAME,...]
 
 For each seed: a network is trained on all data, scored and embedded; each variant chooses from these what to keep; a network is trained on that
-with the same seed and as many epochs. OUT/results.jsonl has a line per training (set, seed, variant, ratio, kept, accuracy, auc); goes on where
-it was cut off. `--table` prints mean differences to `random` with 95 % intervals (t over seeds). Needs numpy. DIFFPROB=build/release/diffprob.
+with the same seed and as many epochs. OUT/results.jsonl has a line per training; goes on where
+it was cut off. Networks of lfw are also judged on all pairs of the people of lfw_long who are not in lfw. `--table` prints mean differences to
+`random` and to `diffprob` with 95 % intervals (t over seeds). Needs numpy. DIFFPROB=build/release/diffprob.
 
 Variants are BUDGET_ORDER: how many samples each identity keeps, and which. VARIANTS names them; `all` trains on everything, and `infobatch` and
 `identity` do so with that train.prune (--while-training; `images` says how many were trained of all epochs together).
@@ -19,6 +20,7 @@ import subprocess
 import sys
 
 import numpy as np
+from evidence import labels_of, names
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -43,6 +45,36 @@ def train(folder, data, seed, *keys):
 def images_of(folder):
     """Images trained, in whole batches."""
     return 64 * max(int(path.name.removeprefix("step_")) for path in (folder / "checkpoints").glob("step_*"))
+
+
+class OtherPeople:
+    """The people of lfw_long who are not in lfw: 3,386 pairs of one person and 1.9 million of two, for networks trained on lfw."""
+
+    def __init__(self, data):
+        known = set(names(data, "lfw"))
+        people = names(data, "lfw_long")
+        labels = labels_of(data / "lfw_long")
+        self.data = data / "lfw_long"
+        self.kept = [i for i, label in enumerate(labels) if people[label] not in known]
+        own = np.array([labels[i] for i in self.kept])
+        self.first, self.second = np.triu_indices(len(own), 1)
+        self.same = own[self.first] == own[self.second]
+
+    def measure(self, folder):
+        """AUC, and the true acceptance rates at false acceptance rates of 1 % and 0.1 %."""
+        rows = folder / "others"
+        if not (rows / "embeddings.npy").exists():
+            rows.mkdir(exist_ok=True)
+            (rows / "kept.txt").write_text(f"kept_index = {self.kept}\n")
+            network = sorted((folder / "checkpoints").glob("step_*"))[-1]
+            program("embed", f"--output={rows}", f"--data.train={self.data}", f"--data.kept={rows / 'kept.txt'}", f"--model.checkpoint={network}",
+                    "--embed.format=npy")
+        unit = np.load(rows / "embeddings.npy").astype(np.float64)
+        unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+        cosines = (unit @ unit.T)[self.first, self.second]
+        genuine, impostors = np.sort(cosines[self.same]), np.sort(cosines[~self.same])
+        accepted = {f"tar_{name}": float((genuine > impostors[int(len(impostors) * (1 - rate))]).mean()) for name, rate in (("1e-2", 1e-2), ("1e-3", 1e-3))}
+        return {"others_auc": float(np.searchsorted(impostors, genuine).mean() / len(impostors)), **accepted}
 
 
 class Evidence:
@@ -277,6 +309,7 @@ VARIANTS = {
 
 def study(args, data, results):
     done = {(r["set"], r["seed"], r["variant"], r["ratio"]) for r in read(results)}
+    others = OtherPeople(data) if "lfw" in args.sets else None
     for seed in args.seeds:
         for name in args.sets:
             folder = args.out / name / f"seed_{seed}"
@@ -302,6 +335,8 @@ def study(args, data, results):
                     accuracy, auc = train(target / "train", data / name, seed, f"--data.kept={target / 'kept.txt'}")
                     target = target / "train"
                 line = {"set": name, "seed": seed, "variant": variant, "ratio": ratio, "kept": len(kept), "accuracy": accuracy, "auc": auc, "images": images_of(target)}
+                if name == "lfw":
+                    line |= others.measure(target)
                 with open(results, "a") as file:
                     file.write(json.dumps(line) + "\n")
                 print(line, file=sys.stderr, flush=True)
@@ -314,23 +349,30 @@ def read(results):
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
+MEASURES = ("accuracy", "auc", "others_auc", "tar_1e-2", "tar_1e-3")
+
+
+def differences(rows, base, key):
+    """Mean difference to `base` of the same seeds in percentage points, with its 95 % interval."""
+    values = np.array([100 * (r[key] - base[r["seed"]][key]) for r in rows if r["seed"] in base and key in r and key in base[r["seed"]]])
+    k = len(values)
+    half = T95.get(k - 1, 2.1) * values.std(ddof=1) / k ** 0.5 if k > 1 else float("nan")
+    return f"{values.mean():+6.2f} +- {half:5.2f}" if k else ""
+
+
 def table(rows):
     for name in dict.fromkeys(r["set"] for r in rows):
         here = [r for r in rows if r["set"] == name]
-        full = [r["accuracy"] for r in here if r["variant"] == "all"]
-        print(f"\n{name}: all data {100 * np.mean(full):.2f} ({len(full)} seeds)")
-        for ratio in sorted({r["ratio"] for r in here if r["variant"] != "all"}, reverse=True):
-            base = {r["seed"]: r for r in here if r["variant"] == "random" and r["ratio"] == ratio}
-            print(f"ratio {ratio}: {'variant':24} {'acc':>6} {'auc':>6} {'acc-random':>18} {'auc-random':>18}")
+        for ratio in sorted({r["ratio"] for r in here}, reverse=True):
+            print(f"\n{name}, ratio {ratio}: mean, difference to random and to diffprob\n{'':20} n {'images':>7}" + "".join(f" {m:>36}" for m in MEASURES))
+            bases = [{r["seed"]: r for r in here if (r["variant"], r["ratio"]) == (base, ratio)} for base in ("random", "diffprob")]
             for variant in dict.fromkeys(r["variant"] for r in here if r["ratio"] == ratio):
-                mine = [r for r in here if r["variant"] == variant and r["ratio"] == ratio]
+                mine = [r for r in here if (r["variant"], r["ratio"]) == (variant, ratio)]
                 texts = []
-                for key in ("accuracy", "auc"):
-                    difference = np.array([100 * (r[key] - base[r["seed"]][key]) for r in mine if r["seed"] in base])
-                    k = len(difference)
-                    half = T95.get(k - 1, 2.1) * difference.std(ddof=1) / k ** 0.5 if k > 1 else float("nan")
-                    texts.append(f"{difference.mean():+7.2f} +- {half:5.2f} ({k})" if k else "")
-                print(f"           {variant:24} {100 * np.mean([r['accuracy'] for r in mine]):6.2f} {100 * np.mean([r['auc'] for r in mine]):6.2f} {texts[0]:>18} {texts[1]:>18}")
+                for key in MEASURES:
+                    known = [100 * r[key] for r in mine if key in r]
+                    texts.append(f" {np.mean(known):6.2f} {differences(mine, bases[0], key):>15} {differences(mine, bases[1], key):>15}" if known else "")
+                print(f"{variant:20} {len(mine)} {np.mean([r['images'] for r in mine]):7.0f}" + "".join(texts))
 
 
 def main():
