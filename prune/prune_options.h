@@ -13,7 +13,18 @@
 namespace diffprob::prune {
 
 /// How samples of an identity are selected. prune/methods/table.cpp has a row for each.
-enum class Method { kDiffProb, kRandom, kDynUnc, kEl2n, kForgetting, kAum, kCcs, kBalanced, kNone };
+enum class Method {
+  kDiffProb,
+  kRandom,
+  kDynUnc,
+  kEl2n,
+  kForgetting,
+  kAum,
+  kCcs,
+  kBalanced,
+  kBalancedEasy,
+  kNone
+};
 
 /// A method, after cleaning or without it: "diffprob", "clean+diffprob", ...
 struct FullMethod {
@@ -34,7 +45,7 @@ struct PruneOptions {
   Method method = Method::kDiffProb;
   bool clean = true;                 ///< drop mislabelled samples first
   std::optional<double> keep_ratio;  ///< of all N samples, above 0 to 1. diffprob: the threshold is
-                                     ///< searched. ccs and balanced need it
+                                     ///< searched. ccs and the balanced ones need it
   /// random and the ranked methods: the fraction is searched so that keep_ratio is met as nearly as
   /// floors and rounding allow, for comparisons at equal size. Otherwise it is keep_ratio of the
   /// usable samples, rounded down in each identity, as the paper has it.

@@ -117,6 +117,9 @@ std::vector<Field> selection_fields(PruneConfig& p) {
              "ccs: share of the usable samples, the hardest ones, to drop first"),
       number("prune.ccs_strata", &p.options.ccs.strata, 1, 10000,
              "ccs: number of equal parts of the range of scores"),
+      number("prune.easy_share", &p.options.balanced.easy_share, 0.001, 1,
+             "balanced_easy: share of the usable samples of an identity, the easiest ones, that "
+             "are drawn from"),
   };
 }
 

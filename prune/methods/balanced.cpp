@@ -5,7 +5,7 @@ namespace diffprob::prune {
 namespace {
 
 void check_own(const PruneOptions& options) {
-  check(options.balanced.floor);
+  check(options.balanced);
 }
 
 void describe(const PruneOptions& options, nlohmann::ordered_json& json) {
@@ -21,6 +21,20 @@ void select(Selecting& on) {
   });
 }
 
+void describe_easy(const PruneOptions& options, nlohmann::ordered_json& json) {
+  describe(options, json);
+  json["easy_share"] = options.balanced.easy_share;
+}
+
+void select_easy(Selecting& on) {
+  const SortedIdentities sorted = on.sort(Preset::kDefault);
+  on.seconds.time("select", [&] {
+    const BalancedOptions& options = on.options.balanced;
+    const EvenBudgets budgets(on.counts, options.floor, on.target());
+    select_balanced_easy(on.slots, sorted, budgets, options, on.decided);
+  });
+}
+
 }  // namespace
 
 const MethodRow kBalancedRow{
@@ -33,5 +47,17 @@ const MethodRow kBalancedRow{
     .check = check_own,
     .describe = describe,
     .select = select};
+
+const MethodRow kBalancedEasyRow{
+    .method = Method::kBalancedEasy,
+    .name = "balanced_easy",
+    .needs = "scores",
+    .what = "balanced, drawn from the samples of each identity with the largest probabilities",
+    .keep_ratio = MethodRow::KeepRatio::kNeeded,
+    .is_drawn = true,
+    .key = [](const PruneOptions&) { return Key::kNll; },
+    .check = check_own,
+    .describe = describe_easy,
+    .select = select_easy};
 
 }  // namespace diffprob::prune

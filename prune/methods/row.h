@@ -40,6 +40,7 @@ extern const MethodRow kForgettingRow;
 extern const MethodRow kAumRow;
 extern const MethodRow kCcsRow;
 extern const MethodRow kBalancedRow;
+extern const MethodRow kBalancedEasyRow;
 extern const MethodRow kNoneRow;
 
 [[nodiscard]] const MethodRow& row_of(Method method);

@@ -16,9 +16,9 @@ const MethodRow kNoneRow{.method = Method::kNone,
 namespace {
 
 /// In the order of the help text.
-constexpr std::array kTable = {&kDiffProbRow, &kRandomRow,     &kDynUncRow,
-                               &kEl2nRow,     &kForgettingRow, &kAumRow,
-                               &kCcsRow,      &kBalancedRow,   &kNoneRow};
+constexpr std::array kTable = {&kDiffProbRow,     &kRandomRow, &kDynUncRow, &kEl2nRow,
+                               &kForgettingRow,   &kAumRow,    &kCcsRow,    &kBalancedRow,
+                               &kBalancedEasyRow, &kNoneRow};
 
 constexpr std::string_view kClean = "clean+";
 
@@ -123,6 +123,7 @@ const Floor& floor_of(const PruneOptions& options) {
     case Method::kCcs:
       return options.ccs.floor;
     case Method::kBalanced:
+    case Method::kBalancedEasy:
       return options.balanced.floor;
     default:
       return options.ranked.floor;

@@ -302,7 +302,7 @@ VARIANTS = {
     "sqrt_hard": by_budget(hard_order, 0.5), "sqrt_farthest": by_budget(farthest_order, 0.5), "share_hard": by_budget(hard_order, 1.0),
     "flat_dispersed": by_dispersion(0.0, probability), "flat_dispersed_odds": by_dispersion(0.0, log_odds),
     "sqrt_dispersed": by_dispersion(0.5, probability), "share_dispersed": by_dispersion(1.0, probability),
-    "diffprob_floor": pruned("diffprob", 0.5),
+    "diffprob_floor": pruned("diffprob", 0.5), "balanced": pruned("balanced"), "balanced_easy": pruned("balanced_easy"),
     "flat_trim": by_budget(trimmed_order(2 / 3), 0.0), "flat_trim_half": by_budget(trimmed_order(0.5), 0.0),
 }
 

@@ -37,7 +37,7 @@ class Obvious {
     if (is_ranked(method)) ranked();
     if (method == "random") random();
     if (method == "ccs") ccs();
-    if (method == "balanced") balanced();
+    if (method == "balanced" || method == "balanced_easy") balanced();
     for (const std::size_t i : given_back_)
       if (reasons_[i] == Reason::kKept) reasons_[i] = Reason::kKeptByFloor;
   }
@@ -259,6 +259,19 @@ class Obvious {
     }
   }
 
+  /// The hardest samples of an identity, which balanced_easy takes last, the easiest of them first.
+  std::vector<std::size_t> take_out_hard(std::vector<std::size_t>& members) const {
+    std::vector<std::size_t> by_ease = members;
+    std::stable_sort(by_ease.begin(), by_ease.end(), [&](std::size_t a, std::size_t b) {
+      return scores_.records[a].nll < scores_.records[b].nll;
+    });
+    const double share = options_.balanced.easy_share * static_cast<double>(members.size());
+    const auto easy = static_cast<std::ptrdiff_t>(std::max(1.0, std::round(share)));
+    members.assign(by_ease.begin(), by_ease.begin() + easy);
+    std::sort(members.begin(), members.end());
+    return {by_ease.begin() + easy, by_ease.end()};
+  }
+
   /// Tries every level; the largest identities get what is left of the target, one each.
   void balanced() {
     const Floor& floor = options_.balanced.floor;
@@ -285,15 +298,19 @@ class Obvious {
     }
   }
 
-  /// Draws `count` samples of an identity, and then more up to the floor.
+  /// Draws `count` samples of an identity, and then more up to the floor; balanced_easy: the hard
+  /// ones last.
   void draw(std::int32_t label, std::int64_t count, std::int64_t minimum, std::uint64_t seed) {
     std::vector<std::size_t> order = members_.at(label);
+    std::vector<std::size_t> hard;
+    if (options_.method == Method::kBalancedEasy) hard = take_out_hard(order);
     const std::size_t wanted = order.size() <= static_cast<std::size_t>(std::max(count, minimum))
                                    ? static_cast<std::size_t>(count)
                                    : static_cast<std::size_t>(std::max(count, minimum));
     IdentityStream stream(seed, label);
     for (std::size_t k = 0; wanted < order.size() && k < wanted; ++k)
       std::swap(order[k], order[k + stream.below(order.size() - k)]);
+    order.insert(order.end(), hard.begin(), hard.end());
     for (std::size_t k = 0; k < order.size(); ++k) {
       const auto place = static_cast<std::int64_t>(k);
       reasons_[order[k]] = place < count     ? Reason::kKept

@@ -74,6 +74,9 @@ inline std::vector<Case> cases() {
     PruneOptions options = with("balanced", ratio == 0.45, ratio);
     if (ratio > 0.3) options.balanced.floor = {2, ratio == 0.9 ? 0.5 : 0.0};
     all.push_back({"balanced " + std::to_string(ratio), options});
+    options.method = Method::kBalancedEasy;
+    if (ratio == 0.45) options.balanced.easy_share = 0.4;
+    all.push_back({"balanced_easy " + std::to_string(ratio), options});
   }
   for (const char* method : {"random", "el2n"}) {
     PruneOptions matched = with(method, true, 0.3);

@@ -151,7 +151,8 @@ TEST_F(Prune, WantedRatioIsOfAllSamples) {
   EXPECT_EQ(searched.search->target, std::llround(0.5 * n));
   EXPECT_EQ(searched.search->kept, searched.kept);
   EXPECT_NEAR(static_cast<double>(searched.kept) / n, 0.5, 0.01);
-  for (const char* method : {"random", "dynunc", "el2n", "aum", "forgetting", "ccs", "balanced"}) {
+  for (const char* method :
+       {"random", "dynunc", "el2n", "aum", "forgetting", "ccs", "balanced", "balanced_easy"}) {
     EXPECT_NEAR(static_cast<double>(prune_table(table, with(method, true, 0.5)).kept) / n, 0.5,
                 0.02)
         << method;
@@ -166,7 +167,7 @@ TEST(Methods, NamesReadBackAndAnUnknownOneIsRefusedWithTheKnown) {
   } catch (const PruneError& error) {
     EXPECT_THAT(error.what(),
                 HasSubstr("unknown method 'dynuncc', expected one of diffprob, random, dynunc, "
-                          "el2n, forgetting, aum, ccs, balanced, none"));
+                          "el2n, forgetting, aum, ccs, balanced, balanced_easy, none"));
   }
 }
 
@@ -177,7 +178,8 @@ TEST(Methods, FullNamesSayWhetherCleaningComesFirst) {
   EXPECT_THAT(names,
               ElementsAre("diffprob", "clean+diffprob", "random", "clean+random", "dynunc",
                           "clean+dynunc", "el2n", "clean+el2n", "forgetting", "clean+forgetting",
-                          "aum", "clean+aum", "ccs", "clean+ccs", "balanced", "clean+balanced"));
+                          "aum", "clean+aum", "ccs", "clean+ccs", "balanced", "clean+balanced",
+                          "balanced_easy", "clean+balanced_easy"));
   EXPECT_EQ(full_name(FullMethod{Method::kNone, true}), "clean");
 }
 
