@@ -107,11 +107,11 @@ class Pruning {
     for (std::int64_t c = 0; c < result_.counts.num_classes(); ++c) {
       result_.usable += result_.counts.usable(c);
       result_.identities_before += result_.counts.before(c) > 0 ? 1 : 0;
-      // Every method keeps at least one usable sample of an identity.
-      result_.identities_after += result_.counts.usable(c) > 0 ? 1 : 0;
       if (result_.counts.before(c) > 0 && result_.counts.usable(c) == 0)
         result_.vanished.push_back(c);
     }
+    result_.identities_after =
+        result_.identities_before - static_cast<std::int64_t>(result_.vanished.size());
     result_.mislabelled = result_.num_samples - result_.usable;
     if (result_.usable == 0) {
       throw PruneError("prune: no sample is left: " + std::to_string(result_.num_samples) +
@@ -190,6 +190,7 @@ class Pruning {
     const IdentitySlots slots = exchange.slots();
     const Floor& floor = floor_of(result_.options);
     std::int64_t sums[3] = {0, 0, 0};  // kept, by the floor, identities at the floor
+    std::vector<std::int64_t> left_out;
     for (std::int64_t c = 0; c < slots.identities(); ++c) {
       std::int32_t kept = 0;
       std::int64_t by_floor = 0;
@@ -203,16 +204,31 @@ class Pruning {
       sums[1] += by_floor;
       const std::int64_t n =
           slots.begin[static_cast<std::size_t>(c) + 1] - slots.begin[static_cast<std::size_t>(c)];
+      if (kept == 0) {
+        if (n > 0) left_out.push_back(slots.first + c);
+        continue;
+      }
       const std::int64_t least = floor.of(n);
       // Methods leave identities that are not above the floor as they are.
-      sums[2] += by_floor > 0 || (least > 1 && n > 0 && n <= least) ? 1 : 0;
+      sums[2] += by_floor > 0 || (least > 1 && n <= least) ? 1 : 0;
     }
     collectives_.all_reduce(std::span<std::int64_t>(sums), dist::ReduceOp::kSum);
+    take_out(left_out);
     result_.own_identities = exchange.range();
     result_.kept = sums[0];
     result_.kept_by_floor = sums[1];
     result_.identities_at_floor = sums[2];
     result_.redundant = result_.usable - result_.kept;
+  }
+
+  /// Identities of this rank of which the method keeps nothing.
+  void take_out(const std::vector<std::int64_t>& left_out) {
+    const auto of_all = collectives_.all_gather_v(std::span<const std::int64_t>(left_out));
+    result_.identities_after -= static_cast<std::int64_t>(of_all.size());
+    std::vector<std::int64_t>& vanished = result_.vanished;
+    const auto cleaned = static_cast<std::ptrdiff_t>(vanished.size());
+    vanished.insert(vanished.end(), of_all.begin(), of_all.end());
+    std::inplace_merge(vanished.begin(), vanished.begin() + cleaned, vanished.end());
   }
 
   SampleRows& rows_;
@@ -232,8 +248,11 @@ class Pruning {
 
 std::vector<std::int64_t> PruneResult::label_map() const {
   data::DenseLabels dense(counts.num_classes());
+  auto gone = vanished.begin();
   for (std::int64_t c = 0; c < counts.num_classes(); ++c) {
-    if (counts.usable(c) > 0) dense.keep(c);
+    const bool vanishes = gone != vanished.end() && *gone == c;
+    if (vanishes) ++gone;
+    if (!vanishes && counts.usable(c) > 0) dense.keep(c);
   }
   return std::move(dense).map();
 }

@@ -44,7 +44,8 @@ struct PruneResult {
   std::int64_t identities_before = 0;
   std::int64_t identities_after = 0;
   std::int64_t identities_at_floor = 0;  ///< that are not above the floor, or keep samples by it
-  std::vector<std::int64_t> vanished;    ///< old labels
+  /// Old labels of the identities that keep no sample, after cleaning or by the method; rising.
+  std::vector<std::int64_t> vanished;
   std::vector<Confusion>
       confusions;         ///< the 100 most frequent; ties: smaller label, then smaller top1
   IdentityCounts counts;  ///< before pruning

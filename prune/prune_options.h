@@ -23,6 +23,7 @@ enum class Method {
   kCcs,
   kBalanced,
   kBalancedEasy,
+  kDeep,
   kNone
 };
 

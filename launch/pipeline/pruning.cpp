@@ -58,9 +58,12 @@ std::string loss_of_small_identities(const prune::PruneResult& result) {
   if (small.identities == 0 || small.share() >= all - kUnfair) return "";
   return fmt::format(
       "small identities lose most: of {} with fewer than {} images, {:.1f} % of the images are "
-      "kept, of all {:.1f} %. Raise prune.min_kept or prune.min_kept_share, and compare accuracy "
-      "on the people who matter (summary.json, fairness)",
-      small.identities, kSmall, 100 * small.share(), 100 * all);
+      "kept, of all {:.1f} %. {}, and compare accuracy on the people who matter (summary.json, "
+      "fairness)",
+      small.identities, kSmall, 100 * small.share(), 100 * all,
+      result.options.method == prune::Method::kDeep
+          ? "The method deep wants that: lower prune.depth"
+          : "Raise prune.min_kept or prune.min_kept_share");
 }
 
 }  // namespace

@@ -13,12 +13,25 @@ void describe(const PruneOptions& options, nlohmann::ordered_json& json) {
   json["seed"] = options.balanced.seed;
 }
 
-void select(Selecting& on) {
+void select_with_depth(Selecting& on, std::int64_t depth) {
   on.seconds.time("select", [&] {
     const BalancedOptions& options = on.options.balanced;
-    const EvenBudgets budgets(on.counts, options.floor, on.target());
+    const EvenBudgets budgets(on.counts, options.floor, on.target(), depth);
     select_balanced(on.slots, budgets, options.seed, on.decided);
   });
+}
+
+void select(Selecting& on) {
+  select_with_depth(on, 0);
+}
+
+void describe_deep(const PruneOptions& options, nlohmann::ordered_json& json) {
+  describe(options, json);
+  json["depth"] = options.balanced.depth;
+}
+
+void select_deep(Selecting& on) {
+  select_with_depth(on, on.options.balanced.depth);
 }
 
 void describe_easy(const PruneOptions& options, nlohmann::ordered_json& json) {
@@ -59,5 +72,16 @@ const MethodRow kBalancedEasyRow{
     .check = check_own,
     .describe = describe_easy,
     .select = select_easy};
+
+const MethodRow kDeepRow{
+    .method = Method::kDeep,
+    .name = "deep",
+    .needs = "labels",
+    .what = "balanced, but only the largest identities, as many as can keep prune.depth each",
+    .keep_ratio = MethodRow::KeepRatio::kNeeded,
+    .is_drawn = true,
+    .check = check_own,
+    .describe = describe_deep,
+    .select = select_deep};
 
 }  // namespace diffprob::prune

@@ -41,6 +41,7 @@ extern const MethodRow kAumRow;
 extern const MethodRow kCcsRow;
 extern const MethodRow kBalancedRow;
 extern const MethodRow kBalancedEasyRow;
+extern const MethodRow kDeepRow;
 extern const MethodRow kNoneRow;
 
 [[nodiscard]] const MethodRow& row_of(Method method);

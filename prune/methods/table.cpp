@@ -18,7 +18,7 @@ namespace {
 /// In the order of the help text.
 constexpr std::array kTable = {&kDiffProbRow,     &kRandomRow, &kDynUncRow, &kEl2nRow,
                                &kForgettingRow,   &kAumRow,    &kCcsRow,    &kBalancedRow,
-                               &kBalancedEasyRow, &kNoneRow};
+                               &kBalancedEasyRow, &kDeepRow,   &kNoneRow};
 
 constexpr std::string_view kClean = "clean+";
 
@@ -124,6 +124,7 @@ const Floor& floor_of(const PruneOptions& options) {
       return options.ccs.floor;
     case Method::kBalanced:
     case Method::kBalancedEasy:
+    case Method::kDeep:
       return options.balanced.floor;
     default:
       return options.ranked.floor;

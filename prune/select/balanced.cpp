@@ -15,6 +15,8 @@ void check(const BalancedOptions& options) {
   if (!(options.easy_share > 0 && options.easy_share <= 1))
     throw PruneError("balanced_easy: easy_share is " + std::to_string(options.easy_share) +
                      ", expected above 0 and at most 1");
+  if (options.depth < 1)
+    throw PruneError("deep: depth is " + std::to_string(options.depth) + ", expected at least 1");
   check(options.floor);
 }
 

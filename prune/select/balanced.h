@@ -16,8 +16,10 @@ struct BalancedOptions {
   /// balanced_easy: share of the usable samples of an identity, the easiest ones, that are drawn
   /// from.
   double easy_share = 0.667;
+  /// deep: images that each identity that stays shall keep (EvenBudgets).
+  std::int64_t depth = 10;
 };
-/// Throws PruneError unless easy_share is above 0 and at most 1.
+/// Throws PruneError unless easy_share is above 0 and at most 1, and depth at least 1.
 void check(const BalancedOptions& options);
 
 /// Draws the budget of each identity from its usable samples. A draw depends on (seed, identity)

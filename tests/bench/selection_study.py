@@ -299,10 +299,14 @@ VARIANTS = {
     "flat_right_random": by_budget(right_then(random_order), 0.0), "flat_right_facility": by_budget(right_then(facility_order), 0.0),
     "flat_right_hard": by_budget(right_then(hard_order), 0.0), "flat_right_farthest": by_budget(right_then(farthest_order), 0.0),
     "ids4_random": few_identities(random_order, 4), "ids8_random": few_identities(random_order, 8),
+    "ids12_random": few_identities(random_order, 12), "ids16_random": few_identities(random_order, 16),
+    "ids32_random": few_identities(random_order, 32), "ids64_random": few_identities(random_order, 64),
+    "ids8_trim": few_identities(trimmed_order(2 / 3), 8), "ids16_trim": few_identities(trimmed_order(2 / 3), 16),
     "sqrt_hard": by_budget(hard_order, 0.5), "sqrt_farthest": by_budget(farthest_order, 0.5), "share_hard": by_budget(hard_order, 1.0),
     "flat_dispersed": by_dispersion(0.0, probability), "flat_dispersed_odds": by_dispersion(0.0, log_odds),
     "sqrt_dispersed": by_dispersion(0.5, probability), "share_dispersed": by_dispersion(1.0, probability),
     "diffprob_floor": pruned("diffprob", 0.5), "balanced": pruned("balanced"), "balanced_easy": pruned("balanced_easy"),
+    "deep": pruned("deep"),
     "flat_trim": by_budget(trimmed_order(2 / 3), 0.0), "flat_trim_half": by_budget(trimmed_order(0.5), 0.0),
 }
 

@@ -37,7 +37,7 @@ class Obvious {
     if (is_ranked(method)) ranked();
     if (method == "random") random();
     if (method == "ccs") ccs();
-    if (method == "balanced" || method == "balanced_easy") balanced();
+    if (method == "balanced" || method == "balanced_easy" || method == "deep") balanced();
     for (const std::size_t i : given_back_)
       if (reasons_[i] == Reason::kKept) reasons_[i] = Reason::kKeptByFloor;
   }
@@ -259,6 +259,30 @@ class Obvious {
     }
   }
 
+  [[nodiscard]] std::vector<std::int32_t> largest_first() const {
+    std::vector<std::int32_t> labels;
+    for (const auto& [label, members] : members_) labels.push_back(label);
+    std::stable_sort(labels.begin(), labels.end(), [&](std::int32_t a, std::int32_t b) {
+      return members_.at(a).size() > members_.at(b).size();
+    });
+    return labels;
+  }
+
+  /// Takes the largest identities while each of them gets its depth from the target.
+  void leave_out_small_identities() {
+    auto left = static_cast<std::int64_t>(target());
+    bool first = true, full = false;
+    for (const std::int32_t label : largest_first()) {
+      const auto n = static_cast<std::int64_t>(members_.at(label).size());
+      left -= std::min(n, std::max(options_.balanced.depth, options_.balanced.floor.of(n)));
+      full = full || (left < 0 && !first);
+      first = false;
+      if (!full) continue;
+      for (const std::size_t i : members_.at(label)) reasons_[i] = Reason::kRedundant;
+      members_.erase(label);
+    }
+  }
+
   /// The hardest samples of an identity, which balanced_easy takes last, the easiest of them first.
   std::vector<std::size_t> take_out_hard(std::vector<std::size_t>& members) const {
     std::vector<std::size_t> by_ease = members;
@@ -274,6 +298,7 @@ class Obvious {
 
   /// Tries every level; the largest identities get what is left of the target, one each.
   void balanced() {
+    if (options_.method == Method::kDeep) leave_out_small_identities();
     const Floor& floor = options_.balanced.floor;
     const auto size = [&](std::int32_t label) {
       return static_cast<std::int64_t>(members_.at(label).size());
@@ -287,11 +312,7 @@ class Obvious {
     std::int64_t level = 0;
     while (level < usable_ && missing(level + 1) >= 0) ++level;
     std::int64_t left = missing(level);
-    std::vector<std::int32_t> largest;
-    for (const auto& [label, members] : members_) largest.push_back(label);
-    std::stable_sort(largest.begin(), largest.end(),
-                     [&](std::int32_t a, std::int32_t b) { return size(a) > size(b); });
-    for (const std::int32_t label : largest) {
+    for (const std::int32_t label : largest_first()) {
       const bool more = left > 0 && size(label) > level && floor.of(size(label)) <= level;
       left -= more ? 1 : 0;
       draw(label, level + (more ? 1 : 0), floor.of(size(label)), options_.balanced.seed);

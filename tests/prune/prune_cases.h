@@ -77,6 +77,9 @@ inline std::vector<Case> cases() {
     options.method = Method::kBalancedEasy;
     if (ratio == 0.45) options.balanced.easy_share = 0.4;
     all.push_back({"balanced_easy " + std::to_string(ratio), options});
+    options.method = Method::kDeep;
+    if (ratio != 0.3) options.balanced.depth = ratio == 0.9 ? 40 : 5;
+    all.push_back({"deep " + std::to_string(ratio), options});
   }
   for (const char* method : {"random", "el2n"}) {
     PruneOptions matched = with(method, true, 0.3);

@@ -43,6 +43,9 @@ TEST_F(PruneRefusals, BadOptionsAndScoresAreRefusedOnAllRanks) {
                 o.method = Method::kBalancedEasy, o.keep_ratio = 0.5, o.balanced.easy_share = 0;
               }),
               HasSubstr("easy_share is 0"));
+  EXPECT_THAT(
+      refused([](auto& o) { o.method = Method::kDeep, o.keep_ratio = 0.5, o.balanced.depth = 0; }),
+      HasSubstr("depth is 0"));
   EXPECT_THAT(refused([](auto& o) { o.method = Method::kCcs; }),
               HasSubstr("ccs needs a keep_ratio"));
   EXPECT_THAT(refused([](auto& o) { o.method = Method::kCcs, o.keep_ratio = 0.5, o.ccs.beta = 1; }),

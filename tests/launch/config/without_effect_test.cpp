@@ -139,6 +139,10 @@ TEST(WithoutEffect, KeysOfAnotherLossScheduleOrOptimizer) {
 TEST(WithoutEffect, KeysOfAnotherMethodOrOfCleaning) {
   EXPECT_THAT(lines_of("prune", {{"prune.ccs_beta", "0.2"}}),
               ElementsAre(HasSubstr("prune.method is diffprob")));
+  EXPECT_THAT(lines_of("prune", {{"prune.easy_share", "0.5"}, {"prune.method", "balanced"}}),
+              ElementsAre(HasSubstr("prune.method is balanced")));
+  EXPECT_THAT(lines_of("prune", {{"prune.easy_share", "0.5"}, {"prune.method", "balanced_easy"}}),
+              IsEmpty());
   EXPECT_THAT(lines_of("prune", {{"prune.threshold", "0.2"}, {"prune.keep_ratio", "0.2"}}),
               ElementsAre(HasSubstr("prune.threshold is given")));
   EXPECT_THAT(lines_of("prune", {{"prune.clean", "false"}, {"prune.clean_margin", "1"}}),

@@ -17,8 +17,8 @@ IdentityCounts counts_of(const std::vector<std::int64_t>& sizes) {
 }
 
 std::vector<std::int64_t> kept(const std::vector<std::int64_t>& sizes, const Floor& floor,
-                               std::int64_t target) {
-  const EvenBudgets budgets(counts_of(sizes), floor, target);
+                               std::int64_t target, std::int64_t depth = 0) {
+  const EvenBudgets budgets(counts_of(sizes), floor, target, depth);
   std::vector<std::int64_t> all;
   for (std::size_t c = 0; c < sizes.size(); ++c)
     all.push_back(budgets.of(static_cast<std::int64_t>(c), sizes[c]).in_all);
@@ -41,6 +41,17 @@ TEST(EvenBudgets, TheFloorIsOnTop) {
 TEST(EvenBudgets, EverythingWhenTheTargetIsEverything) {
   EXPECT_EQ(kept({9, 2, 0, 30}, {1}, 41), (Counts{9, 2, 0, 30}));
   EXPECT_EQ(kept({9, 2, 0, 30}, {1}, 100), (Counts{9, 2, 0, 30}));
+}
+
+TEST(EvenBudgets, WithADepthTheSmallestAreLeftOut) {
+  EXPECT_EQ(kept({9, 2, 5, 30}, {1}, 16, 5), (Counts{5, 0, 5, 6})) << "5 + 5 + 5, one left";
+  EXPECT_EQ(kept({9, 2, 5, 30}, {1}, 16, 8), (Counts{8, 0, 0, 8}));
+  EXPECT_EQ(kept({9, 2, 5, 30}, {1}, 16, 4), (Counts{5, 2, 4, 5})) << "each has its four, or all";
+  EXPECT_EQ(kept({9, 9, 9, 30}, {1}, 14, 7), (Counts{7, 0, 0, 7})) << "of equal ones the first";
+  EXPECT_EQ(kept({9, 9, 9, 30}, {1}, 26, 8), (Counts{9, 8, 0, 9}));
+  EXPECT_EQ(kept({9, 9, 9, 30}, {9}, 26, 2), (Counts{9, 0, 0, 17})) << "the floor is deeper";
+  EXPECT_EQ(kept({3, 4}, {1}, 2, 8), (Counts{0, 2})) << "one stays";
+  EXPECT_EQ(kept({3, 0, 4}, {1}, 7, 100), (Counts{3, 0, 4}));
 }
 
 TEST(EvenBudgets, EveryTargetAboveTheFloorIsMet) {
