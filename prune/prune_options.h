@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -60,11 +62,21 @@ struct PruneOptions {
   BalancedOptions balanced;
 };
 
+/// Samples of a data set, for methods that read their labels alone.
+struct LabelledSamples {
+  std::int64_t num_samples = 0;
+  std::int64_t num_classes = 0;
+  std::string fingerprint;
+  std::function<std::int64_t(std::int64_t)> label;  ///< of sample i
+};
+
 /// Files that a pruning reads. Either may be empty when the method does not need it.
 struct PruneFiles {
   std::string scores;    ///< score file; with ScoreKind::kScoresMean a folder of them, *.h5
   std::string dynamics;  ///< dynamics file
   std::string dataset_fingerprint;  ///< when given: scores of another data set are refused
+  /// In place of both files where the options read labels alone (reads_labels_alone).
+  std::optional<LabelledSamples> labels{};
 };
 
 }  // namespace diffprob::prune

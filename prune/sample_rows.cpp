@@ -44,6 +44,14 @@ SampleRows::SampleRows(const PruneFiles& files, const PruneOptions& options)
     : key_(row_of(options.method).key(options)),
       negate_(row_of(options.method).smallest_first(options)),
       files_(files) {
+  if (files.scores.empty() && files.dynamics.empty() && files.labels &&
+      reads_labels_alone(options)) {
+    samples_ = files.labels->num_samples;
+    source_.dataset_fingerprint = files.labels->fingerprint;
+    source_.num_classes = files.labels->num_classes;
+    source_.margin = source_.scale = std::numeric_limits<double>::quiet_NaN();
+    return;
+  }
   const bool any_labels = files.dynamics.empty() && !is_in_dynamics(key_);
   if (options.clean || is_in_scores(key_) || any_labels) open_scores(files.scores, options);
   if (is_in_dynamics(key_) || !scores_) open_dynamics(files.dynamics, options);
@@ -229,9 +237,10 @@ void SampleRows::choose_window(const PruneOptions& options, std::int64_t epochs)
 }
 
 std::string SampleRows::where() const {
-  return !scores_     ? files_.dynamics
-         : !dynamics_ ? files_.scores
-                      : files_.scores + " and " + files_.dynamics;
+  return is_of_labels() ? "data.train"
+         : !scores_     ? files_.dynamics
+         : !dynamics_   ? files_.scores
+                        : files_.scores + " and " + files_.dynamics;
 }
 
 SampleRows::KeyType SampleRows::key_type() const {
@@ -253,7 +262,13 @@ void SampleRows::read(const HdfReader& file, const char* name, std::int64_t firs
 }
 
 void SampleRows::read_labels(std::int64_t first, std::span<std::int32_t> labels) const {
-  read(label_file(), "label", first, labels);
+  if (is_of_labels()) {
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      labels[i] =
+          static_cast<std::int32_t>(files_.labels->label(first + static_cast<std::int64_t>(i)));
+  } else {
+    read(label_file(), "label", first, labels);
+  }
   RowProblems problems;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] >= 0 && labels[i] < source_.num_classes) continue;

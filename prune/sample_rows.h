@@ -66,6 +66,7 @@ class SampleRows {
   void need_known_scores(const PruneOptions& options) const;
   /// Puts 0 in place of the unknown keys, NaN, of samples that cleaning has dropped.
   void fill_unknown(std::int64_t first, std::span<float> keys) const;
+  [[nodiscard]] bool is_of_labels() const { return !scores_ && !dynamics_; }
   [[nodiscard]] const HdfReader& label_file() const { return scores_ ? *scores_ : *dynamics_; }
   [[nodiscard]] std::string where() const;
   template <class T>

@@ -102,6 +102,8 @@ void prune_command(const Config& config, Runtime& runtime) {
   if (!is_synthetic(config)) {
     dataset = open_training_set(without_staging(config), runtime);
     files.dataset_fingerprint = dataset->fingerprint();
+    files.labels = {dataset->size(), dataset->num_classes(), dataset->fingerprint(),
+                    [dataset](std::int64_t sample) { return dataset->label(sample); }};
     whole = whole_numbers(*dataset);
     describe = [dataset](std::int64_t sample) { return dataset->describe(sample); };
   }

@@ -314,8 +314,10 @@ void check_prune_files(const Config& config, const std::string& fingerprint, Pro
   check_cleaning(config, problems);
   const PruneConfig& p = config.prune;
   if (p.scores.empty() && p.dynamics.empty()) {
-    problems.push_back(
-        "prune.scores: this command needs it (or prune.dynamics, for methods that read it)");
+    if (fingerprint.empty() || !prune::reads_labels_alone(prune_options(config)))
+      problems.push_back(
+          "prune.scores: this command needs it (or prune.dynamics, for methods that read it; "
+          "random, balanced and deep do with data.train and prune.clean=false)");
     return;
   }
   bool there = true;

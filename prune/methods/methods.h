@@ -20,6 +20,9 @@ namespace diffprob::prune {
 [[nodiscard]] bool has_keep_ratio(Method method);
 /// Returns true if the samples that a method keeps depend on the seed.
 [[nodiscard]] bool is_drawn(Method method);
+/// Returns true if a pruning needs no recorded numbers: a method that works on labels, without
+/// cleaning.
+[[nodiscard]] bool reads_labels_alone(const PruneOptions& options);
 /// Returns true if the pruning reads a dynamics file.
 [[nodiscard]] bool needs_dynamics(const PruneOptions& options);
 /// Returns true if the pruning needs more recorded epochs than the window of the dynamics.

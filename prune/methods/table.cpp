@@ -71,6 +71,11 @@ bool is_drawn(Method method) {
   return row_of(method).is_drawn;
 }
 
+bool reads_labels_alone(const PruneOptions& options) {
+  const MethodRow& row = row_of(options.method);
+  return !options.clean && row.select != nullptr && row.key(options) == Key::kNone;
+}
+
 bool needs_dynamics(const PruneOptions& options) {
   return is_in_dynamics(row_of(options.method).key(options));
 }

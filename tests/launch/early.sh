@@ -47,5 +47,9 @@ exits 2 diffprob score "${network[@]}" --data.train=faces --output=out --dry-run
 says "model.checkpoint: this command needs it"
 exits 2 diffprob prune --prune.scores=no.h5 --output=out --dry-run
 says "prune.scores: no.h5 is not there"
+exits 2 diffprob prune --data.train=faces --prune.method=deep --prune.keep_ratio=0.5 --output=out
+says "deep do with data.train and prune.clean=false"
+exits 0 ranks 2 prune --data.train=faces --prune.method=deep --prune.keep_ratio=0.5 --prune.clean=false --prune.min_kept=1 --output=labels
+says "deep keeps"
 exits 0 ranks 3 train "${network[@]}" --data.train=faces --train.batch_size=16 --output=dry/run --dry-run
 [ ! -e dry ] || die "a dry run left a folder"

@@ -80,6 +80,25 @@ TEST_F(Prune, EveryMethodEqualsTheObviousOneAndFilesAreTheSameBytesForAnyNumberO
   }
 }
 
+TEST_F(Prune, LabelsAloneGiveWhatAScoreFileGives) {
+  const ScoreTable table = synthetic_table(77, 80, 6);
+  PruneFiles labels;
+  labels.labels = {static_cast<std::int64_t>(table.labels.size()), table.source.num_classes,
+                   table.source.dataset_fingerprint, [&](std::int64_t sample) {
+                     return table.labels[static_cast<std::size_t>(sample)];
+                   }};
+  const PruneFiles scores = files_of(table);
+  for (const char* method : {"random", "balanced", "deep"}) {
+    const PruneOptions options = with(method, false, 0.4);
+    auto from_labels = files_written(prune(labels, options, collectives_, work()));
+    auto from_scores = files_written(prune(scores, options, collectives_, work()));
+    for (const char* file : {"index_set.h5", "kept_index.txt", "label_map.txt"})
+      EXPECT_EQ(from_labels[file], from_scores[file]) << method << ", " << file;
+  }
+  for (const auto& options : {with("balanced", true, 0.4), with("diffprob", false, 0.4)})
+    EXPECT_THROW((void)prune(labels, options, collectives_, work()), PruneError);
+}
+
 TEST_F(Prune, CountsAreThoseOfTheIndexSet) {
   const ScoreTable table = synthetic_table(77, 80, 6);
   const PruneFiles inputs = files_of(table);
