@@ -15,6 +15,12 @@ std::int64_t count_of(const IdentityOutcome& identity, SampleOutcome outcome) {
   return identity.samples[static_cast<std::size_t>(outcome)];
 }
 
+/// The method keeps nothing of it (deep): there is no kept image that the pruned ones stand beside.
+bool left_out(const IdentityOutcome& identity) {
+  return count_of(identity, SampleOutcome::kKept) == 0 &&
+         count_of(identity, SampleOutcome::kPruned) > 0;
+}
+
 class Choice {
  public:
   Choice(const std::vector<IdentityOutcome>& identities, std::size_t each)
@@ -44,7 +50,7 @@ class Choice {
     std::vector<std::int64_t> sizes;
     double kept = 0, all = 0;
     for (const auto& identity : identities_) {
-      if (identity.all() == 0) continue;
+      if (identity.all() == 0 || left_out(identity)) continue;
       sizes.push_back(identity.all());
       kept += static_cast<double>(count_of(identity, SampleOutcome::kKept));
       all += static_cast<double>(identity.all());
@@ -54,7 +60,7 @@ class Choice {
                      sizes.end());
     const auto median = static_cast<double>(sizes[sizes.size() / 2]);
     take_largest("typical", [&](const IdentityOutcome& identity) {
-      if (identity.all() == 0) return 0.0;
+      if (identity.all() == 0 || left_out(identity)) return 0.0;
       const auto size = static_cast<double>(identity.all());
       const double share = static_cast<double>(count_of(identity, SampleOutcome::kKept)) / size;
       // Whole percents first, so that the size decides among those that are alike.
@@ -77,8 +83,9 @@ class Choice {
 std::vector<ChosenIdentity> choose_identities(const std::vector<IdentityOutcome>& identities,
                                               std::size_t each) {
   Choice choice(identities, each);
-  choice.take_largest("most pruned",
-                      [](const auto& i) { return count_of(i, SampleOutcome::kPruned); });
+  choice.take_largest("most pruned", [](const auto& i) {
+    return left_out(i) ? 0 : count_of(i, SampleOutcome::kPruned);
+  });
   choice.take_largest("most removed by cleaning",
                       [](const auto& i) { return count_of(i, SampleOutcome::kCleaned); });
   choice.take_typical();

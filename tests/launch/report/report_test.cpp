@@ -98,9 +98,11 @@ std::vector<std::int64_t> labels_of(const std::vector<ChosenIdentity>& chosen,
 }
 
 TEST(ReportFaces, ChoiceByHand) {
-  // kept, pruned, cleaned; 23 of 59 are kept (39 %), the median size is 10
-  const std::vector<IdentityOutcome> identities = {
-      {{5, 5, 0}}, {{2, 8, 0}}, {{0, 0, 0}}, {{2, 8, 2}}, {{5, 0, 5}}, {{5, 4, 1}}, {{4, 3, 0}}};
+  // kept, pruned, cleaned; 23 of 59 are kept (39 %), the median size is 10; the last one, of which
+  // nothing is kept, does not count
+  const std::vector<IdentityOutcome> identities = {{{5, 5, 0}}, {{2, 8, 0}}, {{0, 0, 0}},
+                                                   {{2, 8, 2}}, {{5, 0, 5}}, {{5, 4, 1}},
+                                                   {{4, 3, 0}}, {{0, 20, 0}}};
 
   const auto chosen = choose_identities(identities, 2);
 
