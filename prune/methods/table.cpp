@@ -55,9 +55,9 @@ std::string methods_text() {
   std::string text;
   for (const MethodRow* row : kTable) {
     std::string line = "  " + std::string(row->name);
-    line.resize(14, ' ');
+    line.resize(17, ' ');
     line += row->needs;
-    line.resize(34, ' ');
+    line.resize(37, ' ');
     text += line + row->what + "\n";
   }
   return text;
