@@ -317,7 +317,7 @@ void check_prune_files(const Config& config, const std::string& fingerprint, Pro
     if (fingerprint.empty() || !prune::reads_labels_alone(prune_options(config)))
       problems.push_back(
           "prune.scores: this command needs it (or prune.dynamics, for methods that read it; "
-          "random, balanced and deep do with data.train and prune.clean=false)");
+          "random, balanced and deep need only data.train and prune.clean=false)");
     return;
   }
   bool there = true;

@@ -62,7 +62,7 @@ std::string loss_of_small_identities(const prune::PruneResult& result) {
       "fairness)",
       small.identities, kSmall, 100 * small.share(), 100 * all,
       result.options.method == prune::Method::kDeep
-          ? "The method deep wants that: lower prune.depth"
+          ? "prune.method=deep leaves the smallest out: lower prune.depth"
           : "Raise prune.min_kept or prune.min_kept_share");
 }
 

@@ -48,7 +48,7 @@ says "model.checkpoint: this command needs it"
 exits 2 diffprob prune --prune.scores=no.h5 --output=out --dry-run
 says "prune.scores: no.h5 is not there"
 exits 2 diffprob prune --data.train=faces --prune.method=deep --prune.keep_ratio=0.5 --output=out
-says "deep do with data.train and prune.clean=false"
+says "deep need only data.train and prune.clean=false"
 exits 0 ranks 2 prune --data.train=faces --prune.method=deep --prune.keep_ratio=0.5 --prune.clean=false --prune.min_kept=1 --output=labels
 says "deep keeps"
 exits 0 ranks 3 train "${network[@]}" --data.train=faces --train.batch_size=16 --output=dry/run --dry-run
