@@ -26,7 +26,10 @@ struct RollCall::Answer {
 };
 
 RollCall::RollCall(MPI_Comm comm, std::shared_ptr<FlightRecorder> recorder)
-    : comm_(comm), recorder_(std::move(recorder)), thread_([this] { listen(); }) {}
+    : comm_(comm),
+      recorder_(std::move(recorder)),
+      asked_(static_cast<std::size_t>(recorder_->world_size()), kNotAsked),
+      thread_([this] { listen(); }) {}
 
 RollCall::~RollCall() {
   {
@@ -72,6 +75,8 @@ void RollCall::answer_questions() {
                            " exceeded its deadline in operation #" + std::to_string(sequence) +
                            " of communicator " + recorder_->name());
     answer(status.MPI_SOURCE);
+    const std::lock_guard lock(mutex_);
+    asked_[static_cast<std::size_t>(status.MPI_SOURCE)] = sequence;
   }
 }
 
@@ -117,29 +122,42 @@ std::string RollCall::ask(const std::string& reason, std::int64_t sequence) {
               "MPI_Isend");
   }
   Backoff backoff;
-  int done = 0;
-  while (done == 0 && backoff.pause() < kPatience) {
-    check_mpi(MPI_Testall(static_cast<int>(ranks), receives.data(), &done, MPI_STATUSES_IGNORE),
-              "MPI_Testall");
+  for (std::size_t heard = 0; heard < ranks;) {
+    if (has_answered(receives[heard]) || question_of(heard) != kNotAsked) {
+      ++heard;
+    } else if (backoff.pause() >= kPatience) {
+      break;
+    }
   }
   const std::string text = absentees(*answers, receives, *question);
   return file.empty() ? text : text + "; the last operations are in " + file.string();
 }
 
+bool RollCall::has_answered(MPI_Request& request) {
+  int done = 0;
+  return MPI_Test(&request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done != 0;
+}
+
+std::int64_t RollCall::question_of(std::size_t rank) {
+  const std::lock_guard lock(mutex_);
+  return asked_[rank];
+}
+
 std::string RollCall::absentees(const std::vector<Answer>& answers,
-                                std::vector<MPI_Request>& requests, std::int64_t sequence) const {
+                                std::vector<MPI_Request>& requests, std::int64_t sequence) {
   std::string text;
   for (int r = 0; r < recorder_->world_size(); ++r) {
     const auto i = static_cast<std::size_t>(r);
     if (r == recorder_->rank()) continue;
-    int done = 0;
-    const bool answered =
-        MPI_Test(&requests[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done != 0;
+    const std::int64_t asked = question_of(i);
     const std::string rank = "; rank " + std::to_string(recorder_->world_rank(r));
-    if (!answered) {
+    if (has_answered(requests[i])) {
+      if (answers[i].enqueued < sequence) text += rank + " did not arrive: " + answers[i].position;
+    } else if (asked == kNotAsked) {
       text += rank + " did not answer (frozen, terminated or disconnected)";
-    } else if (answers[i].enqueued < sequence) {
-      text += rank + " did not arrive: " + answers[i].position;
+    } else if (asked < sequence) {
+      text +=
+          rank + " did not arrive: its own deadline passed in operation #" + std::to_string(asked);
     }
   }
   return text.empty() ? "; all ranks have entered this operation" : text;

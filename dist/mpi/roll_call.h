@@ -19,7 +19,8 @@ namespace diffprob::dist {
 /// Who is where, asked by a rank whose deadline has passed. An own thread looks for such questions
 /// ten times a second: it writes this rank's operations and answers while the other threads
 /// compute, read files or wait, so that only a process that is frozen, gone or cut off stays
-/// silent. Point-to-point messages on `comm`, with tags nobody else uses; every wait is bounded.
+/// silent. A rank that has asked in its turn counts as heard, since it may have left by now without
+/// answering. Point-to-point messages on `comm`, with tags nobody else uses; every wait is bounded.
 class RollCall {
  public:
   static constexpr int kQuestionTag = 1 << 14;  // the transport's own tags lie below
@@ -39,14 +40,16 @@ class RollCall {
   [[nodiscard]] std::string call(const std::string& reason, std::int64_t sequence = 0) noexcept;
 
  private:
+  static constexpr std::int64_t kNotAsked = -1;
   struct Answer;
   void listen();
   void answer_questions();
   void answer(int asker);
   [[nodiscard]] std::string ask(const std::string& reason, std::int64_t sequence);
   [[nodiscard]] std::string absentees(const std::vector<Answer>& answers,
-                                      std::vector<MPI_Request>& requests,
-                                      std::int64_t sequence) const;
+                                      std::vector<MPI_Request>& requests, std::int64_t sequence);
+  [[nodiscard]] static bool has_answered(MPI_Request& request);
+  [[nodiscard]] std::int64_t question_of(std::size_t rank);  // or kNotAsked
 
   MPI_Comm comm_;
   std::shared_ptr<FlightRecorder> recorder_;
@@ -58,6 +61,7 @@ class RollCall {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;
+  std::vector<std::int64_t> asked_;  // by rank of `comm`: the operation in its question
   std::thread thread_;
 };
 
