@@ -29,6 +29,13 @@ TEST(PruningWarnings, SmallIdentitiesThatLoseMoreAreNamed) {
                                     "25.0 % of the images are kept, of all 48.1 %")));
 }
 
+TEST(PruningWarnings, TheAdviceFitsTheMethod) {
+  prune::PruneResult result = pruned(2, 50);
+  EXPECT_THAT(pruning_warnings(result), ElementsAre(HasSubstr("Raise prune.min_kept or ")));
+  result.options.method = prune::Method::kDeep;
+  EXPECT_THAT(pruning_warnings(result), ElementsAre(HasSubstr("lower prune.depth")));
+}
+
 TEST(PruningWarnings, NothingIsSaidWhereTheyLoseNoMore) {
   EXPECT_THAT(pruning_warnings(pruned(4, 50)), IsEmpty());
   EXPECT_THAT(pruning_warnings(pruned(8, 50)), IsEmpty());
