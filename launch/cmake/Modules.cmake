@@ -6,6 +6,9 @@ target_compile_options(diffprob_warnings INTERFACE $<$<NOT:$<COMPILE_LANGUAGE:CU
 if(DIFFPROB_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(diffprob_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)  # takes the included sources for headers
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(diffprob_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict;-Wno-stringop-overflow>)  # false alarms in "text" + std::string (GCC bug 105651)
+endif()
 if(DIFFPROB_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(diffprob_warnings INTERFACE -Wno-maybe-uninitialized)  # false alarms in instrumented std::function and LibTorch
 endif()

@@ -50,7 +50,6 @@ class Diffprob(CMakePackage, CudaPackage):
             self.define_from_variant("DIFFPROB_WITH_IMGCODECS", "imgcodecs"),
             self.define("DIFFPROB_UNITY", True),
             self.define("DIFFPROB_BUILD_TESTS", False),
-            self.define("DIFFPROB_WERROR", False),
         ]
         if self.spec.satisfies("+cuda") and self.spec.variants["cuda_arch"].value[0] != "none":
             args.append(self.define("CMAKE_CUDA_ARCHITECTURES", list(self.spec.variants["cuda_arch"].value)))
