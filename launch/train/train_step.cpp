@@ -14,6 +14,8 @@
 #include "model/input/normalize.h"
 #include "model/networks/activation_format.h"
 #include "model/optim/gradient_clip.h"
+#include "model/softmax/class_sampler.h"
+#include "model/softmax/keyed_hash.h"
 
 namespace diffprob::launch {
 namespace {
@@ -105,12 +107,30 @@ std::vector<double> network_decays(const Config& config, const model::Backbone& 
 /// buffers come into being.
 constexpr std::int64_t kStepsBeforeGraph = 4;
 
-bool wants_graph(const Config& config, const HeadGroups& groups, const Runtime& runtime) {
+/// What has not run captured on a GPU yet, and must be asked for by train.cuda_graph=true.
+bool is_untried_in_graph(const Config& config) {
+  return config.train.optimizer != model::OptimizerKind::kSgd || config.model.head.sample_rate < 1;
+}
+
+std::string head_obstacle(const Config& config, std::int64_t num_classes, const HeadGroups& groups,
+                          const Runtime& runtime) {
+  if (groups.copies() > 1)
+    return "model.head_group makes several copies of the head, whose steps have not been recorded "
+           "yet";
+  // Of the smallest shard, so that all ranks decide alike.
+  if (config.model.head.sample_rate < 1 &&
+      model::counts_labels(config.model.head.sample_rate, config.train.batch_size,
+                           num_classes / runtime.world_size()))
+    return "with this model.sample_rate, a rank samples fewer classes than the batch has images";
+  return "";
+}
+
+bool wants_graph(const Config& config, std::int64_t num_classes, const HeadGroups& groups,
+                 const Runtime& runtime) {
   if (config.train.cuda_graph == CudaGraph::kOff) return false;
-  const std::string obstacle = groups.copies() > 1
-                                   ? "model.head_group makes several copies of the head, whose "
-                                     "steps have not been recorded yet"
-                                   : graph_obstacle(config, runtime);
+  if (config.train.cuda_graph == CudaGraph::kAuto && is_untried_in_graph(config)) return false;
+  std::string obstacle = graph_obstacle(config, runtime);
+  if (obstacle.empty()) obstacle = head_obstacle(config, num_classes, groups, runtime);
   if (!obstacle.empty() && config.train.cuda_graph == CudaGraph::kOn)
     throw ConfigError({"train.cuda_graph: true is not possible: " + obstacle});
   return obstacle.empty();
@@ -129,8 +149,6 @@ std::vector<std::int64_t> rows_of_micro_batch(const Config& config, const Runtim
 
 std::string graph_obstacle(const Config& config, const Runtime& runtime) {
   if (!runtime.device().is_cuda()) return "the device is not a GPU";
-  if (config.train.optimizer != model::OptimizerKind::kSgd) return "train.optimizer is not sgd";
-  if (config.model.head.sample_rate < 1) return "model.sample_rate is below 1";
   const model::MarginOptions margin = model::with_published_values(config.model.head.margin);
   if (margin.elastic_std > 0 && model::margin_name(margin.kind).starts_with("elastic"))
     return "margins of model.loss are drawn on the host";
@@ -161,7 +179,7 @@ TrainStep::TrainStep(const Config& config, std::int64_t num_classes, std::uint64
       snapshot_(*backbone_),
       timer_(runtime.device()),
       upload_(runtime.device()),
-      use_graph_(wants_graph(config, head_groups_, runtime)),
+      use_graph_(wants_graph(config, num_classes, head_groups_, runtime)),
       run_ahead_(
           runtime.device(),
           std::chrono::milliseconds(static_cast<std::int64_t>(10000 * config.dist.step_timeout))),
@@ -202,6 +220,8 @@ void TrainStep::micro_step(const Input& input, std::int64_t micro, const data::B
   const at::Tensor labels = input.batch.labels.narrow(0, micro * rows, rows);
   model::HeadStepOptions options;
   options.key = data::combine_key(input.key, static_cast<std::uint64_t>(micro));
+  if (input.device_key.defined() && config_.model.head.sample_rate < 1)
+    options.device_key = model::combine_key(input.device_key, static_cast<std::uint64_t>(micro));
   options.weight = 1.0 / static_cast<double>(config_.train.accumulate);
   options.centre_gradients = head_optimizer_.gradients(micro);
   if (scaler_) options.loss_scale = scaler_->scale();

@@ -6,9 +6,9 @@
 #include <c10/util/Exception.h>
 
 #include "data/random/keyed_random.h"
-#include "model/softmax/class_sampler.h"
 #include "model/softmax/gpu_ops.h"
 #include "model/softmax/kernels.h"
+#include "model/softmax/keyed_hash.h"
 
 namespace diffprob::model {
 namespace {
@@ -74,8 +74,8 @@ at::Tensor round_stochastically(const at::Tensor& values, const at::Tensor& clas
 at::Tensor any_device::round_stochastically(const at::Tensor& values, const at::Tensor& class_ids,
                                             std::uint64_t key) {
   const at::Tensor columns = at::arange(values.size(1), class_ids.options());
-  const at::Tensor random = keyed_hash(class_ids.unsqueeze(1).mul(values.size(1)).add(columns), key)
-                                .bitwise_and_(kBits16);
+  const at::Tensor ids = class_ids.unsqueeze(1).mul(values.size(1)).add(columns);
+  const at::Tensor random = keyed_hash(ids, key_on(ids.device(), key)).bitwise_and_(kBits16);
   const at::Tensor bits = values.contiguous().view(at::kInt);
   const at::Tensor rounded = bits.add(random.to(at::kInt))
                                  .bitwise_and_(~static_cast<std::int32_t>(kBits16))

@@ -15,6 +15,7 @@
 #include "model/head/gathered_batch.h"
 #include "model/head/score_pass.h"
 #include "model/head/target_classes.h"
+#include "model/softmax/keyed_hash.h"
 #include "model/softmax/row_norms.h"
 
 namespace diffprob::model {
@@ -250,15 +251,16 @@ void ShardedHead::check_step(const HeadStepOptions& step, std::int64_t rows) con
 }
 
 StepClasses ShardedHead::step_classes(const at::Tensor& labels, const at::Tensor& all_labels,
-                                      std::uint64_t key) const {
+                                      const HeadStepOptions& step) const {
   if (options_.sample_rate == 1) return StepClasses::all(weight_, first_class_, labels);
-  const std::uint64_t sample_key =
-      data::combine_key(data::combine_key(options_.seed, data::key_of_name("head.sample")), key);
+  const std::uint64_t stream = data::combine_key(options_.seed, data::key_of_name("head.sample"));
+  const at::Tensor key =
+      step.device_key.defined() ? step.device_key : key_on(weight_.device(), step.key);
   const std::int64_t count =
       sampled_count(options_.sample_rate, all_labels, first_class_, local_classes());
   return StepClasses::sampled(
       weight_, first_class_, labels,
-      sample_classes(all_labels, first_class_, local_classes(), count, sample_key));
+      sample_classes(all_labels, first_class_, local_classes(), count, combine_key(stream, key)));
 }
 
 /// Collective over the copies when the margin needs the whole batch.
@@ -305,7 +307,7 @@ HeadStep ShardedHead::forward_backward(const at::Tensor& embeddings, const at::T
   const at::Tensor all_labels = replicas_.several() && options_.sample_rate < 1
                                     ? replicas_.whole(batch.labels(), counts)
                                     : batch.labels();
-  const StepClasses classes = step_classes(batch.labels(), all_labels, step_options.key);
+  const StepClasses classes = step_classes(batch.labels(), all_labels, step_options);
   HeadPass pass(classes, batch.normalised(), *margin_, logit_buffer(classes.count(), batch.rows()));
   const TargetClasses targets(classes, batch.normalised(), options_.target_kernel);
   const at::Tensor target_cosine = targets.cosine();

@@ -32,6 +32,8 @@ enum class CentreGradients {
 
 struct HeadStepOptions {
   std::uint64_t key = 0;    ///< of this step: class sampling and random margins
+  at::Tensor device_key{};  ///< [1] int64 on the head's device, bits of the key of class sampling,
+                            ///< for a step that is captured; undefined: key
   double weight = 1.0;      ///< of this batch in all gradients, 1 / micro-steps with gradient
                             ///< accumulation. Loss is reported without it.
   at::Tensor loss_scale{};  ///< scalar on the head's device or undefined: multiplies
@@ -152,7 +154,7 @@ class ShardedHead {
   void check_step(const HeadStepOptions& step, std::int64_t rows) const;
   /// labels of the group's rows; all_labels of the global batch.
   [[nodiscard]] StepClasses step_classes(const at::Tensor& labels, const at::Tensor& all_labels,
-                                         std::uint64_t key) const;
+                                         const HeadStepOptions& step) const;
   [[nodiscard]] TargetLogits target_logits(const MarginBatch& own, const HeadReplicas::Share& share,
                                            const std::vector<std::int64_t>& counts);
   void settle_centres(HeadPass pass, CentreGradients where);

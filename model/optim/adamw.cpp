@@ -47,15 +47,23 @@ void adamw_update(at::TensorList parameters, at::TensorList gradients, const Ada
   }
   if (steps.empty()) return;
   if (!can_fuse(lists)) {
+    refuse_device_rate(control, "AdamW without the fused kernel");
     for (std::size_t i = 0; i < steps.size(); ++i) {
       update_one(lists[0][i], lists[1][i], {lists[2][i], lists[3][i], steps[i]}, options, control);
     }
     return;
   }
-  at::_fused_adamw_(lists[0], lists[1], lists[2], lists[3], /*max_exp_avg_sqs=*/{}, steps,
-                    control.learning_rate, options.beta1, options.beta2, options.weight_decay,
-                    options.epsilon, /*amsgrad=*/false, /*maximize=*/false,
-                    fused_divisor(control, lists[1]), skip_flag(control));
+  const auto update = [&](const auto& rate) {
+    at::_fused_adamw_(lists[0], lists[1], lists[2], lists[3], /*max_exp_avg_sqs=*/{}, steps, rate,
+                      options.beta1, options.beta2, options.weight_decay, options.epsilon,
+                      /*amsgrad=*/false, /*maximize=*/false, fused_divisor(control, lists[1]),
+                      skip_flag(control));
+  };
+  if (control.device_rate.defined()) {
+    update(control.device_rate);
+  } else {
+    update(control.learning_rate);
+  }
 }
 
 void advance_steps(at::TensorList steps, const StepControl& control) {
@@ -88,7 +96,6 @@ std::vector<OptimizerState> AdamW::state() {
 
 void AdamW::update(const std::vector<std::size_t>& which, double weight_decay,
                    const StepControl& control) {
-  refuse_device_rate(control, "AdamW");
   const auto updated = pick(parameters(), which);
   const auto exp_avg = pick(exp_avg_, which);
   const auto exp_avg_sq = pick(exp_avg_sq_, which);

@@ -18,8 +18,8 @@ struct StepControl {
   /// read by the host on CUDA.
   at::Tensor do_update;
   /// Scalar float32 on the parameters' device that holds learning_rate, for a step that is captured
-  /// once and replayed with other rates. Undefined: learning_rate counts. Taken by Sgd's fused
-  /// update and HeadSgd's on a GPU, refused by the others.
+  /// once and replayed with other rates. Undefined: learning_rate counts. Taken by the fused
+  /// updates of Sgd and AdamW and by HeadSgd's on a GPU, refused by the others.
   at::Tensor device_rate{};
   /// Scalar on the parameters' device that gradients are divided by (gradient_norm); undefined: 1.
   /// Taken by Optimizer::step, not by the updates of class centres.

@@ -21,13 +21,14 @@ struct SampledClasses {
 [[nodiscard]] std::int64_t sampled_count(double rate, const at::Tensor& labels,
                                          std::int64_t first_class, std::int64_t local_classes);
 
+/// Whether the share is so small that a batch of so many rows could need more classes, so that
+/// sampled_count counts those of its labels.
+[[nodiscard]] bool counts_labels(double rate, std::int64_t rows, std::int64_t local_classes);
+
 /// labels [B] int64, global ids, of any rank's classes, on the device wanted. count: as
-/// sampled_count. No host synchronisation.
+/// sampled_count. key: [1] int64 there (model/softmax/keyed_hash.h). No host synchronisation.
 [[nodiscard]] SampledClasses sample_classes(const at::Tensor& labels, std::int64_t first_class,
                                             std::int64_t local_classes, std::int64_t count,
-                                            std::uint64_t key);
-
-/// [n] int64 >= 0: hash of (key, ids). The same on every device.
-[[nodiscard]] at::Tensor keyed_hash(const at::Tensor& ids, std::uint64_t key);
+                                            const at::Tensor& key);
 
 }  // namespace diffprob::model

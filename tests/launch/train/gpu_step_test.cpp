@@ -111,6 +111,28 @@ TEST_F(GpuStep, RecordedStepsAreThoseMadeOneByOne) {
   }
 }
 
+/// Losses of 12 steps, captured and made one by one.
+void expect_same_losses(Config config) {
+  config.train.cuda_graph = CudaGraph::kOff;
+  const Outcome a = train(config, 12);
+  config.train.cuda_graph = CudaGraph::kOn;
+  const Outcome b = train(config, 12);
+  for (std::size_t i = 0; i < a.losses.size(); ++i)
+    EXPECT_NEAR(b.losses[i], a.losses[i], 2e-3 * (1 + std::abs(a.losses[i]))) << i;
+}
+
+TEST_F(GpuStep, RecordedStepsOfAdamWAreThoseMadeOneByOne) {
+  Config config = small_config();
+  config.train.optimizer = model::OptimizerKind::kAdamW;
+  expect_same_losses(config);
+}
+
+TEST_F(GpuStep, RecordedStepsSampleTheClassesOfTheirStep) {
+  Config config = small_config();
+  config.model.head.sample_rate = 0.6;
+  expect_same_losses(config);
+}
+
 TEST_F(GpuStep, RecordedStepLeavesOutASpoiltBatch) {
   Config config = small_config();
   config.train.cuda_graph = CudaGraph::kOn;

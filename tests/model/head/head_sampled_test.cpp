@@ -8,6 +8,7 @@
 
 #include "data/random/keyed_random.h"
 #include "model/softmax/class_sampler.h"
+#include "model/softmax/keyed_hash.h"
 #include "tests/model/head_scale_support.h"
 
 namespace diffprob::tests {
@@ -35,6 +36,10 @@ std::vector<std::int64_t> slow_sample(const torch::Tensor& labels, std::int64_t 
   return rows;
 }
 
+torch::Tensor host_key(std::uint64_t key) {
+  return model::key_on(at::kCPU, key);
+}
+
 std::vector<std::int64_t> as_vector(const torch::Tensor& ids) {
   return {ids.data_ptr<std::int64_t>(), ids.data_ptr<std::int64_t>() + ids.numel()};
 }
@@ -43,7 +48,7 @@ TEST(ClassSampler, TakesOwnClassesThenTheLargestHashes) {
   const auto labels = torch::tensor({3, 900, 105, 105, 199, 100, 250, 0}, torch::kLong);
   for (const std::uint64_t key : {1ull, 77ull, ~0ull}) {
     for (const std::int64_t count : {4, 8, 40, 99, 100}) {
-      const auto sample = model::sample_classes(labels, 100, 100, count, key);
+      const auto sample = model::sample_classes(labels, 100, 100, count, host_key(key));
       EXPECT_EQ(as_vector(sample.rows), slow_sample(labels, 100, 100, count, key))
           << "key " << key << ", count " << count;
     }
@@ -51,8 +56,12 @@ TEST(ClassSampler, TakesOwnClassesThenTheLargestHashes) {
 }
 
 TEST(ClassSampler, ShardWithoutClassesGivesNone) {
-  EXPECT_EQ(model::sample_classes(torch::tensor({1, 2}, torch::kLong), 5, 0, 0, 1).rows.numel(), 0);
-  EXPECT_EQ(model::sample_classes(torch::tensor({1, 2}, torch::kLong), 5, 9, 0, 1).rows.numel(), 0);
+  EXPECT_EQ(
+      model::sample_classes(torch::tensor({1, 2}, torch::kLong), 5, 0, 0, host_key(1)).rows.numel(),
+      0);
+  EXPECT_EQ(
+      model::sample_classes(torch::tensor({1, 2}, torch::kLong), 5, 9, 0, host_key(1)).rows.numel(),
+      0);
 }
 
 TEST(ClassSampler, CountIsTheShareUnlessTheBatchHasMoreClasses) {
@@ -70,13 +79,31 @@ TEST(ClassSampler, CountIsTheShareUnlessTheBatchHasMoreClasses) {
   EXPECT_EQ(model::sampled_count(1.0, labels, 0, 0), 0);
 }
 
+TEST(ClassSampler, SaysWhenTheClassesOfABatchMayBeMoreThanItsShare) {
+  EXPECT_TRUE(model::counts_labels(0.05, 512, 10000));
+  EXPECT_FALSE(model::counts_labels(0.0512, 512, 10000));
+  EXPECT_FALSE(model::counts_labels(1.0, 512, 100));
+  EXPECT_TRUE(model::counts_labels(0.5, 512, 100));
+  EXPECT_FALSE(model::counts_labels(0.0, 512, 0));
+}
+
+TEST(KeyedHash, KeysOnADeviceAreCombinedAsOnTheHost) {
+  for (const std::uint64_t key : {0ull, 1ull, 0x8000000000000005ull, ~0ull}) {
+    for (const std::uint64_t value : {0ull, 7ull, ~0ull - 3}) {
+      const torch::Tensor wanted = host_key(data::combine_key(key, value));
+      EXPECT_TRUE(torch::equal(model::combine_key(key, host_key(value)), wanted));
+      EXPECT_TRUE(torch::equal(model::combine_key(host_key(key), value), wanted));
+    }
+  }
+}
+
 TEST(ClassSampler, EveryClassIsTakenAsOften) {
   constexpr int kSteps = 400;
   auto taken = torch::zeros({200}, torch::kLong);
   for (std::uint64_t key = 0; key < kSteps; ++key) {
-    taken.index_add_(0,
-                     model::sample_classes(torch::empty({0}, torch::kLong), 0, 200, 20, key).rows,
-                     torch::ones({20}, torch::kLong));
+    taken.index_add_(
+        0, model::sample_classes(torch::empty({0}, torch::kLong), 0, 200, 20, host_key(key)).rows,
+        torch::ones({20}, torch::kLong));
   }
   EXPECT_EQ(taken.sum().item<std::int64_t>(), kSteps * 20);
   // Binomial with mean 40 and deviation 6.
@@ -133,7 +160,12 @@ TEST_F(HeadSampledTest, EqualsReplicatedHeadOfTheSampledClasses) {
       ScaledHead head(problem, options(rate), *communicator_);
       KeptGradients kept(head.head().weight());
 
-      const auto step = head.step({.key = key, .centre_gradients = CentreGradients::kDefer});
+      model::HeadStepOptions step_options{.key = key, .centre_gradients = CentreGradients::kDefer};
+      if (key == 4) {  // as in a captured step: the host's key is that of another step
+        step_options.key = 99;
+        step_options.device_key = model::key_on(head.head().weight().device(), key);
+      }
+      const auto step = head.step(step_options);
       head.head().apply(kept);
 
       EXPECT_LE(distance(step.loss, slow.loss, largest(slow.loss)), 1e-5);

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "model/softmax/class_sampler.h"
+#include "model/softmax/keyed_hash.h"
 #include "tests/support/test_device.h"
 
 namespace diffprob::model {
@@ -93,7 +94,8 @@ TEST(TargetClasses, OfASample) {
   const Case c = make_case(50, at::kFloat);
   const auto count = sampled_count(0.9, c.labels, kFirst, kLocal);
   const Case there = on_device(c);
-  const SampledClasses sample = sample_classes(there.labels, kFirst, kLocal, count, 7);
+  const SampledClasses sample =
+      sample_classes(there.labels, kFirst, kLocal, count, key_on(there.labels.device(), 7));
   expect_equal_to_loops(c, StepClasses::sampled(there.weight, kFirst, there.labels, sample));
 }
 

@@ -96,6 +96,34 @@ TEST(AdamW, SkippedUpdateChangesNoBit) {
   EXPECT_TRUE(same_bits(pair.ours, pair.theirs));
 }
 
+/// As a step is captured: the rate that counts is the one in device memory.
+TEST(AdamW, ARateInATensorIsThatRate) {
+  torch::manual_seed(9);
+  auto host = std::vector<torch::Tensor>{torch::randn({6, 4}), torch::zeros({6, 4}),
+                                         torch::zeros({6, 4}), torch::zeros({})};
+  auto device = clones(host);
+  for (const double rate : {0.25, 0.0625, 0.125}) {  // exact in float32
+    const auto gradient = torch::randn({6, 4});
+    const std::vector<model::StepControl> controls{{rate, {}}, {7, {}, torch::full({}, rate)}};
+    for (std::size_t i = 0; i < controls.size(); ++i) {
+      const auto& state = i == 0 ? host : device;
+      model::advance_steps({state[3]}, controls[i]);
+      model::adamw_update({state[0]}, {gradient}, {{state[1]}, {state[2]}, {state[3]}}, {},
+                          controls[i]);
+    }
+  }
+  EXPECT_TRUE(same_bits(host, device));
+}
+
+TEST(AdamW, ARateInATensorNeedsTheFusedKernel) {
+  const auto parameter = torch::zeros({2}), step = torch::zeros({});
+  const auto gradient = torch::zeros({2}, torch::kDouble);
+  const model::StepControl control{0.1, {}, torch::full({}, 0.1)};
+  EXPECT_THROW(model::adamw_update({parameter}, {gradient},
+                                   {{torch::zeros({2})}, {torch::zeros({2})}, {step}}, {}, control),
+               c10::Error);
+}
+
 /// Types or layouts that the fused kernel does not take.
 TEST(AdamW, GeneralRuleEqualsTheFusedKernel) {
   torch::manual_seed(8);
