@@ -66,6 +66,7 @@ struct PruneResult {
 
   /// 0 when the method has none.
   [[nodiscard]] double threshold() const {
+    if (search) return search->threshold;
     return options.method == Method::kDiffProb ? options.diffprob.threshold : 0;
   }
   /// Old label -> new label, or -1: dense from 0, increasing in the old label, over the identities

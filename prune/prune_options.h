@@ -26,6 +26,7 @@ enum class Method {
   kBalanced,
   kBalancedEasy,
   kDeep,
+  kDeepDiffProb,
   kNone
 };
 

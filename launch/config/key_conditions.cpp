@@ -165,7 +165,7 @@ std::vector<Condition> conditions_of_pruning() {
       {{"prune.keep_end"},
        method_is({Method::kDynUnc, Method::kEl2n, Method::kForgetting, Method::kAum}),
        other_method},
-      {{"prune.depth"}, method_is({Method::kDeep}), other_method},
+      {{"prune.depth"}, method_is({Method::kDeep, Method::kDeepDiffProb}), other_method},
       {{"prune.easy_share"}, method_is({Method::kBalancedEasy}), other_method},
       {{"prune.draw"}, method_is({Method::kRandom}), other_method},
       {{"prune.window"}, method_is({Method::kDynUnc}), other_method},

@@ -120,9 +120,10 @@ std::vector<Field> selection_fields(PruneConfig& p) {
       number("prune.easy_share", &p.options.balanced.easy_share, 0.001, 1,
              "balanced_easy: share of the usable samples of an identity, the easiest ones, that "
              "are drawn from"),
-      number("prune.depth", &p.options.balanced.depth, 1, 1e6,
-             "deep: images that each identity that stays shall keep; small identities are left out "
-             "where prune.keep_ratio has not enough for all"),
+      number(
+          "prune.depth", &p.options.balanced.depth, 1, 1e6,
+          "deep, deep_diffprob: images that each identity that stays shall keep; small identities "
+          "are left out where prune.keep_ratio has not enough for all"),
   };
 }
 

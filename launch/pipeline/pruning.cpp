@@ -61,9 +61,11 @@ std::string loss_of_small_identities(const prune::PruneResult& result) {
       "kept, of all {:.1f} %. {}, and compare accuracy on the people who matter (summary.json, "
       "fairness)",
       small.identities, kSmall, 100 * small.share(), 100 * all,
-      result.options.method == prune::Method::kDeep
-          ? "prune.method=deep leaves the smallest out: lower prune.depth"
-          : "Raise prune.min_kept or prune.min_kept_share");
+      result.options.method == prune::Method::kDeep ||
+              result.options.method == prune::Method::kDeepDiffProb
+          ? fmt::format("prune.method={} leaves the smallest out: lower prune.depth",
+                        prune::method_name(result.options.method))
+          : std::string("Raise prune.min_kept or prune.min_kept_share"));
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "prune/methods/deep.h"
 #include "prune/methods/json.h"
 #include "prune/methods/row.h"
 
@@ -30,10 +31,6 @@ void describe_deep(const PruneOptions& options, nlohmann::ordered_json& json) {
   json["depth"] = options.balanced.depth;
 }
 
-void select_deep(Selecting& on) {
-  select_with_depth(on, on.options.balanced.depth);
-}
-
 void describe_easy(const PruneOptions& options, nlohmann::ordered_json& json) {
   describe(options, json);
   json["easy_share"] = options.balanced.easy_share;
@@ -49,6 +46,10 @@ void select_easy(Selecting& on) {
 }
 
 }  // namespace
+
+void select_deep(Selecting& on) {
+  select_with_depth(on, on.options.balanced.depth);
+}
 
 const MethodRow kBalancedRow{
     .method = Method::kBalanced,

@@ -1,3 +1,4 @@
+#include "prune/methods/deep.h"
 #include "prune/methods/json.h"
 #include "prune/methods/row.h"
 
@@ -25,24 +26,32 @@ void describe(const PruneOptions& options, nlohmann::ordered_json& json) {
   json["threshold"] = options.diffprob.threshold;
 }
 
+void search(Selecting& on, const SortedIdentities& sorted, DiffProbOptions& options) {
+  on.seconds.time("search", [&] {
+    ThresholdCounter counter(sorted, options);
+    on.search = search_threshold(on.target(), on.usable, [&](std::span<const double> thresholds) {
+      auto kept = counter.count(thresholds);
+      on.collectives.all_reduce(std::span<std::int64_t>(kept), dist::ReduceOp::kSum);
+      return kept;
+    });
+  });
+  options.threshold = on.search->threshold;
+}
+
 void select(Selecting& on) {
   DiffProbOptions& options = on.options.diffprob;
+  if (on.options.keep_ratio) return select_by_searched_threshold(on, options);
   const SortedIdentities sorted = on.sort(options.preset);
-  if (on.options.keep_ratio) {
-    on.seconds.time("search", [&] {
-      ThresholdCounter counter(sorted, options);
-      on.search = search_threshold(on.target(), on.usable, [&](std::span<const double> thresholds) {
-        auto kept = counter.count(thresholds);
-        on.collectives.all_reduce(std::span<std::int64_t>(kept), dist::ReduceOp::kSum);
-        return kept;
-      });
-    });
-    options.threshold = on.search->threshold;
-  }
   on.seconds.time("select", [&] { select_diffprob(sorted, options, on.decided); });
 }
 
 }  // namespace
+
+void select_by_searched_threshold(Selecting& on, DiffProbOptions& options) {
+  const SortedIdentities sorted = on.sort(options.preset);
+  search(on, sorted, options);
+  on.seconds.time("select", [&] { select_diffprob(sorted, options, on.decided); });
+}
 
 const MethodRow kDiffProbRow{.method = Method::kDiffProb,
                              .name = "diffprob",

@@ -42,6 +42,7 @@ extern const MethodRow kCcsRow;
 extern const MethodRow kBalancedRow;
 extern const MethodRow kBalancedEasyRow;
 extern const MethodRow kDeepRow;
+extern const MethodRow kDeepDiffProbRow;
 extern const MethodRow kNoneRow;
 
 [[nodiscard]] const MethodRow& row_of(Method method);

@@ -16,9 +16,9 @@ const MethodRow kNoneRow{.method = Method::kNone,
 namespace {
 
 /// In the order of the help text.
-constexpr std::array kTable = {&kDiffProbRow,     &kRandomRow, &kDynUncRow, &kEl2nRow,
-                               &kForgettingRow,   &kAumRow,    &kCcsRow,    &kBalancedRow,
-                               &kBalancedEasyRow, &kDeepRow,   &kNoneRow};
+constexpr std::array kTable = {&kDiffProbRow,     &kRandomRow, &kDynUncRow,       &kEl2nRow,
+                               &kForgettingRow,   &kAumRow,    &kCcsRow,          &kBalancedRow,
+                               &kBalancedEasyRow, &kDeepRow,   &kDeepDiffProbRow, &kNoneRow};
 
 constexpr std::string_view kClean = "clean+";
 
@@ -130,6 +130,7 @@ const Floor& floor_of(const PruneOptions& options) {
     case Method::kBalanced:
     case Method::kBalancedEasy:
     case Method::kDeep:
+    case Method::kDeepDiffProb:
       return options.balanced.floor;
     default:
       return options.ranked.floor;

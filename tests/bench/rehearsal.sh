@@ -81,7 +81,7 @@ on_ranks scores_resumed 3 "$bench" scores "$out/scores" 0 "${paths[@]}"
 expect scores_resumed '"samples_found": [1-9]'
 stage dynamics "$bench" dynamics "$out/scores" "${paths[@]}"
 
-for method in diffprob random el2n ccs balanced balanced_easy deep dynunc forgetting aum; do
+for method in diffprob random el2n ccs balanced balanced_easy deep deep_diffprob dynunc forgetting aum; do
   on_ranks "prune_$method" "$ranks" "$program" prune --output="$out/prune_$method" "$train" --prune.scores="$out/scores/scores.h5" \
     --prune.dynamics="$out/scores/dynamics.h5" --prune.method="$method" --prune.clean=false --prune.keep_ratio=0.5
 done

@@ -274,10 +274,10 @@ def few_identities(order, each):
 
 
 def pruned(method, floor=0.0):
-    """What `diffprob prune` keeps, at least the share `floor` of what even budgets give the largest identity."""
+    """What `diffprob prune` keeps, of each identity at least `floor` images; below 1: that share of what even budgets give the largest identity."""
     def choose(e, total, rng):
         ratio = total / len(e.labels)
-        least = max(1, int(floor * levelled([len(m) for m in e.members], total, 0.0).max()))
+        least = int(floor) if floor >= 1 else max(1, int(floor * levelled([len(m) for m in e.members], total, 0.0).max()))
         folder = e.score_file.parent / f"prune_{method}{least if floor else ''}_{ratio:.4f}"
         if not (folder / "kept_index.txt").exists():
             program("prune", f"--output={folder}", f"--prune.scores={e.score_file}", f"--prune.method={method}", f"--prune.keep_ratio={ratio}",
@@ -305,7 +305,7 @@ VARIANTS = {
     "sqrt_hard": by_budget(hard_order, 0.5), "sqrt_farthest": by_budget(farthest_order, 0.5), "share_hard": by_budget(hard_order, 1.0),
     "flat_dispersed": by_dispersion(0.0, probability), "flat_dispersed_odds": by_dispersion(0.0, log_odds),
     "sqrt_dispersed": by_dispersion(0.5, probability), "share_dispersed": by_dispersion(1.0, probability),
-    "diffprob_floor": pruned("diffprob", 0.5), "balanced": pruned("balanced"), "balanced_easy": pruned("balanced_easy"),
+    "diffprob_floor": pruned("diffprob", 0.5), "diffprob_10": pruned("diffprob", 10), "balanced": pruned("balanced"), "balanced_easy": pruned("balanced_easy"),
     "deep": pruned("deep"),
     "flat_trim": by_budget(trimmed_order(2 / 3), 0.0), "flat_trim_half": by_budget(trimmed_order(0.5), 0.0),
 }

@@ -38,6 +38,7 @@ class Obvious {
     if (method == "random") random();
     if (method == "ccs") ccs();
     if (method == "balanced" || method == "balanced_easy" || method == "deep") balanced();
+    if (method == "deep_diffprob") deep_diffprob();
     for (const std::size_t i : given_back_)
       if (reasons_[i] == Reason::kKept) reasons_[i] = Reason::kKeptByFloor;
   }
@@ -222,6 +223,19 @@ class Obvious {
     }
     slots.decide(reasons_,
                  [&](std::span<Reason> reasons) { select_diffprob(sorted, options, reasons); });
+  }
+
+  void deep_diffprob() {
+    options_.diffprob.floor = options_.balanced.floor;
+    options_.diffprob.floor.min_kept =
+        std::max(options_.balanced.depth, options_.balanced.floor.min_kept);
+    auto left = static_cast<std::int64_t>(target());
+    for (const auto& [label, members] : members_) {
+      const auto n = static_cast<std::int64_t>(members.size());
+      left -= std::min(n, options_.diffprob.floor.of(n));
+    }
+    options_.method = left < 0 ? Method::kDeep : Method::kDiffProb;
+    left < 0 ? balanced() : diffprob();
   }
 
   void keep_front(const std::vector<std::size_t>& order, double share, const Floor& floor) {

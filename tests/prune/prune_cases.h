@@ -80,6 +80,8 @@ inline std::vector<Case> cases() {
     options.method = Method::kDeep;
     if (ratio != 0.3) options.balanced.depth = ratio == 0.9 ? 40 : 5;
     all.push_back({"deep " + std::to_string(ratio), options});
+    options.method = Method::kDeepDiffProb;
+    all.push_back({"deep_diffprob " + std::to_string(ratio), options});
   }
   for (const char* method : {"random", "el2n"}) {
     PruneOptions matched = with(method, true, 0.3);

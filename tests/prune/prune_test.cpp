@@ -187,7 +187,8 @@ TEST(Methods, NamesReadBackAndAnUnknownOneIsRefusedWithTheKnown) {
   } catch (const PruneError& error) {
     EXPECT_THAT(error.what(),
                 HasSubstr("unknown method 'dynuncc', expected one of diffprob, random, dynunc, "
-                          "el2n, forgetting, aum, ccs, balanced, balanced_easy, deep, none"));
+                          "el2n, forgetting, aum, ccs, balanced, balanced_easy, deep, "
+                          "deep_diffprob, none"));
   }
 }
 
@@ -195,11 +196,12 @@ TEST(Methods, FullNamesSayWhetherCleaningComesFirst) {
   std::vector<std::string> names;
   for (const FullMethod& method : full_methods_with_ratio()) names.push_back(full_name(method));
 
-  EXPECT_THAT(names,
-              ElementsAre("diffprob", "clean+diffprob", "random", "clean+random", "dynunc",
-                          "clean+dynunc", "el2n", "clean+el2n", "forgetting", "clean+forgetting",
-                          "aum", "clean+aum", "ccs", "clean+ccs", "balanced", "clean+balanced",
-                          "balanced_easy", "clean+balanced_easy", "deep", "clean+deep"));
+  EXPECT_THAT(
+      names,
+      ElementsAre("diffprob", "clean+diffprob", "random", "clean+random", "dynunc", "clean+dynunc",
+                  "el2n", "clean+el2n", "forgetting", "clean+forgetting", "aum", "clean+aum", "ccs",
+                  "clean+ccs", "balanced", "clean+balanced", "balanced_easy", "clean+balanced_easy",
+                  "deep", "clean+deep", "deep_diffprob", "clean+deep_diffprob"));
   EXPECT_EQ(full_name(FullMethod{Method::kNone, true}), "clean");
 }
 

@@ -33,7 +33,12 @@ TEST(PruningWarnings, TheAdviceFitsTheMethod) {
   prune::PruneResult result = pruned(2, 50);
   EXPECT_THAT(pruning_warnings(result), ElementsAre(HasSubstr("Raise prune.min_kept or ")));
   result.options.method = prune::Method::kDeep;
-  EXPECT_THAT(pruning_warnings(result), ElementsAre(HasSubstr("lower prune.depth")));
+  EXPECT_THAT(
+      pruning_warnings(result),
+      ElementsAre(HasSubstr("prune.method=deep leaves the smallest out: lower prune.depth")));
+  result.options.method = prune::Method::kDeepDiffProb;
+  EXPECT_THAT(pruning_warnings(result),
+              ElementsAre(HasSubstr("prune.method=deep_diffprob leaves")));
 }
 
 TEST(PruningWarnings, NothingIsSaidWhereTheyLoseNoMore) {
