@@ -33,10 +33,10 @@ class RollCall {
   RollCall& operator=(const RollCall&) = delete;
 
   /// Writes this rank's operations, asks all others, waits up to two seconds. Returns "; rank 1 did
-  /// not answer (frozen, gone or cut off); rank 2 did not arrive: done with all_gather #11 ...; the
-  /// last operations are in FILE", or "" when that fails. Asks once: later calls, which wait for
-  /// the first, get the same text. sequence: of the operation that others may not have called; 0:
-  /// the oldest that is open here.
+  /// not answer (frozen, terminated or disconnected); rank 2 did not arrive: done with all_gather
+  /// #11 ...; the last operations are in FILE", or "" when that fails. Asks once: later calls,
+  /// which wait for the first, get the same text. sequence: of the operation that others may not
+  /// have called; 0: the oldest that is open here.
   [[nodiscard]] std::string call(const std::string& reason, std::int64_t sequence = 0) noexcept;
 
  private:

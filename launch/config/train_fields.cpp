@@ -61,7 +61,7 @@ std::vector<Field> step_fields(TrainConfig& t) {
       one_of("train.cuda_graph", &t.cuda_graph,
              "capture a step on the GPU once and replay it, which saves host time; auto: if the "
              "configuration allows it, and neither train.optimizer=adamw nor model.sample_rate "
-             "below 1 is set, which are not tried yet",
+             "below 1 is set: these have not been tried yet",
              {{"auto", CudaGraph::kAuto}, {"true", CudaGraph::kOn}, {"false", CudaGraph::kOff}}),
       list_of("train.untried_kernels", &t.untried_kernels,
               "kernels that are tested on CPUs but have not run on a GPU yet: sum_statistics (the "

@@ -254,13 +254,14 @@ StepClasses ShardedHead::step_classes(const at::Tensor& labels, const at::Tensor
                                       const HeadStepOptions& step) const {
   if (options_.sample_rate == 1) return StepClasses::all(weight_, first_class_, labels);
   const std::uint64_t stream = data::combine_key(options_.seed, data::key_of_name("head.sample"));
-  const at::Tensor key =
-      step.device_key.defined() ? step.device_key : key_on(weight_.device(), step.key);
+  const at::Tensor key = step.device_key.defined()
+                             ? combine_key(stream, step.device_key)
+                             : key_on(weight_.device(), data::combine_key(stream, step.key));
   const std::int64_t count =
       sampled_count(options_.sample_rate, all_labels, first_class_, local_classes());
   return StepClasses::sampled(
       weight_, first_class_, labels,
-      sample_classes(all_labels, first_class_, local_classes(), count, combine_key(stream, key)));
+      sample_classes(all_labels, first_class_, local_classes(), count, key));
 }
 
 /// Collective over the copies when the margin needs the whole batch.

@@ -1,6 +1,8 @@
-#include "prune/methods/deep.h"
+#include <algorithm>
+
 #include "prune/methods/json.h"
 #include "prune/methods/row.h"
+#include "prune/methods/searched_threshold.h"
 
 namespace diffprob::prune {
 namespace {
@@ -31,6 +33,29 @@ void describe_deep(const PruneOptions& options, nlohmann::ordered_json& json) {
   json["depth"] = options.balanced.depth;
 }
 
+void select_deep(Selecting& on) {
+  select_with_depth(on, on.options.balanced.depth);
+}
+
+/// Images of all identities together when each keeps this floor, or all that it has.
+std::int64_t at_floor(const IdentityCounts& counts, const Floor& floor) {
+  std::int64_t sum = 0;
+  for (std::int64_t c = 0; c < counts.num_classes(); ++c)
+    sum += std::min(counts.usable(c), floor.of(counts.usable(c)));
+  return sum;
+}
+
+void select_deep_diffprob(Selecting& on) {
+  DiffProbOptions options;
+  options.floor = on.options.balanced.floor;
+  options.floor.min_kept = std::max(options.floor.min_kept, on.options.balanced.depth);
+  if (at_floor(on.counts, options.floor) <= on.target()) {
+    select_by_searched_threshold(on, options);
+  } else {
+    select_deep(on);
+  }
+}
+
 void describe_easy(const PruneOptions& options, nlohmann::ordered_json& json) {
   describe(options, json);
   json["easy_share"] = options.balanced.easy_share;
@@ -46,10 +71,6 @@ void select_easy(Selecting& on) {
 }
 
 }  // namespace
-
-void select_deep(Selecting& on) {
-  select_with_depth(on, on.options.balanced.depth);
-}
 
 const MethodRow kBalancedRow{
     .method = Method::kBalanced,
@@ -84,5 +105,18 @@ const MethodRow kDeepRow{
     .check = check_own,
     .describe = describe_deep,
     .select = select_deep};
+
+const MethodRow kDeepDiffProbRow{
+    .method = Method::kDeepDiffProb,
+    .name = "deep_diffprob",
+    .needs = "scores",
+    .what =
+        "diffprob with prune.depth as its floor; deep where the ratio has not that many for all",
+    .keep_ratio = MethodRow::KeepRatio::kNeeded,
+    .is_drawn = true,
+    .key = [](const PruneOptions&) { return Key::kNll; },
+    .check = check_own,
+    .describe = describe_deep,
+    .select = select_deep_diffprob};
 
 }  // namespace diffprob::prune

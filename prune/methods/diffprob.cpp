@@ -1,6 +1,6 @@
-#include "prune/methods/deep.h"
 #include "prune/methods/json.h"
 #include "prune/methods/row.h"
+#include "prune/methods/searched_threshold.h"
 
 namespace diffprob::prune {
 namespace {

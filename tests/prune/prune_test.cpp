@@ -179,6 +179,22 @@ TEST_F(Prune, WantedRatioIsOfAllSamples) {
   }
 }
 
+TEST_F(Prune, DeepDiffProbIsDiffProbWhereAllCanHaveTheirDepthAndOtherwiseDeep) {
+  const ScoreTable table = synthetic_table(5, 200, 40);
+  for (const double ratio : {0.9, 0.1}) {
+    PruneOptions both = with("deep_diffprob", false, ratio);
+    both.balanced.depth = 12;
+    PruneOptions alone = both;
+    alone.method = ratio == 0.9 ? Method::kDiffProb : Method::kDeep;
+    alone.diffprob.floor.min_kept = 12;
+
+    const PruneResult found = prune_table(table, both);
+    EXPECT_EQ(found.own_reasons, prune_table(table, alone).own_reasons) << ratio;
+    EXPECT_EQ(found.search.has_value(), ratio == 0.9);
+    EXPECT_EQ(found.vanished.empty(), ratio == 0.9);
+  }
+}
+
 TEST(Methods, NamesReadBackAndAnUnknownOneIsRefusedWithTheKnown) {
   for (const std::string& name : method_names()) EXPECT_EQ(method_name(method_of(name)), name);
   try {

@@ -34,6 +34,15 @@ class RollCallTest : public ::testing::Test {
       recorder_->enqueue({"barrier", "", {}, std::source_location::current()});
   }
 
+  /// In its second operation. Returns on all ranks when it has left.
+  void let_rank_1_ask_and_leave() {
+    if (world_rank() == 1) {
+      (void)roll_call_->call("left early", 2);
+      roll_call_.reset();
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+  }
+
   MPI_Comm comm_ = MPI_COMM_NULL;
   std::shared_ptr<FlightRecorder> recorder_;
   std::optional<RollCall> roll_call_;
@@ -65,11 +74,7 @@ TEST_F(RollCallTest, SaysThatAllHaveEntered) {
 TEST_F(RollCallTest, ARankThatAskedAndLeftIsNotCalledFrozen) {
   enter_operations(2);
   MPI_Barrier(MPI_COMM_WORLD);
-  if (world_rank() == 1) {
-    (void)roll_call_->call("left early", 2);
-    roll_call_.reset();
-  }
-  MPI_Barrier(MPI_COMM_WORLD);
+  let_rank_1_ask_and_leave();
   if (world_rank() != 0) return;
 
   const std::string text = roll_call_->call("a test", 2);
@@ -80,11 +85,7 @@ TEST_F(RollCallTest, ARankThatAskedAndLeftIsNotCalledFrozen) {
 TEST_F(RollCallTest, ARankThatGaveUpEarlierDidNotArrive) {
   enter_operations(world_rank() == 1 ? 2 : 3);
   MPI_Barrier(MPI_COMM_WORLD);
-  if (world_rank() == 1) {
-    (void)roll_call_->call("left early", 2);
-    roll_call_.reset();
-  }
-  MPI_Barrier(MPI_COMM_WORLD);
+  let_rank_1_ask_and_leave();
   if (world_rank() != 0) return;
 
   const std::string text = roll_call_->call("a test", 3);
