@@ -1,26 +1,17 @@
 #include "model/batch_norm/gpu.h"
 
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
 #include <cuda_runtime.h>
 
-#include <algorithm>
-#include <cstdio>
-#include <stdexcept>
-#include <string>
+#include <cstdint>
 #include <type_traits>
+
+#include "model/batch_norm/gpu_blocks.h"
 
 namespace diffprob::model::gpu {
 namespace {
 
 using thread::Channels;
-using thread::ThreadLayout;
-using thread::ThreadPlace;
 
-constexpr int kThreads = 256;
-/// A thread gets at least so many rows: the start and the end of a block are then small beside its
-/// work.
-constexpr int kRowsPerThread = 8;
 /// Most blocks per multiprocessor that sum up rows: as many as it runs at a time. More would only
 /// leave more partial sums for the finishing kernels to add.
 constexpr int kMomentBlocks = 4;
@@ -30,26 +21,6 @@ constexpr int kLeastResident = 2;
 constexpr int kFinishChannels = 8;  // channels per block of the finishing kernels
 constexpr int kFinishParts = 32;    // threads that share the partial sums of one channel
 constexpr int kFinishWarps = kFinishChannels * kFinishParts / 32;
-
-/// Numbers per thread: 16 bytes, the widest load of a GPU.
-template <class T>
-constexpr int kWidth = 16 / sizeof(T);
-
-int width_of(Number type) {
-  return type == Number::kFloat ? 4 : 8;
-}
-
-ThreadLayout layout_of(const Rows& rows, int blocks) {
-  const int lanes = rows.channels / width_of(rows.type);
-  return {rows.count, rows.channels, lanes, kThreads / lanes, blocks};
-}
-
-int blocks_for(const Rows& rows, int most) {
-  const std::int64_t rows_at_once = kThreads / (rows.channels / width_of(rows.type));
-  const std::int64_t wanted =
-      (rows.count + rows_at_once * kRowsPerThread - 1) / (rows_at_once * kRowsPerThread);
-  return static_cast<int>(std::clamp<std::int64_t>(wanted, 1, most));
-}
 
 /// Returns how many blocks of a kernel a multiprocessor runs at a time. A grid of just that size is
 /// one wave: no block waits for another to end.
@@ -64,21 +35,6 @@ int resident_blocks() {
   return blocks;
 }
 
-void check_launch(const char* name) {
-  if (const cudaError_t state = cudaGetLastError(); state != cudaSuccess) {
-    throw std::runtime_error(std::string("batch norm on the GPU: ") + name + ": " +
-                             cudaGetErrorString(state));
-  }
-}
-
-/// Calls body(T{}) with the type of the numbers.
-template <class Body>
-void with_type(Number type, const Body& body) {
-  if (type == Number::kFloat) return body(float{});
-  if (type == Number::kHalf) return body(c10::Half{});
-  body(c10::BFloat16{});
-}
-
 /// Calls body with both as compile-time constants.
 template <class Body>
 void with_constants(bool first, bool second, const Body& body) {
@@ -86,33 +42,6 @@ void with_constants(bool first, bool second, const Body& body) {
     second ? body(std::true_type{}, std::true_type{}) : body(std::true_type{}, std::false_type{});
   } else {
     second ? body(std::false_type{}, std::true_type{}) : body(std::false_type{}, std::false_type{});
-  }
-}
-
-/// Adds up the sums of a block's threads that share channels, through shared memory and in the
-/// order of the rows of threads: without atomics, so that every run gives the same bits. One
-/// quantity after the other, so that shared memory holds only [rows_at_once][channels].
-template <int kQuantities, int width>
-__device__ void store_block_sums(float (&sums)[kQuantities][width], const ThreadLayout& layout,
-                                 const ThreadPlace& place, float* partials) {
-  extern __shared__ float shared[];
-  const int row = threadIdx.x / layout.lanes;
-  DIFFPROB_UNROLL(8)
-  for (int q = 0; q < kQuantities; ++q) {
-    if (place.channel >= 0) {
-      DIFFPROB_UNROLL(8)
-      for (int i = 0; i < width; ++i)
-        shared[row * layout.channels + place.channel + i] = sums[q][i];
-    }
-    __syncthreads();
-    for (int c = threadIdx.x; c < layout.channels; c += kThreads) {
-      float total = 0;
-      for (int r = 0; r < layout.rows_at_once; ++r) total += shared[r * layout.channels + c];
-      partials[(static_cast<std::int64_t>(blockIdx.x) * kQuantities + q) * layout.channels + c] =
-          total;
-    }
-    // The next quantity is written where this one is read.
-    __syncthreads();
   }
 }
 
@@ -273,8 +202,10 @@ __global__ void diffprob_finish_moments(const T* x, const float* partials, int b
   out.inv_std[c] = 1.0 / sqrt(variance + out.eps);
   if (out.running_mean != nullptr) {
     const double unbiased = variance * (count / (count - 1));
+    const double mean =
+        out.lacks != nullptr ? moments.mean + static_cast<double>(out.lacks[c]) : moments.mean;
     out.running_mean[c] =
-        static_cast<float>((1 - out.momentum) * out.running_mean[c] + out.momentum * moments.mean);
+        static_cast<float>((1 - out.momentum) * out.running_mean[c] + out.momentum * mean);
     out.running_var[c] =
         static_cast<float>((1 - out.momentum) * out.running_var[c] + out.momentum * unbiased);
   }
@@ -328,13 +259,8 @@ void with_input_gradient_kernel(Number type, const InputGradientParts& parts, co
   });
 }
 
-std::size_t shared_bytes(const ThreadLayout& layout) {
-  return sizeof(float) * static_cast<std::size_t>(layout.rows_at_once) *
-         static_cast<std::size_t>(layout.channels);
-}
-
-unsigned finish_blocks(const Rows& rows) {
-  return static_cast<unsigned>((rows.channels + kFinishChannels - 1) / kFinishChannels);
+unsigned finish_blocks(int channels) {
+  return static_cast<unsigned>((channels + kFinishChannels - 1) / kFinishChannels);
 }
 
 }  // namespace
@@ -368,7 +294,7 @@ void finish_moments(const Rows& rows, const void* x, const float* partials, int 
   const dim3 threads(kFinishChannels, kFinishParts);
   with_type(rows.type, [&](auto zero) {
     using T = decltype(zero);
-    diffprob_finish_moments<T><<<finish_blocks(rows), threads, 0, stream>>>(
+    diffprob_finish_moments<T><<<finish_blocks(rows.channels), threads, 0, stream>>>(
         static_cast<const T*>(x), partials, blocks, rows.count, rows.channels, outputs);
   });
   check_launch("statistics");
@@ -410,16 +336,16 @@ void sum_gradients(const Rows& rows, const Arrays& arrays, const ChannelArrays& 
   check_launch("gradient sums");
 }
 
-void finish_gradient_sums(const Rows& rows, const float* partials, int blocks,
-                          const ChannelArrays& channels, const GradientOutputs& outputs,
+void finish_gradient_sums(int channels, const float* partials, int blocks,
+                          const ChannelArrays& parameters, const GradientOutputs& outputs,
                           CUstream_st* stream) {
   const dim3 threads(kFinishChannels, kFinishParts);
   const auto launch = [&](auto kernel) {
-    kernel<<<finish_blocks(rows), threads, 0, stream>>>(partials, blocks, rows.channels, channels,
-                                                        outputs);
+    kernel<<<finish_blocks(channels), threads, 0, stream>>>(partials, blocks, channels, parameters,
+                                                            outputs);
   };
-  channels.slope != nullptr ? launch(diffprob_finish_gradient_sums<true>)
-                            : launch(diffprob_finish_gradient_sums<false>);
+  parameters.slope != nullptr ? launch(diffprob_finish_gradient_sums<true>)
+                              : launch(diffprob_finish_gradient_sums<false>);
   check_launch("gradients of the parameters");
 }
 

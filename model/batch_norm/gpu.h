@@ -30,7 +30,7 @@ struct Arrays {
 void sum_shifted_moments(const Rows& rows, const void* x, float* partials, int blocks,
                          CUstream_st* stream);
 
-/// What finish_moments() writes, [channels] each; running_* and num_batches may be null.
+/// What finish_moments() writes, [channels] each; running_*, num_batches and lacks may be null.
 struct MomentOutputs {
   double* mean;
   double* m2;       ///< sum of (x - mean)^2; null: inv_std is written instead
@@ -40,6 +40,7 @@ struct MomentOutputs {
   float* running_var;
   double momentum;
   std::int64_t* num_batches;  ///< one number, counted up by 1
+  const float* lacks;         ///< read: added to the mean that the running one moves to
 };
 void finish_moments(const Rows& rows, const void* x, const float* partials, int blocks,
                     const MomentOutputs& outputs, CUstream_st* stream);
@@ -70,8 +71,8 @@ struct GradientOutputs {
   float* bias;
   float* slope;
 };
-void finish_gradient_sums(const Rows& rows, const float* partials, int blocks,
-                          const ChannelArrays& channels, const GradientOutputs& outputs,
+void finish_gradient_sums(int channels, const float* partials, int blocks,
+                          const ChannelArrays& parameters, const GradientOutputs& outputs,
                           CUstream_st* stream);
 
 /// What the gradient of x needs to know of the whole batch.

@@ -35,6 +35,13 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& /*grad*/, const at::Tens
   absent();
 }
 
+BatchGradientSums finished_gradient_sums(const at::Tensor& /*partials*/,
+                                         const BatchAffine& /*affine*/,
+                                         const BatchStatistics& /*statistics*/,
+                                         const BatchAffine& /*places*/) {
+  absent();
+}
+
 at::Tensor batch_input_gradient(const GivenGradients& /*given*/, const at::Tensor& /*x*/,
                                 const BatchAffine& /*affine*/,
                                 const BatchStatistics& /*statistics*/, const at::Tensor& /*sums*/,

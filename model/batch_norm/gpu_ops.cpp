@@ -3,32 +3,14 @@
 #include <c10/cuda/CUDAGuard.h>
 
 #include "model/batch_norm/gpu.h"
+#include "model/batch_norm/gpu_tensors.h"
 #include "model/kernels/gpu_stream.h"
 
 namespace diffprob::model::gpu {
 namespace {
 
-Rows rows_of(const at::Tensor& x) {
-  const Number type = x.scalar_type() == at::kHalf       ? Number::kHalf
-                      : x.scalar_type() == at::kBFloat16 ? Number::kBFloat16
-                                                         : Number::kFloat;
-  return {type, x.numel() / x.size(1), static_cast<int>(x.size(1))};
-}
-
 at::TensorOptions options_of(const at::Tensor& x, at::ScalarType type) {
   return at::TensorOptions(x.device()).dtype(type);
-}
-
-const float* floats_or_null(const at::Tensor& tensor) {
-  if (!tensor.defined()) return nullptr;
-  TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous(),
-              "batch norm: expected float32 parameters on a GPU, got ", tensor.scalar_type());
-  return tensor.const_data_ptr<float>();
-}
-
-ChannelArrays parameters_of(const BatchAffine& affine, const BatchStatistics& statistics) {
-  return {statistics.mean.const_data_ptr<double>(), statistics.inv_std.const_data_ptr<double>(),
-          floats_or_null(affine.weight), floats_or_null(affine.bias), floats_or_null(affine.slope)};
 }
 
 /// Returns an array that the kernels can walk together with x: of the same type and layout. It may
@@ -87,7 +69,8 @@ at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& sums) {
   const at::Tensor moments = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
   auto* mean = moments.mutable_data_ptr<double>();
   finish_moments(rows, x.const_data_ptr(), partials.const_data_ptr<float>(), blocks_of(partials),
-                 {mean, mean + x.size(1), nullptr, 0, nullptr, nullptr, 0, nullptr}, stream_of(x));
+                 {mean, mean + x.size(1), nullptr, 0, nullptr, nullptr, 0, nullptr, nullptr},
+                 stream_of(x));
   return moments;
 }
 
@@ -107,7 +90,8 @@ BatchStatistics batch_statistics(const at::Tensor& x, double eps, const RunningS
                  {mean, nullptr, mean + x.size(1), eps,
                   kept ? running.mean.mutable_data_ptr<float>() : nullptr,
                   kept ? running.variance.mutable_data_ptr<float>() : nullptr, running.momentum,
-                  counted ? running.num_batches.mutable_data_ptr<std::int64_t>() : nullptr},
+                  counted ? running.num_batches.mutable_data_ptr<std::int64_t>() : nullptr,
+                  floats_or_null(running.lacks)},
                  stream_of(x));
   return {both[0], both[1], static_cast<double>(rows.count), {}, false};
 }
@@ -128,15 +112,13 @@ at::Tensor batch_normalize(const at::Tensor& x, const BatchAffine& affine,
   return y;
 }
 
-BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x,
-                                      const BatchAffine& affine, const BatchStatistics& statistics,
-                                      const BatchAffine& places, const at::Tensor& known) {
-  const c10::cuda::CUDAGuard guard(x.device());
-  const Rows rows = rows_of(x);
-  const ChannelArrays parameters = parameters_of(affine, statistics);
-  const at::Tensor partials = known.defined() ? known : gradient_partials(grad, x, parameters);
+BatchGradientSums finished_gradient_sums(const at::Tensor& partials, const BatchAffine& affine,
+                                         const BatchStatistics& statistics,
+                                         const BatchAffine& places) {
+  const c10::cuda::CUDAGuard guard(partials.device());
+  const auto channels = static_cast<int>(partials.size(2));
   BatchGradientSums found;
-  found.sums = at::empty({2, x.size(1)}, options_of(x, at::kDouble));
+  found.sums = at::empty({2, channels}, options_of(partials, at::kDouble));
   const auto place_of = [](const at::Tensor& parameter, const at::Tensor& place) {
     return place.defined() || !parameter.defined() ? place : at::empty_like(parameter);
   };
@@ -146,11 +128,21 @@ BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& 
   const auto floats = [](const at::Tensor& tensor) {
     return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr;
   };
-  finish_gradient_sums(rows, partials.const_data_ptr<float>(), blocks_of(partials), parameters,
+  finish_gradient_sums(channels, partials.const_data_ptr<float>(), blocks_of(partials),
+                       parameters_of(affine, statistics),
                        {found.sums.mutable_data_ptr<double>(), floats(found.weight),
                         floats(found.bias), floats(found.slope)},
-                       stream_of(x));
+                       stream_of(partials));
   return found;
+}
+
+BatchGradientSums batch_gradient_sums(const at::Tensor& grad, const at::Tensor& x,
+                                      const BatchAffine& affine, const BatchStatistics& statistics,
+                                      const BatchAffine& places, const at::Tensor& known) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  const at::Tensor partials =
+      known.defined() ? known : gradient_partials(grad, x, parameters_of(affine, statistics));
+  return finished_gradient_sums(partials, affine, statistics, places);
 }
 
 at::Tensor batch_input_gradient(const GivenGradients& given, const at::Tensor& x,

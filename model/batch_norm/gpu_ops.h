@@ -22,6 +22,12 @@ namespace diffprob::model::gpu {
                                                     const BatchStatistics& statistics,
                                                     const BatchAffine& places,
                                                     const at::Tensor& known);
+/// batch_gradient_sums(), given what the blocks of a kernel found: partials [blocks, 2 or, with a
+/// slope, 3, C] float32.
+[[nodiscard]] BatchGradientSums finished_gradient_sums(const at::Tensor& partials,
+                                                       const BatchAffine& affine,
+                                                       const BatchStatistics& statistics,
+                                                       const BatchAffine& places);
 [[nodiscard]] at::Tensor batch_input_gradient(const GivenGradients& given, const at::Tensor& x,
                                               const BatchAffine& affine,
                                               const BatchStatistics& statistics,

@@ -165,7 +165,7 @@ void update_running(const RunningStatistics& running, const at::Tensor& mean,
   const auto move = [&](at::Tensor average, const at::Tensor& value) {
     average.mul_(1 - running.momentum).add_(value.to(average.scalar_type()), running.momentum);
   };
-  move(running.mean, mean);
+  move(running.mean, running.lacks.defined() ? mean + running.lacks : mean);
   move(running.variance, variance * (count / (count - 1)));
 }
 

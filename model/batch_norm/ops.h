@@ -15,8 +15,9 @@ namespace diffprob::model {
 /// batch_normalize() computed when it wrote x; undefined: x is read once more.
 [[nodiscard]] at::Tensor batch_moments(const at::Tensor& x, const at::Tensor& sums = {});
 
-/// Moves each running average towards the batch: mean += momentum * (batch mean - mean), and the
-/// variance, made unbiased first, likewise. variance [C] and count of the batch are float64.
+/// Moves each running average towards the batch: mean += momentum * (batch mean + what the batch
+/// lacks - mean), and the variance, made unbiased first, likewise. variance [C] and count of the
+/// batch are float64.
 void update_running(const RunningStatistics& running, const at::Tensor& mean,
                     const at::Tensor& variance, const at::Tensor& count);
 

@@ -19,6 +19,7 @@ struct RunningStatistics {
   at::Tensor variance;     ///< [C]
   at::Tensor num_batches;  ///< [] int64
   double momentum = 0.1;
+  at::Tensor lacks{};  ///< [C] float32, added to the mean of each batch; undefined: nothing
 };
 
 /// Weight and bias of a batch norm and slope of the PReLU after it, [C] each.

@@ -70,6 +70,13 @@ struct ConvolutionFunction : torch::autograd::Function<ConvolutionFunction> {
 
 }  // namespace
 
+at::Tensor weight_as(const torch::nn::Conv2dImpl& layer, at::ScalarType type,
+                     const ConvolutionContext& context) {
+  const at::Tensor copy =
+      context.weights != nullptr ? context.weights->of(layer.weight) : at::Tensor();
+  return copy.defined() && copy.scalar_type() == type ? copy : layer.weight.detach().to(type);
+}
+
 at::Tensor convolution(torch::nn::Conv2dImpl& layer, const at::Tensor& x,
                        const ConvolutionContext& context) {
   const at::Tensor copy = context.weights != nullptr && layer.is_training()

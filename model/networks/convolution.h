@@ -16,6 +16,11 @@ struct ConvolutionContext {
   return {options.sixteen_bit_weights, options.gradient_places};
 }
 
+/// Returns the layer's weight in that type, from the context where it has it; no gradient flows
+/// through it.
+[[nodiscard]] at::Tensor weight_as(const torch::nn::Conv2dImpl& layer, at::ScalarType type,
+                                   const ConvolutionContext& context);
+
 /// Returns the layer's output for x [N, C, H, W]. In training, where the context has the weight in
 /// 16 bit, x is cast to that type and the gradient of the weight goes to its place; else this is
 /// the layer's own forward().

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "model/folded_norm/folded_norm.h"
 #include "model/networks/activation_format.h"
 #include "model/networks/fused_linear.h"
 #include "model/networks/initial_weights.h"
@@ -39,7 +40,7 @@ std::int64_t last_side(std::int64_t stem_stride) {
 }  // namespace
 
 std::optional<IResNetShape> iresnet_shape(const std::string& name) {
-  static const std::map<std::string, std::array<std::int64_t, 4>> kBlocks = {
+  static const std::map<std::string, std::array<std::int64_t, 4>> blocks_of = {
       {"iresnet18", {2, 2, 2, 2}},
       {"iresnet34", {3, 4, 6, 3}},
       {"iresnet50", {3, 4, 14, 3}},
@@ -53,8 +54,8 @@ std::optional<IResNetShape> iresnet_shape(const std::string& name) {
     return shape;
   }
   const bool with_se = name.ends_with("_se");
-  const auto found = kBlocks.find(with_se ? name.substr(0, name.size() - 3) : name);
-  if (found == kBlocks.end()) return std::nullopt;
+  const auto found = blocks_of.find(with_se ? name.substr(0, name.size() - 3) : name);
+  if (found == blocks_of.end()) return std::nullopt;
   shape.blocks = found->second;
   shape.squeeze_excitation = with_se;
   return shape;
@@ -95,11 +96,22 @@ torch::Tensor IResNetBlock::forward(const torch::Tensor& x) {
                     common_.norms);
 }
 
+std::pair<torch::Tensor, torch::Tensor> IResNetBlock::first_convolution(const torch::Tensor& x) {
+  BatchNormContext& norms = *common_.norms;
+  const ConvolutionContext& convolutions = common_.convolutions;
+  if (common_.fold_norms && can_fold(*bn1_, *conv1_, x, norms)) {
+    return folded_norm_convolution(*bn1_, *conv1_,
+                                   weight_as(*conv1_, x.scalar_type(), convolutions), x, norms);
+  }
+  const auto [y, shortcut] = batch_norm_fork(*bn1_, x, norms);
+  return {convolution(*conv1_, y, convolutions), shortcut};
+}
+
 torch::Tensor IResNetBlock::compute(const torch::Tensor& x) {
   BatchNormContext& norms = *common_.norms;
   const ConvolutionContext& convolutions = common_.convolutions;
-  auto [y, shortcut] = batch_norm_fork(*bn1_, x, norms);
-  y = batch_norm_prelu(*bn2_, *prelu_, convolution(*conv1_, y, convolutions), norms);
+  auto [y, shortcut] = first_convolution(x);
+  y = batch_norm_prelu(*bn2_, *prelu_, y, norms);
   y = convolution(*conv2_, y, convolutions);
   if (!downsample_bn_.is_empty()) {
     shortcut = convolution(*downsample_conv_, shortcut, convolutions);
@@ -118,7 +130,8 @@ IResNet::IResNet(const IResNetShape& shape, const BackboneOptions& options)
                                                               .fused = options.fused_batch_norm,
                                                               .sum_outputs = options.sum_outputs,
                                                               .places = options.gradient_places}),
-          convolutions_of(options), shape.squeeze_excitation, options.recompute} {
+          convolutions_of(options), shape.squeeze_excitation, options.recompute,
+          options.fold_norms} {
   std::int64_t channels = shape.channels[0];
   conv1_ = register_module("conv1", conv3x3(3, channels, shape.stem_stride));
   bn1_ = register_module("bn1", nn::BatchNorm2d(channels));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -43,6 +44,7 @@ struct IResNetBlocks {
   ConvolutionContext convolutions{};
   bool squeeze_excitation = false;
   bool recompute = false;
+  bool fold_norms = false;
 };
 
 /// BN, 3x3, BN, PReLU, 3x3 with stride, BN, plus the (downsampled) input.
@@ -53,6 +55,8 @@ class IResNetBlock : public torch::nn::Module {
 
  private:
   torch::Tensor compute(const torch::Tensor& x);
+  /// Returns {conv1(bn1(x)), x}.
+  std::pair<torch::Tensor, torch::Tensor> first_convolution(const torch::Tensor& x);
 
   IResNetBlocks common_;
   torch::nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr}, bn3_{nullptr};

@@ -29,6 +29,9 @@ struct BackboneOptions {
   bool fused_batch_norm = true;
   /// Those kernels also sum up outputs that go to another batch norm (IResNet kinds).
   bool sum_outputs = false;
+  /// The first batch norm of a block is folded into the convolution after it (folded_norm/ops.h),
+  /// in training and where our kernels apply (IResNet kinds).
+  bool fold_norms = false;
   /// Vision transformers, in training: share of the residual branches that the last block drops
   /// (stochastic depth), and share of the patches that are left out; -1: the published value.
   double drop_path = -1;

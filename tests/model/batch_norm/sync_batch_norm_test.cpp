@@ -53,6 +53,7 @@ struct Setting {
   bool recompute;
   double within;  ///< embeddings and statistics, relative to the largest
   double within_gradient;
+  bool folded = false;  ///< of the ranks, not of the one that they are compared with
 };
 
 class SyncBatchNorm : public ::testing::TestWithParam<Setting> {
@@ -74,6 +75,7 @@ TEST_P(SyncBatchNorm, RanksTogetherAreOneRank) {
   const Outcome whole = train_rows(options, setting.type, 0, kRows);
   options.sync_batch_norm = communicator_.get();
   options.recompute = setting.recompute;
+  options.fold_norms = setting.folded;
   const std::int64_t first = kRows * communicator_->rank() / communicator_->world_size();
   const std::int64_t end = kRows * (communicator_->rank() + 1) / communicator_->world_size();
 
@@ -105,6 +107,7 @@ TEST_P(SyncBatchNorm, RanksTogetherAreOneRank) {
 INSTANTIATE_TEST_SUITE_P(Networks, SyncBatchNorm,
                          ::testing::Values(Setting{"tiny", at::kFloat, false, 2e-4, 2e-3},
                                            Setting{"tiny", at::kFloat, true, 2e-4, 2e-3},
+                                           Setting{"tiny", at::kFloat, false, 5e-4, 1e-2, true},
                                            Setting{"tiny", at::kDouble, false, 1e-9, 1e-9},
                                            Setting{"tiny", at::kDouble, true, 1e-9, 1e-9},
                                            Setting{"mobilefacenet", at::kDouble, false, 1e-9, 1e-9},
@@ -114,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(Networks, SyncBatchNorm,
                            const Setting& s = entry.param;
                            return std::string(s.name) +
                                   (s.type == at::kFloat ? "_float32" : "_float64") +
-                                  (s.recompute ? "_recompute" : "");
+                                  (s.recompute ? "_recompute" : "") + (s.folded ? "_folded" : "");
                          });
 
 }  // namespace

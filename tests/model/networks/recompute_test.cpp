@@ -78,6 +78,18 @@ TEST(RecomputedNetworkWithSums, GradientsAndStatisticsAreBitEqual) {
   }
 }
 
+TEST(RecomputedNetworkWithFoldedNorms, GradientsAndStatisticsAreBitEqual) {
+  const BackboneOptions options = {
+      .name = "tiny", .embedding_dim = 32, .dropout = 0.4, .sum_outputs = true, .fold_norms = true};
+  const Trained kept = train_once(options, false), repeated = train_once(options, true);
+  EXPECT_TRUE(at::equal(kept.embeddings, repeated.embeddings));
+  for (const auto& [name, gradient] : kept.gradients)
+    EXPECT_TRUE(at::equal(gradient, repeated.gradients.at(name))) << name;
+  for (std::size_t i = 0; i < kept.state.size(); ++i) {
+    EXPECT_TRUE(at::equal(kept.state[i].second, repeated.state[i].second)) << kept.state[i].first;
+  }
+}
+
 TEST(Recompute, RunsTheBlockTwiceAndKeepsNothingBetween) {
   const auto context = std::make_shared<BatchNormContext>();
   int runs = 0;
