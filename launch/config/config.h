@@ -94,7 +94,7 @@ enum class RecordDynamics {
 };
 
 /// Kernels that have not run on a GPU yet.
-enum class UntriedKernel { kSumStatistics, kFaces, kOwnClasses, kWeights };
+enum class UntriedKernel { kSumStatistics, kFaces, kOwnClasses, kWeights, kFoldedNorm };
 [[nodiscard]] const std::vector<Word<UntriedKernel>>& untried_kernel_words();
 
 struct TrainConfig {

@@ -61,16 +61,16 @@ std::vector<Field> step_fields(TrainConfig& t) {
       one_of("train.cuda_graph", &t.cuda_graph,
              "capture a step on the GPU once and replay it, which saves host time; auto: if the "
              "configuration allows it, and neither train.optimizer=adamw nor model.sample_rate "
-             "below 1 is set: these have not been tried yet",
+             "below 1 nor model.head_storage=bf16 is set: these have not been tried yet",
              {{"auto", CudaGraph::kAuto}, {"true", CudaGraph::kOn}, {"false", CudaGraph::kOff}}),
       list_of("train.untried_kernels", &t.untried_kernels,
               "kernels that are tested on CPUs but have not run on a GPU yet: sum_statistics (the "
               "batch norm that writes a block's output, or the gradient of one, also sums it up "
-              "for the "
-              "next), faces (normalised images in the precision of the step; GPU only), "
+              "for the next), faces (normalised images in the precision of the step; GPU only), "
               "own_classes (the head handles target classes on the local rows; GPU only), weights "
               "(convolution weights channels-last, cast at once, gradients written where they are "
-              "reduced; GPU only)",
+              "reduced; GPU only), folded_norm (weights, and each IResNet block's first batch "
+              "norm folded into the convolution after it; GPU only)",
               untried_kernel_words()),
       number("train.ema_decay", &t.ema_decay, 0, 0.999999,
              "moving average of the weights, used for verification and export; 0: off"),
@@ -141,7 +141,8 @@ const std::vector<Word<UntriedKernel>>& untried_kernel_words() {
       {"sum_statistics", UntriedKernel::kSumStatistics},
       {"faces", UntriedKernel::kFaces},
       {"own_classes", UntriedKernel::kOwnClasses},
-      {"weights", UntriedKernel::kWeights}};
+      {"weights", UntriedKernel::kWeights},
+      {"folded_norm", UntriedKernel::kFoldedNorm}};
   return words;
 }
 

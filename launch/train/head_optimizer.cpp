@@ -21,7 +21,7 @@ HeadOptimizer::HeadOptimizer(const TrainConfig& train, model::ShardedHead& head)
     by_rows_ = std::make_unique<model::HeadSgd>(
         head.weight(), head.first_class(),
         model::HeadSgdOptions{train.sgd.momentum, train.sgd.weight_decay, train.sgd.nesterov,
-                              options.storage, options.seed});
+                              options.seed});
   } else {
     whole_ = make_optimizer(train, {head.weight()}, {train.sgd.weight_decay});
   }
@@ -32,12 +32,13 @@ model::CentreGradients HeadOptimizer::gradients(std::int64_t micro) const {
   return micro == 0 ? model::CentreGradients::kWrite : model::CentreGradients::kAccumulate;
 }
 
-void HeadOptimizer::step(const model::StepControl& control, std::int64_t step) {
+void HeadOptimizer::step(const model::StepControl& control, std::int64_t step,
+                         const at::Tensor& device_step) {
   if (whole_) {
     head_.finish_reduction();
     return whole_->step(control);
   }
-  by_rows_->begin_step(control, static_cast<std::uint64_t>(step));
+  by_rows_->begin_step(control, static_cast<std::uint64_t>(step), device_step);
   head_.apply(*by_rows_);
 }
 

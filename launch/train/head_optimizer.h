@@ -22,8 +22,10 @@ class HeadOptimizer {
 
   /// Where forward_backward is to put the gradients of micro-batch `micro`.
   [[nodiscard]] model::CentreGradients gradients(std::int64_t micro) const;
-  /// Once a step, after all micro-batches. `step`: number of the update.
-  void step(const model::StepControl& control, std::int64_t step);
+  /// Once a step, after all micro-batches. `step`: number of the update; device_step: of a captured
+  /// one, else undefined (see HeadSgd::begin_step).
+  void step(const model::StepControl& control, std::int64_t step,
+            const at::Tensor& device_step = {});
 
   /// Live tensors [C_r, ...] for checkpoints: "momentum", or "exp_avg" and "exp_avg_sq".
   [[nodiscard]] model::StateDict rows();

@@ -48,7 +48,9 @@ std::shared_ptr<model::Backbone> make_network(const Config& config, std::uint64_
   options.sum_outputs = uses_kernel(config, UntriedKernel::kSumStatistics);
   if (config.model.sync_batch_norm) options.sync_batch_norm = &runtime.tensors();
   const bool on_gpu = runtime.device().is_cuda();
-  const bool own_weights = on_gpu && uses_kernel(config, UntriedKernel::kWeights);
+  options.fold_norms = on_gpu && uses_kernel(config, UntriedKernel::kFoldedNorm);
+  const bool own_weights =
+      options.fold_norms || (on_gpu && uses_kernel(config, UntriedKernel::kWeights));
   if (!on_gpu || own_weights) options.gradient_places = &parts.places;
   options.sixteen_bit_weights = &parts.weights;
   auto backbone = model::make_backbone(options);
@@ -109,7 +111,8 @@ constexpr std::int64_t kStepsBeforeGraph = 4;
 
 /// What has not run captured on a GPU yet, and must be asked for by train.cuda_graph=true.
 bool is_untried_in_graph(const Config& config) {
-  return config.train.optimizer != model::OptimizerKind::kSgd || config.model.head.sample_rate < 1;
+  return config.train.optimizer != model::OptimizerKind::kSgd ||
+         config.model.head.sample_rate < 1 || config.model.head.storage != at::kFloat;
 }
 
 std::string head_obstacle(const Config& config, std::int64_t num_classes, const HeadGroups& groups,
@@ -154,7 +157,6 @@ std::string graph_obstacle(const Config& config, const Runtime& runtime) {
     return "margins of model.loss are drawn on the host";
   if (config.model.network.embedding_dim % 4 != 0)
     return "model.embedding_dim is not a multiple of 4";  // the head's own update wants it
-  if (config.model.head.storage != at::kFloat) return "model.head_storage is not fp32";
   if (model::is_vision_transformer(config.model.network.name))
     return "masks of model.backbone are drawn on the host";
   if (config.train.record != RecordDynamics::kNo)
@@ -282,7 +284,8 @@ void TrainStep::update(const Input& input, const data::Batch* records_of) {
   // optimisers take it as a factor, and what they cannot undo is restored below.
   apply_ = control.do_update;
   optimizer_->step(control);
-  head_optimizer_.step({control.learning_rate, control.do_update, control.device_rate}, input.step);
+  head_optimizer_.step({control.learning_rate, control.do_update, control.device_rate}, input.step,
+                       input.device_step);
   // Takes back the running statistics that the forward pass of a bad batch changed.
   snapshot_.restore_if_skipped(apply_);
   if (scaler_) scaler_->update(apply_);
@@ -296,8 +299,9 @@ void TrainStep::replay(const Input& input) {
   if (!captured_.device_key.defined()) {
     captured_ = input;
     captured_.batch = {at::empty_like(input.batch.images), at::empty_like(input.batch.labels)};
-    captured_.device_key =
-        at::empty({1}, at::TensorOptions().dtype(at::kLong).device(runtime_.device()));
+    const auto numbers = at::TensorOptions().dtype(at::kLong).device(runtime_.device());
+    captured_.device_key = at::empty({1}, numbers);
+    captured_.device_step = at::empty({1}, numbers);
     captured_.device_rate =
         at::empty({}, at::TensorOptions().dtype(at::kFloat).device(runtime_.device()));
   }
@@ -306,6 +310,7 @@ void TrainStep::replay(const Input& input) {
   captured_.batch.labels.copy_(input.batch.labels);
   captured_.device_key.fill_(static_cast<std::int64_t>(input.key));
   captured_.device_rate.fill_(input.learning_rate);
+  captured_.device_step.fill_(input.step);
   if (!graph_.is_captured()) {
     head_.check_labels();  // reads the device, which a capture does not allow
     timer_.set_recording(true);
@@ -337,6 +342,7 @@ void TrainStep::step(const data::Batch& batch, std::int64_t step, double learnin
                     {},
                     step,
                     learning_rate,
+                    {},
                     {}};
   if (use_graph_ && records_ == nullptr && own_steps_ >= kStepsBeforeGraph) {
     replay(input);

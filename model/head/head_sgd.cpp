@@ -16,10 +16,6 @@ namespace {
 constexpr std::int64_t kRowGrain = 64;
 constexpr std::int64_t kBits16 = 0xFFFF;
 
-bool is_supported(at::ScalarType type) {
-  return type == at::kFloat || type == at::kBFloat16;
-}
-
 /// Rows of a tensor that an update may write to: the rows themselves where they are adjacent and
 /// float32, else a float32 copy.
 struct RowValues {
@@ -87,15 +83,16 @@ at::Tensor any_device::round_stochastically(const at::Tensor& values, const at::
 
 HeadSgd::HeadSgd(at::Tensor weight, std::int64_t first_class, HeadSgdOptions options)
     : weight_(std::move(weight)), first_class_(first_class), options_(options) {
-  TORCH_CHECK(is_supported(weight_.scalar_type()) && is_supported(options_.momentum_storage),
-              "head: expected float32 or bfloat16 weights and momenta, got ", weight_.scalar_type(),
-              " and ", options_.momentum_storage);
-  momentum_ = at::zeros_like(weight_, weight_.options().dtype(options_.momentum_storage));
+  const at::ScalarType type = weight_.scalar_type();
+  TORCH_CHECK(type == at::kFloat || type == at::kBFloat16,
+              "head: expected float32 or bfloat16 weights, got ", type);
+  momentum_ = at::zeros_like(weight_);
 }
 
-void HeadSgd::begin_step(StepControl control, std::uint64_t step) {
+void HeadSgd::begin_step(StepControl control, std::uint64_t step, const at::Tensor& device_step) {
   control_ = std::move(control);
   key_ = data::combine_key(options_.seed, step);
+  device_key_ = device_step.defined() ? combine_key(options_.seed, device_step) : at::Tensor();
 }
 
 bool HeadSgd::skipped_on_host() const {
@@ -114,7 +111,7 @@ void HeadSgd::update_rows(const RowGradients& rows) {
     const gpu::HeadSgdStep step{static_cast<float>(control_.learning_rate),
                                 static_cast<float>(options_.momentum),
                                 static_cast<float>(options_.weight_decay), options_.nesterov};
-    gpu::head_sgd({weight_, momentum_, first_class_, key_}, rows, step, control_);
+    gpu::head_sgd({weight_, momentum_, first_class_, key_, device_key_}, rows, step, control_);
   } else if (weight_.device().is_cpu()) {
     update_host(rows);
   } else {

@@ -13,8 +13,7 @@ struct HeadSgdOptions {
   double momentum = 0.9;
   double weight_decay = 5e-4;
   bool nesterov = false;
-  at::ScalarType momentum_storage = at::kFloat;  ///< or at::kBFloat16
-  std::uint64_t seed = 1;                        ///< of the stochastic rounding of bfloat16 rows
+  std::uint64_t seed = 1;  ///< of the stochastic rounding of bfloat16 rows
 };
 
 /// SGD over class rows as PyTorch has it (see Sgd), one pass over gradient, weight and momentum.
@@ -24,13 +23,14 @@ struct HeadSgdOptions {
 /// by rank.
 class HeadSgd : public HeadUpdate {
  public:
-  /// weight [C_r, D] float32 or bfloat16, kept; first_class: global id of its row 0. Momenta start
-  /// at zero.
+  /// weight [C_r, D] float32 or bfloat16, kept; first_class: global id of its row 0. Momenta are of
+  /// the same type and start at zero.
   HeadSgd(at::Tensor weight, std::int64_t first_class, HeadSgdOptions options);
 
   /// Call it before the rows of a step come. control.do_update as for every optimiser: 0 leaves all
-  /// bits as they are. `step` keys the rounding.
-  void begin_step(StepControl control, std::uint64_t step);
+  /// bits as they are. `step` keys the rounding; device_step [1] int64, where it is defined, takes
+  /// its place (as control.device_rate does that of the rate, and where that may be).
+  void begin_step(StepControl control, std::uint64_t step, const at::Tensor& device_step = {});
   void update_rows(const RowGradients& rows) override;
   [[nodiscard]] bool projects() const noexcept override;
 
@@ -48,6 +48,7 @@ class HeadSgd : public HeadUpdate {
   HeadSgdOptions options_;
   StepControl control_;
   std::uint64_t key_ = 0;
+  at::Tensor device_key_;
 };
 
 /// float32 [n, D] -> bfloat16, up or down with the probability that keeps the mean; random numbers

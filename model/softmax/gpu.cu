@@ -153,7 +153,7 @@ __global__ void __launch_bounds__(kWarp* kWarps)
 }
 
 /// A warp a class row.
-template <bool narrow_weight, bool narrow_momentum>
+template <bool narrow>
 __global__ void __launch_bounds__(kWarp* kWarps)
     diffprob_head_sgd(HeadRows rows, HeadSgdStep step, DeviceControl control) {
   if (control.do_update != nullptr && *control.do_update == 0.0f) return;
@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(kWarp* kWarps)
   float dot = 0;
   for (int d = threadIdx.x * 4; d < rows.dim; d += kWarp * 4) {
     const float4 g = *reinterpret_cast<const float4*>(gradient + d);
-    const float4 w = load4<narrow_weight>(rows.weight, row * rows.dim + d);
+    const float4 w = load4<narrow>(rows.weight, row * rows.dim + d);
     dot += g.x * w.x + g.y * w.y + g.z * w.z + g.w * w.w;
   }
   for (int offset = kWarp / 2; offset > 0; offset /= 2)
@@ -173,21 +173,26 @@ __global__ void __launch_bounds__(kWarp* kWarps)
   const float inverse = rows.inverse_norms != nullptr ? rows.inverse_norms[i] : 0.0f;
   const float along = dot * inverse * inverse;
   const auto element = static_cast<std::uint64_t>((rows.first_class + row) * rows.dim);
+  const std::uint64_t key =
+      control.key != nullptr ? static_cast<std::uint64_t>(*control.key) : rows.key;
+  const std::uint64_t weight_base =
+      narrow ? element + thread::rounding_word(key, HeadRounding::kWeight) : 0;
+  const std::uint64_t momentum_base =
+      narrow ? element + thread::rounding_word(key, HeadRounding::kMomentum) : 0;
 #pragma unroll 2  // more would not fit into registers
   for (int d = threadIdx.x * 4; d < rows.dim; d += kWarp * 4) {
     const std::int64_t at = row * rows.dim + d;
     // The first loop has brought it and the weights into the cache.
     const float4 g = *reinterpret_cast<const float4*>(gradient + d);
-    const float4 w = load4<narrow_weight>(rows.weight, at);
-    const float4 v = load4<narrow_momentum>(rows.momentum, at);
+    const float4 w = load4<narrow>(rows.weight, at);
+    const float4 v = load4<narrow>(rows.momentum, at);
     const auto x = thread::head_sgd({w.x, v.x}, g.x, along, step);
     const auto y = thread::head_sgd({w.y, v.y}, g.y, along, step);
     const auto z = thread::head_sgd({w.z, v.z}, g.z, along, step);
     const auto u = thread::head_sgd({w.w, v.w}, g.w, along, step);
-    store4<narrow_weight>(rows.weight, at, {x.weight, y.weight, z.weight, u.weight},
-                          element + rows.weight_key, d);
-    store4<narrow_momentum>(rows.momentum, at, {x.velocity, y.velocity, z.velocity, u.velocity},
-                            element + rows.momentum_key, d);
+    store4<narrow>(rows.weight, at, {x.weight, y.weight, z.weight, u.weight}, weight_base, d);
+    store4<narrow>(rows.momentum, at, {x.velocity, y.velocity, z.velocity, u.velocity},
+                   momentum_base, d);
   }
 }
 
@@ -244,13 +249,7 @@ void head_sgd(const HeadRows& rows, const HeadSgdStep& step, const DeviceControl
   const auto launch = [&](auto kernel) {
     kernel<<<blocks, threads, 0, stream>>>(rows, step, control);
   };
-  if (rows.weight_is_bfloat16) {
-    rows.momentum_is_bfloat16 ? launch(diffprob_head_sgd<true, true>)
-                              : launch(diffprob_head_sgd<true, false>);
-  } else {
-    rows.momentum_is_bfloat16 ? launch(diffprob_head_sgd<false, true>)
-                              : launch(diffprob_head_sgd<false, false>);
-  }
+  rows.is_bfloat16 ? launch(diffprob_head_sgd<true>) : launch(diffprob_head_sgd<false>);
   check_launch("update");
 }
 

@@ -54,8 +54,7 @@ void add_target_gradients(const TargetRows& rows, const float* inverse_norms, co
 struct HeadRows {
   void* weight;    ///< [shard, dim] float32, or bfloat16 bits
   void* momentum;  ///< likewise
-  bool weight_is_bfloat16;
-  bool momentum_is_bfloat16;
+  bool is_bfloat16;
   const float* gradient;       ///< [count, dim]
   const float* inverse_norms;  ///< [count] of the centres: the gradient's part along them is taken
                                ///< off; null: it was already
@@ -64,13 +63,13 @@ struct HeadRows {
   std::int64_t count;
   int dim;                   ///< a multiple of 4
   std::int64_t first_class;  ///< id of row 0
-  std::uint64_t weight_key;  ///< splitmix64 of the key of the stochastic rounding to bfloat16
-  std::uint64_t momentum_key;
+  std::uint64_t key;         ///< of this step's stochastic rounding to bfloat16
 };
 /// What only the device knows of an update.
 struct DeviceControl {
-  const float* do_update;  ///< 0: the update is skipped; null: it is made
-  const float* rate;       ///< null: that of the step
+  const float* do_update;   ///< 0: the update is skipped; null: it is made
+  const float* rate;        ///< null: that of the step
+  const std::int64_t* key;  ///< null: that of the rows
 };
 /// SGD on these rows.
 void head_sgd(const HeadRows& rows, const HeadSgdStep& step, const DeviceControl& control,

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <c10/cuda/CUDAGuard.h>
 
-#include "data/random/keyed_random.h"
 #include "model/kernels/gpu_stream.h"
 #include "model/softmax/gpu.h"
 
@@ -101,7 +100,6 @@ void head_sgd(const HeadState& state, const RowGradients& rows, const HeadSgdSte
       state.weight.mutable_data_ptr(),
       state.momentum.mutable_data_ptr(),
       state.weight.scalar_type() == at::kBFloat16,
-      state.momentum.scalar_type() == at::kBFloat16,
       rows.gradient.const_data_ptr<float>(),
       rows.inverse_norms.defined() ? rows.inverse_norms.const_data_ptr<float>() : nullptr,
       rows.rows.defined() ? rows.rows.const_data_ptr<std::int64_t>() : nullptr,
@@ -109,9 +107,10 @@ void head_sgd(const HeadState& state, const RowGradients& rows, const HeadSgdSte
       rows.gradient.size(0),
       static_cast<int>(rows.gradient.size(1)),
       state.first_class,
-      data::splitmix64(data::combine_key(state.key, 0)),
-      data::splitmix64(data::combine_key(state.key, 1))};
-  head_sgd(work, step, {pointer(do_update), pointer(rate)}, stream_of(state.weight));
+      state.key};
+  const std::int64_t* key =
+      state.device_key.defined() ? state.device_key.const_data_ptr<std::int64_t>() : nullptr;
+  head_sgd(work, step, {pointer(do_update), pointer(rate), key}, stream_of(state.weight));
 }
 
 }  // namespace diffprob::model::gpu

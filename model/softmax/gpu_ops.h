@@ -36,9 +36,10 @@ void add_target_gradients(const StepClasses& classes, const at::Tensor& inverse_
 /// Weights [C_r, D] on a GPU with D a multiple of 4.
 [[nodiscard]] bool has_head_sgd(const at::Tensor& weight);
 struct HeadState {
-  at::Tensor weight, momentum;  ///< [C_r, D] float32 or bfloat16
+  at::Tensor weight, momentum;  ///< [C_r, D] float32 or bfloat16, both alike
   std::int64_t first_class;
-  std::uint64_t key;  ///< of this step's rounding
+  std::uint64_t key;      ///< of this step's rounding
+  at::Tensor device_key;  ///< [1] int64, takes its place where it is defined
 };
 /// Projection of the gradients and SGD in one pass. step.rate counts unless control.device_rate is
 /// defined.

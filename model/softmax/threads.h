@@ -17,6 +17,9 @@ struct HeadSgdStep {
   bool nesterov;
 };
 
+/// What is rounded stochastically in an update; the values are parts of keys.
+enum class HeadRounding : std::uint64_t { kWeight = 0, kMomentum = 1 };
+
 }  // namespace diffprob::model::gpu
 
 /// What one thread of the GPU's head kernels does to one element (gpu.cu), as plain functions
@@ -69,6 +72,11 @@ DIFFPROB_HOST_DEVICE HeadElement head_sgd(HeadElement old, float gradient, float
   const float velocity = step.momentum * old.velocity + pull;
   const float direction = step.nesterov ? pull + step.momentum * velocity : velocity;
   return {old.weight - step.rate * direction, velocity};
+}
+
+/// What the stochastic rounding of a step's weights or momenta adds to the number of an element.
+DIFFPROB_HOST_DEVICE std::uint64_t rounding_word(std::uint64_t step_key, HeadRounding of) {
+  return data::splitmix64(data::combine_key(step_key, static_cast<std::uint64_t>(of)));
 }
 
 /// Bits of the bfloat16 that `value` is rounded to, up or down by a random number that is a

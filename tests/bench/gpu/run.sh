@@ -111,7 +111,7 @@ peer() { # SCRIPT ARGUMENTS...
   bench 150 python3 "$script" "$@"
 }
 
-untried=faces,sum_statistics,own_classes,weights
+untried=faces,sum_statistics,own_classes,folded_norm
 
 train_case() { # NETWORK BATCH CLASSES
   # First with the kernels that have not run on a GPU yet.
@@ -196,7 +196,9 @@ step_of_backlog() { # ARGUMENTS...
 run_backlog() {
   local kernel shares="$out/kernels.json"
   "$0" tests
-  for kernel in '' faces sum_statistics own_classes weights "$untried"; do step_of_backlog --train.untried_kernels="$kernel"; done
+  for kernel in '' faces sum_statistics own_classes weights folded_norm faces,sum_statistics,own_classes,weights "$untried"; do
+    step_of_backlog --train.untried_kernels="$kernel"
+  done
   step_of_backlog --train.untried_kernels="$untried" --cudnn_plans=0
   step_of_backlog --train.untried_kernels="$untried" --train.batch_size=512
   peer peer_train.py --network iresnet50 --batch 256

@@ -133,6 +133,12 @@ TEST_F(GpuStep, RecordedStepsSampleTheClassesOfTheirStep) {
   expect_same_losses(config);
 }
 
+TEST_F(GpuStep, RecordedStepsRoundCentresByTheKeyOfTheirStep) {
+  Config config = small_config();
+  config.model.head.storage = at::kBFloat16;
+  expect_same_losses(config);
+}
+
 TEST_F(GpuStep, RecordedStepLeavesOutASpoiltBatch) {
   Config config = small_config();
   config.train.cuda_graph = CudaGraph::kOn;
@@ -246,8 +252,8 @@ void expect_same_training(Precision precision, UntriedKernel kernel) {
 
 TEST_F(GpuStep, UntriedKernelsTrainTheSame) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kFp16}) {
-    for (const UntriedKernel kernel :
-         {UntriedKernel::kFaces, UntriedKernel::kSumStatistics, UntriedKernel::kWeights})
+    for (const UntriedKernel kernel : {UntriedKernel::kFaces, UntriedKernel::kSumStatistics,
+                                       UntriedKernel::kWeights, UntriedKernel::kFoldedNorm})
       expect_same_training(precision, kernel);
   }
 }

@@ -5,6 +5,8 @@
 #include <map>
 
 #include <gmock/gmock.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/nn/functional/normalization.h>
 
 #include "model/softmax/chunk_softmax.h"
 #include "tests/model/head_scale_support.h"
@@ -256,8 +258,7 @@ TEST_F(HeadChunkedTest, Bfloat16TrainingStaysNearFloat32) {
   ScaledHead wide(problem, {}, *communicator_);
   ScaledHead narrow(problem, narrow_options, *communicator_);
   model::HeadSgd wide_sgd(wide.head().weight(), wide.head().first_class(), {});
-  model::HeadSgd narrow_sgd(narrow.head().weight(), narrow.head().first_class(),
-                            {.momentum_storage = at::kBFloat16});
+  model::HeadSgd narrow_sgd(narrow.head().weight(), narrow.head().first_class(), {});
   double loss = 0;
   for (std::uint64_t i = 0; i < 30; ++i) {
     const auto a = wide.step({.centre_gradients = CentreGradients::kDefer});

@@ -80,8 +80,7 @@ class Trained {
       adamw.weight_decay = 0.01;
       adamw_.emplace(std::vector<at::Tensor>{head_.weight()}, adamw);
     } else {
-      sgd_.emplace(head_.weight(), head_.first_class(),
-                   model::HeadSgdOptions{0.9, 5e-4, false, settings.storage, 3});
+      sgd_.emplace(head_.weight(), head_.first_class(), model::HeadSgdOptions{0.9, 5e-4, false, 3});
     }
   }
 

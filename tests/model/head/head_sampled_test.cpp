@@ -196,8 +196,7 @@ TEST_F(HeadSampledTest, RowsThatTakeNoPartKeepEveryBit) {
     auto head_options = options(0.1);
     head_options.storage = storage;
     ScaledHead head(problem, head_options, *communicator_);
-    model::HeadSgd sgd(head.head().weight(), head.head().first_class(),
-                       {.momentum_storage = storage});
+    model::HeadSgd sgd(head.head().weight(), head.head().first_class(), {});
     auto times = torch::zeros({400}, torch::kLong);
     for (std::uint64_t step = 0; step < 5; ++step) {
       const auto weight = head.head().weight().clone();

@@ -1,5 +1,6 @@
 // ShardedHead::score against float64 sums over all classes, with probabilities from 1 - 1e-20 to
 // 1e-50.
+#include <torch/nn/functional/normalization.h>
 #include <cmath>
 
 #include "tests/model/head_test_support.h"

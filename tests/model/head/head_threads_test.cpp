@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "model/softmax/kernels.h"
+#include "model/softmax/keyed_hash.h"
 #include "model/softmax/threads.h"
 
 namespace diffprob::model {
@@ -126,6 +127,18 @@ TEST(HeadThreads, RoundsToTheBfloat16OfTheHost) {
                 wanted[static_cast<std::size_t>(i * kDim + d)]);
     }
   }
+}
+
+/// A key that lies on the device, as the optimiser's own: weights and momenta have different ones.
+TEST(HeadThreads, RoundingWordsAreThoseOfTheHost) {
+  constexpr std::uint64_t kSeed = 5, kStep = 1234567;
+  const std::uint64_t key = data::combine_key(kSeed, kStep);
+  const at::Tensor on_device = combine_key(kSeed, at::full({1}, static_cast<long>(kStep)));
+  EXPECT_EQ(static_cast<std::uint64_t>(on_device.item<std::int64_t>()), key);
+  EXPECT_EQ(gpu::thread::rounding_word(key, gpu::HeadRounding::kWeight),
+            data::splitmix64(data::combine_key(key, 0)));
+  EXPECT_EQ(gpu::thread::rounding_word(key, gpu::HeadRounding::kMomentum),
+            data::splitmix64(data::combine_key(key, 1)));
 }
 
 }  // namespace

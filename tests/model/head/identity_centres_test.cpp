@@ -1,6 +1,7 @@
 // Centres made from embeddings, and scores that leave the sample itself out, against loops over all
 // samples in float64.
 #include "model/head/identity_centres.h"
+#include <torch/nn/functional/normalization.h>
 
 #include <cmath>
 

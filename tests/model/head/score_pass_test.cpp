@@ -7,7 +7,7 @@
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <torch/nn.h>
+#include <torch/nn/functional/normalization.h>
 
 #include "model/head/score_merge.h"
 #include "model/head/sharded_head.h"
