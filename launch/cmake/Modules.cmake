@@ -160,6 +160,7 @@ function(diffprob_scale_timeouts)
   endforeach()
 endfunction()
 
+add_custom_target(benches)  # all of them
 # diffprob_add_bench(NAME SRCS ... DEPS ... [GPU]): a program that prints JSON; never part of the default ctest run. GPU: for a GPU, too.
 function(diffprob_add_bench name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH_PCH;GPU" "" "SRCS;DEPS")
@@ -168,6 +169,7 @@ function(diffprob_add_bench name)
   endif()
   add_executable(${name} EXCLUDE_FROM_ALL ${arg_SRCS})
   target_link_libraries(${name} PRIVATE diffprob_flags diffprob_warnings ${arg_DEPS})
+  add_dependencies(benches ${name})
   if(arg_TORCH_PCH)
     diffprob_match_pch(${name} torch)
   endif()

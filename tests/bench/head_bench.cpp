@@ -14,7 +14,8 @@
 #include <string>
 #include <vector>
 
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/types.h>
 
 #include "dist/mpi/environment.h"
 #include "launch/job/host_allocator.h"
@@ -106,8 +107,7 @@ Cost whole_gradient(const Setup& setup, const Batch& batch, dist::Communicator& 
 
 Cost fused(const Setup& setup, const Batch& batch, model::ShardedHead head,
            dist::Communicator& communicator) {
-  const model::HeadOptions& options = head.options();
-  model::HeadSgd sgd(head.weight(), head.first_class(), {.momentum_storage = options.storage});
+  model::HeadSgd sgd(head.weight(), head.first_class(), {});
   sgd.momentum().zero_();  // zeros are not resident before they are written
   return measure(setup.steps, communicator, [&](int step) {
     const auto key = static_cast<std::uint64_t>(step);

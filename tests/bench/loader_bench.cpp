@@ -25,6 +25,7 @@
 
 #include "data/loading/loader.h"
 #include "data/loading/weighted_sampler.h"
+#include "data/open_dataset.h"
 #include "launch/job/host_allocator.h"
 
 namespace {
@@ -262,7 +263,7 @@ struct ScratchFolder {
 }  // namespace
 
 int main(int argc, char** argv) {
-  launch::install_host_allocator();
+  diffprob::launch::install_host_allocator();
   if (argc < 2) {
     std::fprintf(stderr, "usage: loader_bench DATASET [BATCH] [REPEATS] [INDEX_ENTRIES]\n");
     return 2;

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include <torch/nn.h>
+#include <torch/nn/module.h>
 
 namespace diffprob::tests {
 

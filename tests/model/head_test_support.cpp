@@ -3,6 +3,9 @@
 #include <limits>
 #include <numeric>
 
+#include <torch/nn/functional/loss.h>
+#include <torch/nn/functional/normalization.h>
+
 namespace diffprob::tests {
 namespace F = torch::nn::functional;
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <torch/nn.h>
+#include <torch/types.h>
 
 #include "dist/communicator.h"
 #include "model/head/sharded_head.h"

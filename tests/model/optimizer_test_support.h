@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
-#include <torch/nn.h>
 #include <torch/optim.h>
+#include <torch/types.h>
 
 namespace diffprob::tests {
 

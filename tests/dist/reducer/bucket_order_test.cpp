@@ -1,6 +1,6 @@
 // When and in which order buckets are sent.
 #include <gtest/gtest.h>
-#include <torch/nn.h>
+#include <torch/types.h>
 
 #include "dist/reducer/gradient_buckets.h"
 #include "dist/reducer/gradient_reducer.h"

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <torch/nn.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 
 #include "dist/reducer/gradient_reducer.h"
 #include "tests/dist/ranks.h"

@@ -2,7 +2,7 @@
 // does in odd cases.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/nn/functional.h>
+#include <torch/types.h>
 
 #include "model/batch_norm/batch_norm.h"
 #include "model/batch_norm/ops.h"

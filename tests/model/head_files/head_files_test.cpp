@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "model/head/sharded_head.h"
 #include "model/head_files/writer.h"

@@ -2,7 +2,8 @@
 #include "model/networks/convolution.h"
 
 #include <gtest/gtest.h>
-#include <torch/nn.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
 
 #include "model/networks/sixteen_bit_weights.h"
 

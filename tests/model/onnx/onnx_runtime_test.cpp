@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include <gtest/gtest.h>
+#include <torch/nn/modules/batchnorm.h>
 
 #include "model/inference/network.h"
 #include "model/onnx/export.h"

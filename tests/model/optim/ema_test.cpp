@@ -2,6 +2,10 @@
 #include "model/optim/ema.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 
 #include "model/optim/buffer_snapshot.h"
 #include "tests/model/optimizer_test_support.h"

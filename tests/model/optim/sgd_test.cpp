@@ -3,6 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/utils/clip_grad.h>
 
 #include "model/optim/gradient_clip.h"
 #include "tests/model/optimizer_test_support.h"
