@@ -80,9 +80,9 @@ Results run(const Shape& shape, at::ScalarType type, bool folded) {
   return results;
 }
 
-/// Of the largest value, and of one: sums that cancel leave rounding.
+/// Of the norm, and of one: sums that cancel leave rounding.
 double error_of(const at::Tensor& found, const at::Tensor& wanted) {
-  return ((found - wanted).abs().max() / wanted.abs().max().clamp_min(1)).item<double>();
+  return ((found - wanted).norm() / wanted.norm().clamp_min(1)).item<double>();
 }
 
 void expect_close(const Shape& shape, at::ScalarType type, double within) {
@@ -104,17 +104,17 @@ TEST(FoldedNorm, Float64IsThatOfTheLayersInTurn) {
 }
 
 TEST(FoldedNorm, Float32AndRunningStatisticsAreThoseOfTheLayersInTurn) {
-  const double within = tests::test_device().is_cuda() ? 5e-3 : 2e-4;  // TF32 there
+  const double within = tests::test_device().is_cuda() ? 1e-3 : 2e-4;  // float32 sums there
   for (const Shape& shape : kShapes) expect_close(shape, at::kFloat, within);
 }
 
-/// Beside float32: rounding of x, of the weights, of y and of its gradient to 11 or 8 digits. A
-/// value that ends on the other side of the PReLU moves a gradient by more.
+/// Beside float32: rounding of x, of the weights, of y and of its gradient to 11 or 8 digits, and
+/// values that end on the other side of the PReLU.
 TEST(FoldedNorm, SixteenBitsRoundOnly) {
   if (!tests::test_device().is_cuda()) GTEST_SKIP() << "16 bits have kernels on a GPU alone";
   const Shape large = {16, 64, 14, 14, 64};
-  expect_close(large, at::kHalf, 2e-2);
-  expect_close(large, at::kBFloat16, 0.15);
+  expect_close(large, at::kHalf, 3e-2);
+  expect_close(large, at::kBFloat16, 0.2);
 }
 
 TEST(FoldedNorm, IsForPlainConvolutionsInTraining) {
