@@ -151,6 +151,22 @@ function(diffprob_add_test name)
   endif()
 endfunction()
 
+# diffprob_run_kernels_on_host(TEST SOURCE ...): TEST may include kernels of these .cu, and headers for nvcc, as C++ for tests/support/simt.
+function(diffprob_run_kernels_on_host name)
+  set(simt ${PROJECT_SOURCE_DIR}/tests/support/simt)
+  set(code ${CMAKE_CURRENT_BINARY_DIR}/${name}_kernels)
+  foreach(source IN LISTS ARGN)
+    string(REGEX REPLACE "\\.cu$" ".cpp" made ${source})
+    add_custom_command(OUTPUT ${code}/${made} DEPENDS ${PROJECT_SOURCE_DIR}/${source} ${simt}/as_host_code.py
+      COMMAND ${DIFFPROB_DEFAULT_PYTHON} ${simt}/as_host_code.py ${PROJECT_SOURCE_DIR}/${source} ${code}/${made})
+    target_sources(${name} PRIVATE ${code}/${made})
+    set_source_files_properties(${code}/${made} PROPERTIES HEADER_FILE_ONLY ON)
+  endforeach()
+  target_include_directories(${name} BEFORE PRIVATE ${code} ${simt})
+  target_sources(${name} PRIVATE ${simt}/simt.cpp)
+  set_source_files_properties(${simt}/simt.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+endfunction()
+
 # Under sanitizers tests take longer. Last call of each folder of tests.
 function(diffprob_scale_timeouts)
   get_property(tests DIRECTORY PROPERTY TESTS)
