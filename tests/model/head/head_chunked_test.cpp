@@ -287,6 +287,26 @@ TEST_F(HeadChunkedTest, SmallUpdatesOfBfloat16RowsAreNotLost) {
   EXPECT_NEAR(weight.to(torch::kDouble).mean().item<double>(), 0.8, 2e-3);
 }
 
+/// Of a captured step, which a GPU's kernel alone makes: rate, and the step that keys the rounding.
+TEST_F(HeadChunkedTest, NumbersOfAStepOnTheDeviceAreAsGoodAsThoseOfTheHost) {
+  if (!test_device().is_cuda()) GTEST_SKIP() << "a GPU's kernel; emulated in model_emulated_head";
+  for (const auto storage : {at::kFloat, at::kBFloat16}) {
+    const auto ours = on_device(torch::randn({16, 256}).to(storage)), theirs = ours.clone();
+    model::HeadSgd captured(ours, 40, {}), eager(theirs, 40, {});
+    for (std::int64_t step = 0; step < 4; ++step) {
+      const double rate = 0.1 / static_cast<double>(1 + step);
+      const auto gradient = on_device(torch::randn({16, 256}));
+      eager.begin_step({rate, {}}, static_cast<std::uint64_t>(step));
+      eager.update_rows({0, {}, gradient.clone()});
+      captured.begin_step({9.0, {}, on_device(torch::full({}, rate, torch::kFloat))}, 99,
+                          on_device(torch::full({1}, step, torch::kLong)));
+      captured.update_rows({0, {}, gradient});
+      EXPECT_TRUE(torch::equal(ours, theirs)) << "step " << step;
+      EXPECT_TRUE(torch::equal(captured.momentum(), eager.momentum())) << "step " << step;
+    }
+  }
+}
+
 TEST_F(HeadChunkedTest, StochasticRoundingIsTheSameEverywhereAndHasTheRightMean) {
   auto values = torch::randn({300, 37}) * 3;
   values[3][5] = INFINITY;

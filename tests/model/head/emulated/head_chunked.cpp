@@ -1,0 +1,3 @@
+#include "tests/model/head/emulated/head_tests.h"
+
+#include "tests/model/head/head_chunked_test.cpp"

@@ -1,0 +1,3 @@
+#include "tests/support/simt/emulated_gpu.h"
+
+#include "model/softmax/gpu.cpp"

@@ -1,0 +1,3 @@
+#include "tests/model/head/emulated/head_tests.h"
+
+#include "tests/model/head_test_support.cpp"
