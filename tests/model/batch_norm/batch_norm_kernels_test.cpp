@@ -18,7 +18,8 @@ struct Problem {
   std::int64_t rows;
   int channels;
 };
-const std::vector<Problem> kProblems = {{700, 64}, {37, 8}, {90, 48}, {5, 512}, {60, 1024}};
+const std::vector<Problem> kProblems = {{2000, 64}, {37, 8},    {333, 48}, {5, 512},
+                                        {900, 128}, {60, 1024}, {2, 16}};
 
 template <class T>
 constexpr kernels::Number kNumber = std::is_same_v<T, float>       ? kernels::Number::kFloat
@@ -60,6 +61,10 @@ struct Case {
     const at::Tensor z = normalized();
     const at::Tensor y = with_slope ? at::where(z > 0, z, z * slope) : z;
     return with_residual ? y + other.to(at::kDouble) : y;
+  }
+  [[nodiscard]] at::Tensor gradient_of_normalized(bool with_slope) const {
+    const at::Tensor g = grad.to(at::kDouble);
+    return with_slope ? at::where(normalized() > 0, g, g * slope) : g;
   }
   [[nodiscard]] at::Tensor partials(int blocks, int quantities) const {
     return at::full({blocks, quantities, rows.channels}, NAN);
@@ -109,37 +114,46 @@ TYPED_TEST(BatchNormKernels, StatisticsAndRunningOnes) {
   }
 }
 
+/// The pass that writes a batch sums it up, as it is stored: the same bits are written.
 TYPED_TEST(BatchNormKernels, OutputAndItsMoments) {
   for (const Problem& problem : kProblems) {
     const Case<TypeParam> c(problem);
-    for (const int parts : {0, 1, 2, 3, 4, 5, 6, 7}) {
-      const bool slope = (parts & 1) != 0, residual = (parts & 2) != 0, moments = (parts & 4) != 0;
-      const int blocks =
-          kernels::normalize_blocks(c.rows, {slope, residual, moments}, kMultiprocessors);
-      const at::Tensor y = at::full_like(c.x, NAN), partials = c.partials(blocks, 2);
-      kernels::normalize(c.rows,
-                         {c.x.const_data_ptr(), nullptr,
-                          residual ? c.other.const_data_ptr() : nullptr, y.data_ptr()},
-                         c.arrays(slope), moments ? floats(partials) : nullptr, blocks, nullptr);
-      EXPECT_LE(distance(y, c.output(slope, residual)), this->kStored) << parts;
-      if (!moments) continue;
-      const at::Tensor found = at::full({2, problem.channels}, NAN, at::kDouble);
-      kernels::finish_moments(c.rows, y.const_data_ptr(), floats(partials), blocks,
-                              {doubles(found), doubles(found) + problem.channels, nullptr, 0,
-                               nullptr, nullptr, 0, nullptr, nullptr},
-                              nullptr);
-      const at::Tensor stored = y.to(at::kDouble);
-      EXPECT_LE(distance(found[0], stored.mean(0)), 2e-6) << parts;
-      EXPECT_LE(distance(found[1], stored.var(0, false) * static_cast<double>(problem.rows)), 1e-5)
-          << parts;
+    for (const bool slope : {false, true}) {
+      for (const bool residual : {false, true}) {
+        const auto write = [&](bool moments) {
+          const int blocks =
+              kernels::normalize_blocks(c.rows, {slope, residual, moments}, kMultiprocessors);
+          const at::Tensor y = at::full_like(c.x, NAN);
+          const at::Tensor partials = moments ? c.partials(blocks, 2) : at::Tensor();
+          kernels::normalize(c.rows,
+                             {c.x.const_data_ptr(), nullptr,
+                              residual ? c.other.const_data_ptr() : nullptr, y.data_ptr()},
+                             c.arrays(slope), moments ? floats(partials) : nullptr, blocks,
+                             nullptr);
+          return std::pair(y, partials);
+        };
+        const at::Tensor plain = write(false).first;
+        EXPECT_LE(distance(plain, c.output(slope, residual)), this->kStored);
+        const auto [y, partials] = write(true);
+        EXPECT_TRUE(at::equal(y, plain));
+        const at::Tensor found = at::full({2, problem.channels}, NAN, at::kDouble);
+        kernels::finish_moments(c.rows, y.const_data_ptr(), floats(partials),
+                                static_cast<int>(partials.size(0)),
+                                {doubles(found), doubles(found) + problem.channels, nullptr, 0,
+                                 nullptr, nullptr, 0, nullptr, nullptr},
+                                nullptr);
+        const at::Tensor stored = y.to(at::kDouble);
+        EXPECT_LE(distance(found[0], stored.mean(0)), 2e-6);
+        EXPECT_LE(distance(found[1], stored.var(0, false) * static_cast<double>(problem.rows)),
+                  1e-5);
+      }
     }
   }
 }
 
-TYPED_TEST(BatchNormKernels, GradientsOfTheParametersAndOfTheInput) {
+TYPED_TEST(BatchNormKernels, GradientsOfTheParameters) {
   for (const Problem& problem : kProblems) {
     const Case<TypeParam> c(problem);
-    const auto count = static_cast<double>(problem.rows);
     for (const bool slope : {false, true}) {
       const int blocks = kernels::gradient_blocks(c.rows, kMultiprocessors);
       const at::Tensor partials = c.partials(blocks, slope ? 3 : 2);
@@ -151,37 +165,71 @@ TYPED_TEST(BatchNormKernels, GradientsOfTheParametersAndOfTheInput) {
           problem.channels, floats(partials), blocks, c.arrays(slope),
           {doubles(sums), floats(found[0]), floats(found[1]), slope ? floats(found[2]) : nullptr},
           nullptr);
-      const at::Tensor z = c.normalized(), grad = c.grad.to(at::kDouble), away = c.wide - c.mean;
-      const at::Tensor g = slope ? at::where(z > 0, grad, grad * c.slope) : grad;
+      const at::Tensor g = c.gradient_of_normalized(slope), z = c.normalized();
       EXPECT_LE(distance(found[1], g.sum(0)), 1e-5);
-      EXPECT_LE(distance(found[0], (g * away).sum(0) * c.inv_std), 1e-5);
+      EXPECT_LE(distance(found[0], (g * (c.wide - c.mean)).sum(0) * c.inv_std), 1e-5);
       if (slope) {
-        EXPECT_LE(distance(found[2], at::where(z > 0, 0.0, grad * z).sum(0)), 1e-5);
+        const at::Tensor negative = at::where(z > 0, 0.0, c.grad.to(at::kDouble) * z);
+        EXPECT_LE(distance(found[2], negative.sum(0)), 1e-5);
       }
-      for (const bool residual : {false, true}) {
-        for (const bool before : {false, true}) {
-          if (before && slope) continue;
-          const int wave =
-              kernels::input_gradient_blocks(c.rows, {slope, residual, before}, kMultiprocessors);
-          const at::Tensor grad_x = at::full_like(c.x, NAN), of_before = c.partials(wave, 2);
-          const at::Tensor zero = at::zeros({problem.channels}, at::kDouble);
-          kernels::input_gradients(
-              c.rows,
-              {c.x.const_data_ptr(), c.grad.const_data_ptr(),
-               residual ? c.other.const_data_ptr() : nullptr, grad_x.data_ptr()},
-              c.arrays(slope), {doubles(sums), count, nullptr},
-              {before ? c.other.const_data_ptr() : nullptr, doubles(zero), floats(of_before)}, wave,
-              nullptr);
-          const at::Tensor scale = c.inv_std * c.weight;
-          at::Tensor wanted =
-              scale * (g - g.mean(0) - away * c.inv_std.square() * (g * away).mean(0));
+    }
+  }
+}
+
+/// How the statistics depend on x: not at all, by this rank's batch, or by those of three ranks
+/// with the same batch.
+enum class Statistics { kFrozen, kOwn, kShared };
+
+template <class T>
+at::Tensor wanted_input_gradient(const Case<T>& c, bool slope, Statistics statistics) {
+  const at::Tensor g = c.gradient_of_normalized(slope), away = c.wide - c.mean,
+                   scale = c.inv_std * c.weight;
+  if (statistics == Statistics::kFrozen) return scale * g;
+  return scale * (g - g.mean(0) - away * c.inv_std.square() * (g * away).mean(0));
+}
+
+/// With the layer before, the pass also sums up what it writes: the same bits are written.
+TYPED_TEST(BatchNormKernels, GradientOfTheInput) {
+  for (const Problem& problem : kProblems) {
+    const Case<TypeParam> c(problem);
+    const at::Tensor before = c.other * 0.5 + 3, mean = before.to(at::kDouble).mean(0);
+    for (const bool slope : {false, true}) {
+      const at::Tensor g = c.gradient_of_normalized(slope);
+      for (const auto statistics : {Statistics::kFrozen, Statistics::kOwn, Statistics::kShared}) {
+        const double ranks = statistics == Statistics::kShared ? 3 : 1;
+        const double count = ranks * static_cast<double>(problem.rows);
+        // The kernels took the mean as float32.
+        const at::Tensor away = c.wide - c.mean.to(at::kFloat).to(at::kDouble);
+        const at::Tensor sums = at::stack({g.sum(0), (g * away).sum(0)}) * ranks;
+        const kernels::BatchSums batch = {
+            statistics == Statistics::kFrozen ? nullptr : doubles(sums),
+            statistics == Statistics::kShared ? NAN : count,
+            statistics == Statistics::kShared ? &count : nullptr};
+        for (const bool residual : {false, true}) {
+          const auto write = [&](bool summing) {
+            const int blocks = kernels::input_gradient_blocks(c.rows, {slope, residual, summing},
+                                                              kMultiprocessors);
+            const at::Tensor grad_x = at::full_like(c.x, NAN), partials = c.partials(blocks, 2);
+            kernels::input_gradients(
+                c.rows,
+                {c.x.const_data_ptr(), c.grad.const_data_ptr(),
+                 residual ? c.other.const_data_ptr() : nullptr, grad_x.data_ptr()},
+                c.arrays(slope), batch,
+                {summing ? before.const_data_ptr() : nullptr, doubles(mean), floats(partials)},
+                blocks, nullptr);
+            return std::pair(grad_x, partials.to(at::kDouble).sum(0));
+          };
+          const at::Tensor grad_x = write(false).first;
+          at::Tensor wanted = wanted_input_gradient(c, slope, statistics);
           if (residual) wanted = wanted + c.other.to(at::kDouble);
-          EXPECT_LE(distance(grad_x, wanted), this->kStored);
-          if (!before) continue;
-          const at::Tensor stored = grad_x.to(at::kDouble),
-                           total = of_before.to(at::kDouble).sum(0);
-          EXPECT_LE(distance(total[0], stored.sum(0)), 1e-5);
-          EXPECT_LE(distance(total[1], (stored * c.other.to(at::kDouble)).sum(0)), 1e-5);
+          EXPECT_LE(distance(grad_x, wanted), 2 * this->kStored);
+          if (slope) continue;
+          const auto [again, found] = write(true);
+          EXPECT_TRUE(at::equal(again, grad_x));
+          const at::Tensor stored = again.to(at::kDouble);
+          const at::Tensor from_mean = before.to(at::kDouble) - mean.to(at::kFloat);
+          EXPECT_LE(distance(found[0], stored.sum(0)), 1e-5);
+          EXPECT_LE(distance(found[1], (stored * from_mean).sum(0)), 1e-5);
         }
       }
     }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include <set>
+
 #include "model/folded_norm/ops.h"
 
 #define gpu emulated_gpu  // symbols of their own: the library has those for a GPU
@@ -33,6 +35,28 @@ at::Tensor channels_last(const at::Tensor& x) {
 }
 double distance(const at::Tensor& found, const at::Tensor& wanted) {
   return (found.to(at::kDouble) - wanted.to(at::kDouble)).abs().max().item<double>();
+}
+
+TEST(BorderOfPictures, EachPixelOnceWithItsCode) {
+  for (const Pictures& pictures : kPictures) {
+    std::set<std::pair<int, int>> found;
+    for (int i = 0; i < kernels::thread::border_pixels(pictures); ++i) {
+      const auto pixel = kernels::thread::border_pixel(pictures, i);
+      EXPECT_TRUE(found.emplace(pixel.row, pixel.column).second);
+      EXPECT_NE(kernels::thread::border_code(pictures, pixel), 0);
+    }
+    for (int row = 0; row < pictures.rows; ++row) {
+      for (int column = 0; column < pictures.columns; ++column) {
+        const int code = kernels::thread::border_code(pictures, {row, column});
+        EXPECT_EQ(found.contains({row, column}), code != 0) << row << ' ' << column;
+        for (int tap = 0; tap < kernels::thread::kTaps; ++tap) {
+          const int r = row + tap / 3 - 1, c = column + tap % 3 - 1;
+          const bool outside = r < 0 || r >= pictures.rows || c < 0 || c >= pictures.columns;
+          EXPECT_EQ(kernels::thread::is_outside(tap, code), outside);
+        }
+      }
+    }
+  }
 }
 
 struct Norm {
