@@ -301,7 +301,7 @@ void TrainStep::replay(const Input& input) {
     captured_.batch = {at::empty_like(input.batch.images), at::empty_like(input.batch.labels)};
     const auto numbers = at::TensorOptions().dtype(at::kLong).device(runtime_.device());
     captured_.device_key = at::empty({1}, numbers);
-    captured_.device_step = at::empty({1}, numbers);
+    if (config_.model.head.storage != at::kFloat) captured_.device_step = at::empty({1}, numbers);
     captured_.device_rate =
         at::empty({}, at::TensorOptions().dtype(at::kFloat).device(runtime_.device()));
   }
@@ -310,7 +310,7 @@ void TrainStep::replay(const Input& input) {
   captured_.batch.labels.copy_(input.batch.labels);
   captured_.device_key.fill_(static_cast<std::int64_t>(input.key));
   captured_.device_rate.fill_(input.learning_rate);
-  captured_.device_step.fill_(input.step);
+  if (captured_.device_step.defined()) captured_.device_step.fill_(input.step);
   if (!graph_.is_captured()) {
     head_.check_labels();  // reads the device, which a capture does not allow
     timer_.set_recording(true);

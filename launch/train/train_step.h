@@ -99,7 +99,7 @@ class TrainStep {
     std::int64_t step = 0;
     double learning_rate = 0;
     at::Tensor device_rate{};  ///< scalar float32, the same for a captured step
-    at::Tensor device_step{};  ///< [1] int64, the same for a captured step
+    at::Tensor device_step{};  ///< [1] int64, the same for a captured step of a head in bf16
   };
   void replay(const Input& input);
   /// All device work of an update.

@@ -70,15 +70,20 @@ struct BatchNormFunction : torch::autograd::Function<BatchNormFunction> {
 
 /// Uses LibTorch's operators; a repetition leaves the running statistics alone.
 template <class Norm>
-at::Tensor library_batch_norm(Norm& bn, const at::Tensor& x, const BatchNormContext& context) {
+at::Tensor library_batch_norm(Norm& bn, const at::Tensor& x, BatchNormContext& context) {
+  const at::Tensor lacks = context.take_output(x).lacks;
   const bool training = bn.is_training();
   const bool repeating = context.tape != nullptr && context.repeating;
   if (training && !repeating && bn.num_batches_tracked.defined()) bn.num_batches_tracked += 1;
   const bool no_running = training && repeating;
-  return at::batch_norm(x, bn.weight, bn.bias, no_running ? at::Tensor() : bn.running_mean,
-                        no_running ? at::Tensor() : bn.running_var, training,
-                        bn.options.momentum().value_or(0.1), bn.options.eps(),
-                        at::globalContext().userEnabledCuDNN());
+  const double momentum = bn.options.momentum().value_or(0.1);
+  at::Tensor y = at::batch_norm(x, bn.weight, bn.bias, no_running ? at::Tensor() : bn.running_mean,
+                                no_running ? at::Tensor() : bn.running_var, training, momentum,
+                                bn.options.eps(), at::globalContext().userEnabledCuDNN());
+  // Autograd holds the running mean, and would take this for a change under its hands.
+  if (training && !repeating && lacks.defined() && bn.running_mean.defined())
+    bn.running_mean.variable_data().add_(lacks, momentum);
+  return y;
 }
 
 /// Returns true where this file's function has to run: our kernels apply, or statistics go over

@@ -22,10 +22,9 @@ struct ChannelArrays {
 
 }  // namespace diffprob::model::gpu
 
-/// What one thread of the GPU's batch norm kernels does (gpu.cu), as plain functions: the host can
-/// run them for every thread in turn, and tests compare that with LibTorch's operators. x lies rows
-/// x channels (a row is a pixel, its channels are adjacent), kWidth channels per thread. A block
-/// has `lanes` threads per row and `rows_at_once` rows; all blocks walk the rows together.
+/// What one thread of the GPU's batch norm kernels does (gpu.cu), as plain functions. x lies rows x
+/// channels (a row is a pixel, its channels are adjacent), kWidth channels per thread. A block has
+/// `lanes` threads per row and `rows_at_once` rows; all blocks walk the rows together.
 ///
 /// Pointers are parameters of their own, not members of a struct, because only parameters can
 /// promise with __restrict__ that arrays do not overlap; without that promise the compiler would

@@ -6,10 +6,9 @@
 #include "model/kernels/host_device.h"
 #include "model/kernels/pack.h"
 
-/// What one thread of the kernels of a folded batch norm does (gpu.cu), as plain functions: the
-/// host can run them for every thread in turn. ops.h says what the arrays mean. A weight [K, C, 3,
-/// 3] lies channels-last: row 9 k + tap has C numbers, and so have the rows of x and y, which are
-/// pixels.
+/// What one thread of the kernels of a folded batch norm does (gpu.cu), as plain functions. ops.h
+/// says what the arrays mean. A weight [K, C, 3, 3] lies channels-last: row 9 k + tap has C
+/// numbers, and so have the rows of x and y, which are pixels.
 namespace diffprob::model::gpu::thread {
 
 constexpr int kTaps = 9;  ///< of a 3x3 convolution, row by row

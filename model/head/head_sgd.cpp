@@ -92,7 +92,9 @@ HeadSgd::HeadSgd(at::Tensor weight, std::int64_t first_class, HeadSgdOptions opt
 void HeadSgd::begin_step(StepControl control, std::uint64_t step, const at::Tensor& device_step) {
   control_ = std::move(control);
   key_ = data::combine_key(options_.seed, step);
-  device_key_ = device_step.defined() ? combine_key(options_.seed, device_step) : at::Tensor();
+  const bool rounds = weight_.scalar_type() == at::kBFloat16;
+  device_key_ =
+      rounds && device_step.defined() ? combine_key(options_.seed, device_step) : at::Tensor();
 }
 
 bool HeadSgd::skipped_on_host() const {
